@@ -1,0 +1,43 @@
+"""E-mail addresses: what counts as one, and when two are the same."""
+
+import re
+
+from mailrotate.core.values.errors import BadInput
+
+# The addresses that nearly all mail goes to; whatever does not match takes the slow, exact path.
+# RFC 5321 4.5.3.1: local part up to 64 octets, a label up to 63.
+_PLAIN = re.compile(
+    r"[A-Za-z0-9_+-](?:[A-Za-z0-9_+'-]|\.(?=[A-Za-z0-9_+'-])){0,63}"
+    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}"
+)
+# RFC 6761 and friends: names that are never a mail domain; the exact check refuses them, so must we.
+_SPECIAL_USE = re.compile(r"(?:^|\.)(?:test|local|localhost|invalid|arpa|onion)$", re.IGNORECASE)
+
+
+def normalise_address(text: str) -> str:
+    """The form in which addresses are stored and compared: lower case, IDN domains in ASCII.
+
+    Raises BadInput (`address.invalid`) with the reason.
+    """
+    candidate = text.strip()
+    if len(candidate) <= 254 and _PLAIN.fullmatch(candidate):
+        domain = candidate.rpartition("@")[2]
+        if "--" not in domain and not _SPECIAL_USE.search(domain):
+            return candidate.lower()
+    return _normalise_exactly(candidate)
+
+
+def _normalise_exactly(candidate: str) -> str:
+    # Imported here: most addresses never need it, and it costs start-up time.
+    from email_validator import EmailNotValidError, validate_email
+
+    try:
+        valid = validate_email(candidate, check_deliverability=False)
+    except EmailNotValidError as problem:
+        raise BadInput("address.invalid", f"'{candidate[:80]}' is not an e-mail address: {problem}") from None
+    return f"{valid.local_part}@{valid.ascii_domain}".lower()
+
+
+def domain_of(address: str) -> str:
+    """The part after the last `@`, in lower case."""
+    return address.rpartition("@")[2].lower()

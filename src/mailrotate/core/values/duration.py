@@ -1,0 +1,38 @@
+"""Durations as people type them: `90s`, `15m`, `1h30m`, `3d`, `2w`."""
+
+import re
+from datetime import timedelta
+
+from mailrotate.core.values.errors import BadInput
+
+_UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_PART = re.compile(r"(\d{1,9})([wdhms])")
+_WHOLE = re.compile(r"(?:\d{1,9}[wdhms])+")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a duration. A bare number is refused: nobody can know its unit.
+
+    Raises BadInput (`duration.invalid`).
+    """
+    cleaned = text.strip().lower()
+    if not _WHOLE.fullmatch(cleaned):
+        raise BadInput(
+            "duration.invalid",
+            f"'{text}' is not a duration",
+            "write a number with its unit, like 90s, 15m, 1h30m, 3d or 2w",
+        )
+    return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in _PART.findall(cleaned)))
+
+
+def format_duration(duration: timedelta) -> str:
+    """The shortest text that `parse_duration` reads back as the same whole seconds."""
+    seconds = int(duration.total_seconds())
+    if seconds == 0:
+        return "0s"
+    parts = []
+    for unit, size in _UNITS.items():
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)

@@ -1,0 +1,110 @@
+"""What passes between the core and a mail server, free of any protocol."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mailrotate.core.values.secret import Secret
+from mailrotate.core.values.states import Phase, Security
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One server of a mailbox."""
+
+    host: str
+    port: int
+    security: Security
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds. The reply to the final dot has its own, long one (RFC 5321 4.5.3.2.6): giving up early
+    makes a message's fate unknown."""
+
+    connect: float = 30.0
+    command: float = 300.0
+    dot: float = 600.0
+
+
+@dataclass(frozen=True)
+class MailAccount:
+    """All that is needed to log in to a mailbox's two servers."""
+
+    address: str
+    provider: str
+    smtp: Endpoint
+    imap: Endpoint
+    username: str
+    password: Secret
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """One message on its way: RFC 5321 sender and recipients, RFC 5322 bytes with CRLF line ends."""
+
+    sender: str
+    recipients: Sequence[str]
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ServerReply:
+    """An answer, kept verbatim. `code` is None where the network or our own check spoke, not a server.
+
+    `enhanced` is the RFC 3463 status as the server wrote it ("5.1.1"), or None.
+    """
+
+    phase: Phase
+    code: int | None
+    enhanced: str | None
+    text: str
+
+
+class MailTrouble(Exception):
+    """A server, or the path to it, said no. What that means is for `rules.replies` to say."""
+
+    def __init__(self, reply: ServerReply) -> None:
+        super().__init__(f"{reply.phase}: {reply.code or ''} {reply.text}".strip())
+        self.reply = reply
+
+
+class FateUnknown(MailTrouble):
+    """Silence, a reset or nonsense after the final dot: the message may have left or not."""
+
+
+@dataclass(frozen=True)
+class CheckStep:
+    """One step of a connection test and what came of it, in the server's own words."""
+
+    service: str  # "smtp" or "imap"
+    step: Phase
+    passed: bool
+    message: str
+    reply: ServerReply | None = None
+
+
+@dataclass(frozen=True)
+class FolderCursor:
+    """How far a folder was read: RFC 3501 2.3.1.1 UIDVALIDITY and the highest UID seen."""
+
+    uid_validity: int
+    last_uid: int
+
+
+@dataclass(frozen=True)
+class InboxHeaders:
+    """The headers of one message in the inbox, as bytes: they are a stranger's, parse with care."""
+
+    uid: int
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ServerGuess:
+    """Where a mailbox's servers were found, and how (`table`, `mx`, `autoconfig` or `flags`)."""
+
+    provider: str
+    smtp: Endpoint
+    imap: Endpoint
+    source: str
+    username: str | None = None

@@ -1,0 +1,142 @@
+"""The words in which the database, the rules and the user speak of states."""
+
+from enum import StrEnum
+
+
+class UserState(StrEnum):
+    ACTIVE = "active"
+    LOCKED = "locked"
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    MANAGER = "manager"
+    MEMBER = "member"
+
+
+class SlotKind(StrEnum):
+    INCLUDED = "included"
+    PURCHASED = "purchased"
+
+
+class ConnectionState(StrEnum):
+    CONNECTED = "connected"
+    FAILED = "failed"
+    DISCONNECTED = "disconnected"
+
+
+class CampaignState(StrEnum):
+    DRAFT = "draft"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    FINISHED = "finished"
+
+
+class RecipientState(StrEnum):
+    """`queued` has had no message of the campaign yet; the other open state is `active`."""
+
+    QUEUED = "queued"
+    ACTIVE = "active"
+    REPLIED = "replied"
+    BOUNCED = "bounced"
+    UNSUBSCRIBED = "unsubscribed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+    FINISHED = "finished"
+
+
+OPEN_RECIPIENTS = (RecipientState.QUEUED, RecipientState.ACTIVE)
+
+
+class MessageState(StrEnum):
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    SENDING = "sending"
+    SENT = "sent"
+    ERROR = "error"
+    HELD = "held"
+    CANCELLED = "cancelled"
+
+
+# What a mailbox's limits count: a message that may have left is one that left.
+COUNTED_MESSAGES = (MessageState.SENDING, MessageState.SENT, MessageState.HELD)
+
+
+class MessageKind(StrEnum):
+    CAMPAIGN = "campaign"
+    TEST = "test"
+    COMPOSE = "compose"
+    NOTICE = "notice"
+
+
+class Priority(StrEnum):
+    """The order within a mailbox; the values sort in the order of sending."""
+
+    BY_HAND = "0"
+    FOLLOW_UP = "1"
+    FIRST = "2"
+
+
+class Rotation(StrEnum):
+    """How a rotated campaign spreads new people over its senders."""
+
+    EQUAL = "equal"
+
+
+class SentCopy(StrEnum):
+    """Whether the sender's own mailbox holds a copy of what was sent."""
+
+    NONE = "none"
+    PENDING = "pending"
+    FILED = "filed"
+
+
+class SuppressionKind(StrEnum):
+    ADDRESS = "address"
+    DOMAIN = "domain"
+
+
+class Security(StrEnum):
+    TLS = "tls"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+
+class Phase(StrEnum):
+    """How far a conversation with a server had come when something happened."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    TLS = "tls"
+    EHLO = "ehlo"
+    AUTH = "auth"
+    PERMISSION = "permission"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    DATA = "data"
+    DOT = "dot"
+
+
+class ReplyClass(StrEnum):
+    """What a server's answer means for us: who is concerned and for how long."""
+
+    NET = "net"
+    RETRY = "retry"
+    SOFT = "soft"
+    HARD = "hard"
+    LIMIT = "limit"
+    AUTH = "auth"
+    SENDER = "sender"
+    MESSAGE = "message"
+    UNKNOWN = "unknown"
+
+
+class Who(StrEnum):
+    """Whom an answer concerns; nobody else is harmed by it."""
+
+    NETWORK = "network"
+    MESSAGE = "message"
+    RECIPIENT = "recipient"
+    MAILBOX = "mailbox"
+    TENANT = "tenant"
+    OURSELVES = "ourselves"
