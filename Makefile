@@ -1,0 +1,79 @@
+# Everything a fresh checkout can do. It needs Python >= 3.11 with its venv module, make, and the package index.
+#
+#   make demo     the main job on a local mail server, in about a minute
+#   make test     every test but the long proofs
+#
+# `make help` lists the rest.
+
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --require-hashes --requirement
+UV := build/uv/bin/uv
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test proof contract lint types examples bench lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(VENV)/run.stamp  ## the main job on a local mail server, in about a minute
+	$(BIN)/mailrotate demo
+
+# tests/test_house.py holds the import contract, so that it is part of the tests.
+test: $(VENV)/dev.stamp  ## every test but the long proofs (10 minutes on two cores at most)
+	$(BIN)/pytest -n $(WORKERS) -m "not proof" --durations=20
+
+proof: $(VENV)/dev.stamp  ## the long proofs: crashes, simulations, many runners (45 minutes at most)
+	$(BIN)/pytest -n $(WORKERS) -m proof --durations=20
+
+contract: $(VENV)/dev.stamp  ## which package may import which
+	$(BIN)/lint-imports
+
+lint: $(VENV)/dev.stamp  ## style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp  ## strict types
+	$(BIN)/mypy --strict
+
+examples: $(VENV)/dev.stamp  ## the commands of the README and of every --help still run
+	$(BIN)/python tools/check_examples.py
+
+bench: $(VENV)/dev.stamp  ## the measurements, as ratios inside one run
+	$(BIN)/python -m benchmarks
+
+# Pins that still fit stay; `make lock UPGRADE=--upgrade` takes the newest of each.
+# The second file takes its versions from the first, so that both fit into one environment.
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	--all-extras $(UPGRADE) pyproject.toml requirements/build.in
+
+lock: $(UV)  ## pin every dependency of pyproject.toml anew
+	$(LOCK) --group dev --output-file requirements/dev.txt
+	$(LOCK) --constraint requirements/dev.txt --output-file requirements/run.txt
+
+clean:  ## remove what these commands made
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment is as old as its stamp. Both sets live in one: what `run` pins, `dev` pins alike.
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "mailrotate needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1);" \
+	    "name another one: make PYTHON=python3.12 …" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(INSTALL) requirements/run.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
+	$(INSTALL) requirements/dev.txt
+	@touch $@
+
+$(UV):
+	$(PYTHON) -m venv --clear build/uv
+	build/uv/bin/python -m pip --no-input --disable-pip-version-check --quiet install uv

@@ -1,0 +1,251 @@
+"""The promises about the house itself: who imports whom, one clock, one reader of the environment, the lock.
+
+These read files and need neither a database nor a server.
+"""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "mailrotate"
+LOCKS = ("run.txt", "dev.txt")
+
+# Longer than 400 lines, each with the reason why it is better whole.
+LONG_FILES: dict[str, str] = {
+    "core/store/tables.py": "every table on one page, each a few lines without behaviour",
+}
+
+
+def sources() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def inside(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
+
+
+def files_with(found: Callable[[ast.AST], bool]) -> dict[str, int]:
+    """How often each source file holds a node of that kind."""
+    counts = {
+        inside(path): sum(map(found, ast.walk(ast.parse(path.read_bytes(), str(path))))) for path in sources()
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def tracked_files() -> list[Path]:
+    """What the next commit may hold: all but what .gitignore names."""
+    asked = subprocess.run(
+        # Also where the checkout is another user's, as in a container.
+        ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if asked.returncode:
+        pytest.skip("not a git checkout, so nothing says which files belong to the project")
+    return [path for name in asked.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+# --- structure
+
+
+def test_imports_go_one_way_down() -> None:
+    """Promise 1: cli, app, runner, providers and adapters, core; the contracts are in pyproject.toml."""
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_one_line_reads_the_wall_clock() -> None:
+    """Promise 5: time is an argument; `core/values/clock.py` alone reads it."""
+
+    def reads_clock(node: ast.AST) -> bool:
+        if not isinstance(node, ast.Attribute):
+            return False
+        owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+        return (owner, node.attr) in {
+            ("datetime", "now"),
+            ("datetime", "utcnow"),
+            ("datetime", "today"),
+            ("date", "today"),
+            ("time", "time"),
+            ("time", "time_ns"),
+        }
+
+    assert files_with(reads_clock) == {"core/values/clock.py": 1}
+
+
+def test_only_app_reads_the_environment() -> None:
+    """`app.py` makes one frozen Settings of environment and file; whoever needs one of them is told."""
+
+    def reads_environment(node: ast.AST) -> bool:
+        if isinstance(node, ast.Attribute):
+            return getattr(node.value, "id", "") == "os" and node.attr in {"environ", "environb", "getenv"}
+        return (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "os"
+            and any(name.name in {"environ", "environb", "getenv"} for name in node.names)
+        )
+
+    assert set(files_with(reads_environment)) <= {"app.py"}
+
+
+def test_only_output_prints() -> None:
+    """Results and JSON share one door, so that nothing strays onto standard output."""
+
+    def prints(node: ast.AST) -> bool:
+        if not isinstance(node, ast.Call):
+            return False
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        owner = getattr(node.func.value, "id", "") if isinstance(node.func, ast.Attribute) else ""
+        return (owner, name) in {("", "print"), ("rich", "print"), ("typer", "echo"), ("typer", "secho")}
+
+    assert set(files_with(prints)) <= {"cli/output.py"}
+
+
+def test_no_file_outgrows_a_head() -> None:
+    """About 400 lines; what is longer says why here, and leaves the list when it shrinks."""
+    lengths = {inside(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
+    # A migration is a list that is never edited again.
+    long = {n for n, count in lengths.items() if count > 400 and "migrations/versions/" not in n}
+    assert long == set(LONG_FILES)
+
+
+def test_every_package_of_tests_can_be_imported_by_its_path() -> None:
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+# --- what a stranger may read
+
+
+def test_no_file_knows_this_machine_or_a_package_index() -> None:
+    """The lock's hashes say what is installed; where from is for whoever installs to say."""
+    # Written so that these lines do not find themselves.
+    address = re.compile(
+        r"[p]ypi\.org|[p]ythonhosted|--(?:extra-)?[i]ndex-url|--[f]ind-links|"
+        r"[/](?:home|Users|work|root|opt)/\w|[/]tmp/\w+/venv"
+    )
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
+        for path in tracked_files()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if address.search(line)
+    ]
+    assert found == []
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    broken = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in tracked_files()
+        if page.suffix == ".md"
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if "://" not in target and not target.startswith("mailto:") and not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    """With a program and a user that this machine has in the place of ours."""
+    verifier = shutil.which("systemd-analyze")
+    if verifier is None:
+        pytest.skip("systemd-analyze is not here; on Debian: apt-get install systemd")
+    units = []
+    for unit in sorted((ROOT / "examples" / "systemd").iterdir()):
+        text = unit.read_text(encoding="utf-8")
+        text = text.replace("/usr/local/bin/mailrotate", "/bin/true").replace(
+            "User=mailrotate", "User=daemon"
+        )
+        units.append(tmp_path / unit.name)
+        units[-1].write_text(text, encoding="utf-8")
+    checked = subprocess.run([verifier, "verify", "--man=no", *units], capture_output=True, text=True)
+    complaints = [
+        line for line in checked.stderr.splitlines() if str(tmp_path) in line or "mailrotate" in line
+    ]
+    assert units
+    assert complaints == []
+
+
+def test_glossary_explains_every_table() -> None:
+    from mailrotate.core.store.tables import METADATA
+
+    words = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    explained = {
+        word for row in re.findall(r"^\| ([^|]+) \|", words, re.MULTILINE) for word in row.split("`")
+    }
+    assert set(METADATA.tables) - explained == set()
+
+
+def test_version_stands_in_two_places_and_is_one() -> None:
+    import mailrotate
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["version"] == mailrotate.__version__
+
+
+# --- the lock
+
+
+def wanted(lock: str) -> dict[str, Requirement]:
+    """What pyproject.toml asks for directly, by name: the project with its extras; `dev` with its group."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    asked = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    for extra in project["project"]["optional-dependencies"].values():
+        asked += extra
+    if lock == "dev.txt":
+        asked += project["dependency-groups"]["dev"]
+    return {canonicalize_name(parsed.name): parsed for parsed in map(Requirement, asked)}
+
+
+def pins(lock: str) -> Iterator[tuple[Requirement, str]]:
+    """Each pin of a lock with the indented lines below it: hashes, and who wants it."""
+    text = (ROOT / "requirements" / lock).read_text(encoding="utf-8")
+    for block in re.findall(r"^\S[^\n]*==.*(?:\n .*)*", text, re.MULTILINE):
+        first, _, below = block.partition("\n")
+        yield Requirement(first.removesuffix("\\").strip()), below
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_pins_each_dependency_within_its_range(lock: str) -> None:
+    locked = {canonicalize_name(pin.name): pin for pin, _ in pins(lock)}
+    for name, requirement in wanted(lock).items():
+        assert name in locked, f"{name} is not in requirements/{lock}: make lock"
+        (version,) = (specifier.version for specifier in locked[name].specifier)
+        assert requirement.specifier.contains(version), f"{name} {version}: make lock"
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_holds_nothing_that_pyproject_no_longer_asks_for(lock: str) -> None:
+    asked_for = re.compile(r"mailrotate \(pyproject\.toml[^)]*\)|requirements/build\.in")
+    direct = {canonicalize_name(pin.name) for pin, below in pins(lock) if asked_for.search(below)}
+    # `editables`: what the build backend asks for to install in place.
+    assert direct - {"editables"} == set(wanted(lock))
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_trusts_hashes_alone(lock: str) -> None:
+    text = (ROOT / "requirements" / lock).read_text(encoding="utf-8")
+    unhashed = [str(pin) for pin, below in pins(lock) if "--hash=sha256:" not in below]
+    assert unhashed == []
+    # No address and no option that would name one.
+    assert "://" not in text
+    assert re.findall(r"^-.*", text, re.MULTILINE) == []
+
+
+def test_what_runs_is_locked_alike_for_those_who_use_and_those_who_work_on_it() -> None:
+    assert {str(pin) for pin, _ in pins("run.txt")} <= {str(pin) for pin, _ in pins("dev.txt")}
