@@ -1,0 +1,387 @@
+"""Campaigns, their versions and steps, and who sends for them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.states import CampaignState, Rotation
+
+
+@dataclass(frozen=True)
+class StoredCampaign:
+    id: int
+    name: str
+    owner_id: int
+    team: bool
+    state: CampaignState
+    rotation: Rotation | None
+    version: int
+    spread_over: str
+    created_at: datetime
+    started_at: datetime | None
+    resumed_at: datetime | None
+    finished_at: datetime | None
+    pause_reasons: tuple[str, ...]
+    window: str
+    timezone: str | None
+    holidays: str
+    on_auto_reply: str
+
+
+@dataclass(frozen=True)
+class StoredStep:
+    id: int
+    version_id: int
+    position: int
+    delay: timedelta
+    subject: str | None
+    body: str
+    sender_mailbox_id: int | None
+
+
+@dataclass(frozen=True)
+class StoredSender:
+    """One sender of a campaign; `mailbox_id` is None while its slot is empty."""
+
+    id: int
+    position: int
+    slot_id: int | None
+    mailbox_id: int | None
+    address: str | None
+    state: str | None
+    user_locked: bool
+    left_at: datetime | None
+    assigned_count: int
+
+
+@dataclass(frozen=True)
+class NewStep:
+    position: int
+    delay: timedelta
+    subject: str | None
+    body: str
+    sender_mailbox_id: int | None
+    attachments: Sequence[tuple[str, str, bytes]]
+
+
+
+def find(connection: Connection, name: str) -> StoredCampaign | None:
+    return next(iter(_read(connection, t.campaign.c.name == name)), None)
+
+
+def by_id(connection: Connection, campaign_id: int) -> StoredCampaign:
+    return next(iter(_read(connection, t.campaign.c.id == campaign_id)))
+
+
+def listing(connection: Connection) -> list[StoredCampaign]:
+    return _read(connection, None)
+
+
+def active_in_lane(connection: Connection, mailbox_id: int, slot_id: int) -> list[StoredCampaign]:
+    """The active campaigns whose messages may be in this mailbox's lane, the unpaused ones only."""
+    senders = select(t.campaign_sender.c.campaign_id).where(
+        or_(t.campaign_sender.c.mailbox_id == mailbox_id, t.campaign_sender.c.slot_id == slot_id)
+    )
+    steps = (
+        select(t.step.c.campaign_id)
+        .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
+        .where(t.step_version.c.sender_mailbox_id == mailbox_id)
+    )
+    return _read(
+        connection,
+        (t.campaign.c.state == CampaignState.ACTIVE)
+        & or_(t.campaign.c.id.in_(senders), t.campaign.c.id.in_(steps)),
+    )
+
+
+def _read(connection: Connection, where: object) -> list[StoredCampaign]:
+    query = (
+        select(t.campaign, t.campaign_version)
+        .join(
+            t.campaign_version,
+            (t.campaign_version.c.campaign_id == t.campaign.c.id)
+            & (t.campaign_version.c.n == t.campaign.c.version),
+        )
+        .order_by(t.campaign.c.id)
+    )
+    if where is not None:
+        query = query.where(where)  # type: ignore[arg-type]  # any boolean expression over the two tables
+    rows = connection.execute(query).all()
+    reasons: dict[int, list[str]] = {}
+    for campaign_id, reason in connection.execute(
+        select(t.campaign_pause.c.campaign_id, t.campaign_pause.c.reason)
+        .where(t.campaign_pause.c.campaign_id.in_([row[0] for row in rows]))
+        .order_by(t.campaign_pause.c.id)
+    ):
+        reasons.setdefault(campaign_id, []).append(reason)
+    c, v = t.campaign.c, t.campaign_version.c
+    return [
+        StoredCampaign(
+            id=m[c.id],
+            name=m[c.name],
+            owner_id=m[c.owner_id],
+            team=m[c.team],
+            state=CampaignState(m[c.state]),
+            rotation=None if m[c.rotation] is None else Rotation(m[c.rotation]),
+            version=m[c.version],
+            spread_over=m[c.spread_over],
+            created_at=m[c.created_at],
+            started_at=m[c.started_at],
+            resumed_at=m[c.resumed_at],
+            finished_at=m[c.finished_at],
+            pause_reasons=tuple(dict.fromkeys(reasons.get(m[c.id], ()))),
+            window=m[v.window],
+            timezone=m[v.timezone],
+            holidays=m[v.holidays],
+            on_auto_reply=m[v.on_auto_reply],
+        )
+        for m in (row._mapping for row in rows)
+    ]
+
+
+def insert_campaign(
+    connection: Connection,
+    *,
+    name: str,
+    owner_id: int,
+    team: bool,
+    rotation: Rotation | None,
+    now: datetime,
+) -> int:
+    inserted = connection.execute(
+        insert(t.campaign).values(
+            name=name, owner_id=owner_id, team=team, rotation=rotation, created_at=now, state="draft"
+        )
+    )
+    return int((inserted.inserted_primary_key or (0,))[0])
+
+
+def insert_version(
+    connection: Connection,
+    campaign_id: int,
+    n: int,
+    *,
+    window: str,
+    timezone: str | None,
+    holidays: object,
+    on_auto_reply: str,
+    created_by: int | None,
+    now: datetime,
+    steps: Iterable[NewStep],
+) -> None:
+    """Write version `n` with its steps; a step keeps its id from version to version by its position."""
+    connection.execute(
+        insert(t.campaign_version).values(
+            campaign_id=campaign_id,
+            n=n,
+            window=window,
+            timezone=timezone,
+            holidays=json.dumps(holidays),
+            on_auto_reply=on_auto_reply,
+            created_at=now,
+            created_by=created_by,
+        )
+    )
+    known = {
+        position: step_id
+        for step_id, position in connection.execute(
+            select(t.step.c.id, t.step.c.position).where(t.step.c.campaign_id == campaign_id)
+        )
+    }
+    for new in steps:
+        step_id = known.get(new.position) or _inserted(
+            connection, t.step, campaign_id=campaign_id, position=new.position
+        )
+        version_id = _inserted(
+            connection,
+            t.step_version,
+            step_id=step_id,
+            version=n,
+            delay_seconds=int(new.delay.total_seconds()),
+            subject=new.subject,
+            body=new.body,
+            sender_mailbox_id=new.sender_mailbox_id,
+        )
+        for position, (filename, content_type, data) in enumerate(new.attachments):
+            connection.execute(
+                insert(t.attachment).values(
+                    step_version_id=version_id,
+                    position=position,
+                    filename=filename,
+                    content_type=content_type,
+                    data=data,
+                )
+            )
+    connection.execute(update(t.campaign).where(t.campaign.c.id == campaign_id).values(version=n))
+
+
+def _inserted(connection: Connection, table: object, **values: object) -> int:
+    result = connection.execute(insert(table).values(**values))  # type: ignore[arg-type]  # any table
+    return int((result.inserted_primary_key or (0,))[0])
+
+
+def steps_of(connection: Connection, campaign_id: int, version: int) -> list[StoredStep]:
+    query = (
+        select(t.step.c.id, t.step.c.position, t.step_version)
+        .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
+        .where(t.step.c.campaign_id == campaign_id, t.step_version.c.version == version)
+        .order_by(t.step.c.position)
+    )
+    v = t.step_version.c
+    return [
+        StoredStep(
+            id=m[t.step.c.id],
+            version_id=m[v.id],
+            position=m[t.step.c.position],
+            delay=timedelta(seconds=m[v.delay_seconds]),
+            subject=m[v.subject],
+            body=m[v.body],
+            sender_mailbox_id=m[v.sender_mailbox_id],
+        )
+        for m in (row._mapping for row in connection.execute(query))
+    ]
+
+
+def attachments_of(connection: Connection, step_version_id: int) -> list[tuple[str, str, bytes]]:
+    """File name, content type and content of each, in order."""
+    query = (
+        select(t.attachment.c.filename, t.attachment.c.content_type, t.attachment.c.data)
+        .where(t.attachment.c.step_version_id == step_version_id)
+        .order_by(t.attachment.c.position)
+    )
+    return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+
+
+def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
+    """All senders the campaign ever had, in the order of adding; `left_at` tells the former ones."""
+    on_slot = t.connection.alias("on_slot")
+    of_mailbox = t.connection.alias("of_mailbox")
+    mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, on_slot.c.mailbox_id)
+    query = (
+        select(
+            t.campaign_sender,
+            mailbox_id.label("current_mailbox_id"),
+            t.mailbox.c.address,
+            func.coalesce(of_mailbox.c.state, on_slot.c.state).label("connection_state"),
+            (t.user.c.state == "locked").label("user_locked"),
+        )
+        .outerjoin(
+            on_slot,
+            (on_slot.c.slot_id == t.campaign_sender.c.slot_id) & on_slot.c.superseded_at.is_(None),
+        )
+        .outerjoin(
+            of_mailbox,
+            (of_mailbox.c.mailbox_id == t.campaign_sender.c.mailbox_id) & of_mailbox.c.superseded_at.is_(None),
+        )
+        .outerjoin(t.mailbox, t.mailbox.c.id == mailbox_id)
+        .outerjoin(t.user, t.user.c.id == t.mailbox.c.user_id)
+        .where(t.campaign_sender.c.campaign_id == campaign_id)
+        .order_by(t.campaign_sender.c.position, on_slot.c.id)
+    )
+    found: dict[int, StoredSender] = {}
+    for m in (row._mapping for row in connection.execute(query)):
+        # A slot may also carry a disconnected former connection; the newest one, last in order, counts.
+        found[m["id"]] = StoredSender(
+            id=m["id"],
+            position=m["position"],
+            slot_id=m["slot_id"],
+            mailbox_id=m["current_mailbox_id"],
+            address=m["address"],
+            state=m["connection_state"],
+            user_locked=bool(m["user_locked"]),
+            left_at=m["left_at"],
+            assigned_count=m["assigned_count"],
+        )
+    return list(found.values())
+
+
+def replace_senders(
+    connection: Connection,
+    campaign_id: int,
+    *,
+    slot_id: int | None,
+    mailbox_ids: Sequence[int],
+    now: datetime,
+) -> None:
+    """Set the senders of a draft: one slot, or the mailboxes of a rotation in their order."""
+    connection.execute(delete(t.campaign_sender).where(t.campaign_sender.c.campaign_id == campaign_id))
+    rows = [{"slot_id": slot_id, "mailbox_id": None}] if slot_id is not None else []
+    rows += [{"slot_id": None, "mailbox_id": mailbox_id} for mailbox_id in mailbox_ids]
+    for position, row in enumerate(rows):
+        connection.execute(
+            insert(t.campaign_sender).values(
+                campaign_id=campaign_id, position=position, joined_at=now, **row
+            )
+        )
+
+
+def note_assignments(
+    connection: Connection, campaign_id: int, over: str, reset: bool, given: dict[int, int]
+) -> None:
+    """Add to the rotation's counts, from zero when the set of able senders is another (E1)."""
+    c = t.campaign_sender.c
+    if reset:
+        connection.execute(
+            update(t.campaign_sender).where(c.campaign_id == campaign_id).values(assigned_count=0)
+        )
+        connection.execute(update(t.campaign).where(t.campaign.c.id == campaign_id).values(spread_over=over))
+    connection.execute(
+        update(t.campaign_sender)
+        .where(c.campaign_id == campaign_id)
+        .values(assigned_count=c.assigned_count + case(given, value=c.id, else_=0))
+    )
+
+
+def change(connection: Connection, campaign_id: int, **values: object) -> None:
+    connection.execute(update(t.campaign).where(t.campaign.c.id == campaign_id).values(**values))
+
+
+def move(
+    connection: Connection, campaign_id: int, origins: tuple[str, ...], to: str, **values: object
+) -> bool:
+    """Compare-and-set of the state; False when the campaign is no longer in one of `origins`."""
+    result = connection.execute(
+        update(t.campaign)
+        .where(t.campaign.c.id == campaign_id, t.campaign.c.state.in_(origins))
+        .values(state=to, **values)
+    )
+    return result.rowcount == 1
+
+
+def add_pause(connection: Connection, campaign_id: int, reason: str, mailbox_id: int, now: datetime) -> None:
+    """Add a reason to the set; the same one twice is one."""
+    there = select(t.campaign_pause.c.id).where(
+        t.campaign_pause.c.campaign_id == campaign_id,
+        t.campaign_pause.c.reason == reason,
+        t.campaign_pause.c.mailbox_id == mailbox_id,
+    )
+    if connection.execute(there).first() is None:
+        connection.execute(
+            insert(t.campaign_pause).values(
+                campaign_id=campaign_id, reason=reason, mailbox_id=mailbox_id, paused_at=now
+            )
+        )
+
+
+def lift_pauses(connection: Connection, campaign_id: int) -> None:
+    connection.execute(delete(t.campaign_pause).where(t.campaign_pause.c.campaign_id == campaign_id))
+
+
+def erase_draft(connection: Connection, campaign_id: int) -> None:
+    """Delete a draft with everything that is its own; contacts, test messages and the log stay."""
+    of_campaign = select(t.step.c.id).where(t.step.c.campaign_id == campaign_id)
+    versions = select(t.step_version.c.id).where(t.step_version.c.step_id.in_(of_campaign))
+    connection.execute(
+        update(t.message)
+        .where(t.message.c.campaign_id == campaign_id)
+        .values(campaign_id=None, step_id=None)
+    )
+    connection.execute(delete(t.attachment).where(t.attachment.c.step_version_id.in_(versions)))
+    connection.execute(delete(t.step_version).where(t.step_version.c.step_id.in_(of_campaign)))
+    for table in (t.step, t.campaign_version, t.recipient, t.campaign_sender, t.campaign_pause):
+        connection.execute(delete(table).where(table.c.campaign_id == campaign_id))
+    connection.execute(delete(t.campaign).where(t.campaign.c.id == campaign_id))

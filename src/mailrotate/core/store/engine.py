@@ -1,0 +1,177 @@
+"""The two doors to the database, and what its errors mean.
+
+`reading()` and `writing()` each hand out one transaction. SQLite: WAL, `synchronous=FULL`, foreign keys on,
+and every writing transaction is BEGIN IMMEDIATE, because a deferred one that reads and then writes behind
+another commit fails at once, whatever the timeout. What differs on PostgreSQL stands in
+`docs/decisions/two-databases.md`.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.pool import QueuePool
+
+from mailrotate.core.values.errors import BadInput, Busy, StoreTrouble
+
+# Longer than the longest writing transaction that we know of (an import of a million rows).
+_BUSY_WAIT_SECONDS = 60.0
+_POOL_SIZE = 80
+
+
+class Store:
+    """One open database. Threads may share it; a process that forks may not."""
+
+    def __init__(self, engine: Engine, name: str, path: Path | None) -> None:
+        self.engine = engine
+        self.name = name
+        self.path = path
+        # Inside one process writers queue here, in order, instead of polling SQLite's lock.
+        self._writers = threading.Lock() if path else None
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.path is not None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database. Raises StoreTrouble, Busy."""
+        with self._telling(), self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that may write; committed at the end, rolled back on an exception.
+
+        Raises StoreTrouble, Busy.
+        """
+        if self._writers is None:
+            with self._telling(), self.engine.begin() as connection:
+                yield connection
+            return
+        with self._writers, self._telling(), self.engine.connect() as connection:
+            writer = connection.execution_options(mailrotate_writes=True)
+            with writer.begin():
+                yield writer
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as problem:
+            known = explain(problem, self.name)
+            if known is None:
+                raise
+            raise known from problem
+
+
+def open_store(target: str, password: str | None = None) -> Store:
+    """Open a SQLite file (created if missing, mode 0600) or a `postgresql://` URL.
+
+    A password inside `target` is refused by the caller's settings, never here logged.
+    """
+    if target.startswith(("postgresql:", "postgres:")):
+        return _open_postgresql(target, password)
+    return _open_sqlite(Path(target))
+
+
+def _open_sqlite(path: Path) -> Store:
+    _make_private_file(path)
+    engine = create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": _BUSY_WAIT_SECONDS, "isolation_level": None, "check_same_thread": False},
+        poolclass=QueuePool,
+        pool_size=_POOL_SIZE,
+        max_overflow=-1,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        try:
+            for pragma in (
+                "journal_mode=WAL",
+                "synchronous=FULL",
+                "foreign_keys=ON",
+                f"busy_timeout={int(_BUSY_WAIT_SECONDS * 1000)}",
+            ):
+                connection.execute(f"PRAGMA {pragma}").close()
+        except sqlite3.Error:
+            connection.close()
+            raise
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("mailrotate_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return Store(engine, str(path), path)
+
+
+def _make_private_file(path: Path) -> None:
+    try:
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as problem:
+        raise StoreTrouble(
+            "store.cannot_open",
+            f"the database {path} cannot be made: {problem.strerror}",
+            "name another place with --db or MAILROTATE_DB",
+        ) from None
+
+
+def _open_postgresql(target: str, password: str | None) -> Store:
+    try:
+        import psycopg  # noqa: F401 -- the driver comes with an extra; say so before SQLAlchemy does
+    except ImportError:
+        raise BadInput(
+            "store.missing_extra",
+            "PostgreSQL needs the driver that comes with an extra",
+            "pip install 'mailrotate[postgres]'",
+        ) from None
+    url = make_url(target).set(drivername="postgresql+psycopg")
+    name = url.render_as_string(hide_password=True).replace("+psycopg", "")
+    if password is not None:
+        url = url.set(password=password)
+    engine = create_engine(url, pool_size=_POOL_SIZE, max_overflow=-1, pool_pre_ping=True)
+    return Store(engine, name, None)
+
+
+_SQLITE_SAYS = (
+    ("database or disk is full", "store.full", "the disk that holds {db} is full", "free some space, then run the command again"),
+    ("disk i/o error", "store.io", "the disk that holds {db} reports an error", "mailrotate db check"),
+    ("readonly database", "store.read_only", "{db} cannot be written to", "check the owner and mode of the file and its folder"),
+    ("file is not a database", "store.not_a_database", "{db} is not a mailrotate database", "name another file with --db"),
+    ("database disk image is malformed", "store.damaged", "{db} is damaged", "mailrotate db restore BACKUP"),
+    ("unable to open database file", "store.cannot_open", "{db} cannot be opened", "check that the folder exists and is yours"),
+)  # fmt: skip
+
+
+def explain(problem: DBAPIError, name: str) -> StoreTrouble | Busy | None:
+    """Our error for a database's, or None when it is a defect of ours that must be seen as it is."""
+    said = str(problem.orig).lower()
+    if "database is locked" in said or "lock_timeout" in said:
+        return Busy("store.locked", f"another process holds {name}", "run the command again in a moment")
+    for words, code, message, hint in _SQLITE_SAYS:
+        if words in said:
+            return StoreTrouble(code, message.format(db=name), hint)
+    if isinstance(problem, OperationalError) and not name.startswith("/") and "postgres" in name:
+        return StoreTrouble(
+            "store.unreachable",
+            f"{name} does not answer: {_first_line(problem.orig)}",
+            "check that the server runs and that MAILROTATE_DB names it",
+        )
+    return None
+
+
+def _first_line(problem: Any) -> str:
+    return str(problem).strip().split("\n", 1)[0]

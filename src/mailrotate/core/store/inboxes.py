@@ -1,0 +1,103 @@
+"""How far inboxes were read, and the copies that are still to be filed in them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.mail import FolderCursor
+
+
+@dataclass(frozen=True)
+class PendingCopy:
+    message_id: int
+    header_id: str
+    attempts: int
+    raw: bytes = field(repr=False)
+
+
+def cursor_of(connection: Connection, mailbox_id: int, name: str) -> FolderCursor | None:
+    """How far a folder was read; None before the first reading."""
+    row = connection.execute(
+        select(t.folder.c.uid_validity, t.folder.c.last_uid).where(
+            t.folder.c.mailbox_id == mailbox_id, t.folder.c.name == name
+        )
+    ).one_or_none()
+    if row is None or row.uid_validity is None:
+        return None
+    return FolderCursor(row.uid_validity, row.last_uid)
+
+
+def note_read(
+    connection: Connection, mailbox_id: int, name: str, cursor: FolderCursor, now: datetime
+) -> None:
+    _note(
+        connection,
+        mailbox_id,
+        name,
+        uid_validity=cursor.uid_validity,
+        last_uid=cursor.last_uid,
+        read_at=now,
+        failing_since=None,
+        last_error=None,
+    )
+
+
+def note_failure(connection: Connection, mailbox_id: int, name: str, said: str, now: datetime) -> None:
+    """The folder cannot be read; since when, is kept from the first failure on."""
+    since = connection.execute(
+        select(t.folder.c.failing_since).where(t.folder.c.mailbox_id == mailbox_id, t.folder.c.name == name)
+    ).scalar_one_or_none()
+    _note(connection, mailbox_id, name, failing_since=since or now, last_error=said)
+
+
+def forget_failure(connection: Connection, mailbox_id: int) -> None:
+    """After a reconnect the next reading decides anew."""
+    connection.execute(
+        update(t.folder)
+        .where(t.folder.c.mailbox_id == mailbox_id)
+        .values(failing_since=None, last_error=None)
+    )
+
+
+def _note(connection: Connection, mailbox_id: int, name: str, **values: object) -> None:
+    result = connection.execute(
+        update(t.folder)
+        .where(t.folder.c.mailbox_id == mailbox_id, t.folder.c.name == name)
+        .values(**values)
+    )
+    if result.rowcount == 0:
+        connection.execute(insert(t.folder).values(mailbox_id=mailbox_id, name=name, **values))
+
+
+def keep_copy(
+    connection: Connection, message_id: int, mailbox_id: int, raw: bytes, now: datetime
+) -> None:
+    connection.execute(
+        insert(t.sent_copy).values(message_id=message_id, mailbox_id=mailbox_id, raw=raw, next_try_at=now)
+    )
+
+
+def pending_copies(connection: Connection, mailbox_id: int, now: datetime, limit: int) -> list[PendingCopy]:
+    query = (
+        select(t.sent_copy.c.message_id, t.message.c.message_id, t.sent_copy.c.attempts, t.sent_copy.c.raw)
+        .join(t.message, t.message.c.id == t.sent_copy.c.message_id)
+        .where(t.sent_copy.c.mailbox_id == mailbox_id, t.sent_copy.c.next_try_at <= now)
+        .order_by(t.sent_copy.c.message_id)
+        .limit(limit)
+    )
+    return [PendingCopy(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
+
+
+def drop_copy(connection: Connection, message_id: int) -> None:
+    """The copy is filed, or was given up."""
+    connection.execute(delete(t.sent_copy).where(t.sent_copy.c.message_id == message_id))
+
+
+def postpone_copies(connection: Connection, mailbox_id: int, said: str, until: datetime) -> None:
+    connection.execute(
+        update(t.sent_copy)
+        .where(t.sent_copy.c.mailbox_id == mailbox_id)
+        .values(attempts=t.sent_copy.c.attempts + 1, last_error=said, next_try_at=until)
+    )

@@ -1,0 +1,86 @@
+"""Lanes: one row per mailbox. Whoever sends from, reads or tests a mailbox owns its lane meanwhile."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, update
+
+from mailrotate.core.store import tables as t
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A lane that is ours. The token grows with every owner: an old owner's writes find it changed."""
+
+    mailbox_id: int
+    runner_id: int
+    token: int
+
+
+def take(connection: Connection, mailbox_id: int, runner_id: int) -> Lane | None:
+    """Own the lane if nobody does; None when another runner has it, or another is taking it right now."""
+    query = (
+        select(t.lane.c.token)
+        .where(t.lane.c.mailbox_id == mailbox_id, t.lane.c.runner_id.is_(None))
+        .with_for_update(skip_locked=True)
+    )
+    token = connection.execute(query).scalar_one_or_none()
+    if token is None:
+        return None
+    connection.execute(
+        update(t.lane)
+        .where(t.lane.c.mailbox_id == mailbox_id)
+        .values(runner_id=runner_id, token=token + 1)
+    )
+    return Lane(mailbox_id, runner_id, token + 1)
+
+
+def hold_on(connection: Connection, lane: Lane, now: datetime) -> bool:
+    """Lock the lane's row for this transaction and note the instant acted on (F6); False when it is lost."""
+    result = connection.execute(
+        update(t.lane)
+        .where(
+            t.lane.c.mailbox_id == lane.mailbox_id,
+            t.lane.c.runner_id == lane.runner_id,
+            t.lane.c.token == lane.token,
+        )
+        .values(acted_at=now)
+    )
+    return result.rowcount == 1
+
+
+def release(connection: Connection, lane: Lane) -> None:
+    """Give the lane back, if it is still ours."""
+    connection.execute(
+        update(t.lane)
+        .where(
+            t.lane.c.mailbox_id == lane.mailbox_id,
+            t.lane.c.runner_id == lane.runner_id,
+            t.lane.c.token == lane.token,
+        )
+        .values(runner_id=None)
+    )
+
+
+def owners(connection: Connection) -> list[int]:
+    """The runners that own lanes."""
+    query = select(t.lane.c.runner_id).where(t.lane.c.runner_id.is_not(None)).distinct()
+    return [int(runner_id) for runner_id in connection.execute(query).scalars()]
+
+
+def free_lanes_of(connection: Connection, runner_id: int) -> None:
+    """Free the lanes of a runner that is known to be dead."""
+    connection.execute(update(t.lane).where(t.lane.c.runner_id == runner_id).values(runner_id=None))
+
+
+def rest(connection: Connection, mailbox_id: int, until: datetime | None) -> None:
+    """Set when the mailbox may send next."""
+    connection.execute(
+        update(t.lane).where(t.lane.c.mailbox_id == mailbox_id).values(next_send_at=until)
+    )
+
+
+def latest_instant(connection: Connection) -> datetime | None:
+    """The latest instant that any lane acted on (F6)."""
+    found = connection.execute(select(func.max(t.lane.c.acted_at))).scalar_one()
+    return found if isinstance(found, datetime) else None

@@ -1,0 +1,161 @@
+"""Whether a process that may send is still alive: a lock that it holds, never a timestamp.
+
+On SQLite each runner holds a `flock` on a file of its own beside the database; on PostgreSQL a session
+advisory lock on a connection of its own. The operating system, or the server, frees either when the
+process dies, however it dies.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, insert, select, text, update
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.engine import Store
+from mailrotate.core.values.errors import Busy
+
+# The first of the two numbers of our advisory locks, so that they meet nobody else's.
+_ADVISORY_SPACE = 0x6D72
+_HOST_LOCK = "runner"
+
+
+class _Lock(Protocol):
+    def release(self) -> None: ...
+
+
+class _FileLock:
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+class _AdvisoryLock:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def release(self) -> None:
+        # Closing the session frees the lock; `invalidate` keeps the pool from reusing it.
+        self._connection.invalidate()
+        self._connection.close()
+
+
+class LivingRunner:
+    """This process's entry among the runners, alive until `end()` or death."""
+
+    def __init__(self, store: Store, runner_id: int, lock: _Lock) -> None:
+        self.id = runner_id
+        self._store = store
+        self._lock = lock
+
+    def end(self, now: datetime) -> None:
+        with self._store.writing() as connection:
+            connection.execute(update(t.runner).where(t.runner.c.id == self.id).values(ended_at=now))
+            connection.execute(
+                update(t.lane).where(t.lane.c.runner_id == self.id).values(runner_id=None)
+            )
+        self._lock.release()
+
+
+def register(store: Store, kind: str, now: datetime, host: str) -> LivingRunner:
+    """Enter this process among the runners and take its life lock before anyone can see it."""
+    with store.writing() as connection:
+        (runner_id,) = connection.execute(
+            insert(t.runner).values(kind=kind, host=host, pid=os.getpid(), started_at=now)
+        ).inserted_primary_key or (0,)
+        lock = _acquire(store, int(runner_id))
+        if lock is None:
+            raise Busy("runner.locked", f"runner {runner_id} is taken already", "run the command again")
+    return LivingRunner(store, int(runner_id), lock)
+
+
+def dead_runners(store: Store, candidates: list[int]) -> Iterator[int]:
+    """Those of `candidates` whose lock is free. Each is locked while the caller deals with it."""
+    for runner_id in candidates:
+        lock = _acquire(store, runner_id)
+        if lock is not None:
+            try:
+                yield runner_id
+            finally:
+                lock.release()
+
+
+@contextmanager
+def sole_host(store: Store) -> Iterator[None]:
+    """On SQLite one process hosts the loop; a second gets Busy (`runner.busy`). PostgreSQL shares."""
+    if store.path is None:
+        yield
+        return
+    descriptor = _flock(_lock_folder(store.path) / _HOST_LOCK)
+    if descriptor is None:
+        raise Busy(
+            "runner.busy",
+            f"another runner already works on {store.name}",
+            "mailrotate runner list",
+        )
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def living_runners(connection: Connection) -> list[tuple[int, str, str, int, datetime]]:
+    """Runners that did not say they ended: id, kind, host, pid, start. Some may be dead."""
+    query = select(
+        t.runner.c.id, t.runner.c.kind, t.runner.c.host, t.runner.c.pid, t.runner.c.started_at
+    ).where(t.runner.c.ended_at.is_(None))
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(query)]
+
+
+def is_alive(store: Store, runner_id: int) -> bool:
+    lock = _acquire(store, runner_id)
+    if lock is None:
+        return True
+    lock.release()
+    return False
+
+
+def _acquire(store: Store, runner_id: int) -> _Lock | None:
+    if store.path is not None:
+        path = _lock_folder(store.path) / str(runner_id)
+        descriptor = _flock(path)
+        return None if descriptor is None else _FileLock(path, descriptor)
+    connection = store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    taken = connection.execute(
+        text("SELECT pg_try_advisory_lock(:space, :id)"), {"space": _ADVISORY_SPACE, "id": runner_id}
+    ).scalar_one()
+    if not taken:
+        connection.close()
+        return None
+    return _AdvisoryLock(connection)
+
+
+def _lock_folder(database: Path) -> Path:
+    folder = database.with_name(database.name + ".runners")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _flock(path: Path) -> int | None:
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        # The file may have been unlinked between open and lock; then the lock guards nothing.
+        try:
+            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)

@@ -1,0 +1,274 @@
+"""Mailboxes and their connections: what is stored, and the facts that the gates need of them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, Row, Select, and_, func, or_, select, update
+
+from mailrotate.core.rules.quota import DEFAULT_GAP
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.mail import Endpoint
+from mailrotate.core.values.states import COUNTED_MESSAGES, ConnectionState, Security, UserState
+
+INBOX = "INBOX"
+
+
+@dataclass(frozen=True)
+class StoredMailbox:
+    """A mailbox with its current connection, its lane and what was learned of its server."""
+
+    id: int
+    address: str
+    user_id: int
+    user_email: str
+    user_name: str
+    user_state: UserState
+    is_default: bool
+    removed_at: datetime | None
+    paused_at: datetime | None
+    hold_class: str | None
+    hold_reason: str | None
+    hold_until: datetime | None
+    day_from: datetime | None
+    day_until: datetime | None
+    files_sent_copy: bool | None
+    connection_id: int
+    slot_id: int
+    generation: int
+    state: ConnectionState
+    provider: str
+    smtp: Endpoint
+    imap: Endpoint
+    username: str
+    secret: bytes | None
+    own_sender_name: str | None
+    mailbox_name: str | None
+    own_timezone: str | None
+    own_daily_limit: int | None
+    own_gap: timedelta | None
+    sent_copy: str
+    connected_at: datetime
+    failed_at: datetime | None
+    disconnected_at: datetime | None
+    trouble_since: datetime | None
+    last_test_at: datetime | None
+    last_error_class: str | None
+    last_error: str | None
+    next_send_at: datetime | None
+    lane_owner: int | None
+    inbox_read_at: datetime | None
+    inbox_failing_since: datetime | None
+    inbox_error: str | None
+    daily_cap: int
+    sync_every: timedelta
+    workspace_timezone: str
+
+    @property
+    def timezone(self) -> str:
+        return self.own_timezone or self.workspace_timezone
+
+    @property
+    def sender_name(self) -> str:
+        return self.own_sender_name if self.own_sender_name is not None else self.user_name
+
+    @property
+    def gap(self) -> timedelta:
+        return DEFAULT_GAP if self.own_gap is None else self.own_gap
+
+    @property
+    def daily_limit(self) -> int:
+        """The mailbox's own limit, never above the plan's cap (B4)."""
+        own = self.daily_cap if self.own_daily_limit is None else self.own_daily_limit
+        return min(own, self.daily_cap)
+
+
+def _query() -> Select[tuple[object, ...]]:
+    c = t.connection.c
+    return (
+        select(
+            t.mailbox,
+            t.user.c.email.label("user_email"),
+            t.user.c.name.label("user_name"),
+            t.user.c.state.label("user_state"),
+            (t.user.c.default_mailbox_id == t.mailbox.c.id).label("is_default"),
+            c.id.label("connection_id"),
+            *(column for column in c if column.name not in ("id", "mailbox_id", "superseded_at")),
+            t.lane.c.next_send_at,
+            t.lane.c.runner_id.label("lane_owner"),
+            t.folder.c.read_at,
+            t.folder.c.failing_since,
+            t.folder.c.last_error.label("inbox_error"),
+            t.plan.c.daily_cap,
+            t.plan.c.sync_every_seconds,
+            t.workspace.c.timezone.label("workspace_timezone"),
+        )
+        .select_from(t.mailbox)
+        .join(t.user, t.user.c.id == t.mailbox.c.user_id)
+        .join(t.connection, c.mailbox_id == t.mailbox.c.id)
+        .join(t.lane, t.lane.c.mailbox_id == t.mailbox.c.id)
+        .outerjoin(t.folder, and_(t.folder.c.mailbox_id == t.mailbox.c.id, t.folder.c.name == INBOX))
+        .join(t.plan, t.plan.c.id == 1)
+        .join(t.workspace, t.workspace.c.id == 1)
+        .where(c.superseded_at.is_(None))
+    )
+
+
+def _read(row: Row[tuple[object, ...]]) -> StoredMailbox:
+    r = row._mapping
+    return StoredMailbox(
+        id=r["id"],
+        address=r["address"],
+        user_id=r["user_id"],
+        user_email=r["user_email"],
+        user_name=r["user_name"],
+        user_state=UserState(r["user_state"]),
+        is_default=bool(r["is_default"]),
+        removed_at=r["removed_at"],
+        paused_at=r["paused_at"],
+        hold_class=r["hold_class"],
+        hold_reason=r["hold_reason"],
+        hold_until=r["hold_until"],
+        day_from=r["day_from"],
+        day_until=r["day_until"],
+        files_sent_copy=r["files_sent_copy"],
+        connection_id=r["connection_id"],
+        slot_id=r["slot_id"],
+        generation=r["generation"],
+        state=ConnectionState(r["state"]),
+        provider=r["provider"],
+        smtp=Endpoint(r["smtp_host"], r["smtp_port"], Security(r["smtp_security"])),
+        imap=Endpoint(r["imap_host"], r["imap_port"], Security(r["imap_security"])),
+        username=r["username"],
+        secret=r["secret"],
+        own_sender_name=r["sender_name"],
+        mailbox_name=r["mailbox_name"],
+        own_timezone=r["timezone"],
+        own_daily_limit=r["daily_limit"],
+        own_gap=None if r["gap_seconds"] is None else timedelta(seconds=r["gap_seconds"]),
+        sent_copy=r["sent_copy"],
+        connected_at=r["connected_at"],
+        failed_at=r["failed_at"],
+        disconnected_at=r["disconnected_at"],
+        trouble_since=r["trouble_since"],
+        last_test_at=r["last_test_at"],
+        last_error_class=r["last_error_class"],
+        last_error=r["last_error"],
+        next_send_at=r["next_send_at"],
+        lane_owner=r["lane_owner"],
+        inbox_read_at=r["read_at"],
+        inbox_failing_since=r["failing_since"],
+        inbox_error=r["inbox_error"],
+        daily_cap=r["daily_cap"],
+        sync_every=timedelta(seconds=r["sync_every_seconds"]),
+        workspace_timezone=r["workspace_timezone"],
+    )
+
+
+def by_id(connection: Connection, mailbox_id: int) -> StoredMailbox:
+    return _read(connection.execute(_query().where(t.mailbox.c.id == mailbox_id)).one())
+
+
+def by_address(connection: Connection, address: str) -> StoredMailbox | None:
+    row = connection.execute(_query().where(t.mailbox.c.address == address)).one_or_none()
+    return None if row is None else _read(row)
+
+
+def listing(connection: Connection) -> list[StoredMailbox]:
+    """Every mailbox that was not removed, in the order in which they were first connected."""
+    query = _query().where(t.mailbox.c.removed_at.is_(None)).order_by(t.mailbox.c.id)
+    return [_read(row) for row in connection.execute(query)]
+
+
+def on_slot(connection: Connection, slot_id: int) -> StoredMailbox | None:
+    """The mailbox that is connected in a slot now: who sends for a single-sender campaign (C5)."""
+    query = _query().where(t.connection.c.slot_id == slot_id).order_by(t.connection.c.id.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _read(row)
+
+
+def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:
+    """What the mailbox's day counts: sent, being sent, and held (it may have left)."""
+    query = select(func.count()).where(
+        t.message.c.mailbox_id == mailbox_id,
+        t.message.c.claimed_at >= start,
+        t.message.c.state.in_(COUNTED_MESSAGES),
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def sent_through_slot_since(connection: Connection, slot_id: int, start: datetime) -> int:
+    query = select(func.count()).where(
+        t.message.c.slot_id == slot_id,
+        t.message.c.claimed_at >= start,
+        t.message.c.state.in_(COUNTED_MESSAGES),
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def nth_latest_send(connection: Connection, mailbox_id: int, n: int, since: datetime) -> datetime | None:
+    """The instant of the n-th latest counted message after `since`; None when there were fewer."""
+    query = (
+        select(t.message.c.claimed_at)
+        .where(
+            t.message.c.mailbox_id == mailbox_id,
+            t.message.c.claimed_at > since,
+            t.message.c.state.in_(COUNTED_MESSAGES),
+        )
+        .order_by(t.message.c.claimed_at.desc())
+        .offset(n - 1)
+        .limit(1)
+    )
+    found = connection.execute(query).scalar_one_or_none()
+    return found if isinstance(found, datetime) else None
+
+
+def change(connection: Connection, mailbox_id: int, **values: object) -> None:
+    """Set columns of the mailbox itself (its address's history, holds and habits)."""
+    connection.execute(update(t.mailbox).where(t.mailbox.c.id == mailbox_id).values(**values))
+
+
+def change_connection(connection: Connection, connection_id: int, **values: object) -> None:
+    """Set columns of a connection (settings, servers, secret)."""
+    connection.execute(update(t.connection).where(t.connection.c.id == connection_id).values(**values))
+
+
+def move_connection(
+    connection: Connection, connection_id: int, origins: tuple[str, ...], to: str, **values: object
+) -> bool:
+    """Compare-and-set of a connection's state; False when it is no longer in one of `origins`."""
+    result = connection.execute(
+        update(t.connection)
+        .where(t.connection.c.id == connection_id, t.connection.c.state.in_(origins))
+        .values(state=to, **values)
+    )
+    return result.rowcount == 1
+
+
+def lanes_with_work(connection: Connection, now: datetime, sync_before: datetime) -> list[int]:
+    """The mailboxes that have something to do: a message ready, people to plan for, an inbox to read.
+
+    Each part is answered from an index by lane, so that the work grows with the number of mailboxes and
+    what is due, never with the number of people who wait.
+    """
+    c = t.connection.c
+    ready = (
+        select(t.message.c.id)
+        .where(
+            t.message.c.mailbox_id == t.mailbox.c.id,
+            t.message.c.state == "scheduled",
+            t.message.c.ready_at <= now,
+        )
+        .exists()
+    )
+    query = (
+        select(t.mailbox.c.id)
+        .join(t.connection, c.mailbox_id == t.mailbox.c.id)
+        .outerjoin(t.folder, and_(t.folder.c.mailbox_id == t.mailbox.c.id, t.folder.c.name == INBOX))
+        .where(
+            c.superseded_at.is_(None),
+            c.state == ConnectionState.CONNECTED,
+            or_(t.folder.c.read_at.is_(None), t.folder.c.read_at <= sync_before, ready),
+        )
+        .order_by(t.mailbox.c.id)
+    )
+    return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]

@@ -1,0 +1,414 @@
+"""The outbox: planning rows, and the claim → mark → settle of each.
+
+Every change is a compare-and-set on (message, claim token): whoever lost a message meanwhile changes
+nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, insert, or_, select, update
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.lanes import Lane
+from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A message that may be next in a lane, with what the recipient's gates and the rendering need."""
+
+    id: int
+    kind: MessageKind
+    state: MessageState
+    priority: Priority
+    mailbox_id: int
+    campaign_id: int | None
+    campaign_sender_id: int | None
+    recipient_id: int | None
+    step_position: int | None
+    to_address: str
+    from_address: str
+    message_id: str
+    token: str
+    own_fields: str | None
+    due_at: datetime
+    ready_at: datetime
+    released_at: datetime | None
+    attempts: int
+    first_failed_at: datetime | None
+    error_text: str | None
+    error_class: str | None
+    recipient_state: RecipientState | None
+    recipient_timezone: str | None
+    recipient_fields: str | None
+    turn_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A message that is ours to send, with its fencing token and content."""
+
+    message: Candidate
+    claim_token: str
+    claimed_at: datetime
+    raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Thread:
+    """What a follow-up answers: the message before in the same campaign."""
+
+    message_id: str
+    cited_ids: tuple[str, ...]
+    subject: str
+
+
+@dataclass(frozen=True)
+class NewMessage:
+    """A row to be planned."""
+
+    kind: MessageKind
+    priority: Priority
+    mailbox_id: int
+    campaign_id: int | None
+    campaign_sender_id: int | None
+    recipient_id: int | None
+    step_id: int | None
+    step_position: int | None
+    to_address: str
+    from_address: str
+    token: str
+    message_id: str
+    due_at: datetime
+    ready_at: datetime
+    fields: str | None = None
+
+
+_CANDIDATE = select(
+    *(
+        t.message.c[name]
+        for name in (
+            "id", "kind", "state", "priority", "mailbox_id", "campaign_id", "campaign_sender_id",
+            "recipient_id", "step_position", "to_address", "from_address", "message_id", "token",
+        )
+    ),
+    t.message.c.fields.label("own_fields"),
+    *(
+        t.message.c[name]
+        for name in (
+            "due_at", "ready_at", "released_at", "attempts", "first_failed_at", "error_text", "error_class"
+        )
+    ),
+    t.recipient.c.state.label("recipient_state"),
+    t.recipient.c.timezone.label("recipient_timezone"),
+    t.recipient.c.fields.label("recipient_fields"),
+    t.campaign_sender.c.turn_at,
+).select_from(
+    t.message.outerjoin(t.recipient, t.recipient.c.id == t.message.c.recipient_id).outerjoin(
+        t.campaign_sender, t.campaign_sender.c.id == t.message.c.campaign_sender_id
+    )
+)  # fmt: skip
+
+
+def _candidate(m: Mapping[str, object]) -> Candidate:
+    values = dict(m)
+    values["kind"] = MessageKind(str(values["kind"]))
+    values["state"] = MessageState(str(values["state"]))
+    values["priority"] = Priority(str(values["priority"]))
+    if values["recipient_state"] is not None:
+        values["recipient_state"] = RecipientState(str(values["recipient_state"]))
+    return Candidate(**values)  # type: ignore[arg-type]  # the columns of _CANDIDATE, in its order
+
+
+def plan(connection: Connection, messages: Sequence[NewMessage], now: datetime) -> None:
+    """Add rows to the outbox."""
+    if messages:
+        rows = [{**vars(new), "state": MessageState.SCHEDULED, "planned_at": now} for new in messages]
+        connection.execute(insert(t.message), rows)
+
+
+def scheduled_count(connection: Connection, mailbox_id: int, priority: Priority) -> int:
+    """How many rows of one priority wait in a lane; bounded by what was planned for it."""
+    query = select(func.count()).where(
+        t.message.c.mailbox_id == mailbox_id,
+        t.message.c.state == MessageState.SCHEDULED,
+        t.message.c.overdue_at.is_(None),
+        t.message.c.priority == priority,
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def earliest_by_hand(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
+    """The first ready hand-written message of a lane, tests of a campaign included."""
+    return _earliest(connection, mailbox_id, Priority.BY_HAND, now, None)
+
+
+def earliest_ready(
+    connection: Connection, mailbox_id: int, campaign_id: int, priority: Priority, now: datetime
+) -> Candidate | None:
+    """The first ready message of one campaign and priority in a lane."""
+    return _earliest(connection, mailbox_id, priority, now, campaign_id)
+
+
+def _earliest(
+    connection: Connection, mailbox_id: int, priority: Priority, now: datetime, campaign_id: int | None
+) -> Candidate | None:
+    c = t.message.c
+    query = _CANDIDATE.where(
+        c.mailbox_id == mailbox_id,
+        c.priority == priority,
+        c.state == MessageState.SCHEDULED,
+        c.overdue_at.is_(None),
+        c.ready_at <= now,
+    )
+    if campaign_id is not None:
+        query = query.where(c.campaign_id == campaign_id)
+    row = connection.execute(query.order_by(c.ready_at, c.id).limit(1)).one_or_none()
+    return None if row is None else _candidate(row._mapping)  # type: ignore[arg-type]
+
+
+def next_ready_at(connection: Connection, mailbox_id: int) -> datetime | None:
+    """When the lane's first waiting row may be tried."""
+    c = t.message.c
+    query = select(func.min(c.ready_at)).where(
+        c.mailbox_id == mailbox_id, c.state == MessageState.SCHEDULED, c.overdue_at.is_(None)
+    )
+    found = connection.execute(query).scalar_one()
+    return found if isinstance(found, datetime) else None
+
+
+def by_id(connection: Connection, message_id: int) -> Candidate | None:
+    row = connection.execute(_CANDIDATE.where(t.message.c.id == message_id)).one_or_none()
+    return None if row is None else _candidate(row._mapping)  # type: ignore[arg-type]
+
+
+def thread_before(connection: Connection, recipient_id: int, step_position: int) -> Thread | None:
+    """The last message that this recipient was sent before the step."""
+    c = t.message.c
+    query = (
+        select(c.message_id, c.cited_ids, c.subject)
+        .where(
+            c.recipient_id == recipient_id,
+            c.kind == MessageKind.CAMPAIGN,
+            c.step_position < step_position,
+            c.state.in_((MessageState.SENT, MessageState.HELD)),
+        )
+        .order_by(c.step_position.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    return Thread(row.message_id, tuple(row.cited_ids.split()), row.subject or "")
+
+
+def claim(
+    connection: Connection,
+    message_id: int,
+    *,
+    claim_token: str,
+    runner_id: int,
+    slot_id: int,
+    subject: str,
+    in_reply_to: str | None,
+    cited_ids: Sequence[str],
+    content_hash: str,
+    now: datetime,
+) -> bool:
+    """scheduled → sending, with the rendered content's hash; False when somebody was faster."""
+    result = connection.execute(
+        update(t.message)
+        .where(t.message.c.id == message_id, t.message.c.state == MessageState.SCHEDULED)
+        .values(
+            state=MessageState.SENDING,
+            claim_token=claim_token,
+            runner_id=runner_id,
+            slot_id=slot_id,
+            subject=subject,
+            in_reply_to=in_reply_to,
+            cited_ids=" ".join(cited_ids),
+            content_hash=content_hash,
+            claimed_at=now,
+            marked_at=None,
+        )
+    )
+    return result.rowcount == 1
+
+
+def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> bool:
+    """Note that the final dot may leave now; False when the message or the lane is no longer ours."""
+    ours = (
+        select(t.lane.c.mailbox_id)
+        .where(
+            t.lane.c.mailbox_id == lane.mailbox_id,
+            t.lane.c.runner_id == lane.runner_id,
+            t.lane.c.token == lane.token,
+        )
+        .exists()
+    )
+    result = connection.execute(
+        update(t.message)
+        .where(
+            t.message.c.id == claimed.message.id,
+            t.message.c.claim_token == claimed.claim_token,
+            t.message.c.state == MessageState.SENDING,
+            ours,
+        )
+        .values(marked_at=now)
+    )
+    return result.rowcount == 1
+
+
+def settle(
+    connection: Connection,
+    message_id: int,
+    claim_token: str,
+    origins: tuple[str, ...],
+    to: str,
+    **values: object,
+) -> bool:
+    """Record what became of a claimed message; False when it is no longer ours."""
+    result = connection.execute(
+        update(t.message)
+        .where(
+            t.message.c.id == message_id,
+            t.message.c.claim_token == claim_token,
+            t.message.c.state.in_(origins),
+        )
+        .values(state=to, **values)
+    )
+    return result.rowcount == 1
+
+
+def move(
+    connection: Connection, message_id: int, origins: tuple[str, ...], to: str, **values: object
+) -> bool:
+    """Compare-and-set of a message that nobody has claimed."""
+    result = connection.execute(
+        update(t.message)
+        .where(t.message.c.id == message_id, t.message.c.state.in_(origins))
+        .values(state=to, **values)
+    )
+    return result.rowcount == 1
+
+
+def move_many(
+    connection: Connection,
+    origins: tuple[str, ...],
+    to: str,
+    *,
+    campaign_id: int | None = None,
+    recipient_ids: Sequence[int] | None = None,
+) -> int:
+    """The set form of `move`: all messages of a campaign or of some recipients."""
+    query = update(t.message).where(t.message.c.state.in_(origins), t.message.c.kind == MessageKind.CAMPAIGN)
+    if campaign_id is not None:
+        query = query.where(t.message.c.campaign_id == campaign_id)
+    if recipient_ids is not None:
+        query = query.where(t.message.c.recipient_id.in_(recipient_ids))
+    return connection.execute(query.values(state=to)).rowcount
+
+
+def postpone(connection: Connection, message_id: int, until: datetime) -> None:
+    """Move a scheduled row behind the others until then; what it was due for stays."""
+    connection.execute(
+        update(t.message)
+        .where(t.message.c.id == message_id, t.message.c.state == MessageState.SCHEDULED)
+        .values(ready_at=until)
+    )
+
+
+def set_overdue(connection: Connection, message_id: int, since: datetime) -> None:
+    """Park a row that waits for the operator's word (H4)."""
+    connection.execute(update(t.message).where(t.message.c.id == message_id).values(overdue_at=since))
+
+
+def release(
+    connection: Connection, now: datetime, *, message_id: int | None = None, campaign_id: int | None = None
+) -> int:
+    """The operator's word: parked rows go on."""
+    query = update(t.message).where(
+        t.message.c.state == MessageState.SCHEDULED, t.message.c.overdue_at.is_not(None)
+    )
+    if message_id is not None:
+        query = query.where(t.message.c.id == message_id)
+    if campaign_id is not None:
+        query = query.where(t.message.c.campaign_id == campaign_id)
+    return connection.execute(query.values(overdue_at=None, released_at=now)).rowcount
+
+
+def in_flight_runners(connection: Connection) -> list[int]:
+    """The runners that have messages in `sending`."""
+    query = (
+        select(t.message.c.runner_id)
+        .where(t.message.c.state == MessageState.SENDING, t.message.c.runner_id.is_not(None))
+        .distinct()
+    )
+    return [int(runner_id) for runner_id in connection.execute(query).scalars()]
+
+
+def in_flight_of(connection: Connection, runner_id: int) -> list[tuple[int, str, bool]]:
+    """What a runner had claimed: id, claim token, and whether the dot may have left."""
+    query = select(t.message.c.id, t.message.c.claim_token, t.message.c.marked_at).where(
+        t.message.c.state == MessageState.SENDING, t.message.c.runner_id == runner_id
+    )
+    return [(row[0], row[1], row[2] is not None) for row in connection.execute(query)]
+
+
+def errors_of_step(connection: Connection, campaign_id: int, step_position: int, error_class: str) -> int:
+    query = select(func.count()).where(
+        t.message.c.campaign_id == campaign_id,
+        t.message.c.state == MessageState.ERROR,
+        t.message.c.step_position == step_position,
+        t.message.c.error_class == error_class,
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+@dataclass(frozen=True)
+class Ours:
+    """One of our messages, recognised by its Message-ID's token."""
+
+    id: int
+    message_id: str
+    state: MessageState
+    kind: MessageKind
+    campaign_id: int | None
+    recipient_id: int | None
+    to_address: str
+
+
+def by_tokens(connection: Connection, tokens: Sequence[str]) -> list[Ours]:
+    query = select(
+        *(
+            t.message.c[name]
+            for name in ("id", "message_id", "state", "kind", "campaign_id", "recipient_id", "to_address")
+        )
+    ).where(t.message.c.token.in_(tokens))
+    return [
+        Ours(row[0], row[1], MessageState(row[2]), MessageKind(row[3]), row[4], row[5], row[6])
+        for row in connection.execute(query)
+    ]
+
+
+def retryable(
+    connection: Connection, *, mailbox_id: int | None = None, campaign_id: int | None = None
+) -> Iterator[int]:
+    """The ids in `error`, of a mailbox, a campaign or everywhere."""
+    query = select(t.message.c.id).where(t.message.c.state == MessageState.ERROR).order_by(t.message.c.id)
+    if mailbox_id is not None:
+        query = query.where(t.message.c.mailbox_id == mailbox_id)
+    if campaign_id is not None:
+        query = query.where(t.message.c.campaign_id == campaign_id)
+    yield from [int(found) for found in connection.execute(query).scalars()]
+
+
+def waits_in(connection: Connection, campaign_id: int) -> bool:
+    """Whether anything of a campaign is scheduled or being sent."""
+    c = t.message.c
+    query = select(c.id).where(
+        and_(c.campaign_id == campaign_id, or_(c.state == "scheduled", c.state == "sending"))
+    )
+    return connection.execute(query.limit(1)).first() is not None

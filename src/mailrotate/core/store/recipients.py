@@ -1,0 +1,254 @@
+"""Recipients: one contact in one campaign."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Select, case, delete, func, insert, literal, or_, select, update
+
+from mailrotate.core.rules.rotation import Spread
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.states import OPEN_RECIPIENTS, RecipientState
+
+
+@dataclass(frozen=True)
+class StoredRecipient:
+    id: int
+    campaign_id: int
+    contact_id: int
+    email: str
+    state: RecipientState
+    reason: str | None
+    campaign_sender_id: int | None
+    sender: str | None
+    assigned_reason: str | None
+    fields: Mapping[str, str]
+    timezone: str | None
+    next_step: int
+    next_at: datetime | None
+    sent_count: int
+
+
+@dataclass(frozen=True)
+class Due:
+    """A recipient whose next step is to be planned."""
+
+    id: int
+    campaign_sender_id: int
+    email: str
+    next_step: int
+    next_at: datetime
+    timezone: str | None
+
+
+def _query() -> Select[tuple[object, ...]]:
+    sent = (
+        select(func.count())
+        .where(t.message.c.recipient_id == t.recipient.c.id, t.message.c.sent_at.is_not(None))
+        .scalar_subquery()
+    )
+    waiting = (
+        select(func.min(t.message.c.ready_at))
+        .where(t.message.c.recipient_id == t.recipient.c.id, t.message.c.state == "scheduled")
+        .scalar_subquery()
+    )
+    mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, t.connection.c.mailbox_id)
+    return (
+        select(
+            t.recipient,
+            t.contact.c.address.label("email"),
+            t.mailbox.c.address.label("sender"),
+            sent.label("sent_count"),
+            func.coalesce(t.recipient.c.next_at, waiting).label("expected_at"),
+        )
+        .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
+        .outerjoin(t.campaign_sender, t.campaign_sender.c.id == t.recipient.c.campaign_sender_id)
+        .outerjoin(
+            t.connection,
+            (t.connection.c.slot_id == t.campaign_sender.c.slot_id)
+            & t.connection.c.superseded_at.is_(None)
+            & (t.connection.c.state != "disconnected"),
+        )
+        .outerjoin(t.mailbox, t.mailbox.c.id == mailbox_id)
+    )
+
+
+def _read(m: Mapping[str, object]) -> StoredRecipient:
+    return StoredRecipient(
+        id=m["id"],  # type: ignore[arg-type]  # columns of known type, untyped in a row's mapping
+        campaign_id=m["campaign_id"],  # type: ignore[arg-type]
+        contact_id=m["contact_id"],  # type: ignore[arg-type]
+        email=str(m["email"] or "(erased)"),
+        state=RecipientState(str(m["state"])),
+        reason=m["reason"],  # type: ignore[arg-type]
+        campaign_sender_id=m["campaign_sender_id"],  # type: ignore[arg-type]
+        sender=m["sender"],  # type: ignore[arg-type]
+        assigned_reason=m["assigned_reason"],  # type: ignore[arg-type]
+        fields=json.loads(str(m["fields"])),
+        timezone=m["timezone"],  # type: ignore[arg-type]
+        next_step=m["next_step"],  # type: ignore[arg-type]
+        next_at=m["expected_at"],  # type: ignore[arg-type]
+        sent_count=m["sent_count"],  # type: ignore[arg-type]
+    )
+
+
+def find(connection: Connection, campaign_id: int, address: str) -> StoredRecipient | None:
+    query = _query().where(t.recipient.c.campaign_id == campaign_id, t.contact.c.address == address)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
+
+
+def by_id(connection: Connection, recipient_id: int) -> StoredRecipient | None:
+    row = connection.execute(_query().where(t.recipient.c.id == recipient_id)).one_or_none()
+    return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
+
+
+def listing(
+    connection: Connection,
+    campaign_id: int,
+    *,
+    state: str | None = None,
+    sender: str | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> Iterator[StoredRecipient]:
+    """In the order of enrolment, streamed."""
+    query = _query().where(t.recipient.c.campaign_id == campaign_id).order_by(t.recipient.c.id)
+    if state is not None:
+        query = query.where(t.recipient.c.state == state)
+    if sender is not None:
+        query = query.where(t.mailbox.c.address == sender)
+    if after is not None:
+        query = query.where(t.recipient.c.id > after)
+    if limit is not None:
+        query = query.limit(limit)
+    for row in connection.execution_options(yield_per=500).execute(query):
+        yield _read(row._mapping)  # type: ignore[arg-type]
+
+
+def counts_by_state(connection: Connection, campaign_id: int) -> dict[str, int]:
+    query = (
+        select(t.recipient.c.state, func.count())
+        .where(t.recipient.c.campaign_id == campaign_id)
+        .group_by(t.recipient.c.state)
+    )
+    return {state: count for state, count in connection.execute(query)}
+
+
+def first_of(connection: Connection, campaign_id: int) -> StoredRecipient | None:
+    return next(listing(connection, campaign_id, limit=1), None)
+
+
+def unassigned_count(connection: Connection, campaign_id: int) -> int:
+    c = t.recipient.c
+    query = select(func.count()).where(
+        c.campaign_id == campaign_id, c.state == "queued", c.campaign_sender_id.is_(None)
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def assign(
+    connection: Connection, campaign_id: int, spread: Spread, reason: str, next_at: datetime
+) -> None:
+    """Give everybody who waits without a sender one, in the order of enrolment, in one statement."""
+    c = t.recipient.c
+    ranked = (
+        select(c.id, (func.row_number().over(order_by=c.id) - 1).label("rank"))
+        .where(c.campaign_id == campaign_id, c.state == "queued", c.campaign_sender_id.is_(None))
+        .subquery("ranked")
+    )
+    prefix = len(spread.prefix)
+    turn = (ranked.c.rank - prefix) % literal(len(spread.cycle))
+    rules = [(turn == index, sender) for index, sender in enumerate(spread.cycle)]
+    first = [(ranked.c.rank == index, sender) for index, sender in enumerate(spread.prefix)]
+    connection.execute(
+        update(t.recipient)
+        .where(c.id == ranked.c.id)
+        .values(campaign_sender_id=case(*first, *rules), assigned_reason=reason, next_at=next_at)
+    )
+
+
+def due_in_lane(
+    connection: Connection, campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int
+) -> list[Due]:
+    """The earliest open people of one sender whose next step falls before `until`."""
+    c = t.recipient.c
+    query = (
+        select(
+            c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone
+        )
+        .join(t.contact, t.contact.c.id == c.contact_id)
+        .where(
+            c.campaign_sender_id == campaign_sender_id,
+            c.next_at.is_not(None),
+            c.next_at < until,
+            (c.next_step > 1) if follow_ups else (c.next_step == 1),
+        )
+        .order_by(c.next_at, c.id)
+        .limit(limit)
+    )
+    return [Due(*row) for row in connection.execute(query)]
+
+
+def mark_planned(connection: Connection, recipient_ids: list[int]) -> None:
+    """Their next step is in the outbox now."""
+    connection.execute(
+        update(t.recipient).where(t.recipient.c.id.in_(recipient_ids)).values(next_at=None)
+    )
+
+
+def move(
+    connection: Connection, recipient_id: int, origins: tuple[str, ...], to: str, **values: object
+) -> bool:
+    """Compare-and-set of the state; False when the recipient is no longer in one of `origins`."""
+    result = connection.execute(
+        update(t.recipient)
+        .where(t.recipient.c.id == recipient_id, t.recipient.c.state.in_(origins))
+        .values(state=to, **values)
+    )
+    return result.rowcount == 1
+
+
+def end_open_of_campaign(
+    connection: Connection, campaign_id: int, origins: tuple[str, ...], to: str, reason: str, now: datetime
+) -> int:
+    """The set form of `move`, for a whole campaign."""
+    result = connection.execute(
+        update(t.recipient)
+        .where(t.recipient.c.campaign_id == campaign_id, t.recipient.c.state.in_(origins))
+        .values(state=to, reason=reason, next_at=None, ended_at=now)
+    )
+    return result.rowcount
+
+
+def open_of_address(connection: Connection, address: str | None, domain: str | None) -> list[int]:
+    """The open recipients behind an address, or behind a whole domain."""
+    query = (
+        select(t.recipient.c.id)
+        .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
+        .where(
+            t.recipient.c.state.in_(OPEN_RECIPIENTS),
+            or_(
+                t.contact.c.address == address,
+                t.contact.c.address.like(f"%@{domain}") if domain else literal(False),
+            ),
+        )
+    )
+    return [int(recipient_id) for recipient_id in connection.execute(query).scalars()]
+
+
+def remove_uncontacted(connection: Connection, recipient_id: int) -> None:
+    """Take somebody out of a draft; nothing was planned for them yet."""
+    connection.execute(delete(t.recipient).where(t.recipient.c.id == recipient_id))
+
+
+def contact_of(connection: Connection, address: str, now: datetime) -> int:
+    """The contact with this address, made if it is new."""
+    found = connection.execute(
+        select(t.contact.c.id).where(t.contact.c.address == address)
+    ).scalar_one_or_none()
+    if found is not None:
+        return int(found)
+    inserted = connection.execute(insert(t.contact).values(address=address, created_at=now))
+    return int((inserted.inserted_primary_key or (0,))[0])

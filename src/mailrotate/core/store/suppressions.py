@@ -1,0 +1,91 @@
+"""Addresses and domains that are never written to again. Erased ones remain as a hash (I4)."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.states import SuppressionKind
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    id: int
+    kind: SuppressionKind
+    value: str | None
+    reason: str
+    source: str
+    added_at: datetime
+
+
+def fingerprint(value: str) -> str:
+    """SHA-256 of a normalised address or domain, in hex: what stays when the value is erased."""
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def covering(connection: Connection, address: str) -> Suppressed | None:
+    """The suppression that forbids writing to a normalised address, its own or its domain's."""
+    hashes = (fingerprint(address), fingerprint(domain_of(address)))
+    row = connection.execute(
+        select(t.suppression).where(t.suppression.c.hash.in_(hashes)).order_by(t.suppression.c.kind).limit(1)
+    ).one_or_none()
+    return None if row is None else _read(row._mapping)
+
+
+def add(
+    connection: Connection,
+    kind: SuppressionKind,
+    value: str,
+    *,
+    reason: str,
+    source: str,
+    added_by: int | None,
+    now: datetime,
+) -> bool:
+    """Suppress; False when it was suppressed already."""
+    if connection.execute(
+        select(t.suppression.c.id).where(t.suppression.c.hash == fingerprint(value))
+    ).first():
+        return False
+    connection.execute(
+        insert(t.suppression).values(
+            kind=kind,
+            value=value,
+            hash=fingerprint(value),
+            reason=reason,
+            source=source,
+            added_by=added_by,
+            added_at=now,
+        )
+    )
+    return True
+
+
+def remove(connection: Connection, value: str) -> bool:
+    result = connection.execute(delete(t.suppression).where(t.suppression.c.hash == fingerprint(value)))
+    return result.rowcount == 1
+
+
+def listing(connection: Connection, after: int | None, limit: int | None) -> Iterator[Suppressed]:
+    query = select(t.suppression).order_by(t.suppression.c.id)
+    if after is not None:
+        query = query.where(t.suppression.c.id > after)
+    if limit is not None:
+        query = query.limit(limit)
+    for row in connection.execution_options(yield_per=500).execute(query):
+        yield _read(row._mapping)
+
+
+def _read(m: object) -> Suppressed:
+    return Suppressed(
+        m["id"],  # type: ignore[index]  # a row's mapping
+        SuppressionKind(m["kind"]),  # type: ignore[index]
+        m["value"],  # type: ignore[index]
+        m["reason"],  # type: ignore[index]
+        m["source"],  # type: ignore[index]
+        m["added_at"],  # type: ignore[index]
+    )

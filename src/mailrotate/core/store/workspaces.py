@@ -1,0 +1,147 @@
+"""The workspace's own rows: itself, its settings, plan, users and slots."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.states import Role, SlotKind, UserState
+
+
+@dataclass(frozen=True)
+class StoredWorkspace:
+    identity: str
+    name: str
+    timezone: str
+    default_user_id: int | None
+    key_check: bytes | None
+    last_pass_at: datetime | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredUser:
+    id: int
+    email: str
+    name: str
+    role: Role
+    state: UserState
+    default_mailbox_id: int | None
+
+
+# A1, B4, B10: what a workspace allows unless its plan is changed.
+_DEFAULT_PLAN = {
+    "id": 1,
+    "slots_per_user": 2,
+    "daily_cap": 500,
+    "shared_mailboxes": False,
+    "role_addresses": False,
+    "approval_required": False,
+    "sync_every_seconds": 300,
+}
+
+
+def find(connection: Connection) -> StoredWorkspace | None:
+    row = connection.execute(select(t.workspace).where(t.workspace.c.id == 1)).one_or_none()
+    if row is None:
+        return None
+    return StoredWorkspace(
+        row.identity,
+        row.name,
+        row.timezone,
+        row.default_user_id,
+        row.key_check,
+        row.last_pass_at,
+        row.created_at,
+    )
+
+
+def create(connection: Connection, name: str, timezone: str, now: datetime) -> None:
+    connection.execute(
+        insert(t.workspace).values(
+            id=1, identity=uuid.uuid4().hex, name=name, timezone=timezone, created_at=now
+        )
+    )
+    connection.execute(insert(t.plan).values(**_DEFAULT_PLAN))
+
+
+def change(connection: Connection, **values: object) -> None:
+    connection.execute(update(t.workspace).where(t.workspace.c.id == 1).values(**values))
+
+
+def settings(connection: Connection) -> Mapping[str, str]:
+    """The settings that differ from their defaults."""
+    return {row.key: row.value for row in connection.execute(select(t.setting))}
+
+
+def set_setting(connection: Connection, key: str, value: str) -> None:
+    if connection.execute(update(t.setting).where(t.setting.c.key == key).values(value=value)).rowcount == 0:
+        connection.execute(insert(t.setting).values(key=key, value=value))
+
+
+def add_user(connection: Connection, email: str, name: str, role: Role, now: datetime) -> StoredUser:
+    """A user with the slots that the plan includes (A1)."""
+    inserted = connection.execute(
+        insert(t.user).values(email=email, name=name, role=role, state=UserState.ACTIVE, created_at=now)
+    )
+    user_id = int((inserted.inserted_primary_key or (0,))[0])
+    slots = connection.execute(select(t.plan.c.slots_per_user)).scalar_one()
+    for _ in range(slots):
+        connection.execute(insert(t.slot).values(user_id=user_id, kind=SlotKind.INCLUDED, created_at=now))
+    return StoredUser(user_id, email, name, role, UserState.ACTIVE, None)
+
+
+def user_by_email(connection: Connection, email: str) -> StoredUser | None:
+    return _user(connection, t.user.c.email == email)
+
+
+def user_by_id(connection: Connection, user_id: int) -> StoredUser | None:
+    return _user(connection, t.user.c.id == user_id)
+
+
+def _user(connection: Connection, where: object) -> StoredUser | None:
+    row = connection.execute(select(t.user).where(where)).one_or_none()  # type: ignore[arg-type]
+    if row is None:
+        return None
+    return StoredUser(
+        row.id, row.email, row.name, Role(row.role), UserState(row.state), row.default_mailbox_id
+    )
+
+
+def set_default_mailbox(connection: Connection, user_id: int, mailbox_id: int | None) -> None:
+    connection.execute(
+        update(t.user).where(t.user.c.id == user_id).values(default_mailbox_id=mailbox_id)
+    )
+
+
+def free_slot(connection: Connection, user_id: int) -> int | None:
+    """The first slot of the user in which nothing is connected."""
+    taken = select(t.connection.c.slot_id).where(
+        t.connection.c.superseded_at.is_(None), t.connection.c.state != "disconnected"
+    )
+    query = (
+        select(t.slot.c.id)
+        .where(t.slot.c.user_id == user_id, t.slot.c.id.not_in(taken))
+        .order_by(t.slot.c.id)
+        .limit(1)
+    )
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def slots_of(connection: Connection, user_id: int) -> list[int]:
+    query = select(t.slot.c.id).where(t.slot.c.user_id == user_id).order_by(t.slot.c.id)
+    return [int(slot_id) for slot_id in connection.execute(query).scalars()]
+
+
+def absences(connection: Connection) -> list[tuple[datetime, datetime]]:
+    """The times without a runner that were longer than the allowed lateness (H4)."""
+    query = select(t.absence.c.from_at, t.absence.c.until_at).order_by(t.absence.c.id)
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def note_absence(connection: Connection, from_at: datetime, until_at: datetime) -> None:
+    connection.execute(insert(t.absence).values(from_at=from_at, until_at=until_at))
