@@ -1,0 +1,49 @@
+"""What every service needs from outside, handed down by the composition root."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Protocol
+
+from mailrotate.core.ports import MailProvider, SecretBox
+from mailrotate.core.store.engine import Store
+from mailrotate.core.store.events import Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.mail import MailAccount
+from mailrotate.core.values.secret import Secret
+
+
+class HolidayDates(Protocol):
+    def dates(self, code: str, years: Iterable[int]) -> frozenset[date]:
+        """The public holidays of a country or region ("DE", "DE-BY")."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """The store, the workspace's key, the mail providers and who acts."""
+
+    store: Store
+    secrets: SecretBox
+    provider: Callable[[str], MailProvider]
+    holidays: HolidayDates
+    actor: Actor
+
+
+def secret_name(connection_id: int) -> str:
+    """The name that a connection's secret is bound to (I1)."""
+    return f"connection/{connection_id}"
+
+
+def account_of(context: Context, box: StoredMailbox) -> MailAccount:
+    """All that a login needs. Raises KeyTrouble when the workspace's key is missing or wrong."""
+    if box.secret is None:
+        raise ValueError(f"{box.address} is disconnected and has no secret")
+    plain = context.secrets.open(secret_name(box.connection_id), box.generation, box.secret)
+    return MailAccount(
+        address=box.address,
+        provider=box.provider,
+        smtp=box.smtp,
+        imap=box.imap,
+        username=box.username,
+        password=Secret(plain.decode()),
+    )

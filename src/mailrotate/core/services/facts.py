@@ -1,0 +1,169 @@
+"""Gathers the facts on which the gates decide."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates, provider_limits, quota
+from mailrotate.core.rules.window import next_open
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import campaigns, mailboxes, suppressions, workspaces
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.outbox import Candidate
+from mailrotate.core.values.duration import parse_duration
+from mailrotate.core.values.states import MessageKind, Priority, UserState
+from mailrotate.core.values.window import DeliveryWindow
+
+# A window looks this many years ahead for holidays; a campaign rarely waits longer.
+_HOLIDAY_YEARS = 2
+DEFAULT_LATENESS = timedelta(days=7)
+RECIPIENT_ZONE = "recipient"
+
+
+def mailbox_facts(connection: Connection, box: StoredMailbox, now: datetime) -> gates.MailboxFacts:
+    """The mailbox's state and what it has sent, counted in this transaction."""
+    start, end = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+    overrides = provider_limits.overrides_in(workspaces.settings(connection))
+    rolling = tuple(
+        gates.RollingUse(
+            limit.description,
+            limit.period,
+            mailboxes.nth_latest_send(connection, box.id, limit.limit, now - limit.period),
+        )
+        for limit in provider_limits.limits_for(box.provider, overrides)
+    )
+    return gates.MailboxFacts(
+        address=box.address,
+        connection=box.state,
+        connection_error=box.last_error,
+        user_locked=box.user_state is UserState.LOCKED,
+        paused_at=box.paused_at,
+        hold_reason=box.hold_reason,
+        hold_until=box.hold_until,
+        daily_limit=box.daily_limit,
+        sent_today=mailboxes.sent_since(connection, box.id, start),
+        day_ends_at=end,
+        daily_cap=box.daily_cap,
+        slot_sent_today=mailboxes.sent_through_slot_since(connection, box.slot_id, start),
+        rolling=rolling,
+        next_send_at=box.next_send_at,
+        inbox_read_at=box.inbox_read_at,
+        inbox_failing_since=box.inbox_failing_since,
+        inbox_error=box.inbox_error,
+    )
+
+
+def campaign_facts(
+    context: Context, campaign: StoredCampaign, workspace_zone: str, now: datetime
+) -> gates.CampaignFacts:
+    per_recipient = campaign.timezone == RECIPIENT_ZONE
+    window = None if per_recipient else window_of(context, campaign, workspace_zone, now)
+    return gates.CampaignFacts(campaign.name, campaign.state, campaign.pause_reasons, window)
+
+
+def window_of(
+    context: Context,
+    campaign: StoredCampaign,
+    workspace_zone: str,
+    now: datetime,
+    recipient_zone: str | None = None,
+) -> DeliveryWindow:
+    """The campaign's window in its own zone, or in the recipient's where the campaign says so (D4)."""
+    zone = campaign.timezone or workspace_zone
+    if zone == RECIPIENT_ZONE:
+        zone = recipient_zone or workspace_zone
+    window = DeliveryWindow.from_json({**json.loads(campaign.window), "zone": zone})
+    return replace(window, closed_on=_closed_on(context, json.loads(campaign.holidays), now))
+
+
+def _closed_on(context: Context, holidays: str | Sequence[str] | None, now: datetime) -> frozenset[date]:
+    if not holidays:
+        return frozenset()
+    if isinstance(holidays, str):
+        return context.holidays.dates(holidays, range(now.year, now.year + _HOLIDAY_YEARS + 1))
+    return frozenset(date.fromisoformat(day) for day in holidays)
+
+
+def message_facts(
+    context: Context,
+    connection: Connection,
+    message: Candidate,
+    box: StoredMailbox,
+    campaign: StoredCampaign | None,
+    now: datetime,
+) -> gates.MessageFacts:
+    """What the recipient's gates need to know of one message."""
+    window = None
+    if campaign is not None and campaign.timezone == RECIPIENT_ZONE and message.kind is MessageKind.CAMPAIGN:
+        window = window_of(context, campaign, box.workspace_timezone, now, message.recipient_timezone)
+    suppressed = None
+    if message.kind is MessageKind.CAMPAIGN:
+        suppressed = suppressions.covering(connection, message.to_address)
+    return gates.MessageFacts(
+        kind=message.kind,
+        is_follow_up=message.priority is Priority.FOLLOW_UP,
+        due_at=message.due_at,
+        ready_at=message.ready_at,
+        released_at=message.released_at,
+        late_since=_late_since(context, connection, message, box, campaign),
+        last_error=message.error_text,
+        recipient=message.recipient_state,
+        suppressed_by=None if suppressed is None else f"{suppressed.kind} ({suppressed.reason})",
+        window=window,
+    )
+
+
+def _late_since(
+    context: Context,
+    connection: Connection,
+    message: Candidate,
+    box: StoredMailbox,
+    campaign: StoredCampaign | None,
+) -> datetime | None:
+    """Since when only a runner was missing, if that made the message later than allowed (H4).
+
+    Pauses, holds and a broken connection do not count: the clock starts at the latest of their ends.
+    """
+    if message.kind is not MessageKind.CAMPAIGN or campaign is None:
+        return None
+    allowed = lateness_allowed(connection)
+    others = (message.due_at, campaign.started_at, campaign.resumed_at, box.connected_at, box.hold_until)
+    ready = max(instant for instant in others if instant is not None)
+    for gone, back in workspaces.absences(connection):
+        if ready >= back:
+            continue
+        zone = message.recipient_timezone
+        window = window_of(context, campaign, box.workspace_timezone, gone, zone)
+        possible = next_open(window, max(ready, gone))
+        if possible is not None and back - possible > allowed:
+            return possible
+    return None
+
+
+def lateness_allowed(connection: Connection) -> timedelta:
+    """How late an absent runner may make a message before it waits for a word."""
+    value = workspaces.settings(connection).get("lateness")
+    return DEFAULT_LATENESS if value is None else parse_duration(value)
+
+
+def situation_of(
+    context: Context, connection: Connection, message: Candidate, now: datetime
+) -> tuple[gates.Situation, StoredMailbox]:
+    """All facts about one message, for `why` and for a claim of just this one."""
+    box = mailboxes.by_id(connection, message.mailbox_id)
+    campaign = None if message.campaign_id is None else campaigns.by_id(connection, message.campaign_id)
+    bound = None
+    if campaign is not None and message.kind is MessageKind.CAMPAIGN:
+        bound = campaign_facts(context, campaign, box.workspace_timezone, now)
+    return (
+        gates.Situation(
+            bound,
+            mailbox_facts(connection, box, now),
+            message_facts(context, connection, message, box, campaign, now),
+        ),
+        box,
+    )

@@ -1,0 +1,216 @@
+"""The health of connections: what a failure means for a mailbox, and what ends it (C1, C2, F4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select
+
+from mailrotate.core.rules.replies import ReplyVerdict, classify
+from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.store import events, inboxes, mailboxes, workspaces
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.lanes import Lane
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.clock import next_whole_second
+from mailrotate.core.values.duration import parse_duration
+from mailrotate.core.values.mail import CheckStep, ServerReply
+from mailrotate.core.values.states import ConnectionState, ReplyClass, Who
+
+DEFAULT_PATIENCE = timedelta(minutes=30)
+# Between two tries of an unreachable server: as long as it has been away, within these bounds.
+_SHORTEST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(minutes=15)
+_LIMIT_PAUSE = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What a connection test found, step by step, and the state it left."""
+
+    address: str
+    state: ConnectionState
+    steps: Sequence[CheckStep]
+
+    @property
+    def passed(self) -> bool:
+        return all(step.passed for step in self.steps)
+
+
+def note_trouble(
+    connection: Connection, box: StoredMailbox, verdict: ReplyVerdict, reply: ServerReply, now: datetime
+) -> None:
+    """A trouble that is not the recipient's: hold or fail the mailbox, in the caller's transaction."""
+    said = _words(reply)
+    if verdict.reply_class is ReplyClass.AUTH:
+        fail(connection, box, verdict.reply_class, said, now)
+    elif verdict.reply_class is ReplyClass.NET:
+        _note_unreachable(connection, box, said, now)
+    elif verdict.reply_class is ReplyClass.LIMIT:
+        until = next_whole_second(now + (verdict.hold_for or _LIMIT_PAUSE))
+        for mailbox_id in _concerned(connection, box, verdict.who):
+            _hold(connection, mailbox_id, verdict.reply_class, said, until, now)
+    elif verdict.reply_class is ReplyClass.SENDER:
+        _hold(connection, box.id, verdict.reply_class, said, None, now)
+    else:
+        # A temporary answer before there was a message: the server is there, but not now.
+        _hold(connection, box.id, verdict.reply_class, said, next_whole_second(now + _SHORTEST_PAUSE), now)
+
+
+def fail(
+    connection: Connection, box: StoredMailbox, reply_class: ReplyClass, said: str, now: datetime
+) -> None:
+    """connected → failed: a person must sign in, or an admin act."""
+    if mailboxes.move_connection(
+        connection,
+        box.connection_id,
+        origins(CONNECTION, "fail"),
+        outcome(CONNECTION, "fail"),
+        failed_at=now,
+        last_error_class=reply_class,
+        last_error=said,
+    ):
+        events.record(
+            connection, RUNNER, "mailbox.failed", now, About(box.id), error_class=reply_class, reply=said
+        )
+
+
+def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
+    """The mailbox logs in: whatever trouble of its connection was noted is over."""
+    mailboxes.move_connection(
+        connection,
+        box.connection_id,
+        origins(CONNECTION, "recover"),
+        outcome(CONNECTION, "recover"),
+        trouble_since=None,
+        failed_at=None,
+        last_error_class=None,
+        last_error=None,
+    )
+    if box.state is ConnectionState.FAILED:
+        # Lateness does not count while it was away (H4).
+        mailboxes.change_connection(connection, box.connection_id, connected_at=now)
+        events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id))
+    if box.hold_class in (ReplyClass.NET, ReplyClass.RETRY):
+        release(connection, box.id)
+
+
+def release(connection: Connection, mailbox_id: int) -> None:
+    """End a hold."""
+    mailboxes.change(connection, mailbox_id, hold_class=None, hold_reason=None, hold_until=None)
+
+
+def test(context: Context, lane: Lane, now: datetime) -> TestResult:
+    """Log in to both servers by the path that sending takes, and record what that shows (C1)."""
+    with context.store.reading() as connection:
+        box = mailboxes.by_id(connection, lane.mailbox_id)
+    steps = context.provider(box.provider).check(account_of(context, box))
+    failed = next((step for step in steps if not step.passed), None)
+    with context.store.writing() as connection:
+        mailboxes.change_connection(connection, box.connection_id, last_test_at=now)
+        if failed is None:
+            recover(connection, box, now)
+            inboxes.forget_failure(connection, box.id)
+        elif failed.reply is not None:
+            verdict = classify(failed.reply, box.provider)
+            note_trouble(connection, box, verdict, failed.reply, now)
+            mailboxes.change_connection(
+                connection,
+                box.connection_id,
+                last_error_class=verdict.reply_class,
+                last_error=_words(failed.reply),
+            )
+        state = mailboxes.by_id(connection, box.id).state
+    return TestResult(box.address, state, steps)
+
+
+def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
+    """A network error fails the mailbox only when it has lasted, and others were reachable (C2)."""
+    since = box.trouble_since or now
+    mailboxes.change_connection(
+        connection,
+        box.connection_id,
+        trouble_since=since,
+        last_error_class=ReplyClass.NET,
+        last_error=said,
+    )
+    if now - since >= patience(connection) and not _offline(connection, box, since):
+        fail(connection, box, ReplyClass.NET, said, now)
+        return
+    pause = min(max(now - since, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+    _hold(connection, box.id, ReplyClass.NET, said, next_whole_second(now + pause), now)
+
+
+def _offline(connection: Connection, box: StoredMailbox, since: datetime) -> bool:
+    """Whether no provider at all was reached since the trouble began: then it is the machine's own."""
+    query = (
+        select(t.connection.c.id)
+        .join(t.folder, t.folder.c.mailbox_id == t.connection.c.mailbox_id)
+        .where(
+            t.connection.c.superseded_at.is_(None),
+            t.connection.c.smtp_host != box.smtp.host,
+            t.connection.c.trouble_since.is_(None),
+            t.folder.c.read_at >= since,
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is None
+
+
+def patience(connection: Connection) -> timedelta:
+    """How long network trouble lasts before it fails a mailbox."""
+    value = workspaces.settings(connection).get("network_patience")
+    return DEFAULT_PATIENCE if value is None else parse_duration(value)
+
+
+def _concerned(connection: Connection, box: StoredMailbox, who: Who) -> list[int]:
+    if who is not Who.TENANT:
+        return [box.id]
+    domain = domain_of(box.address)
+    return [other.id for other in mailboxes.listing(connection) if domain_of(other.address) == domain]
+
+
+def _hold(
+    connection: Connection,
+    mailbox_id: int,
+    reply_class: ReplyClass,
+    said: str,
+    until: datetime | None,
+    now: datetime,
+) -> None:
+    """Put the mailbox on hold; an open-ended hold after a refusal is never shortened by a passing one."""
+    box = mailboxes.by_id(connection, mailbox_id)
+    if box.hold_reason is not None and box.hold_until is None:
+        return
+    mailboxes.change(
+        connection, mailbox_id, hold_class=reply_class, hold_reason=said, hold_until=until
+    )
+    events.record(
+        connection,
+        RUNNER,
+        "mailbox.held",
+        now,
+        About(mailbox_id),
+        error_class=reply_class,
+        reply=said,
+        until=None if until is None else until.isoformat(),
+    )
+
+
+def _words(reply: ServerReply) -> str:
+    code = "" if reply.code is None else f"{reply.code} "
+    return f"{reply.phase}: {code}{reply.text}"
+
+
+def due_for_test(connection: Connection, now: datetime, every: timedelta) -> list[int]:
+    """Mailboxes whose connection was not proved for a while by a test."""
+    query = select(t.connection.c.mailbox_id).where(
+        t.connection.c.superseded_at.is_(None),
+        t.connection.c.state != ConnectionState.DISCONNECTED,
+        (t.connection.c.last_test_at.is_(None)) | (t.connection.c.last_test_at <= now - every),
+    )
+    return [int(found) for found in connection.execute(query).scalars()]
+

@@ -1,0 +1,79 @@
+"""Turns a planned message into the bytes that are sent, from what the database holds at that moment."""
+
+import json
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from mailrotate.core.store import campaigns, outbox
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.outbox import Candidate, Thread
+from mailrotate.core.values.letter import Attachment, Letter, Unsubscribe
+
+
+@dataclass
+class StepCache:
+    """Steps and attachments of the campaign versions met during one turn of a lane; they never change."""
+
+    steps: dict[tuple[int, int], list[StoredStep]] = field(default_factory=dict)
+    attachments: dict[int, tuple[Attachment, ...]] = field(default_factory=dict)
+
+    def steps_of(self, connection: Connection, campaign: StoredCampaign) -> list[StoredStep]:
+        key = (campaign.id, campaign.version)
+        if key not in self.steps:
+            self.steps[key] = campaigns.steps_of(connection, campaign.id, campaign.version)
+        return self.steps[key]
+
+    def attachments_of(self, connection: Connection, step: StoredStep) -> tuple[Attachment, ...]:
+        if step.version_id not in self.attachments:
+            self.attachments[step.version_id] = tuple(
+                Attachment(filename, content_type, data)
+                for filename, content_type, data in campaigns.attachments_of(connection, step.version_id)
+            )
+        return self.attachments[step.version_id]
+
+
+def letter_for(
+    connection: Connection,
+    cache: StepCache,
+    message: Candidate,
+    box: StoredMailbox,
+    campaign: StoredCampaign,
+) -> Letter:
+    """The letter of one campaign message: current words, current sender settings, the thread so far."""
+    step = next(s for s in cache.steps_of(connection, campaign) if s.position == message.step_position)
+    thread = _thread_of(connection, message, step)
+    fields = json.loads(message.own_fields or message.recipient_fields or "{}")
+    return Letter(
+        from_name=box.sender_name,
+        from_address=message.from_address,
+        to_address=message.to_address,
+        subject_template=step.subject,
+        body_template=step.body,
+        fields=fields,
+        signature_markdown=main_signature(connection, box.connection_id),
+        unsubscribe=Unsubscribe(message.from_address, message.token),
+        message_id=message.message_id,
+        in_reply_to=None if thread is None else thread.message_id,
+        references=() if thread is None else (*thread.cited_ids, thread.message_id),
+        thread_subject=None if thread is None else thread.subject,
+        attachments=cache.attachments_of(connection, step),
+    )
+
+
+def _thread_of(connection: Connection, message: Candidate, step: StoredStep) -> Thread | None:
+    """A follow-up answers the message before, unless its step has a subject of its own (D5)."""
+    if step.subject is not None or message.recipient_id is None:
+        return None
+    return outbox.thread_before(connection, message.recipient_id, step.position)
+
+
+def main_signature(connection: Connection, connection_id: int) -> str | None:
+    query = select(t.signature.c.body).where(
+        t.signature.c.connection_id == connection_id, t.signature.c.is_main
+    )
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else str(found)
+

@@ -1,0 +1,255 @@
+"""One turn of a lane: read its inbox, plan, then claim → mark → send → settle until nothing may go.
+
+No transaction is open while the network works, and no message is ever in two hands: each step is a
+compare-and-set on the lane's and the claim's token. `docs/scheduler.md` walks through the protocol and what
+a death at each instruction leaves behind.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mailrotate.core.ports import InboxSession, SendSession
+from mailrotate.core.rules import quota
+from mailrotate.core.services import health, inbound, planning, settling
+from mailrotate.core.services.claiming import LaneLost, Nothing, claim_next
+from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.rendering import StepCache
+from mailrotate.core.services.settling import Settled
+from mailrotate.core.store import lanes, mailboxes, outbox
+from mailrotate.core.store.lanes import Lane
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.outbox import Claim
+from mailrotate.core.values.clock import Clock
+from mailrotate.core.values.errors import Busy, StoreTrouble
+from mailrotate.core.values.mail import Envelope, FateUnknown, MailTrouble, ServerReply
+from mailrotate.core.values.states import ConnectionState, MessageState, Phase
+
+# Servers drop an idle connection after minutes; a lane keeps its own open over a gap of up to this.
+KEEP_OPEN_FOR = timedelta(seconds=120)
+
+
+class GaveUp(Exception):
+    """The operator would not wait until the database could be written again."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a turn lives in time, decided by whoever hosts it.
+
+    `wait(seconds)` returns True when the turn should end at once; `stopping()` says so without waiting.
+    `linger`: stay in the lane over a gap between two messages instead of leaving it. `forced()` is true
+    when not even the record of an answer should be waited for. `trusted()` is false while the clock
+    cannot be believed (F6): nothing irreversible is done then.
+    """
+
+    clock: Clock
+    wait: Callable[[float], bool]
+    stopping: Callable[[], bool]
+    forced: Callable[[], bool]
+    trusted: Callable[[], bool] = field(default=lambda: True)
+    linger: bool = False
+
+
+class LaneTurn:
+    """One turn of one lane; `tally` counts what became of its messages."""
+
+    def __init__(self, context: Context, lane: Lane, pace: Pace, read_always: bool = True) -> None:
+        self.tally: Counter[str] = Counter()
+        self._context = context
+        self._lane = lane
+        self._pace = pace
+        self._read_always = read_always
+        self._cache = StepCache()
+        self._sender: SendSession | None = None
+        self._inbox: InboxSession | None = None
+        self._read_at: datetime | None = None
+
+    def run(self, only: int | None = None) -> Counter[str]:
+        """Work until nothing may go now, the lane is lost, or the host is stopping.
+
+        With `only`, send just that message and leave the rest alone. Raises KeyTrouble when the
+        workspace's key is missing or wrong: our own fault, no mailbox's.
+        """
+        try:
+            if only is None:
+                self._read_inbox()
+                planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
+            while not self._pace.stopping() and self._pace.trusted():
+                if only is None:
+                    self._read_inbox_again()
+                if not self._send_one(only) or only is not None:
+                    break
+            self._file_copies()
+        except LaneLost:
+            # Whoever owns it now recovers what we held; nothing of ours was sent without its mark.
+            self.tally["lost"] += 1
+        finally:
+            self._close()
+        return self.tally
+
+    def _box(self) -> StoredMailbox:
+        with self._context.store.reading() as connection:
+            return mailboxes.by_id(connection, self._lane.mailbox_id)
+
+    def _send_one(self, only: int | None) -> bool:
+        """Claim and deliver one message; False when the turn is over."""
+        claimed = claim_next(self._context, self._lane, self._cache, self._pace.clock(), only)
+        if isinstance(claimed, Nothing):
+            return self._sit_out_gap(claimed)
+        box = self._box()
+        settled = self._deliver(claimed, box)
+        self.tally[_counted_as(settled)] += 1
+        return settled.lane_goes_on
+
+    def _sit_out_gap(self, nothing: Nothing) -> bool:
+        closed = nothing.closed
+        if not self._pace.linger or closed is None or closed.gate != "gap" or closed.until is None:
+            return False
+        rest = closed.until - self._pace.clock()
+        if rest > KEEP_OPEN_FOR or not self._has_more(closed.until):
+            return False
+        return not self._pace.wait(max(0.0, rest.total_seconds()))
+
+    def _has_more(self, until: datetime) -> bool:
+        with self._context.store.reading() as connection:
+            ready = outbox.next_ready_at(connection, self._lane.mailbox_id)
+        return ready is not None and ready <= until
+
+    def _deliver(self, claimed: Claim, box: StoredMailbox) -> Settled:
+        message = claimed.message
+        try:
+            if self._sender is None or not self._sender.usable:
+                self._open_sender(box)
+            assert self._sender is not None
+            self._sender.stage(Envelope(message.from_address, (message.to_address,), claimed.raw))
+        except MailTrouble as trouble:
+            return self._recorded(
+                lambda now: settling.settle_refused(self._context, claimed, box, trouble.reply, now)
+            )
+        except BaseException:
+            # Nothing has left: our own trouble (a missing key, a defect) must not strand the message.
+            self._put_back(claimed)
+            raise
+        if not self._mark(claimed, box):
+            self._sender.abandon()
+            raise LaneLost
+        return self._commit(claimed, box)
+
+    def _open_sender(self, box: StoredMailbox) -> None:
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
+        self._sender = self._context.provider(box.provider).open_sender(account_of(self._context, box))
+        if box.trouble_since is not None or box.last_error is not None:
+            with self._context.store.writing() as connection:
+                health.recover(connection, box, self._pace.clock())
+
+    def _mark(self, claimed: Claim, box: StoredMailbox) -> bool:
+        """From here on the message may have left. The gap counts from now, also if we die."""
+        now = self._pace.clock()
+        try:
+            with self._context.store.writing() as connection:
+                if not outbox.mark(connection, claimed, self._lane, now):
+                    return False
+                lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, box.gap))
+        except (StoreTrouble, Busy):
+            # Not marked, so it must not leave; recovery puts it back.
+            if self._sender is not None:
+                self._sender.abandon()
+            raise
+        return True
+
+    def _commit(self, claimed: Claim, box: StoredMailbox) -> Settled:
+        assert self._sender is not None
+        try:
+            reply = self._sender.commit()
+        except FateUnknown as silence:
+            said = silence.reply
+            return self._recorded(
+                lambda now: settling.settle_unknown(self._context, claimed, said, now)
+            )
+        except MailTrouble as trouble:
+            refused = trouble.reply
+            return self._recorded(
+                lambda now: settling.settle_refused(self._context, claimed, box, refused, now)
+            )
+        except BaseException as interruption:
+            reply = ServerReply(Phase.DOT, None, None, f"interrupted while waiting ({type(interruption).__name__})")
+            settling.settle_unknown(self._context, claimed, reply, self._pace.clock())
+            raise
+        return self._recorded(lambda now: settling.settle_sent(self._context, claimed, box, reply, now))
+
+    def _recorded(self, settle: Callable[[datetime], Settled]) -> Settled:
+        """Record an answer, however long the database cannot be written; until then this lane rests."""
+        pause = 0.2
+        while True:
+            try:
+                return settle(self._pace.clock())
+            except (StoreTrouble, Busy) as trouble:
+                if self._pace.forced():
+                    raise GaveUp from trouble
+                self._pace.wait(pause)
+                pause = min(pause * 2, 10.0)
+
+    def _put_back(self, claimed: Claim) -> None:
+        with suppress(StoreTrouble, Busy), self._context.store.writing() as connection:
+            settling.put_back(connection, claimed.message.id, claimed.claim_token)
+
+    def _read_inbox_again(self) -> None:
+        """In a long turn, replies are looked for as often as the plan says."""
+        if self._read_at is None:
+            return
+        box = self._box()
+        if self._pace.clock() - self._read_at >= box.sync_every:
+            self._read_inbox()
+
+    def _read_inbox(self) -> None:
+        box = self._box()
+        now = self._pace.clock()
+        if box.state is not ConnectionState.CONNECTED:
+            return
+        if not self._read_always and box.inbox_read_at is not None and now - box.inbox_read_at < box.sync_every:
+            return
+        self._read_at = now
+        try:
+            if self._inbox is None:
+                self._inbox = self._context.provider(box.provider).open_inbox(account_of(self._context, box))
+            found = inbound.read_inbox(self._context, self._inbox, box, now)
+        except MailTrouble as trouble:
+            self._drop_inbox()
+            inbound.note_unreadable(self._context, box, trouble, now)
+            return
+        self.tally["replies"] += found.replies
+        self.tally["unsubscribes"] += found.unsubscribes
+
+    def _file_copies(self) -> None:
+        """Copies are filed over the connection that read the inbox, after everything was sent."""
+        if self._inbox is None:
+            return
+        box, now = self._box(), self._pace.clock()
+        try:
+            inbound.file_copies(self._context, self._inbox, box, now)
+        except MailTrouble as trouble:
+            self._drop_inbox()
+            inbound.postpone_copies(self._context, box, trouble, now)
+
+    def _drop_inbox(self) -> None:
+        if self._inbox is not None:
+            self._inbox.close()
+            self._inbox = None
+
+    def _close(self) -> None:
+        if self._sender is not None:
+            self._sender.close()
+        self._drop_inbox()
+
+
+def _counted_as(settled: Settled) -> str:
+    if settled.state is MessageState.SENT:
+        return "sent"
+    if settled.state is MessageState.HELD:
+        return "held"
+    return "failed" if settled.state is MessageState.ERROR else "deferred"
