@@ -1,0 +1,93 @@
+"""Secrets as rows: authenticated encryption with the workspace's key (I1)."""
+
+import secrets
+import struct
+from collections.abc import Callable
+from threading import Lock
+
+from mailrotate.adapters.key_ring import ID_BYTES, Key, KeyRing
+from mailrotate.core.values.errors import KeyTrouble
+
+_VERSION = b"\x01"
+_NONCE_BYTES = 12  # RFC 8439 section 2.8
+_TAG_BYTES = 16
+_NONCE_AT = len(_VERSION) + ID_BYTES
+_CONTENT_AT = _NONCE_AT + _NONCE_BYTES
+
+
+def key_id_of(blob: bytes) -> bytes:
+    """The public id of the key that opens this blob.
+
+    A transaction that stores a blob sealed before it began compares this with the workspace's own: a
+    rekey in between would leave a row that nothing opens.
+    """
+    return blob[len(_VERSION) : _NONCE_AT]
+
+
+class RingBox:
+    """The `SecretBox` of ports, ChaCha20-Poly1305 (RFC 8439) with the keys of a ring.
+
+    `load` is asked at the first use, and again when a blob names a key that the ring lacks: that is how a
+    running process follows a rekey. Safe to share between threads.
+    """
+
+    def __init__(self, load: Callable[[], KeyRing]) -> None:
+        self._load = load
+        self._ring: KeyRing | None = None
+        self._loading = Lock()
+
+    def seal(self, name: str, generation: int, plain: bytes) -> bytes:
+        """Version byte, id of the newest key, nonce, ciphertext with its tag."""
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+        key = (self._ring or self._load_instead_of(None)).newest
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = ChaCha20Poly1305(key.secret).encrypt(nonce, plain, _bound_to(name, generation))
+        return _VERSION + key.id + nonce + sealed
+
+    def open(self, name: str, generation: int, sealed: bytes) -> bytes:
+        """Raises KeyTrouble: `key.wrong`, `secret.damaged`, or what `load` raises."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+        if sealed[:1] != _VERSION or len(sealed) < _CONTENT_AT + _TAG_BYTES:
+            raise _damaged(name)
+        key = self._key_for(name, key_id_of(sealed))
+        try:
+            return ChaCha20Poly1305(key.secret).decrypt(
+                sealed[_NONCE_AT:_CONTENT_AT], sealed[_CONTENT_AT:], _bound_to(name, generation)
+            )
+        except InvalidTag:
+            raise _damaged(name) from None
+
+    def _key_for(self, name: str, key_id: bytes) -> Key:
+        ring = self._ring
+        key = (ring and ring.find(key_id)) or self._load_instead_of(ring).find(key_id)
+        if key is None:
+            raise KeyTrouble(
+                "key.wrong",
+                f"the secret of {name} was sealed with the key {key_id.hex()}, which is not the workspace's "
+                "key found here",
+                "export MAILROTATE_KEY_FILE=/path/to/the/right/key",
+            )
+        return key
+
+    def _load_instead_of(self, known: KeyRing | None) -> KeyRing:
+        with self._loading:
+            # Another thread may have loaded it while this one waited.
+            if self._ring is None or self._ring is known:
+                self._ring = self._load()
+            return self._ring
+
+
+def _bound_to(name: str, generation: int) -> bytes:
+    encoded = name.encode()
+    return struct.pack(">I", len(encoded)) + encoded + struct.pack(">Q", generation)
+
+
+def _damaged(name: str) -> KeyTrouble:
+    return KeyTrouble(
+        "secret.damaged",
+        f"the secret of {name} does not open: it was changed, or copied from another record",
+        "mailrotate mailbox reconnect ADDRESS",
+    )

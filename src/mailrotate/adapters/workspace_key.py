@@ -1,0 +1,179 @@
+"""Where the workspace's key lies: a file, a systemd credential, or the system keyring (I1)."""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mailrotate.adapters.key_ring import KeyRing
+from mailrotate.adapters.keyring_process import KeyringUnusable, read_keyring, write_keyring
+from mailrotate.core.values.errors import KeyTrouble, Refused
+
+CREDENTIAL = "mailrotate-key"
+_LONGEST = 65_536  # bytes; a key takes 45
+_NAME_A_FILE = "export MAILROTATE_KEY_FILE=~/.config/mailrotate/key"
+
+
+@dataclass(frozen=True)
+class WorkspaceKey:
+    """The key of the workspace with this `identity`.
+
+    The places are asked in the order of the fields; the first that holds a key counts. `environment` is
+    what the keyring's plug-in may need (D-Bus, desktop); only harmless names of it are passed on.
+    """
+
+    identity: str
+    key_file: Path | None
+    credentials_directory: Path | None
+    environment: Mapping[str, str] = field(repr=False)
+
+    def load(self) -> KeyRing:
+        """Takes up to 5 seconds where the keyring hangs; never prompts.
+
+        Raises KeyTrouble: `key.missing`, `key.damaged`, `key.exposed`, `key.unreadable`.
+        """
+        looked = [f"{self.key_file} does not exist" if self.key_file else "MAILROTATE_KEY_FILE is not set"]
+        if self.key_file and (ring := _read_file(self.key_file)):
+            return ring
+        if ring := self._read_credential():
+            return ring
+        looked.append(f"there is no systemd credential '{CREDENTIAL}'")
+        try:
+            if ring := self._read_keyring():
+                return ring
+            looked.append("the system keyring holds none")
+        except KeyringUnusable as trouble:
+            looked.append(f"the system keyring cannot be used: {trouble}")
+        raise KeyTrouble(
+            "key.missing",
+            "the workspace's key is not here: " + "; ".join(looked),
+            f"put the key back at {self.key_file}" if self.key_file else _NAME_A_FILE,
+        )
+
+    def create(self) -> KeyRing:
+        """The key of a workspace that has none yet, made and stored where the operator wants it.
+
+        A key that already lies in that place is taken: several machines may have been given the same.
+        Raises KeyTrouble, `key.nowhere` where there is no place for one.
+        """
+        if self.key_file:
+            return _read_file(self.key_file) or _create_file(self.key_file)
+        if ring := self._read_credential():
+            return ring
+        try:
+            if ring := self._read_keyring():
+                return ring
+            ring = KeyRing.fresh()
+            write_keyring(self.identity, ring.to_text(), self.environment)
+        except KeyringUnusable as trouble:
+            raise KeyTrouble(
+                "key.nowhere",
+                f"there is no place for the workspace's key: the system keyring cannot be used: {trouble}",
+                _NAME_A_FILE,
+            ) from None
+        return ring
+
+    def store(self, ring: KeyRing) -> None:
+        """Put `ring` in the place of the present one; a process killed here leaves the old or the new.
+
+        With MAILROTATE_KEY_FILE naming a file that does not exist yet, the key moves there.
+        Raises Refused (`key.read_only`) for a systemd credential, KeyTrouble where it cannot be written.
+        """
+        if self.key_file:
+            _replace_file(self.key_file, ring)
+            return
+        if self._read_credential():
+            raise Refused(
+                "key.read_only",
+                f"the key comes from the systemd credential '{CREDENTIAL}', which is read-only",
+                "export MAILROTATE_KEY_FILE=/the/file/behind/LoadCredential",
+            )
+        try:
+            write_keyring(self.identity, ring.to_text(), self.environment)
+        except KeyringUnusable as trouble:
+            raise KeyTrouble(
+                "key.unwritable", f"the key was not stored in the system keyring: {trouble}", _NAME_A_FILE
+            ) from None
+
+    def _read_credential(self) -> KeyRing | None:
+        if self.credentials_directory is None:
+            return None
+        # No look at its mode: systemd lets the service in by an ACL, which shows as readable by the group.
+        return _read_file(self.credentials_directory / CREDENTIAL, private=False)
+
+    def _read_keyring(self) -> KeyRing | None:
+        text = read_keyring(self.identity, self.environment)
+        return None if text is None else KeyRing.parse(text, "the key in the system keyring")
+
+
+def _read_file(path: Path, *, private: bool = True) -> KeyRing | None:
+    """None where there is no such file. With `private`, one that others can read is refused."""
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise KeyTrouble("key.unreadable", f"{path} is not a regular file", _NAME_A_FILE)
+            if private and status.st_mode & 0o077:
+                raise KeyTrouble(
+                    "key.exposed", f"the key file {path} can be read by others", f"chmod 600 {path}"
+                )
+            content = file.read(_LONGEST)
+    except FileNotFoundError:
+        return None
+    except OSError as trouble:
+        raise _unusable("key.unreadable", "read", path, trouble) from None
+    # Whatever is not ASCII becomes a character that the parser refuses with its line.
+    return KeyRing.parse(content.decode("ascii", errors="replace"), str(path))
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # The open of a FIFO would wait for its writer.
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _create_file(path: Path) -> KeyRing:
+    try:
+        # A link appears whole or not at all, and never replaces the key of a process that was faster.
+        with _written_for(path, KeyRing.fresh()) as (whole, target), contextlib.suppress(FileExistsError):
+            os.link(whole, target)
+    except OSError as trouble:
+        raise _unusable("key.nowhere", "create", path, trouble) from None
+    return _read_file(path) or _create_file(path)
+
+
+def _replace_file(path: Path, ring: KeyRing) -> None:
+    try:
+        with _written_for(path, ring) as (whole, target):
+            os.replace(whole, target)
+    except OSError as trouble:
+        raise _unusable("key.unwritable", "write", path, trouble) from None
+
+
+@contextlib.contextmanager
+def _written_for(path: Path, ring: KeyRing) -> Iterator[tuple[str, str]]:
+    """A new file with the ring, and the place to move it to; what was done there is on disk afterwards."""
+    target = os.path.realpath(path)  # a link stays a link, the file behind it changes
+    folder = os.path.dirname(target)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".key-", dir=folder)  # mode 0600
+    try:
+        with open(descriptor, "w", encoding="ascii") as file:
+            file.write(ring.to_text())
+            file.flush()
+            os.fsync(file.fileno())
+        yield name, target
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+    folder_descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder_descriptor)
+    finally:
+        os.close(folder_descriptor)
+
+
+def _unusable(code: str, verb: str, path: Path, trouble: OSError) -> KeyTrouble:
+    return KeyTrouble(code, f"cannot {verb} the key file {path}: {trouble.strerror}", _NAME_A_FILE)
