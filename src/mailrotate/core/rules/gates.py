@@ -201,8 +201,10 @@ def _provider_limit(facts: MailboxFacts, now: datetime) -> _Answer:
 def _gap(facts: MailboxFacts, now: datetime) -> _Answer:
     if facts.next_send_at is None or now >= facts.next_send_at:
         return True, "the gap since the last message has passed", None
-    return False, f"the mailbox rests between two messages until {rfc3339(facts.next_send_at)}", (
-        facts.next_send_at
+    return (
+        False,
+        f"the mailbox rests between two messages until {rfc3339(facts.next_send_at)}",
+        (facts.next_send_at),
     )
 
 

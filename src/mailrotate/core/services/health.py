@@ -185,9 +185,7 @@ def _hold(
     box = mailboxes.by_id(connection, mailbox_id)
     if box.hold_reason is not None and box.hold_until is None:
         return
-    mailboxes.change(
-        connection, mailbox_id, hold_class=reply_class, hold_reason=said, hold_until=until
-    )
+    mailboxes.change(connection, mailbox_id, hold_class=reply_class, hold_reason=said, hold_until=until)
     events.record(
         connection,
         RUNNER,
@@ -213,4 +211,3 @@ def due_for_test(connection: Connection, now: datetime, every: timedelta) -> lis
         (t.connection.c.last_test_at.is_(None)) | (t.connection.c.last_test_at <= now - every),
     )
     return [int(found) for found in connection.execute(query).scalars()]
-

@@ -31,9 +31,7 @@ class InboxTally:
     unsubscribes: int = 0
 
 
-def read_inbox(
-    context: Context, session: InboxSession, box: StoredMailbox, now: datetime
-) -> InboxTally:
+def read_inbox(context: Context, session: InboxSession, box: StoredMailbox, now: datetime) -> InboxTally:
     """Read what came since the last time and act on it, in one transaction with the cursor.
 
     Raises MailTrouble when the server fails; nothing is recorded then and the same mail is read again.
@@ -102,7 +100,11 @@ def _record_reply(
     if ours.state is MessageState.HELD:
         # Whoever answers it has received it: its fate is known after all (F3).
         outbox.move(
-            connection, ours.id, origins(MESSAGE, "resolve_sent"), outcome(MESSAGE, "resolve_sent"), sent_at=now
+            connection,
+            ours.id,
+            origins(MESSAGE, "resolve_sent"),
+            outcome(MESSAGE, "resolve_sent"),
+            sent_at=now,
         )
         message = outbox.by_id(connection, ours.id)
         if message is not None:

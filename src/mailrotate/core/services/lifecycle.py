@@ -101,9 +101,7 @@ def pause_campaign(
     connection: Connection, actor: Actor, campaign_id: int, reason: str, mailbox_id: int, now: datetime
 ) -> bool:
     """Add a pause reason; False when the campaign cannot be paused (a draft, a finished one)."""
-    if not campaigns.move(
-        connection, campaign_id, origins(CAMPAIGN, "pause"), outcome(CAMPAIGN, "pause")
-    ):
+    if not campaigns.move(connection, campaign_id, origins(CAMPAIGN, "pause"), outcome(CAMPAIGN, "pause")):
         return False
     campaigns.add_pause(connection, campaign_id, reason, mailbox_id, now)
     about = About(campaign_id=campaign_id, mailbox_id=mailbox_id or None)

@@ -76,4 +76,3 @@ def main_signature(connection: Connection, connection_id: int) -> str | None:
     )
     found = connection.execute(query).scalar_one_or_none()
     return None if found is None else str(found)
-

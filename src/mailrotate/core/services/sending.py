@@ -168,16 +168,16 @@ class LaneTurn:
             reply = self._sender.commit()
         except FateUnknown as silence:
             said = silence.reply
-            return self._recorded(
-                lambda now: settling.settle_unknown(self._context, claimed, said, now)
-            )
+            return self._recorded(lambda now: settling.settle_unknown(self._context, claimed, said, now))
         except MailTrouble as trouble:
             refused = trouble.reply
             return self._recorded(
                 lambda now: settling.settle_refused(self._context, claimed, box, refused, now)
             )
         except BaseException as interruption:
-            reply = ServerReply(Phase.DOT, None, None, f"interrupted while waiting ({type(interruption).__name__})")
+            reply = ServerReply(
+                Phase.DOT, None, None, f"interrupted while waiting ({type(interruption).__name__})"
+            )
             settling.settle_unknown(self._context, claimed, reply, self._pace.clock())
             raise
         return self._recorded(lambda now: settling.settle_sent(self._context, claimed, box, reply, now))
@@ -211,7 +211,11 @@ class LaneTurn:
         now = self._pace.clock()
         if box.state is not ConnectionState.CONNECTED:
             return
-        if not self._read_always and box.inbox_read_at is not None and now - box.inbox_read_at < box.sync_every:
+        if (
+            not self._read_always
+            and box.inbox_read_at is not None
+            and now - box.inbox_read_at < box.sync_every
+        ):
             return
         self._read_at = now
         try:

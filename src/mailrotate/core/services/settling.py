@@ -304,4 +304,3 @@ def recover_orphans(connection: Connection, runner_id: int, now: datetime) -> tu
             returned += put_back(connection, message_id, claim_token)
     lanes.free_lanes_of(connection, runner_id)
     return returned, held
-

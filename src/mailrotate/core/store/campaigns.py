@@ -68,7 +68,6 @@ class NewStep:
     attachments: Sequence[tuple[str, str, bytes]]
 
 
-
 def find(connection: Connection, name: str) -> StoredCampaign | None:
     return next(iter(_read(connection, t.campaign.c.name == name)), None)
 
@@ -275,7 +274,8 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
         )
         .outerjoin(
             of_mailbox,
-            (of_mailbox.c.mailbox_id == t.campaign_sender.c.mailbox_id) & of_mailbox.c.superseded_at.is_(None),
+            (of_mailbox.c.mailbox_id == t.campaign_sender.c.mailbox_id)
+            & of_mailbox.c.superseded_at.is_(None),
         )
         .outerjoin(t.mailbox, t.mailbox.c.id == mailbox_id)
         .outerjoin(t.user, t.user.c.id == t.mailbox.c.user_id)
@@ -313,9 +313,7 @@ def replace_senders(
     rows += [{"slot_id": None, "mailbox_id": mailbox_id} for mailbox_id in mailbox_ids]
     for position, row in enumerate(rows):
         connection.execute(
-            insert(t.campaign_sender).values(
-                campaign_id=campaign_id, position=position, joined_at=now, **row
-            )
+            insert(t.campaign_sender).values(campaign_id=campaign_id, position=position, joined_at=now, **row)
         )
 
 
@@ -376,9 +374,7 @@ def erase_draft(connection: Connection, campaign_id: int) -> None:
     of_campaign = select(t.step.c.id).where(t.step.c.campaign_id == campaign_id)
     versions = select(t.step_version.c.id).where(t.step_version.c.step_id.in_(of_campaign))
     connection.execute(
-        update(t.message)
-        .where(t.message.c.campaign_id == campaign_id)
-        .values(campaign_id=None, step_id=None)
+        update(t.message).where(t.message.c.campaign_id == campaign_id).values(campaign_id=None, step_id=None)
     )
     connection.execute(delete(t.attachment).where(t.attachment.c.step_version_id.in_(versions)))
     connection.execute(delete(t.step_version).where(t.step_version.c.step_id.in_(of_campaign)))

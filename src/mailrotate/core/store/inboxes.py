@@ -63,17 +63,13 @@ def forget_failure(connection: Connection, mailbox_id: int) -> None:
 
 def _note(connection: Connection, mailbox_id: int, name: str, **values: object) -> None:
     result = connection.execute(
-        update(t.folder)
-        .where(t.folder.c.mailbox_id == mailbox_id, t.folder.c.name == name)
-        .values(**values)
+        update(t.folder).where(t.folder.c.mailbox_id == mailbox_id, t.folder.c.name == name).values(**values)
     )
     if result.rowcount == 0:
         connection.execute(insert(t.folder).values(mailbox_id=mailbox_id, name=name, **values))
 
 
-def keep_copy(
-    connection: Connection, message_id: int, mailbox_id: int, raw: bytes, now: datetime
-) -> None:
+def keep_copy(connection: Connection, message_id: int, mailbox_id: int, raw: bytes, now: datetime) -> None:
     connection.execute(
         insert(t.sent_copy).values(message_id=message_id, mailbox_id=mailbox_id, raw=raw, next_try_at=now)
     )

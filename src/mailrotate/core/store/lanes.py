@@ -28,9 +28,7 @@ def take(connection: Connection, mailbox_id: int, runner_id: int) -> Lane | None
     if token is None:
         return None
     connection.execute(
-        update(t.lane)
-        .where(t.lane.c.mailbox_id == mailbox_id)
-        .values(runner_id=runner_id, token=token + 1)
+        update(t.lane).where(t.lane.c.mailbox_id == mailbox_id).values(runner_id=runner_id, token=token + 1)
     )
     return Lane(mailbox_id, runner_id, token + 1)
 
@@ -75,9 +73,7 @@ def free_lanes_of(connection: Connection, runner_id: int) -> None:
 
 def rest(connection: Connection, mailbox_id: int, until: datetime | None) -> None:
     """Set when the mailbox may send next."""
-    connection.execute(
-        update(t.lane).where(t.lane.c.mailbox_id == mailbox_id).values(next_send_at=until)
-    )
+    connection.execute(update(t.lane).where(t.lane.c.mailbox_id == mailbox_id).values(next_send_at=until))
 
 
 def latest_instant(connection: Connection) -> datetime | None:

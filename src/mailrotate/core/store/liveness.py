@@ -59,9 +59,7 @@ class LivingRunner:
     def end(self, now: datetime) -> None:
         with self._store.writing() as connection:
             connection.execute(update(t.runner).where(t.runner.c.id == self.id).values(ended_at=now))
-            connection.execute(
-                update(t.lane).where(t.lane.c.runner_id == self.id).values(runner_id=None)
-            )
+            connection.execute(update(t.lane).where(t.lane.c.runner_id == self.id).values(runner_id=None))
         self._lock.release()
 
 

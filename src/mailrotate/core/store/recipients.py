@@ -148,9 +148,7 @@ def unassigned_count(connection: Connection, campaign_id: int) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def assign(
-    connection: Connection, campaign_id: int, spread: Spread, reason: str, next_at: datetime
-) -> None:
+def assign(connection: Connection, campaign_id: int, spread: Spread, reason: str, next_at: datetime) -> None:
     """Give everybody who waits without a sender one, in the order of enrolment, in one statement."""
     c = t.recipient.c
     ranked = (
@@ -175,9 +173,7 @@ def due_in_lane(
     """The earliest open people of one sender whose next step falls before `until`."""
     c = t.recipient.c
     query = (
-        select(
-            c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone
-        )
+        select(c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone)
         .join(t.contact, t.contact.c.id == c.contact_id)
         .where(
             c.campaign_sender_id == campaign_sender_id,
@@ -193,9 +189,7 @@ def due_in_lane(
 
 def mark_planned(connection: Connection, recipient_ids: list[int]) -> None:
     """Their next step is in the outbox now."""
-    connection.execute(
-        update(t.recipient).where(t.recipient.c.id.in_(recipient_ids)).values(next_at=None)
-    )
+    connection.execute(update(t.recipient).where(t.recipient.c.id.in_(recipient_ids)).values(next_at=None))
 
 
 def move(

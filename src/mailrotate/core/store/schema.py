@@ -80,7 +80,9 @@ def migrate(store: Store) -> None:
             make_triggers(connection)
             if store.is_sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                 raise StoreTrouble(
-                    "store.orphans", "the upgrade would leave rows without their parents", "mailrotate db check"
+                    "store.orphans",
+                    "the upgrade would leave rows without their parents",
+                    "mailrotate db check",
                 )
         if store.is_sqlite:
             connection.exec_driver_sql("PRAGMA foreign_keys=ON")

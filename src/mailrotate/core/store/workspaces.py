@@ -112,9 +112,7 @@ def _user(connection: Connection, where: object) -> StoredUser | None:
 
 
 def set_default_mailbox(connection: Connection, user_id: int, mailbox_id: int | None) -> None:
-    connection.execute(
-        update(t.user).where(t.user.c.id == user_id).values(default_mailbox_id=mailbox_id)
-    )
+    connection.execute(update(t.user).where(t.user.c.id == user_id).values(default_mailbox_id=mailbox_id))
 
 
 def free_slot(connection: Connection, user_id: int) -> int | None:
