@@ -1,0 +1,5 @@
+"""`python -m mailrotate` is `mailrotate`."""
+
+from mailrotate.cli.main import main
+
+main()

@@ -1,0 +1,40 @@
+"""Public holidays from the `holidays` package, which comes with an extra."""
+
+from collections.abc import Iterable
+from datetime import date
+
+from mailrotate.core.values.errors import BadInput
+
+
+class HolidayCalendar:
+    """The port `HolidayDates`: "DE" is a country, "DE-BY" a part of it (ISO 3166-2)."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], frozenset[date]] = {}
+
+    def dates(self, code: str, years: Iterable[int]) -> frozenset[date]:
+        """Raises BadInput: `holidays.missing_extra`, `holidays.unknown`."""
+        wanted = [(code, year) for year in years]
+        for key in wanted:
+            if key not in self._known:
+                self._known[key] = _dates(*key)
+        return frozenset().union(*(self._known[key] for key in wanted))
+
+
+def _dates(code: str, year: int) -> frozenset[date]:
+    try:
+        import holidays
+    except ImportError:
+        raise BadInput(
+            "holidays.missing_extra",
+            f"the holidays of '{code}' need a package that comes with an extra",
+            "pip install 'mailrotate[holidays]'",
+        ) from None
+    country, _, part = code.partition("-")
+    try:
+        return frozenset(holidays.country_holidays(country, subdiv=part or None, years=year))
+    except NotImplementedError:
+        raise BadInput(
+            "holidays.unknown",
+            f"'{code}' is no country or region whose holidays are known; write it like DE or DE-BY",
+        ) from None

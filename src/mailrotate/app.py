@@ -1,0 +1,313 @@
+"""Settings and the composition root: the one place that reads the environment and names concrete classes.
+
+Every member is lazy, so that a command imports and opens only what it uses.
+"""
+
+import os
+import pwd
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mailrotate.core.values.clock import Clock, system_clock
+from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.mail import Timeouts
+from mailrotate.core.values.secret import Secret
+
+if TYPE_CHECKING:
+    from mailrotate.adapters.workspace_key import WorkspaceKey
+    from mailrotate.core.ports import MailProvider
+    from mailrotate.core.services.context import Context
+    from mailrotate.core.store.engine import Store
+    from mailrotate.core.store.events import Actor
+    from mailrotate.core.store.workspaces import StoredWorkspace
+    from mailrotate.core.values.mail import ServerGuess
+
+_FILE_KEYS = ("db", "user", "key_file")
+_POSTGRESQL = ("postgresql://", "postgres://")
+_NO_WORKSPACE_HINT = "mailrotate mailbox connect ADDRESS"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one machine and one call may choose: flag, then environment, then config file, then default."""
+
+    db: str
+    user: str | None
+    key_file: Path | None
+    credentials_directory: Path | None
+    timeouts: Timeouts
+    db_password: Secret | None = None
+    editor: str = "vi"
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def load_settings(db: str | None = None, user: str | None = None) -> Settings:
+    """Read flags, `MAILROTATE_…`, and the TOML file that `MAILROTATE_CONFIG` names.
+
+    Raises BadInput: `config.unreadable`, `config.invalid`, `db.password`.
+    """
+    environment = dict(os.environ)
+    found = _config_file(environment)
+    key_file = environment.get("MAILROTATE_KEY_FILE") or found.get("key_file")
+    credentials = environment.get("CREDENTIALS_DIRECTORY")
+    return Settings(
+        db=_database(db, environment, found),
+        user=user or environment.get("MAILROTATE_USER") or found.get("user"),
+        key_file=Path(key_file).expanduser() if key_file else None,
+        credentials_directory=Path(credentials) if credentials else None,
+        timeouts=_timeouts(environment, found.get("timeouts", {})),
+        db_password=_database_password(environment),
+        editor=environment.get("VISUAL") or environment.get("EDITOR") or "vi",
+        environment=environment,
+    )
+
+
+def _config_file(environment: Mapping[str, str]) -> Mapping[str, Any]:
+    named = environment.get("MAILROTATE_CONFIG")
+    if named:
+        path = Path(named).expanduser()
+    else:
+        from platformdirs import user_config_path
+
+        path = user_config_path("mailrotate") / "config.toml"
+        if not path.exists():
+            return {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as trouble:
+        raise BadInput("config.unreadable", f"cannot read {path}: {trouble.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
+        raise BadInput("config.invalid", f"{path} is no TOML: {trouble}") from None
+    _check_config(path, content)
+    return content
+
+
+def _check_config(path: Path, content: Mapping[str, Any]) -> None:
+    timeouts = content.get("timeouts", {})
+    known = [f.name for f in fields(Timeouts)]
+    problems = [
+        f"{path}: '{key}' is no setting; allowed are {', '.join((*_FILE_KEYS, 'timeouts'))}"
+        for key in content
+        if key not in (*_FILE_KEYS, "timeouts")
+    ]
+    problems += [
+        f"{path}: '{key}' must be a text" for key in _FILE_KEYS if not isinstance(content.get(key, ""), str)
+    ]
+    if not isinstance(timeouts, dict):
+        problems.append(f"{path}: 'timeouts' must be a table of seconds: {', '.join(known)}")
+    else:
+        problems += [
+            f"{path}: 'timeouts.{key}' must be one of {', '.join(known)}, in seconds above 0"
+            for key, value in timeouts.items()
+            if key not in known
+            or isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not value > 0
+        ]
+    if problems:
+        raise BadInput("config.invalid", problems[0], f"edit {path}", problems)
+
+
+def _timeouts(environment: Mapping[str, str], from_file: Mapping[str, float]) -> Timeouts:
+    values = dict(from_file)
+    for each in fields(Timeouts):
+        name = f"MAILROTATE_TIMEOUT_{each.name.upper()}"
+        if name in environment:
+            try:
+                values[each.name] = float(environment[name])
+            except ValueError:
+                values[each.name] = 0
+            if not 0 < values[each.name] < float("inf"):
+                raise BadInput("config.invalid", f"{name} must be seconds, a number above 0")
+    return Timeouts(**values)
+
+
+def _database(flag: str | None, environment: Mapping[str, str], from_file: Mapping[str, Any]) -> str:
+    if flag and _is_postgresql(flag) and _password_in(flag):
+        raise BadInput(
+            "db.password",
+            "a password in --db shows in the process list; it is refused",
+            "put it into MAILROTATE_DB_PASSWORD or PostgreSQL's password file",
+        )
+    named = flag or environment.get("MAILROTATE_DB") or from_file.get("db")
+    if not named:
+        from platformdirs import user_data_path
+
+        return str(user_data_path("mailrotate") / "mailrotate.db")
+    return named if _is_postgresql(named) else str(Path(named).expanduser().absolute())
+
+
+def _database_password(environment: Mapping[str, str]) -> Secret | None:
+    password = environment.get("MAILROTATE_DB_PASSWORD")
+    return Secret(password) if password else None
+
+
+def _is_postgresql(name: str) -> bool:
+    return name.startswith(_POSTGRESQL)
+
+
+def _password_in(url: str) -> bool:
+    user_info = url.split("://", 1)[1].partition("/")[0].rpartition("@")[0]
+    return ":" in user_info
+
+
+def operating_system_user() -> str:
+    """Who runs the process, recorded beside the acting user (A6)."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        return str(os.getuid())
+
+
+class App:
+    """One call's worth of objects. Nothing is opened before it is asked for."""
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self.clock = clock
+
+    @property
+    def host(self) -> str:
+        return socket.gethostname()
+
+    @property
+    def has_database(self) -> bool:
+        """Whether there is a database to look into; a SQLite file is not made by looking."""
+        return _is_postgresql(self.settings.db) or Path(self.settings.db).exists()
+
+    @cached_property
+    def database(self) -> "Store":
+        """The database as it is, whatever its revision. Made when missing."""
+        from mailrotate.core.store.engine import open_store
+
+        return open_store(self.settings.db, self.settings.db_password)
+
+    @cached_property
+    def store(self) -> "Store":
+        """The workspace's database. Raises NotFound (`workspace.none`), Refused, StoreTrouble."""
+        if not self.has_database:
+            raise self._no_workspace()
+        from mailrotate.core.store.schema import require_current
+
+        with self.database.reading() as connection:
+            if not require_current(connection):
+                raise self._no_workspace()
+        return self.database
+
+    @cached_property
+    def workspace(self) -> "StoredWorkspace":
+        from mailrotate.core.store import workspaces
+
+        with self.store.reading() as connection:
+            found = workspaces.find(connection)
+        if found is None:
+            raise self._no_workspace()
+        return found
+
+    def _no_workspace(self) -> NotFound:
+        return NotFound("workspace.none", f"there is no workspace in {self.settings.db}", _NO_WORKSPACE_HINT)
+
+    @property
+    def has_workspace(self) -> bool:
+        try:
+            return self.workspace is not None
+        except NotFound:
+            return False
+
+    def make_workspace(self, email: str, name: str) -> bool:
+        """The workspace with its admin and key, if there is none yet (A6); False when there was one.
+
+        Raises KeyTrouble (`key.nowhere`) where no key can be kept; then no workspace is left half made.
+        """
+        if self.has_workspace:
+            return False
+        from mailrotate.core.services import accounts
+        from mailrotate.core.store.schema import migrate, require_current
+
+        with self.database.reading() as connection:
+            current = require_current(connection)
+        if not current:
+            migrate(self.database)
+        self.__dict__.pop("store", None)
+        accounts.make_workspace(
+            self.database, email, name, self._local_zone(), operating_system_user(), self.clock()
+        )
+        return True
+
+    def _local_zone(self) -> str:
+        import tzlocal
+
+        try:
+            return tzlocal.get_localzone_name() or "UTC"
+        except (LookupError, ValueError):
+            return "UTC"
+
+    @cached_property
+    def key(self) -> "WorkspaceKey":
+        from mailrotate.adapters.workspace_key import WorkspaceKey
+
+        return WorkspaceKey(
+            self.workspace.identity,
+            self.settings.key_file,
+            self.settings.credentials_directory,
+            self.settings.environment,
+        )
+
+    def make_key(self) -> None:
+        """Make the workspace's key if it never had one; a key that is merely missing is never replaced."""
+        from mailrotate.core.services import accounts
+
+        if self.workspace.key_check is None:
+            self.key.create()
+            accounts.note_key(self.context)
+            self.__dict__.pop("workspace")
+
+    @cached_property
+    def actor(self) -> "Actor":
+        """Who acts: `--as`, MAILROTATE_USER, or the workspace's default user."""
+        from mailrotate.core.services import accounts
+
+        return accounts.acting_user(self.store, self.settings.user, operating_system_user())
+
+    @cached_property
+    def context(self) -> "Context":
+        from mailrotate.adapters.holiday_calendar import HolidayCalendar
+        from mailrotate.adapters.secret_box import RingBox
+        from mailrotate.core.services.context import Context
+
+        return Context(
+            store=self.store,
+            secrets=RingBox(lambda: self.key.load()),
+            provider=self.provider,
+            holidays=HolidayCalendar(),
+            actor=self.actor,
+        )
+
+    def provider(self, name: str) -> "MailProvider":
+        from mailrotate.providers.registry import provider_for
+
+        return provider_for(name, self.settings.timeouts)
+
+    def find_servers(self, address: str) -> "ServerGuess":
+        """From the address: the built-in table, then MX, then autoconfig (B1)."""
+        from mailrotate.adapters.autoconfig import fetch_autoconfig
+        from mailrotate.adapters.dns import mail_exchangers
+        from mailrotate.providers.discovery import find_servers
+
+        return find_servers(address, mail_exchangers, fetch_autoconfig)
+
+    def refuse_restricted(self) -> None:
+        """A locked user acts on nothing (A10)."""
+        from mailrotate.core.services import accounts
+
+        if accounts.is_locked(self.store, self.actor):
+            raise Refused("user.locked", "the acting user is locked", "mailrotate user unlock EMAIL")
+
+    def close(self) -> None:
+        if "database" in self.__dict__:
+            self.database.close()

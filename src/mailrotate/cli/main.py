@@ -1,0 +1,129 @@
+"""The root command: global options, the list of nouns, and the one place where errors become words."""
+
+import signal
+import sys
+from typing import Annotated, Any, ClassVar
+
+import typer
+
+from mailrotate import __version__
+from mailrotate.cli import output
+from mailrotate.cli.call import Call
+from mailrotate.cli.lazy import MARKUP, Lazy
+from mailrotate.core.values.errors import MailrotateError
+
+INTERRUPTED = 130
+_COMMANDS = "mailrotate.cli"
+
+
+class _Root(Lazy):
+    listed: ClassVar[dict[str, tuple[str, str]]] = {
+        "init": (
+            f"{_COMMANDS}.init",
+            "Make the workspace and its admin; the first connect does it by itself.",
+        ),
+        "status": (f"{_COMMANDS}.status", "Is it sending, and if not why."),
+        "mailbox": (f"{_COMMANDS}.mailbox", "Connect mailboxes, test them, set them up."),
+        "campaign": (f"{_COMMANDS}.campaign", "Create campaigns, start, pause and stop them."),
+        "recipient": (f"{_COMMANDS}.recipient", "Who a campaign writes to."),
+        "outbox": (f"{_COMMANDS}.outbox", "What is to be sent, was sent, or failed."),
+        "why": (
+            f"{_COMMANDS}.why",
+            "What holds a message, recipient, campaign or mailbox back, and until when.",
+        ),
+        "suppression": (f"{_COMMANDS}.suppression", "Who must never be written to again."),
+        "limits": (f"{_COMMANDS}.limits", "What the mail providers allow."),
+        "settings": (f"{_COMMANDS}.settings", "The workspace's settings."),
+        "run": (f"{_COMMANDS}.run", "Send what is due, once or for good."),
+        "runner": (f"{_COMMANDS}.runner", "Who runs."),
+        "log": (f"{_COMMANDS}.log", "Everything that happened."),
+        "secret": (f"{_COMMANDS}.secret", "The workspace's key."),
+        "db": (f"{_COMMANDS}.db", "Check, back up, restore and upgrade the database."),
+        "sandbox": (f"{_COMMANDS}.sandbox", "A local mail server to try everything on."),
+        "demo": (f"{_COMMANDS}.demo", "The main job, shown on a sandbox in a minute."),
+        "help": (f"{_COMMANDS}.help", "Pages about things that are no command."),
+    }
+
+
+root = typer.Typer(
+    cls=_Root,
+    name="mailrotate",
+    no_args_is_help=True,
+    rich_markup_mode=MARKUP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        output.Speech().line(f"mailrotate {__version__}")
+        raise typer.Exit
+
+
+@root.callback()
+def start(
+    ctx: typer.Context,
+    db: Annotated[str | None, typer.Option(help="The database: a path, or postgresql://….")] = None,
+    acting: Annotated[str | None, typer.Option("--as", help="The user who acts.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Send multi-step outreach from one mailbox or rotated over many.
+
+    Examples:
+
+      mailrotate demo
+
+      mailrotate mailbox connect anna@example.org
+    """
+    ctx.obj = Call(db, acting)
+    ctx.call_on_close(ctx.obj.close)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command line and end the process with its exit status."""
+    given = sys.argv[1:] if arguments is None else arguments
+    speech = output.Speech("--json" in given)
+    try:
+        status = _run(given, speech)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has enough, as `head` does; the interpreter must not flush into it again.
+        output.close_standard_output()
+        status = 128 + signal.SIGPIPE
+    sys.exit(status)
+
+
+def _run(given: list[str], speech: output.Speech) -> int:
+    try:
+        ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False)
+        output.flush()
+    except MailrotateError as error:
+        _raise_for_debug(given, error)
+        speech.error(error)
+        return error.exit_status
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            # The help itself is the message.
+            speech.say(error.format_message())
+        else:
+            speech.usage_error(error.format_message(), getattr(error, "ctx", None))
+        return error.exit_code
+    except typer.Abort:
+        speech.say("interrupted; nothing further was done")
+        return INTERRUPTED
+    except (KeyboardInterrupt, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001  the edge of the program: whatever it is becomes one sentence
+        _raise_for_debug(given, error)
+        speech.defect(error)
+        return 1
+    return ended if isinstance(ended, int) else 0
+
+
+def _raise_for_debug(given: list[str], error: Exception) -> None:
+    if "--debug" in given:
+        raise error

@@ -1,0 +1,250 @@
+"""Everything the program says: tables for people, JSON for scripts. The only place that prints.
+
+Results go to standard output, everything else to standard error. Text of strangers (servers, files, mail) is
+freed of control characters first: a terminal obeys them.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import date, datetime, timedelta
+from typing import Any, TextIO
+from zoneinfo import ZoneInfo
+
+from mailrotate.core.values.clock import next_whole_second, rfc3339
+from mailrotate.core.values.duration import format_duration
+from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, MailrotateError
+
+# C0 and C1 control characters, and those that turn the direction of writing (Unicode TR36, section 3.2).
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_MORE_PROBLEMS = 50
+_CELL_GAP = "  "
+
+
+def plain(text: object) -> str:
+    """Text that can only be read, on one or more lines."""
+    return _CONTROL.sub("\ufffd", str(text)).replace("\t", " ")
+
+
+def instant(at: datetime | None, zone: str) -> str:
+    """For people: in the workspace's zone, whole seconds."""
+    if at is None:
+        return "-"
+    return next_whole_second(at).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def as_json(value: object) -> str:
+    """snake_case keys as given; instants in RFC 3339 UTC, durations in whole seconds."""
+    return json.dumps(value, default=_json_value, ensure_ascii=False)
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
+    if isinstance(value, date):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
+
+
+class Speech:
+    """How one command speaks: to a person, or with `as_json` to a script."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    # --- results
+
+    def line(self, text: object = "") -> None:
+        print(plain(text))
+
+    def document(self, value: object) -> None:
+        """The one JSON document."""
+        print(as_json(value))
+
+    def result(self, value: object, *lines: str) -> None:
+        """JSON for a script, `lines` for a person."""
+        if self.as_json:
+            self.document(value)
+        else:
+            for text in lines:
+                self.line(text)
+
+    def listing(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Mapping[str, Any]],
+        cells: Callable[[Mapping[str, Any]], Sequence[object]],
+        nothing: str = "nothing to show",
+    ) -> None:
+        """A JSON array of `rows`, streamed; for people a table of their `cells`."""
+        if self.as_json:
+            self._stream_array(rows)
+        else:
+            self.table(columns, (cells(row) for row in rows), nothing)
+
+    def _stream_array(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        separator = "["
+        for row in rows:
+            print(separator + as_json(row), end="")
+            separator = ",\n"
+        print("[]" if separator == "[" else "]")
+
+    def stream(self, row: Mapping[str, Any], *lines: str) -> None:
+        """One object or line of an endless result, out at once."""
+        self.result(row, *lines)
+        sys.stdout.flush()
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str = "nothing to show"
+    ) -> None:
+        """Rich on a terminal, aligned text in a pipe."""
+        filled = [[_cell(value) for value in row] for row in rows]
+        if not filled:
+            self.say(nothing)
+        elif is_terminal(sys.stdout):
+            _print_rich_table(columns, filled)
+        else:
+            _print_plain_table(columns, filled)
+
+    def facts(self, pairs: Iterable[tuple[str, object]]) -> None:
+        """Names and values of one thing, below each other."""
+        shown = [(name, _cell(value)) for name, value in pairs]
+        width = max((len(name) for name, _ in shown), default=0)
+        for name, value in shown:
+            print(f"{name:<{width}}{_CELL_GAP}{value}")
+
+    # --- everything else
+
+    def say(self, text: object = "") -> None:
+        print(plain(text), file=sys.stderr)
+
+    def warn(self, text: object) -> None:
+        self.say(f"warning: {text}")
+
+    def next(self, command: str) -> None:
+        """The command one is likely to want next; for people at a terminal."""
+        if not self.as_json and is_terminal(sys.stdout):
+            self.say(f"next: {command}")
+
+    def error(self, error: MailrotateError) -> None:
+        problems = error.problems if isinstance(error, BadInput) else ()
+        self.say(f"error: {error.message}")
+        if len(problems) > 1 or (problems and problems[0] != error.message):
+            for problem in problems[:_MORE_PROBLEMS]:
+                self.say(f"  {problem}")
+            if len(problems) > _MORE_PROBLEMS:
+                self.say(f"  … and {len(problems) - _MORE_PROBLEMS} more")
+        if error.hint:
+            self.say(f"hint: {error.hint}")
+        self._error_document(error.code, error.message, error.hint, problems)
+
+    def usage_error(self, message: str, context: Any) -> None:
+        hint = f"{context.command_path} --help" if context is not None else "mailrotate --help"
+        self.say(f"error: {message}")
+        self.say(f"hint: {hint}")
+        self._error_document("usage", message, hint)
+
+    def defect(self, error: Exception) -> None:
+        """Something nobody foresaw. Its text may hold anything, so only its kind is told."""
+        message = f"unexpected failure ({type(error).__name__})"
+        hint = "run the command again with `mailrotate --debug …` to see where"
+        self.say(f"error: {message}")
+        self.say(f"hint: {hint}")
+        self._error_document("unexpected", message, hint)
+
+    def _error_document(
+        self, code: str, message: str, hint: str | None, problems: Sequence[str] = ()
+    ) -> None:
+        if self.as_json:
+            detail: dict[str, Any] = {"code": code, "message": message, "hint": hint}
+            if problems:
+                detail["problems"] = list(problems)
+            print(as_json({"error": detail}), file=sys.stderr)
+
+    def confirm(self, consequences: Sequence[str], question: str, *, yes: bool, dry_run: bool) -> bool:
+        """Show what follows and ask; False when it must not be done.
+
+        Raises ConfirmationNeeded (`confirmation.needed`) when nobody can be asked.
+        """
+        for text in consequences:
+            self.say(text)
+        if dry_run:
+            self.say("nothing was changed (--dry-run)")
+            return False
+        if yes:
+            return True
+        if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+            raise ConfirmationNeeded(
+                "confirmation.needed", f"{question}: nobody is here to confirm it", "add --yes to do it"
+            )
+        print(f"{plain(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+            return True
+        self.say("nothing was changed")
+        return False
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[float | None, str], None]]:
+        """Show how far long work is (0 to 1, or None where that is unknown); on a terminal only."""
+        if not is_terminal(sys.stderr) or self.as_json:
+            yield lambda _share, _words: None
+            return
+
+        def show(share: float | None, words: str) -> None:
+            percent = "" if share is None else f"{min(share, 1):4.0%} "
+            print(f"\r\x1b[K{plain(what)}: {percent}{plain(words)}", end="", file=sys.stderr, flush=True)
+
+        try:
+            yield show
+        finally:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def flush() -> None:
+    """So that a full disk or a closed pipe behind standard output is an error of the command."""
+    sys.stdout.flush()
+
+
+def close_standard_output() -> None:
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _cell(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    return plain(value).replace("\n", " ")
+
+
+def _print_plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = [[column.upper() for column in columns], *rows]
+    widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print(_CELL_GAP.join(cells).rstrip())
+
+
+def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=SIMPLE_HEAD)
+    for row in rows:
+        # Text, not markup: a stranger's square brackets are letters.
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)

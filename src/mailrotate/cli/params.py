@@ -1,0 +1,45 @@
+"""Options that several commands share, and how what people type becomes values."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from mailrotate.core.values.errors import BadInput, NotFound
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would follow.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Show so many at most.")]
+After = Annotated[str | None, typer.Option(metavar="ID", help="Go on after this one.")]
+
+
+def read_id(text: str, prefix: str, kind: str) -> int:
+    """`m_17` is message 17. Raises BadInput (`id.invalid`)."""
+    number = text.removeprefix(f"{prefix}_")
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        raise BadInput("id.invalid", f"'{text}' is no {kind}'s id; it looks like {prefix}_17")
+    return int(number)
+
+
+def read_instant(text: str, zone: str) -> datetime:
+    """RFC 3339, or `2026-12-01 09:00` in the workspace's zone. Raises BadInput (`instant.invalid`)."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadInput(
+            "instant.invalid",
+            f"'{text}' is no instant",
+            f"write it like 2026-12-01T09:00:00Z, or 2026-12-01 09:00 for the zone {zone}",
+        ) from None
+    return instant.replace(tzinfo=instant.tzinfo or ZoneInfo(zone)).astimezone(UTC)
+
+
+def near(name: str, known: list[str], kind: str, hint: str) -> NotFound:
+    """There is no such thing; the message names what was probably meant."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, n=3)
+    meant = f"; did you mean {' or '.join(close)}?" if close else ""
+    return NotFound(f"{kind}.none", f"there is no {kind} '{name}'{meant}", hint)

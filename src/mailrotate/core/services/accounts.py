@@ -1,0 +1,65 @@
+"""The workspace itself, who acts in it, and its key."""
+
+from datetime import datetime
+
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import events, workspaces
+from mailrotate.core.store.engine import Store
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.states import Role, UserState
+
+# What the workspace's key is tried on, so that a wrong key is known before a mailbox is.
+_KEY_CHECK_NAME = "workspace"
+_KEY_CHECK_TEXT = b"mailrotate"
+
+
+def make_workspace(store: Store, email: str, name: str, timezone: str, os_user: str, now: datetime) -> None:
+    """The workspace, its plan, and its first user as admin (A6). Raises Refused when there is one."""
+    with store.writing() as connection:
+        if workspaces.find(connection) is not None:
+            raise Refused(
+                "workspace.exists", f"there is a workspace in {store.name} already", "mailrotate status"
+            )
+        workspaces.create(connection, name, timezone, now)
+        admin = workspaces.add_user(connection, email, name, Role.ADMIN, now)
+        workspaces.change(connection, default_user_id=admin.id)
+        actor = Actor(admin.id, os_user)
+        events.record(connection, actor, "workspace.created", now, About(), timezone=timezone)
+
+
+def acting_user(store: Store, email: str | None, os_user: str) -> Actor:
+    """Raises NotFound (`user.none`) when nobody has this address here."""
+    with store.reading() as connection:
+        if email is not None:
+            user = workspaces.user_by_email(connection, email.strip().lower())
+            if user is None:
+                raise NotFound(
+                    "user.none", f"there is no user {email} in this workspace", "mailrotate status"
+                )
+            return Actor(user.id, os_user)
+        workspace = workspaces.find(connection)
+    return Actor(None if workspace is None else workspace.default_user_id, os_user)
+
+
+def is_locked(store: Store, actor: Actor) -> bool:
+    if actor.user_id is None:
+        return False
+    with store.reading() as connection:
+        user = workspaces.user_by_id(connection, actor.user_id)
+    return user is not None and user.state is UserState.LOCKED
+
+
+def note_key(context: Context) -> None:
+    """Remember what the key seals, so that another key is recognised as the wrong one."""
+    check = context.secrets.seal(_KEY_CHECK_NAME, 0, _KEY_CHECK_TEXT)
+    with context.store.writing() as connection:
+        workspaces.change(connection, key_check=check)
+
+
+def prove_key(context: Context) -> None:
+    """Raises KeyTrouble when the key here is missing or is not the workspace's (I1)."""
+    with context.store.reading() as connection:
+        workspace = workspaces.find(connection)
+    if workspace is not None and workspace.key_check is not None:
+        context.secrets.open(_KEY_CHECK_NAME, 0, workspace.key_check)
