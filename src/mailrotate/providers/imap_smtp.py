@@ -1,0 +1,61 @@
+"""Every provider that speaks SMTP and IMAP and takes a password."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from mailrotate.core.values.mail import CheckStep, MailAccount, MailTrouble, Timeouts
+from mailrotate.core.values.states import Phase
+from mailrotate.providers import imap, smtp, wire
+
+
+class _Closing(Protocol):
+    def close(self) -> None: ...
+
+
+class ImapSmtpProvider:
+    """A MailProvider (`core.ports`)."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+
+    def open_sender(self, account: MailAccount) -> smtp.SmtpSession:
+        """See MailProvider."""
+        return smtp.open_session(account, self._timeouts)
+
+    def open_inbox(self, account: MailAccount) -> imap.ImapSession:
+        """See MailProvider."""
+        return imap.open_session(account, self._timeouts)
+
+    def check(self, account: MailAccount) -> list[CheckStep]:
+        """See MailProvider. Both services are tried, also when the first has failed."""
+
+        def try_smtp(progress: wire.Progress) -> _Closing:
+            return smtp.open_session(account, self._timeouts, progress)
+
+        def try_imap(progress: wire.Progress) -> _Closing:
+            session = imap.open_session(account, self._timeouts, progress)
+            try:
+                progress(Phase.PERMISSION, session.prove_permissions())
+            except BaseException:
+                session.close()
+                raise
+            return session
+
+        return [*_steps("smtp", try_smtp), *_steps("imap", try_imap)]
+
+
+def _steps(service: str, attempt: Callable[[wire.Progress], _Closing]) -> list[CheckStep]:
+    """What one service's phases said; of a phase that says something twice, the last."""
+    passed: dict[Phase, CheckStep] = {}
+
+    def note(phase: Phase, words: str) -> None:
+        passed[phase] = CheckStep(service, phase, True, words)
+
+    try:
+        attempt(note).close()
+    except MailTrouble as trouble:
+        reply = trouble.reply
+        passed.pop(reply.phase, None)
+        said = reply.text if reply.code is None else f"{reply.code} {reply.text}"
+        return [*passed.values(), CheckStep(service, reply.phase, False, said, reply)]
+    return list(passed.values())

@@ -1,0 +1,42 @@
+"""Which code serves which provider; the code is imported when it is asked for."""
+
+from collections.abc import Callable
+
+from mailrotate.core.ports import MailProvider
+from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.mail import Timeouts
+
+
+def _imap_smtp(timeouts: Timeouts) -> MailProvider:
+    from mailrotate.providers.imap_smtp import ImapSmtpProvider
+
+    return ImapSmtpProvider(timeouts)
+
+
+# A name says whose servers they are, and so which limits and habits are to be expected; `imap` is any other.
+_FACTORIES: dict[str, Callable[[Timeouts], MailProvider]] = {
+    "fastmail": _imap_smtp,
+    "gmx": _imap_smtp,
+    "google": _imap_smtp,
+    "icloud": _imap_smtp,
+    "imap": _imap_smtp,
+    "mailbox.org": _imap_smtp,
+    "microsoft": _imap_smtp,
+    "posteo": _imap_smtp,
+    "web.de": _imap_smtp,
+    "yahoo": _imap_smtp,
+    "zoho": _imap_smtp,
+}
+PROVIDERS = tuple(_FACTORIES)
+
+
+def provider_for(name: str, timeouts: Timeouts) -> MailProvider:
+    """Raises BadInput (`provider.unknown`)."""
+    factory = _FACTORIES.get(name)
+    if factory is None:
+        raise BadInput(
+            "provider.unknown",
+            f"there is no provider '{name}'; known are {', '.join(PROVIDERS)}",
+            "mailrotate mailbox connect --help",
+        )
+    return factory(timeouts)

@@ -1,0 +1,131 @@
+"""What SMTP and IMAP share below their verbs: the way to a server, TLS, and words that show no secret."""
+
+import base64
+import ipaddress
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from urllib.parse import quote
+
+from mailrotate.core.values.mail import Endpoint, MailAccount, MailTrouble, ServerReply
+from mailrotate.core.values.states import Phase, Security
+
+# Told of each phase that was passed, with what the server said.
+Progress = Callable[[Phase, str], None]
+
+_LONGEST_TEXT = 2000
+
+
+def unheard(phase: Phase, words: str) -> None:
+    """The Progress of whoever does not ask."""
+
+
+def trouble(phase: Phase, text: str) -> MailTrouble:
+    """The network or our own check spoke, not a server."""
+    return MailTrouble(ServerReply(phase, None, None, printable(text)))
+
+
+def printable(text: str) -> str:
+    """In one line and without control characters: a server's words end on somebody's terminal."""
+    joined = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else "?" for letter in joined)[:_LONGEST_TEXT]
+
+
+def redactor(account: MailAccount) -> Callable[[str], str]:
+    """Replaces the password, in every form in which we send it or a server might echo it, by `[secret]`."""
+    secret = account.password.reveal().encode()
+    if not secret:
+        return str
+    login = f"\0{account.username}\0".encode() + secret
+    forms = {account.password.reveal(), quote(account.password.reveal(), safe=""), secret.hex()}
+    for plain in (secret, login):
+        # Without the padding, so that an echo of a part of the line is found as well.
+        forms.add(base64.b64encode(plain).decode().rstrip("="))
+        forms.add(base64.urlsafe_b64encode(plain).decode().rstrip("="))
+    longest_first = sorted(forms, key=len, reverse=True)
+
+    def redact(text: str) -> str:
+        for form in longest_first:
+            text = text.replace(form, "[secret]")
+        return text
+
+    return redact
+
+
+def connect(endpoint: Endpoint, timeout: float, progress: Progress) -> socket.socket:
+    """An open TCP connection, with TLS where the endpoint has it from the start.
+
+    Raises MailTrouble in the phases resolve, connect and tls. Without TLS only this machine itself is
+    spoken to, whatever the name says: credentials would travel in clear (I2).
+    """
+    addresses = _resolve(endpoint)
+    if endpoint.security is Security.NONE and not all(map(_is_loopback, addresses)):
+        raise trouble(
+            Phase.TLS,
+            f"{endpoint.host} is not this machine: without TLS the password would travel in clear; "
+            "use tls or starttls",
+        )
+    progress(Phase.RESOLVE, f"{endpoint.host} is {', '.join(addresses)}")
+    connection = _connect(endpoint, addresses, timeout)
+    progress(Phase.CONNECT, f"connected to port {endpoint.port}")
+    if endpoint.security is not Security.TLS:
+        return connection
+    secured = start_tls(connection, endpoint.host)
+    progress(Phase.TLS, tls_words(secured))
+    return secured
+
+
+def start_tls(connection: socket.socket, host: str) -> ssl.SSLSocket:
+    """Verify the server's certificate and name. Raises MailTrouble and closes the connection (I2)."""
+    try:
+        # Made anew for each connection: the machine's trusted authorities may change while we run.
+        return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+    except (OSError, ValueError) as error:
+        connection.close()
+        raise trouble(Phase.TLS, tls_refusal(error, host)) from None
+
+
+def tls_refusal(error: Exception, host: str) -> str:
+    """Why there is no trusted connection, in a sentence that names the host."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the certificate of {host} is not trusted: {error.verify_message}"
+    return f"no TLS with {host}: {said(error)}"
+
+
+def tls_words(connection: ssl.SSLSocket) -> str:
+    return f"{connection.version()}, certificate verified"
+
+
+def said(error: BaseException) -> str:
+    """The words of an operating system's or library's error, never empty."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _resolve(endpoint: Endpoint) -> list[str]:
+    try:
+        found = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise trouble(Phase.RESOLVE, f"{endpoint.host} has no address: {said(error)}") from None
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+
+
+def _connect(endpoint: Endpoint, addresses: Iterable[str], timeout: float) -> socket.socket:
+    problems = []
+    for address in addresses:
+        try:
+            connection = socket.create_connection((address, endpoint.port), timeout)
+        except OSError as error:
+            problems.append(f"{address} port {endpoint.port}: {said(error)}")
+        else:
+            # Else the final dot waits for a delayed acknowledgement of what went before it.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return connection
+    raise trouble(Phase.CONNECT, f"{endpoint.host}: {'; '.join(problems)}")
