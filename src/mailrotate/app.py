@@ -185,7 +185,8 @@ class App:
         """The database as it is, whatever its revision. Made when missing."""
         from mailrotate.core.store.engine import open_store
 
-        return open_store(self.settings.db, self.settings.db_password)
+        password = self.settings.db_password
+        return open_store(self.settings.db, None if password is None else password.reveal())
 
     @cached_property
     def store(self) -> "Store":

@@ -1,4 +1,4 @@
-"""One call of the program: its settings, its instant, its objects. Made by the root, used by every command."""
+"""One call of the program: its settings, its instant, its objects. Made by the root for every command."""
 
 from datetime import datetime
 from functools import cached_property

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -43,7 +43,7 @@ class Lazy(Suggesting):
     Subclasses fill `listed`: the name of each command, its module and its help in a line.
     """
 
-    listed: dict[str, tuple[str, str]] = {}
+    listed: ClassVar[dict[str, tuple[str, str]]] = {}
     _listing = False
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -53,7 +53,7 @@ class Lazy(Suggesting):
         if cmd_name not in self.listed:
             return None
         module, line = self.listed[cmd_name]
-        if self._listing or ctx.resilient_parsing and not ctx.args:
+        if self._listing:
             return TyperCommand(cmd_name, help=line)
         found = build(import_module(module).app)
         found.name = cmd_name

@@ -90,6 +90,15 @@ class LaneTurn:
             self._close()
         return self.tally
 
+    def sync(self) -> Counter[str]:
+        """Read the inbox and file the copies that are due; send nothing."""
+        try:
+            self._read_inbox()
+            self._file_copies()
+        finally:
+            self._close()
+        return self.tally
+
     def _box(self) -> StoredMailbox:
         with self._context.store.reading() as connection:
             return mailboxes.by_id(connection, self._lane.mailbox_id)
@@ -126,13 +135,18 @@ class LaneTurn:
             assert self._sender is not None
             self._sender.stage(Envelope(message.from_address, (message.to_address,), claimed.raw))
         except MailTrouble as trouble:
+            refused = trouble.reply
             return self._recorded(
-                lambda now: settling.settle_refused(self._context, claimed, box, trouble.reply, now)
+                lambda now: settling.settle_refused(self._context, claimed, box, refused, now)
             )
         except BaseException:
             # Nothing has left: our own trouble (a missing key, a defect) must not strand the message.
             self._put_back(claimed)
             raise
+        if not self._pace.trusted():
+            self._sender.abandon()
+            self._put_back(claimed)
+            return Settled(MessageState.SCHEDULED, None, False)
         if not self._mark(claimed, box):
             self._sender.abandon()
             raise LaneLost

@@ -65,6 +65,12 @@ class KeyTrouble(MailrotateError):
     exit_status = 1
 
 
+class ClockTrouble(MailrotateError):
+    """This machine's clock cannot be believed; nothing irreversible is done (F6)."""
+
+    exit_status = 1
+
+
 class StoreTrouble(MailrotateError):
     """The database cannot be used as it is."""
 

@@ -1,0 +1,108 @@
+"""`mailrotate run`: send what is due, once or for good."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.params import Json
+from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
+
+if TYPE_CHECKING:
+    from mailrotate.runner import Host, Report
+
+app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+
+_NOBODY_CAN_SEND = 5
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="One pass of everything due, for cron.")] = False,
+    end_after: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="End after this long, for cron with gaps.")
+    ] = None,
+    every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look.")] = "30s",
+    only: Annotated[str | None, typer.Option(metavar="send|sync|test", help="Do nothing else.")] = None,
+    quiet_if_busy: Annotated[
+        bool, typer.Option("--quiet-if-busy", help="Exit 0 when another runner holds the workspace.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Send what is due, read replies, test connections: once, or until a signal comes.
+
+    Examples:
+
+      mailrotate run --once
+
+      mailrotate run --every 30s
+
+      mailrotate run --for 4m --quiet-if-busy
+    """
+    from mailrotate.core.services.passes import Work
+    from mailrotate.core.values.duration import parse_duration
+    from mailrotate.runner import Host
+
+    call, speech = call_of(ctx), Speech(as_json)
+    if once and end_after:
+        raise BadInput("run.once_or_for", "--once and --for exclude each other", "mailrotate run --once")
+    try:
+        work = None if only is None else Work(only)
+    except ValueError:
+        raise BadInput("run.only", f"--only '{only}' is none of send, sync, test") from None
+    period = parse_duration(every)
+    if period < timedelta(seconds=1):
+        raise BadInput("run.every", f"--every {every} is too short; the least is 1s")
+    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(speech, trouble))
+    try:
+        if once:
+            _finish(call, speech, host.once(call.app.host))
+        else:
+            _serve(call, speech, host, period, None if end_after is None else parse_duration(end_after))
+    except Busy as busy:
+        if busy.code != "runner.busy" or not quiet_if_busy:
+            raise
+
+
+def _tell(speech: Speech, trouble: Exception) -> None:
+    if isinstance(trouble, MailrotateError):
+        speech.warn(trouble.message + (f" (hint: {trouble.hint})" if trouble.hint else ""))
+    else:
+        speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the others go on")
+
+
+def _finish(call: Call, speech: Speech, report: "Report") -> None:
+    counts = {**report.counts(), "seconds": round((call.app.clock() - call.now).total_seconds(), 3)}
+    done = ", ".join(f"{count} {name}" for name, count in counts.items() if count and name != "seconds")
+    speech.result(counts, f"{done or 'nothing was due'} in {counts['seconds']:.1f} s")
+    if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
+        raise typer.Exit(1)
+    if report.troubles:
+        raise typer.Exit(next(t.exit_status for t in report.troubles if isinstance(t, MailrotateError)))
+    if report.nobody_can_send:
+        speech.warn("something is due and no mailbox can send; see: mailrotate status")
+        raise typer.Exit(_NOBODY_CAN_SEND)
+
+
+def _serve(call: Call, speech: Speech, host: "Host", every: timedelta, end_after: timedelta | None) -> None:
+    from mailrotate.core.services import logbook
+
+    speech.say(f"running on {call.app.store.name}; Ctrl-C ends it after the message in flight")
+    follower = logbook.Follower(call.context)
+
+    def show_news() -> None:
+        for line in follower.news():
+            row = logbook.as_row(line)
+            about = " ".join(
+                str(row[key]) for key in ("mailbox", "campaign", "message", "recipient") if row[key]
+            )
+            speech.stream(row, f"{instant(line.at, call.zone)}  {line.action}  {about}".rstrip())
+
+    report = host.serve(call.app.host, every, end_after, show_news)
+    counts = report.counts()
+    done = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    speech.say(f"ended: {done or 'nothing was due'}")

@@ -1,0 +1,35 @@
+"""`mailrotate runner`: who works on this workspace."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.params import Json
+
+app = noun("Who runs.")
+
+
+@app.callback()
+def runner() -> None:
+    """Who runs."""
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: Json = False) -> None:
+    """The processes that send, alive or dead without a word.
+
+    Examples:
+
+      mailrotate runner list
+    """
+    from mailrotate.core.services import runners
+
+    call, speech = call_of(ctx), Speech(as_json)
+    rows = [{**vars(found), "id": f"run_{found.id}"} for found in runners.listing(call.context)]
+    speech.listing(
+        ("id", "kind", "host", "pid", "started", "alive"),
+        rows,
+        lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
+        "no runner; start one: mailrotate run",
+    )

@@ -1,0 +1,178 @@
+"""One pass over everything that is due: what `run --once` does, and `run` again and again (H1, H4).
+
+A pass begins with what must be settled before anything is sent (the clock, the key, what dead runners left),
+then works lane by lane, each in a thread of the host's.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import clock_trust, gates
+from mailrotate.core.rules.gates import Situation
+from mailrotate.core.services import accounts, facts, health, settling
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.sending import LaneTurn, Pace
+from mailrotate.core.store import due, instants, lanes, liveness, mailboxes, outbox, workspaces
+from mailrotate.core.store.lanes import Lane
+from mailrotate.core.values.duration import parse_duration
+from mailrotate.core.values.errors import ClockTrouble
+from mailrotate.core.values.states import ConnectionState
+
+DEFAULT_TEST_EVERY = timedelta(minutes=15)
+# Gates that say "no mailbox can send", in contrast to a limit, a gap or a window that opens by itself.
+_STUCK = ("connection", "user", "hold")
+COUNTED = (
+    "sent", "failed", "deferred", "held", "stopped", "reassigned", "tested",
+    "replies", "bounces", "unsubscribes", "enrolled", "notified",
+)  # fmt: skip
+
+
+class Work(StrEnum):
+    """What a pass may be confined to."""
+
+    SEND = "send"
+    SYNC = "sync"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What dead runners left: messages put back, and those whose fate is unknown."""
+
+    returned: int = 0
+    held: int = 0
+
+
+def begin(context: Context, now: datetime) -> Recovered:
+    """Check clock and key, note a long absence, settle what dead runners left.
+
+    Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched.
+    """
+    check_clock(context, now)
+    accounts.prove_key(context)
+    _note_absence(context, now)
+    return recover(context, now)
+
+
+def check_clock(context: Context, now: datetime) -> None:
+    """Raises ClockTrouble: `clock.behind`, `clock.off`."""
+    with context.store.reading() as connection:
+        tolerance = workspaces.settings(connection).get("clock_tolerance")
+        distrust = clock_trust.judge(
+            now,
+            latest_acted_at=instants.latest_acted_at(connection),
+            database_now=instants.database_now(connection),
+            behind=clock_trust.BEHIND if tolerance is None else parse_duration(tolerance),
+        )
+    if distrust is not None:
+        raise ClockTrouble(
+            distrust.code, f"{distrust.reason}; nothing is sent", "set the clock, then run again"
+        )
+
+
+def _note_absence(context: Context, now: datetime) -> None:
+    """A gap between two passes longer than the allowed lateness makes messages wait for a word (H4)."""
+    with context.store.writing() as connection:
+        workspace = workspaces.find(connection)
+        last = None if workspace is None else workspace.last_pass_at
+        if last is not None and now - last > facts.lateness_allowed(connection):
+            workspaces.note_absence(connection, last, now)
+        if last is None or now > last:
+            workspaces.change(connection, last_pass_at=now)
+
+
+def recover(context: Context, now: datetime) -> Recovered:
+    """Settle the messages and free the lanes of runners whose life lock is free (F3)."""
+    with context.store.reading() as connection:
+        suspects = sorted({*lanes.owners(connection), *outbox.in_flight_runners(connection)})
+    returned = held = 0
+    for runner_id in liveness.dead_runners(context.store, suspects):
+        with context.store.writing() as connection:
+            put_back, unknown = settling.recover_orphans(connection, runner_id, now)
+        returned += put_back
+        held += unknown
+    return Recovered(returned, held)
+
+
+def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
+    """The mailboxes that have something to do at `now`."""
+    with context.store.reading() as connection:
+        found: list[int] = []
+        if only in (None, Work.TEST):
+            found += health.due_for_test(connection, now, _test_every(connection))
+        if only in (None, Work.SEND, Work.SYNC):
+            found += due_lanes.lanes_with_work(connection, now)
+    return sorted(set(found))
+
+
+def _test_every(connection: Connection) -> timedelta:
+    value = workspaces.settings(connection).get("test_every")
+    return DEFAULT_TEST_EVERY if value is None else parse_duration(value)
+
+
+def work_lane(
+    context: Context, runner_id: int, mailbox_id: int, pace: Pace, only: Work | None = None
+) -> Counter[str]:
+    """Own one lane, test its connection when that is due, read its inbox and send; then let go of it.
+
+    A lane that somebody else has is left alone. Raises KeyTrouble, StoreTrouble, Busy.
+    """
+    with context.store.writing() as connection:
+        lane = lanes.take(connection, mailbox_id, runner_id)
+    if lane is None:
+        return Counter()
+    try:
+        return _work(context, lane, pace, only)
+    finally:
+        with context.store.writing() as connection:
+            lanes.release(connection, lane)
+
+
+def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counter[str]:
+    tally: Counter[str] = Counter()
+    now = pace.clock()
+    with context.store.reading() as connection:
+        tests = health.due_for_test(connection, now, _test_every(connection))
+    if only in (None, Work.TEST) and lane.mailbox_id in tests:
+        health.test(context, lane, now)
+        tally["tested"] += 1
+    with context.store.reading() as connection:
+        box = mailboxes.by_id(connection, lane.mailbox_id)
+    if only is Work.TEST or box.state is not ConnectionState.CONNECTED:
+        return tally
+    turn = LaneTurn(context, lane, pace)
+    return tally + (turn.sync() if only is Work.SYNC else turn.run())
+
+
+def conclude(context: Context, now: datetime) -> None:
+    """Note how far the runners have come."""
+    with context.store.writing() as connection:
+        workspace = workspaces.find(connection)
+        if workspace is not None and (workspace.last_pass_at is None or now > workspace.last_pass_at):
+            workspaces.change(connection, last_pass_at=now)
+
+
+def nobody_can_send(context: Context, now: datetime) -> bool:
+    """Whether something is due and every mailbox that it is due in is shut until somebody acts."""
+    with context.store.reading() as connection:
+        ready = due.lanes_ready(connection, now)
+        return bool(ready) and all(_is_stuck(connection, mailbox_id, now) for mailbox_id in ready)
+
+
+def _is_stuck(connection: Connection, mailbox_id: int, now: datetime) -> bool:
+    known = facts.mailbox_facts(connection, mailboxes.by_id(connection, mailbox_id), now)
+    shut = gates.first_closed(Situation(None, known, None), now)
+    return shut is not None and shut.gate in _STUCK
+
+
+def summed(tallies: Iterable[Counter[str]]) -> dict[str, int]:
+    """The counts of a pass under their stable names."""
+    total: Counter[str] = Counter()
+    for tally in tallies:
+        total.update(tally)
+    return {name: total[name] for name in COUNTED}

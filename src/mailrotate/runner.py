@@ -1,0 +1,180 @@
+"""Hosts the work: which callables run how often, in which threads, and what signals do. Nothing else.
+
+`run --once` works every due lane once and returns. `run` lets APScheduler tick; each tick hands due lanes to
+threads and does not wait for them, so that a slow server slows its own lane only.
+
+The first SIGTERM or SIGINT lets every message in flight be finished and recorded (H2). A second one ends the
+process at once, which is what the outbox is built to survive: a message past its final dot is then `held`.
+"""
+
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import FrameType
+
+from mailrotate.core.rules import clock_trust
+from mailrotate.core.services import passes
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.passes import Recovered, Work
+from mailrotate.core.services.sending import Pace
+from mailrotate.core.store import liveness
+from mailrotate.core.store.liveness import LivingRunner
+from mailrotate.core.values.clock import Clock, monotonic_seconds
+from mailrotate.core.values.errors import ClockTrouble
+
+# Lanes wait for servers nearly all the time, so that threads cost little.
+_MOST_LANES_AT_ONCE = 64
+KILLED_BY_SECOND_SIGNAL = 130
+
+
+@dataclass
+class Report:
+    """What the lanes did, and what went wrong outside of any message."""
+
+    tallies: list[Counter[str]] = field(default_factory=list)
+    troubles: list[Exception] = field(default_factory=list)
+    recovered: list[Recovered] = field(default_factory=list)
+    nobody_can_send: bool = False
+
+    def counts(self) -> dict[str, int]:
+        found = passes.summed(self.tallies)
+        found["held"] += sum(each.held for each in self.recovered)
+        return found
+
+
+class Host:
+    """Runs passes in this process. `tell` hears of each trouble as it happens."""
+
+    def __init__(
+        self, context: Context, clock: Clock, only: Work | None, tell: Callable[[Exception], None]
+    ) -> None:
+        self.report = Report()
+        self._context = context
+        self._clock = clock
+        self._only = only
+        self._tell = tell
+        self._stop = threading.Event()
+        self._working: set[int] = set()
+        self._guard = threading.Lock()
+
+    def once(self, machine: str) -> Report:
+        """One pass of everything due. Raises Busy, KeyTrouble, ClockTrouble, StoreTrouble."""
+        with self._alive("once", machine) as runner:
+            now = self._clock()
+            self.report.recovered.append(passes.begin(self._context, now))
+            for future in self._start_lanes(runner, passes.lanes_due(self._context, now, self._only), False):
+                future.result()
+            ended_at = self._clock()
+            passes.conclude(self._context, ended_at)
+            self.report.nobody_can_send = passes.nobody_can_send(self._context, ended_at)
+        return self.report
+
+    def serve(
+        self, machine: str, every: timedelta, end_after: timedelta | None, after_tick: Callable[[], None]
+    ) -> Report:
+        """Tick until a signal comes or `end_after` is over. Raises Busy."""
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        with self._alive("loop", machine) as runner:
+            scheduler = BackgroundScheduler(
+                job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+            )
+
+            def tick() -> None:
+                self._tick(runner)
+                after_tick()
+
+            scheduler.add_job(tick, "interval", seconds=every.total_seconds(), next_run_time=self._clock())
+            scheduler.start()
+            self._stop.wait(None if end_after is None else end_after.total_seconds())
+            self._stop.set()
+            scheduler.shutdown(wait=True)
+            self._pool.shutdown(wait=True)
+            after_tick()
+        return self.report
+
+    def _tick(self, runner: LivingRunner) -> None:
+        """One look at what is due. Whatever goes wrong is told, and the next tick tries again."""
+        try:
+            now = self._clock()
+            self.report.recovered.append(passes.begin(self._context, now))
+            self._start_lanes(runner, passes.lanes_due(self._context, now, self._only), True)
+            passes.conclude(self._context, now)
+        except Exception as trouble:  # noqa: BLE001  the tick's edge: the loop outlives any one failure
+            self._note(trouble)
+
+    def _start_lanes(self, runner: LivingRunner, due: list[int], linger: bool) -> list[Future[None]]:
+        with self._guard:
+            fresh = [mailbox_id for mailbox_id in due if mailbox_id not in self._working]
+            self._working.update(fresh)
+        return [self._pool.submit(self._work, runner, mailbox_id, linger) for mailbox_id in fresh]
+
+    def _work(self, runner: LivingRunner, mailbox_id: int, linger: bool) -> None:
+        try:
+            tally = passes.work_lane(self._context, runner.id, mailbox_id, self._pace(linger), self._only)
+            self.report.tallies.append(tally)
+        except Exception as trouble:  # noqa: BLE001  one lane's failure is not the others'
+            self._note(trouble)
+        finally:
+            with self._guard:
+                self._working.discard(mailbox_id)
+
+    def _pace(self, linger: bool) -> Pace:
+        wall, steady = self._clock(), monotonic_seconds()
+
+        def trusted() -> bool:
+            moved = timedelta(seconds=monotonic_seconds() - steady)
+            distrust = clock_trust.judge_pace(self._clock() - wall, moved)
+            if distrust is not None:
+                self._note(ClockTrouble(distrust.code, f"{distrust.reason}; this turn sends nothing more"))
+            return distrust is None
+
+        return Pace(
+            clock=self._clock,
+            wait=self._stop.wait,
+            stopping=self._stop.is_set,
+            forced=lambda: False,
+            trusted=trusted,
+            linger=linger,
+        )
+
+    def _note(self, trouble: Exception) -> None:
+        self.report.troubles.append(trouble)
+        self._tell(trouble)
+
+    @contextmanager
+    def _alive(self, kind: str, machine: str) -> Iterator[LivingRunner]:
+        """Be the one runner that SQLite allows, hold the life lock, and heed signals."""
+        with liveness.sole_host(self._context.store), self._heeding_signals():
+            runner = liveness.register(self._context.store, kind, self._clock(), machine)
+            self._pool = ThreadPoolExecutor(_MOST_LANES_AT_ONCE, thread_name_prefix="lane")
+            try:
+                yield runner
+            finally:
+                self._stop.set()
+                self._pool.shutdown(wait=True)
+                runner.end(self._clock())
+
+    @contextmanager
+    def _heeding_signals(self) -> Iterator[None]:
+        def heed(_number: int, _frame: FrameType | None) -> None:
+            if self._stop.is_set():
+                os._exit(KILLED_BY_SECOND_SIGNAL)
+            self._stop.set()
+
+        before = {number: signal.signal(number, heed) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @property
+    def was_stopped(self) -> bool:
+        return self._stop.is_set()
