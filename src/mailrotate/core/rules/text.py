@@ -1,0 +1,18 @@
+"""Text from strangers, made fit for a line or for a page."""
+
+import re
+
+# What nobody sees and no mail should hold, and halves of characters that UTF-8 cannot carry.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_HALVES = re.compile("[\ud800-\udfff]")
+_LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+
+
+def one_line(text: str) -> str:
+    """The text with each run of white space as one blank, and nothing that a header cannot hold."""
+    return " ".join(_CONTROL.sub(" ", _HALVES.sub("\ufffd", text)).split())
+
+
+def plain_lines(text: str) -> str:
+    """The text with LF as its only line end, and without control characters other than tabs."""
+    return _CONTROL.sub("", _LINE_END.sub("\n", _HALVES.sub("\ufffd", text)))

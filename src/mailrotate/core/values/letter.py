@@ -1,0 +1,55 @@
+"""What one mail is made of before it is bytes, and how much of it there may be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# Limits of a letter. Characters, unless the name says bytes.
+LONGEST_TEMPLATE = 100_000
+LONGEST_TEXT = 200_000  # a template with the fields filled in
+LONGEST_SUBJECT = 500
+LONGEST_FILENAME = 120
+# Base64 adds a third, and 25 MB is what the big providers take of one message.
+MOST_ATTACHED_BYTES = 18_000_000
+
+
+class UnfitLetter(Exception):
+    """A letter that cannot be sent as it is, however often it is tried; the text says why."""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    filename: str
+    content_type: str
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Unsubscribe:
+    """Where the wish not to be written to again is received, and the token that tells whose it is."""
+
+    address: str
+    token: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """Everything that the bytes of one mail follow from, but the time.
+
+    Templates are Jinja2, the body and the signature Markdown. Without `subject_template` it is a follow-up
+    in the thread that `thread_subject` began. Message-IDs stand in angle brackets; `references` holds the
+    oldest first.
+    """
+
+    from_name: str | None
+    from_address: str
+    to_address: str
+    subject_template: str | None
+    body_template: str
+    fields: Mapping[str, object]
+    signature_markdown: str | None
+    unsubscribe: Unsubscribe | None
+    message_id: str
+    in_reply_to: str | None = None
+    references: tuple[str, ...] = ()
+    thread_subject: str | None = None
+    attachments: tuple[Attachment, ...] = ()
