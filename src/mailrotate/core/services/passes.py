@@ -106,7 +106,7 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
         if only in (None, Work.TEST):
             found += health.due_for_test(connection, now, _test_every(connection))
         if only in (None, Work.SEND, Work.SYNC):
-            found += due_lanes.lanes_with_work(connection, now)
+            found += due.lanes_with_work(connection, now)
     return sorted(set(found))
 
 

@@ -16,6 +16,7 @@ from mailrotate.core.rules import quota
 from mailrotate.core.services import health, inbound, planning, settling
 from mailrotate.core.services.claiming import LaneLost, Nothing, claim_next
 from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.inbound import InboxTally
 from mailrotate.core.services.rendering import StepCache
 from mailrotate.core.services.settling import Settled
 from mailrotate.core.store import lanes, mailboxes, outbox
@@ -56,12 +57,11 @@ class Pace:
 class LaneTurn:
     """One turn of one lane; `tally` counts what became of its messages."""
 
-    def __init__(self, context: Context, lane: Lane, pace: Pace, read_always: bool = True) -> None:
+    def __init__(self, context: Context, lane: Lane, pace: Pace) -> None:
         self.tally: Counter[str] = Counter()
         self._context = context
         self._lane = lane
         self._pace = pace
-        self._read_always = read_always
         self._cache = StepCache()
         self._sender: SendSession | None = None
         self._inbox: InboxSession | None = None
@@ -79,7 +79,7 @@ class LaneTurn:
                 planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
             while not self._pace.stopping() and self._pace.trusted():
                 if only is None:
-                    self._read_inbox_again()
+                    self._look_again()
                 if not self._send_one(only) or only is not None:
                     break
             self._file_copies()
@@ -212,36 +212,41 @@ class LaneTurn:
         with suppress(StoreTrouble, Busy), self._context.store.writing() as connection:
             settling.put_back(connection, claimed.message.id, claimed.claim_token)
 
-    def _read_inbox_again(self) -> None:
-        """In a long turn, replies are looked for as often as the plan says."""
-        if self._read_at is None:
+    def _look_again(self) -> None:
+        """In a long turn, what a new turn begins with is done as often as the plan says."""
+        if self._read_at is None or self._pace.clock() - self._read_at < self._box().sync_every:
             return
-        box = self._box()
-        if self._pace.clock() - self._read_at >= box.sync_every:
-            self._read_inbox()
+        self._read_inbox()
+        self._file_copies()
+        planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
 
     def _read_inbox(self) -> None:
-        box = self._box()
-        now = self._pace.clock()
+        box, now = self._box(), self._pace.clock()
         if box.state is not ConnectionState.CONNECTED:
-            return
-        if (
-            not self._read_always
-            and box.inbox_read_at is not None
-            and now - box.inbox_read_at < box.sync_every
-        ):
             return
         self._read_at = now
         try:
-            if self._inbox is None:
-                self._inbox = self._context.provider(box.provider).open_inbox(account_of(self._context, box))
-            found = inbound.read_inbox(self._context, self._inbox, box, now)
+            found = self._read_over_open_connection(box, now) or self._read_over_new_connection(box, now)
         except MailTrouble as trouble:
             self._drop_inbox()
             inbound.note_unreadable(self._context, box, trouble, now)
             return
         self.tally["replies"] += found.replies
         self.tally["unsubscribes"] += found.unsubscribes
+
+    def _read_over_open_connection(self, box: StoredMailbox, now: datetime) -> InboxTally | None:
+        """None when there is none, or when the server has closed it meanwhile, as idle ones are."""
+        if self._inbox is None:
+            return None
+        try:
+            return inbound.read_inbox(self._context, self._inbox, box, now)
+        except MailTrouble:
+            self._drop_inbox()
+            return None
+
+    def _read_over_new_connection(self, box: StoredMailbox, now: datetime) -> InboxTally:
+        self._inbox = self._context.provider(box.provider).open_inbox(account_of(self._context, box))
+        return inbound.read_inbox(self._context, self._inbox, box, now)
 
     def _file_copies(self) -> None:
         """Copies are filed over the connection that read the inbox, after everything was sent."""
