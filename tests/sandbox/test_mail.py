@@ -82,6 +82,7 @@ def test_mail_arrives_in_a_folder_that_a_client_has_open(info: SandboxInfo) -> N
         (last,) = mailbox.uids()
         assert mailbox.uids(f"UID {int(last) + 1}:*") == [last]  # RFC 3501 section 6.4.8: `*` is always in
         send(info, PIA, letter("<after@example.org>"))
+        mailbox.client.noop()  # RFC 3501 section 6.1.2: what a client asks to hear of new messages
         (new,) = mailbox.uids(f"UID {int(last) + 1}:*")
         (mail,) = mailbox.fetch(uid_list=[new], mark_seen=False)
         assert mail.obj["Message-ID"] == "<after@example.org>"
