@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.store import events, inboxes, mailboxes, workspaces
-from mailrotate.core.store import tables as t
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -146,18 +145,7 @@ def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now
 
 def _offline(connection: Connection, box: StoredMailbox, since: datetime) -> bool:
     """Whether no provider at all was reached since the trouble began: then it is the machine's own."""
-    query = (
-        select(t.connection.c.id)
-        .join(t.folder, t.folder.c.mailbox_id == t.connection.c.mailbox_id)
-        .where(
-            t.connection.c.superseded_at.is_(None),
-            t.connection.c.smtp_host != box.smtp.host,
-            t.connection.c.trouble_since.is_(None),
-            t.folder.c.read_at >= since,
-        )
-        .limit(1)
-    )
-    return connection.execute(query).first() is None
+    return not mailboxes.others_reached_since(connection, box.smtp.host, since)
 
 
 def patience(connection: Connection) -> timedelta:
@@ -205,9 +193,4 @@ def _words(reply: ServerReply) -> str:
 
 def due_for_test(connection: Connection, now: datetime, every: timedelta) -> list[int]:
     """Mailboxes whose connection was not proved for a while by a test."""
-    query = select(t.connection.c.mailbox_id).where(
-        t.connection.c.superseded_at.is_(None),
-        t.connection.c.state != ConnectionState.DISCONNECTED,
-        (t.connection.c.last_test_at.is_(None)) | (t.connection.c.last_test_at <= now - every),
-    )
-    return [int(found) for found in connection.execute(query).scalars()]
+    return mailboxes.not_tested_since(connection, now - every)

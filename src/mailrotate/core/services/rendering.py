@@ -3,10 +3,9 @@
 import json
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from mailrotate.core.store import campaigns, outbox
-from mailrotate.core.store import tables as t
+from mailrotate.core.store import campaigns, mailboxes, outbox
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Thread
@@ -53,7 +52,7 @@ def letter_for(
         subject_template=step.subject,
         body_template=step.body,
         fields=fields,
-        signature_markdown=main_signature(connection, box.connection_id),
+        signature_markdown=mailboxes.main_signature(connection, box.connection_id),
         unsubscribe=Unsubscribe(message.from_address, message.token),
         message_id=message.message_id,
         in_reply_to=None if thread is None else thread.message_id,
@@ -68,11 +67,3 @@ def _thread_of(connection: Connection, message: Candidate, step: StoredStep) -> 
     if step.subject is not None or message.recipient_id is None:
         return None
     return outbox.thread_before(connection, message.recipient_id, step.position)
-
-
-def main_signature(connection: Connection, connection_id: int) -> str | None:
-    query = select(t.signature.c.body).where(
-        t.signature.c.connection_id == connection_id, t.signature.c.is_main
-    )
-    found = connection.execute(query).scalar_one_or_none()
-    return None if found is None else str(found)

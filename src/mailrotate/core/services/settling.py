@@ -12,7 +12,6 @@ from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outco
 from mailrotate.core.services import health, lifecycle
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import campaigns, events, inboxes, lanes, outbox, recipients
-from mailrotate.core.store import tables as t
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Claim
@@ -102,11 +101,7 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
             ended_at=now,
         )
     if message.campaign_sender_id is not None:
-        connection.execute(
-            t.campaign_sender.update()
-            .where(t.campaign_sender.c.id == message.campaign_sender_id)
-            .values(turn_at=now)
-        )
+        campaigns.note_turn(connection, message.campaign_sender_id, now)
 
 
 def settle_unknown(context: Context, claimed: Claim, reply: ServerReply, now: datetime) -> Settled:

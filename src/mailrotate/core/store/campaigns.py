@@ -334,6 +334,12 @@ def note_assignments(
     )
 
 
+def note_turn(connection: Connection, campaign_sender_id: int, now: datetime) -> None:
+    """This sender has just sent for this campaign: others come first next time (E4)."""
+    by_id = t.campaign_sender.c.id == campaign_sender_id
+    connection.execute(update(t.campaign_sender).where(by_id).values(turn_at=now))
+
+
 def change(connection: Connection, campaign_id: int, **values: object) -> None:
     connection.execute(update(t.campaign).where(t.campaign.c.id == campaign_id).values(**values))
 

@@ -12,16 +12,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from mailrotate.core.values.errors import BadInput, Busy, StoreTrouble
+from mailrotate.core.store.dialects import (
+    BUSY_WAIT_SECONDS,
+    explain,
+    postgresql_arguments,
+    prepare_sqlite,
+    set_foreign_keys,
+)
+from mailrotate.core.values.errors import BadInput, StoreTrouble
 
-# Longer than the longest writing transaction that we know of (an import of a million rows).
-_BUSY_WAIT_SECONDS = 60.0
 _POOL_SIZE = 80
 
 
@@ -42,8 +46,12 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database. Raises StoreTrouble, Busy."""
-        with self._telling(), self.engine.connect() as connection, connection.begin():
-            yield connection
+        with self._telling(), self.engine.connect() as connection:
+            if not self.is_sqlite:
+                # SQLite's readers always see one state; PostgreSQL's would see a new one by statement.
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -59,6 +67,22 @@ class Store:
             writer = connection.execution_options(mailrotate_writes=True)
             with writer.begin():
                 yield writer
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """A writing transaction in which SQLite's foreign keys are off.
+
+        Alembic's batch mode rebuilds tables; with foreign keys on, that deletes the children of the old one
+        without an error. SQLite heeds the switch only between transactions.
+        """
+        with self._telling(), self.engine.connect() as connection:
+            set_foreign_keys(connection, False)
+            try:
+                writer = connection.execution_options(mailrotate_writes=True)
+                with writer.begin():
+                    yield writer
+            finally:
+                set_foreign_keys(connection, True)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -88,7 +112,7 @@ def _open_sqlite(path: Path) -> Store:
     _make_private_file(path)
     engine = create_engine(
         f"sqlite:///{path}",
-        connect_args={"timeout": _BUSY_WAIT_SECONDS, "isolation_level": None, "check_same_thread": False},
+        connect_args={"timeout": BUSY_WAIT_SECONDS, "isolation_level": None, "check_same_thread": False},
         poolclass=QueuePool,
         pool_size=_POOL_SIZE,
         max_overflow=-1,
@@ -97,13 +121,7 @@ def _open_sqlite(path: Path) -> Store:
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
         try:
-            for pragma in (
-                "journal_mode=WAL",
-                "synchronous=FULL",
-                "foreign_keys=ON",
-                f"busy_timeout={int(_BUSY_WAIT_SECONDS * 1000)}",
-            ):
-                connection.execute(f"PRAGMA {pragma}").close()
+            prepare_sqlite(connection)
         except sqlite3.Error:
             connection.close()
             raise
@@ -142,36 +160,11 @@ def _open_postgresql(target: str, password: str | None) -> Store:
     name = url.render_as_string(hide_password=True).replace("+psycopg", "")
     if password is not None:
         url = url.set(password=password)
-    engine = create_engine(url, pool_size=_POOL_SIZE, max_overflow=-1, pool_pre_ping=True)
+    engine = create_engine(
+        url,
+        connect_args=postgresql_arguments(),
+        pool_size=_POOL_SIZE,
+        max_overflow=-1,
+        pool_pre_ping=True,
+    )
     return Store(engine, name, None)
-
-
-_SQLITE_SAYS = (
-    ("database or disk is full", "store.full", "the disk that holds {db} is full", "free some space, then run the command again"),
-    ("disk i/o error", "store.io", "the disk that holds {db} reports an error", "mailrotate db check"),
-    ("readonly database", "store.read_only", "{db} cannot be written to", "check the owner and mode of the file and its folder"),
-    ("file is not a database", "store.not_a_database", "{db} is not a mailrotate database", "name another file with --db"),
-    ("database disk image is malformed", "store.damaged", "{db} is damaged", "mailrotate db restore BACKUP"),
-    ("unable to open database file", "store.cannot_open", "{db} cannot be opened", "check that the folder exists and is yours"),
-)  # fmt: skip
-
-
-def explain(problem: DBAPIError, name: str) -> StoreTrouble | Busy | None:
-    """Our error for a database's, or None when it is a defect of ours that must be seen as it is."""
-    said = str(problem.orig).lower()
-    if "database is locked" in said or "lock_timeout" in said:
-        return Busy("store.locked", f"another process holds {name}", "run the command again in a moment")
-    for words, code, message, hint in _SQLITE_SAYS:
-        if words in said:
-            return StoreTrouble(code, message.format(db=name), hint)
-    if isinstance(problem, OperationalError) and not name.startswith("/") and "postgres" in name:
-        return StoreTrouble(
-            "store.unreachable",
-            f"{name} does not answer: {_first_line(problem.orig)}",
-            "check that the server runs and that MAILROTATE_DB names it",
-        )
-    return None
-
-
-def _first_line(problem: Any) -> str:
-    return str(problem).strip().split("\n", 1)[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
@@ -39,12 +40,17 @@ class _FileLock:
 
 
 class _AdvisoryLock:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, key: dict[str, int]) -> None:
         self._connection = connection
+        self._key = key
 
     def release(self) -> None:
-        # Closing the session frees the lock; `invalidate` keeps the pool from reusing it.
-        self._connection.invalidate()
+        # Unlocked by name before the pool has the session again: hanging up would free it only later.
+        try:
+            self._connection.execute(text("SELECT pg_advisory_unlock(:space, :id)"), self._key)
+        except DBAPIError:
+            # The session is gone, and the lock with it.
+            self._connection.invalidate()
         self._connection.close()
 
 
@@ -127,13 +133,12 @@ def _acquire(store: Store, runner_id: int) -> _Lock | None:
         descriptor = _flock(path)
         return None if descriptor is None else _FileLock(path, descriptor)
     connection = store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    taken = connection.execute(
-        text("SELECT pg_try_advisory_lock(:space, :id)"), {"space": _ADVISORY_SPACE, "id": runner_id}
-    ).scalar_one()
+    key = {"space": _ADVISORY_SPACE, "id": runner_id}
+    taken = connection.execute(text("SELECT pg_try_advisory_lock(:space, :id)"), key).scalar_one()
     if not taken:
         connection.close()
         return None
-    return _AdvisoryLock(connection)
+    return _AdvisoryLock(connection, key)
 
 
 def _lock_folder(database: Path) -> Path:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, select, update
 
 from mailrotate.core.rules.quota import DEFAULT_GAP
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import Endpoint
-from mailrotate.core.values.states import COUNTED_MESSAGES, ConnectionState, Security, UserState
+from mailrotate.core.values.states import ConnectionState, Security, UserState
 
 INBOX = "INBOX"
 
@@ -191,7 +191,7 @@ def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:
     query = select(func.count()).where(
         t.message.c.mailbox_id == mailbox_id,
         t.message.c.claimed_at >= start,
-        t.message.c.state.in_(COUNTED_MESSAGES),
+        t.is_counted,
     )
     return int(connection.execute(query).scalar_one())
 
@@ -200,7 +200,7 @@ def sent_through_slot_since(connection: Connection, slot_id: int, start: datetim
     query = select(func.count()).where(
         t.message.c.slot_id == slot_id,
         t.message.c.claimed_at >= start,
-        t.message.c.state.in_(COUNTED_MESSAGES),
+        t.is_counted,
     )
     return int(connection.execute(query).scalar_one())
 
@@ -212,7 +212,7 @@ def nth_latest_send(connection: Connection, mailbox_id: int, n: int, since: date
         .where(
             t.message.c.mailbox_id == mailbox_id,
             t.message.c.claimed_at > since,
-            t.message.c.state.in_(COUNTED_MESSAGES),
+            t.is_counted,
         )
         .order_by(t.message.c.claimed_at.desc())
         .offset(n - 1)
@@ -244,31 +244,48 @@ def move_connection(
     return result.rowcount == 1
 
 
-def lanes_with_work(connection: Connection, now: datetime, sync_before: datetime) -> list[int]:
-    """The mailboxes that have something to do: a message ready, people to plan for, an inbox to read.
-
-    Each part is answered from an index by lane, so that the work grows with the number of mailboxes and
-    what is due, never with the number of people who wait.
-    """
-    c = t.connection.c
-    ready = (
-        select(t.message.c.id)
-        .where(
-            t.message.c.mailbox_id == t.mailbox.c.id,
-            t.message.c.state == "scheduled",
-            t.message.c.ready_at <= now,
-        )
-        .exists()
-    )
+def others_reached_since(connection: Connection, smtp_host: str, since: datetime) -> bool:
+    """Whether another server was reached since then: if none was, the trouble may be this machine's."""
     query = (
-        select(t.mailbox.c.id)
-        .join(t.connection, c.mailbox_id == t.mailbox.c.id)
-        .outerjoin(t.folder, and_(t.folder.c.mailbox_id == t.mailbox.c.id, t.folder.c.name == INBOX))
+        select(t.connection.c.id)
+        .join(t.folder, t.folder.c.mailbox_id == t.connection.c.mailbox_id)
+        .where(
+            t.connection.c.superseded_at.is_(None),
+            t.connection.c.smtp_host != smtp_host,
+            t.connection.c.trouble_since.is_(None),
+            t.folder.c.read_at >= since,
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
+
+
+def not_tested_since(connection: Connection, instant: datetime) -> list[int]:
+    """The mailboxes whose connection no test has proved since then."""
+    c = t.connection.c
+    query = (
+        select(c.mailbox_id)
         .where(
             c.superseded_at.is_(None),
-            c.state == ConnectionState.CONNECTED,
-            or_(t.folder.c.read_at.is_(None), t.folder.c.read_at <= sync_before, ready),
+            c.state != ConnectionState.DISCONNECTED,
+            c.last_test_at.is_(None) | (c.last_test_at <= instant),
         )
-        .order_by(t.mailbox.c.id)
+        .order_by(c.mailbox_id)
     )
     return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
+
+
+def main_signature(connection: Connection, connection_id: int) -> str | None:
+    query = select(t.signature.c.body).where(
+        t.signature.c.connection_id == connection_id, t.signature.c.is_main
+    )
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else str(found)
+
+
+def hold_all(connection: Connection, hold_class: str, reason: str) -> int:
+    """Put every mailbox on hold until a person releases it; returns how many."""
+    query = update(t.mailbox).where(t.mailbox.c.removed_at.is_(None))
+    return connection.execute(
+        query.values(hold_class=hold_class, hold_reason=reason, hold_until=None)
+    ).rowcount

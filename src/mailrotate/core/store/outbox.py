@@ -4,11 +4,11 @@ Every change is a compare-and-set on (message, claim token): whoever lost a mess
 nothing.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.lanes import Lane
@@ -132,10 +132,7 @@ def plan(connection: Connection, messages: Sequence[NewMessage], now: datetime) 
 def scheduled_count(connection: Connection, mailbox_id: int, priority: Priority) -> int:
     """How many rows of one priority wait in a lane; bounded by what was planned for it."""
     query = select(func.count()).where(
-        t.message.c.mailbox_id == mailbox_id,
-        t.message.c.state == MessageState.SCHEDULED,
-        t.message.c.overdue_at.is_(None),
-        t.message.c.priority == priority,
+        t.message.c.mailbox_id == mailbox_id, t.is_waiting, t.message.c.priority == priority
     )
     return int(connection.execute(query).scalar_one())
 
@@ -159,8 +156,7 @@ def _earliest(
     query = _CANDIDATE.where(
         c.mailbox_id == mailbox_id,
         c.priority == priority,
-        c.state == MessageState.SCHEDULED,
-        c.overdue_at.is_(None),
+        t.is_waiting,
         c.ready_at <= now,
     )
     if campaign_id is not None:
@@ -171,10 +167,7 @@ def _earliest(
 
 def next_ready_at(connection: Connection, mailbox_id: int) -> datetime | None:
     """When the lane's first waiting row may be tried."""
-    c = t.message.c
-    query = select(func.min(c.ready_at)).where(
-        c.mailbox_id == mailbox_id, c.state == MessageState.SCHEDULED, c.overdue_at.is_(None)
-    )
+    query = select(func.min(t.message.c.ready_at)).where(t.message.c.mailbox_id == mailbox_id, t.is_waiting)
     found = connection.execute(query).scalar_one()
     return found if isinstance(found, datetime) else None
 
@@ -191,7 +184,7 @@ def thread_before(connection: Connection, recipient_id: int, step_position: int)
         select(c.message_id, c.cited_ids, c.subject)
         .where(
             c.recipient_id == recipient_id,
-            c.kind == MessageKind.CAMPAIGN,
+            t.is_living_step,
             c.step_position < step_position,
             c.state.in_((MessageState.SENT, MessageState.HELD)),
         )
@@ -267,6 +260,7 @@ def settle(
     claim_token: str,
     origins: tuple[str, ...],
     to: str,
+    /,
     **values: object,
 ) -> bool:
     """Record what became of a claimed message; False when it is no longer ours."""
@@ -283,7 +277,7 @@ def settle(
 
 
 def move(
-    connection: Connection, message_id: int, origins: tuple[str, ...], to: str, **values: object
+    connection: Connection, message_id: int, origins: tuple[str, ...], to: str, /, **values: object
 ) -> bool:
     """Compare-and-set of a message that nobody has claimed."""
     result = connection.execute(
@@ -294,6 +288,10 @@ def move(
     return result.rowcount == 1
 
 
+# Fewer than the parameters that one statement may have on either database.
+_IDS_AT_A_TIME = 5000
+
+
 def move_many(
     connection: Connection,
     origins: tuple[str, ...],
@@ -302,13 +300,19 @@ def move_many(
     campaign_id: int | None = None,
     recipient_ids: Sequence[int] | None = None,
 ) -> int:
-    """The set form of `move`: all messages of a campaign or of some recipients."""
-    query = update(t.message).where(t.message.c.state.in_(origins), t.message.c.kind == MessageKind.CAMPAIGN)
+    """The set form of `move`: all campaign messages of a campaign or of some recipients."""
+    query = update(t.message).where(t.message.c.state.in_(origins), t.is_living_step).values(state=to)
     if campaign_id is not None:
         query = query.where(t.message.c.campaign_id == campaign_id)
-    if recipient_ids is not None:
-        query = query.where(t.message.c.recipient_id.in_(recipient_ids))
-    return connection.execute(query.values(state=to)).rowcount
+    if recipient_ids is None:
+        return connection.execute(query).rowcount
+    return sum(
+        connection.execute(query.where(t.message.c.recipient_id.in_(some))).rowcount
+        for some in (
+            recipient_ids[start : start + _IDS_AT_A_TIME]
+            for start in range(0, len(recipient_ids), _IDS_AT_A_TIME)
+        )
+    )
 
 
 def postpone(connection: Connection, message_id: int, until: datetime) -> None:
@@ -341,18 +345,14 @@ def release(
 
 def in_flight_runners(connection: Connection) -> list[int]:
     """The runners that have messages in `sending`."""
-    query = (
-        select(t.message.c.runner_id)
-        .where(t.message.c.state == MessageState.SENDING, t.message.c.runner_id.is_not(None))
-        .distinct()
-    )
+    query = select(t.message.c.runner_id).where(t.is_in_flight, t.message.c.runner_id.is_not(None)).distinct()
     return [int(runner_id) for runner_id in connection.execute(query).scalars()]
 
 
 def in_flight_of(connection: Connection, runner_id: int) -> list[tuple[int, str, bool]]:
     """What a runner had claimed: id, claim token, and whether the dot may have left."""
     query = select(t.message.c.id, t.message.c.claim_token, t.message.c.marked_at).where(
-        t.message.c.state == MessageState.SENDING, t.message.c.runner_id == runner_id
+        t.is_in_flight, t.message.c.runner_id == runner_id
     )
     return [(row[0], row[1], row[2] is not None) for row in connection.execute(query)]
 
@@ -391,24 +391,3 @@ def by_tokens(connection: Connection, tokens: Sequence[str]) -> list[Ours]:
         Ours(row[0], row[1], MessageState(row[2]), MessageKind(row[3]), row[4], row[5], row[6])
         for row in connection.execute(query)
     ]
-
-
-def retryable(
-    connection: Connection, *, mailbox_id: int | None = None, campaign_id: int | None = None
-) -> Iterator[int]:
-    """The ids in `error`, of a mailbox, a campaign or everywhere."""
-    query = select(t.message.c.id).where(t.message.c.state == MessageState.ERROR).order_by(t.message.c.id)
-    if mailbox_id is not None:
-        query = query.where(t.message.c.mailbox_id == mailbox_id)
-    if campaign_id is not None:
-        query = query.where(t.message.c.campaign_id == campaign_id)
-    yield from [int(found) for found in connection.execute(query).scalars()]
-
-
-def waits_in(connection: Connection, campaign_id: int) -> bool:
-    """Whether anything of a campaign is scheduled or being sent."""
-    c = t.message.c
-    query = select(c.id).where(
-        and_(c.campaign_id == campaign_id, or_(c.state == "scheduled", c.state == "sending"))
-    )
-    return connection.execute(query.limit(1)).first() is not None

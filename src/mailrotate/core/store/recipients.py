@@ -1,15 +1,16 @@
 """Recipients: one contact in one campaign."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, literal, select, update
 
 from mailrotate.core.rules.rotation import Spread
 from mailrotate.core.store import tables as t
-from mailrotate.core.values.states import OPEN_RECIPIENTS, RecipientState
+from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,18 @@ class Due:
 def _query() -> Select[tuple[object, ...]]:
     sent = (
         select(func.count())
-        .where(t.message.c.recipient_id == t.recipient.c.id, t.message.c.sent_at.is_not(None))
+        .where(
+            t.message.c.recipient_id == t.recipient.c.id, t.is_living_step, t.message.c.sent_at.is_not(None)
+        )
         .scalar_subquery()
     )
     waiting = (
         select(func.min(t.message.c.ready_at))
-        .where(t.message.c.recipient_id == t.recipient.c.id, t.message.c.state == "scheduled")
+        .where(
+            t.message.c.recipient_id == t.recipient.c.id,
+            t.is_living_step,
+            t.message.c.state == MessageState.SCHEDULED,
+        )
         .scalar_subquery()
     )
     mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, t.connection.c.mailbox_id)
@@ -133,7 +140,18 @@ def counts_by_state(connection: Connection, campaign_id: int) -> dict[str, int]:
         .where(t.recipient.c.campaign_id == campaign_id)
         .group_by(t.recipient.c.state)
     )
-    return {state: count for state, count in connection.execute(query)}
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]:
+    """How many people each `campaign_sender` has, whatever their state."""
+    c = t.recipient.c
+    query = (
+        select(c.campaign_sender_id, func.count())
+        .where(c.campaign_id == campaign_id, c.campaign_sender_id.is_not(None))
+        .group_by(c.campaign_sender_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def first_of(connection: Connection, campaign_id: int) -> StoredRecipient | None:
@@ -177,9 +195,8 @@ def due_in_lane(
         .join(t.contact, t.contact.c.id == c.contact_id)
         .where(
             c.campaign_sender_id == campaign_sender_id,
-            c.next_at.is_not(None),
             c.next_at < until,
-            (c.next_step > 1) if follow_ups else (c.next_step == 1),
+            t.awaits_follow_up if follow_ups else t.awaits_first,
         )
         .order_by(c.next_at, c.id)
         .limit(limit)
@@ -187,9 +204,12 @@ def due_in_lane(
     return [Due(*row) for row in connection.execute(query)]
 
 
-def mark_planned(connection: Connection, recipient_ids: list[int]) -> None:
+def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
     """Their next step is in the outbox now."""
-    connection.execute(update(t.recipient).where(t.recipient.c.id.in_(recipient_ids)).values(next_at=None))
+    if recipient_ids:
+        rows = [{"planned_id": recipient_id} for recipient_id in recipient_ids]
+        by_id = update(t.recipient).where(t.recipient.c.id == bindparam("planned_id"))
+        connection.execute(by_id.values(next_at=None), rows)
 
 
 def move(
@@ -218,16 +238,12 @@ def end_open_of_campaign(
 
 def open_of_address(connection: Connection, address: str | None, domain: str | None) -> list[int]:
     """The open recipients behind an address, or behind a whole domain."""
+    behind = t.contact.c.address == address if domain is None else t.contact.c.domain == domain
     query = (
         select(t.recipient.c.id)
         .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
-        .where(
-            t.recipient.c.state.in_(OPEN_RECIPIENTS),
-            or_(
-                t.contact.c.address == address,
-                t.contact.c.address.like(f"%@{domain}") if domain else literal(False),
-            ),
-        )
+        .where(t.recipient.c.state.in_(OPEN_RECIPIENTS), behind)
+        .order_by(t.recipient.c.id)
     )
     return [int(recipient_id) for recipient_id in connection.execute(query).scalars()]
 
@@ -244,5 +260,7 @@ def contact_of(connection: Connection, address: str, now: datetime) -> int:
     ).scalar_one_or_none()
     if found is not None:
         return int(found)
-    inserted = connection.execute(insert(t.contact).values(address=address, created_at=now))
+    inserted = connection.execute(
+        insert(t.contact).values(address=address, domain=domain_of(address), created_at=now)
+    )
     return int((inserted.inserted_primary_key or (0,))[0])

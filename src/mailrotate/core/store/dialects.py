@@ -1,0 +1,243 @@
+"""What differs between SQLite and PostgreSQL: nobody else in the store asks which of the two it is, except
+where a database is a file. The reasons stand in `docs/decisions/two-databases.md`.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from mailrotate.core.values.errors import Busy, StoreTrouble
+
+# Longer than the longest writing transaction that we know of (an import of a million rows).
+BUSY_WAIT_SECONDS = 60.0
+# One number of ours for the advisory lock that a migration takes.
+_MIGRATION_LOCK = 0x6D61696C
+
+
+class Wall(NamedTuple):
+    """A change that the database itself refuses, whoever writes."""
+
+    name: str
+    table: str
+    event: str
+    condition: str
+    says: str
+
+
+def is_sqlite(connection: Connection) -> bool:
+    return connection.dialect.name == "sqlite"
+
+
+# --- sessions
+
+
+def prepare_sqlite(connection: sqlite3.Connection) -> None:
+    """What every connection to a file needs."""
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={int(BUSY_WAIT_SECONDS * 1000)}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def postgresql_arguments() -> dict[str, Any]:
+    """The session: wait for locks as long as on SQLite, and free those of a machine that vanished.
+
+    The keepalives are the server's (seconds): a life lock must not outlive a machine without power.
+    """
+    options = {
+        "lock_timeout": f"{int(BUSY_WAIT_SECONDS)}s",
+        "timezone": "UTC",
+        "tcp_keepalives_idle": "30",
+        "tcp_keepalives_interval": "10",
+        "tcp_keepalives_count": "3",
+    }
+    return {
+        "application_name": "mailrotate",
+        "connect_timeout": 10,
+        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+    }
+
+
+# --- errors
+
+_SQLITE_SAYS = (
+    ("database or disk is full", "store.full"),
+    ("disk i/o error", "store.io"),
+    ("readonly database", "store.read_only"),
+    ("file is not a database", "store.not_a_database"),
+    ("database disk image is malformed", "store.damaged"),
+    ("unable to open database file", "store.cannot_open"),
+)
+# https://www.postgresql.org/docs/current/errcodes-appendix.html
+_POSTGRESQL_SAYS = {
+    "53100": "store.full",
+    "58030": "store.io",
+    "25006": "store.read_only",
+    "42501": "store.no_right",
+    "XX001": "store.damaged",
+    "XX002": "store.damaged",
+}
+# Lock not available, deadlock, serialization failure, too many connections.
+_POSTGRESQL_BUSY = ("55P03", "40P01", "40001", "53300")
+_TOLD = {
+    "store.full": ("the disk that holds {db} is full", "free some space, then run the command again"),
+    "store.io": ("the disk that holds {db} reports an error", "mailrotate db check"),
+    "store.read_only": ("{db} cannot be written to", "check who may write to it and its folder"),
+    "store.no_right": ("{db} does not let this user do that", "check which user MAILROTATE_DB names"),
+    "store.not_a_database": ("{db} is not a mailrotate database", "name another file with --db"),
+    "store.damaged": ("{db} is damaged", "mailrotate db restore BACKUP"),
+    "store.cannot_open": ("{db} cannot be opened", "check that it is a file in a folder of yours"),
+}  # fmt: skip
+
+
+def explain(problem: DBAPIError, name: str) -> StoreTrouble | Busy | None:
+    """Our error for a database's, or None when it is a defect of ours that must be seen as it is."""
+    if isinstance(problem.orig, sqlite3.Error):
+        said = str(problem.orig).lower()
+        if "is locked" in said:
+            return _busy(name)
+        code = next((code for words, code in _SQLITE_SAYS if words in said), None)
+        return None if code is None else _trouble(code, name)
+    state = getattr(problem.orig, "sqlstate", None)
+    if state in _POSTGRESQL_BUSY:
+        return _busy(name)
+    if state in _POSTGRESQL_SAYS:
+        return _trouble(_POSTGRESQL_SAYS[state], name)
+    if isinstance(problem, OperationalError) or problem.connection_invalidated:
+        return StoreTrouble(
+            "store.unreachable",
+            f"{name} does not answer: {_first_line(problem.orig)}",
+            "check that the server runs and that MAILROTATE_DB names it",
+        )
+    return None
+
+
+def _busy(name: str) -> Busy:
+    return Busy("store.locked", f"another process holds {name}", "run the command again in a moment")
+
+
+def _trouble(code: str, name: str) -> StoreTrouble:
+    message, hint = _TOLD[code]
+    return StoreTrouble(code, message.format(db=name), hint)
+
+
+def _first_line(problem: object) -> str:
+    return str(problem).strip().split("\n", 1)[0]
+
+
+# --- schema
+
+
+def lock_schema(connection: Connection) -> None:
+    """Let one process at a time migrate; on SQLite the writing transaction does that by itself."""
+    if not is_sqlite(connection):
+        connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _MIGRATION_LOCK})
+
+
+def set_foreign_keys(connection: Connection, on: bool) -> None:
+    """Outside a transaction, where SQLite heeds it; it goes past SQLAlchemy, which would begin one."""
+    if is_sqlite(connection):
+        raw: Any = connection.connection.driver_connection
+        raw.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}").close()
+
+
+def orphans(connection: Connection) -> list[str]:
+    """Rows whose parents are missing. PostgreSQL never lets one exist."""
+    if not is_sqlite(connection):
+        return []
+    found = connection.exec_driver_sql("PRAGMA foreign_key_check")
+    return [f"row {row[1]} of {row[0]} points to a missing {row[2]}" for row in found]
+
+
+def damages(connection: Connection) -> list[str]:
+    """What SQLite finds wrong in its file; PostgreSQL's own tools look after its pages."""
+    if not is_sqlite(connection):
+        return []
+    found = connection.exec_driver_sql("PRAGMA integrity_check")
+    return [str(row[0]) for row in found if row[0] != "ok"]
+
+
+def build_wall(connection: Connection, wall: Wall) -> None:
+    """Drop and make one trigger, inside the caller's transaction."""
+    name, table, event, condition, says = wall
+    if is_sqlite(connection):
+        statements: Sequence[str] = (
+            f"DROP TRIGGER IF EXISTS {name}",
+            f"CREATE TRIGGER {name} BEFORE {event} ON {table} WHEN {condition} "
+            f"BEGIN SELECT RAISE(ABORT, '{says}'); END",
+        )
+    else:
+        statements = (
+            f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN RAISE EXCEPTION '{says}'; END $$",
+            f"DROP TRIGGER IF EXISTS {name} ON {table}",
+            f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW WHEN ({condition}) "
+            f"EXECUTE FUNCTION {name}()",
+        )
+    for statement in statements:
+        connection.execute(text(statement))
+
+
+def standing_triggers(connection: Connection) -> set[str]:
+    query = (
+        "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        if is_sqlite(connection)
+        else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
+    )
+    return set(connection.execute(text(query)).scalars())
+
+
+# --- staging of imports
+
+_STAGED = (
+    "line BIGINT NOT NULL, address TEXT NOT NULL, domain TEXT NOT NULL, hash TEXT NOT NULL, "
+    "fields TEXT NOT NULL, timezone TEXT, problem TEXT"
+)
+
+
+def make_staging(connection: Connection) -> None:
+    """An empty table `staged` (and `staged_domain`) that this connection alone sees.
+
+    On SQLite in a database file of its own, already attached as `staging`: a temporary table would take the
+    lock of nobody either, but SQLite keeps those where the system has its temporary files, often memory.
+    """
+    if is_sqlite(connection):
+        connection.exec_driver_sql(f"CREATE TABLE staging.staged ({_STAGED})")
+        connection.exec_driver_sql(
+            "CREATE TABLE staging.staged_domain (domain TEXT NOT NULL, hash TEXT NOT NULL)"
+        )
+        return
+    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE staged ({_STAGED})")
+    connection.exec_driver_sql(
+        "CREATE TEMPORARY TABLE staged_domain (domain TEXT NOT NULL, hash TEXT NOT NULL)"
+    )
+
+
+def load(
+    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
+) -> None:
+    """Put many rows into a staging table, by the quickest way there is."""
+    raw: Any = connection.connection.driver_connection
+    listed = ", ".join(columns)
+    if is_sqlite(connection):
+        marks = ", ".join("?" * len(columns))
+        raw.executemany(f"INSERT INTO staging.{table} ({listed}) VALUES ({marks})", rows).close()
+        return
+    with raw.cursor() as cursor, cursor.copy(f"COPY {table} ({listed}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def index_staging(connection: Connection) -> None:
+    """Indexes and statistics, once everything is loaded."""
+    prefix = "staging." if is_sqlite(connection) else ""
+    for column in ("address", "hash"):
+        connection.exec_driver_sql(f"CREATE INDEX {prefix}ix_staged_{column} ON staged ({column})")
+    if not is_sqlite(connection):
+        connection.exec_driver_sql("ANALYZE staged")

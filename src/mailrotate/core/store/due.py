@@ -1,0 +1,100 @@
+"""Which lanes have something to do: the one question that every pass asks of all of them."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.mailboxes import INBOX
+from mailrotate.core.values.states import CampaignState, ConnectionState, Priority, UserState
+
+
+def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
+    """The mailboxes that have something to do: something to send, people to plan for, an inbox to read
+    or a sent copy to file.
+
+    Each part is answered by one look into an index, so that the work grows with the mailboxes and active
+    campaigns, never with the number of people who wait (H3). What a mailbox may not send now (it rests, is
+    on hold or paused) is not looked for, and neither are the people of a paused campaign.
+    """
+    sync_every = timedelta(seconds=connection.execute(select(t.plan.c.sync_every_seconds)).scalar_one())
+    k = t.connection.c
+    may_send = and_(
+        t.mailbox.c.paused_at.is_(None),
+        or_(t.mailbox.c.hold_reason.is_(None), t.mailbox.c.hold_until <= now),
+        t.user.c.state == UserState.ACTIVE,
+        or_(t.lane.c.next_send_at.is_(None), t.lane.c.next_send_at <= now),
+    )
+    inbox_due = or_(t.folder.c.read_at.is_(None), t.folder.c.read_at <= now - sync_every)
+    copy_due = exists().where(t.sent_copy.c.mailbox_id == t.mailbox.c.id, t.sent_copy.c.next_try_at <= now)
+    query = (
+        select(t.mailbox.c.id)
+        .join(t.connection, k.mailbox_id == t.mailbox.c.id)
+        .join(t.lane, t.lane.c.mailbox_id == t.mailbox.c.id)
+        .join(t.user, t.user.c.id == t.mailbox.c.user_id)
+        .outerjoin(t.folder, and_(t.folder.c.mailbox_id == t.mailbox.c.id, t.folder.c.name == INBOX))
+        .where(
+            k.superseded_at.is_(None),
+            k.state == ConnectionState.CONNECTED,
+            or_(inbox_due, copy_due, and_(may_send, _mail_due(now))),
+        )
+        .order_by(t.mailbox.c.id)
+    )
+    return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
+
+
+def lanes_ready(connection: Connection, now: datetime) -> list[int]:
+    """The mailboxes in which mail is due, whether or not they may send it."""
+    query = (
+        select(t.mailbox.c.id)
+        .join(t.connection, t.connection.c.mailbox_id == t.mailbox.c.id)
+        .where(t.connection.c.superseded_at.is_(None), _mail_due(now))
+        .order_by(t.mailbox.c.id)
+    )
+    return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
+
+
+def _mail_due(now: datetime) -> ColumnElement[bool]:
+    return or_(_by_hand_ready(now), _campaign_ready(now), _people_due(now))
+
+
+def _by_hand_ready(now: datetime) -> ColumnElement[bool]:
+    return exists().where(
+        t.message.c.mailbox_id == t.mailbox.c.id,
+        t.message.c.priority == Priority.BY_HAND,
+        t.is_waiting,
+        t.message.c.ready_at <= now,
+    )
+
+
+def _campaign_ready(now: datetime) -> ColumnElement[bool]:
+    """By active campaign, because a step or an operator may have put its message into any lane."""
+    ready = exists().where(
+        t.message.c.mailbox_id == t.mailbox.c.id,
+        t.message.c.priority.in_((Priority.FOLLOW_UP, Priority.FIRST)),
+        t.message.c.campaign_id == t.campaign.c.id,
+        t.is_waiting,
+        t.message.c.ready_at <= now,
+    )
+    active = t.campaign.c.state == CampaignState.ACTIVE
+    return exists().where(active, ready.correlate(t.mailbox, t.campaign)).correlate(t.mailbox)
+
+
+def _people_due(now: datetime) -> ColumnElement[bool]:
+    r, sender = t.recipient.c, t.campaign_sender.c
+    first, follow_up = (
+        exists()
+        .where(r.campaign_sender_id == sender.id, waits, r.next_at <= now)
+        .correlate(t.campaign_sender)
+        for waits in (t.awaits_first, t.awaits_follow_up)
+    )
+    return (
+        exists()
+        .where(
+            or_(sender.mailbox_id == t.mailbox.c.id, sender.slot_id == t.connection.c.slot_id),
+            sender.campaign_id == t.campaign.c.id,
+            t.campaign.c.state == CampaignState.ACTIVE,
+            or_(first, follow_up),
+        )
+        .correlate(t.mailbox, t.connection)
+    )

@@ -1,0 +1,206 @@
+"""The outbox as people look at it: listings, one message with everything, and counts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.states import MessageKind, MessageState
+
+
+@dataclass(frozen=True)
+class ListedMessage:
+    """One row of the outbox, with names where the table has ids."""
+
+    id: int
+    state: MessageState
+    kind: MessageKind
+    mailbox: str
+    campaign: str | None
+    step: int | None
+    to_address: str
+    from_address: str
+    subject: str | None
+    message_id: str
+    due_at: datetime
+    ready_at: datetime
+    overdue_at: datetime | None
+    sent_at: datetime | None
+    attempts: int
+    error_class: str | None
+    error_phase: str | None
+    error_code: int | None
+    error_enhanced: str | None
+    error_text: str | None
+    error_hint: str | None
+
+
+@dataclass(frozen=True)
+class MessageDetail:
+    """Everything that is stored of one message but its recipient's fields."""
+
+    listed: ListedMessage
+    mailbox_id: int
+    campaign_id: int | None
+    recipient_id: int | None
+    planned_at: datetime
+    released_at: datetime | None
+    claimed_at: datetime | None
+    marked_at: datetime | None
+    settled_at: datetime | None
+    first_failed_at: datetime | None
+    runner_id: int | None
+    in_reply_to: str | None
+    cited_ids: tuple[str, ...]
+    content_hash: str | None
+
+
+_SAME_NAMES = (
+    "id", "to_address", "from_address", "subject", "message_id", "due_at", "ready_at", "overdue_at",
+    "sent_at", "attempts", "error_class", "error_phase", "error_code", "error_enhanced", "error_text",
+    "error_hint",
+)  # fmt: skip
+_DETAILS = (
+    "mailbox_id", "campaign_id", "recipient_id", "planned_at", "released_at", "claimed_at", "marked_at",
+    "settled_at", "first_failed_at", "runner_id", "in_reply_to", "content_hash",
+)  # fmt: skip
+
+
+def _query() -> Select[tuple[object, ...]]:
+    return (
+        select(
+            t.message,
+            t.mailbox.c.address.label("mailbox_address"),
+            t.campaign.c.name.label("campaign_name"),
+        )
+        .join(t.mailbox, t.mailbox.c.id == t.message.c.mailbox_id)
+        .outerjoin(t.campaign, t.campaign.c.id == t.message.c.campaign_id)
+    )
+
+
+def _read(m: dict[str, object]) -> ListedMessage:
+    return ListedMessage(
+        state=MessageState(str(m["state"])),
+        kind=MessageKind(str(m["kind"])),
+        mailbox=str(m["mailbox_address"]),
+        campaign=m["campaign_name"],  # type: ignore[arg-type]  # a row's mapping is untyped
+        step=m["step_position"],  # type: ignore[arg-type]
+        **{name: m[name] for name in _SAME_NAMES},  # type: ignore[arg-type]
+    )
+
+
+def _which(mailbox_id: int | None, campaign_id: int | None) -> list[ColumnElement[bool]]:
+    asked = ((t.message.c.mailbox_id, mailbox_id), (t.message.c.campaign_id, campaign_id))
+    return [column == wanted for column, wanted in asked if wanted is not None]
+
+
+def listing(
+    connection: Connection,
+    *,
+    state: MessageState | None = None,
+    mailbox_id: int | None = None,
+    campaign_id: int | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> Iterator[ListedMessage]:
+    """By id, streamed."""
+    query = _query().where(*_which(mailbox_id, campaign_id)).order_by(t.message.c.id)
+    if state is not None:
+        query = query.where(t.message.c.state == state)
+    if state in (MessageState.ERROR, MessageState.HELD):
+        query = query.where(t.wants_attention)
+    if after is not None:
+        query = query.where(t.message.c.id > after)
+    if limit is not None:
+        query = query.limit(limit)
+    for row in connection.execution_options(yield_per=500).execute(query):
+        yield _read(dict(row._mapping))
+
+
+def detail(connection: Connection, message_id: int) -> MessageDetail | None:
+    row = connection.execute(_query().where(t.message.c.id == message_id)).one_or_none()
+    if row is None:
+        return None
+    m = dict(row._mapping)
+    return MessageDetail(
+        listed=_read(m),
+        cited_ids=tuple(str(m["cited_ids"]).split()),
+        **{name: m[name] for name in _DETAILS},
+    )
+
+
+def retryable(
+    connection: Connection, *, mailbox_id: int | None = None, campaign_id: int | None = None
+) -> list[int]:
+    """The ids in `error`, of a mailbox, a campaign or everywhere."""
+    query = (
+        select(t.message.c.id)
+        .where(t.wants_attention, t.message.c.state == MessageState.ERROR, *_which(mailbox_id, campaign_id))
+        .order_by(t.message.c.id)
+    )
+    return [int(found) for found in connection.execute(query).scalars()]
+
+
+def waits_in(connection: Connection, campaign_id: int) -> bool:
+    """Whether anything of a campaign is scheduled or being sent."""
+    c = t.message.c
+    states = (MessageState.SCHEDULED, MessageState.SENDING)
+    query = select(c.id).where(c.campaign_id == campaign_id, c.state.in_(states)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def counts_by_state(
+    connection: Connection, *, mailbox_id: int | None = None, campaign_id: int | None = None
+) -> dict[MessageState, int]:
+    query = (
+        select(t.message.c.state, func.count())
+        .where(*_which(mailbox_id, campaign_id))
+        .group_by(t.message.c.state)
+    )
+    return {MessageState(state): count for state, count in connection.execute(query)}
+
+
+def sent_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]:
+    """How many campaign messages each `campaign_sender` has sent."""
+    return _sent_by(connection, campaign_id, t.message.c.campaign_sender_id)
+
+
+def sent_by_step(connection: Connection, campaign_id: int) -> dict[int, int]:
+    """How many messages of each step, by its position, were sent."""
+    return _sent_by(connection, campaign_id, t.message.c.step_position)
+
+
+def _sent_by(connection: Connection, campaign_id: int, column: ColumnElement[int]) -> dict[int, int]:
+    query = (
+        select(column, func.count())
+        .where(
+            t.message.c.campaign_id == campaign_id,
+            t.message.c.state == MessageState.SENT,
+            t.message.c.kind == MessageKind.CAMPAIGN,
+            column.is_not(None),
+        )
+        .group_by(column)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def next_wait_of(connection: Connection, campaign_id: int) -> datetime | None:
+    """The earliest instant for which anything of a campaign waits, in the outbox or still to be planned.
+
+    Gates may hold it longer; without them this is `next_send_at`.
+    """
+    planned = select(func.min(t.message.c.ready_at)).where(
+        t.message.c.campaign_id == campaign_id, t.message.c.state == MessageState.SCHEDULED
+    )
+    found = [connection.execute(planned).scalar_one()]
+    senders = select(t.campaign_sender.c.id).where(t.campaign_sender.c.campaign_id == campaign_id)
+    for waits in (t.awaits_first, t.awaits_follow_up):
+        earliest = (
+            select(func.min(t.recipient.c.next_at))
+            .where(t.recipient.c.campaign_sender_id == t.campaign_sender.c.id, waits)
+            .scalar_subquery()
+        )
+        found += connection.execute(senders.with_only_columns(earliest)).scalars()
+    return min((instant for instant in found if instant is not None), default=None)

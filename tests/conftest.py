@@ -1,0 +1,3 @@
+"""What all tests share; each plugin says what its fixtures are."""
+
+pytest_plugins = ["tests.support.databases", "tests.support.rows"]
