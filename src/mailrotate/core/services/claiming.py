@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.compose import compose
 from mailrotate.core.rules.gates import Situation, Verdict
-from mailrotate.core.rules.templates import MissingField
 from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
 from mailrotate.core.services import facts, lifecycle
 from mailrotate.core.services.context import Context
@@ -20,6 +19,7 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Claim
+from mailrotate.core.values.letter import UnfitLetter
 from mailrotate.core.values.states import MessageKind, Priority, ReplyClass
 
 # So many rows that may not go (suppressed, ended, parked) are cleared away in one transaction at most.
@@ -152,8 +152,8 @@ def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim
     try:
         letter = letter_for(at.connection, cache, message, at.box, campaign)
         mail = compose(letter, at.now)
-    except MissingField as hole:
-        lifecycle.refuse_content(at.connection, message, str(hole), at.now, ReplyClass.MESSAGE)
+    except UnfitLetter as unfit:
+        lifecycle.refuse_content(at.connection, message, str(unfit), at.now, ReplyClass.MESSAGE)
         return None
     claim_token = uuid.uuid4().hex
     claimed = outbox.claim(
