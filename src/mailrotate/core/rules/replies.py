@@ -1,0 +1,130 @@
+"""What a server's answer means: whom it concerns and for how long (F4).
+
+The rules are data, `replies.toml`, dated and with their sources. They are tried in its order: the
+provider's own words, then the enhanced status and the phase, then the reply code and the phase.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from mailrotate.core.values.duration import parse_duration
+from mailrotate.core.values.mail import ServerReply
+from mailrotate.core.values.states import Phase, ReplyClass, Who
+
+# Whom an answer of a class concerns, where its rule names nobody else.
+_WHO = {
+    ReplyClass.NET: Who.NETWORK,
+    ReplyClass.RETRY: Who.MESSAGE,
+    ReplyClass.SOFT: Who.RECIPIENT,
+    ReplyClass.HARD: Who.RECIPIENT,
+    ReplyClass.LIMIT: Who.MAILBOX,
+    ReplyClass.AUTH: Who.MAILBOX,
+    ReplyClass.SENDER: Who.MAILBOX,
+    ReplyClass.MESSAGE: Who.MESSAGE,
+    ReplyClass.UNKNOWN: Who.MESSAGE,
+}
+_FROM_MAIL = frozenset((Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT))
+_FROM_AUTH = _FROM_MAIL | {Phase.AUTH, Phase.PERMISSION}
+# Before MAIL no recipient and no content has been named: these classes cannot apply.
+_ONLY_FROM_MAIL = (ReplyClass.SOFT, ReplyClass.HARD, ReplyClass.MESSAGE)
+
+_STATUS = r"#?([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)"
+_REPLY = re.compile(rf"\s*(?:smtp;\s*)?(?:([2-5]\d\d)(?:[ -]|$))?\s*(?:{_STATUS})?", re.IGNORECASE)
+# Servers begin each line of a longer answer with the same numbers; the words run on behind them.
+_NUMBERS = re.compile(rf"^\s*(?:[2-5]\d\d[ -])?\s*(?:{_STATUS})?", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class ReplyVerdict:
+    """What an answer means, which rule says so, and what to do; `hold_for` is how long a limit lasts."""
+
+    reply_class: ReplyClass
+    who: Who
+    code: int | None
+    enhanced: str | None
+    hint: str
+    hold_for: timedelta | None
+    rule: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of `replies.toml`; an empty condition always holds."""
+
+    name: str
+    reply_class: ReplyClass
+    who: Who
+    hint: str
+    hold_for: timedelta | None
+    source: str
+    phases: frozenset[Phase]
+    providers: tuple[str, ...]
+    codes: tuple[str, ...]
+    enhanced: tuple[str, ...]
+    text: re.Pattern[str] | None
+
+    def matches(self, phase: Phase, provider: str, code: str, enhanced: str, words: str) -> bool:
+        return (
+            phase in self.phases
+            and (not self.providers or provider in self.providers)
+            and (not self.codes or any(fnmatchcase(code, pattern) for pattern in self.codes))
+            and (not self.enhanced or any(fnmatchcase(enhanced, pattern) for pattern in self.enhanced))
+            and (self.text is None or self.text.search(words) is not None)
+        )
+
+
+@cache
+def rules() -> Mapping[str, tuple[Rule, ...]]:
+    """All rules in their order: `smtp` for answers with a code, `codeless` for the others."""
+    data = tomllib.loads(files(__package__).joinpath("replies.toml").read_text("utf-8"))
+    return {kind: tuple(_rule(row, data) for row in data[kind]) for kind in ("smtp", "codeless")}
+
+
+def _rule(row: Mapping[str, Any], data: Mapping[str, Any]) -> Rule:
+    reply_class = ReplyClass(row["class"])
+    phases = frozenset(map(Phase, row["phases"])) if "phases" in row else _FROM_AUTH
+    if Phase.DATA in phases:
+        phases |= {Phase.DOT}
+    if reply_class in _ONLY_FROM_MAIL:
+        phases &= _FROM_MAIL
+    return Rule(
+        name=row["name"],
+        reply_class=reply_class,
+        who=Who(row["who"]) if "who" in row else _WHO[reply_class],
+        hint=row.get("hint", data["hints"][reply_class]),
+        hold_for=parse_duration(row["hold_for"]) if "hold_for" in row else None,
+        source=data["sources"][row["source"]],
+        phases=phases,
+        providers=tuple(row.get("provider", ())),
+        codes=tuple(row.get("code", ())),
+        enhanced=tuple(row.get("enhanced", ())),
+        text=re.compile(row["text"], re.IGNORECASE) if "text" in row else None,
+    )
+
+
+def classify(reply: ServerReply, provider: str) -> ReplyVerdict:
+    """Say what the answer means. `provider` is the mailbox's, for the few answers that differ by it."""
+    enhanced = reply.enhanced or parse_reply(reply.text, reply.phase).enhanced
+    # A status without a code is still a server's answer: its first digit says as much.
+    code = f"{enhanced[0]}??" if reply.code is None and enhanced else str(reply.code or "")
+    words = " ".join(_NUMBERS.sub("", reply.text).split())
+    kind = "smtp" if code else "codeless"
+    rule = next(
+        rule for rule in rules()[kind] if rule.matches(reply.phase, provider, code, enhanced or "", words)
+    )
+    return ReplyVerdict(rule.reply_class, rule.who, reply.code, enhanced, rule.hint, rule.hold_for, rule.name)
+
+
+def parse_reply(text: str, phase: Phase) -> ServerReply:
+    """Take apart an answer as a person copies it from a log or a bounce, like `550-5.1.1 No such user`."""
+    found = _REPLY.match(text)
+    assert found is not None  # every part is optional
+    code, enhanced = found.groups()
+    return ServerReply(phase, None if code is None else int(code), enhanced, text)
