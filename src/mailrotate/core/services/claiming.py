@@ -20,6 +20,7 @@ from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Claim
 from mailrotate.core.values.letter import UnfitLetter
+from mailrotate.core.values.letter import UnfitLetter
 from mailrotate.core.values.states import MessageKind, Priority, ReplyClass
 
 # So many rows that may not go (suppressed, ended, parked) are cleared away in one transaction at most.
