@@ -3,9 +3,11 @@
 import asyncio
 import errno
 import ipaddress
+import os
 import secrets
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from threading import Thread
@@ -106,12 +108,16 @@ class Sandbox:
     ) -> None:
         self.stop()
 
-    def serve_until(self, *signals: signal.Signals) -> None:
-        """Wait in the foreground for one of the signals, then stop; for the main thread only."""
+    def serve_until(self, *signals: signal.Signals, ready: Callable[[], None] = lambda: None) -> None:
+        """Wait in the foreground for one of the signals, then stop; for the main thread only.
+
+        `ready` is called once a signal would be heard.
+        """
         # A SimpleQueue, because a signal handler may interrupt its own `put` and `get` anywhere.
         arrived: SimpleQueue[int] = SimpleQueue()
         before = {number: signal.signal(number, lambda came, _: arrived.put(came)) for number in signals}
         try:
+            ready()
             arrived.get()
             self.stop()
         finally:
@@ -194,6 +200,6 @@ def _listen(host: str, port: int) -> socket.socket:
             raise
         raise Busy(
             "sandbox.port_taken",
-            f"cannot listen on {host}:{port}: {trouble.strerror}",
+            f"cannot listen on {host}:{port}: {os.strerror(trouble.errno)}",
             "mailrotate sandbox --smtp-port 0 --imap-port 0",
         ) from None

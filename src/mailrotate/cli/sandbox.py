@@ -1,0 +1,182 @@
+"""`mailrotate sandbox`: a local mail server in the foreground, and what the people in it read and answer."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.cli.lazy import MARKUP, Suggesting
+from mailrotate.cli.output import Speech
+from mailrotate.cli.params import Json
+from mailrotate.core.values.errors import BadInput
+
+if TYPE_CHECKING:
+    from mailrotate.sandbox.server import SandboxInfo
+
+app = typer.Typer(
+    cls=Suggesting,
+    add_completion=False,
+    invoke_without_command=True,
+    rich_markup_mode=MARKUP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Person = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose mailbox; it takes any address.")]
+
+
+@app.callback()
+def serve(
+    ctx: typer.Context,
+    smtp_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 2525,
+    imap_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 2143,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(help="Its first line is the password of all mailboxes; without, each start makes one."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Serve ready-made mailboxes on this machine until Ctrl-C. No mail leaves it, all of it is in memory.
+
+    Mail to any address is accepted; its recipient has a mailbox from then on, with the same password.
+
+    Examples:
+
+      mailrotate sandbox
+
+      mailrotate sandbox --smtp-port 0 --imap-port 0 --json
+
+      mailrotate sandbox read pia@firm.example.com
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    import signal
+
+    from mailrotate.sandbox.server import Sandbox
+    from mailrotate.sandbox.whereabouts import leave_note, take_note_away
+
+    speech = Speech(as_json)
+    password = None if password_file is None else _first_line(password_file)
+    with Sandbox(smtp_port=smtp_port, imap_port=imap_port, password=password) as sandbox:
+        info = sandbox.info
+        try:
+            leave_note(info)
+            sandbox.serve_until(
+                signal.SIGINT,
+                signal.SIGTERM,
+                ready=lambda: speech.stream(asdict(info), *_directions(info)),
+            )
+        finally:
+            take_note_away(info)
+    speech.say("the sandbox has ended; its mail is gone")
+
+
+@app.command()
+def read(
+    address: Person,
+    folder: Annotated[str, typer.Option(help="Which folder; 'Sent' has what was sent.")] = "INBOX",
+    as_json: Json = False,
+) -> None:
+    """Show the mail of anybody in the running sandbox, oldest first.
+
+    Examples:
+
+      mailrotate sandbox read pia@firm.example.com
+
+      mailrotate sandbox read anna@sandbox.example.org --folder Sent
+    """
+    from mailrotate.sandbox.person import read_mailbox
+    from mailrotate.sandbox.whereabouts import find_running
+
+    speech = Speech(as_json)
+    mails = read_mailbox(find_running(), address, folder)
+    if as_json:
+        speech.document([asdict(mail) for mail in mails])
+        return
+    for mail in mails:
+        headers = {
+            "From": mail.from_address,
+            "To": mail.to_address,
+            "Subject": mail.subject,
+            "Message-ID": mail.message_id,
+            "In-Reply-To": mail.in_reply_to,
+        }
+        speech.facts((f"{name}:", value) for name, value in headers.items() if value)
+        speech.line()
+        for text in mail.text.rstrip().splitlines():
+            speech.line(f"  {text}")
+        speech.line()
+    if not mails:
+        speech.say(f"{address} has no mail in {folder}")
+
+
+@app.command()
+def answer(
+    address: Person,
+    text: Annotated[str, typer.Argument(help="What the person writes.")],
+    as_json: Json = False,
+) -> None:
+    """Reply as that person to the newest mail they have.
+
+    Examples:
+
+      mailrotate sandbox answer pia@firm.example.com "Yes, please call me."
+    """
+    from mailrotate.sandbox import person
+    from mailrotate.sandbox.whereabouts import find_running
+
+    message_id = person.answer(find_running(), address, text)
+    Speech(as_json).result({"message_id": message_id}, f"{address} has answered: {message_id}")
+
+
+@app.command()
+def unsubscribe(address: Person, as_json: Json = False) -> None:
+    """Unsubscribe as that person by mail, as the newest mail they have offers it.
+
+    Examples:
+
+      mailrotate sandbox unsubscribe pia@firm.example.com
+    """
+    from mailrotate.sandbox import person
+    from mailrotate.sandbox.whereabouts import find_running
+
+    message_id = person.unsubscribe(find_running(), address)
+    Speech(as_json).result({"message_id": message_id}, f"{address} has unsubscribed: {message_id}")
+
+
+def _first_line(file: Path) -> str:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as trouble:
+        raise BadInput("password.unreadable", f"cannot read a password from {file}: {trouble}") from None
+    if not lines or not lines[0]:
+        raise BadInput("password.empty", f"the first line of {file} is empty; it should be the password")
+    return lines[0]
+
+
+def _directions(info: "SandboxInfo") -> list[str]:
+    import shlex
+
+    smtp, imap = (f"{server.host}:{server.port}" for server in (info.smtp, info.imap))
+    return [
+        f"SMTP      {smtp}",
+        f"IMAP      {imap}, both without TLS and for this machine alone",
+        f"addresses {', '.join(info.senders)}",
+        f"password  {info.password}",
+        "",
+        "In another terminal, apart from your real workspace:",
+        "",
+        "  export MAILROTATE_DB=./sandbox.db MAILROTATE_KEY_FILE=./sandbox.key",
+        *(
+            f"  echo {shlex.quote(info.password)} | mailrotate mailbox connect {address}"
+            f" --smtp {smtp} --imap {imap} --security none --password-stdin"
+            for address in info.senders
+        ),
+        "",
+        "When a campaign has written to somebody:",
+        "",
+        "  mailrotate sandbox read ADDRESS",
+        "  mailrotate sandbox answer ADDRESS TEXT",
+        "",
+        "Ctrl-C ends the sandbox.",
+    ]

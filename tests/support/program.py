@@ -1,0 +1,69 @@
+"""The real command in a real process, in a home of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How one call ended and what it said."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    def error(self) -> Any:
+        """What a failed call with --json says in its last line."""
+        return json.loads(self.stderr.splitlines()[-1])["error"]
+
+
+class Program:
+    """`mailrotate` for one person, whose home, database and key lie in `home`."""
+
+    def __init__(self, home: Path, env: dict[str, str] | None = None) -> None:
+        self.home = home
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "LANG": "C.UTF-8",
+            "HOME": str(home),
+            "MAILROTATE_DB": str(home / "workspace.db"),
+            "MAILROTATE_KEY_FILE": str(home / "workspace.key"),
+            **(env or {}),
+        }
+
+    def run(self, *args: str, input: str | None = None, check_status: int | None = 0) -> Completed:
+        """Run to its end; `check_status` None allows any."""
+        ran = subprocess.run(
+            self._command(args),
+            env=self.env,
+            cwd=self.home,
+            input=input or "",
+            capture_output=True,
+            text=True,
+        )
+        if check_status is not None:
+            assert ran.returncode == check_status, f"{args}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
+        return Completed(ran.returncode, ran.stdout, ran.stderr)
+
+    def start(self, *args: str) -> "subprocess.Popen[str]":
+        """Let it run beside the test, which must end it."""
+        return subprocess.Popen(
+            self._command(args),
+            env=self.env,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def _command(self, args: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-W", "error", "-m", "mailrotate", *args]
