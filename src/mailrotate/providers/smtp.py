@@ -227,8 +227,13 @@ class SmtpSession:
             raise self._impossible(Phase.TLS, str(broken)) from None
 
     def log_in(self, account: MailAccount) -> str:
-        """AUTH PLAIN or LOGIN (RFC 4954); nothing but 235 is a login."""
+        """AUTH PLAIN or LOGIN (RFC 4954); nothing but 235 is a login.
+
+        A relay on this very machine may ask for none, as Postfix does; no other server may.
+        """
         offered = self._talk.esmtp_features.get("auth", "").upper().split()
+        if not offered and account.smtp.security is Security.NONE:
+            return "the server on this machine asks for no login"
         password = account.password.reveal().encode()
         if "PLAIN" in offered:
             login = b"\0" + account.username.encode() + b"\0" + password
