@@ -20,7 +20,7 @@ from mailrotate.core.values.states import MessageKind, MessageState, Priority, R
 
 # A Tuesday morning, with microseconds that must survive.
 NOW = datetime(2026, 12, 1, 9, 0, 0, 123456, tzinfo=UTC)
-OPEN_WINDOW = json.dumps({"blocks": [{"days": list(range(7)), "opens": "00:00", "closes": "24:00"}]})
+OPEN_WINDOW = json.dumps({"blocks": [{"days": "mon-sun", "hours": "00:00-24:00"}]})
 _tokens = count(1)
 
 

@@ -17,6 +17,7 @@ from mailrotate.core.values.states import (
     CampaignState,
     ConnectionState,
     MessageKind,
+    MessageState,
     RecipientState,
 )
 from mailrotate.core.values.window import DeliveryWindow
@@ -81,7 +82,11 @@ class MessageFacts:
     late_since: datetime | None = None
     lateness_allowed: timedelta = timedelta(days=7)
     last_error: str | None = None
+    state: MessageState = MessageState.SCHEDULED
+    # False for a message that would be planned next, but that no mailbox has been found for yet.
+    is_assigned: bool = True
     recipient: RecipientState | None = None
+    recipient_reason: str | None = None
     suppressed_by: str | None = None
     window: DeliveryWindow | None = None
 
@@ -173,6 +178,8 @@ def _hold(facts: MailboxFacts, now: datetime) -> _Answer:
 
 
 def _daily_limit(facts: MailboxFacts, now: datetime) -> _Answer:
+    if facts.daily_limit <= 0:
+        return False, "the daily limit is 0", None
     if now >= facts.day_ends_at:
         return True, f"a new day: 0 of {facts.daily_limit} sent", None
     count = f"{facts.sent_today} of {facts.daily_limit} sent today"
@@ -180,6 +187,8 @@ def _daily_limit(facts: MailboxFacts, now: datetime) -> _Answer:
 
 
 def _slot_cap(facts: MailboxFacts, now: datetime) -> _Answer:
+    if facts.daily_cap <= 0:
+        return False, "the plan's daily cap is 0", None
     if now >= facts.day_ends_at:
         return True, f"a new day: 0 of the plan's {facts.daily_cap} left this slot", None
     count = f"{facts.slot_sent_today} of the plan's {facts.daily_cap} left this slot today"
@@ -208,10 +217,32 @@ def _gap(facts: MailboxFacts, now: datetime) -> _Answer:
     )
 
 
+def _message(facts: MessageFacts, now: datetime) -> _Answer:
+    if facts.state is MessageState.SCHEDULED:
+        return True, "the message is scheduled", None
+    because = f": {facts.last_error}" if facts.last_error else ""
+    return False, f"the message is {_STATE_SAYS.get(facts.state, facts.state)}{because}", None
+
+
+_STATE_SAYS = {
+    MessageState.DRAFT: "a draft",
+    MessageState.SENDING: "being sent",
+    MessageState.ERROR: "in error",
+    MessageState.SENT: "sent already",
+}
+
+
+def _assignment(facts: MessageFacts, now: datetime) -> _Answer:
+    if facts.is_assigned:
+        return True, "a mailbox is assigned", None
+    return False, "no mailbox is assigned yet", None
+
+
 def _recipient(facts: MessageFacts, now: datetime) -> _Answer:
     if facts.recipient is None or facts.recipient in OPEN_RECIPIENTS:
         return True, "the recipient is open", None
-    return False, f"the recipient is {facts.recipient}", None
+    because = f" ({facts.recipient_reason})" if facts.recipient_reason else ""
+    return False, f"the recipient is {facts.recipient}{because}", None
 
 
 def _suppression(facts: MessageFacts, now: datetime) -> _Answer:
@@ -229,8 +260,9 @@ def _due(facts: MessageFacts, now: datetime) -> _Answer:
 def _retry(facts: MessageFacts, now: datetime) -> _Answer:
     if now >= facts.ready_at:
         return True, "no retry is waited for", None
-    because = f" after: {facts.last_error}" if facts.last_error else ""
-    return False, f"tried again at {rfc3339(facts.ready_at)}{because}", facts.ready_at
+    at = rfc3339(facts.ready_at)
+    reason = f"tried again at {at} after: {facts.last_error}" if facts.last_error else f"not before {at}"
+    return False, reason, facts.ready_at
 
 
 def _recipient_window(facts: MessageFacts, now: datetime) -> _Answer:
@@ -291,17 +323,21 @@ GATES: tuple[tuple[str, Scope, _Decider], ...] = (
     ("slot_cap", Scope.MAILBOX, _of_mailbox(_slot_cap)),
     ("provider_limit", Scope.MAILBOX, _of_mailbox(_provider_limit)),
     ("gap", Scope.MAILBOX, _of_mailbox(_gap)),
+    ("message", Scope.RECIPIENT, _of_message(_message)),
+    ("assignment", Scope.RECIPIENT, _of_message(_assignment)),
     ("recipient", Scope.RECIPIENT, _of_message(_recipient)),
     ("suppression", Scope.RECIPIENT, _of_message(_suppression)),
     ("due", Scope.RECIPIENT, _of_message(_due)),
-    ("retry", Scope.RECIPIENT, _of_message(_retry)),
+    # Before `retry`: a closed window also puts the row off, and is then the reason to name.
     ("recipient_window", Scope.RECIPIENT, _of_message(_recipient_window)),
+    ("retry", Scope.RECIPIENT, _of_message(_retry)),
     ("inbox", Scope.RECIPIENT, _of_inbox),
     ("overdue", Scope.RECIPIENT, _of_message(_overdue)),
 )
 
 # Windows, days and periods interlock; each round moves at least to the next opening of one of them.
 _MAX_ROUNDS = 500
+_SECOND = timedelta(seconds=1)
 
 
 def verdicts(at: Situation, now: datetime) -> tuple[Verdict, ...]:
@@ -326,25 +362,24 @@ def first_closed(at: Situation, now: datetime) -> Verdict | None:
 
 
 def decide(at: Situation, now: datetime) -> Decision:
-    """All gates now, and the first instant (whole seconds) from which all are open on these facts."""
+    """All gates now, and the first instant (whole seconds) from which all are open on these facts.
+
+    `binding` is the gate that refuses one second before that instant; where only an act helps, the first
+    gate that waits for one.
+    """
     present = verdicts(at, now)
-    instant, binding = _first_passage(at, now)
-    return Decision(present, instant, binding)
-
-
-def _first_passage(at: Situation, now: datetime) -> tuple[datetime | None, str | None]:
     instant: datetime = now
-    binding: str | None = None
     for _ in range(_MAX_ROUNDS):
         closed = [verdict for verdict in verdicts(at, instant) if not verdict.open]
         if not closed:
-            return instant, binding
+            shut = None if instant == now else first_closed(at, max(now, instant - _SECOND))
+            return Decision(present, instant, None if shut is None else shut.gate)
         without_end = [verdict for verdict in closed if verdict.until is None]
         if without_end:
-            return None, without_end[0].gate
-        last = max(closed, key=_until)
-        instant, binding = _until(last), last.gate
-    return None, binding
+            return Decision(present, None, without_end[0].gate)
+        instant = max(_until(verdict) for verdict in closed)
+    # Windows that are never open at the same time, for instance.
+    return Decision(present, None, closed[-1].gate)
 
 
 def _until(verdict: Verdict) -> datetime:

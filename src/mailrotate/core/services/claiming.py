@@ -13,13 +13,13 @@ from mailrotate.core.rules.gates import Situation, Verdict
 from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
 from mailrotate.core.services import facts, lifecycle
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.facts import Absences
 from mailrotate.core.services.rendering import StepCache, letter_for
 from mailrotate.core.store import campaigns, lanes, mailboxes, outbox
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Claim
-from mailrotate.core.values.letter import UnfitLetter
 from mailrotate.core.values.letter import UnfitLetter
 from mailrotate.core.values.states import MessageKind, Priority, ReplyClass
 
@@ -48,6 +48,7 @@ class _Lane:
     box: StoredMailbox
     facts: gates.MailboxFacts
     campaigns: dict[int, StoredCampaign]
+    absences: Absences
     now: datetime
 
 
@@ -61,9 +62,10 @@ def claim_next(
         box = mailboxes.by_id(connection, lane.mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
         closed = gates.first_closed(Situation(None, known, None), now)
-        if closed is not None:
+        if closed is not None and only is None:
             return Nothing(closed)
-        at = _Lane(context, connection, box, known, _open_campaigns(context, connection, box, now), now)
+        running = _open_campaigns(context, connection, box, now)
+        at = _Lane(context, connection, box, known, running, facts.absences_in(connection), now)
         for _ in range(_MOST_CLEARED):
             message = _first(at, only)
             if message is None:
@@ -95,8 +97,7 @@ def _open_campaigns(
 def _first(at: _Lane, only: int | None) -> Candidate | None:
     """By hand first, then follow-ups, then first messages; campaigns take turns, then by time (E4)."""
     if only is not None:
-        message = outbox.by_id(at.connection, only)
-        return message if message is not None and message.state == "scheduled" else None
+        return outbox.by_id(at.connection, only)
     return min(_candidates(at), key=_order, default=None)
 
 
@@ -123,7 +124,7 @@ def _closed_for(at: _Lane, message: Candidate) -> Verdict | None:
     if message.kind is MessageKind.CAMPAIGN and campaign is None:
         situation, _ = facts.situation_of(at.context, at.connection, message, at.now)
         return gates.first_closed(situation, at.now)
-    known = facts.message_facts(at.context, at.connection, message, at.box, campaign, at.now)
+    known = facts.message_facts(at.context, at.connection, message, at.box, campaign, at.now, at.absences)
     return gates.first_closed(Situation(None, at.facts, known), at.now)
 
 

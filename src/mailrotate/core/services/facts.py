@@ -2,25 +2,24 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates, provider_limits, quota
 from mailrotate.core.rules.window import next_open
+from mailrotate.core.services import settings
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import campaigns, mailboxes, suppressions, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate
-from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.states import MessageKind, Priority, UserState
 from mailrotate.core.values.window import DeliveryWindow
 
 # A window looks this many years ahead for holidays; a campaign rarely waits longer.
 _HOLIDAY_YEARS = 2
-DEFAULT_LATENESS = timedelta(days=7)
 RECIPIENT_ZONE = "recipient"
 
 
@@ -88,6 +87,18 @@ def _closed_on(context: Context, holidays: str | Sequence[str] | None, now: date
     return frozenset(date.fromisoformat(day) for day in holidays)
 
 
+@dataclass(frozen=True)
+class Absences:
+    """When no runner ran, and how late that may make a message (H4)."""
+
+    allowed: timedelta
+    times: Sequence[tuple[datetime, datetime]]
+
+
+def absences_in(connection: Connection) -> Absences:
+    return Absences(settings.period(connection, "lateness"), workspaces.absences(connection))
+
+
 def message_facts(
     context: Context,
     connection: Connection,
@@ -95,8 +106,9 @@ def message_facts(
     box: StoredMailbox,
     campaign: StoredCampaign | None,
     now: datetime,
+    absences: Absences | None = None,
 ) -> gates.MessageFacts:
-    """What the recipient's gates need to know of one message."""
+    """What the recipient's gates need to know of one message; `absences` where they are known already."""
     window = None
     if campaign is not None and campaign.timezone == RECIPIENT_ZONE and message.kind is MessageKind.CAMPAIGN:
         window = window_of(context, campaign, box.workspace_timezone, now, message.recipient_timezone)
@@ -109,9 +121,13 @@ def message_facts(
         due_at=message.due_at,
         ready_at=message.ready_at,
         released_at=message.released_at,
-        late_since=_late_since(context, connection, message, box, campaign),
+        # A parked row stays parked until it is released, whatever is found of its lateness later.
+        late_since=message.overdue_at
+        or _late_since(context, message, box, campaign, absences or absences_in(connection)),
         last_error=message.error_text,
+        state=message.state,
         recipient=message.recipient_state,
+        recipient_reason=message.recipient_reason,
         suppressed_by=None if suppressed is None else f"{suppressed.kind} ({suppressed.reason})",
         window=window,
     )
@@ -119,10 +135,10 @@ def message_facts(
 
 def _late_since(
     context: Context,
-    connection: Connection,
     message: Candidate,
     box: StoredMailbox,
     campaign: StoredCampaign | None,
+    absences: Absences,
 ) -> datetime | None:
     """Since when only a runner was missing, if that made the message later than allowed (H4).
 
@@ -130,24 +146,17 @@ def _late_since(
     """
     if message.kind is not MessageKind.CAMPAIGN or campaign is None:
         return None
-    allowed = lateness_allowed(connection)
     others = (message.due_at, campaign.started_at, campaign.resumed_at, box.connected_at, box.hold_until)
     ready = max(instant for instant in others if instant is not None)
-    for gone, back in workspaces.absences(connection):
+    for gone, back in absences.times:
         if ready >= back:
             continue
         zone = message.recipient_timezone
         window = window_of(context, campaign, box.workspace_timezone, gone, zone)
         possible = next_open(window, max(ready, gone))
-        if possible is not None and back - possible > allowed:
+        if possible is not None and back - possible > absences.allowed:
             return possible
     return None
-
-
-def lateness_allowed(connection: Connection) -> timedelta:
-    """How late an absent runner may make a message before it waits for a word."""
-    value = workspaces.settings(connection).get("lateness")
-    return DEFAULT_LATENESS if value is None else parse_duration(value)
 
 
 def situation_of(

@@ -8,18 +8,17 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.services import settings
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.store import events, inboxes, mailboxes, workspaces
+from mailrotate.core.store import events, inboxes, mailboxes
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.clock import next_whole_second
-from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.mail import CheckStep, ServerReply
 from mailrotate.core.values.states import ConnectionState, ReplyClass, Who
 
-DEFAULT_PATIENCE = timedelta(minutes=30)
 # Between two tries of an unreachable server: as long as it has been away, within these bounds.
 _SHORTEST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(minutes=15)
@@ -136,7 +135,8 @@ def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now
         last_error_class=ReplyClass.NET,
         last_error=said,
     )
-    if now - since >= patience(connection) and not _offline(connection, box, since):
+    patience = settings.period(connection, "network_patience")
+    if now - since >= patience and not _offline(connection, box, since):
         fail(connection, box, ReplyClass.NET, said, now)
         return
     pause = min(max(now - since, _SHORTEST_PAUSE), _LONGEST_PAUSE)
@@ -146,12 +146,6 @@ def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now
 def _offline(connection: Connection, box: StoredMailbox, since: datetime) -> bool:
     """Whether no provider at all was reached since the trouble began: then it is the machine's own."""
     return not mailboxes.others_reached_since(connection, box.smtp.host, since)
-
-
-def patience(connection: Connection) -> timedelta:
-    """How long network trouble lasts before it fails a mailbox."""
-    value = workspaces.settings(connection).get("network_patience")
-    return DEFAULT_PATIENCE if value is None else parse_duration(value)
 
 
 def _concerned(connection: Connection, box: StoredMailbox, who: Who) -> list[int]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.store import campaigns, events, outbox, recipients, suppressions
+from mailrotate.core.store import campaigns, events, outbox, outbox_lists, recipients, suppressions
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.outbox import Candidate
 from mailrotate.core.values.states import ReplyClass, SuppressionKind
@@ -92,7 +92,7 @@ def pause_on_repeated_errors(
     """Three content errors of one step pause the campaign: the fourth would be no different (F4)."""
     if reply_class is not ReplyClass.MESSAGE or message.campaign_id is None or message.step_position is None:
         return
-    count = outbox.errors_of_step(connection, message.campaign_id, message.step_position, reply_class)
+    count = outbox_lists.errors_of_step(connection, message.campaign_id, message.step_position, reply_class)
     if count >= CONTENT_ERRORS_THAT_PAUSE:
         pause_campaign(connection, events.RUNNER, message.campaign_id, "content_errors", 0, now)
 

@@ -7,23 +7,21 @@ then works lane by lane, each in a thread of the host's.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import clock_trust, gates
 from mailrotate.core.rules.gates import Situation
-from mailrotate.core.services import accounts, facts, health, settling
+from mailrotate.core.services import accounts, facts, health, settings, settling
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import LaneTurn, Pace
 from mailrotate.core.store import due, instants, lanes, liveness, mailboxes, outbox, workspaces
 from mailrotate.core.store.lanes import Lane
-from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import ClockTrouble
 from mailrotate.core.values.states import ConnectionState
 
-DEFAULT_TEST_EVERY = timedelta(minutes=15)
 # Gates that say "no mailbox can send", in contrast to a limit, a gap or a window that opens by itself.
 _STUCK = ("connection", "user", "hold")
 COUNTED = (
@@ -62,12 +60,11 @@ def begin(context: Context, now: datetime) -> Recovered:
 def check_clock(context: Context, now: datetime) -> None:
     """Raises ClockTrouble: `clock.behind`, `clock.off`."""
     with context.store.reading() as connection:
-        tolerance = workspaces.settings(connection).get("clock_tolerance")
         distrust = clock_trust.judge(
             now,
             latest_acted_at=instants.latest_acted_at(connection),
             database_now=instants.database_now(connection),
-            behind=clock_trust.BEHIND if tolerance is None else parse_duration(tolerance),
+            behind=settings.period(connection, "clock_tolerance"),
         )
     if distrust is not None:
         raise ClockTrouble(
@@ -80,7 +77,7 @@ def _note_absence(context: Context, now: datetime) -> None:
     with context.store.writing() as connection:
         workspace = workspaces.find(connection)
         last = None if workspace is None else workspace.last_pass_at
-        if last is not None and now - last > facts.lateness_allowed(connection):
+        if last is not None and now - last > settings.period(connection, "lateness"):
             workspaces.note_absence(connection, last, now)
         if last is None or now > last:
             workspaces.change(connection, last_pass_at=now)
@@ -104,15 +101,10 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
     with context.store.reading() as connection:
         found: list[int] = []
         if only in (None, Work.TEST):
-            found += health.due_for_test(connection, now, _test_every(connection))
+            found += health.due_for_test(connection, now, settings.period(connection, "test_every"))
         if only in (None, Work.SEND, Work.SYNC):
             found += due.lanes_with_work(connection, now)
     return sorted(set(found))
-
-
-def _test_every(connection: Connection) -> timedelta:
-    value = workspaces.settings(connection).get("test_every")
-    return DEFAULT_TEST_EVERY if value is None else parse_duration(value)
 
 
 def work_lane(
@@ -137,7 +129,7 @@ def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counte
     tally: Counter[str] = Counter()
     now = pace.clock()
     with context.store.reading() as connection:
-        tests = health.due_for_test(connection, now, _test_every(connection))
+        tests = health.due_for_test(connection, now, settings.period(connection, "test_every"))
     if only in (None, Work.TEST) and lane.mailbox_id in tests:
         health.test(context, lane, now)
         tally["tested"] += 1

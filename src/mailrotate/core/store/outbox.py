@@ -36,11 +36,13 @@ class Candidate:
     due_at: datetime
     ready_at: datetime
     released_at: datetime | None
+    overdue_at: datetime | None
     attempts: int
     first_failed_at: datetime | None
     error_text: str | None
     error_class: str | None
     recipient_state: RecipientState | None
+    recipient_reason: str | None
     recipient_timezone: str | None
     recipient_fields: str | None
     turn_at: datetime | None
@@ -98,10 +100,12 @@ _CANDIDATE = select(
     *(
         t.message.c[name]
         for name in (
-            "due_at", "ready_at", "released_at", "attempts", "first_failed_at", "error_text", "error_class"
+            "due_at", "ready_at", "released_at", "overdue_at", "attempts", "first_failed_at", "error_text",
+            "error_class",
         )
     ),
     t.recipient.c.state.label("recipient_state"),
+    t.recipient.c.reason.label("recipient_reason"),
     t.recipient.c.timezone.label("recipient_timezone"),
     t.recipient.c.fields.label("recipient_fields"),
     t.campaign_sender.c.turn_at,
@@ -174,6 +178,21 @@ def next_ready_at(connection: Connection, mailbox_id: int) -> datetime | None:
 
 def by_id(connection: Connection, message_id: int) -> Candidate | None:
     row = connection.execute(_CANDIDATE.where(t.message.c.id == message_id)).one_or_none()
+    return None if row is None else _candidate(row._mapping)  # type: ignore[arg-type]
+
+
+def by_ids(connection: Connection, message_ids: Sequence[int]) -> dict[int, Candidate]:
+    """The messages with these ids, at most some hundreds."""
+    rows = connection.execute(_CANDIDATE.where(t.message.c.id.in_(message_ids)))
+    return {row.id: _candidate(row._mapping) for row in rows}  # type: ignore[arg-type]
+
+
+def unsent_of(connection: Connection, recipient_id: int) -> Candidate | None:
+    """The living message of a recipient that is latest in the order of steps and not sent yet."""
+    c = t.message.c
+    unsent = (MessageState.SCHEDULED, MessageState.SENDING, MessageState.ERROR, MessageState.HELD)
+    query = _CANDIDATE.where(c.recipient_id == recipient_id, t.is_living_step, c.state.in_(unsent))
+    row = connection.execute(query.order_by(c.step_position.desc()).limit(1)).one_or_none()
     return None if row is None else _candidate(row._mapping)  # type: ignore[arg-type]
 
 
@@ -355,16 +374,6 @@ def in_flight_of(connection: Connection, runner_id: int) -> list[tuple[int, str,
         t.is_in_flight, t.message.c.runner_id == runner_id
     )
     return [(row[0], row[1], row[2] is not None) for row in connection.execute(query)]
-
-
-def errors_of_step(connection: Connection, campaign_id: int, step_position: int, error_class: str) -> int:
-    query = select(func.count()).where(
-        t.message.c.campaign_id == campaign_id,
-        t.message.c.state == MessageState.ERROR,
-        t.message.c.step_position == step_position,
-        t.message.c.error_class == error_class,
-    )
-    return int(connection.execute(query).scalar_one())
 
 
 @dataclass(frozen=True)

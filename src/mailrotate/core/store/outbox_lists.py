@@ -143,6 +143,16 @@ def retryable(
     return [int(found) for found in connection.execute(query).scalars()]
 
 
+def errors_of_step(connection: Connection, campaign_id: int, step_position: int, error_class: str) -> int:
+    query = select(func.count()).where(
+        t.message.c.campaign_id == campaign_id,
+        t.message.c.state == MessageState.ERROR,
+        t.message.c.step_position == step_position,
+        t.message.c.error_class == error_class,
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def waits_in(connection: Connection, campaign_id: int) -> bool:
     """Whether anything of a campaign is scheduled or being sent."""
     c = t.message.c
