@@ -1,0 +1,355 @@
+"""Reads a campaign's TOML file and finds every mistake in it at once (D1)."""
+
+import mimetypes
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from mailrotate.core.rules import templates
+from mailrotate.core.rules.toml_lines import key_lines, line_of
+from mailrotate.core.rules.toml_table import Report, Table, kind_of
+from mailrotate.core.values.duration import parse_duration
+from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.letter import LONGEST_FILENAME, LONGEST_SUBJECT, MOST_ATTACHED_BYTES, Attachment
+from mailrotate.core.values.states import Rotation
+from mailrotate.core.values.window import DeliveryWindow, check_zone
+
+RECIPIENT_ZONE = "recipient"
+LONGEST_NAME = 100
+MOST_STEPS = 50
+LONGEST_DELAY = timedelta(days=366)
+
+_KEYS = (
+    "name",
+    "timezone",
+    "window",
+    "holidays",
+    "from",
+    "rotate",
+    "weights",
+    "team",
+    "on_auto_reply",
+    "steps",
+)
+_STEP_KEYS = ("delay", "subject", "body", "text", "attach", "from")
+_ON_AUTO_REPLY = ("wait", "continue")
+_HOLIDAYS = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?")
+_HOLIDAYS_HINT = 'write a country like "DE", one of its regions like "DE-BY", or a list of dates'
+_SYNTAX_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
+# Without the files of this machine, so that a name has the same type everywhere.
+_TYPES = mimetypes.MimeTypes()
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Why a file that the campaign names could not be read."""
+
+    reason: str
+
+
+Files = Mapping[str, bytes | Unreadable]
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """One step as its file has it; `n` counts from 1, `sender` is the step's own (D9)."""
+
+    n: int
+    delay: timedelta
+    subject: str | None
+    body: str
+    attachments: tuple[Attachment, ...]
+    sender: str | None
+
+
+@dataclass(frozen=True)
+class CampaignPlan:
+    """A campaign as its file has it, checked.
+
+    `timezone` is an IANA name, `recipient`, or None for the workspace's; the window's own zone is that name
+    where there is one. `holidays` is a code, ISO dates, or None.
+    """
+
+    name: str
+    timezone: str | None
+    window: DeliveryWindow
+    holidays: str | tuple[str, ...] | None
+    from_addresses: tuple[str, ...]
+    rotate: Rotation | None
+    team: bool
+    on_auto_reply: str
+    steps: tuple[PlannedStep, ...]
+
+
+def files_named(text: str) -> list[str]:
+    """The bodies and attachments that a campaign names, as written, each once.
+
+    What is no campaign names none; `read_plan` says why.
+    """
+    try:
+        steps = tomllib.loads(text).get("steps")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return []
+    named: list[object] = []
+    for step in steps if isinstance(steps, list) else []:
+        if isinstance(step, dict):
+            attached = step.get("attach")
+            named += [step.get("body"), *(attached if isinstance(attached, list) else [])]
+    return list(dict.fromkeys(name for name in named if isinstance(name, str) and name))
+
+
+def read_plan(text: str, file_name: str, files: Files) -> CampaignPlan:
+    """The campaign of a TOML text, with `files` being what `files_named` names.
+
+    Raises BadInput (`campaign.invalid`), whose `problems` are all mistakes, each with its file and line.
+    """
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as mistake:
+        raise _refusal(file_name, [_syntax_problem(file_name, str(mistake))]) from None
+    report = Report(file_name, text, key_lines(text))
+    plan = _plan(Table(document, (), report), files)
+    if report.problems:
+        raise _refusal(file_name, [problem for _, problem in sorted(report.problems, key=lambda p: p[0])])
+    return plan
+
+
+def fields_needed(plan: CampaignPlan) -> frozenset[str]:
+    """The fields that every recipient must have, in whatever step they occur."""
+    texts = [text for step in plan.steps for text in (step.subject, step.body) if text is not None]
+    return frozenset[str]().union(*map(templates.fields_needed, texts))
+
+
+def _refusal(file_name: str, problems: Sequence[str]) -> BadInput:
+    message = problems[0] if len(problems) == 1 else f"{file_name} has {len(problems)} mistakes"
+    hint = f"correct the file, then run: mailrotate campaign check {shlex.quote(file_name)}"
+    return BadInput("campaign.invalid", message, hint, problems)
+
+
+def _syntax_problem(file_name: str, message: str) -> str:
+    found = _SYNTAX_LINE.search(message)
+    return f"{file_name}:{found[1] if found else 1}: {_SYNTAX_LINE.sub('', message)} (this is no TOML)"
+
+
+def _plan(table: Table, files: Files) -> CampaignPlan:
+    table.check_keys(_KEYS)
+    timezone = _timezone(table)
+    senders = _senders(table)
+    rotate = _rotation(table, senders)
+    team = table.values.get("team", False)
+    if not isinstance(team, bool):
+        table.add("team", f"must be true or false, not {kind_of(team)}")
+    return CampaignPlan(
+        name=_name(table),
+        timezone=timezone,
+        window=_window(table, timezone),
+        holidays=_holidays(table),
+        from_addresses=senders,
+        rotate=rotate,
+        team=bool(team),
+        on_auto_reply=table.choice("on_auto_reply", _ON_AUTO_REPLY, "wait"),
+        steps=tuple(_steps(table, files, rotated=rotate is not None)),
+    )
+
+
+def _name(table: Table) -> str:
+    if "name" not in table.values:
+        table.add("name", 'is missing; write name = "autumn-intro"')
+    name = (table.text("name", "autumn-intro") or "").strip()
+    if len(name) > LONGEST_NAME or not (name.isprintable()):
+        table.add("name", f"must be one line of at most {LONGEST_NAME} characters")
+    return name
+
+
+def _timezone(table: Table) -> str | None:
+    zone = table.text("timezone", "Europe/Berlin")
+    if zone is None or zone == RECIPIENT_ZONE:
+        return zone
+    try:
+        return check_zone(zone)
+    except BadInput as trouble:
+        table.add("timezone", f'{trouble.message}; {trouble.hint}, or "{RECIPIENT_ZONE}"')
+        return None
+
+
+def _window(table: Table, timezone: str | None) -> DeliveryWindow:
+    zone = "UTC" if timezone in (None, RECIPIENT_ZONE) else str(timezone)
+    written = table.values.get("window")
+    # One by one, so that each wrong block is reported.
+    for block in written if isinstance(written, list) and written else [written]:
+        try:
+            DeliveryWindow.parse(block)
+        except BadInput as trouble:
+            table.add("window", f"{trouble.message}; {trouble.hint}")
+            written = None
+    return DeliveryWindow.parse(written, zone)
+
+
+def _holidays(table: Table) -> str | tuple[str, ...] | None:
+    value = table.values.get("holidays")
+    if value is None or (isinstance(value, str) and _HOLIDAYS.fullmatch(value)):
+        return value
+    if not isinstance(value, list):
+        table.add("holidays", f"{value!r} names no holidays; {_HOLIDAYS_HINT}")
+        return None
+    days = [_day(entry) for entry in value]
+    for entry, day in zip(value, days, strict=True):
+        if day is None:
+            table.add("holidays", f"{str(entry)!r} is no date; write a day like 2026-12-24")
+    return tuple(sorted({day for day in days if day is not None}))
+
+
+def _day(value: object) -> str | None:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    try:
+        return date.fromisoformat(value).isoformat() if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _senders(table: Table) -> tuple[str, ...]:
+    alone = table.values.get("from")
+    written = [alone] if isinstance(alone, str) else table.texts("from", "anna@example.org")
+    known = [table.address("from", address) for address in written]
+    addresses = [address for address in known if address is not None]
+    for address in sorted({address for address in addresses if addresses.count(address) > 1}):
+        table.add("from", f"{address} is named more than once")
+    return tuple(dict.fromkeys(addresses))
+
+
+def _rotation(table: Table, senders: Sequence[str]) -> Rotation | None:
+    """Two or more senders need a rotation, and imply the equal one."""
+    if "weights" in table.values:
+        table.add("weights", "are not available in this version; leave the key out")
+    if "rotate" in table.values:
+        return Rotation(table.choice("rotate", [str(kind) for kind in Rotation], Rotation.EQUAL))
+    return Rotation.EQUAL if len(senders) > 1 else None
+
+
+def _steps(table: Table, files: Files, *, rotated: bool) -> Iterator[PlannedStep]:
+    steps = table.values.get("steps")
+    if not isinstance(steps, list) or not steps or not all(isinstance(step, dict) for step in steps):
+        table.add("steps", "a campaign needs at least one; write each under a line [[steps]]")
+        return
+    if len(steps) > MOST_STEPS:
+        table.add("steps", f"{len(steps)} are too many; at most {MOST_STEPS} are allowed")
+        return
+    for n, values in enumerate(steps, 1):
+        step = Table(values, ("steps", n - 1), table.report)
+        step.check_keys(_STEP_KEYS)
+        yield PlannedStep(
+            n=n,
+            delay=_delay(step, n),
+            subject=_subject(step, n),
+            body=_body(step, files),
+            attachments=_attachments(step, files),
+            sender=_own_sender(step, rotated),
+        )
+
+
+def _delay(step: Table, n: int) -> timedelta:
+    if n > 1 and "delay" not in step.values:
+        step.add("delay", 'is missing; write how long after the step before, like delay = "3d"')
+    written = step.text("delay", "3d")
+    if written is None:
+        return timedelta()
+    try:
+        delay = parse_duration(written)
+    except BadInput as trouble:
+        step.add("delay", f"{trouble.message}; {trouble.hint}")
+        return timedelta()
+    except OverflowError:
+        delay = timedelta.max
+    if delay > LONGEST_DELAY:
+        step.add("delay", f"'{written}' is too long; at most {LONGEST_DELAY.days}d are allowed")
+    return delay
+
+
+def _subject(step: Table, n: int) -> str | None:
+    subject = step.text("subject", "A question about {{ company }}")
+    if n == 1 and "subject" not in step.values:
+        step.add("subject", "is missing; the first step begins the thread and needs one")
+    if subject is None:
+        return None
+    if len(subject) > LONGEST_SUBJECT:
+        step.add("subject", f"is longer than {LONGEST_SUBJECT} characters")
+    for problem in templates.check_template(subject, is_subject=True):
+        step.add("subject", problem.message)
+    return subject
+
+
+def _body(step: Table, files: Files) -> str:
+    body, text = step.text("body", "intro.md"), step.text("text", "Hello")
+    if "body" in step.values and "text" in step.values:
+        step.add("text", "stands beside 'body'; keep one of the two")
+    elif "body" not in step.values and "text" not in step.values:
+        step.add("body", 'is missing; write body = "intro.md", or the words as text = """…"""')
+    if body is not None:
+        return _body_of_file(step, body, files)
+    if text is None:
+        return ""
+    line = line_of((*step.path, "text"), step.report.lines)
+    # A line end right behind the opening quotes is not part of the text (TOML 1.0, String).
+    written = step.report.text.splitlines()[line - 1].rstrip()
+    before_first = line if written.endswith(('"""', "'''")) and "\n" in text else line - 1
+    for problem in templates.check_template(text):
+        place = f"{step.report.file_name}:{before_first + problem.line}"
+        step.report.add_elsewhere((*step.path, "text"), place, f"text: {problem.message}")
+    return text
+
+
+def _body_of_file(step: Table, name: str, files: Files) -> str:
+    content = _content(step, "body", name, files)
+    if content is None:
+        return ""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as mistake:
+        line = content.count(b"\n", 0, mistake.start) + 1
+        step.report.add_elsewhere((*step.path, "body"), f"{name}:{line}", "is not UTF-8")
+        return ""
+    if not text.strip():
+        step.add("body", f"'{name}' is empty")
+    for problem in templates.check_template(text):
+        step.report.add_elsewhere((*step.path, "body"), f"{name}:{problem.line}", problem.message)
+    return text
+
+
+def _content(step: Table, key: str, name: str, files: Files) -> bytes | None:
+    content = files.get(name, Unreadable("was not read"))
+    if isinstance(content, Unreadable):
+        step.add(key, f"'{name}' {content.reason}")
+        return None
+    return content
+
+
+def _attachments(step: Table, files: Files) -> tuple[Attachment, ...]:
+    found = []
+    for name in step.texts("attach", "one-pager.pdf"):
+        data = _content(step, "attach", name, files)
+        filename = name.replace("\\", "/").rpartition("/")[2]
+        if len(filename) > LONGEST_FILENAME:
+            step.add("attach", f"'{filename}' is longer than {LONGEST_FILENAME} characters")
+        if data is not None:
+            kind, packed = _TYPES.guess_type(filename, strict=False)
+            found.append(Attachment(filename, (not packed and kind) or "application/octet-stream", data))
+    size = sum(len(attachment.data) for attachment in found)
+    if size > MOST_ATTACHED_BYTES:
+        step.add(
+            "attach",
+            f"{size / 1e6:.1f} MB together; at most {MOST_ATTACHED_BYTES // 1_000_000} MB are allowed",
+        )
+    return tuple(found)
+
+
+def _own_sender(step: Table, rotated: bool) -> str | None:
+    written = step.text("from", "ceo@example.org")
+    if written is None:
+        return None
+    if rotated:
+        step.add("from", "a step has its own sender only in a campaign without a rotation; leave it out")
+    return step.address("from", written)

@@ -1,0 +1,84 @@
+"""Asks a TOML table for its values by kind, and collects what is wrong with them by line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from mailrotate.core.rules.toml_lines import Path, line_of
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.errors import BadInput
+
+
+@dataclass
+class Report:
+    """The mistakes found so far, each with the line of the campaign's file that it comes from."""
+
+    file_name: str
+    text: str
+    lines: Mapping[Path, int]
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, path: Path, message: str) -> None:
+        line = line_of(path, self.lines)
+        key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+        self.problems.append((line, f"{self.file_name}:{line}: {key}: {message}"))
+
+    def add_elsewhere(self, path: Path, place: str, message: str) -> None:
+        self.problems.append((line_of(path, self.lines), f"{place}: {message}"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the file, whose values are asked for by kind; what is of another kind is reported."""
+
+    values: Mapping[str, Any]
+    path: Path
+    report: Report
+
+    def add(self, key: str, message: str) -> None:
+        self.report.add((*self.path, key), message)
+
+    def check_keys(self, allowed: Sequence[str]) -> None:
+        for key in self.values:
+            if key not in allowed:
+                close = get_close_matches(key, allowed, 1)
+                hint = f"did you mean '{close[0]}'?" if close else f"allowed are {', '.join(allowed)}"
+                self.add(key, f"there is no such key; {hint}")
+
+    def text(self, key: str, like: str) -> str | None:
+        """A text that is not blank; None when there is none, or it is wrong."""
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if isinstance(value, str) and value.strip():
+            return value
+        what = "must not be empty" if isinstance(value, str) else f"must be a text, not {kind_of(value)}"
+        self.add(key, f'{what}; write {key} = "{like}"')
+        return None
+
+    def texts(self, key: str, like: str) -> list[str]:
+        value = self.values.get(key, [])
+        if isinstance(value, list) and all(isinstance(entry, str) and entry.strip() for entry in value):
+            return value
+        self.add(key, f'must be a list of texts; write {key} = ["{like}"]')
+        return []
+
+    def choice(self, key: str, allowed: Sequence[str], default: str) -> str:
+        value = self.values.get(key, default)
+        if value in allowed:
+            return str(value)
+        self.add(key, f"{value!r} is not known; allowed: {', '.join(allowed)}")
+        return default
+
+    def address(self, key: str, written: str) -> str | None:
+        try:
+            return normalise_address(written)
+        except BadInput as trouble:
+            self.add(key, trouble.message)
+            return None
+
+
+def kind_of(value: object) -> str:
+    kinds = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a table"}
+    return kinds.get(type(value), "a date or time")
