@@ -50,7 +50,7 @@ SEEN = [
     ("auth", "432 4.7.12 A password transition is needed", "auth"),
     ("permission", "550 5.7.1 Not allowed", "auth"),
     ("permission", "NO [NOPERM] You may not", "auth"),
-    ("permission", "the connection timed out", "net"),
+    ("permission", "the connection broke: no answer in time", "net"),
     ("auth", "Connection unexpectedly closed", "net"),
     # the sender's right to send
     ("mail", "530 5.7.57 Client not authenticated to send mail", "sender"),
@@ -131,6 +131,9 @@ SEEN = [
     ("auth", "NO [EXPIRED] That password is no longer valid", "auth"),
     ("auth", "NO LOGIN failed.", "auth"),
     ("auth", "a1 NO Login denied", "auth"),
+    ("auth", "BAD Error in IMAP command", "auth"),
+    ("permission", "NO [UNAVAILABLE] Backend is down", "retry"),
+    ("data", "5.3.4 the message is bigger than the server takes", "message"),
     ("auth", "BAD User is authenticated but not connected.", "auth"),
     ("auth", "NO [ALERT] Application-specific password required", "auth"),
     ("auth", "NO [ALERT] Too many simultaneous connections. (Failure)", "retry"),

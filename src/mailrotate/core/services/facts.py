@@ -33,7 +33,7 @@ def mailbox_facts(connection: Connection, box: StoredMailbox, now: datetime) -> 
             limit.period,
             mailboxes.nth_latest_send(connection, box.id, limit.limit, now - limit.period),
         )
-        for limit in provider_limits.limits_for(box.provider, overrides)
+        for limit in provider_limits.limits_for(box.provider, overrides, box.address)
     )
     return gates.MailboxFacts(
         address=box.address,

@@ -1,0 +1,153 @@
+"""What a provider lets a mailbox send in any period of a length (B4), as data that the operator can change.
+
+The facts are `provider_limits.toml`, dated and with their sources; what the operator set goes before.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.errors import BadInput
+
+SETTING = "limit."
+"""Settings with this beginning are overrides: `limit.google.day` is `1500` or `off`."""
+
+Overrides = Mapping[str, int | None]
+"""By the limit's name: a number, or None for no limit."""
+
+_PERIODS = {
+    "minute": (timedelta(minutes=1), "minute"),
+    "hour": (timedelta(hours=1), "hour"),
+    "day": (timedelta(hours=24), "24 hours"),
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `limit` messages in any `period`."""
+
+    name: str
+    description: str
+    period: timedelta
+    limit: int
+
+
+@dataclass(frozen=True)
+class KnownLimit:
+    """A limit with where it comes from; `limit` is None where the operator has switched it off.
+
+    `default`, `source` and `gathered` (year and month) are None for a limit that only the operator knows.
+    """
+
+    name: str
+    provider: str
+    binds: str
+    period: timedelta
+    limit: int | None
+    default: int | None
+    source: str | None
+    gathered: str | None
+    domains: tuple[str, ...] = ("*",)
+    except_domains: tuple[str, ...] = ()
+
+
+def limits_for(provider: str, overrides: Overrides, address: str = "") -> tuple[Limit, ...]:
+    """The limits in force for a mailbox; its address tells a provider's free accounts from the others."""
+    return tuple(
+        Limit(known.name, _describe(known), known.period, known.limit)
+        for known in known_limits(overrides)
+        if known.limit is not None and known.provider == provider and _binds(known, address)
+    )
+
+
+def known_limits(overrides: Overrides) -> tuple[KnownLimit, ...]:
+    """Every limit there is, as data and as the operator has set it."""
+    data = _data()
+    known = [
+        KnownLimit(
+            name=row["name"],
+            provider=row["provider"],
+            binds=row["for"],
+            period=_period_of(row["name"]),
+            limit=overrides.get(row["name"], row["count"]),
+            default=row["count"],
+            source=row["source"],
+            gathered=data["gathered"],
+            domains=tuple(row.get("domains", ("*",))),
+            except_domains=tuple(row.get("except", ())),
+        )
+        for row in data["limits"]
+    ]
+    own = [
+        KnownLimit(name, owner, owner, _period_of(name), count, None, None, None)
+        for name, count in sorted(overrides.items())
+        if name not in _names()
+        for owner in [name.rpartition(".")[0]]
+    ]
+    return (*known, *own)
+
+
+def overrides_in(settings: Mapping[str, str]) -> Overrides:
+    """The operator's numbers among the workspace's settings."""
+    return {
+        key.removeprefix(SETTING): None if value == "off" else int(value)
+        for key, value in settings.items()
+        if key.startswith(SETTING)
+    }
+
+
+def check_override(name: str, value: str, providers: tuple[str, ...]) -> tuple[str, str]:
+    """The setting (key, value) that makes `value` the limit `name`, for one of the `providers`.
+
+    Raises BadInput (`limits.unknown`, `limits.invalid`).
+    """
+    owner, _, period = name.rpartition(".")
+    if name not in _names() and (owner not in providers or period not in _PERIODS):
+        raise BadInput(
+            "limits.unknown",
+            f"there is no limit '{name}'",
+            f"write a provider and {', '.join(_PERIODS)}, like google.day; all there are: "
+            "mailrotate limits show",
+        )
+    cleaned = value.strip().lower()
+    if cleaned != "off" and not (cleaned.isascii() and cleaned.isdigit() and 0 < int(cleaned) < 10**9):
+        raise BadInput(
+            "limits.invalid", f"'{value}' is no limit", "write a number of messages from 1, or off"
+        )
+    return SETTING + name, cleaned if cleaned == "off" else str(int(cleaned))
+
+
+def files_sent_copy(provider: str) -> bool | None:
+    """Whether the provider files sent mail by itself; None where that has to be learned."""
+    return True if provider in _data()["sent_copies"] else None
+
+
+def _binds(limit: KnownLimit, address: str) -> bool:
+    domain = domain_of(address)
+    return any(fnmatchcase(domain, pattern) for pattern in limit.domains) and not any(
+        fnmatchcase(domain, pattern) for pattern in limit.except_domains
+    )
+
+
+def _describe(limit: KnownLimit) -> str:
+    period = _PERIODS[limit.name.rpartition(".")[2]][1]
+    return f"{limit.limit:,} messages in any {period} ({limit.binds})"
+
+
+def _period_of(name: str) -> timedelta:
+    return _PERIODS[name.rpartition(".")[2]][0]
+
+
+def _names() -> frozenset[str]:
+    return frozenset(row["name"] for row in _data()["limits"])
+
+
+@cache
+def _data() -> Mapping[str, Any]:
+    return tomllib.loads(files(__package__).joinpath("provider_limits.toml").read_text("utf-8"))
