@@ -1,0 +1,1 @@
+"""What the program costs, as ratios inside one run: a machine's speed cancels out."""

@@ -1,0 +1,95 @@
+"""Ten mailboxes and a campaign over them, ready to be sent by one pass."""
+
+import shutil
+import smtplib
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.place import PASSWORD, Place
+from mailrotate.sandbox.server import Sandbox, SandboxInfo
+
+MAILBOX_COUNT = 10
+STEP_SUBJECT = "A question about {{ company }}"
+STEP_BODY = """Hello {{ first_name | default("there") }},
+
+I saw what **{{ company }}** does in {{ city }}, and have one question about it.
+
+- Who looks after the mail that you send?
+- Would a second pair of eyes help?
+
+You can read [what we do](https://example.org/about) first, if you like.
+
+Kind regards
+"""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """A prepared workspace; `copy` gives a fresh one to spend."""
+
+    here: Place
+    addresses: Sequence[str]
+
+    def copy(self, name: str) -> Path:
+        target = self.here.folder / name
+        with sqlite3.connect(self.here.database) as source:
+            source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        shutil.copyfile(self.here.database, target)
+        return target
+
+
+def open_inboxes(info: SandboxInfo, addresses: Sequence[str]) -> None:
+    """The sandbox makes a mailbox for whoever gets mail."""
+    with smtplib.SMTP(info.smtp.host, info.smtp.port) as server:
+        server.login(info.senders[0], info.password)
+        for address in addresses:
+            server.sendmail(info.senders[0], [address], b"Subject: hello\r\n\r\nhello\r\n")
+
+
+def start_sandbox() -> Sandbox:
+    return Sandbox(password=PASSWORD)
+
+
+def connect(here: Place, info: SandboxInfo, smtp_ports: Sequence[int]) -> list[str]:
+    """A mailbox for each port, without a gap; more slots than a plan includes are put in by hand."""
+    addresses = [f"sender{n}@example.org" for n in range(len(smtp_ports))]
+    open_inboxes(info, addresses)
+    here.run("init", "--email", "anna@example.org", "--name", "Anna Example")
+    with sqlite3.connect(here.database) as database:
+        database.execute("UPDATE plan SET daily_cap = 1000000")
+        database.executemany(
+            "INSERT INTO slot (user_id, kind, created_at) SELECT id, ?, created_at FROM user",
+            [("included",)] * len(smtp_ports),
+        )
+    for address, port in zip(addresses, smtp_ports, strict=True):
+        here.run(
+            "mailbox", "connect", address, "--smtp", f"127.0.0.1:{port}",
+            "--imap", f"{info.imap.host}:{info.imap.port}", "--security", "none",
+        )  # fmt: skip
+        here.run("mailbox", "set", address, "--gap", "0s", "--sent-copy", "off")
+    return addresses
+
+
+def start_campaign(here: Place, name: str, addresses: Sequence[str], people: Path) -> None:
+    plan = here.folder / f"{name}.toml"
+    (here.folder / "body.md").write_text(STEP_BODY, encoding="utf-8")
+    plan.write_text(
+        f'name = "{name}"\nwindow = {{ days = "mon-sun", hours = "00:00-24:00" }}\n'
+        f'[[steps]]\nsubject = "{STEP_SUBJECT}"\nbody = "body.md"\n',
+        encoding="utf-8",
+    )
+    senders = [word for address in addresses for word in ("--from", address)]
+    here.run("campaign", "create", str(plan), *senders)
+    here.run("recipient", "import", name, str(people))
+    here.run("campaign", "start", name)
+
+
+def write_people(path: Path, count: int, first: int = 0) -> Path:
+    """A CSV of `count` people whom nothing refuses."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write("email,first_name,company,city\n")
+        for n in range(first, first + count):
+            file.write(f"person{n}@firm{n % 997}.example.com,Pia{n},Firm {n % 997} & Sons,Z\u00fcrich\n")
+    return path
