@@ -1,0 +1,128 @@
+"""What a stranger's headers say: whom the mail answers, whether a machine wrote it, whether it unsubscribes.
+
+The headers come from anybody: they are read by hand, bounded, and nothing in them raises.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
+
+_MOST_BYTES = 256 * 1024
+_MOST_CITED = 100
+
+_FIELD = re.compile(r"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
+_MESSAGE_ID = re.compile(r"<[^<>]{1,998}>")
+_ADDRESS = re.compile(r"[^\s<>,;:\"()]+@[^\s<>,;:\"()@]+")
+# The subject that our List-Unsubscribe asks for, and nothing else.
+_UNSUBSCRIBE = re.compile(r"unsubscribe\s+([0-9a-f]{32})", re.IGNORECASE)
+
+# Set by answering machines from before RFC 3834, and since. X-Auto-Response-Suppress is none of them: it asks
+# others not to answer, and Exchange writes it into what people send.
+_ANSWERING_MACHINES = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-mail-autoreply")
+_DAEMONS = ("mailer-daemon", "postmaster")
+
+_Fields = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class InboundMail:
+    """What one mail's headers say. `machine` is the sign that no person wrote it, None where there is none.
+
+    `cited_ids` are the Message-IDs it answers, with their angle brackets.
+    """
+
+    unsubscribe_token: str | None
+    machine: str | None
+    cited_ids: tuple[str, ...]
+    from_address: str | None
+
+
+def read_headers(raw: bytes) -> InboundMail:
+    """Read the headers of a mail; whatever they hold, this does not raise."""
+    fields = _fields_of(raw[:_MOST_BYTES])
+    bounce, automatic = _bounce_sign(fields), _automatic_sign(fields)
+    # RFC 3834 5: `auto-generated` answers nothing; the button of a mail program may send an unsubscribe so.
+    answered_by_itself = bounce or (automatic and _first(fields, "auto-submitted") != "auto-generated")
+    return InboundMail(
+        unsubscribe_token=None if answered_by_itself else _unsubscribe_token(fields),
+        machine=bounce or automatic,
+        cited_ids=_cited_ids(fields),
+        from_address=_from_address(fields),
+    )
+
+
+def _fields_of(raw: bytes) -> _Fields:
+    """The header fields by name in lower case, unfolded (RFC 5322 2.2.3), in their order."""
+    text = raw.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    fields: dict[str, list[str]] = {}
+    for line in re.sub(r"\n(?=[ \t])", "", text).split("\n"):
+        if not line:
+            break
+        found = _FIELD.fullmatch(line)
+        if found is not None:
+            fields.setdefault(found[1].lower(), []).append(found[2])
+    return fields
+
+
+def _first(fields: _Fields, name: str) -> str:
+    """The first value of that name, without comment and parameters, in lower case; "" for none."""
+    value = fields.get(name, ("",))[0]
+    return re.split(r"[;(]", value, maxsplit=1)[0].strip().lower()
+
+
+def _bounce_sign(fields: _Fields) -> str | None:
+    if _first(fields, "content-type") == "multipart/report":
+        return "Content-Type: multipart/report"
+    if any(value.strip() == "<>" for value in fields.get("return-path", ())):
+        return "Return-Path: <>"
+    if "x-failed-recipients" in fields:
+        return "X-Failed-Recipients"
+    sender = (_from_address(fields) or "").partition("@")[0]
+    return f"From: {sender}" if sender in _DAEMONS else None
+
+
+def _automatic_sign(fields: _Fields) -> str | None:
+    submitted = _first(fields, "auto-submitted")
+    if submitted not in ("", "no"):
+        return f"Auto-Submitted: {submitted[:40]}"
+    precedence = _first(fields, "precedence")
+    if precedence in ("bulk", "junk", "auto_reply"):
+        return f"Precedence: {precedence}"
+    return next((name for name in _ANSWERING_MACHINES if _first(fields, name) not in ("", "no")), None)
+
+
+def _unsubscribe_token(fields: _Fields) -> str | None:
+    subject = fields.get("subject", ("",))[0].strip()
+    if len(subject) > 200:
+        return None
+    try:
+        # Some programs encode every subject (RFC 2047).
+        subject = str(make_header(decode_header(subject))).strip()
+    except (HeaderParseError, LookupError, ValueError):
+        return None
+    found = _UNSUBSCRIBE.fullmatch(subject)
+    return None if found is None else found[1].lower()
+
+
+def _cited_ids(fields: _Fields) -> tuple[str, ...]:
+    values = [*fields.get("in-reply-to", ()), *fields.get("references", ())]
+    # Long ids are folded within their brackets by some programs.
+    found = ("".join(cited.split()) for value in values for cited in _MESSAGE_ID.findall(value))
+    cited = [one for one in dict.fromkeys(found) if one != "<>"]
+    if len(cited) > _MOST_CITED:
+        # The thread's beginning and its end tell more than the middle.
+        cited = cited[: _MOST_CITED // 2] + cited[-_MOST_CITED // 2 :]
+    return tuple(cited)
+
+
+def _from_address(fields: _Fields) -> str | None:
+    """The address in From; behind a display name that itself looks like one, the last."""
+    value = fields.get("from", ("",))[0][:2000]
+    found = _ADDRESS.findall(value)
+    if not found:
+        # A bounce may come from a bare name (RFC 5321 would not have it).
+        bare = value.strip().strip("<>").lower()
+        return bare if bare in _DAEMONS else None
+    return str(found[-1]).lower()

@@ -1,0 +1,190 @@
+"""What strangers' headers say: replies, machines, bounces and unsubscribes (G1, D6, I4)."""
+
+import uuid
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mailrotate.core.rules.inbound import InboundMail, read_headers
+
+TOKEN = uuid.UUID(int=0xABCDEF).hex
+
+
+def mail(*lines: str) -> InboundMail:
+    return read_headers("\r\n".join(["From: Ann <Ann@Example.org>", *lines, "", "body: no"]).encode())
+
+
+def test_g1_a_persons_reply_cites_what_it_answers() -> None:
+    read = mail(
+        "Message-ID: <x@example.org>",
+        "In-Reply-To: <b@us.example>",
+        "References: <a@us.example>",
+        "\t<b@us.example>",
+        "X-Auto-Response-Suppress: All",
+        "Auto-Submitted: no",
+        "Subject: Re: Hello",
+    )
+    assert read == InboundMail(None, None, ("<b@us.example>", "<a@us.example>"), "ann@example.org")
+
+
+@pytest.mark.parametrize(
+    ("line", "cited"),
+    [
+        ("References: <a@us.example><b@us.example>", ("<a@us.example>", "<b@us.example>")),
+        ("References: <a-long-id\r\n @us.example>", ("<a-long-id@us.example>",)),
+        ("in-reply-to: <a@us.example> (your mail of Monday)", ("<a@us.example>",)),
+        ("In-Reply-To: Your message of Monday", ()),
+        ("In-Reply-To: <>", ()),
+        ("In-Reply-To: <a@us.example", ()),
+        ("X-References: <a@us.example>", ()),
+    ],
+)
+def test_g1_ids_are_found_however_they_are_folded(line: str, cited: tuple[str, ...]) -> None:
+    assert mail(line).cited_ids == cited
+
+
+def test_g1_a_long_threads_first_and_last_ids_are_kept() -> None:
+    ids = [f"<{n}@us.example>" for n in range(500)]
+    cited = mail("References: " + "\r\n ".join(ids)).cited_ids
+    assert len(cited) == 100
+    assert (cited[0], cited[-1]) == (ids[0], ids[-1])
+
+
+@pytest.mark.parametrize(
+    ("line", "machine"),
+    [
+        ("Auto-Submitted: auto-replied", "Auto-Submitted: auto-replied"),
+        ("Auto-Submitted: Auto-Replied (vacation)", "Auto-Submitted: auto-replied"),
+        ('auto-submitted: auto-notified; owner-email="x"', "Auto-Submitted: auto-notified"),
+        ("Auto-Submitted: no", None),
+        ("Auto-Submitted: No (a person)", None),
+        ("Precedence: bulk", "Precedence: bulk"),
+        ("Precedence: junk", "Precedence: junk"),
+        ("Precedence: auto_reply", "Precedence: auto_reply"),
+        ("Precedence: list", None),
+        ("Precedence: first-class", None),
+        ("X-Autoreply: yes", "x-autoreply"),
+        ("X-Autoreply: no", None),
+        ("X-Autorespond: vacation", "x-autorespond"),
+        ("X-Auto-Response-Suppress: All", None),
+        ("Content-Type: multipart/report; report-type=delivery-status", "Content-Type: multipart/report"),
+        ("Content-Type: Multipart/Report;\r\n\treport-type=x", "Content-Type: multipart/report"),
+        ("Content-Type: multipart/mixed; boundary=report", None),
+        ("Return-Path: <>", "Return-Path: <>"),
+        ("Return-Path: <ann@example.org>", None),
+        ("X-Failed-Recipients: bob@example.org", "X-Failed-Recipients"),
+    ],
+)
+def test_g1_machines_are_told_from_people(line: str, machine: str | None) -> None:
+    assert mail(line).machine == machine
+
+
+def test_g1_a_bounce_that_is_also_an_auto_reply_is_a_bounce() -> None:
+    assert mail("Auto-Submitted: auto-replied", "Return-Path: <>").machine == "Return-Path: <>"
+
+
+@pytest.mark.parametrize(
+    ("sender", "machine", "address"),
+    [
+        (
+            "Mail Delivery Subsystem <MAILER-DAEMON@example.org>",
+            "From: mailer-daemon",
+            "mailer-daemon@example.org",
+        ),
+        ("postmaster@example.org", "From: postmaster", "postmaster@example.org"),
+        ("MAILER-DAEMON", "From: mailer-daemon", "mailer-daemon"),
+        ('"bob@other.example" <ann@example.org>', None, "ann@example.org"),
+        ("ann@example.org (Ann)", None, "ann@example.org"),
+        ("=?utf-8?q?Ann?= <ann@example.org>", None, "ann@example.org"),
+        ("Ann", None, None),
+        ("<>", None, None),
+    ],
+)
+def test_g1_the_senders_address_is_found(sender: str, machine: str | None, address: str | None) -> None:
+    read = read_headers(f"From: {sender}\n\n".encode())
+    assert (read.machine, read.from_address) == (machine, address)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        f"unsubscribe {TOKEN}",
+        f"UNSUBSCRIBE {TOKEN.upper()}",
+        f"  unsubscribe\r\n {TOKEN}  ",
+        f"=?utf-8?q?unsubscribe_{TOKEN}?=",
+        f"=?us-ascii?q?unsubscribe?= {TOKEN}",
+    ],
+)
+def test_i4_the_subject_that_we_ask_for_unsubscribes(subject: str) -> None:
+    assert mail(f"Subject: {subject}").unsubscribe_token == TOKEN
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "unsubscribe",
+        f"Re: unsubscribe {TOKEN}",
+        f"unsubscribe {TOKEN} please",
+        f"unsubscribe {TOKEN[:-1]}",
+        f"unsubscribe {TOKEN}0",
+        f"unsubscribe{TOKEN}",
+        "unsubscribe " + "g" * 32,
+        "=?utf-8?b?not base64?= unsubscribe",
+        "=?nonsense?q?unsubscribe?=",
+        "",
+    ],
+)
+def test_i4_no_other_subject_unsubscribes(subject: str) -> None:
+    assert mail(f"Subject: {subject}").unsubscribe_token is None
+
+
+@pytest.mark.parametrize(
+    "sign",
+    ["Auto-Submitted: auto-replied", "Return-Path: <>", "Content-Type: multipart/report", "Precedence: bulk"],
+)
+def test_i4_a_bounce_or_an_auto_reply_never_unsubscribes(sign: str) -> None:
+    assert mail(f"Subject: unsubscribe {TOKEN}", sign).unsubscribe_token is None
+
+
+def test_i4_an_unsubscribe_that_a_mail_program_wrote_for_its_user_counts() -> None:
+    read = mail(f"Subject: unsubscribe {TOKEN}", "Auto-Submitted: auto-generated")
+    assert read.unsubscribe_token == TOKEN
+    assert read.machine == "Auto-Submitted: auto-generated"
+
+
+def test_g1_what_stands_below_the_headers_is_not_read() -> None:
+    read = read_headers(b"Subject: hi\n\nIn-Reply-To: <a@us.example>\nReturn-Path: <>\n")
+    assert read == InboundMail(None, None, (), None)
+
+
+def test_g1_lines_that_are_no_fields_are_passed_over() -> None:
+    raw = b" folded into nothing\nFrom nobody\n and folded\n: empty\nIn-Reply-To: <a@us.example>\n"
+    assert read_headers(raw).cited_ids == ("<a@us.example>",)
+
+
+@settings(max_examples=300)
+@given(
+    st.one_of(
+        st.binary(max_size=400),
+        st.builds(
+            lambda name, value: name + b": " + value,
+            st.sampled_from(
+                [b"From", b"Subject", b"References", b"Message-ID", b"Content-Type", b"Auto-Submitted"]
+            ),
+            st.binary(max_size=200),
+        ),
+        st.text(alphabet="=?utf-8qb<>@:; \r\n\t\0ü", max_size=200).map(
+            lambda text: f"Subject:{text}".encode()
+        ),
+    )
+)
+@example(b"Message-ID: <>\r\n\r\n")
+@example(b"Subject: =?utf-8?b?=====?=\r\n")
+@example(b"Subject: =?idna?q?unsubscribe?=\r\n")
+@example(b"From: \xff\xfe <\xff@\xff>\r\n")
+@example(b"References: " + b"<" * 10_000)
+def test_g1_nothing_a_stranger_writes_raises(raw: bytes) -> None:
+    read = read_headers(raw)
+    assert all(cited.startswith("<") and cited.endswith(">") for cited in read.cited_ids)
+    assert read.from_address is None or read.from_address == read.from_address.lower()
