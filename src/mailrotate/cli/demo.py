@@ -1,0 +1,260 @@
+"""`mailrotate demo`: the main job on a sandbox and a throw-away workspace, by the commands that people type.
+
+Each command is a process of its own, as it is for a person. Every figure of the closing table is read from
+the recipients' own mailboxes by IMAP, and compared with what was promised.
+"""
+
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.output import Speech, flush
+from mailrotate.core.values.errors import MailrotateError
+
+if TYPE_CHECKING:
+    from mailrotate.sandbox.person import ReceivedMail
+    from mailrotate.sandbox.server import SandboxInfo
+
+app = typer.Typer(
+    rich_markup_mode=MARKUP,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_CAMPAIGN = "autumn-intro"
+_PEOPLE = ("Ada", "Bea", "Cem", "Dan", "Eva", "Finn", "Gil", "Hana", "Ines", "Jon", "Kim", "Lea")
+_ANSWERS = "Cem"
+_CAMPAIGN_TOML = f"""\
+name = "{_CAMPAIGN}"
+window = {{ days = "mon-sun", hours = "00:00-24:00" }}
+
+[[steps]]
+subject = "A question about {{{{ company }}}}"
+body = "intro.md"
+
+[[steps]]
+delay = "3s"       # weeks in earnest; no subject: a reply in the same thread
+body = "bump.md"
+"""
+_INTRO = "Hello {{ first_name }},\n\nwho looks after mail at {{ company }}?\n"
+_BUMP = "Hello {{ first_name }},\n\ndid my question reach you?\n"
+_SETTINGS = {
+    "MAILROTATE_CONFIG": "config.toml",
+    "MAILROTATE_DB": "demo.db",
+    "MAILROTATE_KEY_FILE": "demo.key",
+}
+# The second step's delay, and a second because instants are rounded up to whole ones.
+_WAIT_SECONDS = 4
+
+
+@app.command()
+def demo(
+    ctx: typer.Context,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the files and the workspace.")] = False,
+) -> None:
+    """Show the main job in less than a minute: three mailboxes, twelve people, two steps, one answer.
+
+    It needs the extra `sandbox`, touches no workspace of yours, and no mail leaves this machine.
+
+    Examples:
+
+      mailrotate demo
+
+      mailrotate demo --keep
+    """
+    from mailrotate.sandbox.server import Sandbox
+
+    speech = Speech()
+    # So that a polite end cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Sandbox() as sandbox, _folder(keep, speech) as folder:
+        own = call_of(ctx).app.settings.environment
+        others = {name: value for name, value in own.items() if not name.startswith("MAILROTATE_")}
+        stage = _Stage(folder, {**others, **_SETTINGS}, speech)
+        speech.line(f"A mail server runs on this machine for as long as the demo: {len(_PEOPLE)} people have")
+        speech.line("their mailboxes there, and so have anna, ben and clara, who write to them.")
+        speech.line()
+        _connect(stage, sandbox.info)
+        _start_campaign(stage, sandbox.info)
+        _run(stage, sandbox.info)
+        _show(speech, sandbox.info)
+    for command in ("mailrotate sandbox", "mailrotate mailbox connect YOU@YOUR-DOMAIN", "mailrotate --help"):
+        speech.line(f"next: {command}")
+
+
+@contextmanager
+def _folder(keep: bool, speech: Speech) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="mailrotate-demo-"))
+    try:
+        (folder / "campaign.toml").write_text(_CAMPAIGN_TOML)
+        (folder / "intro.md").write_text(_INTRO)
+        (folder / "bump.md").write_text(_BUMP)
+        (folder / "config.toml").touch()
+        rows = (f"{_address(name)},{name},{name}'s Works\n" for name in _PEOPLE)
+        (folder / "people.csv").write_text("email,first_name,company\n" + "".join(rows))
+        yield folder
+    finally:
+        if keep:
+            speech.line(f"kept: {folder}")
+        else:
+            shutil.rmtree(folder)
+
+
+def _address(name: str) -> str:
+    return f"{name.lower()}@works.example.com"
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Where commands are typed: a folder, its settings, and the screen."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    speech: Speech
+
+    def type(self, *arguments: str, standard_input: str | None = None) -> None:
+        """Echo and run one command, and show what it says. Raises MailrotateError when it fails."""
+        redirected = "" if standard_input is None else f" < {standard_input}"
+        self.speech.line(f"$ mailrotate {shlex.join(arguments)}{redirected}")
+        flush()
+        given = "" if standard_input is None else (self.folder / standard_input).read_text()
+        ran = subprocess.run(
+            [sys.executable, "-m", "mailrotate", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for line in ran.stdout.splitlines():
+            self.speech.line(line)
+        if ran.returncode:
+            raise _not_as_promised([f"the command above ended with status {ran.returncode}"])
+
+    def show(self, file: str) -> None:
+        self.speech.line(f"$ cat {file}")
+        for line in (self.folder / file).read_text().splitlines():
+            self.speech.line(line)
+
+
+def _connect(stage: _Stage, info: "SandboxInfo") -> None:
+    (stage.folder / "password").write_text(info.password + "\n")
+    settings = " ".join(f"{name}={value}" for name, value in _SETTINGS.items())
+    stage.speech.line(f"$ cd {stage.folder}; export {settings}")
+    for address in info.senders:
+        stage.type(
+            "mailbox", "connect", address,
+            "--smtp", f"{info.smtp.host}:{info.smtp.port}",
+            "--imap", f"{info.imap.host}:{info.imap.port}",
+            "--security", "none", "--password-stdin",
+            standard_input="password",
+        )  # fmt: skip
+    for address in info.senders:
+        stage.type("mailbox", "set", address, "--gap", "0s")
+
+
+def _start_campaign(stage: _Stage, info: "SandboxInfo") -> None:
+    stage.speech.line()
+    stage.show("campaign.toml")
+    stage.type("campaign", "create", "campaign.toml")
+    stage.type("recipient", "import", _CAMPAIGN, "people.csv")
+    senders = [word for address in info.senders for word in ("--from", address)]
+    stage.type("campaign", "start", _CAMPAIGN, *senders)
+
+
+def _run(stage: _Stage, info: "SandboxInfo") -> None:
+    """As cron would: again and again."""
+    from mailrotate.sandbox import person
+
+    stage.speech.line()
+    stage.type("run", "--once")
+    person.answer(info, _address(_ANSWERS), "That is me. Call me on Monday?")
+    stage.speech.line(f"  ({_ANSWERS} answers by mail; {_WAIT_SECONDS} s pass)")
+    flush()
+    time.sleep(_WAIT_SECONDS)
+    stage.type("run", "--once")
+    stage.type("run", "--once")
+
+
+def _show(speech: Speech, info: "SandboxInfo") -> None:
+    """The table, and whether it is what was promised. Raises MailrotateError where it is not."""
+    from mailrotate.sandbox.person import read_mailbox
+
+    received = {name: read_mailbox(info, _address(name)) for name in _PEOPLE}
+    answered = {
+        mail.from_address
+        for sender in info.senders
+        for mail in read_mailbox(info, sender)
+        if mail.in_reply_to
+    }
+    speech.line()
+    speech.line("What lies in the mailboxes of the twelve, read there by IMAP:")
+    speech.table(
+        ("person", "first message from", "follow-up from", "in its thread", "answered"),
+        (_row(name, mails, _address(name) in answered) for name, mails in received.items()),
+    )
+    problems = _broken_promises(received, answered, info.senders)
+    if problems:
+        raise _not_as_promised(problems)
+    speech.line()
+    share = len(_PEOPLE) // len(info.senders)
+    speech.line(f"{len(_PEOPLE)} people, {share} to each mailbox; {_ANSWERS} answered and got no follow-up;")
+    speech.line("every follow-up came from the mailbox of the first message and replies to it.")
+
+
+def _row(name: str, mails: Sequence["ReceivedMail"], has_answered: bool) -> tuple[object, ...]:
+    first, follow_up = (*mails, None, None)[:2]
+    return (
+        name,
+        first and first.from_address,
+        follow_up and follow_up.from_address,
+        first and follow_up and follow_up.in_reply_to == first.message_id,
+        has_answered or None,
+    )
+
+
+def _broken_promises(
+    received: Mapping[str, Sequence["ReceivedMail"]], answered: set[str], senders: Sequence[str]
+) -> list[str]:
+    problems = []
+    if answered != {_address(_ANSWERS)}:
+        problems.append(
+            f"only {_ANSWERS} should have answered, and: {', '.join(sorted(answered)) or 'nobody'}"
+        )
+    for name, mails in received.items():
+        wanted = 1 if name == _ANSWERS else 2
+        if len(mails) != wanted:
+            problems.append(f"{name} should have {wanted} mails and has {len(mails)}")
+            continue
+        for follow_up in mails[1:]:
+            if follow_up.from_address != mails[0].from_address:
+                problems.append(f"{name}'s follow-up came from another mailbox")
+            if follow_up.in_reply_to != mails[0].message_id:
+                problems.append(f"{name}'s follow-up is not in the thread of the first message")
+    firsts = Counter(mails[0].from_address for mails in received.values() if mails)
+    share = len(received) // len(senders)
+    problems += [
+        f"{sender} should have written to {share} people and wrote to {firsts[sender]}"
+        for sender in senders
+        if firsts[sender] != share
+    ]
+    return problems
+
+
+def _not_as_promised(problems: Sequence[str]) -> MailrotateError:
+    return MailrotateError("demo.not_as_promised", "; ".join(problems), "mailrotate demo --keep")
