@@ -2,11 +2,27 @@
 where a database is a file. The reasons stand in `docs/decisions/two-databases.md`.
 """
 
+import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    MetaData,
+    Select,
+    Table,
+    Text,
+    case,
+    cast,
+    func,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mailrotate.core.values.errors import Busy, StoreTrouble
@@ -41,6 +57,8 @@ def prepare_sqlite(connection: sqlite3.Connection) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         f"busy_timeout={int(BUSY_WAIT_SECONDS * 1000)}",
+        # After a large import the log shrinks again.
+        "journal_size_limit=67108864",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
 
@@ -195,49 +213,81 @@ def standing_triggers(connection: Connection) -> set[str]:
 
 # --- staging of imports
 
-_STAGED = (
-    "line BIGINT NOT NULL, address TEXT NOT NULL, domain TEXT NOT NULL, hash TEXT NOT NULL, "
-    "fields TEXT NOT NULL, timezone TEXT, problem TEXT"
-)
 
+def open_staging(session: Connection, database: Path | None, tables: MetaData) -> None:
+    """Make the staging tables, which this session alone sees and which go with it.
 
-def make_staging(connection: Connection) -> None:
-    """An empty table `staged` (and `staged_domain`) that this connection alone sees.
-
-    On SQLite in a database file of its own, already attached as `staging`: a temporary table would take the
-    lock of nobody either, but SQLite keeps those where the system has its temporary files, often memory.
+    On SQLite they are a database file of their own beside ours, attached as `staging`: temporary tables
+    would go where the system keeps temporary files, which is often memory. The file is unlinked as soon
+    as it is open, so that nothing is left of an import that is killed.
     """
-    if is_sqlite(connection):
-        connection.exec_driver_sql(f"CREATE TABLE staging.staged ({_STAGED})")
-        connection.exec_driver_sql(
-            "CREATE TABLE staging.staged_domain (domain TEXT NOT NULL, hash TEXT NOT NULL)"
-        )
+    if database is None:
+        with session.begin():
+            tables.create_all(session, checkfirst=False)
         return
-    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE staged ({_STAGED})")
-    connection.exec_driver_sql(
-        "CREATE TEMPORARY TABLE staged_domain (domain TEXT NOT NULL, hash TEXT NOT NULL)"
-    )
+    raw: Any = session.connection.driver_connection
+    descriptor, name = tempfile.mkstemp(prefix=f"{database.name}.staging-", dir=database.parent)
+    os.close(descriptor)
+    try:
+        raw.execute("ATTACH DATABASE ? AS staging", (name,)).close()
+        # Without a journal: when something fails, the whole staging is thrown away.
+        for pragma in ("staging.journal_mode=OFF", "staging.synchronous=OFF", "cache_size=-65536"):
+            raw.execute(f"PRAGMA {pragma}").close()
+        for table in tables.sorted_tables:
+            columns = ", ".join(_column(column) for column in table.columns)
+            raw.execute(f"CREATE TABLE staging.{table.name} ({columns})").close()
+    finally:
+        os.unlink(name)
 
 
-def load(
-    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
-) -> None:
-    """Put many rows into a staging table, by the quickest way there is."""
-    raw: Any = connection.connection.driver_connection
+def _column(column: Column[Any]) -> str:
+    return f"{column.name} INTEGER PRIMARY KEY" if column.primary_key else f"{column.name} TEXT"
+
+
+def load(session: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Put many rows into a staging table as they come, by the quickest way there is."""
+    raw: Any = session.connection.driver_connection
     listed = ", ".join(columns)
-    if is_sqlite(connection):
+    if is_sqlite(session):
         marks = ", ".join("?" * len(columns))
+        # This transaction writes to the staging file alone and takes no lock of the database's.
+        raw.execute("BEGIN").close()
         raw.executemany(f"INSERT INTO staging.{table} ({listed}) VALUES ({marks})", rows).close()
+        raw.execute("COMMIT").close()
         return
     with raw.cursor() as cursor, cursor.copy(f"COPY {table} ({listed}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
+    raw.commit()
 
 
-def index_staging(connection: Connection) -> None:
-    """Indexes and statistics, once everything is loaded."""
-    prefix = "staging." if is_sqlite(connection) else ""
-    for column in ("address", "hash"):
-        connection.exec_driver_sql(f"CREATE INDEX {prefix}ix_staged_{column} ON staged ({column})")
+def index_staging(session: Connection) -> None:
+    """An index and statistics, once everything is loaded."""
+    with session.begin():
+        prefix = "staging." if is_sqlite(session) else ""
+        session.exec_driver_sql(f"CREATE INDEX {prefix}ix_staged_address ON staged (address)")
+        if not is_sqlite(session):
+            session.exec_driver_sql("ANALYZE staged")
+
+
+def lock_campaign(connection: Connection, campaign_id: int) -> None:
+    """Let one import at a time into a campaign; on SQLite the writing transaction does that by itself."""
     if not is_sqlite(connection):
-        connection.exec_driver_sql("ANALYZE staged")
+        connection.execute(text("SELECT id FROM campaign WHERE id = :id FOR UPDATE"), {"id": campaign_id})
+
+
+def insert_missing(connection: Connection, table: Table, names: Sequence[str], rows: Select[Any]) -> None:
+    """INSERT … SELECT that leaves alone what a unique index has already."""
+    dialect = sqlite if is_sqlite(connection) else postgresql
+    connection.execute(dialect.insert(table).from_select(names, rows).on_conflict_do_nothing())
+
+
+def merged_fields(
+    connection: Connection, below: ColumnElement[str], above: ColumnElement[str]
+) -> ColumnElement[str]:
+    """Two JSON objects in one, the second over the first."""
+    if is_sqlite(connection):
+        merged: ColumnElement[str] = func.json_patch(below, above)
+    else:
+        merged = cast(cast(below, postgresql.JSONB).concat(cast(above, postgresql.JSONB)), Text)
+    return case((below == "{}", above), else_=merged)

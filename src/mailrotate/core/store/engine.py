@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -54,19 +54,23 @@ class Store:
                 yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, session: Connection | None = None) -> Iterator[Connection]:
         """A transaction that may write; committed at the end, rolled back on an exception.
 
+        On a connection of the pool's, or on `session`, which must not be within a transaction.
         Raises StoreTrouble, Busy.
         """
-        if self._writers is None:
-            with self._telling(), self.engine.begin() as connection:
-                yield connection
-            return
-        with self._writers, self._telling(), self.engine.connect() as connection:
-            writer = connection.execution_options(mailrotate_writes=True)
-            with writer.begin():
-                yield writer
+        with (
+            self._writers or nullcontext(),
+            self._telling(),
+            self.engine.connect() if session is None else nullcontext(session) as connection,
+        ):
+            connection.execution_options(mailrotate_writes=True)
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                connection.execution_options(mailrotate_writes=False)
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:

@@ -115,7 +115,7 @@ def listing(
         query = query.where(t.message.c.id > after)
     if limit is not None:
         query = query.limit(limit)
-    for row in connection.execution_options(yield_per=500).execute(query):
+    for row in connection.execute(query.execution_options(yield_per=500)):
         yield _read(dict(row._mapping))
 
 
@@ -149,6 +149,22 @@ def errors_of_step(connection: Connection, campaign_id: int, step_position: int,
         t.message.c.state == MessageState.ERROR,
         t.message.c.step_position == step_position,
         t.message.c.error_class == error_class,
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def attention_counts(connection: Connection) -> dict[MessageState, int]:
+    """How many messages are in error, and how many are held."""
+    query = select(t.message.c.state, func.count()).where(t.wants_attention).group_by(t.message.c.state)
+    return {MessageState(state): count for state, count in connection.execute(query)}
+
+
+def overdue_count(connection: Connection, campaign_id: int) -> int:
+    """How many rows of a campaign are parked until `outbox release` (H4)."""
+    query = select(func.count()).where(
+        t.message.c.campaign_id == campaign_id,
+        t.message.c.state == MessageState.SCHEDULED,
+        t.message.c.overdue_at.is_not(None),
     )
     return int(connection.execute(query).scalar_one())
 

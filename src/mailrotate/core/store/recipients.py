@@ -5,7 +5,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from mailrotate.core.rules.rotation import Spread
 from mailrotate.core.store import tables as t
@@ -130,7 +142,7 @@ def listing(
         query = query.where(t.recipient.c.id > after)
     if limit is not None:
         query = query.limit(limit)
-    for row in connection.execution_options(yield_per=500).execute(query):
+    for row in connection.execute(query.execution_options(yield_per=500)):
         yield _read(row._mapping)  # type: ignore[arg-type]
 
 
@@ -174,15 +186,20 @@ def assign(connection: Connection, campaign_id: int, spread: Spread, reason: str
         .where(c.campaign_id == campaign_id, c.state == "queued", c.campaign_sender_id.is_(None))
         .subquery("ranked")
     )
-    prefix = len(spread.prefix)
-    turn = (ranked.c.rank - prefix) % literal(len(spread.cycle))
-    rules = [(turn == index, sender) for index, sender in enumerate(spread.cycle)]
-    first = [(ranked.c.rank == index, sender) for index, sender in enumerate(spread.prefix)]
     connection.execute(
         update(t.recipient)
         .where(c.id == ranked.c.id)
-        .values(campaign_sender_id=case(*first, *rules), assigned_reason=reason, next_at=next_at)
+        .values(
+            campaign_sender_id=sender_of_rank(spread, ranked.c.rank), assigned_reason=reason, next_at=next_at
+        )
     )
+
+
+def sender_of_rank(spread: Spread, rank: ColumnElement[int]) -> ColumnElement[int]:
+    """`Spread.sender_of` as an expression."""
+    turn = (rank - len(spread.prefix)) % literal(len(spread.cycle))
+    first = [(rank == index, sender) for index, sender in enumerate(spread.prefix)]
+    return case(*first, *((turn == index, sender) for index, sender in enumerate(spread.cycle)))
 
 
 def due_in_lane(

@@ -76,7 +76,7 @@ def listing(connection: Connection, after: int | None, limit: int | None) -> Ite
         query = query.where(t.suppression.c.id > after)
     if limit is not None:
         query = query.limit(limit)
-    for row in connection.execution_options(yield_per=500).execute(query):
+    for row in connection.execute(query.execution_options(yield_per=500)):
         yield _read(row._mapping)
 
 
