@@ -159,7 +159,7 @@ def _name(table: Table) -> str:
     if "name" not in table.values:
         table.add("name", 'is missing; write name = "autumn-intro"')
     name = (table.text("name", "autumn-intro") or "").strip()
-    if len(name) > LONGEST_NAME or not (name.isprintable()):
+    if len(name) > LONGEST_NAME or not name.isprintable():
         table.add("name", f"must be one line of at most {LONGEST_NAME} characters")
     return name
 
@@ -332,11 +332,12 @@ def _attachments(step: Table, files: Files) -> tuple[Attachment, ...]:
     for name in step.texts("attach", "one-pager.pdf"):
         data = _content(step, "attach", name, files)
         filename = name.replace("\\", "/").rpartition("/")[2]
+        if data is None:
+            continue
         if len(filename) > LONGEST_FILENAME:
             step.add("attach", f"'{filename}' is longer than {LONGEST_FILENAME} characters")
-        if data is not None:
-            kind, packed = _TYPES.guess_type(filename, strict=False)
-            found.append(Attachment(filename, (not packed and kind) or "application/octet-stream", data))
+        kind, packed = _TYPES.guess_type(filename, strict=False)
+        found.append(Attachment(filename, (not packed and kind) or "application/octet-stream", data))
     size = sum(len(attachment.data) for attachment in found)
     if size > MOST_ATTACHED_BYTES:
         step.add(

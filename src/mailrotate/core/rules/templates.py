@@ -114,7 +114,7 @@ def missing_fields(needed: Iterable[str], fields: Mapping[str, object]) -> list[
 
 
 def merge(text: str, fields: Mapping[str, object], pieces: frozenset[str] = frozenset()) -> Merged:
-    """Render a template; `pieces` are the ones that exist, the others leave nothing.
+    """Render a template; `pieces` are the marks of those that exist, the others leave nothing.
 
     A blank field counts as missing. Raises MissingField, or UnfitLetter when it cannot be rendered.
     """
@@ -123,7 +123,7 @@ def merge(text: str, fields: Mapping[str, object], pieces: frozenset[str] = froz
     if len(text) + sum(len(known.get(name, "")) for name in compiled.names) > LONGEST_TEXT:
         raise UnfitLetter(f"the text with its fields is longer than {LONGEST_TEXT} characters")
     placed: list[str] = []
-    marks = {name: _Piece(PIECES[name] if name in pieces else "") for name in PIECES}
+    marks = {name: _Piece(piece if piece in pieces else "") for name, piece in PIECES.items()}
     try:
         source = compiled.template.render({**known, **marks, _PLACED: placed})
     except UndefinedError as hole:
@@ -140,7 +140,7 @@ def merge_subject(text: str, fields: Mapping[str, object]) -> str:
 
 
 def _clean(value: object) -> str:
-    text = "" if value is None else str(value)
+    text = "" if value is None else plain_lines(str(value))
     return "" if text.isspace() else text
 
 

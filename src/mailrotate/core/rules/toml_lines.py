@@ -27,6 +27,8 @@ def key_lines(text: str) -> dict[Path, int]:
             if header := _HEADER.match(line):
                 table = _table(header, counts)
                 found.setdefault(table, number)
+                if isinstance(table[-1], int):
+                    found.setdefault(table[:-1], number)
             elif key := _KEY.match(line):
                 found.setdefault((*table, *_names(key[1])), number)
         inside = _string_after(line, inside)

@@ -9,6 +9,15 @@ from mailrotate.core.rules.toml_lines import Path, line_of
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput
 
+_KINDS = {
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "a table",
+}
+
 
 @dataclass
 class Report:
@@ -42,9 +51,9 @@ class Table:
     def check_keys(self, allowed: Sequence[str]) -> None:
         for key in self.values:
             if key not in allowed:
-                close = get_close_matches(key, allowed, 1)
-                hint = f"did you mean '{close[0]}'?" if close else f"allowed are {', '.join(allowed)}"
-                self.add(key, f"there is no such key; {hint}")
+                close = get_close_matches(key, allowed, 1, cutoff=0.7)
+                hint = f"did you mean '{close[0]}'? " if close else ""
+                self.add(key, f"there is no such key; {hint}allowed are {', '.join(allowed)}")
 
     def text(self, key: str, like: str) -> str | None:
         """A text that is not blank; None when there is none, or it is wrong."""
@@ -80,5 +89,5 @@ class Table:
 
 
 def kind_of(value: object) -> str:
-    kinds = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a table"}
-    return kinds.get(type(value), "a date or time")
+    """What a TOML value is called."""
+    return _KINDS.get(type(value), "a date or time")
