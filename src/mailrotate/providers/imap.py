@@ -43,6 +43,8 @@ _SENT_NAMES = (
 )
 _UID = re.compile(rb"\bUID (\d+)")
 _BAD = re.compile(r"command error: BAD \[b'(.*)'\]", re.DOTALL)
+# What imaplib puts before the words of whom it could not hear.
+_COMMAND = re.compile(r"command: \w+ => ")
 _PERSONAL_NAMESPACE = re.compile(rb'\(\("((?:[^"\\]|\\.)*)"')
 
 
@@ -252,12 +254,13 @@ def _mapped(phase: Phase, redact: Callable[[str], str], network: bool = True) ->
         status, words = refusal.command_result
         text = f"{status} {_text(words[-1] if words else b'')}"
     except imaplib.IMAP4.abort as broken:
-        text = f"the connection broke: {_text(broken.args[0] if broken.args else '')}"
+        said = _COMMAND.sub("", _text(broken.args[0] if broken.args else ""), count=1)
+        text = f"the connection broke: {said}"
     except imaplib.IMAP4.error as refusal:
         said = _text(refusal.args[0] if refusal.args else "")
         bad = _BAD.search(said)
         text = f"BAD {bad.group(1)}" if bad else said
-        if phase is Phase.AUTH and not bad and not said.startswith("command: "):
+        if phase is Phase.AUTH and not bad and not _COMMAND.match(said):
             # `authenticate` raises the words alone, without the status.
             text = f"NO {said}"
     except OSError as error:

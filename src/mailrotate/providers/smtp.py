@@ -29,6 +29,8 @@ from mailrotate.providers import wire
 # RFC 3463 section 2: class.subject.detail, at the very start of the text.
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?=\s|$)")
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?")
+# Nothing that could end the path in angle brackets, or the line.
+_WIRE_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>]+@[^\x00-\x20\x7f<>@]+")
 # RFC 5321 4.5.3.1.5 allows 512 octets a line; real servers exceed it, but not by this much.
 _LONGEST_REPLY = 64 * 1024
 _BLOCK = 64 * 1024
@@ -145,13 +147,18 @@ class SmtpSession:
         self._alive = True
 
     def stage(self, envelope: Envelope) -> None:
-        """See SendSession. Raises ValueError for content that must not reach the wire."""
+        """See SendSession. Raises ValueError for content and addresses that must not reach the wire."""
         content = _wire_content(envelope.raw)
+        for address in (envelope.sender, *envelope.recipients):
+            if not _WIRE_ADDRESS.fullmatch(address):
+                raise ValueError(f"{address!r} is not an address for an envelope")
         self._talk.reply_within = self._timeouts.command
         options = self._mail_options(envelope, len(content))
-        self._say(Phase.MAIL, lambda: self._talk.mail(envelope.sender, options))
+        # Not smtplib's `mail` and `rcpt`: they take whatever looks like an address out of what is given.
+        command = " ".join((f"MAIL FROM:<{envelope.sender}>", *options))
+        self._say(Phase.MAIL, partial(self._talk.docmd, command))
         for recipient in envelope.recipients:
-            self._say(Phase.RCPT, partial(self._talk.rcpt, recipient))
+            self._say(Phase.RCPT, partial(self._talk.docmd, f"RCPT TO:<{recipient}>"))
         self._say(Phase.DATA, lambda: self._talk.docmd("DATA"), expected=(354,))
         split = max(0, len(content) - _LAST_CHUNK)
         self._last_chunk = content[split:]
@@ -265,6 +272,8 @@ class SmtpSession:
                 text = "the server takes no addresses with other letters than ASCII (no SMTPUTF8)"
                 raise MailTrouble(ServerReply(Phase.DATA, None, "5.6.7", text))
             options.append("SMTPUTF8")
+            # Until the next RSET; what is ASCII is the same in both.
+            self._talk.command_encoding = "utf-8"
         return options
 
     def _say(
