@@ -1,0 +1,367 @@
+"""Campaigns as their files have them: created, edited, copied, deleted (D1, D2, D9, E3)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep, fields_needed
+from mailrotate.core.rules.templates import fields_needed as template_fields
+from mailrotate.core.rules.templates import missing_fields
+from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
+from mailrotate.core.services.assigning import current_senders
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.naming import find_campaign, find_mailbox
+from mailrotate.core.store import campaigns, edits, events, mailboxes, outbox_lists, workspaces
+from mailrotate.core.store.campaigns import NewStep, StoredCampaign, StoredStep
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.errors import BadInput, Busy, Refused
+from mailrotate.core.values.states import CampaignState, ConnectionState, Rotation
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A campaign as it stands in the database now; `senders` are addresses in the order of adding."""
+
+    id: int
+    name: str
+    version: int
+    state: CampaignState
+    rotation: Rotation | None
+    senders: tuple[str, ...]
+    step_count: int
+
+
+def create(context: Context, plan: CampaignPlan, now: datetime) -> Drafted:
+    """Store a campaign with its texts and attachments as version 1; its files are not needed afterwards.
+
+    Its sender is the one the plan names or else the acting user's default mailbox, and is kept (D2, B5).
+    Raises NotFound (`mailbox.none`), BadInput, Refused (`campaign.…`, `mailbox.disconnected`).
+    """
+    with context.store.writing() as connection:
+        _require_free_name(connection, plan.name)
+        campaign_id = _insert(connection, context.actor, plan.name, plan.team, now)
+        _insert_version(connection, context.actor, campaign_id, 1, plan, now)
+        campaign = campaigns.by_id(connection, campaign_id)
+        choose_senders(connection, context.actor, campaign, plan.from_addresses, plan.rotate, now)
+        events.record(connection, context.actor, "campaign.created", now, About(campaign_id=campaign_id))
+        return _drafted(connection, campaign_id)
+
+
+def _insert(connection: Connection, actor: Actor, name: str, team: bool, now: datetime) -> int:
+    if actor.user_id is None:
+        raise Refused(
+            "user.unknown",
+            "nobody is named who acts, and the workspace has no default user",
+            "add --as EMAIL",
+        )
+    return campaigns.insert_campaign(
+        connection, name=name, owner_id=actor.user_id, team=team, rotation=None, now=now
+    )
+
+
+def _require_free_name(connection: Connection, name: str) -> None:
+    if not (0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()):
+        raise BadInput("campaign.name", f"a name is one line of at most {LONGEST_NAME} characters")
+    if campaigns.find(connection, name) is not None:
+        raise Refused(
+            "campaign.exists",
+            f"there is a campaign '{name}' already",
+            f"mailrotate campaign edit {name} FILE, or create it with another --name",
+        )
+
+
+def _insert_version(
+    connection: Connection, actor: Actor, campaign_id: int, n: int, plan: CampaignPlan, now: datetime
+) -> None:
+    campaigns.insert_version(
+        connection,
+        campaign_id,
+        n,
+        window=json.dumps(plan.window.to_json()),
+        timezone=plan.timezone,
+        holidays=list(plan.holidays) if isinstance(plan.holidays, tuple) else plan.holidays,
+        on_auto_reply=plan.on_auto_reply,
+        created_by=actor.user_id,
+        now=now,
+        steps=[_new_step(connection, step) for step in plan.steps],
+    )
+
+
+def _new_step(connection: Connection, step: PlannedStep) -> NewStep:
+    sender = None if step.sender is None else _sending_mailbox(connection, step.sender).id
+    attachments = [(each.filename, each.content_type, each.data) for each in step.attachments]
+    return NewStep(step.n, step.delay, step.subject, step.body, sender, attachments)
+
+
+def choose_senders(
+    connection: Connection,
+    actor: Actor,
+    campaign: StoredCampaign,
+    addresses: Sequence[str],
+    rotate: Rotation | None,
+    now: datetime,
+) -> None:
+    """Set who sends for a draft: one, by its slot, or the mailboxes of a rotation (D2, E3).
+
+    Two or more imply the equal rotation. With a rotation and no addresses the present senders stay.
+    """
+    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
+    if addresses:
+        boxes = [_sending_mailbox(connection, address) for address in dict.fromkeys(addresses)]
+    else:
+        present = current_senders(connection, campaign.id)
+        boxes = [
+            mailboxes.by_id(connection, sender.mailbox_id)
+            for sender in present
+            if sender.mailbox_id is not None
+        ] or [_default_mailbox(connection, actor)]
+    rotation = rotate or (Rotation.EQUAL if len(boxes) > 1 else None)
+    if rotation is not None:
+        _refuse_step_senders(campaign.name, steps)
+    campaigns.replace_senders(
+        connection,
+        campaign.id,
+        slot_id=boxes[0].slot_id if rotation is None else None,
+        mailbox_ids=() if rotation is None else [box.id for box in boxes],
+        now=now,
+    )
+    campaigns.change(connection, campaign.id, rotation=rotation, spread_over="")
+
+
+def _refuse_step_senders(name: str, steps: Sequence[StoredStep]) -> None:
+    own = next((step for step in steps if step.sender_mailbox_id is not None), None)
+    if own is not None:
+        raise Refused(
+            "campaign.step_sender",
+            f"step {own.position} of campaign '{name}' names its own sender, so the campaign cannot rotate",
+            "take 'from' out of that step, or name a single sender",
+        )
+
+
+def _sending_mailbox(connection: Connection, address: str) -> StoredMailbox:
+    box = find_mailbox(connection, address)
+    if box.state is ConnectionState.DISCONNECTED:
+        raise Refused(
+            "mailbox.disconnected",
+            f"{box.address} is disconnected and cannot send",
+            f"mailrotate mailbox connect {box.address}",
+        )
+    return box
+
+
+def _default_mailbox(connection: Connection, actor: Actor) -> StoredMailbox:
+    user = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
+    if user is None or user.default_mailbox_id is None:
+        raise Refused(
+            "campaign.no_sender",
+            "no sender is named, and there is no default mailbox",
+            "mailrotate mailbox connect ADDRESS, or name one with --from ADDRESS",
+        )
+    return _sending_mailbox(connection, mailboxes.by_id(connection, user.default_mailbox_id).address)
+
+
+def _drafted(connection: Connection, campaign_id: int) -> Drafted:
+    campaign = campaigns.by_id(connection, campaign_id)
+    return Drafted(
+        campaign.id,
+        campaign.name,
+        campaign.version,
+        campaign.state,
+        campaign.rotation,
+        tuple(str(sender.address) for sender in current_senders(connection, campaign_id)),
+        len(campaigns.steps_of(connection, campaign_id, campaign.version)),
+    )
+
+
+def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Drafted:
+    """Store a new version: all of a draft; of a started campaign only steps that nobody has got yet.
+
+    The name stays, and so do the senders of a draft when the plan names none. Raises NotFound, BadInput,
+    Refused (`campaign.…`).
+    """
+    with context.store.writing() as connection:
+        campaign = find_campaign(connection, name)
+        before = campaigns.steps_of(connection, campaign.id, campaign.version)
+        if campaign.state is CampaignState.FINISHED:
+            raise Refused(
+                "campaign.finished",
+                f"campaign '{campaign.name}' is finished and stays as it is",
+                f"mailrotate campaign copy {campaign.name}",
+            )
+        started = campaign.state is not CampaignState.DRAFT
+        if started:
+            _refuse_changes(connection, campaign, before, plan)
+        _require_fields(connection, campaign, before, plan)
+        _insert_version(connection, context.actor, campaign.id, campaign.version + 1, plan, now)
+        if started:
+            _shift(connection, campaign, before, plan)
+        else:
+            campaigns.change(connection, campaign.id, team=plan.team)
+            _choose_again(connection, context.actor, campaign.id, plan, now)
+        about = About(campaign_id=campaign.id)
+        events.record(connection, context.actor, "campaign.edited", now, about, version=campaign.version + 1)
+        return _drafted(connection, campaign.id)
+
+
+def _choose_again(
+    connection: Connection, actor: Actor, campaign_id: int, plan: CampaignPlan, now: datetime
+) -> None:
+    campaign = campaigns.by_id(connection, campaign_id)
+    if plan.from_addresses or plan.rotate is not None:
+        choose_senders(connection, actor, campaign, plan.from_addresses, plan.rotate, now)
+    elif campaign.rotation is not None:
+        _refuse_step_senders(campaign.name, campaigns.steps_of(connection, campaign.id, campaign.version))
+
+
+def _refuse_changes(
+    connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
+) -> None:
+    """Once started, only the text and delay of steps that nobody has got may change (D1, E3)."""
+    problems = [f"'{what}' is fixed since the start" for what in _fixed_changes(connection, campaign, plan)]
+    if len(plan.steps) < len(before):
+        problems.append(f"step {len(plan.steps) + 1} is gone; steps can be added at the end, not removed")
+    begun = edits.begun_steps(connection, campaign.id)
+    for old, new in zip(before, plan.steps, strict=False):
+        if old.position in begun and _differs(connection, old, new):
+            problems.append(f"step {old.position} was sent to somebody already and cannot change")
+        elif old.sender_mailbox_id != _new_step(connection, new).sender_mailbox_id:
+            problems.append(f"the sender of step {old.position} is fixed since the start")
+    if problems:
+        raise Refused(
+            "campaign.started",
+            f"campaign '{campaign.name}' has started: {'; '.join(problems)}",
+            f"mailrotate campaign copy {campaign.name}",
+        )
+
+
+def _fixed_changes(connection: Connection, campaign: StoredCampaign, plan: CampaignPlan) -> list[str]:
+    senders = {sender.address for sender in current_senders(connection, campaign.id)}
+    holidays = list(plan.holidays) if isinstance(plan.holidays, tuple) else plan.holidays
+    compared = {
+        "from": not plan.from_addresses or set(plan.from_addresses) == senders,
+        "rotate": not plan.from_addresses or plan.rotate == campaign.rotation,
+        "window": plan.window.to_json() == json.loads(campaign.window),
+        "timezone": plan.timezone == campaign.timezone,
+        "holidays": holidays == json.loads(campaign.holidays),
+        "on_auto_reply": plan.on_auto_reply == campaign.on_auto_reply,
+        "team": plan.team == campaign.team,
+    }
+    return [key for key, same in compared.items() if not same]
+
+
+def _differs(connection: Connection, old: StoredStep, new: PlannedStep) -> bool:
+    attached = [(each.filename, each.content_type, each.data) for each in new.attachments]
+    return (old.delay, old.subject, old.body, campaigns.attachments_of(connection, old.version_id)) != (
+        new.delay,
+        new.subject,
+        new.body,
+        attached,
+    )
+
+
+def _shift(
+    connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
+) -> None:
+    """Whoever waits for a step waits by its new delay from now on."""
+    for old, new in zip(before, plan.steps, strict=False):
+        if new.delay != old.delay:
+            edits.shift_step(connection, campaign.id, old.position, new.delay - old.delay)
+
+
+def _require_fields(
+    connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
+) -> None:
+    """A text that asks for more than the people in the campaign have would leave a hole (D1)."""
+    texts = [text for step in before for text in (step.subject, step.body) if text is not None]
+    added = fields_needed(plan) - frozenset[str]().union(*map(template_fields, texts))
+    if not added:
+        return
+    for person in edits.open_people(connection, campaign.id):
+        missing = missing_fields(added, person.fields)
+        if missing:
+            raise Refused(
+                "campaign.fields_missing",
+                f"the new text needs {', '.join(missing)}, which r_{person.id} of campaign "
+                f"'{campaign.name}' does not have",
+                f'give it a fallback, like {{{{ {missing[0]} | default("…") }}}}',
+            )
+
+
+def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Drafted:
+    """A draft with the same words, window and senders, and without people. Raises NotFound, Refused."""
+    with context.store.writing() as connection:
+        campaign = find_campaign(connection, name)
+        copied = new_name or _next_name(connection, campaign.name)
+        _require_free_name(connection, copied)
+        copy_id = _insert(connection, context.actor, copied, campaign.team, now)
+        steps = campaigns.steps_of(connection, campaign.id, campaign.version)
+        campaigns.insert_version(
+            connection,
+            copy_id,
+            1,
+            window=campaign.window,
+            timezone=campaign.timezone,
+            holidays=json.loads(campaign.holidays),
+            on_auto_reply=campaign.on_auto_reply,
+            created_by=context.actor.user_id,
+            now=now,
+            steps=[
+                NewStep(
+                    step.position,
+                    step.delay,
+                    step.subject,
+                    step.body,
+                    step.sender_mailbox_id,
+                    campaigns.attachments_of(connection, step.version_id),
+                )
+                for step in steps
+            ],
+        )
+        senders = [
+            sender.address
+            for sender in current_senders(connection, campaign.id)
+            if sender.address is not None and sender.state != ConnectionState.DISCONNECTED
+        ]
+        made = campaigns.by_id(connection, copy_id)
+        choose_senders(connection, context.actor, made, senders, campaign.rotation, now)
+        about = About(campaign_id=copy_id)
+        events.record(connection, context.actor, "campaign.created", now, about, copy_of=campaign.name)
+        return _drafted(connection, copy_id)
+
+
+def _next_name(connection: Connection, name: str) -> str:
+    stem = name[: LONGEST_NAME - 4]
+    return next(
+        candidate
+        for candidate in (f"{stem}-{n}" for n in range(2, 1000))
+        if campaigns.find(connection, candidate) is None
+    )
+
+
+def delete(context: Context, name: str, now: datetime) -> str:
+    """Delete a draft with its people's places; contacts and the log stay. Raises NotFound, Refused, Busy."""
+    with context.store.writing() as connection:
+        campaign = find_campaign(connection, name)
+        if campaign.state is not CampaignState.DRAFT:
+            raise Refused(
+                "campaign.not_draft",
+                f"campaign '{campaign.name}' is {campaign.state}: only a draft can be deleted",
+                f"mailrotate campaign stop {campaign.name}",
+            )
+        edits.drop_unsent_messages(
+            connection, campaign.id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
+        )
+        if outbox_lists.waits_in(connection, campaign.id):
+            raise Busy(
+                "campaign.sending",
+                f"a test message of campaign '{campaign.name}' is being sent right now",
+                f"mailrotate campaign delete {campaign.name}",
+            )
+        campaigns.erase_draft(connection, campaign.id)
+        about = About(campaign_id=campaign.id)
+        events.record(connection, context.actor, "campaign.deleted", now, about, name=campaign.name)
+    return campaign.name

@@ -1,0 +1,43 @@
+"""How people name campaigns and mailboxes, and what they are told when there is none of that name."""
+
+from difflib import get_close_matches
+
+from sqlalchemy import Connection
+
+from mailrotate.core.store import campaigns, mailboxes
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.errors import NotFound
+
+
+def find_campaign(connection: Connection, name: str) -> StoredCampaign:
+    """The campaign of that name or id (`c_17`). Raises NotFound (`campaign.none`), naming near ones."""
+    found = campaigns.find(connection, name)
+    if found is not None:
+        return found
+    known = campaigns.listing(connection)
+    by_id = next((campaign for campaign in known if name == f"c_{campaign.id}"), None)
+    if by_id is not None:
+        return by_id
+    meant = _meant(name, [campaign.name for campaign in known])
+    raise NotFound("campaign.none", f"there is no campaign '{name}'{meant}", "mailrotate campaign list")
+
+
+def find_mailbox(connection: Connection, address: str) -> StoredMailbox:
+    """The mailbox of that address or id (`b_17`). Raises NotFound (`mailbox.none`), BadInput."""
+    by_id = next((box for box in mailboxes.listing(connection) if address == f"b_{box.id}"), None)
+    if by_id is not None:
+        return by_id
+    box = mailboxes.by_address(connection, normalise_address(address))
+    if box is not None and box.removed_at is None:
+        return box
+    meant = _meant(address, [known.address for known in mailboxes.listing(connection)])
+    raise NotFound(
+        "mailbox.none", f"there is no mailbox {address}{meant}", f"mailrotate mailbox connect {address}"
+    )
+
+
+def _meant(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
