@@ -2,11 +2,11 @@
 of a person (people are named by id, so that erasing one leaves the log true)."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from mailrotate.core.store import tables as t
 
@@ -74,10 +74,12 @@ def listing(
     since: datetime | None = None,
     mailbox_id: int | None = None,
     campaign_id: int | None = None,
+    message_id: int | None = None,
+    ids: Sequence[int] | None = None,
     after: int | None = None,
     limit: int = 100,
 ) -> Iterator[LoggedEvent]:
-    """The newest `limit` events that fit, oldest of them first."""
+    """The newest `limit` events that fit, or the first ones after an id; in the order of their ids."""
     query = (
         select(
             t.event,
@@ -95,6 +97,10 @@ def listing(
         query = query.where(t.event.c.mailbox_id == mailbox_id)
     if campaign_id is not None:
         query = query.where(t.event.c.campaign_id == campaign_id)
+    if message_id is not None:
+        query = query.where(t.event.c.message_id == message_id)
+    if ids is not None:
+        query = query.where(t.event.c.id.in_(ids))
     if after is not None:
         query = query.where(t.event.c.id > after).order_by(t.event.c.id).limit(limit)
         rows = list(connection.execute(query))
@@ -113,3 +119,11 @@ def listing(
             row.message_id,
             json.loads(row.data),
         )
+
+
+def newest_id(connection: Connection) -> int:
+    return int(connection.execute(select(func.max(t.event.c.id))).scalar_one() or 0)
+
+
+def ids_after(connection: Connection, after: int) -> set[int]:
+    return set(connection.execute(select(t.event.c.id).where(t.event.c.id > after)).scalars())

@@ -351,14 +351,12 @@ def set_overdue(connection: Connection, message_id: int, since: datetime) -> Non
 def release(
     connection: Connection, now: datetime, *, message_id: int | None = None, campaign_id: int | None = None
 ) -> int:
-    """The operator's word: parked rows go on."""
-    query = update(t.message).where(
-        t.message.c.state == MessageState.SCHEDULED, t.message.c.overdue_at.is_not(None)
-    )
+    """The operator's word: a late row goes on, parked already or not; of a campaign, all parked ones."""
+    query = update(t.message).where(t.message.c.state == MessageState.SCHEDULED)
     if message_id is not None:
         query = query.where(t.message.c.id == message_id)
     if campaign_id is not None:
-        query = query.where(t.message.c.campaign_id == campaign_id)
+        query = query.where(t.message.c.campaign_id == campaign_id, t.message.c.overdue_at.is_not(None))
     return connection.execute(query.values(overdue_at=None, released_at=now)).rowcount
 
 

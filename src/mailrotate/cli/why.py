@@ -1,0 +1,62 @@
+"""`mailrotate why`: what holds something back, and until when."""
+
+from typing import Annotated
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.params import Json
+
+app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.command()
+def why(
+    ctx: typer.Context,
+    subject: Annotated[str, typer.Argument(metavar="MESSAGE_ID|MAILBOX|CAMPAIGN", help="What waits.")],
+    address: Annotated[str | None, typer.Argument(help="A recipient of the campaign.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What holds a message, recipient, campaign or mailbox back, gate by gate, and until when.
+
+    Examples:
+
+      mailrotate why m_17
+
+      mailrotate why autumn-intro kim@example.com
+
+      mailrotate why anna@example.org --json
+    """
+    from mailrotate.core.services import explaining
+
+    call, speech = call_of(ctx), Speech(as_json)
+    found = explaining.explain(call.context, subject, address, call.now)
+    if as_json:
+        gates = [vars(gate) for gate in found.gates]
+        if not any(gate.mailbox for gate in found.gates):
+            gates = [{key: gate[key] for key in ("gate", "open", "reason", "until")} for gate in gates]
+        speech.document({**vars(found), "gates": gates})
+        return
+    speech.line(f"{found.subject}: {found.summary}")
+    if found.next_at is None and found.binding is not None:
+        speech.line(f"next: only when somebody acts (gate {found.binding})")
+    elif found.next_at is not None and found.next_at > call.now:
+        speech.line(f"next: {instant(found.next_at, call.zone)} {call.zone} (gate {found.binding})")
+    speech.line()
+    columns = ["gate", "open", "until", "reason"]
+    several = any(gate.mailbox for gate in found.gates)
+    speech.table(
+        ["mailbox", *columns] if several else columns,
+        (
+            (
+                *((gate.mailbox,) if several else ()),
+                gate.gate,
+                gate.open,
+                instant(gate.until, call.zone),
+                gate.reason,
+            )
+            for gate in found.gates
+        ),
+    )

@@ -1,0 +1,195 @@
+"""Why something waits: the gates' own decision, in words, for messages, people, mailboxes, campaigns."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates
+from mailrotate.core.rules.gates import Decision, MessageFacts, Situation, Verdict
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.naming import find_campaign, find_mailbox
+from mailrotate.core.services.prospects import Prospects, earliest
+from mailrotate.core.store import campaigns, mailboxes, outbox, recipients, suppressions, workspaces
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.recipients import StoredRecipient
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageKind
+
+
+@dataclass(frozen=True)
+class ExplainedGate:
+    """One gate's answer; `mailbox` where a campaign's senders are told apart."""
+
+    gate: str
+    open: bool
+    reason: str
+    until: datetime | None
+    mailbox: str | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What holds `subject` back; `summary` is the answer in a sentence."""
+
+    subject: str
+    next_at: datetime | None
+    binding: str | None
+    gates: tuple[ExplainedGate, ...]
+    summary: str
+
+
+def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
+    """Of a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
+
+    Raises NotFound (`message.none`, `recipient.none`, `mailbox.none`, `campaign.none`), BadInput when a
+    name fits several (`name.ambiguous`).
+    """
+    with context.store.reading() as connection:
+        look = Prospects(context, connection, now)
+        if address is not None:
+            campaign = find_campaign(connection, subject)
+            return _of_person(look, campaign, _person(connection, campaign, address))
+        kind, number = _kind_of(connection, subject)
+        if kind == "m":
+            return _of_message(look, number)
+        if kind == "r":
+            found = recipients.by_id(connection, number)
+            if found is None:
+                raise NotFound(
+                    "recipient.none", f"there is no recipient {subject}", "mailrotate recipient list NAME"
+                )
+            return _of_person(look, campaigns.by_id(connection, found.campaign_id), found)
+        if kind == "b":
+            return _of_mailbox(look, find_mailbox(connection, subject).id)
+        return _of_campaign(look, find_campaign(connection, subject))
+
+
+_ID = re.compile(r"([a-z])_([0-9]{1,18})")
+
+
+def _number_of(text: str, prefix: str) -> int | None:
+    """17 for `m_17` when the prefix is `m`; None for anything else."""
+    found = _ID.fullmatch(text)
+    return int(found[2]) if found and found[1] == prefix else None
+
+
+def _kind_of(connection: Connection, subject: str) -> tuple[str, int]:
+    """The prefix of what is meant: m, r, b or c; and the number of an id."""
+    kinds = [(prefix, _number_of(subject, prefix)) for prefix in ("m", "r", "b")]
+    meant = next(((prefix, number) for prefix, number in kinds if number is not None), None)
+    if meant is None and "@" in subject:
+        meant = ("b", 0)
+    named = campaigns.find(connection, subject)
+    if named is None:
+        return meant or ("c", 0)
+    if meant is None or (meant == ("b", 0) and mailboxes.by_address(connection, subject.lower()) is None):
+        return ("c", 0)
+    raise BadInput(
+        "name.ambiguous",
+        f"'{subject}' may mean the campaign c_{named.id} or something else of that name",
+        f"mailrotate why c_{named.id}",
+    )
+
+
+def _person(connection: Connection, campaign: StoredCampaign, address: str) -> StoredRecipient:
+    number = _number_of(address, "r")
+    if number is None:
+        found = recipients.find(connection, campaign.id, normalise_address(address))
+    else:
+        found = recipients.by_id(connection, number)
+    if found is None or found.campaign_id != campaign.id:
+        raise NotFound(
+            "recipient.none",
+            f"'{address}' is no recipient of {campaign.name}",
+            f"mailrotate recipient list {campaign.name}",
+        )
+    return found
+
+
+def _of_message(look: Prospects, message_id: int) -> Explanation:
+    message = outbox.by_id(look.connection, message_id)
+    if message is None:
+        raise NotFound("message.none", f"there is no message m_{message_id}", "mailrotate outbox list")
+    return _explained(f"m_{message_id}", look.decide(message))
+
+
+def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Explanation:
+    """By the message in the outbox, or by the one that would be planned next."""
+    subject = f"{campaign.name} {person.email}"
+    if person.state in OPEN_RECIPIENTS:
+        planned = outbox.unsent_of(look.connection, person.id)
+        if planned is not None:
+            return _explained(subject, look.decide(planned))
+    senders = {sender.id: sender for sender in campaigns.senders_of(look.connection, campaign.id)}
+    sender = None if person.campaign_sender_id is None else senders.get(person.campaign_sender_id)
+    message = look.next_message(campaign, person, sender)
+    if message is not None:
+        return _explained(subject, look.decide(message))
+    return _explained(subject, gates.decide(_unassigned(look, campaign, person), look.now))
+
+
+def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Situation:
+    """Somebody for whom no mailbox stands ready: what can be said without one."""
+    workspace = workspaces.find(look.connection)
+    zone = "UTC" if workspace is None else workspace.timezone
+    suppressed = suppressions.covering(look.connection, person.email)
+    known = MessageFacts(
+        kind=MessageKind.CAMPAIGN,
+        is_follow_up=person.next_step > 1,
+        due_at=person.next_at or look.now,
+        ready_at=person.next_at or look.now,
+        is_assigned=False,
+        recipient=person.state,
+        recipient_reason=person.reason,
+        suppressed_by=None if suppressed is None else f"{suppressed.kind} ({suppressed.reason})",
+    )
+    return Situation(look.campaign_facts(campaign.id, zone), None, known)
+
+
+def _of_mailbox(look: Prospects, mailbox_id: int) -> Explanation:
+    known = look.mailbox_facts(mailbox_id)
+    return _explained(known.address, gates.decide(Situation(None, known, None), look.now))
+
+
+def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
+    """The campaign's own gates, those of each sender, and when the first message of any may leave."""
+    workspace = workspaces.find(look.connection)
+    bound = look.campaign_facts(campaign.id, "UTC" if workspace is None else workspace.timezone)
+    own = gates.decide(Situation(bound, None, None), look.now)
+    shown = [_shown(verdict) for verdict in own.gates]
+    first: list[Decision] = []
+    for sender in campaigns.senders_of(look.connection, campaign.id):
+        if sender.left_at is not None or sender.mailbox_id is None:
+            continue
+        known = look.mailbox_facts(sender.mailbox_id)
+        shown += [
+            _shown(verdict, known.address)
+            for verdict in gates.verdicts(Situation(None, known, None), look.now)
+        ]
+        waiting = look.first_of_campaign(campaign, sender.mailbox_id)
+        first += [look.decide(message) for message in waiting]
+    decision = earliest(first)
+    if decision is None:
+        waits = not own.open and own.next_at is None
+        summary = gates.summary(own) if waits else "nothing of it waits to be sent"
+        return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary)
+    summary = _summary(decision)
+    return Explanation(campaign.name, decision.next_at, decision.binding, tuple(shown), summary)
+
+
+def _explained(subject: str, decision: Decision) -> Explanation:
+    shown = tuple(_shown(verdict) for verdict in decision.gates)
+    return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision))
+
+
+def _shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:
+    return ExplainedGate(verdict.gate, verdict.open, verdict.reason, verdict.until, mailbox)
+
+
+def _summary(decision: Decision) -> str:
+    if decision.open:
+        return "nothing holds it back: the next pass of a runner sends it"
+    return gates.summary(decision)
