@@ -1,3 +1,3 @@
 """What all tests share; each plugin says what its fixtures are."""
 
-pytest_plugins = ["tests.support.databases", "tests.support.rows"]
+pytest_plugins = ["tests.support.databases", "tests.support.mail_fixtures", "tests.support.rows"]
