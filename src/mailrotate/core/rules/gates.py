@@ -78,9 +78,8 @@ class MessageFacts:
     due_at: datetime
     ready_at: datetime
     released_at: datetime | None = None
-    # The earliest instant at which nothing but a running runner was missing, and the absences since (H4).
+    # The earliest instant at which nothing but a runner was missing, where that made it too late (H4).
     late_since: datetime | None = None
-    lateness_allowed: timedelta = timedelta(days=7)
     last_error: str | None = None
     state: MessageState = MessageState.SCHEDULED
     # False for a message that would be planned next, but that no mailbox has been found for yet.
@@ -213,7 +212,7 @@ def _gap(facts: MailboxFacts, now: datetime) -> _Answer:
     return (
         False,
         f"the mailbox rests between two messages until {rfc3339(facts.next_send_at)}",
-        (facts.next_send_at),
+        facts.next_send_at,
     )
 
 

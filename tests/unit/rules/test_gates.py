@@ -1,0 +1,313 @@
+"""Each gate's answer, and the first instant at which all are open (F5, E4, H4, H5)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailrotate.core.rules.gates import (
+    GATES,
+    CampaignFacts,
+    MailboxFacts,
+    MessageFacts,
+    RollingUse,
+    Scope,
+    Situation,
+    Verdict,
+    decide,
+    first_closed,
+    summary,
+    verdicts,
+)
+from mailrotate.core.values.states import (
+    CampaignState,
+    ConnectionState,
+    MessageKind,
+    MessageState,
+    RecipientState,
+)
+from mailrotate.core.values.window import DeliveryWindow
+
+# A Tuesday, inside the default window.
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 25, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = (
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(hours=24),
+)
+
+ALWAYS = DeliveryWindow.parse({"days": "mon-sun", "hours": "00:00-24:00"})
+CAMPAIGN = CampaignFacts("spring", CampaignState.ACTIVE, (), ALWAYS)
+MAILBOX = MailboxFacts(
+    address="a@example.org",
+    connection=ConnectionState.CONNECTED,
+    connection_error=None,
+    user_locked=False,
+    paused_at=None,
+    hold_reason=None,
+    hold_until=None,
+    daily_limit=50,
+    sent_today=49,
+    day_ends_at=MIDNIGHT,
+    daily_cap=500,
+    slot_sent_today=499,
+    rolling=(RollingUse("2,000 a day", DAY, None),),
+    next_send_at=NOW,
+    inbox_read_at=NOW - MINUTE,
+    inbox_failing_since=None,
+    inbox_error=None,
+)
+MESSAGE = MessageFacts(
+    kind=MessageKind.CAMPAIGN,
+    is_follow_up=True,
+    due_at=NOW,
+    ready_at=NOW,
+    recipient=RecipientState.ACTIVE,
+)
+OPEN = Situation(CAMPAIGN, MAILBOX, MESSAGE)
+
+
+def situation(**changed: Any) -> Situation:
+    """The open situation with some facts changed, each named after its part: `mailbox__paused_at`."""
+    at = OPEN
+    for key, value in changed.items():
+        part, _, name = key.partition("__")
+        at = replace(at, **{part: replace(getattr(at, part), **{name: value})})
+    return at
+
+
+def closed_in(at: Situation, now: datetime = NOW) -> list[Verdict]:
+    return [verdict for verdict in verdicts(at, now) if not verdict.open]
+
+
+def test_f5_with_nothing_in_the_way_every_gate_is_open_now() -> None:
+    decision = decide(OPEN, NOW)
+    assert [verdict.gate for verdict in decision.gates] == [name for name, _, _ in GATES]
+    assert decision.open
+    assert (decision.next_at, decision.binding) == (NOW, None)
+    assert summary(decision) == "nothing holds it back"
+    assert all(verdict.reason for verdict in decision.gates)
+
+
+def test_f5_gates_are_asked_campaign_first_and_recipient_last() -> None:
+    scopes = [scope for _, scope, _ in GATES]
+    assert scopes == sorted(scopes)
+    assert set(scopes) == set(Scope)
+
+
+def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
+    assert verdicts(Situation(None, None, None), NOW) == ()
+    of_lane = {verdict.scope for verdict in verdicts(Situation(CAMPAIGN, MAILBOX, None), NOW)}
+    assert of_lane == {Scope.CAMPAIGN, Scope.MAILBOX}
+    assert "inbox" not in [verdict.gate for verdict in verdicts(Situation(None, None, MESSAGE), NOW)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "gate", "until", "words"),
+    [
+        ({"campaign__state": CampaignState.DRAFT}, "campaign", None, "draft"),
+        ({"campaign__state": CampaignState.PAUSED}, "campaign", None, "paused"),
+        ({"campaign__pause_reasons": ("by hand", "errors")}, "pause", None, "by hand, errors"),
+        (
+            {"campaign__window": DeliveryWindow.parse({"days": "tue", "hours": "11:00-12:00"})},
+            "window",
+            NOW + HOUR,
+            "opens at 2026-11-24T11:00:00Z",
+        ),
+        ({"campaign__window": DeliveryWindow(())}, "window", None, "never"),
+        ({"mailbox__connection": ConnectionState.FAILED}, "connection", None, "failed"),
+        (
+            {"mailbox__connection": ConnectionState.DISCONNECTED, "mailbox__connection_error": "535 No"},
+            "connection",
+            None,
+            "disconnected: 535 No",
+        ),
+        ({"mailbox__user_locked": True}, "user", None, "locked"),
+        ({"mailbox__paused_at": NOW - HOUR}, "rest", None, "2026-11-24T09:00:00Z"),
+        ({"mailbox__hold_reason": "550 banned"}, "hold", None, "550 banned"),
+        ({"mailbox__hold_reason": "454", "mailbox__hold_until": NOW + HOUR}, "hold", NOW + HOUR, "454"),
+        ({"mailbox__sent_today": 50}, "daily_limit", MIDNIGHT, "50 of 50"),
+        ({"mailbox__sent_today": 51}, "daily_limit", MIDNIGHT, "51 of 50"),
+        ({"mailbox__daily_limit": 0}, "daily_limit", None, "is 0"),
+        ({"mailbox__slot_sent_today": 500}, "slot_cap", MIDNIGHT, "500 of the plan's 500"),
+        ({"mailbox__daily_cap": 0}, "slot_cap", None, "is 0"),
+        (
+            {"mailbox__rolling": (RollingUse("2,000 a day", DAY, NOW - HOUR),)},
+            "provider_limit",
+            NOW + timedelta(hours=23),
+            "2,000 a day",
+        ),
+        (
+            {
+                "mailbox__rolling": (
+                    RollingUse("2,000 a day", DAY, NOW - DAY + HOUR),
+                    RollingUse("30 a minute", MINUTE, NOW - SECOND),
+                )
+            },
+            "provider_limit",
+            NOW + HOUR,
+            "2,000 a day",
+        ),
+        ({"mailbox__next_send_at": NOW + MINUTE}, "gap", NOW + MINUTE, "10:01:00Z"),
+        ({"message__state": MessageState.DRAFT}, "message", None, "a draft"),
+        (
+            {"message__state": MessageState.ERROR, "message__last_error": "550 No"},
+            "message",
+            None,
+            "in error: 550 No",
+        ),
+        ({"message__state": MessageState.HELD}, "message", None, "held"),
+        ({"message__is_assigned": False}, "assignment", None, "no mailbox"),
+        (
+            {"message__recipient": RecipientState.FINISHED, "message__recipient_reason": "all_steps_sent"},
+            "recipient",
+            None,
+            "finished (all_steps_sent)",
+        ),
+        ({"message__recipient": RecipientState.REPLIED}, "recipient", None, "replied"),
+        ({"message__recipient": RecipientState.STOPPED}, "recipient", None, "stopped"),
+        ({"message__suppressed_by": "domain (complaint)"}, "suppression", None, "domain (complaint)"),
+        ({"message__due_at": NOW + SECOND}, "due", NOW + SECOND, "10:00:01Z"),
+        (
+            {"message__ready_at": NOW + HOUR, "message__last_error": "451 Later"},
+            "retry",
+            NOW + HOUR,
+            "tried again at 2026-11-24T11:00:00Z after: 451 Later",
+        ),
+        ({"message__ready_at": NOW + HOUR}, "retry", NOW + HOUR, "not before 2026-11-24T11:00:00Z"),
+        (
+            {"message__window": DeliveryWindow(zone="America/New_York")},
+            "recipient_window",
+            datetime(2026, 11, 24, 14, 0, tzinfo=UTC),
+            "opens at",
+        ),
+        ({"mailbox__inbox_read_at": None}, "inbox", None, "not read yet"),
+        (
+            {"mailbox__inbox_failing_since": NOW - HOUR, "mailbox__inbox_error": "NO"},
+            "inbox",
+            None,
+            "since 2026-11-24T09:00:00Z: NO",
+        ),
+        ({"message__late_since": NOW - 8 * DAY}, "overdue", None, "release"),
+    ],
+)
+def test_f5_one_closed_gate_says_why_and_until_when(
+    changed: dict[str, Any], gate: str, until: datetime | None, words: str
+) -> None:
+    at = situation(**changed)
+    (closed,) = closed_in(at)
+    assert (closed.gate, closed.until) == (gate, until)
+    assert words in closed.reason
+    assert first_closed(at, NOW) == closed
+    decision = decide(at, NOW)
+    assert (decision.open, decision.next_at, decision.binding) == (False, until, gate)
+    assert summary(decision) == closed.reason
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"message__recipient": RecipientState.QUEUED},
+        {"message__recipient": None},
+        {"mailbox__hold_reason": "454", "mailbox__hold_until": NOW},
+        {"mailbox__next_send_at": None},
+        {"mailbox__sent_today": 50, "mailbox__day_ends_at": NOW},
+        {"mailbox__slot_sent_today": 500, "mailbox__day_ends_at": NOW},
+        {"mailbox__rolling": (RollingUse("2,000 a day", DAY, NOW - DAY),)},
+        {"mailbox__inbox_read_at": None, "message__is_follow_up": False},
+        {"mailbox__inbox_failing_since": NOW, "message__is_follow_up": False},
+        {"message__late_since": NOW - 8 * DAY, "message__released_at": NOW},
+        {"campaign__window": None},
+    ],
+)
+def test_f5_what_is_over_or_does_not_apply_holds_nothing_back(changed: dict[str, Any]) -> None:
+    assert closed_in(situation(**changed)) == []
+    assert first_closed(situation(**changed), NOW) is None
+
+
+def test_e4_a_used_up_day_waits_for_the_window_of_the_next() -> None:
+    assert decide(situation(mailbox__sent_today=50), NOW).next_at == MIDNIGHT
+    windowed = decide(situation(mailbox__sent_today=50, campaign__window=DeliveryWindow()), NOW)
+    assert windowed.next_at == MIDNIGHT + 9 * HOUR
+    assert windowed.binding == "window"
+    assert "50 of 50" in summary(windowed)
+
+
+def test_e4_the_binding_gate_is_the_one_that_opens_last() -> None:
+    at = situation(mailbox__next_send_at=NOW + MINUTE, message__ready_at=NOW + HOUR)
+    decision = decide(at, NOW)
+    assert (decision.next_at, decision.binding) == (NOW + HOUR, "retry")
+    assert "not before" in summary(decision)
+
+
+def test_f5_what_only_somebody_opens_binds_before_any_instant() -> None:
+    decision = decide(situation(mailbox__user_locked=True, message__ready_at=NOW + HOUR), NOW)
+    assert (decision.next_at, decision.binding) == (None, "user")
+
+
+def test_f5_until_is_rounded_up_to_a_whole_second() -> None:
+    at = situation(mailbox__next_send_at=NOW + timedelta(milliseconds=1))
+    assert decide(at, NOW).next_at == NOW + SECOND
+    assert closed_in(at)[0].until == NOW + SECOND
+
+
+def test_f5_windows_that_never_meet_never_open() -> None:
+    monday = DeliveryWindow.parse({"days": "mon", "hours": "09:00-17:00"})
+    tuesday = DeliveryWindow.parse({"days": "tue", "hours": "09:00-17:00"})
+    assert decide(situation(campaign__window=monday, message__window=tuesday), NOW).next_at is None
+
+
+moments = st.integers(-2 * 86_400, 6 * 86_400).map(lambda seconds: NOW + timedelta(seconds=seconds))
+fractions = st.builds(lambda at, part: at + timedelta(microseconds=part), moments, st.integers(0, 999_999))
+maybe = st.one_of(st.none(), fractions)
+windows = st.sampled_from(
+    [
+        DeliveryWindow(),
+        DeliveryWindow(zone="Australia/Lord_Howe"),
+        DeliveryWindow.parse({"days": "sat,sun", "hours": "22:30-24:00"}, "America/New_York"),
+        DeliveryWindow.parse({"days": "mon-sun", "hours": "00:00-00:20"}, "Asia/Kathmandu"),
+    ]
+)
+situations = st.builds(
+    situation,
+    campaign__window=windows,
+    mailbox__hold_reason=st.just("limit"),
+    mailbox__hold_until=fractions,
+    mailbox__sent_today=st.sampled_from([0, 50]),
+    mailbox__slot_sent_today=st.sampled_from([0, 500]),
+    mailbox__day_ends_at=moments,
+    mailbox__rolling=st.tuples(
+        st.builds(RollingUse, st.just("a day"), st.just(DAY), maybe),
+        st.builds(RollingUse, st.just("a minute"), st.just(MINUTE), maybe),
+    ),
+    mailbox__next_send_at=maybe,
+    message__due_at=fractions,
+    message__ready_at=fractions,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(situations, st.lists(st.integers(0, 999), min_size=5, max_size=5))
+def test_f5_the_decision_names_the_very_first_second(at: Situation, parts: list[int]) -> None:
+    decision = decide(at, NOW)
+    assert decision.next_at is not None
+    assert all(verdict.open for verdict in verdicts(at, decision.next_at))
+    assert decision.open == (decision.next_at == NOW)
+    assert decision.open == (decision.binding is None)
+    if not decision.open:
+        assert decision.next_at.microsecond == 0
+        before = closed_in(at, decision.next_at - SECOND)
+        assert decision.binding in [verdict.gate for verdict in before]
+        for part in parts:
+            assert closed_in(at, NOW + (decision.next_at - SECOND - NOW) * part // 1000)
+
+
+@settings(max_examples=100, deadline=None)
+@given(situations, moments)
+def test_f5_the_quick_answer_is_the_long_ones_first_closed_gate(at: Situation, now: datetime) -> None:
+    assert first_closed(at, now) == next(iter(closed_in(at, now)), None)
