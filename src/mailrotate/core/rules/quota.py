@@ -6,8 +6,6 @@ from zoneinfo import ZoneInfo
 
 from mailrotate.core.values.clock import next_whole_second
 
-DEFAULT_GAP = timedelta(seconds=60)
-
 
 def midnight_after(now: datetime, zone: str) -> datetime:
     """The first instant of the next calendar day in `zone`, in UTC; right across clock changes."""

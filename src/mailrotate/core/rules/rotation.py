@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mailrotate.core.values.spread import Spread
+
 
 @dataclass(frozen=True)
 class Seat:
@@ -12,35 +14,6 @@ class Seat:
     position: int
     assigned_count: int
     able: bool
-
-
-@dataclass(frozen=True)
-class Spread:
-    """How `count` new people go over the senders: first the prefix, then round and round the cycle.
-
-    A description instead of a list, so that a million people are assigned in one statement.
-    """
-
-    prefix: tuple[int, ...]
-    cycle: tuple[int, ...]
-    over: str
-    count: int
-
-    def sender_of(self, rank: int) -> int:
-        """Who gets the person of this rank, counted from 0."""
-        if rank < len(self.prefix):
-            return self.prefix[rank]
-        return self.cycle[(rank - len(self.prefix)) % len(self.cycle)]
-
-    def counts(self) -> dict[int, int]:
-        """How many of the `count` people each sender gets."""
-        given = dict.fromkeys(self.cycle, 0)
-        for sender in self.prefix[: self.count]:
-            given[sender] += 1
-        rounds, rest = divmod(max(0, self.count - len(self.prefix)), len(self.cycle))
-        for index, sender in enumerate(self.cycle):
-            given[sender] += rounds + (1 if index < rest else 0)
-        return given
 
 
 def spread_equally(seats: Sequence[Seat], spread_over: str, count: int) -> Spread | None:

@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Row, Select, and_, func, select, update
 
-from mailrotate.core.rules.quota import DEFAULT_GAP
 from mailrotate.core.store import tables as t
-from mailrotate.core.values.mail import Endpoint
+from mailrotate.core.values.mail import DEFAULT_GAP, Endpoint
 from mailrotate.core.values.states import ConnectionState, Security, UserState
 
 INBOX = "INBOX"

@@ -19,9 +19,9 @@ from sqlalchemy import (
     update,
 )
 
-from mailrotate.core.rules.rotation import Spread
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
 
 

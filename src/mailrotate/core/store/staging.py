@@ -31,13 +31,13 @@ from sqlalchemy import (
     update,
 )
 
-from mailrotate.core.rules.rotation import Spread
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.recipients import sender_of_rank
 from mailrotate.core.store.suppressions import fingerprint
 from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import RecipientState, SuppressionKind
 
 _staging = MetaData()

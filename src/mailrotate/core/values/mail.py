@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Phase, Security
+
+# Between two messages of a mailbox that has no gap of its own.
+DEFAULT_GAP = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
