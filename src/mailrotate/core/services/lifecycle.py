@@ -13,6 +13,8 @@ from mailrotate.core.values.states import ReplyClass, SuppressionKind
 
 # F4: so many content errors of one step pause the campaign.
 CONTENT_ERRORS_THAT_PAUSE = 3
+# Why somebody has failed: temporary refusals without end.
+SOFT_BOUNCES = "soft_bounces"
 
 
 def end_recipients(

@@ -192,7 +192,7 @@ def _try_later(
     if again is None:
         state = _fail(connection, claimed, verdict, reply, now)
         if verdict.reply_class is ReplyClass.SOFT and message.recipient_id is not None:
-            _end(connection, message, "failed", "soft_bounces", now)
+            _end(connection, message, "failed", lifecycle.SOFT_BOUNCES, now)
         return state
     put_back(
         connection,
