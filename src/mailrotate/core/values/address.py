@@ -32,7 +32,8 @@ def _normalise_exactly(candidate: str) -> str:
     from email_validator import EmailNotValidError, validate_email
 
     try:
-        valid = validate_email(candidate, check_deliverability=False)
+        # `strict` for the local part's 64 octets.
+        valid = validate_email(candidate, check_deliverability=False, strict=True)
     except EmailNotValidError as problem:
         raise BadInput("address.invalid", f"'{candidate[:80]}' is not an e-mail address: {problem}") from None
     return f"{valid.local_part}@{valid.ascii_domain}".lower()
