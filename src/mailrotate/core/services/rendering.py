@@ -1,15 +1,18 @@
 """Turns a planned message into the bytes that are sent, from what the database holds at that moment."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.templates import merge_subject
 from mailrotate.core.store import campaigns, mailboxes, outbox
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Thread
 from mailrotate.core.values.letter import Attachment, Letter, Unsubscribe
+from mailrotate.core.values.states import MessageKind
 
 
 @dataclass
@@ -42,9 +45,14 @@ def letter_for(
     campaign: StoredCampaign,
 ) -> Letter:
     """The letter of one campaign message: current words, current sender settings, the thread so far."""
-    step = next(s for s in cache.steps_of(connection, campaign) if s.position == message.step_position)
+    steps = cache.steps_of(connection, campaign)
+    step = next(s for s in steps if s.position == message.step_position)
     thread = _thread_of(connection, message, step)
     fields = json.loads(message.own_fields or message.recipient_fields or "{}")
+    thread_subject = None if thread is None else thread.subject
+    if thread is None and message.kind is MessageKind.TEST:
+        # A test or preview of a follow-up answers nothing that was sent: it shows what it would answer.
+        thread_subject = _subject_before(steps, step, fields)
     return Letter(
         from_name=box.sender_name,
         from_address=message.from_address,
@@ -57,7 +65,7 @@ def letter_for(
         message_id=message.message_id,
         in_reply_to=None if thread is None else thread.message_id,
         references=() if thread is None else (*thread.cited_ids, thread.message_id),
-        thread_subject=None if thread is None else thread.subject,
+        thread_subject=thread_subject,
         attachments=cache.attachments_of(connection, step),
     )
 
@@ -67,3 +75,11 @@ def _thread_of(connection: Connection, message: Candidate, step: StoredStep) -> 
     if step.subject is not None or message.recipient_id is None:
         return None
     return outbox.thread_before(connection, message.recipient_id, step.position)
+
+
+def _subject_before(
+    steps: Sequence[StoredStep], step: StoredStep, fields: Mapping[str, object]
+) -> str | None:
+    """The subject of the thread that a follow-up belongs to. Raises as `compose`."""
+    subjects = [s.subject for s in steps if s.position < step.position and s.subject is not None]
+    return merge_subject(subjects[-1], fields) if subjects else None

@@ -1,0 +1,107 @@
+"""Who must never be written to again, whatever the campaign (D6, I4)."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailrotate.core.services import lifecycle
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import events, recipients, suppressions
+from mailrotate.core.store.events import About
+from mailrotate.core.store.suppressions import Suppressed
+from mailrotate.core.values.address import domain_of, normalise_address
+from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.states import SuppressionKind
+
+BY_HAND = "by_hand"
+
+
+@dataclass(frozen=True)
+class Added:
+    """`is_new` is False when it was suppressed already; `ended` people are not written to any more."""
+
+    kind: SuppressionKind
+    value: str
+    is_new: bool
+    ended: int
+
+
+def read_value(text: str) -> tuple[SuppressionKind, str]:
+    """An address, or a domain (with or without `@` before it), normalised.
+
+    Raises BadInput (`address.invalid`, `domain.invalid`).
+    """
+    name = text.strip()
+    if "@" in name.removeprefix("@"):
+        return SuppressionKind.ADDRESS, normalise_address(name)
+    try:
+        return SuppressionKind.DOMAIN, domain_of(normalise_address(f"someone@{name.removeprefix('@')}"))
+    except BadInput:
+        raise BadInput(
+            "domain.invalid",
+            f"'{name[:80]}' is neither an address nor a domain",
+            "mailrotate suppression add kim@example.com (or example.com, for everybody there)",
+        ) from None
+
+
+def add(context: Context, text: str, reason: str, now: datetime) -> Added:
+    """Suppress an address or a domain; whoever is open there ends in every campaign. Raises BadInput."""
+    kind, value = read_value(text)
+    return _add(context, kind, value, reason, BY_HAND, now)
+
+
+def _add(
+    context: Context, kind: SuppressionKind, value: str, reason: str, source: str, now: datetime
+) -> Added:
+    domain = value if kind is SuppressionKind.DOMAIN else None
+    with context.store.writing() as connection:
+        ended = recipients.open_of_address(connection, value, domain)
+        is_new = lifecycle.suppress(
+            connection, context.actor, kind, value, reason=reason, source=source, now=now
+        )
+    return Added(kind, value, is_new, len(ended))
+
+
+def open_count(context: Context, text: str) -> int:
+    """How many places in campaigns a suppression would end. Raises BadInput."""
+    kind, value = read_value(text)
+    with context.store.reading() as connection:
+        domain = value if kind is SuppressionKind.DOMAIN else None
+        return len(recipients.open_of_address(connection, value, domain))
+
+
+def add_many(
+    context: Context, lines: Iterable[str], reason: str, now: datetime
+) -> Iterator[tuple[int, Added | BadInput]]:
+    """Suppress what each line names; by line, what became of it. Empty lines and those after `#` are none."""
+    for number, line in enumerate(lines, start=1):
+        text = line.partition("#")[0].strip()
+        if not text:
+            continue
+        try:
+            kind, value = read_value(text)
+        except BadInput as mistake:
+            yield number, mistake
+        else:
+            yield number, _add(context, kind, value, reason, "import", now)
+
+
+def remove(context: Context, text: str, now: datetime) -> str:
+    """Allow an address or domain again; people whose sequence it ended stay ended.
+
+    Raises BadInput, NotFound (`suppression.none`).
+    """
+    kind, value = read_value(text)
+    with context.store.writing() as connection:
+        if not suppressions.remove(connection, value):
+            raise NotFound("suppression.none", f"{value} is not suppressed", "mailrotate suppression list")
+        events.record(connection, context.actor, "suppression.removed", now, About(), kind=kind)
+    return value
+
+
+@contextmanager
+def listing(context: Context, after: int | None, limit: int | None) -> Iterator[Iterator[Suppressed]]:
+    """In the order in which they were added, streamed while the block lasts."""
+    with context.store.reading() as connection:
+        yield suppressions.listing(connection, after, limit)
