@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from mailrotate.core.rules.replies import classify
 from mailrotate.core.values.mail import FolderCursor, MailAccount, MailTrouble, ServerReply
 from mailrotate.core.values.secret import Secret
-from mailrotate.core.values.states import Phase, Security
+from mailrotate.core.values.states import Phase, ReplyClass, Security
 from mailrotate.providers import imap
 from tests.providers.conftest import IMPATIENT, PASSWORD, TIMEOUTS, account_at, local
 from tests.support.dovecot import Dovecot
@@ -231,20 +232,27 @@ def test_b1_a_password_in_any_letters_logs_in(dovecot: Dovecot, account: MailAcc
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
+    ("answer", "text", "reply_class"),
     [
-        ("NO [ALERT] too many connections", "NO [ALERT] too many connections"),
-        ("BAD User is authenticated but not connected", "BAD User is authenticated but not connected"),
-        ("* BYE going down\r\nNO bye", "the connection broke: going down"),
-        ("", "the connection broke: "),
-        (None, "the connection broke: "),
+        ("NO [ALERT] too many connections", "NO [ALERT] too many connections", ReplyClass.RETRY),
+        (
+            "BAD User is authenticated but not connected",
+            "BAD User is authenticated but not connected",
+            ReplyClass.AUTH,
+        ),
+        ("* BYE going down\r\nNO bye", "the connection broke: going down", ReplyClass.NET),
+        ("", "the connection broke: ", ReplyClass.NET),
+        (None, "the connection broke: timed out", ReplyClass.NET),
     ],
 )
-def test_c1_what_the_server_says_to_the_login_is_kept(answer: str | None, text: str) -> None:
+def test_c1_what_the_server_says_to_the_login_is_kept(
+    answer: str | None, text: str, reply_class: ReplyClass
+) -> None:
     with ScriptedImap({"LOGIN": answer}) as server:
         said = refusal(lambda: imap.open_session(at(server.port), IMPATIENT))
     assert (said.phase, said.code) == (Phase.AUTH, None)
     assert said.text.startswith(text)
+    assert classify(said, "imap").reply_class is reply_class
 
 
 @pytest.mark.parametrize("greeting", [None, "* BYE too many connections", "220 an SMTP server", ""])
@@ -267,6 +275,8 @@ def test_h5_an_inbox_that_cannot_be_read_says_so(verb: str, answer: str | None) 
     assert (said.phase, said.code) == (Phase.PERMISSION, None)
     if answer and "[" in answer:
         assert said.text == answer
+    if not answer:
+        assert classify(said, "imap").reply_class is ReplyClass.NET
 
 
 @pytest.mark.parametrize("security", [Security.TLS, Security.STARTTLS])

@@ -130,7 +130,7 @@ def test_c1_a_server_that_fails_does_not_hide_the_other(
     assert outcomes(steps)[-2:] == [("imap", "auth", True), ("imap", "permission", False)]
     with ScriptedSmtp({"auth": hangs()}) as smtp, ScriptedImap() as imap:
         steps = provider.check(replace(account_at(smtp.port), imap=local(imap.port)))
-    assert [step.message for step in steps if not step.passed] == ["no answer within 0.3 s"]
+    assert [step.message for step in steps if not step.passed] == ["the server did not answer within 0.3 s"]
     assert steps[-1].message == "INBOX can be read; a folder for sent mail will be made"
 
 

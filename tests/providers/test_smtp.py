@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
+from mailrotate.core.rules.replies import classify
 from mailrotate.core.values.mail import Envelope, FateUnknown, MailAccount, MailTrouble, ServerReply
 from mailrotate.core.values.secret import Secret
-from mailrotate.core.values.states import Phase, Security
+from mailrotate.core.values.states import Phase, ReplyClass, Security
 from mailrotate.providers import smtp
 from tests.providers.conftest import IMPATIENT, PASSWORD, TIMEOUTS, account_at
 from tests.support.recording_smtp import RecordingSmtp
@@ -253,6 +254,7 @@ def test_f4_a_letter_over_the_servers_limit_is_refused_before_it_is_sent() -> No
         session = smtp.open_session(account_at(server.port), TIMEOUTS)
         said = refusal(lambda: send(session, envelope(BIG)))
         assert (said.phase, said.code, said.enhanced) == (Phase.DATA, None, "5.3.4")
+        assert classify(said, "imap").reply_class is ReplyClass.MESSAGE
         send(session, envelope())
         session.close()
     assert [command for command in server.commands if command.startswith("MAIL")] == [
@@ -291,7 +293,7 @@ def test_c2_a_broken_connection_before_the_dot_is_the_paths_trouble(where: str, 
     with ScriptedSmtp({where: move}) as server:
         said = refusal(lambda: attempt(server, impatient=True))
     assert (said.phase, said.code, said.enhanced) == (PHASES[where], None, None)
-    assert said.text
+    assert classify(said, "imap").reply_class is ReplyClass.NET
     assert server.dots == []
 
 
@@ -305,6 +307,7 @@ def test_f3_silence_or_nonsense_after_the_dot_leaves_the_fate_unknown(move: Move
         assert not session.usable
         session.close()
     assert (caught.value.reply.phase, caught.value.reply.code) == (Phase.DOT, None)
+    assert classify(caught.value.reply, "imap").reply_class is ReplyClass.UNKNOWN
     assert server.dots == [LETTER]
 
 
@@ -439,6 +442,7 @@ def test_b1_a_password_in_any_letters_logs_in(method: str) -> None:
 def test_c1_a_wrong_password_is_the_servers_refusal(account: MailAccount) -> None:
     said = refusal(lambda: smtp.open_session(replace(account, password=Secret("wrong")), TIMEOUTS))
     assert (said.phase, said.code, said.enhanced) == (Phase.AUTH, 535, "5.7.8")
+    assert classify(said, "imap").reply_class is ReplyClass.AUTH
 
 
 @pytest.mark.parametrize("reply", ["503 already", "250 fine", "334 dGVsbCBtZQ=="])
@@ -491,4 +495,4 @@ def test_i1_a_server_that_echoes_the_password_does_not_make_us_say_it(form: str)
 def test_c1_connecting_ends_in_time_when_the_server_does_not_answer(move: Move) -> None:
     with ScriptedSmtp({"ehlo": move}) as server:
         said = refusal(lambda: smtp.open_session(account_at(server.port), IMPATIENT))
-    assert said.text == "no answer within 0.3 s"
+    assert said.text == "the server did not answer within 0.3 s"

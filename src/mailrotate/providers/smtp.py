@@ -123,12 +123,12 @@ class _Conversation(smtplib.SMTP):
         assert self.sock is not None
         rest = deadline - monotonic_seconds()
         if rest <= 0:
-            raise _Broken(f"no answer within {self.reply_within:g} s")
+            raise _Broken(f"the server did not answer within {self.reply_within:g} s")
         self.sock.settimeout(rest)
         try:
             received = self.sock.recv(_LONGEST_REPLY)
         except TimeoutError:
-            raise _Broken(f"no answer within {self.reply_within:g} s") from None
+            raise _Broken(f"the server did not answer within {self.reply_within:g} s") from None
         except OSError as error:
             raise _Broken(f"the connection broke: {wire.said(error)}") from None
         if not received:

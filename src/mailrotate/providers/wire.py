@@ -99,7 +99,7 @@ def tls_words(connection: ssl.SSLSocket) -> str:
 def said(error: BaseException) -> str:
     """The words of an operating system's or library's error, never empty."""
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "timed out"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
