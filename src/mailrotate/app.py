@@ -20,7 +20,7 @@ from mailrotate.core.values.secret import Secret
 
 if TYPE_CHECKING:
     from mailrotate.adapters.workspace_key import WorkspaceKey
-    from mailrotate.core.ports import MailProvider
+    from mailrotate.core.ports import KeyPlace, MailProvider
     from mailrotate.core.services.context import Context
     from mailrotate.core.store.engine import Store
     from mailrotate.core.store.events import Actor
@@ -258,6 +258,13 @@ class App:
             self.settings.credentials_directory,
             self.settings.environment,
         )
+
+    @property
+    def key_place(self) -> "KeyPlace":
+        """Where a rekey changes the key (I1)."""
+        from mailrotate.adapters.key_change import KeyChange
+
+        return KeyChange(self.key)
 
     def make_key(self) -> None:
         """Make the workspace's key if it never had one; a key that is merely missing is never replaced."""

@@ -188,6 +188,14 @@ class Speech:
         self.say("nothing was changed")
         return False
 
+    def ask_secret(self, question: str) -> str | None:
+        """What a person types unseen; None when nobody is there to be asked."""
+        if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+            return None
+        from getpass import getpass
+
+        return getpass(f"{plain(question)}: ", stream=sys.stderr)
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[float | None, str], None]]:
         """Show how far long work is (0 to 1, or None where that is unknown); on a terminal only."""

@@ -85,3 +85,16 @@ class SecretBox(Protocol):
     def seal(self, name: str, generation: int, plain: bytes) -> bytes: ...
 
     def open(self, name: str, generation: int, sealed: bytes) -> bytes: ...
+
+
+class KeyPlace(Protocol):
+    """Where the workspace's keys lie, for changing them (I1)."""
+
+    def add_key(self) -> SecretBox:
+        """Store a new key before the others; the box seals with it and opens what any of them sealed.
+
+        Raises KeyTrouble, and Refused (`key.read_only`) where keys can be read but not stored.
+        """
+
+    def drop_older_keys(self, check: bytes) -> None:
+        """Keep only the newest key, if it is the one that sealed `check`."""

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from mailrotate.core.ports import SecretBox
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store.engine import Store
@@ -52,9 +53,19 @@ def is_locked(store: Store, actor: Actor) -> bool:
 
 def note_key(context: Context) -> None:
     """Remember what the key seals, so that another key is recognised as the wrong one."""
-    check = context.secrets.seal(_KEY_CHECK_NAME, 0, _KEY_CHECK_TEXT)
+    check = seal_check(context.secrets)
     with context.store.writing() as connection:
         workspaces.change(connection, key_check=check)
+
+
+def seal_check(secrets: SecretBox) -> bytes:
+    """What only the key that sealed it opens again."""
+    return secrets.seal(_KEY_CHECK_NAME, 0, _KEY_CHECK_TEXT)
+
+
+def open_check(secrets: SecretBox, check: bytes) -> None:
+    """Raises KeyTrouble when the key here is missing or did not seal `check`."""
+    secrets.open(_KEY_CHECK_NAME, 0, check)
 
 
 def prove_key(context: Context) -> None:
@@ -62,4 +73,4 @@ def prove_key(context: Context) -> None:
     with context.store.reading() as connection:
         workspace = workspaces.find(connection)
     if workspace is not None and workspace.key_check is not None:
-        context.secrets.open(_KEY_CHECK_NAME, 0, workspace.key_check)
+        open_check(context.secrets, workspace.key_check)

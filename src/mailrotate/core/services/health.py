@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
-from mailrotate.core.services import settings
+from mailrotate.core.services import dependents, settings
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.store import events, inboxes, mailboxes
 from mailrotate.core.store.events import RUNNER, About
@@ -61,7 +61,7 @@ def note_trouble(
 def fail(
     connection: Connection, box: StoredMailbox, reply_class: ReplyClass, said: str, now: datetime
 ) -> None:
-    """connected → failed: a person must sign in, or an admin act."""
+    """connected → failed: a person must sign in, or an admin act. Campaigns that cannot go on pause."""
     if mailboxes.move_connection(
         connection,
         box.connection_id,
@@ -74,6 +74,7 @@ def fail(
         events.record(
             connection, RUNNER, "mailbox.failed", now, About(box.id), error_class=reply_class, reply=said
         )
+        dependents.pause_for_failure(connection, box, now)
 
 
 def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:

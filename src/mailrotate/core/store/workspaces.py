@@ -143,3 +143,10 @@ def absences(connection: Connection) -> list[tuple[datetime, datetime]]:
 
 def note_absence(connection: Connection, from_at: datetime, until_at: datetime) -> None:
     connection.execute(insert(t.absence).values(from_at=from_at, until_at=until_at))
+
+
+def daily_cap(connection: Connection | None) -> int:
+    """The most that a mailbox may send a day (B4): the plan's, or what the plan of a new workspace says."""
+    if connection is None:
+        return int(_DEFAULT_PLAN["daily_cap"])
+    return int(connection.execute(select(t.plan.c.daily_cap)).scalar_one())

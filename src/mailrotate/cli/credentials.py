@@ -1,0 +1,142 @@
+"""Servers and passwords as people give them: flags, standard input, a file, the environment, a prompt.
+
+A password is never an argument: arguments show in the process list.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.cli.output import Speech, is_terminal
+from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.secret import Secret
+from mailrotate.core.values.states import Security
+
+if TYPE_CHECKING:
+    from mailrotate.app import App
+    from mailrotate.core.services.connections import LoginChange
+    from mailrotate.core.values.mail import CheckStep, Endpoint, ServerGuess
+
+_VARIABLE = "MAILROTATE_PASSWORD"
+_LONGEST = 4096
+
+SmtpServer = Annotated[str | None, typer.Option("--smtp", metavar="HOST:PORT", help="The SMTP server.")]
+ImapServer = Annotated[str | None, typer.Option("--imap", metavar="HOST:PORT", help="The IMAP server.")]
+ServerSecurity = Annotated[
+    Security | None, typer.Option("--security", help="How both are encrypted; none only on this machine.")
+]
+Username = Annotated[str | None, typer.Option("--username", help="The login name, when not the address.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+PasswordFile = Annotated[
+    Path | None, typer.Option("--password-file", metavar="FILE", help="Read the password from a file.")
+]
+
+
+def given_password(app: "App", from_stdin: bool, file: Path | None) -> Secret | None:
+    """The password from wherever the caller has put it; None when nowhere. Raises BadInput."""
+    if from_stdin and file is not None:
+        raise BadInput("password.twice", "--password-stdin and --password-file exclude each other")
+    if from_stdin:
+        return _secret(sys.stdin.readline(_LONGEST) if not is_terminal(sys.stdin) else None)
+    if file is not None:
+        try:
+            with file.open(encoding="utf-8") as content:
+                return _secret(content.readline(_LONGEST))
+        except (OSError, UnicodeDecodeError) as trouble:
+            words = trouble.strerror if isinstance(trouble, OSError) else "it is no text"
+            raise BadInput("password.unreadable", f"cannot read {file}: {words}") from None
+    text = app.settings.environment.get(_VARIABLE)
+    return None if text is None else _secret(text)
+
+
+def needed_password(app: "App", speech: Speech, address: str, from_stdin: bool, file: Path | None) -> Secret:
+    """The same, and a prompt on a terminal. Raises BadInput (`password.none`) when nobody can give one."""
+    if not (from_stdin and is_terminal(sys.stdin)):
+        found = given_password(app, from_stdin, file)
+        if found is not None:
+            return found
+    typed = speech.ask_secret(f"password of {address}")
+    if typed is None:
+        raise BadInput(
+            "password.none",
+            f"there is no password for {address}, and no terminal to ask for it",
+            f"add --password-stdin or --password-file FILE, or set {_VARIABLE}",
+        )
+    return _secret(typed)
+
+
+def _secret(text: str | None) -> Secret:
+    password = (text or "").rstrip("\r\n")
+    if not password:
+        raise BadInput(
+            "password.empty", "the password is empty", "add --password-stdin or --password-file FILE"
+        )
+    return Secret(password)
+
+
+def find_servers(
+    app: "App",
+    address: str,
+    *,
+    provider: str | None,
+    smtp: str | None,
+    imap: str | None,
+    security: Security | None,
+    username: str | None,
+) -> "ServerGuess":
+    """What the flags say, and for what they leave out what the address tells (B1)."""
+    from mailrotate.core.services.connections import secured
+    from mailrotate.core.values.mail import ServerGuess
+    from mailrotate.providers.discovery import servers_of
+    from mailrotate.providers.registry import PROVIDERS
+
+    if provider is not None and provider not in PROVIDERS:
+        raise BadInput(
+            "provider.unknown", f"there is no provider '{provider}'; known are {', '.join(PROVIDERS)}"
+        )
+    named_smtp, named_imap = _endpoint(smtp, security), _endpoint(imap, security)
+    if named_smtp and named_imap:
+        return ServerGuess(provider or "imap", named_smtp, named_imap, "flags", username)
+    guess = (servers_of(provider, address) if provider else None) or app.find_servers(address)
+    return replace(
+        guess,
+        provider=provider or guess.provider,
+        smtp=named_smtp or secured(guess.smtp, security),
+        imap=named_imap or secured(guess.imap, security),
+        username=username or guess.username,
+    )
+
+
+def login_change(
+    *,
+    smtp: str | None,
+    imap: str | None,
+    security: Security | None,
+    username: str | None,
+    password: Secret | None,
+) -> "LoginChange":
+    from mailrotate.core.services.connections import LoginChange
+
+    return LoginChange(_endpoint(smtp, security), _endpoint(imap, security), security, username, password)
+
+
+def _endpoint(text: str | None, security: Security | None) -> "Endpoint | None":
+    from mailrotate.providers.discovery import parse_endpoint
+
+    return None if text is None else parse_endpoint(text, security)
+
+
+def show_step(speech: Speech, step: "CheckStep") -> None:
+    """One line for each step of a login, in the server's own words."""
+    passed = "ok" if step.passed else "FAILED"
+    speech.say(f"  {step.service:<5} {step.step:<10} {passed:<6}  {step.message}")
+
+
+def server_words(server: "Endpoint") -> str:
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"{host}:{server.port} ({server.security})"

@@ -1,0 +1,376 @@
+"""`mailrotate mailbox`: connect mailboxes, prove them, let them go. Their settings: `mailbox_settings.py`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailrotate.cli import mailbox_settings
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.credentials import (
+    ImapServer,
+    PasswordFile,
+    PasswordStdin,
+    ServerSecurity,
+    SmtpServer,
+    Username,
+    find_servers,
+    login_change,
+    needed_password,
+    server_words,
+    show_step,
+)
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.params import DryRun, Json, Yes, read_id
+from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.connections import Connected, Consequences, NewConnection, Renewed
+    from mailrotate.core.services.health import TestResult
+    from mailrotate.core.services.mailboxes import Settings
+
+app = noun("Connect mailboxes, test them, set them up.")
+mailbox_settings.add_to(app)
+
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The mailbox's address.")]
+_DONE_IN_PART = 8
+
+
+@app.command()
+def connect(
+    ctx: typer.Context,
+    address: Address,
+    for_user: Annotated[str | None, typer.Option("--for", metavar="USER", help="On whose seat.")] = None,
+    slot: Annotated[str | None, typer.Option(metavar="ID", help="In which slot of theirs.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
+    ] = None,
+    smtp: SmtpServer = None,
+    imap: ImapServer = None,
+    security: ServerSecurity = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    password_file: PasswordFile = None,
+    sender_name: Annotated[str | None, typer.Option(help="The name that recipients see.")] = None,
+    daily_limit: Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")] = None,
+    gap: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Connect a mailbox. Both servers are logged in to before anything is stored.
+
+    The password is asked for; or give it with --password-stdin, --password-file or MAILROTATE_PASSWORD.
+
+    Examples:
+
+      mailrotate mailbox connect anna@example.org
+
+      mailrotate mailbox connect anna@example.org --smtp smtp.example.org:465 --imap imap.example.org:993
+    """
+    from mailrotate.core.services import connections
+    from mailrotate.core.services.connections import NewConnection
+    from mailrotate.core.values.address import normalise_address
+
+    call, speech = call_of(ctx), Speech(as_json)
+    address = normalise_address(address)
+    settings = _first_settings(sender_name, daily_limit, gap)
+    slot_id = None if slot is None else read_id(slot, "s", "slot")
+    _refuse_early(call, address, for_user, slot_id, settings)
+    password = needed_password(call.app, speech, address, password_stdin, password_file)
+    with speech.progress(f"looking for the servers of {address}"):
+        servers = find_servers(
+            call.app,
+            address,
+            provider=provider,
+            smtp=smtp,
+            imap=imap,
+            security=security,
+            username=username,
+        )
+    wanted = NewConnection(address, servers, password, settings, for_user, slot_id)
+    speech.say(
+        f"servers (from {servers.source}): SMTP {server_words(servers.smtp)}, "
+        f"IMAP {server_words(servers.imap)}"
+    )
+    with speech.progress("logging in"):
+        connections.prove(
+            call.app.provider(servers.provider), wanted.account, lambda step: show_step(speech, step)
+        )
+    made = call.app.make_workspace(address, sender_name or address.partition("@")[0])
+    call.app.make_key()
+    connected = connections.connect(call.context, wanted, call.now)
+    _tell_connected(call, speech, wanted, connected, made)
+
+
+def _first_settings(sender_name: str | None, daily_limit: int | None, gap: str | None) -> "Settings":
+    from mailrotate.core.services.mailboxes import Settings
+    from mailrotate.core.values.duration import parse_duration
+
+    settings = Settings()
+    if sender_name is not None:
+        settings["sender_name"] = sender_name
+    if daily_limit is not None:
+        settings["daily_limit"] = daily_limit
+    if gap is not None:
+        settings["gap_seconds"] = int(parse_duration(gap).total_seconds())
+    return settings
+
+
+def _refuse_early(
+    call: Call, address: str, for_user: str | None, slot_id: int | None, settings: "Settings"
+) -> None:
+    """Without a workspace there is no user and no slot to name; the first connect makes both."""
+    from mailrotate.core.services import connections
+    from mailrotate.core.services.mailboxes import validate_settings
+
+    if call.app.has_workspace or for_user or slot_id:
+        connections.refuse_connect(call.context, address, for_user, slot_id, settings)
+    else:
+        validate_settings(None, settings)
+
+
+def _tell_connected(
+    call: Call, speech: Speech, wanted: "NewConnection", connected: "Connected", made_workspace: bool
+) -> None:
+    servers = wanted.servers
+    document = {
+        "id": f"b_{connected.mailbox_id}",
+        "address": connected.address,
+        "user": connected.user,
+        "slot": f"s_{connected.slot_id}",
+        "slots": f"{connected.slots_taken}/{connected.slots_total}",
+        "provider": servers.provider,
+        "servers": {
+            "smtp": f"{servers.smtp.host}:{servers.smtp.port}",
+            "imap": f"{servers.imap.host}:{servers.imap.port}",
+            "source": servers.source,
+        },
+        "default": connected.is_default,
+        "files_sent_copy": connected.files_sent_copy,
+        "reset": dict(connected.reset),
+        "workspace_made": made_workspace,
+    }
+    copies = {
+        True: "the provider files sent copies itself",
+        False: "sent copies are filed by mailrotate",
+        None: "sent copies are filed by mailrotate unless the server is seen to do it",
+    }[connected.files_sent_copy]
+    lines = [
+        f"connected {connected.address} for {connected.user}, slots {document['slots']}"
+        + (", default sender" if connected.is_default else ""),
+        copies,
+    ]
+    if made_workspace:
+        lines.insert(0, f"made a workspace in {call.app.store.name}; its admin is {connected.address}")
+    if connected.reset:
+        lines.append("these settings began anew; to set them as they were:")
+        lines += [f"  {command}" for command in connected.reset.values()]
+    speech.result(document, *lines)
+    speech.next("mailrotate campaign create FILE")
+
+
+@app.command()
+def reconnect(
+    ctx: typer.Context,
+    address: Address,
+    smtp: SmtpServer = None,
+    imap: ImapServer = None,
+    security: ServerSecurity = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    password_file: PasswordFile = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Also resume the campaigns that this mailbox's trouble paused.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Renew a mailbox's credentials in one step; every setting and everybody's place stays.
+
+    Examples:
+
+      mailrotate mailbox reconnect anna@example.org --resume
+    """
+    from mailrotate.core.services import connections
+
+    call, speech = call_of(ctx), Speech(as_json)
+    # The cheap refusals come before anybody types a password.
+    connections.refuse_reconnect(call.context, address, username)
+    password = needed_password(call.app, speech, address, password_stdin, password_file)
+    change = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
+    with speech.progress("logging in"):
+        renewed = connections.reconnect(
+            call.context, address, change, lambda step: show_step(speech, step), resume=resume, now=call.now
+        )
+    _tell_renewed(call, speech, renewed)
+
+
+def _tell_renewed(call: Call, speech: Speech, renewed: "Renewed") -> None:
+    waiting = renewed.waiting
+    when = (
+        "" if waiting.next_at is None else f", the first at {instant(waiting.next_at, call.zone)} {call.zone}"
+    )
+    lines = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
+    lines += [f"campaign {name} runs again" for name in renewed.resumed]
+    lines += [
+        f"paused: {paused.name} ({paused.people} people wait); mailrotate campaign resume {paused.name}"
+        for paused in waiting.paused
+    ]
+    document = {
+        "address": renewed.address,
+        "state": "connected",
+        "people_going_on": waiting.going_on,
+        "next_at": waiting.next_at,
+        "resumed": list(renewed.resumed),
+        "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
+    }
+    speech.result(document, *lines)
+    speech.next("mailrotate status")
+
+
+@app.command()
+def disconnect(
+    ctx: typer.Context, address: Address, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Log a mailbox out and delete its password. What follows is shown first.
+
+    Examples:
+
+      mailrotate mailbox disconnect anna@example.org --dry-run
+
+      mailrotate mailbox disconnect anna@example.org --yes
+    """
+    from mailrotate.core.services import connections
+
+    call, speech = call_of(ctx), Speech(as_json)
+    following = connections.consequences(call.context, address)
+    done = speech.confirm(
+        _consequences(following), f"disconnect {following.address}", yes=yes, dry_run=dry_run
+    )
+    if done:
+        connections.disconnect(call.context, address, call.now)
+    speech.result(
+        {
+            "address": following.address,
+            "disconnected": done,
+            "campaigns": [
+                {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
+            ],
+            "waiting_messages": following.waiting_messages,
+        },
+        *([f"disconnected {following.address}; its password is deleted"] if done else []),
+    )
+    if done:
+        speech.next(f"mailrotate mailbox connect {following.address}")
+
+
+def _consequences(following: "Consequences") -> list[str]:
+    address = following.address
+    lines = [f"disconnecting {address}:"]
+    for campaign in following.campaigns:
+        what = {"draft": "cannot be started meanwhile", "active": "pauses"}.get(
+            campaign.state, "stays paused"
+        )
+        lines.append(
+            f"  campaign {campaign.name} {what}; people who wait for this mailbox: {campaign.people}"
+        )
+    if not following.campaigns:
+        lines.append("  no campaign sends from it")
+    lines.append(f"  {following.waiting_messages} planned messages wait until it is connected again")
+    lines.append("  replies to it are no longer recognised")
+    lines.append("  its settings start from their defaults when it is connected again; its history stays")
+    if following.is_default:
+        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+    lines.append(
+        f"to renew its password none of this is needed: mailrotate mailbox reconnect {address} --resume"
+    )
+    return lines
+
+
+@app.command("test")
+def prove(
+    ctx: typer.Context,
+    addresses: Annotated[list[str] | None, typer.Argument(metavar="[ADDRESS]…")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every mailbox that is not disconnected.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Log in to a mailbox's servers now, by the path that sending takes.
+
+    Examples:
+
+      mailrotate mailbox test anna@example.org
+
+      mailrotate mailbox test --all
+    """
+    from mailrotate.core.services import mailboxes
+
+    call, speech = call_of(ctx), Speech(as_json)
+    if every == bool(addresses):
+        raise BadInput("mailbox.which", "name addresses, or --all", "mailrotate mailbox test --all")
+    wanted = mailboxes.testable(call.context) if every else list(addresses or ())
+    if len(wanted) == 1:
+        _test_one(call, speech, wanted[0])
+        return
+    reports: list[dict[str, Any]] = []
+    for address in wanted:
+        with _troubles(reports, address):
+            reports.append(_report(speech, mailboxes.test(call.context, address, call.now)))
+    speech.listing(
+        ("address", "state", "passed", "error"),
+        reports,
+        lambda report: (report["address"], report["state"], report["passed"], report["error"]),
+        "there is no mailbox to test; mailrotate mailbox connect ADDRESS",
+    )
+    if not all(report["passed"] for report in reports):
+        raise typer.Exit(_DONE_IN_PART)
+
+
+@contextmanager
+def _troubles(reports: list[dict[str, Any]], address: str) -> Iterator[None]:
+    """One mailbox that is busy does not end the test of the others."""
+    try:
+        yield
+    except Busy as busy:
+        reports.append(
+            {"address": address, "state": None, "passed": False, "error": busy.message, "steps": []}
+        )
+
+
+def _test_one(call: Call, speech: Speech, address: str) -> None:
+    from mailrotate.core.services import mailboxes
+
+    with speech.progress("logging in"):
+        result = mailboxes.test(call.context, address, call.now)
+    report = _report(speech, result)
+    speech.result([report], f"{result.address} is {result.state}")
+    if not result.passed:
+        raise _refused(result)
+
+
+def _report(speech: Speech, result: "TestResult") -> dict[str, Any]:
+    speech.say(f"{result.address}:")
+    for step in result.steps:
+        show_step(speech, step)
+    return {
+        "address": result.address,
+        "state": result.state,
+        "passed": result.passed,
+        "error": next((f"{s.service} {s.step}: {s.message}" for s in result.steps if not s.passed), None),
+        "steps": [
+            {"service": s.service, "step": s.step, "passed": s.passed, "message": s.message}
+            for s in result.steps
+        ],
+    }
+
+
+def _refused(result: "TestResult") -> MailrotateError:
+    failed = next(step for step in result.steps if not step.passed)
+    return RemoteError(
+        f"connect.{failed.step}",
+        f"{result.address}: {failed.service.upper()} {failed.step} failed: {failed.message}",
+        f"mailrotate why {result.address}"
+        if result.state == "connected"
+        else f"mailrotate mailbox reconnect {result.address}",
+    )

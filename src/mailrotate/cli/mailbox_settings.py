@@ -1,0 +1,320 @@
+"""The verbs of `mailrotate mailbox` that need no server, and `set`."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.credentials import (
+    ImapServer,
+    PasswordFile,
+    PasswordStdin,
+    ServerSecurity,
+    SmtpServer,
+    Username,
+    login_change,
+    needed_password,
+    server_words,
+    show_step,
+)
+from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.params import Json
+from mailrotate.core.values.errors import BadInput
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.mailboxes import ListedMailbox, Settings, ShownMailbox
+
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The mailbox's address.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these verbs with their noun."""
+    app.command("list")(list_)
+    app.command("show")(show)
+    app.command("set")(set_)
+    app.command("default")(default)
+    app.command("pause")(pause)
+    app.command("resume")(resume)
+    app.command("release")(release)
+
+
+def _row(listed: "ListedMailbox") -> dict[str, Any]:
+    return {
+        "id": f"b_{listed.id}",
+        "address": listed.address,
+        "user": listed.user,
+        "slot": None if listed.slot_id is None else f"s_{listed.slot_id}",
+        "provider": listed.provider,
+        "state": listed.state,
+        "paused_at": listed.paused_at,
+        "hold_reason": listed.hold_reason,
+        "hold_until": listed.hold_until,
+        "default": listed.is_default,
+        "access": listed.access,
+        "sender_name": listed.sender_name,
+        "daily_limit": listed.daily_limit,
+        "sent_today": listed.sent_today,
+        "last_test_at": listed.last_test_at,
+        "last_error": listed.last_error,
+        "failed_at": listed.failed_at,
+        "disconnected_at": listed.disconnected_at,
+        "deadlines": [
+            {"campaign": deadline.campaign, "kind": deadline.kind, "ends_at": deadline.ends_at}
+            for deadline in listed.deadlines
+        ],
+    }
+
+
+def _health(row: Mapping[str, Any]) -> str:
+    notes = [str(row["state"])]
+    notes += ["paused"] if row["paused_at"] else []
+    notes += ["on hold"] if row["hold_reason"] else []
+    return ", ".join(notes)
+
+
+def list_(ctx: typer.Context, as_json: Json = False) -> None:
+    """Mailboxes with their health and today's count.
+
+    Examples:
+
+      mailrotate mailbox list
+
+      mailrotate mailbox list --json
+    """
+    from mailrotate.core.services import mailboxes
+
+    call, speech = call_of(ctx), Speech(as_json)
+    speech.listing(
+        ("address", "state", "today", "default", "slot", "provider", "trouble"),
+        [_row(listed) for listed in mailboxes.listing(call.context, call.now)],
+        lambda row: (
+            row["address"],
+            _health(row),
+            f"{row['sent_today']}/{row['daily_limit']}",
+            row["default"],
+            row["slot"],
+            row["provider"],
+            row["hold_reason"] or row["last_error"],
+        ),
+        "no mailbox yet; mailrotate mailbox connect ADDRESS",
+    )
+
+
+def show(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+    """One mailbox: its state, and each setting with where it comes from.
+
+    Examples:
+
+      mailrotate mailbox show anna@example.org
+    """
+    from mailrotate.core.services import mailboxes
+
+    call, speech = call_of(ctx), Speech(as_json)
+    _tell(call, speech, mailboxes.show(call.context, address, call.now))
+
+
+def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
+    row = _row(shown.listed)
+    if speech.as_json:
+        speech.document(
+            {
+                **row,
+                "settings": {s.name: {"value": s.value, "from": s.origin} for s in shown.settings},
+                "smtp": f"{shown.smtp.host}:{shown.smtp.port}",
+                "smtp_security": shown.smtp.security,
+                "imap": f"{shown.imap.host}:{shown.imap.port}",
+                "imap_security": shown.imap.security,
+                "username": shown.username,
+                "files_sent_copy": shown.files_sent_copy,
+                "day_ends_at": shown.day_ends_at,
+                "inbox_read_at": shown.inbox_read_at,
+                "inbox_error": shown.inbox_error,
+                "campaigns": [
+                    {"campaign": c.name, "state": c.state, "people": c.people} for c in shown.campaigns
+                ],
+            }
+        )
+        return
+
+    def at(moment: Any) -> str:
+        return instant(moment, call.zone)
+
+    trouble = row["hold_reason"] or row["last_error"]
+    speech.facts(
+        [
+            ("address", row["address"]),
+            ("state", _health(row)),
+            *([("trouble", trouble)] if trouble else []),
+            ("seat", f"{row['user']}, slot {row['slot'] or 'none'}{', default' if row['default'] else ''}"),
+            (
+                "sent today",
+                f"{row['sent_today']} of {row['daily_limit']}; the day ends {at(shown.day_ends_at)}",
+            ),
+            ("last test", at(row["last_test_at"])),
+            ("inbox read", at(shown.inbox_read_at)),
+            ("provider", row["provider"]),
+            ("smtp", server_words(shown.smtp)),
+            ("imap", server_words(shown.imap)),
+            ("username", shown.username),
+        ]
+    )
+    speech.line()
+    speech.table(("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings])
+    if shown.campaigns:
+        speech.line()
+        speech.table(("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns])
+
+
+def set_(
+    ctx: typer.Context,
+    address: Address,
+    sender_name: Annotated[
+        str | None, typer.Option(help="The name that recipients see; '' for the user's.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What you call the mailbox; '' for nothing.")] = None,
+    daily_limit: Annotated[str | None, typer.Option(metavar="N|plan", help="Messages a day at most.")] = None,
+    gap: Annotated[
+        str | None, typer.Option(metavar="DURATION|default", help="The least time between two messages.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE|workspace", help="In which its day turns.")
+    ] = None,
+    sent_copy: Annotated[
+        str | None, typer.Option(metavar="auto|on|off", help="Whether mailrotate files sent copies.")
+    ] = None,
+    smtp: SmtpServer = None,
+    imap: ImapServer = None,
+    security: ServerSecurity = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    password_file: PasswordFile = None,
+    as_json: Json = False,
+) -> None:
+    """Change a mailbox's settings. New servers or a new password are tested before they replace the old.
+
+    Examples:
+
+      mailrotate mailbox set anna@example.org --daily-limit 120 --gap 90s
+
+      mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
+    """
+    from mailrotate.core.services import connections, mailboxes
+
+    call, speech = call_of(ctx), Speech(as_json)
+    settings = _wanted(sender_name, name, daily_limit, gap, timezone, sent_copy)
+    mailboxes.check_settings(call.context, address, settings)
+    password = None
+    if password_stdin or password_file:
+        password = needed_password(call.app, speech, address, password_stdin, password_file)
+    change = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
+    if not settings and not change:
+        raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
+    if change:
+        connections.change_login(
+            call.context, address, change, lambda step: show_step(speech, step), call.now
+        )
+    _tell(call, speech, mailboxes.set_settings(call.context, address, settings, call.now))
+
+
+def _wanted(
+    sender_name: str | None,
+    name: str | None,
+    daily_limit: str | None,
+    gap: str | None,
+    timezone: str | None,
+    sent_copy: str | None,
+) -> "Settings":
+    from mailrotate.core.services.mailboxes import Settings
+    from mailrotate.core.values.duration import parse_duration
+
+    settings = Settings()
+    if sender_name is not None:
+        settings["sender_name"] = sender_name or None
+    if name is not None:
+        settings["mailbox_name"] = name or None
+    if daily_limit is not None:
+        settings["daily_limit"] = None if daily_limit == "plan" else _number(daily_limit)
+    if gap is not None:
+        settings["gap_seconds"] = None if gap == "default" else int(parse_duration(gap).total_seconds())
+    if timezone is not None:
+        settings["timezone"] = None if timezone == "workspace" else timezone
+    if sent_copy is not None:
+        settings["sent_copy"] = sent_copy
+    return settings
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise BadInput(
+            "limit.invalid", f"'{text}' is no daily limit", "write a number, or plan for the plan's"
+        )
+    return int(text)
+
+
+def default(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+    """Make a mailbox its user's default sender.
+
+    Examples:
+
+      mailrotate mailbox default anna@example.org
+    """
+    from mailrotate.core.services import mailboxes
+
+    _do(
+        ctx,
+        address,
+        as_json,
+        mailboxes.make_default,
+        ("is the default sender now", "was the default already"),
+    )
+
+
+def pause(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+    """Rest a mailbox without disconnecting it: its messages wait, nothing is lost.
+
+    Examples:
+
+      mailrotate mailbox pause anna@example.org
+    """
+    from mailrotate.core.services import mailboxes
+
+    _do(ctx, address, as_json, mailboxes.pause, ("rests; its messages wait", "rests already"))
+
+
+def resume(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+    """Take up a resting mailbox again.
+
+    Examples:
+
+      mailrotate mailbox resume anna@example.org
+    """
+    from mailrotate.core.services import mailboxes
+
+    _do(ctx, address, as_json, mailboxes.resume, ("sends again", "did not rest"))
+
+
+def release(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+    """End the hold that a refusal of the sender, or a limit, has put a mailbox on.
+
+    Examples:
+
+      mailrotate mailbox release anna@example.org
+    """
+    from mailrotate.core.services import mailboxes
+
+    _do(ctx, address, as_json, mailboxes.release, ("is no longer on hold", "was not on hold"))
+
+
+def _do(
+    ctx: typer.Context,
+    address: str,
+    as_json: bool,
+    act: Callable[..., object],
+    words: tuple[str, str],
+) -> None:
+    call, speech = call_of(ctx), Speech(as_json)
+    changed = bool(act(call.context, address, call.now))
+    speech.result({"address": address, "changed": changed}, f"{address} {words[0 if changed else 1]}")
+    if changed:
+        speech.next(f"mailrotate mailbox show {address}")

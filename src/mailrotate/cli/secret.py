@@ -1,0 +1,31 @@
+"""`mailrotate secret`: the key that the passwords are sealed with."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech
+from mailrotate.cli.params import Json
+
+app = noun("The workspace's key.")
+
+
+@app.callback()
+def secret() -> None:
+    """The workspace's key."""
+
+
+@app.command()
+def rekey(ctx: typer.Context, as_json: Json = False) -> None:
+    """Make a new key and seal every password with it. Interrupted anywhere, all passwords still open.
+
+    Examples:
+
+      mailrotate secret rekey
+    """
+    from mailrotate.core.services import secrets
+
+    call, speech = call_of(ctx), Speech(as_json)
+    count = secrets.rekey(call.context, call.app.key_place, call.now)
+    speech.result({"resealed": count}, f"the key is new; passwords sealed with it: {count}")
+    speech.say("keep a copy of the new key; other machines of this workspace need it too")

@@ -1,0 +1,351 @@
+"""The life of a connection: connect, renew, disconnect (B2, B7, C3, C4, C13).
+
+Both servers are logged in to before anything is stored; what they answer is told step by step.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.ports import MailProvider
+from mailrotate.core.rules import provider_limits, quota
+from mailrotate.core.rules.replies import classify
+from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.services import accounts, dependents, health, seats, secrets
+from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.dependents import Waiting
+from mailrotate.core.services.lanes import holding_lane
+from mailrotate.core.services.mailboxes import Settings, apply_settings, settings_reset, validate_settings
+from mailrotate.core.store import connections, events, inboxes, mailboxes, workspaces
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.events import About
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.errors import Refused, RemoteError
+from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, ServerGuess
+from mailrotate.core.values.secret import Secret
+from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
+
+# Told of each step of a login as it is known.
+Tell = Callable[[CheckStep], None]
+
+_STEP_NAMES = {
+    Phase.RESOLVE: "name lookup",
+    Phase.CONNECT: "connection",
+    Phase.TLS: "TLS",
+    Phase.EHLO: "greeting",
+    Phase.AUTH: "login",
+    Phase.PERMISSION: "permission",
+}
+
+
+@dataclass(frozen=True)
+class NewConnection:
+    """What a person wants to connect, and the servers that were found for it."""
+
+    address: str
+    servers: ServerGuess
+    password: Secret
+    settings: Settings
+    user_email: str | None = None
+    slot_id: int | None = None
+
+    @property
+    def account(self) -> MailAccount:
+        return MailAccount(
+            address=self.address,
+            provider=self.servers.provider,
+            smtp=self.servers.smtp,
+            imap=self.servers.imap,
+            username=self.servers.username or self.address,
+            password=self.password,
+        )
+
+
+@dataclass(frozen=True)
+class Connected:
+    """What a connect has made. `reset` are the settings that began anew, with the command for each."""
+
+    mailbox_id: int
+    address: str
+    user: str
+    slot_id: int
+    slots_taken: int
+    slots_total: int
+    is_default: bool
+    files_sent_copy: bool | None
+    reset: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LoginChange:
+    """New servers or credentials of a mailbox; None keeps what it has."""
+
+    smtp: Endpoint | None = None
+    imap: Endpoint | None = None
+    security: Security | None = None
+    username: str | None = None
+    password: Secret | None = None
+
+    def __bool__(self) -> bool:
+        return any((self.smtp, self.imap, self.security, self.username, self.password))
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """A mailbox that logs in again; `resumed` are the campaigns that run again by it."""
+
+    address: str
+    waiting: Waiting
+    resumed: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """What a disconnect would do."""
+
+    address: str
+    campaigns: Sequence[HangingCampaign]
+    waiting_messages: int
+    is_default: bool
+
+
+def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = "connect") -> None:
+    """Log in to both servers, before anything is stored.
+
+    Raises RemoteError (`connect.<phase>`) that names the first step that failed, in the server's words, and
+    how to go on with the command `verb`.
+    """
+    steps = provider.check(account)
+    for step in steps:
+        tell(step)
+    failed = next((step for step in steps if not step.passed), None)
+    if failed is None:
+        return
+    server = account.smtp if failed.service == "smtp" else account.imap
+    raise RemoteError(
+        f"connect.{failed.step}",
+        f"{account.address}: {failed.service.upper()} {_STEP_NAMES.get(failed.step, failed.step)} at "
+        f"{server.host}:{server.port} failed: {failed.message}",
+        _way_on(failed, account, f"mailrotate mailbox {verb} {account.address}"),
+    )
+
+
+def _way_on(failed: CheckStep, account: MailAccount, again: str) -> str:
+    """What to do about a failed step. Nothing was stored, so nothing is tried again by itself."""
+    if failed.reply is None:
+        return again
+    verdict = classify(failed.reply, account.provider)
+    if verdict.reply_class is ReplyClass.NET:
+        security = " --security tls (or starttls)" if failed.step is Phase.TLS else ""
+        return f"check the server: {again} --{failed.service} HOST:PORT{security}"
+    if verdict.reply_class in (ReplyClass.RETRY, ReplyClass.LIMIT):
+        return f"later: {again}"
+    return verdict.hint.replace("mailrotate mailbox reconnect ADDRESS", again).replace(
+        "ADDRESS", account.address
+    )
+
+
+def refuse_connect(
+    context: Context, address: str, user_email: str | None, slot_id: int | None, settings: Settings
+) -> None:
+    """The refusals that need no server, before anybody waits for one.
+
+    Raises Refused, NotFound, BadInput, KeyTrouble.
+    """
+    with context.store.reading() as connection:
+        seats.seat_for(connection, context.actor, address, user_email, slot_id)
+        validate_settings(connection, settings)
+    accounts.prove_key(context)
+
+
+def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected:
+    """Store a connection whose servers were proved. Raises Refused, NotFound, KeyTrouble."""
+    accounts.prove_key(context)  # so that no transaction waits for a keyring
+    address, account = wanted.address, wanted.account
+    with context.store.writing() as connection:
+        seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
+        validate_settings(connection, wanted.settings)
+        reset = {} if seat.former is None else settings_reset(seat.former, wanted.settings)
+        if seat.former is None:
+            mailbox_id = connections.insert_mailbox(connection, address, seat.user.id, now)
+        else:
+            mailbox_id = seat.former.id
+            _begin_anew(connection, seat.former, now)
+        connection_id = connections.insert_connection(
+            connection,
+            mailbox_id,
+            seat.slot_id,
+            now,
+            provider=account.provider,
+            username=account.username,
+            **connections.server_columns(account.smtp, account.imap),
+        )
+        sealed = secrets.seal(context, connection, connection_id, 1, account.password)
+        mailboxes.change_connection(connection, connection_id, secret=sealed)
+        if seat.former is None or seat.former.provider != account.provider:
+            habit = provider_limits.files_sent_copy(account.provider)
+            mailboxes.change(connection, mailbox_id, files_sent_copy=habit)
+        apply_settings(connection, mailboxes.by_id(connection, mailbox_id), wanted.settings, now)
+        if seat.user.default_mailbox_id is None:
+            workspaces.set_default_mailbox(connection, seat.user.id, mailbox_id)
+        about = About(mailbox_id)
+        events.record(connection, context.actor, "mailbox.connected", now, about, provider=account.provider)
+        return _connected(connection, mailbox_id, reset)
+
+
+def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) -> None:
+    """History, counters and the default flag stay with the address; settings go with the connection."""
+    connections.supersede(connection, former.id, now)
+    inboxes.forget_failure(connection, former.id)
+    if former.own_timezone is not None:
+        # Back to the workspace's zone: a change of zone as any other (B4).
+        running = quota.day_of(now, former.timezone, former.day_from, former.day_until)
+        start, end = quota.day_after_zone_change(now, running, former.workspace_timezone)
+        mailboxes.change(connection, former.id, day_from=start, day_until=end)
+
+
+def _connected(connection: Connection, mailbox_id: int, reset: Mapping[str, str]) -> Connected:
+    box = mailboxes.by_id(connection, mailbox_id)
+    return Connected(
+        mailbox_id=box.id,
+        address=box.address,
+        user=box.user_email,
+        slot_id=box.slot_id,
+        slots_taken=connections.taken_slots(connection, box.user_id),
+        slots_total=len(workspaces.slots_of(connection, box.user_id)),
+        is_default=box.is_default,
+        files_sent_copy=box.files_sent_copy,
+        reset=reset,
+    )
+
+
+def refuse_reconnect(context: Context, address: str, username: str | None) -> None:
+    """The refusals of `reconnect` that need no server. Raises NotFound, Refused."""
+    box = _connected_mailbox(context, address)
+    if username and "@" in username:
+        _refuse_other_address(box, username.strip().lower())
+
+
+def reconnect(
+    context: Context, address: str, change: LoginChange, tell: Tell, *, resume: bool, now: datetime
+) -> Renewed:
+    """Renew the credentials of the same address in one step; every setting and assignment stays (C3).
+
+    Raises RemoteError when a login fails, Refused (`mailbox.disconnected`, `mailbox.other_address`), Busy:
+    nothing is changed then.
+    """
+    refuse_reconnect(context, address, change.username)
+    box = _connected_mailbox(context, address)
+    with holding_lane(context, box.id, now):
+        renewed = _renew(context, box.address, change, tell, "reconnect", now)
+    with context.store.writing() as connection:
+        resumed = dependents.lift_pauses(connection, context.actor, renewed, now) if resume else ()
+        return Renewed(box.address, dependents.waiting_for(context, connection, renewed, now), resumed)
+
+
+def change_login(context: Context, address: str, change: LoginChange, tell: Tell, now: datetime) -> None:
+    """Replace servers, user name or password, if they log in; else the old ones stay (B7)."""
+    box = _connected_mailbox(context, address)
+    with holding_lane(context, box.id, now):
+        _renew(context, box.address, change, tell, "set", now)
+
+
+def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
+    with context.store.reading() as connection:
+        box = seats.find_mailbox(connection, context.actor, address)
+    if box.state is ConnectionState.DISCONNECTED:
+        raise Refused(
+            "mailbox.disconnected",
+            f"{box.address} is disconnected; it is connected anew, with default settings",
+            f"mailrotate mailbox connect {box.address}",
+        )
+    return box
+
+
+def _refuse_other_address(box: StoredMailbox, username: str) -> None:
+    """A user name that is an address says whose mailbox it is."""
+    if username not in (box.address, box.username.lower()):
+        raise Refused(
+            "mailbox.other_address",
+            f"{username} is another address than {box.address}; a reconnect keeps the address",
+            f"mailrotate mailbox disconnect {box.address}, then: mailrotate mailbox connect {username}",
+        )
+
+
+def _renew(
+    context: Context, address: str, change: LoginChange, tell: Tell, verb: str, now: datetime
+) -> StoredMailbox:
+    """Prove the new login and store it; the caller holds the mailbox's lane."""
+    with context.store.reading() as connection:
+        box = seats.find_mailbox(connection, context.actor, address)
+    accounts.prove_key(context)
+    account = _changed(context, box, change)
+    prove(context.provider(box.provider), account, tell, verb)
+    with context.store.writing() as connection:
+        generation = box.generation + 1
+        sealed = secrets.seal(context, connection, box.connection_id, generation, account.password)
+        mailboxes.change_connection(
+            connection,
+            box.connection_id,
+            generation=generation,
+            secret=sealed,
+            username=account.username,
+            last_test_at=now,
+            **connections.server_columns(account.smtp, account.imap),
+        )
+        health.recover(connection, box, now)
+        inboxes.forget_failure(connection, box.id)
+        events.record(connection, context.actor, "mailbox.reconnected", now, About(box.id))
+        return mailboxes.by_id(connection, box.id)
+
+
+def _changed(context: Context, box: StoredMailbox, change: LoginChange) -> MailAccount:
+    """What the mailbox would log in with. The old secret is opened only where it is still needed."""
+    account = account_of(context, box) if change.password is None else _without_secret(box, change.password)
+    return replace(
+        account,
+        smtp=change.smtp or secured(account.smtp, change.security),
+        imap=change.imap or secured(account.imap, change.security),
+        username=change.username or account.username,
+    )
+
+
+def secured(server: Endpoint, security: Security | None) -> Endpoint:
+    """The same server, with another security where one is named."""
+    return replace(server, security=security or server.security)
+
+
+def _without_secret(box: StoredMailbox, password: Secret) -> MailAccount:
+    return MailAccount(box.address, box.provider, box.smtp, box.imap, box.username, password)
+
+
+def consequences(context: Context, address: str) -> Consequences:
+    """Who hangs on a mailbox that is to be disconnected. Raises Refused when it is so already."""
+    box = _connected_mailbox(context, address)
+    with context.store.reading() as connection:
+        return Consequences(
+            box.address,
+            connections.hanging_on(connection, box.id, box.slot_id),
+            connections.waiting_count(connection, box.id),
+            box.is_default,
+        )
+
+
+def disconnect(context: Context, address: str, now: datetime) -> None:
+    """Delete the secret and pause what the mailbox sends for; its messages wait (C4, C6). Raises Busy."""
+    box = _connected_mailbox(context, address)
+    with holding_lane(context, box.id, now), context.store.writing() as connection:
+        box = seats.find_mailbox(connection, context.actor, address)
+        if mailboxes.move_connection(
+            connection,
+            box.connection_id,
+            origins(CONNECTION, "disconnect"),
+            outcome(CONNECTION, "disconnect"),
+            secret=None,
+            disconnected_at=now,
+            trouble_since=None,
+        ):
+            events.record(connection, context.actor, "mailbox.disconnected", now, About(box.id))
+            dependents.pause_for_disconnect(connection, context.actor, box, now)

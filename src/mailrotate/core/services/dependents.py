@@ -1,0 +1,93 @@
+"""The campaigns and people that hang on a mailbox: what its trouble pauses, and what lifts that (C6, C7)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates
+from mailrotate.core.rules.transitions import CAMPAIGN, origins, outcome
+from mailrotate.core.services import facts, lifecycle
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import campaigns, connections, events
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.events import RUNNER, About, Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.states import CampaignState, ConnectionState
+
+FAILED = "mailbox_failed"
+DISCONNECTED = "mailbox_disconnected"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Who goes on after a reconnect, and when; and who still waits for a paused campaign."""
+
+    going_on: int
+    next_at: datetime | None
+    paused: tuple[HangingCampaign, ...]
+
+
+def pause_for_failure(connection: Connection, box: StoredMailbox, now: datetime) -> None:
+    """A failure pauses the mailbox's single-sender campaigns; a rotation only when none of its senders is
+    connected any more, because the others go on (C6, C7)."""
+    for campaign in connections.hanging_on(connection, box.id, box.slot_id):
+        if not campaign.rotates or not _has_connected_sender(connection, campaign.id):
+            lifecycle.pause_campaign(connection, RUNNER, campaign.id, FAILED, box.id, now)
+
+
+def pause_for_disconnect(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
+    """A disconnect pauses every campaign that the mailbox sends for (C6)."""
+    for campaign in connections.hanging_on(connection, box.id, box.slot_id):
+        lifecycle.pause_campaign(connection, actor, campaign.id, DISCONNECTED, box.id, now)
+
+
+def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
+    """Lift what this mailbox's trouble has paused; returns the campaigns that run again by that."""
+    running = []
+    for campaign_id, name in connections.paused_by(connection, box.id):
+        if connections.lift_pauses_of(connection, campaign_id, box.id) and campaigns.move(
+            connection,
+            campaign_id,
+            origins(CAMPAIGN, "resume"),
+            outcome(CAMPAIGN, "resume"),
+            resumed_at=now,
+        ):
+            about = About(mailbox_id=box.id, campaign_id=campaign_id)
+            events.record(connection, actor, "campaign.resumed", now, about)
+            running.append(name)
+    return running
+
+
+def waiting_for(context: Context, connection: Connection, box: StoredMailbox, now: datetime) -> Waiting:
+    """Who waits for this mailbox now, and from when on the gates let the first of them go."""
+    hanging = connections.hanging_on(connection, box.id, box.slot_id)
+    active = [campaign for campaign in hanging if campaign.state is CampaignState.ACTIVE]
+    starts = (_next_at(context, connection, campaign.id, box, now) for campaign in active)
+    return Waiting(
+        going_on=sum(campaign.people for campaign in active),
+        next_at=min((instant for instant in starts if instant is not None), default=None),
+        paused=tuple(c for c in hanging if c.state is CampaignState.PAUSED and c.people),
+    )
+
+
+def _next_at(
+    context: Context, connection: Connection, campaign_id: int, box: StoredMailbox, now: datetime
+) -> datetime | None:
+    due_at = connections.next_due_of(connection, campaign_id, box.id, box.slot_id)
+    if due_at is None:
+        return None
+    campaign = campaigns.by_id(connection, campaign_id)
+    situation = gates.Situation(
+        facts.campaign_facts(context, campaign, box.workspace_timezone, now),
+        facts.mailbox_facts(connection, box, now),
+        None,
+    )
+    return gates.decide(situation, max(due_at, now)).next_at
+
+
+def _has_connected_sender(connection: Connection, campaign_id: int) -> bool:
+    return any(
+        sender.left_at is None and sender.state == ConnectionState.CONNECTED and not sender.user_locked
+        for sender in campaigns.senders_of(connection, campaign_id)
+    )

@@ -1,0 +1,38 @@
+"""A mailbox's lane for the length of one command."""
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from mailrotate.core.services import passes
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import lanes, liveness, mailboxes
+from mailrotate.core.store.lanes import Lane
+from mailrotate.core.values.errors import Busy
+
+
+@contextmanager
+def holding_lane(context: Context, mailbox_id: int, now: datetime) -> Iterator[Lane]:
+    """Own the mailbox's lane until the block ends; what a dead runner left in any lane is settled first.
+
+    Raises Busy (`lane.busy`) while a living process has the lane.
+    """
+    living = liveness.register(context.store, "command", now, platform.node())
+    try:
+        with context.store.writing() as connection:
+            lane = lanes.take(connection, mailbox_id, living.id)
+        if lane is None:
+            passes.recover(context, now)
+            with context.store.writing() as connection:
+                lane = lanes.take(connection, mailbox_id, living.id)
+                address = mailboxes.by_id(connection, mailbox_id).address
+        if lane is None:
+            raise Busy(
+                "lane.busy",
+                f"another process is working with {address} right now; nothing was changed",
+                "run the command again in a moment; who is at work: mailrotate runner list",
+            )
+        yield lane
+    finally:
+        living.end(now)

@@ -1,0 +1,113 @@
+"""Whose seat it is: for whom somebody acts, and in which slot (A1, A5, A6, A9)."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from mailrotate.core.services import naming
+from mailrotate.core.store import connections, mailboxes, workspaces
+from mailrotate.core.store.events import Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.states import ConnectionState, Role, UserState
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where a mailbox is to be connected; `former` is the address's connection that it replaces."""
+
+    user: StoredUser
+    slot_id: int
+    former: StoredMailbox | None
+
+
+def find_mailbox(connection: Connection, actor: Actor, name: str) -> StoredMailbox:
+    """The mailbox, by address or `b_` id, if the acting user may do something with it.
+
+    Raises NotFound (`mailbox.none`), Refused (`user.locked`, `user.not_allowed`).
+    """
+    box = naming.find_mailbox(connection, name)
+    require_authority(connection, actor, box.user_id)
+    return box
+
+
+def require_authority(connection: Connection, actor: Actor, user_id: int) -> None:
+    """Members and managers act on their own seat, admins for anybody; a locked user on nothing (A6, A10)."""
+    acting = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
+    if acting is None:
+        raise Refused(
+            "user.unknown",
+            "nobody is named who acts, and the workspace has no default user",
+            "add --as EMAIL",
+        )
+    if acting.state is UserState.LOCKED:
+        raise Refused("user.locked", f"the acting user {acting.email} is locked", "add --as EMAIL")
+    if acting.id != user_id and acting.role is not Role.ADMIN:
+        raise Refused(
+            "user.not_allowed",
+            f"{acting.email} is a {acting.role} and acts on its own seat only",
+            "let an admin do it: add --as EMAIL",
+        )
+
+
+def seat_for(
+    connection: Connection, actor: Actor, address: str, user_email: str | None, slot_id: int | None
+) -> Seat:
+    """The seat and slot in which `address` may be connected.
+
+    Raises NotFound (`user.none`), Refused (`user.…`, `mailbox.connected`, `mailbox.elsewhere`, `slot.…`).
+    """
+    user = _user_for(connection, actor, user_email)
+    former = mailboxes.by_address(connection, address)
+    if former is not None and former.user_id != user.id:
+        raise Refused(
+            "mailbox.elsewhere",
+            f"{address} is on the seat of {former.user_email}; an address is on one seat only",
+            f"mailrotate mailbox connect {address} --for {former.user_email}",
+        )
+    if former is not None and former.state is not ConnectionState.DISCONNECTED:
+        raise Refused(
+            "mailbox.connected",
+            f"{address} is on the seat of {former.user_email} already and {former.state}",
+            f"mailrotate mailbox reconnect {address}",
+        )
+    return Seat(user, _slot_for(connection, user, slot_id), former)
+
+
+def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> StoredUser:
+    if user_email is not None:
+        user = workspaces.user_by_email(connection, user_email.strip().lower())
+        if user is None:
+            raise NotFound(
+                "user.none", f"there is no user {user_email} in this workspace", "mailrotate status"
+            )
+    else:
+        user = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
+    require_authority(connection, actor, -1 if user is None else user.id)
+    assert user is not None  # else the line above has raised
+    return user
+
+
+def _slot_for(connection: Connection, user: StoredUser, slot_id: int | None) -> int:
+    if slot_id is not None:
+        if connections.slot_owner(connection, slot_id) != user.id:
+            raise Refused(
+                "slot.not_owned", f"s_{slot_id} is no slot of {user.email}", "mailrotate mailbox list"
+            )
+        taken_by = connections.address_in_slot(connection, slot_id)
+        if taken_by is not None:
+            raise Refused(
+                "slot.taken", f"s_{slot_id} holds {taken_by}", f"mailrotate mailbox disconnect {taken_by}"
+            )
+        return slot_id
+    free = workspaces.free_slot(connection, user.id)
+    if free is None:
+        slots = workspaces.slots_of(connection, user.id)
+        held = [connections.address_in_slot(connection, slot) for slot in slots]
+        raise Refused(
+            "slot.none_free",
+            f"all slots of {user.email} are taken ({len(slots)}/{len(slots)}): {', '.join(map(str, held))}",
+            f"mailrotate slot add --user {user.email}",
+        )
+    return free

@@ -1,0 +1,214 @@
+"""Making, replacing and sealing connections, and who hangs on a mailbox."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.mail import Endpoint
+from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState
+
+
+@dataclass(frozen=True)
+class HangingCampaign:
+    """A campaign that a mailbox sends for, and how many people there wait for it."""
+
+    id: int
+    name: str
+    state: CampaignState
+    rotates: bool
+    people: int
+
+
+@dataclass(frozen=True)
+class RunningDeadline:
+    campaign: str
+    kind: str
+    ends_at: datetime
+
+
+@dataclass(frozen=True)
+class SealedSecret:
+    connection_id: int
+    generation: int
+    secret: bytes
+
+
+def lock_workspace(connection: Connection) -> None:
+    """Whoever seals a secret or changes the key waits here for the other."""
+    connection.execute(select(t.workspace.c.id).where(t.workspace.c.id == 1).with_for_update())
+
+
+def insert_mailbox(connection: Connection, address: str, user_id: int, now: datetime) -> int:
+    """A new address with its lane."""
+    made = connection.execute(insert(t.mailbox).values(address=address, user_id=user_id, created_at=now))
+    mailbox_id = int((made.inserted_primary_key or (0,))[0])
+    connection.execute(insert(t.lane).values(mailbox_id=mailbox_id, token=0))
+    return mailbox_id
+
+
+def supersede(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """The mailbox's present connection becomes history."""
+    c = t.connection.c
+    connection.execute(
+        update(t.connection)
+        .where(c.mailbox_id == mailbox_id, c.superseded_at.is_(None))
+        .values(superseded_at=now)
+    )
+
+
+def insert_connection(
+    connection: Connection,
+    mailbox_id: int,
+    slot_id: int,
+    now: datetime,
+    **values: object,
+) -> int:
+    made = connection.execute(
+        insert(t.connection).values(
+            mailbox_id=mailbox_id,
+            slot_id=slot_id,
+            state=ConnectionState.CONNECTED,
+            connected_at=now,
+            last_test_at=now,
+            **values,
+        )
+    )
+    return int((made.inserted_primary_key or (0,))[0])
+
+
+def server_columns(smtp: Endpoint, imap: Endpoint) -> dict[str, object]:
+    """The columns that hold a connection's two servers."""
+    return {
+        "smtp_host": smtp.host,
+        "smtp_port": smtp.port,
+        "smtp_security": smtp.security,
+        "imap_host": imap.host,
+        "imap_port": imap.port,
+        "imap_security": imap.security,
+    }
+
+
+def slot_owner(connection: Connection, slot_id: int) -> int | None:
+    """The user who has this slot; None when there is no such slot, or nobody has it."""
+    found = connection.execute(select(t.slot.c.user_id).where(t.slot.c.id == slot_id)).scalar_one_or_none()
+    return None if found is None else int(found)
+
+
+def taken_slots(connection: Connection, user_id: int) -> int:
+    """How many of the user's slots hold a mailbox that is connected or failed (A3)."""
+    query = (
+        select(func.count())
+        .select_from(t.connection)
+        .join(t.slot, t.slot.c.id == t.connection.c.slot_id)
+        .where(t.slot.c.user_id == user_id, _is_in_slot())
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def address_in_slot(connection: Connection, slot_id: int) -> str | None:
+    """The address that is connected, or failed, in a slot."""
+    query = (
+        select(t.mailbox.c.address)
+        .join(t.connection, t.connection.c.mailbox_id == t.mailbox.c.id)
+        .where(t.connection.c.slot_id == slot_id, _is_in_slot())
+    )
+    found = connection.execute(query).scalar_one_or_none()
+    return None if found is None else str(found)
+
+
+def _is_in_slot() -> ColumnElement[bool]:
+    return and_(t.connection.c.superseded_at.is_(None), t.connection.c.state != ConnectionState.DISCONNECTED)
+
+
+def sealed_secrets(connection: Connection) -> Iterator[SealedSecret]:
+    """Every secret there is, those of superseded connections included."""
+    c = t.connection.c
+    query = select(c.id, c.generation, c.secret).where(c.secret.is_not(None)).order_by(c.id)
+    for row in connection.execute(query).all():
+        yield SealedSecret(row.id, row.generation, row.secret)
+
+
+def hanging_on(connection: Connection, mailbox_id: int, slot_id: int) -> list[HangingCampaign]:
+    """The campaigns that are not over and send from this mailbox (or from its slot), with their open people.
+
+    Drafts are among them; nobody waits in these yet.
+    """
+    sender, c = t.campaign_sender.c, t.campaign.c
+    waits = and_(
+        t.recipient.c.campaign_sender_id == sender.id,
+        t.recipient.c.campaign_id == c.id,
+        t.recipient.c.state.in_(OPEN_RECIPIENTS),
+    )
+    query = (
+        select(c.id, c.name, c.state, c.rotation, func.count(t.recipient.c.id).label("people"))
+        .join(t.campaign_sender, sender.campaign_id == c.id)
+        .outerjoin(t.recipient, waits)
+        .where(
+            or_(sender.mailbox_id == mailbox_id, sender.slot_id == slot_id),
+            sender.left_at.is_(None),
+            c.state != CampaignState.FINISHED,
+        )
+        .group_by(c.id, c.name, c.state, c.rotation)
+        .order_by(c.id)
+    )
+    return [
+        HangingCampaign(row.id, row.name, CampaignState(row.state), row.rotation is not None, row.people)
+        for row in connection.execute(query)
+    ]
+
+
+def next_due_of(connection: Connection, campaign_id: int, mailbox_id: int, slot_id: int) -> datetime | None:
+    """When the first of the campaign's people who wait for this mailbox is due; None when nobody waits."""
+    sender, r, m = t.campaign_sender.c, t.recipient.c, t.message.c
+    mine = select(sender.id).where(
+        sender.campaign_id == campaign_id, or_(sender.mailbox_id == mailbox_id, sender.slot_id == slot_id)
+    )
+    unplanned = select(func.min(r.next_at)).where(
+        r.campaign_sender_id.in_(mine), r.next_at.is_not(None), r.state.in_(OPEN_RECIPIENTS)
+    )
+    planned = select(func.min(m.ready_at)).where(
+        m.mailbox_id == mailbox_id, m.campaign_id == campaign_id, t.is_waiting
+    )
+    found = (connection.execute(query).scalar_one_or_none() for query in (unplanned, planned))
+    return min((instant for instant in found if isinstance(instant, datetime)), default=None)
+
+
+def paused_by(connection: Connection, mailbox_id: int) -> list[tuple[int, str]]:
+    """The campaigns that a mailbox's trouble has paused: id and name."""
+    query = (
+        select(t.campaign.c.id, t.campaign.c.name)
+        .join(t.campaign_pause, t.campaign_pause.c.campaign_id == t.campaign.c.id)
+        .where(t.campaign_pause.c.mailbox_id == mailbox_id)
+        .distinct()
+        .order_by(t.campaign.c.id)
+    )
+    return [(row.id, row.name) for row in connection.execute(query)]
+
+
+def lift_pauses_of(connection: Connection, campaign_id: int, mailbox_id: int) -> bool:
+    """Lift a mailbox's pause reasons of one campaign; True when none of any kind is left."""
+    p = t.campaign_pause.c
+    connection.execute(
+        delete(t.campaign_pause).where(p.campaign_id == campaign_id, p.mailbox_id == mailbox_id)
+    )
+    return connection.execute(select(p.id).where(p.campaign_id == campaign_id).limit(1)).first() is None
+
+
+def running_deadlines(connection: Connection, mailbox_id: int) -> list[RunningDeadline]:
+    d = t.deadline.c
+    query = (
+        select(t.campaign.c.name, d.kind, d.ends_at)
+        .join(t.campaign, t.campaign.c.id == d.campaign_id)
+        .where(d.mailbox_id == mailbox_id, d.ended_at.is_(None))
+        .order_by(d.ends_at, d.id)
+    )
+    return [RunningDeadline(row.name, row.kind, row.ends_at) for row in connection.execute(query)]
+
+
+def waiting_count(connection: Connection, mailbox_id: int) -> int:
+    """How many planned messages wait to leave from this mailbox."""
+    query = select(func.count()).where(t.message.c.mailbox_id == mailbox_id, t.is_waiting)
+    return int(connection.execute(query).scalar_one())
