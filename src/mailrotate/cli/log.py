@@ -83,4 +83,4 @@ def _text(line: "LoggedEvent", zone: str) -> str:
     said = [f"{key}={value}" for key, value in line.data.items() if value is not None]
     who = [] if line.actor is None else [f"by {line.actor}"]
     words = [instant(line.at, zone), f"{line.action:<20}", *(word for word in about if word), *said, *who]
-    return "  ".join(words).rstrip()
+    return "  ".join(words).replace("\n", " ").rstrip()

@@ -1,0 +1,76 @@
+"""`mailrotate limits`: what the mail providers allow."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech
+from mailrotate.cli.params import Json
+
+if TYPE_CHECKING:
+    from mailrotate.core.rules.provider_limits import KnownLimit
+
+app = noun("What the mail providers allow.")
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    provider: Annotated[str | None, typer.Option(help="Of this one only, like google.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The limits in force, with where they come from and when that was read.
+
+    Examples:
+
+      mailrotate limits show
+
+      mailrotate limits show --provider google --json
+    """
+    from mailrotate.core.services import limits
+
+    found = limits.show(call_of(ctx).context)
+    _print(Speech(as_json), [limit for limit in found if provider in (None, limit.provider)])
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    assignments: Annotated[
+        list[str], typer.Argument(metavar="NAME=N…", help="A number of messages, or off.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Change limits, or add one to a provider; `off` lifts it.
+
+    Examples:
+
+      mailrotate limits set google.day=1500
+
+      mailrotate limits set imap.hour=100 microsoft.minute=off
+    """
+    from mailrotate.core.services import limits
+    from mailrotate.providers.registry import PROVIDERS
+
+    call = call_of(ctx)
+    _print(Speech(as_json), list(limits.change(call.context, assignments, PROVIDERS, call.now)))
+
+
+def _print(speech: Speech, found: "list[KnownLimit]") -> None:
+    rows: list[dict[str, Any]] = [vars(limit) for limit in found]
+    speech.listing(
+        ("limit", "binds", "messages", "in any", "default", "as of", "source"),
+        rows,
+        lambda r: (
+            r["name"],
+            r["binds"],
+            "off" if r["limit"] is None else r["limit"],
+            r["period"],
+            r["default"],
+            r["gathered"],
+            r["source"],
+        ),
+        "no limits",
+    )

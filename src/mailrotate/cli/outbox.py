@@ -1,0 +1,336 @@
+"""`mailrotate outbox`: what is to be sent, was sent, or failed."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.params import After, DryRun, Json, Limit, Yes, read_id
+from mailrotate.core.values.errors import BadInput, Refused
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.outbox import Expected, MessageStory, Outcome
+
+app = noun("What is to be sent, was sent, or failed.")
+
+_STATES = "draft|scheduled|sending|sent|error|held|cancelled"
+_DONE_IN_PART = 8
+_MOST_TOLD = 20
+
+Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Messages, like m_17.")]
+SomeIds = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Messages, like m_17.")]
+OfMailbox = Annotated[str | None, typer.Option("--mailbox", metavar="ADDRESS", help="Those of this mailbox.")]
+OfCampaign = Annotated[str | None, typer.Option("--campaign", metavar="NAME", help="Those of this campaign.")]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    state: Annotated[str | None, typer.Option(metavar=_STATES, help="In this state only.")] = None,
+    mailbox: OfMailbox = None,
+    campaign: OfCampaign = None,
+    limit: Limit = None,
+    after: After = None,
+    as_json: Json = False,
+) -> None:
+    """Messages in the order of planning, with what the gates expect of those that wait.
+
+    Examples:
+
+      mailrotate outbox list --state error
+
+      mailrotate outbox list --campaign autumn-intro --limit 50 --json
+    """
+    from mailrotate.core.services import outbox
+    from mailrotate.core.values.states import MessageState
+
+    call, speech = call_of(ctx), Speech(as_json)
+    if state is not None and state not in set(MessageState):
+        raise BadInput("outbox.state", f"'{state}' is no state of a message; there are {_STATES}")
+    found = outbox.listing(
+        call.context,
+        outbox.Which(mailbox=mailbox, campaign=campaign),
+        call.now,
+        state=None if state is None else MessageState(state),
+        after=None if after is None else read_id(after, "m", "message"),
+        limit=limit,
+    )
+    zone = call.zone
+    speech.listing(
+        ("id", "state", "campaign", "step", "to", "from", "when", "error"),
+        (_row(expected) for expected in found),
+        lambda r: (
+            r["id"],
+            r["state"],
+            r["campaign"] or r["kind"],
+            r["step"],
+            r["to"],
+            r["from"],
+            instant(r["sent_at"] or r["expected_at"], zone),
+            r["error"] and f"{r['error']['class']}: {r['error']['code'] or ''} {r['error']['message']}",
+        ),
+        "no such messages",
+    )
+
+
+def _row(expected: "Expected") -> dict[str, Any]:
+    message = expected.message
+    error = {
+        "class": message.error_class,
+        "code": message.error_code,
+        "enhanced": message.error_enhanced,
+        "message": message.error_text,
+        "hint": expected.hint,
+    }
+    return {
+        "id": f"m_{message.id}",
+        "state": message.state,
+        "kind": message.kind,
+        "campaign": message.campaign,
+        "step": message.step,
+        "to": message.to_address,
+        "from": message.from_address,
+        "subject": message.subject,
+        "message_id": message.message_id,
+        "due_at": message.due_at,
+        "expected_at": expected.expected_at,
+        "sent_at": message.sent_at,
+        "attempts": message.attempts,
+        "error": None if message.error_class is None else error,
+    }
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    message: Annotated[str, typer.Argument(metavar="ID", help="A message, like m_17.")],
+    as_json: Json = False,
+) -> None:
+    """Everything about one message, with the server's own words and what happened to it.
+
+    Examples:
+
+      mailrotate outbox show m_17
+    """
+    from mailrotate.core.services import logbook, outbox
+
+    call, speech = call_of(ctx), Speech(as_json)
+    story = outbox.show(call.context, read_id(message, "m", "message"), call.now)
+    row = _story(story)
+    history = [logbook.as_row(event) for event in story.history]
+    if as_json:
+        speech.document({**row, "history": history})
+        return
+    zone, error = call.zone, row.pop("error")
+    speech.facts(
+        (name.replace("_", " "), instant(value, zone) if name.endswith("_at") else value)
+        for name, value in row.items()
+        if value not in (None, "", [])
+    )
+    if error is not None:
+        speech.line()
+        speech.facts((f"error {name}", value) for name, value in error.items() if value is not None)
+    speech.line()
+    for event in story.history:
+        said = "  ".join(f"{name}={value}" for name, value in event.data.items() if value is not None)
+        speech.line(f"{instant(event.at, zone)}  {event.action}  {said}".replace("\n", " ").rstrip())
+    if story.waits_for is not None:
+        speech.next(f"mailrotate why {row['id']}")
+
+
+def _story(story: "MessageStory") -> dict[str, Any]:
+    detail = story.detail
+    row = _row(story.expected)
+    if row["error"] is not None:
+        row["error"]["phase"] = detail.listed.error_phase
+    return {
+        **row,
+        "mailbox": detail.listed.mailbox,
+        "recipient": None if detail.recipient_id is None else f"r_{detail.recipient_id}",
+        "waits_for": story.waits_for,
+        "in_reply_to": detail.in_reply_to,
+        "references": list(detail.cited_ids),
+        "content_sha256": detail.content_hash,
+        "planned_at": detail.planned_at,
+        "ready_at": detail.listed.ready_at,
+        "overdue_at": detail.listed.overdue_at,
+        "released_at": detail.released_at,
+        "first_failed_at": detail.first_failed_at,
+        "claimed_at": detail.claimed_at,
+        "marked_at": detail.marked_at,
+        "settled_at": detail.settled_at,
+    }
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    ids: SomeIds = None,
+    mailbox: OfMailbox = None,
+    campaign: OfCampaign = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are in error.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Queue messages again that are in error.
+
+    Examples:
+
+      mailrotate outbox retry m_17
+
+      mailrotate outbox retry --mailbox anna@example.org
+    """
+    from mailrotate.core.services import outbox
+
+    if sum((bool(ids), mailbox is not None, campaign is not None, every)) != 1:
+        raise BadInput(
+            "outbox.which", "name messages, or one of --mailbox, --campaign, --all", "mailrotate outbox list"
+        )
+    which = outbox.Which(_read(ids), mailbox, campaign)
+    _act(ctx, as_json, "retried", lambda call: outbox.retry(call.context, which, call.now))
+
+
+@app.command()
+def cancel(
+    ctx: typer.Context, ids: Ids, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Take messages out of the outbox. Whoever they were for gets nothing more of that campaign.
+
+    Examples:
+
+      mailrotate outbox cancel m_17 --dry-run
+
+      mailrotate outbox cancel m_17 m_18 --yes
+    """
+    from mailrotate.core.services import outbox
+
+    call, speech, numbers = call_of(ctx), Speech(as_json), _read(ids)
+    possible = outbox.cancellable(call.context, numbers)
+    consequences = [f"{len(possible.done)} of {len(numbers)} messages will not be sent."]
+    consequences += ["Their recipients get nothing more of the campaign (finished, cancelled_by_operator)."]
+    consequences += [f"m_{number} stays: {why}" for number, why in possible.refused[:_MOST_TOLD]]
+    if possible.done and not speech.confirm(consequences, "Cancel them?", yes=yes, dry_run=dry_run):
+        return
+    _act(ctx, as_json, "cancelled", lambda call: outbox.cancel(call.context, numbers, call.now))
+
+
+@app.command()
+def release(
+    ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None, as_json: Json = False
+) -> None:
+    """Let messages go that are late because no runner ran.
+
+    Examples:
+
+      mailrotate outbox release m_17
+
+      mailrotate outbox release --campaign autumn-intro
+    """
+    from mailrotate.core.services import outbox
+
+    if bool(ids) == (campaign is not None):
+        raise BadInput("outbox.which", "name messages, or --campaign", "mailrotate outbox list")
+    if campaign is None:
+        _act(ctx, as_json, "released", lambda call: outbox.release(call.context, _read(ids), call.now))
+        return
+    call, speech = call_of(ctx), Speech(as_json)
+    count = outbox.release_campaign(call.context, campaign, call.now)
+    speech.result(
+        {"campaign": campaign, "released": count},
+        f"released {campaign}: {count} messages waited for it; who was due meanwhile follows",
+    )
+    speech.next(f"mailrotate why {campaign}")
+
+
+@app.command()
+def resolve(
+    ctx: typer.Context,
+    ids: Ids,
+    sent: Annotated[
+        bool | None, typer.Option("--sent/--not-sent", help="Whether it is in the mailbox's sent mail.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Settle held messages by what stands in the mailbox's sent mail.
+
+    Examples:
+
+      mailrotate outbox resolve m_17 --sent
+
+      mailrotate outbox resolve m_17 m_18 --not-sent
+    """
+    from mailrotate.core.services import outbox
+
+    if sent is None:
+        raise BadInput(
+            "outbox.fate", "say --sent or --not-sent", "look for the Message-ID in the mailbox's sent mail"
+        )
+    numbers = _read(ids)
+    _act(ctx, as_json, "resolved", lambda call: outbox.resolve(call.context, numbers, sent, call.now))
+
+
+def _act(ctx: typer.Context, as_json: bool, done: str, act: "Callable[[Any], Outcome]") -> None:
+    """Do it and say for how many; status 4 when none could be done, 8 when some could not."""
+    call, speech = call_of(ctx), Speech(as_json)
+    outcome = act(call)
+    if outcome.refused and not outcome.done and len(outcome.refused) == 1:
+        number, why = outcome.refused[0]
+        raise Refused(
+            "outbox.refused", f"m_{number} is not {done}: {why}", f"mailrotate outbox show m_{number}"
+        )
+    report = {
+        done: len(outcome.done),
+        "ids": [f"m_{number}" for number in outcome.done],
+        "refused": [{"id": f"m_{number}", "reason": why} for number, why in outcome.refused],
+    }
+    told = [f"m_{number} is not: {why}" for number, why in outcome.refused[:_MOST_TOLD]]
+    if len(outcome.refused) > _MOST_TOLD:
+        told.append(f"… and {len(outcome.refused) - _MOST_TOLD} more; --json lists them all")
+    speech.result(report, f"{done} {len(outcome.done)} of {len(outcome.done) + len(outcome.refused)}", *told)
+    if outcome.refused:
+        raise typer.Exit(_DONE_IN_PART)
+
+
+def _read(ids: Sequence[str] | None) -> list[int]:
+    return list(dict.fromkeys(read_id(text, "m", "message") for text in ids or ()))
+
+
+@app.command("classify-reply")
+def classify_reply(
+    text: Annotated[str, typer.Argument(help="What the server said, like '550 5.1.1 No such user'.")],
+    phase: Annotated[
+        str, typer.Option(metavar="connect|auth|mail|rcpt|data|dot", help="How far it had come.")
+    ] = "data",
+    provider: Annotated[str, typer.Option(help="The sending mailbox's: google, microsoft or imap.")] = "imap",
+    as_json: Json = False,
+) -> None:
+    """Which class a server's answer is, whom it concerns, and what to do. Needs no database.
+
+    Examples:
+
+      mailrotate outbox classify-reply "550 5.1.1 No such user" --phase rcpt
+
+      mailrotate outbox classify-reply "535 5.7.8 Bad credentials" --phase auth --json
+    """
+    from mailrotate.core.rules.replies import classify, parse_reply
+    from mailrotate.core.values.states import Phase
+
+    speech = Speech(as_json)
+    if phase not in set(Phase):
+        raise BadInput("reply.phase", f"'{phase}' is no phase; there are {', '.join(Phase)}")
+    verdict = classify(parse_reply(text, Phase(phase)), provider)
+    answer = {
+        "class": verdict.reply_class,
+        "who": verdict.who,
+        "code": verdict.code,
+        "enhanced": verdict.enhanced,
+        "hint": verdict.hint,
+        "rule": verdict.rule,
+        "hold_for": verdict.hold_for,
+    }
+    if as_json:
+        speech.document(answer)
+    else:
+        speech.facts((name.replace("_", " "), value) for name, value in answer.items() if value is not None)

@@ -1,0 +1,58 @@
+"""`mailrotate settings`: what all machines of the workspace agree on."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech
+from mailrotate.cli.params import Json
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.settings import Shown
+
+app = noun("The workspace's settings.")
+
+
+@app.command()
+def show(ctx: typer.Context, as_json: Json = False) -> None:
+    """Every setting, its value and its default.
+
+    Examples:
+
+      mailrotate settings show
+    """
+    from mailrotate.core.services import settings
+
+    _print(Speech(as_json), settings.show(call_of(ctx).context))
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE…", help="What to set.")],
+    as_json: Json = False,
+) -> None:
+    """Change settings, all or none of them.
+
+    Examples:
+
+      mailrotate settings set lateness=3d network_patience=1h
+
+      mailrotate settings set timezone=Europe/Berlin
+    """
+    from mailrotate.core.services import settings
+
+    call = call_of(ctx)
+    _print(Speech(as_json), settings.change(call.context, assignments, call.now))
+
+
+def _print(speech: Speech, found: "list[Shown]") -> None:
+    if speech.as_json:
+        speech.document([vars(shown) for shown in found])
+    else:
+        speech.table(
+            ("setting", "value", "default", "what it is"),
+            ((shown.key, shown.value, shown.default, shown.about) for shown in found),
+        )
