@@ -52,6 +52,9 @@ SEEN = [
     ("permission", "NO [NOPERM] You may not", "auth"),
     ("permission", "the connection broke: no answer in time", "net"),
     ("auth", "Connection unexpectedly closed", "net"),
+    ("auth", "no answer in time", "net"),
+    ("permission", "no answer in time", "net"),
+    ("auth", "the connection broke: no answer in time", "net"),
     # the sender's right to send
     ("mail", "530 5.7.57 Client not authenticated to send mail", "sender"),
     ("mail", "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "sender"),
