@@ -2,6 +2,7 @@
 where a database is a file. The reasons stand in `docs/decisions/two-databases.md`.
 """
 
+import hashlib
 import os
 import sqlite3
 import tempfile
@@ -14,15 +15,13 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     MetaData,
-    Select,
-    Table,
     Text,
     case,
     cast,
     func,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mailrotate.core.values.errors import Busy, StoreTrouble
@@ -52,6 +51,7 @@ def is_sqlite(connection: Connection) -> bool:
 
 def prepare_sqlite(connection: sqlite3.Connection) -> None:
     """What every connection to a file needs."""
+    connection.create_function("mailrotate_sha256", 1, _sha256, deterministic=True)
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -61,6 +61,10 @@ def prepare_sqlite(connection: sqlite3.Connection) -> None:
         "journal_size_limit=67108864",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _sha256(value: str | None) -> str | None:
+    return None if value is None else hashlib.sha256(value.encode()).hexdigest()
 
 
 def postgresql_arguments() -> dict[str, Any]:
@@ -231,7 +235,7 @@ def open_staging(session: Connection, database: Path | None, tables: MetaData) -
     try:
         raw.execute("ATTACH DATABASE ? AS staging", (name,)).close()
         # Without a journal: when something fails, the whole staging is thrown away.
-        for pragma in ("staging.journal_mode=OFF", "staging.synchronous=OFF", "cache_size=-65536"):
+        for pragma in ("staging.journal_mode=OFF", "staging.synchronous=OFF", "cache_size=-262144"):
             raw.execute(f"PRAGMA {pragma}").close()
         for table in tables.sorted_tables:
             columns = ", ".join(_column(column) for column in table.columns)
@@ -241,7 +245,8 @@ def open_staging(session: Connection, database: Path | None, tables: MetaData) -
 
 
 def _column(column: Column[Any]) -> str:
-    return f"{column.name} INTEGER PRIMARY KEY" if column.primary_key else f"{column.name} TEXT"
+    kind = "TEXT" if isinstance(column.type, Text) else "INTEGER"
+    return f"{column.name} {kind}{' PRIMARY KEY' if column.primary_key else ''}"
 
 
 def load(session: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -270,16 +275,30 @@ def index_staging(session: Connection) -> None:
             session.exec_driver_sql("ANALYZE staged")
 
 
-def lock_campaign(connection: Connection, campaign_id: int) -> None:
-    """Let one import at a time into a campaign; on SQLite the writing transaction does that by itself."""
+def lock_contacts(connection: Connection) -> None:
+    """Let nobody else add contacts until the end; on SQLite the writing transaction does that by itself."""
     if not is_sqlite(connection):
-        connection.execute(text("SELECT id FROM campaign WHERE id = :id FOR UPDATE"), {"id": campaign_id})
+        connection.execute(text("LOCK TABLE contact IN SHARE ROW EXCLUSIVE MODE"))
 
 
-def insert_missing(connection: Connection, table: Table, names: Sequence[str], rows: Select[Any]) -> None:
-    """INSERT … SELECT that leaves alone what a unique index has already."""
-    dialect = sqlite if is_sqlite(connection) else postgresql
-    connection.execute(dialect.insert(table).from_select(names, rows).on_conflict_do_nothing())
+def reserve_ids(connection: Connection, table: str, count: int) -> int:
+    """Ids for `count` new rows: those after the one returned. The table is locked by the caller."""
+    if is_sqlite(connection):
+        query = text("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = :name")
+        return int(connection.execute(query, {"name": table}).scalar_one())
+    sequence = {"name": f"{table}_id_seq"}
+    found = connection.execute(text("SELECT nextval(CAST(:name AS regclass))"), sequence).scalar_one()
+    connection.execute(
+        text("SELECT setval(CAST(:name AS regclass), :last)"), {**sequence, "last": found + count}
+    )
+    return int(found)
+
+
+def sha256(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
+    """What `suppressions.fingerprint` makes of a value, as an expression."""
+    if is_sqlite(connection):
+        return func.mailrotate_sha256(column, type_=Text())
+    return func.encode(func.sha256(func.convert_to(column, "UTF8")), "hex", type_=Text())
 
 
 def merged_fields(
@@ -290,4 +309,4 @@ def merged_fields(
         merged: ColumnElement[str] = func.json_patch(below, above)
     else:
         merged = cast(cast(below, postgresql.JSONB).concat(cast(above, postgresql.JSONB)), Text)
-    return case((below == "{}", above), else_=merged)
+    return case((func.coalesce(below, "{}") == "{}", above), else_=merged)

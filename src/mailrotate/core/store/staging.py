@@ -20,7 +20,6 @@ from sqlalchemy import (
     Connection,
     Integer,
     MetaData,
-    Row,
     Table,
     Text,
     func,
@@ -35,8 +34,8 @@ from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.recipients import sender_of_rank
-from mailrotate.core.store.suppressions import fingerprint
 from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import RecipientState, SuppressionKind
 
@@ -47,14 +46,11 @@ _staged = Table(
     Column("line", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=False),
     Column("address", Text, nullable=False),
     Column("domain", Text, nullable=False),
-    Column("hash", Text, nullable=False),
     Column("fields", Text, nullable=False),
     Column("timezone", Text),
+    Column("contact_id", BigInteger),
     Column("problem", Text),
     prefixes=["TEMPORARY"],
-)
-_domain = Table(
-    "staged_domain", _staging, Column("domain", Text), Column("hash", Text), prefixes=["TEMPORARY"]
 )
 
 
@@ -95,7 +91,7 @@ class Staging:
     def __init__(self, store: Store, campaign_id: int) -> None:
         self._store = store
         self._campaign_id = campaign_id
-        self._seen: Row[tuple[int, ...]] | None = None
+        self._seen: _Present | None = None
 
     def __enter__(self) -> Self:
         self._session = self._store.engine.connect()
@@ -111,10 +107,9 @@ class Staging:
 
     def add_many(self, rows: Iterable[StagedRow]) -> None:
         """Stage rows as they come; may be called once."""
-        columns = ("line", "address", "domain", "hash", "fields", "timezone")
+        columns = ("line", "address", "domain", "fields", "timezone")
         prepared = (
-            (line, address, domain_of(address), fingerprint(address), fields, timezone)
-            for line, address, fields, timezone in rows
+            (line, address, domain_of(address), fields, timezone) for line, address, fields, timezone in rows
         )
         dialects.load(self._session, "staged", columns, prepared)
 
@@ -130,60 +125,65 @@ class Staging:
                 .subquery()
             )
             self._mark(self._session, RowProblem.TWICE, c.address == twice.c.address, c.line > twice.c.first)
-            domains = self._session.execute(select(c.domain).distinct()).scalars()
-            hashed = [(domain, fingerprint(domain)) for domain in domains]
-        dialects.load(self._session, "staged_domain", ("domain", "hash"), hashed)
-        with self._session.begin():
             self._seen = self._present(self._session)
-            return self._compare(self._session)
+            return self._compare(self._session, self._seen)
 
     @contextmanager
     def writing(self) -> Iterator[tuple[Connection, dict[RowProblem | None, int]]]:
         """The transaction in which the rows go in, with the counts as they are now that all others wait."""
         with self._store.writing(self._session) as connection:
-            dialects.lock_campaign(connection, self._campaign_id)
+            dialects.lock_contacts(connection)
             present = self._present(connection)
             # Whoever came meanwhile is looked for again; mostly nobody did, and the lock is kept short.
-            yield connection, self._compare(connection) if present != self._seen else self._counts(connection)
+            changed = present != self._seen
+            yield connection, self._compare(connection, present) if changed else self._counts(connection)
 
     def merge(self, connection: Connection, how: Enrolment) -> int:
-        """Make recipients of the good rows, in the order of their lines; returns how many."""
-        c, contact = _staged.c, t.contact.c
+        """Make recipients of the good rows, in the order of their lines; returns how many.
+
+        New contacts get their ids from here, by line: so nobody is looked up a million times under the lock.
+        Raises Busy when a contact was erased meanwhile.
+        """
+        c, contact, r = _staged.c, t.contact.c, t.recipient.c
         good = c.problem.is_(None)
-        dialects.insert_missing(
-            connection,
-            t.contact,
-            ["address", "domain", "fields", "owner_id", "created_at"],
-            select(
-                c.address, c.domain, literal("{}"), _nullable(how.owner_id, contact.owner_id),
-                literal(how.now, contact.created_at.type),
-            ).where(good).order_by(c.address),
-        )  # fmt: skip
+        lines = connection.execute(select(func.max(c.line))).scalar_one()
+        new_id = c.line + dialects.reserve_ids(connection, "contact", lines or 0)
+        contacts = {
+            "id": new_id,
+            "address": c.address,
+            "domain": c.domain,
+            "fields": literal("{}"),
+            "owner_id": literal(how.owner_id, contact.owner_id.type),
+            "created_at": literal(how.now, contact.created_at.type),
+        }
+        new_ones = select(*contacts.values()).where(good, c.contact_id.is_(None)).order_by(c.line)
+        connection.execute(insert(t.contact).from_select(list(contacts), new_ones))
         rank = func.row_number().over(order_by=c.line) - 1
-        sender = null() if how.spread is None else sender_of_rank(how.spread, rank)
-        r = t.recipient.c
+        people = {
+            "campaign_id": literal(how.campaign_id, r.campaign_id.type),
+            "contact_id": func.coalesce(c.contact_id, new_id),
+            "state": literal(RecipientState.QUEUED.value),
+            "campaign_sender_id": null() if how.spread is None else sender_of_rank(how.spread, rank),
+            "assigned_reason": literal(how.assigned_reason, r.assigned_reason.type),
+            "fields": dialects.merged_fields(connection, contact.fields, c.fields),
+            "timezone": c.timezone,
+            "next_step": literal(1),
+            "next_at": literal(how.next_at, r.next_at.type),
+            "added_by": literal(how.added_by, r.added_by.type),
+            "enrolled_at": literal(how.now, r.enrolled_at.type),
+        }
+        known = (contact.id == c.contact_id) & (contact.address == c.address)
         rows = (
-            select(
-                literal(how.campaign_id, r.campaign_id.type),
-                contact.id,
-                literal(RecipientState.QUEUED.value),
-                sender,
-                _nullable(how.assigned_reason, r.assigned_reason),
-                dialects.merged_fields(connection, contact.fields, c.fields),
-                c.timezone,
-                literal(1),
-                _nullable(how.next_at, r.next_at),
-                _nullable(how.added_by, r.added_by),
-                literal(how.now, r.enrolled_at.type),
-            )
-            .join_from(_staged, t.contact, contact.address == c.address)
-            .where(good)
+            select(*people.values())
+            .select_from(_staged.outerjoin(t.contact, known))
+            .where(good, c.contact_id.is_(None) | contact.id.is_not(None))
             .order_by(c.line)
         )
-        names = ["campaign_id", "contact_id", "state", "campaign_sender_id", "assigned_reason", "fields",
-                 "timezone", "next_step", "next_at", "added_by", "enrolled_at"]  # fmt: skip
-        statement = insert(t.recipient).from_select(names, rows).execution_options(preserve_rowcount=True)
-        return connection.execute(statement).rowcount
+        statement = insert(t.recipient).from_select(list(people), rows)
+        imported = connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount
+        if imported != self._counts(connection).get(None, 0):
+            raise Busy("import.raced", "a contact was erased meanwhile; nobody was imported", "run it again")
+        return imported
 
     def problems(self) -> Iterator[tuple[int, str, RowProblem]]:
         """Each row that did not go in, by line, streamed."""
@@ -193,26 +193,29 @@ class Staging:
             for row in self._session.execute(query.execution_options(yield_per=500)):
                 yield row.line, row.address, RowProblem(row.problem)
 
-    def _compare(self, connection: Connection) -> dict[RowProblem | None, int]:
+    def _compare(self, connection: Connection, present: "_Present") -> dict[RowProblem | None, int]:
         """Mark what the database knows of the rows; one that is marked keeps its mark."""
         c = _staged.c
-        stopped = t.stopped.c.campaign_id == self._campaign_id, t.stopped.c.address_hash == c.hash
-        self._mark(connection, RowProblem.STOPPED, select(t.stopped).where(*stopped).exists())
-        enrolled = (
-            select(t.recipient.c.id)
-            .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
-            .where(t.contact.c.address == c.address, t.recipient.c.campaign_id == self._campaign_id)
+        if present.stopped_count:
+            hashes = select(t.stopped.c.address_hash).where(t.stopped.c.campaign_id == self._campaign_id)
+            self._mark(connection, RowProblem.STOPPED, dialects.sha256(connection, c.address).in_(hashes))
+        contact = select(t.contact.c.id).where(t.contact.c.address == c.address)
+        connection.execute(
+            update(_staged)
+            .where(_staged.c.problem.is_(None), contact.exists())
+            .values(contact_id=contact.scalar_subquery())
         )
-        self._mark(connection, RowProblem.PRESENT, enrolled.exists())
-        s = t.suppression.c
-        address = select(s.id).where(s.hash == c.hash, s.kind == SuppressionKind.ADDRESS)
-        self._mark(connection, RowProblem.SUPPRESSED, address.exists())
-        domains = (
-            select(_domain.c.domain)
-            .join(t.suppression, s.hash == _domain.c.hash)
-            .where(s.kind == SuppressionKind.DOMAIN)
+        enrolled = select(t.recipient.c.id).where(
+            t.recipient.c.contact_id == c.contact_id, t.recipient.c.campaign_id == self._campaign_id
         )
-        self._mark(connection, RowProblem.SUPPRESSED, c.domain.in_(domains))
+        self._mark(connection, RowProblem.PRESENT, c.contact_id.is_not(None), enrolled.exists())
+        for kind, column in ((SuppressionKind.ADDRESS, c.address), (SuppressionKind.DOMAIN, c.domain)):
+            s = t.suppression.c
+            values = select(s.value).where(s.kind == kind, s.value.is_not(None))
+            self._mark(connection, RowProblem.SUPPRESSED, column.in_(values))
+            if present.erased_count:
+                hashes = select(s.hash).where(s.kind == kind, s.value.is_(None))
+                self._mark(connection, RowProblem.SUPPRESSED, dialects.sha256(connection, column).in_(hashes))
         return self._counts(connection)
 
     def _mark(self, connection: Connection, problem: RowProblem, *where: ColumnElement[bool]) -> None:
@@ -227,18 +230,27 @@ class Staging:
             for problem, count in connection.execute(query)
         }
 
-    def _present(self, connection: Connection) -> Row[tuple[int, ...]]:
-        """What changes whenever somebody is enrolled, suppressed or stopped."""
+    def _present(self, connection: Connection) -> "_Present":
         r, s = t.recipient.c, t.suppression.c
         parts = (
             select(func.count()).where(r.campaign_id == self._campaign_id),
             select(func.max(r.id)).where(r.campaign_id == self._campaign_id),
+            select(func.max(t.contact.c.id)),
             select(func.count()).select_from(t.suppression),
             select(func.max(s.id)),
+            select(func.count()).where(s.value.is_(None)),
             select(func.count()).where(t.stopped.c.campaign_id == self._campaign_id),
         )
-        return connection.execute(select(*(part.scalar_subquery() for part in parts))).one()
+        return _Present(*connection.execute(select(*(part.scalar_subquery() for part in parts))).one())
 
 
-def _nullable(value: object, column: Column[object]) -> ColumnElement[object]:
-    return literal(value, column.type)
+class _Present(NamedTuple):
+    """What changes whenever somebody is added, enrolled, suppressed or stopped."""
+
+    recipient_count: int
+    last_recipient: int | None
+    last_contact: int | None
+    suppression_count: int
+    last_suppression: int | None
+    erased_count: int
+    stopped_count: int

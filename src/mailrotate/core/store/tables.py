@@ -373,13 +373,13 @@ class Recipient(SQLModel, table=True):
 
     __table_args__ = (
         _one_of("state", states.RecipientState),
-        Index("uq_recipient", "campaign_id", "contact_id", unique=True),
+        # In this order a suppressed contact is found in all campaigns by the same index.
+        Index("uq_recipient", "contact_id", "campaign_id", unique=True),
         # Two, because each is read in the order of `next_at`: a few follow-ups must not be looked for
         # among a million people who wait for their first message.
         Index("ix_recipient_first", "campaign_sender_id", "next_at", "id", **_while(_AWAITS_FIRST)),
         Index("ix_recipient_follow_up", "campaign_sender_id", "next_at", "id", **_while(_AWAITS_FOLLOW_UP)),
         Index("ix_recipient_campaign", "campaign_id", "state"),
-        Index("ix_recipient_contact", "contact_id"),
         _LASTING_IDS,
     )
     id: int = _id()

@@ -412,7 +412,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recipient")),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_recipient_contact", "recipient", ["contact_id"], unique=False)
     op.create_index("ix_recipient_campaign", "recipient", ["campaign_id", "state"], unique=False)
     op.create_index(
         "ix_recipient_first",
@@ -430,7 +429,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("next_at IS NOT NULL AND next_step > 1"),
         postgresql_where=sa.text("next_at IS NOT NULL AND next_step > 1"),
     )
-    op.create_index("uq_recipient", "recipient", ["campaign_id", "contact_id"], unique=True)
+    op.create_index("uq_recipient", "recipient", ["contact_id", "campaign_id"], unique=True)
     op.create_table(
         "signature",
         sa.Column(
