@@ -25,6 +25,7 @@ RECIPIENT: Machine = {
     "sent": {R.QUEUED: R.ACTIVE, R.ACTIVE: R.ACTIVE},
     "sent_last": {R.QUEUED: R.FINISHED, R.ACTIVE: R.FINISHED},
     "campaign_stopped": {R.QUEUED: R.FINISHED, R.ACTIVE: R.FINISHED},
+    "removed": {R.QUEUED: R.FINISHED, R.ACTIVE: R.FINISHED},
     # D6: a reply is always recorded, but these three keep their state: stopped, bounced, unsubscribed.
     "replied": {R.QUEUED: R.REPLIED, R.ACTIVE: R.REPLIED, R.FINISHED: R.REPLIED, R.FAILED: R.REPLIED},
     "bounced": {R.QUEUED: R.BOUNCED, R.ACTIVE: R.BOUNCED},

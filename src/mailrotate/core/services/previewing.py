@@ -222,7 +222,7 @@ def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:
 
 
 def _planned(message: Candidate, step_id: int) -> NewMessage:
-    """The row of a test: it is nobody's in the campaign, so nothing that becomes of it touches a recipient."""
+    """The row of a test: nobody in the campaign has it, so what becomes of it touches no recipient."""
     return NewMessage(
         kind=message.kind,
         priority=message.priority,

@@ -146,6 +146,18 @@ def listing(
         yield _read(row._mapping)  # type: ignore[arg-type]
 
 
+def people(connection: Connection, campaign_id: int) -> Iterator[tuple[str, dict[str, str]]]:
+    """Address and fields of everybody in a campaign whose contact was not erased, streamed."""
+    query = (
+        select(t.contact.c.address, t.recipient.c.fields)
+        .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
+        .where(t.recipient.c.campaign_id == campaign_id, t.contact.c.address.is_not(None))
+        .order_by(t.recipient.c.id)
+    )
+    for address, fields in connection.execute(query.execution_options(yield_per=500)):
+        yield address, json.loads(fields)
+
+
 def counts_by_state(connection: Connection, campaign_id: int) -> dict[str, int]:
     query = (
         select(t.recipient.c.state, func.count())

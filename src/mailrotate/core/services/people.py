@@ -1,0 +1,145 @@
+"""A campaign's recipients, one by one: listed, shown, taken out (D3)."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.services import lifecycle
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.naming import find_campaign
+from mailrotate.core.store import edits, events, recipients
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.events import About
+from mailrotate.core.store.recipients import StoredRecipient
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.states import OPEN_RECIPIENTS, RecipientState
+
+REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class RecipientEntry:
+    """One person in a campaign; `step` is the next one, counted from 1."""
+
+    id: int
+    email: str
+    state: RecipientState
+    reason: str | None
+    sender: str | None
+    assigned_reason: str | None
+    step: int
+    sent: int
+    next_at: datetime | None
+    fields: Mapping[str, str]
+    timezone: str | None
+
+
+@dataclass(frozen=True)
+class Removed:
+    """`was_contacted`: the person keeps a place in the campaign, as finished, and gets nothing more."""
+
+    email: str
+    was_contacted: bool
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which recipients a listing shows."""
+
+    state: RecipientState | None = None
+    sender: str | None = None
+    after: int | None = None
+    limit: int | None = None
+
+
+@contextmanager
+def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[RecipientEntry]]:
+    """In the order of enrolment, streamed while the block lasts. Raises NotFound, BadInput."""
+    sender = None if wanted.sender is None else normalise_address(wanted.sender)
+    with context.store.reading() as connection:
+        campaign = find_campaign(connection, name)
+        found = recipients.listing(
+            connection,
+            campaign.id,
+            state=wanted.state,
+            sender=sender,
+            after=wanted.after,
+            limit=wanted.limit,
+        )
+        yield map(_entry, found)
+
+
+def show(context: Context, name: str, address: str) -> RecipientEntry:
+    """Raises NotFound (`campaign.none`, `recipient.none`), BadInput (`address.invalid`)."""
+    with context.store.reading() as connection:
+        return _entry(_find(connection, find_campaign(connection, name), address))
+
+
+def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
+    """Take somebody out. Who has, or had, a message of the campaign is ended instead: what was sent stays.
+
+    Raises NotFound, BadInput, Refused (`recipient.ended`).
+    """
+    with context.store.writing() as connection:
+        campaign = find_campaign(connection, name)
+        person = _find(connection, campaign, address)
+        if person.state not in OPEN_RECIPIENTS:
+            raise Refused(
+                "recipient.ended",
+                f"{person.email} has ended already ({person.state}) and gets nothing more",
+                f"mailrotate recipient show {campaign.name} {person.email}",
+            )
+        known = edits.has_messages(connection, person.id)
+        if known:
+            lifecycle.end_recipients(connection, context.actor, [person.id], REMOVED, REMOVED, now)
+        else:
+            recipients.remove_uncontacted(connection, person.id)
+            about = About(campaign_id=campaign.id, recipient_id=person.id)
+            events.record(connection, context.actor, "recipient.removed", now, about)
+    return Removed(person.email, known)
+
+
+def _find(connection: Connection, campaign: StoredCampaign, address: str) -> StoredRecipient:
+    number = address.removeprefix("r_")
+    if address.startswith("r_") and number.isascii() and number.isdigit():
+        person = recipients.by_id(connection, int(number))
+        if person is not None and person.campaign_id == campaign.id:
+            return person
+    else:
+        person = recipients.find(connection, campaign.id, normalise_address(address))
+        if person is not None:
+            return person
+    raise NotFound(
+        "recipient.none",
+        f"{address} is no recipient of campaign '{campaign.name}'",
+        f"mailrotate recipient list {campaign.name}",
+    )
+
+
+def _entry(person: StoredRecipient) -> RecipientEntry:
+    return RecipientEntry(
+        id=person.id,
+        email=person.email,
+        state=person.state,
+        reason=person.reason,
+        sender=person.sender,
+        assigned_reason=person.assigned_reason,
+        step=person.next_step,
+        sent=person.sent_count,
+        next_at=person.next_at,
+        fields=person.fields,
+        timezone=person.timezone,
+    )
+
+
+def read_state(text: str | None) -> RecipientState | None:
+    """Raises BadInput (`recipient.state`) for a word that is no state."""
+    try:
+        return None if text is None else RecipientState(text)
+    except ValueError:
+        known = ", ".join(RecipientState)
+        raise BadInput("recipient.state", f"'{text}' is no state of a recipient; there are {known}") from None
