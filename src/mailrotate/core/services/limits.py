@@ -28,7 +28,8 @@ def change(
         except BadInput as mistake:
             problems.append(f"{mistake.message}: {mistake.hint}")
     if problems:
-        raise BadInput("limits.invalid", problems[0], "mailrotate limits show", problems)
+        said = problems[0] if len(problems) == 1 else f"{len(problems)} of these cannot be set"
+        raise BadInput("limits.invalid", said, "mailrotate limits show", problems)
     with context.store.writing() as connection:
         for key, value in accepted:
             workspaces.set_setting(connection, key, value)

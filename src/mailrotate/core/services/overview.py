@@ -1,129 +1,177 @@
-"""Campaigns as people look at them: what stands, who sends, how far everybody is (D3, E2)."""
+"""The whole workspace at a glance: is it sending, and if not why; the same gates answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
 from mailrotate.core.rules import gates
-from mailrotate.core.rules.gates import Situation
-from mailrotate.core.services import facts
-from mailrotate.core.services.assigning import current_senders
+from mailrotate.core.rules.gates import Decision, Situation
+from mailrotate.core.services import runners
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.naming import find_campaign
+from mailrotate.core.services.prospects import Prospects, earliest
+from mailrotate.core.services.runners import RunnerEntry
 from mailrotate.core.store import campaigns, mailboxes, outbox_lists, recipients, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.values.states import CampaignState, RecipientState
+from mailrotate.core.values.states import (
+    OPEN_RECIPIENTS,
+    CampaignState,
+    ConnectionState,
+    MessageState,
+)
+
+# Cron may pass by every few minutes; a pass longer ago than this is no runner's.
+_PASS_IS_RECENT = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class SenderShare:
-    """A sender's people and messages; `address` is None while its slot is empty."""
+class MailboxLine:
+    """A mailbox: its health (`reason` where a gate is closed), its day, and what its lane sends next."""
 
-    address: str | None
-    state: str | None
-    assigned: int
-    sent: int
-
-
-@dataclass(frozen=True)
-class StepProgress:
-    n: int
-    delay: timedelta
-    subject: str | None
-    sent: int
+    address: str
+    state: ConnectionState
+    gate: str | None
+    reason: str | None
+    until: datetime | None
+    sent_today: int
+    daily_limit: int
+    waits: bool
+    next_at: datetime | None
+    binding: str | None
 
 
 @dataclass(frozen=True)
-class CampaignView:
-    """A campaign with its counts; `waiting` are people who found no able sender yet."""
-
-    id: int
+class CampaignLine:
     name: str
-    owner: str
-    team: bool
     state: CampaignState
     pause_reasons: tuple[str, ...]
-    rotation: str | None
-    version: int
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    senders: tuple[SenderShare, ...]
     recipients: Mapping[str, int]
-    waiting: int
-    steps: tuple[StepProgress, ...]
+    overdue: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.recipients.values())
+
+    @property
+    def ended(self) -> int:
+        return self.total - sum(self.recipients.get(state, 0) for state in OPEN_RECIPIENTS)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """`sending` is true when a runner works and some lane may send, now or at a known instant."""
+
+    sending: bool
+    summary: str
+    next_command: str
     next_send_at: datetime | None
+    runners: tuple[RunnerEntry, ...]
+    last_pass_at: datetime | None
+    mailboxes: tuple[MailboxLine, ...]
+    campaigns: tuple[CampaignLine, ...]
+    errors: int
+    held: int
 
 
-def listing(context: Context, now: datetime) -> list[CampaignView]:
-    """Every campaign, in the order of creation."""
+def look(context: Context, now: datetime) -> Overview:
+    alive = tuple(runner for runner in runners.listing(context) if runner.alive)
     with context.store.reading() as connection:
-        return [_view(context, connection, found, now) for found in campaigns.listing(connection)]
-
-
-def show(context: Context, name: str, now: datetime) -> CampaignView:
-    """Raises NotFound (`campaign.none`)."""
-    with context.store.reading() as connection:
-        return _view(context, connection, find_campaign(connection, name), now)
-
-
-def _view(context: Context, connection: Connection, campaign: StoredCampaign, now: datetime) -> CampaignView:
-    owner = workspaces.user_by_id(connection, campaign.owner_id)
-    people = recipients.counts_by_sender(connection, campaign.id)
-    by_state = recipients.counts_by_state(connection, campaign.id)
-    by_sender = outbox_lists.sent_by_sender(connection, campaign.id)
-    by_step = outbox_lists.sent_by_step(connection, campaign.id)
-    return CampaignView(
-        id=campaign.id,
-        name=campaign.name,
-        owner="-" if owner is None else owner.email,
-        team=campaign.team,
-        state=campaign.state,
-        pause_reasons=campaign.pause_reasons,
-        rotation=campaign.rotation,
-        version=campaign.version,
-        created_at=campaign.created_at,
-        started_at=campaign.started_at,
-        finished_at=campaign.finished_at,
-        senders=tuple(
-            SenderShare(sender.address, sender.state, people.get(sender.id, 0), by_sender.get(sender.id, 0))
-            for sender in campaigns.senders_of(connection, campaign.id)
-        ),
-        recipients={state: by_state.get(state, 0) for state in RecipientState},
-        waiting=sum(by_state.values()) - sum(people.values()),
-        steps=tuple(
-            StepProgress(step.position, step.delay, step.subject, by_step.get(step.position, 0))
-            for step in campaigns.steps_of(connection, campaign.id, campaign.version)
-        ),
-        next_send_at=_next_send_at(context, connection, campaign, now),
+        workspace = workspaces.find(connection)
+        last_pass_at = None if workspace is None else workspace.last_pass_at
+        prospects = Prospects(context, connection, now)
+        boxes, decisions = [], []
+        for box in mailboxes.listing(connection):
+            decision = prospects.of_lane(box.id)
+            boxes.append(_mailbox_line(prospects, box.id, box.state, decision))
+            decisions += [] if decision is None else [decision]
+        lines = tuple(
+            CampaignLine(
+                campaign.name,
+                campaign.state,
+                campaign.pause_reasons,
+                recipients.counts_by_state(connection, campaign.id),
+                _overdue(prospects, campaign),
+            )
+            for campaign in campaigns.listing(connection)
+        )
+        attention = outbox_lists.attention_counts(connection)
+    first = earliest(decisions)
+    is_run = bool(alive) or (last_pass_at is not None and now - last_pass_at <= _PASS_IS_RECENT)
+    sending, summary, command = _judge(boxes, lines, first, is_run, last_pass_at is None)
+    return Overview(
+        sending=sending,
+        summary=summary,
+        next_command=command,
+        next_send_at=None if first is None else first.next_at,
+        runners=alive,
+        last_pass_at=last_pass_at,
+        mailboxes=tuple(boxes),
+        campaigns=lines,
+        errors=attention.get(MessageState.ERROR, 0),
+        held=attention.get(MessageState.HELD, 0),
     )
 
 
-def _next_send_at(
-    context: Context, connection: Connection, campaign: StoredCampaign, now: datetime
-) -> datetime | None:
-    """The first instant at which something waits in a lane whose gates, and the campaign's, are open.
+def _overdue(prospects: Prospects, campaign: StoredCampaign) -> int:
+    if campaign.state not in (CampaignState.ACTIVE, CampaignState.PAUSED):
+        return 0
+    return outbox_lists.overdue_count(prospects.connection, campaign.id)
 
-    A recipient's own gates may hold a message longer: `why` asks those.
-    """
-    if campaign.state is not CampaignState.ACTIVE:
-        return None
-    by_sender, by_lane = outbox_lists.next_waits_of(connection, campaign.id)
-    for sender in current_senders(connection, campaign.id):
-        if sender.mailbox_id is not None and sender.id in by_sender:
-            known = by_lane.get(sender.mailbox_id, by_sender[sender.id])
-            by_lane[sender.mailbox_id] = min(known, by_sender[sender.id])
-    found = []
-    for mailbox_id, waits_until in by_lane.items():
-        box = mailboxes.by_id(connection, mailbox_id)
-        situation = Situation(
-            facts.campaign_facts(context, campaign, box.workspace_timezone, now),
-            facts.mailbox_facts(connection, box, now),
-            None,
-        )
-        possible = gates.decide(situation, max(now, waits_until)).next_at
-        if possible is not None:
-            found.append(possible)
-    return min(found, default=None)
+
+def _mailbox_line(
+    prospects: Prospects, mailbox_id: int, state: ConnectionState, decision: Decision | None
+) -> MailboxLine:
+    known = prospects.mailbox_facts(mailbox_id)
+    shut = gates.first_closed(Situation(None, known, None), prospects.now)
+    return MailboxLine(
+        address=known.address,
+        state=state,
+        gate=None if shut is None else shut.gate,
+        reason=None if shut is None else shut.reason,
+        until=None if shut is None else shut.until,
+        sent_today=known.sent_today,
+        daily_limit=known.daily_limit,
+        waits=decision is not None,
+        next_at=None if decision is None else decision.next_at,
+        binding=None if decision is None else decision.binding,
+    )
+
+
+def _judge(
+    boxes: Sequence[MailboxLine],
+    lines: Sequence[CampaignLine],
+    first: Decision | None,
+    is_run: bool,
+    never_run: bool,
+) -> tuple[bool, str, str]:
+    """Whether it is sending, why (not), and the command that comes next."""
+    if not boxes:
+        return False, "no mailbox is connected", "mailrotate mailbox connect ADDRESS"
+    if first is not None and first.next_at is None:
+        stuck = next(box for box in boxes if box.waits)
+        return False, f"nothing can leave: {gates.summary(first)}", f"mailrotate why {stuck.address}"
+    if first is None:
+        return _idle(boxes, lines)
+    if not is_run:
+        since = "never ran" if never_run else "has not run for a while"
+        return False, f"mail waits, but a runner {since}", "mailrotate run --once"
+    if first.open:
+        return True, "sending", "mailrotate log --follow"
+    return True, gates.summary(first), "mailrotate log --follow"
+
+
+def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[bool, str, str]:
+    """Nothing waits in any lane: for want of a campaign, of people, or because all is done."""
+    broken = next((box for box in boxes if box.state is not ConnectionState.CONNECTED), None)
+    paused = next((line for line in lines if line.state is CampaignState.PAUSED), None)
+    draft = next((line for line in lines if line.state is CampaignState.DRAFT), None)
+    active = next((line for line in lines if line.state is CampaignState.ACTIVE), None)
+    if active is not None:
+        return False, "nothing waits: everybody had what was due", f"mailrotate campaign show {active.name}"
+    if broken is not None:
+        return False, f"{broken.address}: {broken.reason}", f"mailrotate mailbox reconnect {broken.address}"
+    if paused is not None:
+        reasons = ", ".join(paused.pause_reasons) or "no reason is noted"
+        return False, f"{paused.name} is paused: {reasons}", f"mailrotate campaign resume {paused.name}"
+    if draft is not None:
+        return False, f"{draft.name} is a draft", f"mailrotate campaign start {draft.name}"
+    return False, "there is no campaign", "mailrotate campaign create FILE"

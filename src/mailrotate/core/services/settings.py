@@ -111,7 +111,8 @@ def change(context: Context, assignments: Sequence[str], now: datetime) -> list[
             except BadInput as mistake:
                 problems.append(mistake.message + (f": {mistake.hint}" if mistake.hint else ""))
         if problems:
-            raise BadInput("setting.invalid", problems[0], "mailrotate settings show", problems)
+            said = problems[0] if len(problems) == 1 else f"{len(problems)} of these cannot be set"
+            raise BadInput("setting.invalid", said, "mailrotate settings show", problems)
         for key, value in accepted:
             _store(connection, key, value, now)
             # A user is a person: the log names none.

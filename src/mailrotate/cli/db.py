@@ -1,0 +1,147 @@
+"""`mailrotate db`: check, back up, restore and upgrade the database."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech
+from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.core.values.errors import NotFound
+
+if TYPE_CHECKING:
+    from mailrotate.core.store.engine import Store
+
+app = noun("Check, back up, restore and upgrade the database.")
+
+_FAULTY = 1
+
+
+def _database(call: Call) -> "Store":
+    """The database whatever its revision; looking never makes one."""
+    if not call.app.has_database:
+        raise NotFound(
+            "workspace.none",
+            f"there is no database {call.app.settings.db}",
+            "mailrotate mailbox connect ADDRESS",
+        )
+    return call.app.database
+
+
+@app.command()
+def upgrade(ctx: typer.Context, as_json: Json = False) -> None:
+    """Bring the database to this program's revision; a SQLite file is copied first.
+
+    Examples:
+
+      mailrotate db upgrade
+    """
+    from mailrotate.core.store.schema import REVISIONS
+    from mailrotate.core.store.schema import upgrade as upgrade_schema
+
+    call, speech = call_of(ctx), Speech(as_json)
+    copy = upgrade_schema(_database(call), call.now)
+    speech.result(
+        {"revision": REVISIONS[-1], "backup": None if copy is None else str(copy)},
+        f"the database has revision {REVISIONS[-1]}",
+        *([] if copy is None else [f"as it was before: {copy}"]),
+    )
+
+
+@app.command()
+def check(ctx: typer.Context, as_json: Json = False) -> None:
+    """Look for damage, missing triggers and rows without their parents; status 1 with each fault.
+
+    Examples:
+
+      mailrotate db check
+    """
+    from mailrotate.core.store.schema import check_database
+
+    call, speech = call_of(ctx), Speech(as_json)
+    faults = check_database(_database(call))
+    speech.result(
+        {"database": call.app.database.name, "faults": faults}, *(faults or ["the database is sound"])
+    )
+    if faults:
+        raise typer.Exit(_FAULTY)
+
+
+@app.command()
+def backup(
+    ctx: typer.Context,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+    as_json: Json = False,
+) -> None:
+    """Copy a SQLite database while others use it. The workspace's key is not in it.
+
+    Examples:
+
+      mailrotate db backup /backups/mailrotate-2026-12-01.db
+    """
+    from mailrotate.core.store.backups import back_up
+
+    call, speech = call_of(ctx), Speech(as_json)
+    back_up(_database(call), target)
+    size = target.stat().st_size
+    speech.result({"backup": str(target), "bytes": size}, f"copied {size:,} bytes to {target}")
+
+
+@app.command()
+def restore(
+    ctx: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="What `db backup` wrote.")],
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Put a backup in the place of the database. Every mailbox is then on hold: compare its sent mail first.
+
+    Examples:
+
+      mailrotate db restore /backups/mailrotate-2026-12-01.db --dry-run
+
+      mailrotate db restore /backups/mailrotate-2026-12-01.db --yes
+    """
+    from mailrotate.core.store import backups
+
+    call, speech = call_of(ctx), Speech(as_json)
+    store, actor = _database(call), call.app.actor
+    consequences = [
+        f"{store.name} is replaced; a copy of it as it is now stays beside it.",
+        "What was sent after the backup was made is not in it: it would be sent again.",
+        "So every mailbox is put on hold until you have compared its sent mail and released it.",
+    ]
+    if not speech.confirm(consequences, f"Restore {source}?", yes=yes, dry_run=dry_run):
+        return
+    kept = backups.restore(store, source, actor, call.now)
+    speech.result(
+        {"restored": str(source), "kept": str(kept)}, f"restored {source}", f"as it was before: {kept}"
+    )
+    speech.next("mailrotate status")
+
+
+@app.command()
+def stats(ctx: typer.Context, as_json: Json = False) -> None:
+    """Rows by table, and the size on the disk.
+
+    Examples:
+
+      mailrotate db stats
+    """
+    from mailrotate.core.store.schema import require_current
+    from mailrotate.core.store.statistics import rows_by_table, size_in_bytes
+
+    call, speech = call_of(ctx), Speech(as_json)
+    store = _database(call)
+    with store.reading() as connection:
+        tables = rows_by_table(connection) if require_current(connection) else []
+    size = size_in_bytes(store)
+    if as_json:
+        rows = {entry.table: entry.rows for entry in tables}
+        speech.document({"database": store.name, "bytes": size, "rows": rows})
+        return
+    speech.table(("table", "rows"), ((entry.table, f"{entry.rows:,}") for entry in tables))
+    speech.line(f"{store.name}: {size:,} bytes")

@@ -1,0 +1,87 @@
+"""`mailrotate status`: is it sending, and if not why."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.params import Json
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.overview import CampaignLine, MailboxLine, Overview
+
+app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.command()
+def status(ctx: typer.Context, as_json: Json = False) -> None:
+    """One screen: is it sending, and if not why; mailboxes, campaigns, errors, the next command.
+
+    Examples:
+
+      mailrotate status
+
+      mailrotate status --json
+    """
+    from mailrotate.core.services import overview
+
+    call, speech = call_of(ctx), Speech(as_json)
+    found = overview.look(call.context, call.now)
+    if as_json:
+        speech.document(_document(found))
+        return
+    zone = call.zone
+    speech.line(f"{'sending' if found.sending else 'not sending'}: {found.summary}")
+    if found.next_send_at is not None and found.next_send_at > call.now:
+        speech.line(f"next message: {instant(found.next_send_at, zone)} {zone}")
+    runners = ", ".join(f"run_{runner.id} ({runner.host}, pid {runner.pid})" for runner in found.runners)
+    speech.line(f"runner: {runners or 'none now'}; last pass: {instant(found.last_pass_at, zone)}")
+    if found.mailboxes:
+        speech.line()
+        speech.table(
+            ("mailbox", "state", "today", "next", "why"),
+            (_mailbox_cells(line, zone) for line in found.mailboxes),
+        )
+    if found.campaigns:
+        speech.line()
+        speech.table(("campaign", "state", "done", "people"), map(_campaign_cells, found.campaigns))
+    speech.line()
+    _attention(speech, found)
+    speech.line(f"next: {found.next_command}")
+
+
+def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
+    next_at = instant(line.next_at, zone) if line.waits else "nothing waits"
+    if line.waits and line.next_at is None:
+        next_at = "when somebody acts"
+    why = line.reason or (line.binding and f"gate {line.binding}")
+    return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
+
+
+def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
+    state = f"{line.state} ({', '.join(line.pause_reasons)})" if line.pause_reasons else line.state
+    people = ", ".join(f"{count} {state}" for state, count in line.recipients.items())
+    return line.name, state, f"{line.ended}/{line.total}", people
+
+
+def _attention(speech: Speech, found: "Overview") -> None:
+    if found.errors:
+        speech.line(f"{found.errors} in error: mailrotate outbox list --state error")
+    if found.held:
+        speech.line(f"{found.held} of unknown fate: mailrotate outbox list --state held")
+    for line in found.campaigns:
+        if line.overdue:
+            speech.line(
+                f"{line.overdue} of {line.name} late: mailrotate outbox release --campaign {line.name}"
+            )
+
+
+def _document(found: "Overview") -> dict[str, object]:
+    return {
+        **vars(found),
+        "runners": [vars(runner) | {"id": f"run_{runner.id}"} for runner in found.runners],
+        "mailboxes": [vars(line) for line in found.mailboxes],
+        "campaigns": [vars(line) | {"ended": line.ended, "total": line.total} for line in found.campaigns],
+    }
