@@ -19,11 +19,14 @@ from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import (
     MessageKind,
     MessageState,
+    Phase,
     ReplyClass,
     SuppressionKind,
 )
 
 _RETRY = RetryPolicy()
+_ABOUT_A_MESSAGE = (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT)
+_PERSONAL = (ReplyClass.RETRY, ReplyClass.SOFT, ReplyClass.HARD, ReplyClass.MESSAGE)
 _SERVER_FILES_WITHIN = timedelta(minutes=1)
 
 
@@ -134,13 +137,18 @@ def settle_refused(
     """The server, or the path to it, said no before it took the message."""
     verdict = classify(reply, box.provider)
     message = claimed.message
+    # Before MAIL FROM nothing concerns the message or its recipient, whatever the answer says.
+    personal = reply.phase in _ABOUT_A_MESSAGE and verdict.reply_class in _PERSONAL
     with context.store.writing() as connection:
-        if verdict.reply_class in (ReplyClass.RETRY, ReplyClass.SOFT):
+        if not outbox.still_ours(connection, claimed):
+            # Somebody took us for dead and has settled it; what we were told is no longer about that row.
+            return Settled(MessageState.SCHEDULED, verdict.reply_class, False)
+        if personal and verdict.reply_class in (ReplyClass.RETRY, ReplyClass.SOFT):
             state = _try_later(connection, claimed, verdict, reply, now)
-        elif verdict.reply_class is ReplyClass.HARD:
+        elif personal and verdict.reply_class is ReplyClass.HARD:
             state = _fail(connection, claimed, verdict, reply, now)
             _bounce(connection, message, now)
-        elif verdict.reply_class is ReplyClass.MESSAGE:
+        elif personal and verdict.reply_class is ReplyClass.MESSAGE:
             state = _fail(connection, claimed, verdict, reply, now)
             lifecycle.pause_on_repeated_errors(connection, message, verdict.reply_class, now)
         else:
@@ -158,8 +166,7 @@ def settle_refused(
             code=reply.code,
             enhanced=reply.enhanced,
         )
-    personal = (ReplyClass.RETRY, ReplyClass.SOFT, ReplyClass.HARD, ReplyClass.MESSAGE)
-    return Settled(state, verdict.reply_class, verdict.reply_class in personal)
+    return Settled(state, verdict.reply_class, personal)
 
 
 def put_back(

@@ -273,6 +273,20 @@ def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> b
     return result.rowcount == 1
 
 
+def still_ours(connection: Connection, claimed: Claim) -> bool:
+    """Whether the claim holds; the row is locked until the transaction ends."""
+    query = (
+        select(t.message.c.id)
+        .where(
+            t.message.c.id == claimed.message.id,
+            t.message.c.claim_token == claimed.claim_token,
+            t.message.c.state == MessageState.SENDING,
+        )
+        .with_for_update()
+    )
+    return connection.execute(query).first() is not None
+
+
 def settle(
     connection: Connection,
     message_id: int,
