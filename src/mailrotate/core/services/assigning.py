@@ -9,7 +9,6 @@ from mailrotate.core.rules.rotation import Seat, spread_equally
 from mailrotate.core.store import campaigns, recipients
 from mailrotate.core.store.campaigns import StoredCampaign, StoredSender
 from mailrotate.core.values.spread import Spread
-from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import ConnectionState
 
 SINGLE_SENDER = "single_sender"
