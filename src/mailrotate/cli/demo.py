@@ -23,6 +23,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech, flush
+from mailrotate.cli.sandbox import INCLUDED_SLOTS
 from mailrotate.core.values.errors import MailrotateError
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def demo(
         others = {name: value for name, value in own.items() if not name.startswith("MAILROTATE_")}
         stage = _Stage(folder, {**others, **_SETTINGS}, speech)
         speech.line(f"A mail server runs on this machine for as long as the demo: {len(_PEOPLE)} people have")
-        speech.line("their mailboxes there, and so have anna, ben and clara, who write to them.")
+        speech.line("their mailboxes there, and so have anna, ben and clara, who write to them. Below each")
+        speech.line("command stands its standard output.")
         speech.line()
         _connect(stage, sandbox.info)
         _start_campaign(stage, sandbox.info)
@@ -126,22 +128,20 @@ class _Stage:
     environment: Mapping[str, str]
     speech: Speech
 
-    def type(self, *arguments: str, standard_input: str | None = None) -> None:
+    def type(self, *arguments: str) -> None:
         """Echo and run one command, and show what it says. Raises MailrotateError when it fails."""
-        redirected = "" if standard_input is None else f" < {standard_input}"
-        self.speech.line(f"$ mailrotate {shlex.join(arguments)}{redirected}")
+        self.speech.line(f"$ mailrotate {shlex.join(arguments)}")
         flush()
-        given = "" if standard_input is None else (self.folder / standard_input).read_text()
         ran = subprocess.run(
             [sys.executable, "-m", "mailrotate", *arguments],
             cwd=self.folder,
             env=self.environment,
-            input=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
             text=True,
         )
-        for line in ran.stdout.splitlines():
+        # Standard error tells how the work goes on, at more length than a minute has room for.
+        for line in (ran.stdout + ran.stderr if ran.returncode else ran.stdout).splitlines():
             self.speech.line(line)
         if ran.returncode:
             raise _not_as_promised([f"the command above ended with status {ran.returncode}"])
@@ -156,16 +156,14 @@ def _connect(stage: _Stage, info: "SandboxInfo") -> None:
     (stage.folder / "password").write_text(info.password + "\n")
     settings = " ".join(f"{name}={value}" for name, value in _SETTINGS.items())
     stage.speech.line(f"$ cd {stage.folder}; export {settings}")
-    for address in info.senders:
+    smtp, imap = (f"{server.host}:{server.port}" for server in (info.smtp, info.imap))
+    for number, address in enumerate(info.senders):
+        if number == INCLUDED_SLOTS:
+            stage.type("slot", "add", "--user", info.senders[0])
         stage.type(
-            "mailbox", "connect", address,
-            "--smtp", f"{info.smtp.host}:{info.smtp.port}",
-            "--imap", f"{info.imap.host}:{info.imap.port}",
-            "--security", "none", "--password-stdin",
-            standard_input="password",
+            "mailbox", "connect", address, "--smtp", smtp, "--imap", imap, "--security", "none",
+            "--password-file", "password", "--gap", "0s",
         )  # fmt: skip
-    for address in info.senders:
-        stage.type("mailbox", "set", address, "--gap", "0s")
 
 
 def _start_campaign(stage: _Stage, info: "SandboxInfo") -> None:

@@ -1,5 +1,6 @@
 """`mailrotate sandbox`: a local mail server in the foreground, and what the people in it read and answer."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,9 @@ app = typer.Typer(
     rich_markup_mode=MARKUP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+# So many mailboxes may the admin of a new workspace connect; then one needs another slot.
+INCLUDED_SLOTS = 2
 
 Person = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose mailbox; it takes any address.")]
 
@@ -155,8 +159,6 @@ def _first_line(file: Path) -> str:
 
 
 def _directions(info: "SandboxInfo") -> list[str]:
-    import shlex
-
     smtp, imap = (f"{server.host}:{server.port}" for server in (info.smtp, info.imap))
     return [
         f"SMTP      {smtp}",
@@ -167,11 +169,7 @@ def _directions(info: "SandboxInfo") -> list[str]:
         "In another terminal, apart from your real workspace:",
         "",
         "  export MAILROTATE_DB=./sandbox.db MAILROTATE_KEY_FILE=./sandbox.key",
-        *(
-            f"  echo {shlex.quote(info.password)} | mailrotate mailbox connect {address}"
-            f" --smtp {smtp} --imap {imap} --security none --password-stdin"
-            for address in info.senders
-        ),
+        *(f"  {command}" for command in _connects(info, smtp, imap)),
         "",
         "When a campaign has written to somebody:",
         "",
@@ -180,3 +178,15 @@ def _directions(info: "SandboxInfo") -> list[str]:
         "",
         "Ctrl-C ends the sandbox.",
     ]
+
+
+def _connects(info: "SandboxInfo", smtp: str, imap: str) -> Iterator[str]:
+    import shlex
+
+    for number, address in enumerate(info.senders):
+        if number == INCLUDED_SLOTS:
+            yield f"mailrotate slot add --user {info.senders[0]}"
+        yield (
+            f"echo {shlex.quote(info.password)} | mailrotate mailbox connect {address}"
+            f" --smtp {smtp} --imap {imap} --security none --password-stdin"
+        )
