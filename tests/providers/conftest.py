@@ -1,14 +1,24 @@
-"""Accounts on the tests' servers."""
+"""Accounts on the tests' servers, and the few words in which the tests speak of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import pytest
 
-from mailrotate.core.values.mail import Endpoint, MailAccount, Timeouts
+from mailrotate.core.values.mail import (
+    Endpoint,
+    Envelope,
+    FateUnknown,
+    MailAccount,
+    MailTrouble,
+    ServerReply,
+    Timeouts,
+)
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Security
+from mailrotate.providers import smtp
 from tests.support.dovecot import Dovecot
 from tests.support.recording_smtp import RecordingSmtp
 from tests.support.tls import TlsAuthority
@@ -18,6 +28,8 @@ PASSWORD = 'correct "horse" \\ battery'
 TIMEOUTS = Timeouts(connect=20, command=20, dot=20)
 # For servers that never answer.
 IMPATIENT = Timeouts(connect=0.3, command=0.3, dot=0.3)
+LETTER = b"From: anna@example.org\r\nTo: pia@example.com\r\nSubject: x\r\n\r\nHello\r\n"
+BIG = LETTER + b"a line of text to fill the letter\r\n" * 5000
 _numbers = count(1)
 
 
@@ -25,7 +37,7 @@ def local(port: int, security: Security = Security.NONE) -> Endpoint:
     return Endpoint("localhost", port, security)
 
 
-def account_at(smtp_port: int, security: Security = Security.NONE, **changes: object) -> MailAccount:
+def account_at(smtp_port: int, security: Security = Security.NONE, **changes: Any) -> MailAccount:
     """For a test of SMTP alone: nobody listens on its IMAP port."""
     account = MailAccount(
         address="anna@example.org",
@@ -35,7 +47,7 @@ def account_at(smtp_port: int, security: Security = Security.NONE, **changes: ob
         username="anna@example.org",
         password=Secret(PASSWORD),
     )
-    return replace(account, **changes)  # type: ignore[arg-type]  # each test names fields of MailAccount
+    return replace(account, **changes)
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +71,19 @@ def account(dovecot: Dovecot, recording: RecordingSmtp) -> MailAccount:
         username=address,
         password=Secret(PASSWORD),
     )
+
+
+def envelope(raw: bytes = LETTER, recipient: str = "pia@example.com") -> Envelope:
+    return Envelope("anna@example.org", (recipient,), raw)
+
+
+def send(session: smtp.SmtpSession, letter: Envelope) -> ServerReply:
+    session.stage(letter)
+    return session.commit()
+
+
+def refusal(attempt: Callable[[], object]) -> ServerReply:
+    with pytest.raises(MailTrouble) as caught:
+        attempt()
+    assert not isinstance(caught.value, FateUnknown)
+    return caught.value.reply

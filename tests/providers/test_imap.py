@@ -2,17 +2,17 @@
 
 import imaplib
 import ssl
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.values.mail import FolderCursor, MailAccount, MailTrouble, ServerReply
+from mailrotate.core.values.mail import FolderCursor, MailAccount, MailTrouble
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Phase, ReplyClass, Security
 from mailrotate.providers import imap
-from tests.providers.conftest import IMPATIENT, PASSWORD, TIMEOUTS, account_at, local
+from tests.providers.conftest import IMPATIENT, PASSWORD, TIMEOUTS, account_at, local, refusal
 from tests.support.dovecot import Dovecot
 from tests.support.scripted_imap import ScriptedImap
 from tests.support.tls import TlsAuthority
@@ -29,13 +29,7 @@ def subjects(session: imap.ImapSession, since: FolderCursor) -> tuple[FolderCurs
     ]
 
 
-def refusal(attempt: Callable[[], object]) -> ServerReply:
-    with pytest.raises(MailTrouble) as caught:
-        attempt()
-    return caught.value.reply
-
-
-def at(port: int, **changes: object) -> MailAccount:
+def at(port: int, **changes: Any) -> MailAccount:
     """An account at a scripted server; SMTP is not used."""
     return account_at(1, imap=local(port), **changes)
 

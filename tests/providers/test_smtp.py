@@ -1,18 +1,24 @@
 """Sending over SMTP: what arrives, and which phase and words a failure has."""
 
-import base64
-import ssl
-from collections.abc import Callable
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.values.mail import Envelope, FateUnknown, MailAccount, MailTrouble, ServerReply
-from mailrotate.core.values.secret import Secret
+from mailrotate.core.values.mail import Envelope, FateUnknown, MailAccount, ServerReply
 from mailrotate.core.values.states import Phase, ReplyClass, Security
 from mailrotate.providers import smtp
-from tests.providers.conftest import IMPATIENT, PASSWORD, TIMEOUTS, account_at
+from tests.providers.conftest import (
+    BIG,
+    IMPATIENT,
+    LETTER,
+    PASSWORD,
+    TIMEOUTS,
+    account_at,
+    envelope,
+    refusal,
+    send,
+)
 from tests.support.recording_smtp import RecordingSmtp
 from tests.support.scripted_smtp import (
     Move,
@@ -22,31 +28,11 @@ from tests.support.scripted_smtp import (
     answers_and_resets,
     closes,
     drips,
-    goes_silent,
     hangs,
     resets,
 )
+from tests.support.smtp_sink import SmtpSink
 from tests.support.tls import TlsAuthority
-
-LETTER = b"From: anna@example.org\r\nTo: pia@example.com\r\nSubject: x\r\n\r\nHello\r\n"
-BIG = LETTER + b"a line of text to fill the letter\r\n" * 5000
-
-
-def envelope(raw: bytes = LETTER, recipient: str = "pia@example.com") -> Envelope:
-    return Envelope("anna@example.org", (recipient,), raw)
-
-
-def send(session: smtp.SmtpSession, letter: Envelope) -> ServerReply:
-    session.stage(letter)
-    return session.commit()
-
-
-def refusal(attempt: Callable[[], object]) -> ServerReply:
-    with pytest.raises(MailTrouble) as caught:
-        attempt()
-    assert not isinstance(caught.value, FateUnknown)
-    return caught.value.reply
-
 
 # --- what arrives
 
@@ -142,16 +128,15 @@ def test_f3_the_last_chunk_and_the_dot_leave_in_one_write_after_the_rest() -> No
         session.stage(envelope(BIG))
         assert server.dots == []
         written: list[bytes] = []
-        connection = session._talk.sock
-        assert connection is not None
+        whole: Any = session._talk.sock
 
         class Watched:
             def __getattr__(self, name: str) -> object:
-                return getattr(connection, name)
+                return getattr(whole, name)
 
             def sendall(self, data: bytes) -> None:
                 written.append(bytes(data))
-                connection.sendall(data)
+                whole.sendall(data)
 
         session._talk.sock = Watched()  # type: ignore[assignment]  # forwards all to the socket
         session.commit()
@@ -173,6 +158,21 @@ def test_several_letters_share_one_connection(recording: RecordingSmtp, account:
     assert [one.recipients for one in recording.received[before:]] == [
         (f"p{number}@example.com",) for number in range(3)
     ]
+
+
+def test_many_letters_of_any_size_reach_another_makers_server(smtp_sink: SmtpSink) -> None:
+    session = smtp.open_session(account_at(smtp_sink.port), TIMEOUTS)
+    sizes = (0, 1, 60, 5_000, 8_190, 8_192, 8_194, 16_384, 65_536, 300_000)
+    for size in sizes:
+        body = b"".join(b".%d\r\n" % number for number in range(size // 7)) + b"x" * (size % 7)
+        assert send(session, envelope(LETTER + b"size %d\r\n" % size + body)).code == 250
+    session.close()
+    ends = [message.replace(b"\r\n", b"\n").partition(b"\nsize ")[2] for message in smtp_sink.messages()]
+    assert sorted(int(end.split(b"\n")[0]) for end in ends) == list(sizes)
+    for end in ends:
+        written, *lines = end.rstrip(b"\n").split(b"\n")
+        numbered = [line for line in lines if line.startswith(b".")]
+        assert numbered == [b".%d" % number for number in range(int(written) // 7)]
 
 
 # --- refusals
@@ -352,147 +352,36 @@ def test_f3_a_server_that_ends_the_transfer_has_not_taken_the_letter() -> None:
     assert server.dots == []
 
 
-def test_a_server_that_has_hung_up_meanwhile_is_noticed_before_the_next_letter() -> None:
-    for move in (answers_and_closes("250 2.0.0 taken"),):
-        with ScriptedSmtp({"dot": move}) as server:
-            session = smtp.open_session(account_at(server.port), TIMEOUTS)
-            send(session, envelope())
-            server.stop()
-            assert not session.usable
-            session.close()
-
-
-# --- the way to the server
-
-
-def test_c1_a_name_without_address_fails_to_resolve() -> None:
-    nowhere = replace(account_at(25), smtp=replace(account_at(25).smtp, host="nowhere.invalid"))
-    said = refusal(lambda: smtp.open_session(nowhere, TIMEOUTS))
-    assert (said.phase, said.text) == (
-        Phase.RESOLVE,
-        "nowhere.invalid has no address: Name or service not known",
-    )
-
-
-def test_c1_a_port_where_nobody_listens_fails_to_connect() -> None:
-    with ScriptedSmtp() as server:
-        port = server.port
-    said = refusal(lambda: smtp.open_session(account_at(port), TIMEOUTS))
-    assert said.phase is Phase.CONNECT
-    assert "Connection refused" in said.text
-
-
-@pytest.mark.parametrize("security", [Security.TLS, Security.STARTTLS])
-@pytest.mark.parametrize("flaw", ["other name", "expired", "unknown authority"])
-def test_i2_a_certificate_that_proves_nothing_is_refused(
-    flaw: str, security: Security, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize("security", [Security.NONE, Security.TLS])
+@pytest.mark.parametrize("reply", ["250 2.0.0 taken", "250 2.0.0 taken\r\n421 4.4.2 idle too long"])
+def test_a_server_that_has_hung_up_meanwhile_is_noticed_before_the_next_letter(
+    reply: str, security: Security, authority: TlsAuthority
 ) -> None:
-    stranger = TlsAuthority(tmp_path_factory.mktemp("stranger"))
-    contexts: dict[str, tuple[ssl.SSLContext, str]] = {
-        "other name": (authority.server_context("mail.example.org"), "mismatch"),
-        "expired": (authority.expired_context(), "expired"),
-        "unknown authority": (stranger.server_context(), "certificate"),
-    }
-    context, reason = contexts[flaw]
-    with ScriptedSmtp(security=security, tls=context) as server:
-        said = refusal(lambda: smtp.open_session(account_at(server.port, security), TIMEOUTS))
-    assert said.phase is Phase.TLS
-    assert reason in said.text.lower()
-    assert not any(command.upper().startswith("AUTH") for command in server.commands)
+    script = {"dot": answers_and_closes(reply)}
+    with ScriptedSmtp(script, security=security, tls=authority.server_context()) as server:
+        session = smtp.open_session(account_at(server.port, security), TIMEOUTS)
+        assert session.usable
+        assert send(session, envelope()).code == 250
+        # After this the server's end of the connection is closed.
+        server.stop()
+        assert not session.usable
+        session.close()
 
 
-def test_i2_a_server_that_takes_starttls_out_gets_no_password() -> None:
-    with ScriptedSmtp(security=Security.NONE) as server:
-        said = refusal(lambda: smtp.open_session(account_at(server.port, Security.STARTTLS), TIMEOUTS))
-    assert (said.phase, said.text) == (Phase.TLS, "the server does not offer STARTTLS")
-    assert not any(command.upper().startswith("AUTH") for command in server.commands)
-
-
-def test_i2_words_injected_before_tls_are_not_believed(authority: TlsAuthority) -> None:
-    injected = answers("220 go ahead\r\n250-mail.example.org\r\n250 AUTH PLAIN")
-    with ScriptedSmtp(
-        {"starttls": injected}, security=Security.STARTTLS, tls=authority.server_context()
-    ) as server:
-        said = refusal(lambda: smtp.open_session(account_at(server.port, Security.STARTTLS), TIMEOUTS))
-    assert said.phase is Phase.TLS
-    assert not any(command.upper().startswith("AUTH") for command in server.commands)
-
-
-def test_i2_without_tls_only_this_machine_is_spoken_to() -> None:
-    account = account_at(25)
-    # An address of RFC 5737; the network guard would fail the test if it were tried.
-    away = replace(account, smtp=replace(account.smtp, host="192.0.2.1"))
-    said = refusal(lambda: smtp.open_session(away, TIMEOUTS))
-    assert said.phase is Phase.TLS
-    assert "without TLS" in said.text
-
-
-# --- the login
-
-
-@pytest.mark.parametrize("method", ["PLAIN", "LOGIN"])
-def test_b1_a_password_in_any_letters_logs_in(method: str) -> None:
-    with ScriptedSmtp(features=(f"AUTH {method}",)) as server:
-        account = account_at(server.port, password=Secret("pässwörd €"))
-        smtp.open_session(account, TIMEOUTS).close()
-    given = base64.b64decode(server.commands[-2].rpartition(" ")[2])
-    assert given.rpartition(b"\0")[2].decode() == "pässwörd €"
-
-
-def test_c1_a_wrong_password_is_the_servers_refusal(account: MailAccount) -> None:
-    said = refusal(lambda: smtp.open_session(replace(account, password=Secret("wrong")), TIMEOUTS))
-    assert (said.phase, said.code, said.enhanced) == (Phase.AUTH, 535, "5.7.8")
-    assert classify(said, "imap").reply_class is ReplyClass.AUTH
-
-
-@pytest.mark.parametrize("reply", ["503 already", "250 fine", "334 dGVsbCBtZQ=="])
-def test_c1_nothing_but_235_is_a_login(reply: str) -> None:
-    with ScriptedSmtp({"auth": answers(reply)}) as server:
-        said = refusal(lambda: smtp.open_session(account_at(server.port), TIMEOUTS))
-    assert (said.phase, said.code) == (Phase.AUTH, int(reply[:3]))
-
-
-@pytest.mark.parametrize(("features", "offered"), [((), "none"), (("AUTH GSSAPI NTLM",), "only GSSAPI NTLM")])
-def test_c1_a_server_without_a_login_we_know_is_named(
-    features: tuple[str, ...], offered: str, authority: TlsAuthority
-) -> None:
-    with ScriptedSmtp(features=features, security=Security.TLS, tls=authority.server_context()) as server:
-        said = refusal(lambda: smtp.open_session(account_at(server.port, Security.TLS), TIMEOUTS))
-    assert said.phase is Phase.AUTH
-    assert said.text.endswith(f"offers {offered}")
-
-
-def test_b1_a_relay_on_this_machine_may_ask_for_no_login() -> None:
-    with ScriptedSmtp(features=()) as server:
+def test_nothing_is_said_before_the_answer_to_what_was_said_last() -> None:
+    """No pipelining: when the server is about to answer, exactly one command more has come."""
+    heard: list[tuple[str, int]] = []
+    with ScriptedSmtp(before_reply=lambda phase: heard.append((phase, len(server.commands)))) as server:
         session = smtp.open_session(account_at(server.port), TIMEOUTS)
         send(session, envelope())
         session.close()
-    assert server.taken == [LETTER]
-
-
-@pytest.mark.parametrize("form", ["plain", "base64 of all", "base64 of the password", "hex", "percent"])
-def test_i1_a_server_that_echoes_the_password_does_not_make_us_say_it(form: str) -> None:
-    canary = "canary/4711+secret"
-    echoed = {
-        "plain": canary,
-        "base64 of all": base64.b64encode(f"\0anna@example.org\0{canary}".encode()).decode(),
-        "base64 of the password": base64.b64encode(canary.encode()).decode(),
-        "hex": canary.encode().hex(),
-        "percent": "canary%2F4711%2Bsecret",
-    }[form]
-    with ScriptedSmtp({"auth": answers(f"535 5.7.8 bad login {echoed} here")}) as server:
-        account = account_at(server.port, password=Secret(canary))
-        with pytest.raises(MailTrouble) as caught:
-            smtp.open_session(account, TIMEOUTS)
-    shown = f"{caught.value!s} {caught.value!r} {caught.value.reply!r} {account!r}"
-    assert echoed not in shown
-    assert "4711" not in shown
-    assert caught.value.reply.text.startswith("5.7.8 bad login [secret]")
-    assert caught.value.__cause__ is None
-
-
-@pytest.mark.parametrize("move", [goes_silent(), drips("250-x")])
-def test_c1_connecting_ends_in_time_when_the_server_does_not_answer(move: Move) -> None:
-    with ScriptedSmtp({"ehlo": move}) as server:
-        said = refusal(lambda: smtp.open_session(account_at(server.port), IMPATIENT))
-    assert said.text == "the server did not answer within 0.3 s"
+    assert heard == [
+        ("connect", 0),
+        ("ehlo", 1),
+        ("auth", 2),
+        ("mail", 3),
+        ("rcpt", 4),
+        ("data", 5),
+        ("dot", 5),
+        ("quit", 6),
+    ]

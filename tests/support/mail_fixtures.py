@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.dovecot import Dovecot, find_dovecot
 from tests.support.network_guard import only_loopback
+from tests.support.smtp_sink import SmtpSink, find_smtp_sink
 from tests.support.tls import TlsAuthority
 
 
@@ -31,6 +32,15 @@ def dovecot(authority: TlsAuthority) -> Iterator[Dovecot]:
     if find_dovecot() is None:
         missing("dovecot", "apt-get install dovecot-core dovecot-imapd dovecot-lmtpd")
     server = Dovecot(authority)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def smtp_sink() -> Iterator[SmtpSink]:
+    if find_smtp_sink() is None:
+        missing("smtp-sink", "apt-get install postfix")
+    server = SmtpSink()
     yield server
     server.stop()
 

@@ -1,7 +1,7 @@
 """An SMTP server on loopback that misbehaves where its script says so, written over bare sockets.
 
     ScriptedSmtp({"rcpt": answers("550 5.1.1 nobody here")})
-    ScriptedSmtp({"dot": [goes_silent(), answers("250 2.0.0 taken")]})
+    ScriptedSmtp({"dot": [hangs(), answers("250 2.0.0 taken")]})
 
 Phases: connect, starttls, ehlo, auth, mail, rcpt, data, content (in the middle of it), dot, rset, quit.
 A move is for every time, a list for one time after the other; then, and elsewhere, it behaves.
@@ -58,9 +58,6 @@ def answers_and_resets(reply: str) -> Move:
 def hangs() -> Move:
     """Says nothing and keeps the connection open."""
     return Move(then="hang", silent=True)
-
-
-goes_silent = hangs
 
 
 def closes() -> Move:
