@@ -381,9 +381,14 @@ def in_flight_runners(connection: Connection) -> list[int]:
 
 
 def in_flight_of(connection: Connection, runner_id: int) -> list[tuple[int, str, bool]]:
-    """What a runner had claimed: id, claim token, and whether the dot may have left."""
-    query = select(t.message.c.id, t.message.c.claim_token, t.message.c.marked_at).where(
-        t.is_in_flight, t.message.c.runner_id == runner_id
+    """What a runner had claimed: id, claim token, and whether the dot may have left.
+
+    The rows are locked: a runner that was taken for dead and lives cannot mark one of them any more.
+    """
+    query = (
+        select(t.message.c.id, t.message.c.claim_token, t.message.c.marked_at)
+        .where(t.is_in_flight, t.message.c.runner_id == runner_id)
+        .with_for_update()
     )
     return [(row[0], row[1], row[2] is not None) for row in connection.execute(query)]
 
