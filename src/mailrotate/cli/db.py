@@ -9,10 +9,11 @@ from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import DryRun, Json, Yes
-from mailrotate.core.values.errors import NotFound
+from mailrotate.core.values.errors import NotFound, Refused, StoreTrouble
 
 if TYPE_CHECKING:
     from mailrotate.core.store.engine import Store
+    from mailrotate.core.store.events import Actor
 
 app = noun("Check, back up, restore and upgrade the database.")
 
@@ -108,7 +109,9 @@ def restore(
     from mailrotate.core.store import backups
 
     call, speech = call_of(ctx), Speech(as_json)
-    store, actor = _database(call), call.app.actor
+    if not source.is_file():
+        raise NotFound("restore.no_file", f"there is no file {source}", "mailrotate db restore --help")
+    store = call.app.database
     consequences = [
         f"{store.name} is replaced; a copy of it as it is now stays beside it.",
         "What was sent after the backup was made is not in it: it would be sent again.",
@@ -116,11 +119,24 @@ def restore(
     ]
     if not speech.confirm(consequences, f"Restore {source}?", yes=yes, dry_run=dry_run):
         return
-    kept = backups.restore(store, source, actor, call.now)
+    kept = backups.restore(store, source, _actor(call), call.now)
     speech.result(
-        {"restored": str(source), "kept": str(kept)}, f"restored {source}", f"as it was before: {kept}"
+        {"restored": str(source), "kept": None if kept is None else str(kept)},
+        f"restored {source}",
+        *([] if kept is None else [f"as it was before: {kept}"]),
     )
     speech.next("mailrotate status")
+
+
+def _actor(call: Call) -> "Actor":
+    """Who restores; a damaged or missing database knows nobody."""
+    from mailrotate.app import operating_system_user
+    from mailrotate.core.store.events import Actor
+
+    try:
+        return call.app.actor
+    except (NotFound, Refused, StoreTrouble):
+        return Actor(None, operating_system_user())
 
 
 @app.command()

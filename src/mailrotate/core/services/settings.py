@@ -116,8 +116,8 @@ def change(context: Context, assignments: Sequence[str], now: datetime) -> list[
         for key, value in accepted:
             _store(connection, key, value, now)
             # A user is a person: the log names none.
-            said = {} if key == _DEFAULT_USER else {"before": before[key], "after": value}
-            events.record(connection, context.actor, "setting.changed", now, About(), key=key, **said)
+            values = {} if key == _DEFAULT_USER else {"before": before[key], "after": value}
+            events.record(connection, context.actor, "setting.changed", now, About(), key=key, **values)
         return _shown(connection)
 
 

@@ -1,6 +1,7 @@
 """Copies of a SQLite database, and the way back from one. PostgreSQL has tools of its own for that."""
 
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import datetime
@@ -9,11 +10,12 @@ from pathlib import Path
 from mailrotate.core.store import events, liveness, mailboxes
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.schema import check_database, migrate
+from mailrotate.core.store.schema import check_database, migrate, revision_of
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused, StoreTrouble
 
 RESTORED = "restore"
+_ANOTHER = "name another file"
 
 
 def backup_name(path: Path, before: str, now: datetime) -> Path:
@@ -30,43 +32,70 @@ def back_up(store: Store, target: Path) -> None:
     if target.exists():
         raise BadInput("backup.exists", f"{target} exists already; nothing was written", "name a new file")
     try:
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
-            source.backup(copy)
-            # One file that can be moved about: no log beside it.
-            copy.execute("PRAGMA journal_mode=DELETE").close()
+        _copy_pages(path, target)
     except (OSError, sqlite3.Error) as problem:
-        target.unlink(missing_ok=True)
         raise StoreTrouble(
             "backup.failed", f"{target} could not be written: {problem}", "name a file on another disk"
         ) from None
 
 
-def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
-    """Put a backup in the place of the database; returns where the present one is kept.
+def _copy_pages(path: Path, target: Path) -> None:
+    """Raises OSError, sqlite3.Error; nothing is left of a copy that failed, and the source is only read."""
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    read_only = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        with (
+            closing(sqlite3.connect(read_only, uri=True)) as source,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            source.backup(copy)
+            # One file that can be moved about: no log beside it.
+            copy.execute("PRAGMA journal_mode=DELETE").close()
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
-    What was sent after the backup was made is not in it. So every mailbox is put on hold, and sends nothing
-    until somebody has compared the sent mail and released it; messages that were being sent become
-    `held` when the next runner finds them. The store is closed. Raises Refused, NotFound, BadInput, Busy.
+
+def _refuse_unreadable(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(path)) as source:
+            source.execute("SELECT count(*) FROM sqlite_master").close()
+    except sqlite3.Error as problem:
+        raise StoreTrouble(
+            "backup.unreadable", f"{path} cannot be read: {problem}", "name a mailrotate database"
+        ) from None
+
+
+def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path | None:
+    """Put a backup in the place of the database; returns where the present one is kept, if there was one.
+
+    What was sent after the backup was made is not in it. So every mailbox is put on hold and sends nothing
+    until somebody has compared the sent mail and released it; messages that were being sent are settled as
+    a dead runner's. The present database may be damaged: it is copied as it lies there. The store is closed.
+    Raises Refused on PostgreSQL, NotFound, BadInput when the file is no intact database of ours, StoreTrouble
+    when a newer program made it, Busy while a runner works.
     """
     path = _file_of(store, "pg_restore --clean, then mailrotate mailbox pause for every mailbox")
     if not backup.is_file():
         raise NotFound("restore.no_file", f"there is no file {backup}", "mailrotate db restore BACKUP")
     made_at = datetime.fromtimestamp(backup.stat().st_mtime, now.tzinfo)
     incoming = path.with_name(f"{path.name}.restoring")
-    incoming.unlink(missing_ok=True)
     with liveness.sole_host(store):
-        _refuse_while_running(store)
+        alive = liveness.held_locks(path)
+        if alive:
+            raise Busy("runner.busy", f"runner {alive[0]} works on {path}", "stop it, then run this again")
+        _discard(incoming)
         try:
             _copy_checked(backup, incoming)
             _hold_everything(incoming, made_at, actor, now)
-            kept = backup_name(path, "restore", now)
-            back_up(store, kept)
             store.close()
-            _swap(incoming, path)
+            kept = backup_name(path, "restore", now)
+            _keep_aside(path, kept)
+            _remove_log(path)
+            os.replace(incoming, path)
         finally:
-            incoming.unlink(missing_ok=True)
-    return kept
+            _discard(incoming)
+    return None if is_empty else kept
 
 
 def _file_of(store: Store, instead: str) -> Path:
@@ -75,34 +104,34 @@ def _file_of(store: Store, instead: str) -> Path:
     return store.path
 
 
-def _refuse_while_running(store: Store) -> None:
-    with store.reading() as connection:
-        known = [row[0] for row in liveness.living_runners(connection)]
-    alive = [runner_id for runner_id in known if liveness.is_alive(store, runner_id)]
-    if alive:
-        raise Busy("runner.busy", f"runner {alive[0]} works on {store.name}", "stop it, then run this again")
+def _is_usable(store: Store) -> bool:
+    """False for a damaged or empty file, whose restoring must not fail on what it replaces."""
+    from mailrotate.core.store.schema import revision_of
+
+    try:
+        with store.reading() as connection:
+            return revision_of(connection) is not None
+    except StoreTrouble:
+        return False
 
 
 def _copy_checked(backup: Path, incoming: Path) -> None:
     """A copy of the backup, proved to be an intact database of ours and brought to our revision."""
-    copied = open_store(str(backup))
     try:
-        back_up(copied, incoming)
-    finally:
-        copied.close()
+        _copy_pages(backup, incoming)
+    except sqlite3.Error as problem:
+        raise BadInput("restore.damaged", f"{backup} is no intact database: {problem}", _ANOTHER) from None
     arriving = open_store(str(incoming))
     try:
         with arriving.reading() as connection:
-            from mailrotate.core.store.schema import revision_of
-
             if revision_of(connection) is None:
-                raise BadInput("restore.empty", f"{backup} is an empty database", "name another file")
+                raise BadInput("restore.empty", f"{backup} is an empty database", _ANOTHER)
         migrate(arriving)
         faults = check_database(arriving)
     finally:
         arriving.close()
     if faults:
-        raise BadInput("restore.damaged", f"{backup} is damaged: {faults[0]}", "name another file", faults)
+        raise BadInput("restore.damaged", f"{backup} is damaged: {faults[0]}", _ANOTHER, faults)
 
 
 def _hold_everything(incoming: Path, made_at: datetime, actor: Actor, now: datetime) -> None:
@@ -118,9 +147,20 @@ def _hold_everything(incoming: Path, made_at: datetime, actor: Actor, now: datet
         arriving.close()
 
 
-def _swap(incoming: Path, path: Path) -> None:
-    """Replace the database in one step. Its log is folded in before, and goes: it belongs to the old file."""
+def _keep_aside(path: Path, kept: Path) -> None:
+    """Copy the database byte by byte, with its log, as SQLite finds the two by their names."""
+    for suffix in ("", "-wal"):
+        present = path.with_name(path.name + suffix)
+        if present.exists():
+            shutil.copy2(present, kept.with_name(kept.name + suffix))
+
+
+def _remove_log(path: Path) -> None:
+    """The log belongs to the old file; beside the new one it would damage it."""
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-        incoming.with_name(incoming.name + suffix).unlink(missing_ok=True)
-    os.replace(incoming, path)
+
+
+def _discard(incoming: Path) -> None:
+    incoming.unlink(missing_ok=True)
+    _remove_log(incoming)
