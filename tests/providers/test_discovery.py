@@ -11,7 +11,7 @@ from mailrotate.core.values.errors import BadInput, NotFound
 from mailrotate.core.values.mail import Endpoint, ServerGuess, Timeouts
 from mailrotate.core.values.states import Security
 from mailrotate.providers import discovery
-from mailrotate.providers.discovery import find_servers, parse_endpoint
+from mailrotate.providers.discovery import find_servers, parse_endpoint, servers_of
 from mailrotate.providers.registry import provider_for
 
 
@@ -224,3 +224,21 @@ def test_b1_any_text_is_an_endpoint_or_refused(text: str) -> None:
 def test_i3_any_document_is_read_or_passed_over(document: bytes) -> None:
     with pytest.raises(NotFound):
         find_servers("pia@firm.example", no_exchangers, lambda url: document)
+
+
+@pytest.mark.parametrize(
+    ("provider", "address", "smtp"),
+    [
+        ("google", "pia@firm.example", "smtp.gmail.com"),
+        ("microsoft", "pia@firm.example", "smtp.office365.com"),
+        ("microsoft", "pia@outlook.com", "smtp-mail.outlook.com"),
+        ("zoho", "pia@firm.example", "smtppro.zoho.com"),
+        ("zoho", "pia@zoho.eu", "smtp.zoho.eu"),
+        ("imap", "pia@gmail.com", None),
+    ],
+)
+def test_b1_a_provider_that_was_named_tells_its_servers(
+    provider: str, address: str, smtp: str | None
+) -> None:
+    guess = servers_of(provider, address)
+    assert (guess and guess.smtp.host) == smtp

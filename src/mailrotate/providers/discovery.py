@@ -47,9 +47,10 @@ def servers_of(provider: str, address: str) -> ServerGuess | None:
     """The named provider's servers for an address; None for a name that has no servers of its own."""
     domain = domain_of(address)
     entries = [entry for entry in _table() if entry["provider"] == provider]
-    # For a domain that the table does not name: where the provider hosts other people's domains.
-    hosting = sorted(entries, key=lambda entry: (domain in entry["domains"], bool(entry["mx"])))
-    return _guess(hosting[-1], "flags") if hosting else None
+    if not entries:
+        return None
+    # For a domain that the table does not name: the first place where the provider hosts others' domains.
+    return _guess(max(entries, key=lambda entry: (domain in entry["domains"], bool(entry["mx"]))), "flags")
 
 
 def parse_endpoint(text: str, security: Security | None = None) -> Endpoint:
