@@ -128,11 +128,12 @@ class _Rows:
     def of_file(self, records: Records) -> Iterator[StagedRow]:
         """The rows of a file. A million pass here, so what can be prepared is."""
         columns, email = tuple(records.columns), records.email_index
-        kept = [index for index in range(len(columns)) if index != email]
         needed = [(name, columns.index(name) if name in columns else None) for name in self.demands.fields]
+        shown = [index for _, index in needed if index is not None]
+        never_complete = len(shown) < len(needed)
         zone = columns.index(ZONE_FIELD) if self.demands.own_zone and ZONE_FIELD in columns else None
-        pattern = _pattern([columns[index] for index in kept])
-        own_zone, encode, count = self.demands.own_zone, encode_basestring, 0
+        pattern = _pattern(columns[:email] + columns[email + 1 :])
+        own_zone, encode, count, timezone = self.demands.own_zone, encode_basestring, 0, None
         for record in records:
             count += 1
             if count % _ROWS_BETWEEN_NEWS == 0:
@@ -141,21 +142,22 @@ class _Rows:
                 self.aside.add(RowTrouble(record.line, record.email, record.problem))
                 continue
             line, cells = record
-            missing = [name for name, index in needed if index is None or not cells[index].strip()]
-            if missing:
-                self._refuse_missing(line, cells[email], missing)
+            written = cells[email]
+            if never_complete or not all(map(str.strip, [cells[index] for index in shown])):
+                missing = [name for name, index in needed if index is None or not cells[index].strip()]
+                self._refuse_missing(line, written, missing)
                 continue
-            timezone = None
             if own_zone:
-                timezone = self._zone(line, cells[email], "" if zone is None else cells[zone])
+                timezone = self._zone(line, written, "" if zone is None else cells[zone])
                 if timezone is None:
                     continue
             try:
-                address = normalise_address(cells[email])
+                address = normalise_address(written)
             except BadInput as mistake:
-                self.aside.add(RowTrouble(line, cells[email].strip(), mistake.message))
+                self.aside.add(RowTrouble(line, written.strip(), mistake.message))
                 continue
-            yield StagedRow(line, address, pattern % tuple([encode(cells[i]) for i in kept]), timezone)
+            del cells[email]
+            yield StagedRow(line, address, pattern % tuple(map(encode, cells)), timezone)
 
     def of_people(self, people: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[StagedRow]:
         """The rows of people whose fields are known by name, numbered from 1."""

@@ -11,7 +11,7 @@ _PLAIN = re.compile(
     r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}"
 )
 # RFC 6761 and friends: names that are never a mail domain; the exact check refuses them, so must we.
-_SPECIAL_USE = re.compile(r"(?:^|\.)(?:test|local|localhost|invalid|arpa|onion)$", re.IGNORECASE)
+_SPECIAL_USE = frozenset({"test", "local", "localhost", "invalid", "arpa", "onion"})
 
 
 def normalise_address(text: str) -> str:
@@ -21,9 +21,9 @@ def normalise_address(text: str) -> str:
     """
     candidate = text.strip()
     if len(candidate) <= 254 and _PLAIN.fullmatch(candidate):
-        domain = candidate.rpartition("@")[2]
-        if "--" not in domain and not _SPECIAL_USE.search(domain):
-            return candidate.lower()
+        address = candidate.lower()
+        if address.rpartition(".")[2] not in _SPECIAL_USE and "--" not in address.rpartition("@")[2]:
+            return address
     return _normalise_exactly(candidate)
 
 
