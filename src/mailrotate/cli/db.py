@@ -121,9 +121,9 @@ def restore(
         return
     kept = backups.restore(store, source, _actor(call), call.now)
     speech.result(
-        {"restored": str(source), "kept": None if kept is None else str(kept)},
+        {"restored": str(source), "kept": str(kept)},
         f"restored {source}",
-        *([] if kept is None else [f"as it was before: {kept}"]),
+        f"as it was before: {kept}",
     )
     speech.next("mailrotate status")
 

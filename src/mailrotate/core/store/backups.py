@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from mailrotate.core.store import events, liveness, mailboxes
+from mailrotate.core.store import events, liveness, mailboxes, workspaces
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.schema import check_database, migrate, revision_of
@@ -31,6 +31,9 @@ def back_up(store: Store, target: Path) -> None:
     path = _file_of(store, "pg_dump --format=custom --file=FILE, with the same database")
     if target.exists():
         raise BadInput("backup.exists", f"{target} exists already; nothing was written", "name a new file")
+    with store.reading() as connection:
+        # A source that is no database is said to be that, and no fault of the target's.
+        revision_of(connection)
     try:
         _copy_pages(path, target)
     except (OSError, sqlite3.Error) as problem:
@@ -56,18 +59,8 @@ def _copy_pages(path: Path, target: Path) -> None:
         raise
 
 
-def _refuse_unreadable(path: Path) -> None:
-    try:
-        with closing(sqlite3.connect(path)) as source:
-            source.execute("SELECT count(*) FROM sqlite_master").close()
-    except sqlite3.Error as problem:
-        raise StoreTrouble(
-            "backup.unreadable", f"{path} cannot be read: {problem}", "name a mailrotate database"
-        ) from None
-
-
-def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path | None:
-    """Put a backup in the place of the database; returns where the present one is kept, if there was one.
+def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
+    """Put a backup in the place of the database; returns where the present one is kept.
 
     What was sent after the backup was made is not in it. So every mailbox is put on hold and sends nothing
     until somebody has compared the sent mail and released it; messages that were being sent are settled as
@@ -95,24 +88,13 @@ def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path | N
             os.replace(incoming, path)
         finally:
             _discard(incoming)
-    return None if is_empty else kept
+    return kept
 
 
 def _file_of(store: Store, instead: str) -> Path:
     if store.path is None:
         raise Refused("backup.postgresql", "PostgreSQL's own tools copy and restore a database", instead)
     return store.path
-
-
-def _is_usable(store: Store) -> bool:
-    """False for a damaged or empty file, whose restoring must not fail on what it replaces."""
-    from mailrotate.core.store.schema import revision_of
-
-    try:
-        with store.reading() as connection:
-            return revision_of(connection) is not None
-    except StoreTrouble:
-        return False
 
 
 def _copy_checked(backup: Path, incoming: Path) -> None:
@@ -140,6 +122,9 @@ def _hold_everything(incoming: Path, made_at: datetime, actor: Actor, now: datet
         with arriving.writing() as connection:
             said = f"restored from a backup of {rfc3339(made_at)}: compare the sent mail, then release it"
             held = mailboxes.hold_all(connection, RESTORED, said)
+            if actor.user_id is not None and workspaces.user_by_id(connection, actor.user_id) is None:
+                # Somebody who joined after the backup was made.
+                actor = Actor(None, actor.os_user)
             events.record(
                 connection, actor, "database.restored", now, About(), made_at=rfc3339(made_at), held=held
             )
