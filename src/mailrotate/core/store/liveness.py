@@ -127,6 +127,19 @@ def is_alive(store: Store, runner_id: int) -> bool:
     return False
 
 
+def held_locks(database: Path) -> list[int]:
+    """The runners that hold their lock beside a file, also when the file itself cannot be read."""
+    alive = []
+    for path in sorted(_lock_folder(database).iterdir()):
+        if path.name.isdecimal():
+            descriptor = _flock(path)
+            if descriptor is None:
+                alive.append(int(path.name))
+            else:
+                _FileLock(path, descriptor).release()
+    return alive
+
+
 def _acquire(store: Store, runner_id: int) -> _Lock | None:
     if store.path is not None:
         path = _lock_folder(store.path) / str(runner_id)

@@ -1,0 +1,173 @@
+"""F3: a copy of the database, and the way back without sending anything twice."""
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from mailrotate.core.store import liveness, mailboxes, workspaces
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.backups import back_up, restore
+from mailrotate.core.store.engine import Store, open_store
+from mailrotate.core.store.events import Actor
+from mailrotate.core.store.schema import check_database
+from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, NotFound, Refused, StoreTrouble
+from mailrotate.core.values.states import Role
+from tests.support.rows import NOW, Workspace
+
+SOMEBODY = Actor(None, "ada")
+
+
+@pytest.fixture
+def filled(sqlite_store: Store) -> Workspace:
+    with sqlite_store.writing() as connection:
+        workspaces.create(connection, "test", "UTC", NOW)
+        admin = workspaces.add_user(connection, "admin@example.org", "Ada", Role.ADMIN, NOW)
+    made = Workspace(sqlite_store, admin)
+    made.add_mailbox("anna@example.org")
+    return made
+
+
+def names(path: Path) -> set[str]:
+    return {entry.name for entry in path.iterdir()}
+
+
+def test_a_backup_is_a_whole_private_database_in_one_file(filled: Workspace, tmp_path: Path) -> None:
+    target = tmp_path / "backup.db"
+    with filled.store.writing() as connection:
+        # While somebody writes: what is not committed is not in it.
+        workspaces.set_setting(connection, "k", "v")
+        back_up(filled.store, target)
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert {name for name in names(tmp_path) if name.startswith("backup")} == {"backup.db"}
+    with closing(sqlite3.connect(target)) as copy:
+        assert copy.execute("SELECT address FROM mailbox").fetchall() == [("anna@example.org",)]
+        assert copy.execute("SELECT * FROM setting").fetchall() == []
+
+
+def test_a_backup_overwrites_nothing(filled: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "there.db").write_text("mine")
+    with pytest.raises(BadInput) as refused:
+        back_up(filled.store, tmp_path / "there.db")
+    assert refused.value.code == "backup.exists"
+    assert (tmp_path / "there.db").read_text() == "mine"
+
+
+def test_a_backup_that_cannot_be_written_says_where(filled: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(StoreTrouble) as refused:
+        back_up(filled.store, tmp_path / "nowhere" / "backup.db")
+    assert refused.value.code == "backup.failed"
+
+
+def test_postgresql_is_left_to_its_own_tools(postgresql_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        back_up(postgresql_store, tmp_path / "backup.db")
+    assert "pg_dump" in str(refused.value.hint)
+    with pytest.raises(Refused) as refused:
+        restore(postgresql_store, tmp_path / "backup.db", SOMEBODY, NOW)
+    assert "pg_restore" in str(refused.value.hint)
+
+
+def test_f3_after_a_restore_no_mailbox_sends_until_somebody_releases_it(
+    filled: Workspace, tmp_path: Path
+) -> None:
+    backup = tmp_path / "backup.db"
+    back_up(filled.store, backup)
+    os.utime(backup, (NOW.timestamp(), NOW.timestamp()))
+    before = backup.read_bytes()
+    late = filled.add_user("late@example.org")
+    kept = restore(filled.store, backup, Actor(late.id, "late"), NOW + timedelta(hours=1))
+
+    assert kept.name == "mailrotate.db.before-restore-20261201T100000Z"
+    assert backup.read_bytes() == before
+    assert names(tmp_path) == {"backup.db", kept.name, "mailrotate.db", "mailrotate.db.runners"}
+    store = open_store(str(filled.store.path))
+    with store.reading() as connection:
+        (box,) = mailboxes.listing(connection)
+        event = connection.execute(select(t.event).where(t.event.c.action == "database.restored")).one()
+        assert workspaces.user_by_email(connection, "late@example.org") is None
+    assert (box.hold_class, box.hold_until) == ("restore", None)
+    assert "2026-12-01T09:00:01Z" in str(box.hold_reason)
+    assert (event.actor_id, event.os_user) == (None, "late")
+    assert check_database(store) == []
+    store.close()
+    with closing(sqlite3.connect(kept)) as copy:
+        assert copy.execute("SELECT count(*) FROM user").fetchone() == (2,)
+
+
+def test_a_restore_waits_for_no_runner(filled: Workspace, tmp_path: Path) -> None:
+    back_up(filled.store, tmp_path / "backup.db")
+    runner = liveness.register(filled.store, "run", NOW, "here")
+    with pytest.raises(Busy) as refused:
+        restore(filled.store, tmp_path / "backup.db", SOMEBODY, NOW)
+    assert refused.value.code == "runner.busy"
+    runner.end(NOW)
+    restore(filled.store, tmp_path / "backup.db", SOMEBODY, NOW)
+
+
+def test_a_damaged_database_can_still_be_replaced(filled: Workspace, tmp_path: Path) -> None:
+    back_up(filled.store, tmp_path / "backup.db")
+    filled.store.close()
+    assert filled.store.path is not None
+    filled.store.path.write_bytes(b"not a database at all " * 500)
+    kept = restore(filled.store, tmp_path / "backup.db", SOMEBODY, NOW)
+    assert kept.read_bytes().startswith(b"not a database")
+    assert check_database(filled.store) == []
+
+
+def broken(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xff" * (len(content) - 8192)
+    path.write_bytes(bytes(content))
+
+
+def newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+
+
+def other(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE ledger (id INTEGER)")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (lambda path: path.unlink(), "restore.no_file"),
+        (lambda path: path.write_bytes(b""), "restore.empty"),
+        (lambda path: path.write_text("no database " * 1000), "restore.damaged"),
+        (newer, "store.newer"),
+        (other, "store.not_ours"),
+    ],
+)
+def test_a_file_that_is_no_backup_of_ours_changes_nothing(
+    filled: Workspace, tmp_path: Path, spoil: object, code: str
+) -> None:
+    backup = tmp_path / "backup.db"
+    back_up(filled.store, backup)
+    spoil(backup)  # type: ignore[operator]  # a function of the table above
+    with pytest.raises(MailrotateError) as refused:
+        restore(filled.store, backup, SOMEBODY, NOW)
+    assert refused.value.code == code
+    assert isinstance(refused.value, NotFound | BadInput | StoreTrouble)
+    assert "restoring" not in " ".join(names(tmp_path))
+    with filled.store.reading() as connection:
+        assert mailboxes.listing(connection)[0].hold_reason is None
+
+
+def test_a_backup_with_damaged_pages_is_refused(filled: Workspace, tmp_path: Path) -> None:
+    backup = tmp_path / "backup.db"
+    back_up(filled.store, backup)
+    broken(backup)
+    with pytest.raises(MailrotateError) as refused:
+        restore(filled.store, backup, SOMEBODY, NOW)
+    assert refused.value.code in ("restore.damaged", "store.damaged")
+    with filled.store.reading() as connection:
+        assert mailboxes.listing(connection)[0].hold_reason is None

@@ -1,0 +1,141 @@
+"""Lanes and the life of runners (F3, H1), on both databases."""
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailrotate.core.store import lanes, liveness
+from mailrotate.core.store.engine import Store, open_store
+from mailrotate.core.values.errors import Busy
+from tests.support.rows import NOW, Workspace
+
+
+def reopened(store: Store) -> Store:
+    return open_store(str(store.path) if store.path else store.name)
+
+
+def test_a_lane_has_one_owner_and_each_gets_a_new_token(store: Store, workspace: Workspace) -> None:
+    box = workspace.add_mailbox("anna@example.org")
+    one, two = workspace.add_runner(), workspace.add_runner()
+    first = workspace.own_lane(box, one)
+    with store.writing() as connection:
+        assert lanes.take(connection, box.id, two) is None
+        assert lanes.owners(connection) == [one]
+        lanes.release(connection, first)
+    second = workspace.own_lane(box, two)
+    assert second.token == first.token + 1
+    with store.writing() as connection:
+        assert lanes.hold_on(connection, second, NOW)
+        assert not lanes.hold_on(connection, first, NOW)
+        # A former owner that lets go of it late frees nobody else's lane.
+        lanes.release(connection, first)
+        assert lanes.owners(connection) == [two]
+        assert lanes.latest_instant(connection) == NOW
+
+
+def test_f3_the_same_runner_with_an_old_token_has_lost_the_lane(store: Store, workspace: Workspace) -> None:
+    box, runner = workspace.add_mailbox("anna@example.org"), workspace.add_runner()
+    old = workspace.own_lane(box, runner)
+    with store.writing() as connection:
+        lanes.free_lanes_of(connection, runner)
+    workspace.own_lane(box, runner)
+    with store.writing() as connection:
+        assert not lanes.hold_on(connection, old, NOW)
+
+
+def test_a_lane_that_somebody_is_taking_right_now_is_passed_over(postgresql_store: Store) -> None:
+    """PostgreSQL: no waiting for the other's transaction (SKIP LOCKED)."""
+    from mailrotate.core.store import workspaces
+    from mailrotate.core.values.states import Role
+
+    with postgresql_store.writing() as connection:
+        workspaces.create(connection, "test", "UTC", NOW)
+        admin = workspaces.add_user(connection, "admin@example.org", "Ada", Role.ADMIN, NOW)
+    made = Workspace(postgresql_store, admin)
+    box, one, two = made.add_mailbox("anna@example.org"), made.add_runner(), made.add_runner()
+    with postgresql_store.writing() as first, postgresql_store.writing() as second:
+        assert lanes.take(first, box.id, one) is not None
+        assert lanes.take(second, box.id, two) is None
+
+
+def test_f3_a_runner_lives_until_it_ends(store: Store, workspace: Workspace) -> None:
+    box = workspace.add_mailbox("anna@example.org")
+    runner = liveness.register(store, "run", NOW, "here")
+    workspace.own_lane(box, runner.id)
+    elsewhere = reopened(store)
+    assert liveness.is_alive(elsewhere, runner.id)
+    assert list(liveness.dead_runners(elsewhere, [runner.id])) == []
+    with store.reading() as connection:
+        assert liveness.living_runners(connection) == [(runner.id, "run", "here", os.getpid(), NOW)]
+    runner.end(NOW)
+    assert not liveness.is_alive(elsewhere, runner.id)
+    with store.reading() as connection:
+        assert liveness.living_runners(connection) == []
+        assert lanes.owners(connection) == []
+    elsewhere.close()
+
+
+def test_f3_a_dead_runner_is_dealt_with_by_one_process_at_a_time(store: Store, workspace: Workspace) -> None:
+    runner = workspace.add_runner()
+    elsewhere = reopened(store)
+    for found in liveness.dead_runners(store, [runner]):
+        assert found == runner
+        assert list(liveness.dead_runners(elsewhere, [runner])) == []
+    assert list(liveness.dead_runners(elsewhere, [runner])) == [runner]
+    elsewhere.close()
+
+
+def _live(target: str, said: "multiprocessing.connection.Connection") -> None:
+    runner = liveness.register(open_store(target), "run", NOW, "there")
+    said.send(runner.id)
+    signal.pause()
+
+
+def test_f3_a_killed_runner_is_dead_at_once(store: Store, workspace: Workspace) -> None:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process: Any = context.Process(target=_live, args=(str(store.path) if store.path else store.name, there))
+    process.start()
+    assert here.poll(60)
+    runner_id = here.recv()
+    assert liveness.is_alive(store, runner_id)
+    process.kill()
+    process.join()
+    for _ in range(10_000):
+        # PostgreSQL's server notices the closed socket in its own time.
+        if not liveness.is_alive(store, runner_id):
+            break
+    assert list(liveness.dead_runners(store, [runner_id])) == [runner_id]
+
+
+def test_h1_on_a_file_a_second_host_is_told_so(sqlite_store: Store) -> None:
+    elsewhere = reopened(sqlite_store)
+
+    def host_too() -> None:
+        with liveness.sole_host(elsewhere):
+            pass
+
+    with liveness.sole_host(sqlite_store), pytest.raises(Busy) as refused:
+        host_too()
+    assert refused.value.code == "runner.busy"
+    host_too()
+    elsewhere.close()
+
+
+def test_h1_on_postgresql_many_share_the_work(postgresql_store: Store) -> None:
+    with liveness.sole_host(postgresql_store), liveness.sole_host(postgresql_store):
+        pass
+
+
+def test_the_locks_of_a_file_are_private(sqlite_store: Store) -> None:
+    runner = liveness.register(sqlite_store, "run", NOW, "here")
+    assert sqlite_store.path is not None
+    folder = Path(f"{sqlite_store.path}.runners")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert liveness.held_locks(sqlite_store.path) == [runner.id]
+    runner.end(NOW)
+    assert list(folder.iterdir()) == []
