@@ -5,6 +5,8 @@ import signal
 import smtplib
 import socket
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,28 +88,33 @@ def test_the_password_can_stay_the_same_over_restarts(program: Program) -> None:
     assert refused.error()["code"] == "password.empty"
 
 
-def test_a_person_is_told_the_commands_that_come_next(program: Program) -> None:
+def test_the_commands_that_a_person_is_told_connect_all_its_mailboxes(program: Program) -> None:
     process = program.start("sandbox", *FREE_PORTS)
     try:
         assert process.stdout is not None
         said = ""
         while "Ctrl-C" not in said:
-            said += process.stdout.readline()
+            assert (line := process.stdout.readline())
+            said += line
+        typed = [line for line in said.splitlines() if line.startswith("  ") and "ADDRESS" not in line]
+        shell = subprocess.run(
+            ["bash", "-e", "-c", "\n".join(typed)],
+            cwd=program.home,
+            env={**program.env, "PATH": f"{Path(sys.executable).parent}:{program.env['PATH']}"},
+            capture_output=True,
+            text=True,
+        )
+        assert shell.returncode == 0, shell.stderr
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     finally:
         process.kill()
         process.wait()
-    connects = [line for line in said.splitlines() if "mailbox connect" in line]
-    assert len(connects) == 3
-    smtp, imap = (
-        next(x for x in said.split("\n") if x.startswith(name)).split()[1] for name in ("SMTP", "IMAP")
-    )
-    password = said.partition("password  ")[2].split("\n")[0]
-    assert connects[0].strip() == (
-        f"echo {password} | mailrotate mailbox connect anna@sandbox.example.org --smtp {smtp}"
-        f" --imap {imap.rstrip(',')} --security none --password-stdin"
-    )
+    own = {"MAILROTATE_DB": "sandbox.db", "MAILROTATE_KEY_FILE": "sandbox.key"}
+    listed = Program(program.home, own).run("mailbox", "list", "--json").json()
+    assert [box["address"] for box in listed] == [
+        f"{name}@sandbox.example.org" for name in ("anna", "ben", "clara")
+    ]
 
 
 def test_a_taken_port_is_a_clear_error(program: Program) -> None:
