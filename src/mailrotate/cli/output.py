@@ -87,12 +87,17 @@ class Speech:
         else:
             self.table(columns, (cells(row) for row in rows), nothing)
 
-    def _stream_array(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def _stream_array(self, rows: Iterable[Mapping[str, Any]], ending: str = "") -> None:
         separator = "["
         for row in rows:
             print(separator + as_json(row), end="")
             separator = ",\n"
-        print("[]" if separator == "[" else "]")
+        print(("[]" if separator == "[" else "]") + ending)
+
+    def report(self, head: Mapping[str, Any], key: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """The one JSON document, with an array at its end that is streamed."""
+        print(f"{as_json(dict(head))[:-1]}, {as_json(key)}: ", end="")
+        self._stream_array(rows, "}")
 
     def stream(self, row: Mapping[str, Any], *lines: str) -> None:
         """One object or line of an endless result, out at once."""

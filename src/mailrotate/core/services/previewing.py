@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates, templates
 from mailrotate.core.rules.compose import compose, message_id_for, words_of
-from mailrotate.core.services import facts
+from mailrotate.core.services import accounts, facts, passes
 from mailrotate.core.services.assigning import current_senders, is_connected
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.lanes import holding_lane
@@ -105,9 +105,12 @@ def send_test(
 
     It is filled with the fields of the recipient `like`, or of the first one. The subject is not marked: a
     test shows what will be received. It counts against the mailbox's limits, and where these or another
-    process keep it from leaving now, it waits in the outbox. Raises as `preview`.
+    process keep it from leaving now, it waits in the outbox. Raises as `preview`, and
+    ClockTrouble, KeyTrouble.
     """
     to_address = normalise_address(to)
+    passes.check_clock(context, now)
+    accounts.prove_key(context)
     with context.store.writing() as connection:
         shown = _subject(connection, name, like, n)
         message = _imagined(shown, to_address, now)
@@ -116,7 +119,7 @@ def send_test(
         except UnfitLetter as unfit:
             raise _unfit(shown, unfit) from None
         outbox.plan(connection, [_planned(message, shown.step.id)], now)
-        (planned,) = outbox.by_tokens(connection, [message.token])
+        (planned,) = outbox_lists.by_tokens(connection, [message.token])
         about = About(shown.box.id, shown.campaign.id, None, planned.id)
         events.record(connection, context.actor, "campaign.tested", now, about, step=n)
     busy = None

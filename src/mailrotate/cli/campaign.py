@@ -1,0 +1,248 @@
+"""`mailrotate campaign`: from a file to what stands. See also `campaign_life.py`, `campaign_preview.py`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailrotate.cli import campaign_life, campaign_preview
+from mailrotate.cli.call import call_of
+from mailrotate.cli.campaign_options import From, Name, Rotate, plan_of, read_rotation
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.params import DryRun, Json, Yes
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.campaign_views import CampaignView
+    from mailrotate.core.services.drafting import Drafted
+
+app = noun("Create campaigns, start, pause and stop them.")
+campaign_life.add_to(app)
+campaign_preview.add_to(app)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The campaign's TOML file.")]
+
+
+@app.command()
+def check(ctx: typer.Context, file: File, as_json: Json = False) -> None:
+    """Find every mistake in a campaign's file. Needs no workspace and stores nothing.
+
+    Examples:
+
+      mailrotate campaign check examples/campaign/autumn-intro.toml
+    """
+    from mailrotate.adapters.campaign_files import read_campaign
+    from mailrotate.core.rules.campaign_file import fields_needed
+
+    speech = Speech(as_json)
+    plan = read_campaign(file)
+    needed = sorted(fields_needed(plan))
+    speech.result(
+        {"name": plan.name, "steps": len(plan.steps), "fields": needed},
+        f"{file} is in order: campaign '{plan.name}' with {_steps(len(plan.steps))}",
+        f"every recipient needs: {', '.join(needed) or 'nothing but an address'}",
+    )
+    speech.next(f"mailrotate campaign create {file}")
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    file: File,
+    name: Annotated[str | None, typer.Option(help="Instead of the name in the file.")] = None,
+    sender: From = None,
+    rotate: Rotate = None,
+    team: Annotated[bool | None, typer.Option("--team", help="Every user may add people.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Store a campaign as a draft, with its texts and attachments: the files are not needed afterwards.
+
+    It sends from --from, or what the file names, or the default mailbox, and keeps that sender.
+
+    Examples:
+
+      mailrotate campaign create autumn-intro.toml
+
+      mailrotate campaign create autumn-intro.toml --from anna@example.org --from ben@example.org
+    """
+    from mailrotate.core.services import drafting
+
+    call, speech = call_of(ctx), Speech(as_json)
+    plan = plan_of(file, name=name, senders=sender, rotate=read_rotation(rotate), team=team)
+    drafted = drafting.create(call.context, plan, call.now)
+    _tell(speech, drafted, f"created campaign '{drafted.name}'")
+    speech.next(f"mailrotate recipient import {drafted.name} FILE")
+
+
+@app.command()
+def edit(ctx: typer.Context, name: Name, file: File, as_json: Json = False) -> None:
+    """Replace a draft; of a started campaign, the text and delay of steps that nobody has got yet.
+
+    The campaign keeps its name, and a draft its senders when the file names none.
+
+    Examples:
+
+      mailrotate campaign edit autumn-intro autumn-intro.toml
+    """
+    from mailrotate.core.services import drafting
+
+    call, speech = call_of(ctx), Speech(as_json)
+    drafted = drafting.edit(call.context, name, plan_of(file), call.now)
+    _tell(speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
+    speech.next(f"mailrotate campaign preview {drafted.name}")
+
+
+@app.command()
+def copy(
+    ctx: typer.Context,
+    name: Name,
+    new_name: Annotated[str | None, typer.Option("--name", help="The copy's name.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a draft with the same words, window and senders, without people.
+
+    Examples:
+
+      mailrotate campaign copy autumn-intro --name winter-intro
+    """
+    from mailrotate.core.services import drafting
+
+    call, speech = call_of(ctx), Speech(as_json)
+    drafted = drafting.copy(call.context, name, new_name, call.now)
+    _tell(speech, drafted, f"copied to campaign '{drafted.name}'")
+    speech.next(f"mailrotate recipient import {drafted.name} FILE")
+
+
+@app.command()
+def delete(
+    ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Delete a draft with its list of recipients; the people themselves stay known.
+
+    Examples:
+
+      mailrotate campaign delete autumn-intro
+    """
+    from mailrotate.core.services import campaigns, drafting
+
+    call, speech = call_of(ctx), Speech(as_json)
+    found, people = campaigns.open_count(call.context, name)
+    told = [f"the draft '{found}' and its {people} recipients are taken out; nobody was written to"]
+    if speech.confirm(told, f"delete '{found}'?", yes=yes, dry_run=dry_run):
+        deleted = drafting.delete(call.context, found, call.now)
+        speech.result({"name": deleted, "deleted": True}, f"deleted campaign '{deleted}'")
+
+
+def _tell(speech: Speech, drafted: "Drafted", words: str) -> None:
+    senders = ", ".join(drafted.senders)
+    how = f"rotating ({drafted.rotation}) over {senders}" if drafted.rotation else f"from {senders}"
+    speech.result(
+        {
+            "id": f"c_{drafted.id}",
+            "name": drafted.name,
+            "version": drafted.version,
+            "state": drafted.state,
+            "rotation": drafted.rotation,
+            "senders": list(drafted.senders),
+            "steps": drafted.step_count,
+        },
+        f"{words}: {_steps(drafted.step_count)}, {how}",
+    )
+
+
+def _steps(count: int) -> str:
+    return f"{count} step{'' if count == 1 else 's'}"
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: Json = False) -> None:
+    """Campaigns with their progress.
+
+    Examples:
+
+      mailrotate campaign list
+
+      mailrotate campaign list --json
+    """
+    from mailrotate.core.services import campaign_views
+
+    call, speech = call_of(ctx), Speech(as_json)
+    zone = call.zone
+    speech.listing(
+        ("name", "state", "senders", "recipients", "open", "replied", "sent", "next"),
+        map(_row, campaign_views.listing(call.context, call.now)),
+        lambda r: (
+            r["name"],
+            ", ".join([r["state"], *r["pause_reasons"]]),
+            len(r["senders"]),
+            sum(r["recipients"].values()),
+            r["recipients"]["queued"] + r["recipients"]["active"],
+            r["recipients"]["replied"],
+            sum(step["sent"] for step in r["steps"]),
+            instant(r["next_send_at"], zone),
+        ),
+        "no campaigns yet",
+    )
+
+
+@app.command()
+def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
+    """One campaign: people by state, messages by sender and by step.
+
+    Examples:
+
+      mailrotate campaign show autumn-intro
+    """
+    from mailrotate.core.services import campaign_views
+
+    call, speech = call_of(ctx), Speech(as_json)
+    view = campaign_views.show(call.context, name, call.now)
+    row = _row(view)
+    if as_json:
+        speech.document(row)
+        return
+    people = ", ".join(f"{count} {state}" for state, count in row["recipients"].items() if count)
+    speech.facts(
+        (
+            ("campaign", f"{view.name} (c_{view.id}, version {view.version})"),
+            ("owner", view.owner),
+            ("state", ", ".join([view.state, *view.pause_reasons])),
+            ("rotation", view.rotation or "none, one sender"),
+            ("recipients", people or "none"),
+            ("next", instant(view.next_send_at, call.zone)),
+        )
+    )
+    if view.waiting and view.started_at is not None:
+        speech.line(f"{view.waiting} people wait: no sender was connected that could take them")
+    speech.line()
+    speech.table(
+        ("sender", "state", "assigned", "sent"),
+        [(s["address"], s["state"], s["assigned"], s["sent"]) for s in row["senders"]],
+    )
+    speech.line()
+    speech.table(
+        ("step", "delay", "subject", "sent"),
+        [(step.n, step.delay, step.subject or "(reply in the thread)", step.sent) for step in view.steps],
+    )
+
+
+def _row(view: "CampaignView") -> dict[str, Any]:
+    return {
+        "id": f"c_{view.id}",
+        "name": view.name,
+        "owner": view.owner,
+        "team": view.team,
+        "state": view.state,
+        "pause_reasons": list(view.pause_reasons),
+        "rotation": view.rotation,
+        "version": view.version,
+        "created_at": view.created_at,
+        "started_at": view.started_at,
+        "finished_at": view.finished_at,
+        # Grace comes with deadlines; until then nobody's runs.
+        "senders": [{**vars(sender), "grace_until": None} for sender in view.senders],
+        "recipients": dict(view.recipients),
+        "waiting": view.waiting,
+        "steps": [vars(step) for step in view.steps],
+        "next_send_at": view.next_send_at,
+    }

@@ -1,0 +1,57 @@
+"""What several campaign commands take, and how a file and flags become one plan."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.states import Rotation
+
+if TYPE_CHECKING:
+    from mailrotate.core.rules.campaign_file import CampaignPlan
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name, or its id like c_17.")]
+From = Annotated[
+    list[str] | None,
+    typer.Option("--from", metavar="ADDRESS", help="Who sends; repeat it to rotate over several."),
+]
+Rotate = Annotated[
+    str | None,
+    typer.Option(metavar="|".join(Rotation), help="How people are spread; two or more senders imply equal."),
+]
+
+
+def read_rotation(text: str | None) -> Rotation | None:
+    """Raises BadInput (`campaign.rotation`) for a word that names none."""
+    try:
+        return None if text is None else Rotation(text)
+    except ValueError:
+        allowed = ", ".join(Rotation)
+        raise BadInput("campaign.rotation", f"there is no rotation '{text}'; allowed: {allowed}") from None
+
+
+def plan_of(
+    file: Path,
+    *,
+    name: str | None = None,
+    senders: Sequence[str] | None = None,
+    rotate: Rotation | None = None,
+    team: bool | None = None,
+) -> "CampaignPlan":
+    """A file's plan with what flags say instead. Senders of a flag replace the file's and its rotation."""
+    from dataclasses import replace
+
+    from mailrotate.adapters.campaign_files import read_campaign
+
+    plan = read_campaign(file)
+    if name is not None:
+        plan = replace(plan, name=name)
+    if senders:
+        plan = replace(plan, from_addresses=tuple(senders), rotate=None)
+    if rotate is not None:
+        plan = replace(plan, rotate=rotate)
+    if team is not None:
+        plan = replace(plan, team=team)
+    return plan
