@@ -36,7 +36,7 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "thread": lambda c: outbox.thread_before(c, 1, 2),
     "in flight": lambda c: (outbox.in_flight_runners(c), outbox.in_flight_of(c, 1)),
     "errors of a step": lambda c: outbox_lists.errors_of_step(c, 1, 1, "message"),
-    "tokens": lambda c: outbox.by_tokens(c, ["a", "b"]),
+    "tokens": lambda c: outbox_lists.by_tokens(c, ["a", "b"]),
     "end of recipients": lambda c: outbox.move_many(c, ("error",), "cancelled", recipient_ids=[1]),
     "unsent": lambda c: outbox.unsent_of(c, 1),
     "attention": lambda c: outbox_lists.attention_counts(c),

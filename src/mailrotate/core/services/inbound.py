@@ -12,10 +12,10 @@ from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
 from mailrotate.core.services import health, lifecycle, settling
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import events, inboxes, mailboxes, outbox
+from mailrotate.core.store import events, inboxes, mailboxes, outbox, outbox_lists
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import INBOX, StoredMailbox
-from mailrotate.core.store.outbox import Ours
+from mailrotate.core.store.outbox_lists import Ours
 from mailrotate.core.values.mail import MailTrouble
 from mailrotate.core.values.states import MessageKind, MessageState, ReplyClass, SuppressionKind
 
@@ -68,7 +68,7 @@ def _act_on(
     tally: InboxTally,
 ) -> None:
     if mail.unsubscribe_token is not None:
-        for ours in outbox.by_tokens(connection, [mail.unsubscribe_token]):
+        for ours in outbox_lists.by_tokens(connection, [mail.unsubscribe_token]):
             lifecycle.suppress(
                 connection,
                 RUNNER,
@@ -91,7 +91,7 @@ def _cited(connection: Connection, cited_ids: Sequence[str]) -> list[Ours]:
     tokens = [cited.strip("<>").partition("@")[0] for cited in cited_ids]
     if not tokens:
         return []
-    return [ours for ours in outbox.by_tokens(connection, tokens) if ours.message_id in cited_ids]
+    return [ours for ours in outbox_lists.by_tokens(connection, tokens) if ours.message_id in cited_ids]
 
 
 def _record_reply(

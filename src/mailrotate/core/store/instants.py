@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.dialects import is_sqlite
 
 
 def latest_acted_at(connection: Connection) -> datetime | None:
@@ -16,7 +17,7 @@ def latest_acted_at(connection: Connection) -> datetime | None:
 
 def database_now(connection: Connection) -> datetime | None:
     """The server's clock, to compare ours with and for no decision; None where the database has none."""
-    if connection.dialect.name == "sqlite":
+    if is_sqlite(connection):
         return None
     found = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return found if isinstance(found, datetime) else None

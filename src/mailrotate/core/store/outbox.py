@@ -391,29 +391,3 @@ def in_flight_of(connection: Connection, runner_id: int) -> list[tuple[int, str,
         .with_for_update()
     )
     return [(row[0], row[1], row[2] is not None) for row in connection.execute(query)]
-
-
-@dataclass(frozen=True)
-class Ours:
-    """One of our messages, recognised by its Message-ID's token."""
-
-    id: int
-    message_id: str
-    state: MessageState
-    kind: MessageKind
-    campaign_id: int | None
-    recipient_id: int | None
-    to_address: str
-
-
-def by_tokens(connection: Connection, tokens: Sequence[str]) -> list[Ours]:
-    query = select(
-        *(
-            t.message.c[name]
-            for name in ("id", "message_id", "state", "kind", "campaign_id", "recipient_id", "to_address")
-        )
-    ).where(t.message.c.token.in_(tokens))
-    return [
-        Ours(row[0], row[1], MessageState(row[2]), MessageKind(row[3]), row[4], row[5], row[6])
-        for row in connection.execute(query)
-    ]

@@ -1,6 +1,6 @@
 """The outbox as people look at it: listings, one message with everything, and counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -237,3 +237,29 @@ def next_waits_of(
             if instant is not None:
                 unplanned[sender_id] = min(instant, unplanned.get(sender_id, instant))
     return unplanned, in_outbox
+
+
+@dataclass(frozen=True)
+class Ours:
+    """One of our messages, recognised by its Message-ID's token."""
+
+    id: int
+    message_id: str
+    state: MessageState
+    kind: MessageKind
+    campaign_id: int | None
+    recipient_id: int | None
+    to_address: str
+
+
+def by_tokens(connection: Connection, tokens: Sequence[str]) -> list[Ours]:
+    query = select(
+        *(
+            t.message.c[name]
+            for name in ("id", "message_id", "state", "kind", "campaign_id", "recipient_id", "to_address")
+        )
+    ).where(t.message.c.token.in_(tokens))
+    return [
+        Ours(row[0], row[1], MessageState(row[2]), MessageKind(row[3]), row[4], row[5], row[6])
+        for row in connection.execute(query)
+    ]
