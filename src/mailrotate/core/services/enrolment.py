@@ -57,7 +57,7 @@ class Unreadable(Protocol):
 class Records(Protocol):
     """A recipients' file as it is read: the cells of each record, with the line it starts on."""
 
-    columns: Sequence[str]
+    columns: tuple[str, ...]
     email_index: int
 
     def __iter__(self) -> Iterator[tuple[int, list[str]] | Unreadable]: ...
@@ -127,7 +127,7 @@ class _Rows:
 
     def of_file(self, records: Records) -> Iterator[StagedRow]:
         """The rows of a file. A million pass here, so what can be prepared is."""
-        columns, email = tuple(records.columns), records.email_index
+        columns, email = records.columns, records.email_index
         needed = [(name, columns.index(name) if name in columns else None) for name in self.demands.fields]
         shown = [index for _, index in needed if index is not None]
         never_complete = len(shown) < len(needed)
@@ -209,6 +209,13 @@ def demands_of(context: Context, name: str) -> Demands:
         return _demands(connection, campaign)
 
 
+def columns_lacking(context: Context, name: str, columns: Sequence[str]) -> list[str]:
+    """The columns without which a file has no row that can be imported. Raises as `demands_of`."""
+    demands = demands_of(context, name)
+    zone = (ZONE_FIELD,) if demands.own_zone else ()
+    return [wanted for wanted in (*demands.fields, *zone) if wanted not in columns]
+
+
 def _demands(connection: Connection, campaign: StoredCampaign) -> Demands:
     steps = campaigns.steps_of(connection, campaign.id, campaign.version)
     texts = [text for step in steps for text in (step.subject, step.body) if text is not None]
@@ -232,6 +239,7 @@ def importing_file(
     records: Records,
     how: HowToImport,
     aside: Aside,
+    *,
     progress: Callable[[int], None],
     now: datetime,
 ) -> Iterator[Imported]:
