@@ -31,7 +31,8 @@ def holding_lane(context: Context, mailbox_id: int, now: datetime) -> Iterator[L
             raise Busy(
                 "lane.busy",
                 f"another process is working with {address} right now; nothing was changed",
-                "run the command again in a moment; who is at work: mailrotate runner list",
+                # A runner stays in a lane from message to message; a resting mailbox it leaves.
+                f"run the command again; if it stays busy, first: mailrotate mailbox pause {address}",
             )
         yield lane
     finally:
