@@ -9,6 +9,7 @@ from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech, instant
 from mailrotate.cli.params import Json
+from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def run(
     host = Host(call.context, call.app.clock, work, lambda trouble: _tell(speech, trouble))
     try:
         if once:
-            _finish(call, speech, host.once(call.app.host))
+            began = monotonic_seconds()
+            _finish(speech, host.once(call.app.host), monotonic_seconds() - began)
         else:
             _serve(call, speech, host, period, None if end_after is None else parse_duration(end_after))
     except Busy as busy:
@@ -75,8 +77,8 @@ def _tell(speech: Speech, trouble: Exception) -> None:
         speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the others go on")
 
 
-def _finish(call: Call, speech: Speech, report: "Report") -> None:
-    counts = {**report.counts(), "seconds": round((call.app.clock() - call.now).total_seconds(), 3)}
+def _finish(speech: Speech, report: "Report", seconds: float) -> None:
+    counts = {**report.counts(), "seconds": round(seconds, 3)}
     done = ", ".join(f"{count} {name}" for name, count in counts.items() if count and name != "seconds")
     speech.result(counts, f"{done or 'nothing was due'} in {counts['seconds']:.1f} s")
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
