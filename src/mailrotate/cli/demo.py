@@ -51,8 +51,8 @@ body = "intro.md"
 delay = "3s"       # weeks in earnest; no subject: a reply in the same thread
 body = "bump.md"
 """
-_INTRO = "Hello {{ first_name }},\n\nwho looks after mail at {{ company }}?\n"
-_BUMP = "Hello {{ first_name }},\n\ndid my question reach you?\n"
+_INTRO = "Hello {{ first_name }}, who looks after mail at {{ company }}?\n"
+_BUMP = "Hello {{ first_name }}, did my question reach you?\n"
 _SETTINGS = {
     "MAILROTATE_CONFIG": "config.toml",
     "MAILROTATE_DB": "demo.db",
@@ -146,10 +146,10 @@ class _Stage:
         if ran.returncode:
             raise _not_as_promised([f"the command above ended with status {ran.returncode}"])
 
-    def show(self, file: str) -> None:
-        self.speech.line(f"$ cat {file}")
-        for line in (self.folder / file).read_text().splitlines():
-            self.speech.line(line)
+    def show(self, *files: str) -> None:
+        self.speech.line(f"$ cat {shlex.join(files)}")
+        for file in files:
+            self.speech.line((self.folder / file).read_text().rstrip("\n"))
 
 
 def _connect(stage: _Stage, info: "SandboxInfo") -> None:
@@ -169,6 +169,7 @@ def _connect(stage: _Stage, info: "SandboxInfo") -> None:
 def _start_campaign(stage: _Stage, info: "SandboxInfo") -> None:
     stage.speech.line()
     stage.show("campaign.toml")
+    stage.show("intro.md", "bump.md")
     stage.type("campaign", "create", "campaign.toml")
     stage.type("recipient", "import", _CAMPAIGN, "people.csv")
     senders = [word for address in info.senders for word in ("--from", address)]
