@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from mailrotate.core.services.drafting import Drafted
 
 app = noun("Create campaigns, start, pause and stop them.")
-campaign_life.add_to(app)
-campaign_preview.add_to(app)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The campaign's TOML file.")]
 
@@ -29,7 +27,7 @@ def check(ctx: typer.Context, file: File, as_json: Json = False) -> None:
 
     Examples:
 
-      mailrotate campaign check examples/campaign/autumn-intro.toml
+      mailrotate campaign check examples/campaign/campaign.toml
     """
     from mailrotate.adapters.campaign_files import read_campaign
     from mailrotate.core.rules.campaign_file import fields_needed
@@ -61,9 +59,9 @@ def create(
 
     Examples:
 
-      mailrotate campaign create autumn-intro.toml
+      mailrotate campaign create campaign.toml
 
-      mailrotate campaign create autumn-intro.toml --from anna@example.org --from ben@example.org
+      mailrotate campaign create campaign.toml --from anna@example.org --from ben@example.org
     """
     from mailrotate.core.services import drafting
 
@@ -82,7 +80,7 @@ def edit(ctx: typer.Context, name: Name, file: File, as_json: Json = False) -> N
 
     Examples:
 
-      mailrotate campaign edit autumn-intro autumn-intro.toml
+      mailrotate campaign edit autumn-intro campaign.toml
     """
     from mailrotate.core.services import drafting
 
@@ -246,3 +244,8 @@ def _row(view: "CampaignView") -> dict[str, Any]:
         "steps": [vars(step) for step in view.steps],
         "next_send_at": view.next_send_at,
     }
+
+
+# Last, so that `--help` lists them in the order in which one needs them.
+campaign_preview.add_to(app)
+campaign_life.add_to(app)

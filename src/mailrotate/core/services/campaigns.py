@@ -105,12 +105,13 @@ def _require(campaign: StoredCampaign, state: CampaignState, verb: str) -> None:
     fixed = "; its rotation was fixed when it was started" if verb == "start" else ""
     raise Refused(
         f"campaign.not_{state}",
-        f"campaign '{campaign.name}' is {campaign.state}: only a {state} one can be "
+        f"campaign '{campaign.name}' is {campaign.state}: only {_ONLY[state]} can be "
         f"{_PARTICIPLES[verb]}{fixed}",
         hints[campaign.state],
     )
 
 
+_ONLY = {CampaignState.DRAFT: "a draft", CampaignState.PAUSED: "a paused one"}
 _PARTICIPLES = {"start": "started", "resume": "resumed"}
 
 

@@ -292,7 +292,7 @@ def add(
             raise Refused(
                 "recipient.refused",
                 f"{kept} {trouble.problem}",
-                f"mailrotate suppression list (to allow it: mailrotate suppression remove {kept})"
+                "mailrotate suppression list"
                 if imported.suppressed
                 else f"mailrotate recipient show {name} {kept}",
             )
