@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from copy import copy
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,40 @@ class Program:
 
     def __init__(self, home: Path, env: dict[str, str] | None = None) -> None:
         self.home = home
+        # What stands before the command: another program that starts it.
+        self._starter: tuple[str, ...] = ()
         self.env = {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            # A starter that fakes the clock leaves the times of files alone.
+            "NO_FAKE_STAT": "1",
             "HOME": str(home),
             "MAILROTATE_DB": str(home / "workspace.db"),
             "MAILROTATE_KEY_FILE": str(home / "workspace.key"),
             **(env or {}),
         }
+
+    def at(self, instant: datetime) -> Self:
+        """The same program on a machine whose clock shows `instant` when it starts; it goes on from there.
+
+        The monotonic clock and the times of files stay as they are.
+        """
+        return self.started_by("faketime", "--exclude-monotonic", "-f", f"@{instant:%Y-%m-%d %H:%M:%S}")
+
+    def started_by(self, *starter: str) -> Self:
+        """The same program, started by another that takes a command as its last arguments."""
+        other = copy(self)
+        other._starter = starter
+        return other
+
+    def moved(self, home: Path) -> Self:
+        """A copy of this person's home elsewhere, while nothing runs here."""
+        shutil.copytree(self.home, home, dirs_exist_ok=True)
+        other = copy(self)
+        other.home = home
+        other.env = {name: value.replace(str(self.home), str(home)) for name, value in self.env.items()}
+        return other
 
     def run(self, *args: str, input: str | None = None, check_status: int | None = 0) -> Completed:
         """Run to its end; `check_status` None allows any."""
@@ -66,4 +95,4 @@ class Program:
         )
 
     def _command(self, args: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-W", "error", "-m", "mailrotate", *args]
+        return [*self._starter, sys.executable, "-W", "error", "-m", "mailrotate", *args]

@@ -1,0 +1,74 @@
+"""Mailboxes and people with real servers on loopback: what the SMTP server takes lies in Dovecot at once."""
+
+import email
+from collections.abc import Iterator
+from email.message import EmailMessage
+from email.policy import SMTP
+
+import pytest
+
+from tests.support.dovecot import Dovecot
+from tests.support.program import Program
+from tests.support.recording_smtp import Received, RecordingSmtp
+from tests.support.tls import TlsAuthority
+
+
+class PostOffice:
+    """Dovecot for everybody's inbox, and an SMTP server over TLS that delivers into it by LMTP."""
+
+    def __init__(self, dovecot: Dovecot, smtp: RecordingSmtp) -> None:
+        self._dovecot = dovecot
+        self.smtp = smtp
+
+    @property
+    def imap_server(self) -> str:
+        return f"localhost:{self._dovecot.imaps_port}"
+
+    def add(self, address: str, password: str = "of no account") -> str:
+        """A mailbox that can send, be sent to and be read."""
+        self._dovecot.add_user(address, password)
+        self.smtp.users[address] = password
+        return address
+
+    def connect(self, program: Program, address: str, password: str, *options: str) -> None:
+        """Add a mailbox and connect it, as a person with a terminal and a password manager would."""
+        self.add(address, password)
+        servers = ("--smtp", f"localhost:{self.smtp.port}", "--imap", self.imap_server, "--security", "tls")
+        program.run("mailbox", "connect", address, "--password-stdin", *servers, *options, input=password)
+
+    def inbox(self, address: str, folder: str = "INBOX") -> list[EmailMessage]:
+        return [parsed(raw) for _, raw in self._dovecot.messages(address, folder)]
+
+    def answer(self, message: EmailMessage, **headers: str) -> None:
+        """What the recipient's mail program sends back to the sender."""
+        reply = EmailMessage(SMTP)
+        reply["From"], reply["To"] = str(message["To"]), str(message["From"])
+        reply["Subject"] = f"Re: {message['Subject']}"
+        reply["In-Reply-To"] = reply["References"] = str(message["Message-ID"])
+        for name, value in headers.items():
+            reply[name.replace("_", "-")] = value
+        reply.set_content("Thank you.")
+        self.deliver(reply)
+
+    def deliver(self, message: EmailMessage) -> None:
+        self._dovecot.deliver(message["To"].addresses[0].addr_spec, bytes(message))
+
+
+def parsed(raw: bytes) -> EmailMessage:
+    message = email.message_from_bytes(raw, policy=SMTP)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def sent_by(received: list[Received]) -> dict[str, list[str]]:
+    """Whom each login wrote to."""
+    found: dict[str, list[str]] = {}
+    for one in received:
+        found.setdefault(one.login, []).extend(one.recipients)
+    return found
+
+
+@pytest.fixture(scope="session")
+def post_office(dovecot: Dovecot, authority: TlsAuthority) -> Iterator[PostOffice]:
+    with RecordingSmtp({}, tls=authority.server_context(), forward=dovecot.deliver) as smtp:
+        yield PostOffice(dovecot, smtp)
