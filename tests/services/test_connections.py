@@ -130,6 +130,21 @@ def test_a5_the_slot_of_a_disconnected_mailbox_is_free(workspace: Workspace, ser
     assert third.slots_taken == 2
 
 
+def test_c5_an_address_returns_to_its_own_slot_and_a_new_one_takes_a_slot_nobody_returns_to(
+    workspace: Workspace, server: SandboxInfo
+) -> None:
+    """Single-sender campaigns are bound to the slot: another address in it would send for them."""
+    context = context_of(workspace)
+    anna, _, clara = server.senders
+    connections.connect(context, wanted(server, anna), NOW)
+    connections.disconnect(context, anna, NOW)
+    new = connections.connect(context, wanted(server, clara), NOW)
+    assert new.slot_id != box_of(workspace, anna).slot_id
+    connections.disconnect(context, clara, NOW)
+    again = connections.connect(context, wanted(server, clara), NOW)
+    assert again.slot_id == new.slot_id
+
+
 def test_a5_a_named_slot_must_be_the_users_and_empty(workspace: Workspace, server: SandboxInfo) -> None:
     context = context_of(workspace)
     other = workspace.add_user("ben@example.org")

@@ -68,7 +68,7 @@ def connect(
 
       mailrotate mailbox connect anna@example.org
 
-      mailrotate mailbox connect anna@example.org --smtp smtp.example.org:465 --imap imap.example.org:993
+      mailrotate mailbox connect anna@example.org --provider google
     """
     from mailrotate.core.services import connections
     from mailrotate.core.services.connections import NewConnection

@@ -165,6 +165,8 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
     accounts.prove_key(context)  # so that no transaction waits for a keyring
     address, account = wanted.address, wanted.account
     with context.store.writing() as connection:
+        # One at a time: two must not take the same slot or address.
+        connections.lock_workspace(connection)
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
         validate_settings(connection, wanted.settings)
         reset = {} if seat.former is None else settings_reset(seat.former, wanted.settings)

@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
-from mailrotate.core.services import health, seats
+from mailrotate.core.services import health, naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.health import TestResult
 from mailrotate.core.services.lanes import holding_lane
@@ -122,9 +122,9 @@ def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> Listed
 
 
 def show(context: Context, address: str, now: datetime) -> ShownMailbox:
-    """Raises NotFound (`mailbox.none`)."""
+    """For everybody in the workspace, like the list. Raises NotFound (`mailbox.none`)."""
     with context.store.reading() as connection:
-        box = seats.find_mailbox(connection, context.actor, address)
+        box = naming.find_mailbox(connection, address)
         _, day_ends_at = quota.day_of(now, box.timezone, box.day_from, box.day_until)
         return ShownMailbox(
             listed=_listed(connection, box, now),

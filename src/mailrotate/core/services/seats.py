@@ -72,7 +72,7 @@ def seat_for(
             f"{address} is on the seat of {former.user_email} already and {former.state}",
             f"mailrotate mailbox reconnect {address}",
         )
-    return Seat(user, _slot_for(connection, user, slot_id), former)
+    return Seat(user, _slot_for(connection, user, slot_id, former), former)
 
 
 def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> StoredUser:
@@ -89,7 +89,9 @@ def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> S
     return user
 
 
-def _slot_for(connection: Connection, user: StoredUser, slot_id: int | None) -> int:
+def _slot_for(
+    connection: Connection, user: StoredUser, slot_id: int | None, former: StoredMailbox | None
+) -> int:
     if slot_id is not None:
         if connections.slot_owner(connection, slot_id) != user.id:
             raise Refused(
@@ -101,8 +103,11 @@ def _slot_for(connection: Connection, user: StoredUser, slot_id: int | None) -> 
                 "slot.taken", f"s_{slot_id} holds {taken_by}", f"mailrotate mailbox disconnect {taken_by}"
             )
         return slot_id
-    free = workspaces.free_slot(connection, user.id)
-    if free is None:
+    free = connections.free_slots(connection, user.id)
+    if former is not None and former.slot_id in free:
+        # Its single-sender campaigns are bound to that slot (C5).
+        return former.slot_id
+    if not free:
         slots = workspaces.slots_of(connection, user.id)
         held = [connections.address_in_slot(connection, slot) for slot in slots]
         raise Refused(
@@ -110,4 +115,4 @@ def _slot_for(connection: Connection, user: StoredUser, slot_id: int | None) -> 
             f"all slots of {user.email} are taken ({len(slots)}/{len(slots)}): {', '.join(map(str, held))}",
             f"mailrotate slot add --user {user.email}",
         )
-    return free
+    return free[0]

@@ -4,7 +4,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import Endpoint
@@ -95,6 +107,20 @@ def slot_owner(connection: Connection, slot_id: int) -> int | None:
     """The user who has this slot; None when there is no such slot, or nobody has it."""
     found = connection.execute(select(t.slot.c.user_id).where(t.slot.c.id == slot_id)).scalar_one_or_none()
     return None if found is None else int(found)
+
+
+def free_slots(connection: Connection, user_id: int) -> list[int]:
+    """The user's slots without a connected mailbox; last those that a disconnected one may return to."""
+    c = t.connection.c
+    current = and_(c.slot_id == t.slot.c.id, c.superseded_at.is_(None))
+    taken = exists().where(current, c.state != ConnectionState.DISCONNECTED)
+    awaited = exists().where(current, c.state == ConnectionState.DISCONNECTED)
+    query = (
+        select(t.slot.c.id)
+        .where(t.slot.c.user_id == user_id, ~taken)
+        .order_by(case((awaited, 1), else_=0), t.slot.c.id)
+    )
+    return [int(slot_id) for slot_id in connection.execute(query).scalars()]
 
 
 def taken_slots(connection: Connection, user_id: int) -> int:
