@@ -97,7 +97,8 @@ def _open_campaigns(
 def _first(at: _Lane, only: int | None) -> Candidate | None:
     """By hand first, then follow-ups, then first messages; campaigns take turns, then by time (E4)."""
     if only is not None:
-        return outbox.by_id(at.connection, only)
+        message = outbox.by_id(at.connection, only)
+        return message if message is not None and message.mailbox_id == at.box.id else None
     return min(_candidates(at), key=_order, default=None)
 
 
