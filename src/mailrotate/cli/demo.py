@@ -42,11 +42,9 @@ _ANSWERS = "Cem"
 _CAMPAIGN_TOML = f"""\
 name = "{_CAMPAIGN}"
 window = {{ days = "mon-sun", hours = "00:00-24:00" }}
-
 [[steps]]
 subject = "A question about {{{{ company }}}}"
 body = "intro.md"
-
 [[steps]]
 delay = "3s"       # weeks in earnest; no subject: a reply in the same thread
 body = "bump.md"
@@ -86,9 +84,10 @@ def demo(
         own = call_of(ctx).app.settings.environment
         others = {name: value for name, value in own.items() if not name.startswith("MAILROTATE_")}
         stage = _Stage(folder, {**others, **_SETTINGS}, speech)
-        speech.line(f"A mail server runs on this machine for as long as the demo: {len(_PEOPLE)} people have")
-        speech.line("their mailboxes there, and so have anna, ben and clara, who write to them. Below each")
-        speech.line("command stands its standard output.")
+        speech.line(
+            f"A mail server runs for as long as this demo. {len(_PEOPLE)} people have mailboxes there, and"
+        )
+        speech.line("so have anna, ben and clara, who write to them. Below each command is what it prints.")
         speech.line()
         _connect(stage, sandbox.info)
         _start_campaign(stage, sandbox.info)
@@ -220,11 +219,15 @@ def _row(name: str, mails: Sequence["ReceivedMail"], has_answered: bool) -> tupl
     first, follow_up = (*mails, None, None)[:2]
     return (
         name,
-        first and first.from_address,
-        follow_up and follow_up.from_address,
+        first and _name(first.from_address),
+        follow_up and _name(follow_up.from_address),
         first and follow_up and follow_up.in_reply_to == first.message_id,
         has_answered or None,
     )
+
+
+def _name(address: str) -> str:
+    return address.partition("@")[0]
 
 
 def _broken_promises(
