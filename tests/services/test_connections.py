@@ -2,13 +2,15 @@
 
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 from sqlalchemy import func, select, update
 
-from mailrotate.core.services import connections, dependents, health, mailboxes
+from mailrotate.core.services import accounts, connections, dependents, health, mailboxes
 from mailrotate.core.services.connections import LoginChange, NewConnection
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.mailboxes import Settings
@@ -22,7 +24,7 @@ from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import CampaignState, ConnectionState, ReplyClass, Role, Security
 from mailrotate.providers.registry import provider_for
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
-from tests.support.contexts import SHORT, context_of
+from tests.support.contexts import SHORT, KeyInMemory, context_of
 from tests.support.recording_smtp import RecordingSmtp
 from tests.support.rows import NOW, Sender, Workspace
 from tests.support.tls import TlsAuthority
@@ -160,6 +162,28 @@ def test_a5_a_named_slot_must_be_the_users_and_empty(workspace: Workspace, serve
     assert not_theirs.value.code == "slot.not_owned"
     assert taken.value.code == "slot.taken"
     assert ANNA in taken.value.message
+
+
+def test_a5_two_connects_at_once_do_not_share_the_last_slot(
+    workspace: Workspace, server: SandboxInfo
+) -> None:
+    key = KeyInMemory()
+    contexts = [context_of(workspace, key=key) for _ in range(2)]
+    accounts.note_key(contexts[0])
+    connections.connect(contexts[0], wanted(server), NOW)
+    together = Barrier(2)
+
+    def attempt(context: Context, address: str) -> str:
+        together.wait()
+        try:
+            connections.connect(context, wanted(server, address), NOW)
+        except Refused as refused:
+            return refused.code
+        return "connected"
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(attempt, contexts, server.senders[1:]))
+    assert sorted(outcomes) == ["connected", "slot.none_free"]
 
 
 def test_a6_members_connect_on_their_own_seat_and_admins_for_anybody(
