@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -280,15 +281,16 @@ def _require_fields(
     added = fields_needed(plan) - frozenset[str]().union(*map(template_fields, texts))
     if not added:
         return
-    for person in edits.open_people(connection, campaign.id):
-        missing = missing_fields(added, person.fields)
-        if missing:
-            raise Refused(
-                "campaign.fields_missing",
-                f"the new text needs {', '.join(missing)}, which r_{person.id} of campaign "
-                f"'{campaign.name}' does not have",
-                f'give it a fallback, like {{{{ {missing[0]} | default("…") }}}}',
-            )
+    with closing(edits.open_people(connection, campaign.id)) as people:
+        for person in people:
+            missing = missing_fields(added, person.fields)
+            if missing:
+                raise Refused(
+                    "campaign.fields_missing",
+                    f"the new text needs {', '.join(missing)}, which r_{person.id} of campaign "
+                    f"'{campaign.name}' does not have",
+                    f'give it a fallback, like {{{{ {missing[0]} | default("…") }}}}',
+                )
 
 
 def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Drafted:

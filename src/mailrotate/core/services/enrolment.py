@@ -8,7 +8,7 @@ starts again.
 import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from json.encoder import encode_basestring
@@ -322,17 +322,18 @@ def _importing(
                     _refuse_changed(asked, rows.demands)
                     _merge(context, connection, staging, counts, asked, owner_id, now)
         nothing = how.strict and _bad_count(counts, aside) > 0
-        yield Imported(
-            campaign=campaign.name,
-            imported=0 if nothing else counts.get(None, 0),
-            duplicate=sum(
-                counts.get(problem, 0)
-                for problem in (RowProblem.TWICE, RowProblem.PRESENT, RowProblem.STOPPED)
-            ),
-            suppressed=counts.get(RowProblem.SUPPRESSED, 0),
-            invalid=aside.count,
-            problems=_by_line(aside, staging),
-        )
+        with closing(staging.problems()) as staged_problems:
+            yield Imported(
+                campaign=campaign.name,
+                imported=0 if nothing else counts.get(None, 0),
+                duplicate=sum(
+                    counts.get(problem, 0)
+                    for problem in (RowProblem.TWICE, RowProblem.PRESENT, RowProblem.STOPPED)
+                ),
+                suppressed=counts.get(RowProblem.SUPPRESSED, 0),
+                invalid=aside.count,
+                problems=_by_line(aside, staged_problems),
+            )
 
 
 def _refuse_changed(campaign: StoredCampaign, demands: Demands) -> None:
@@ -357,9 +358,9 @@ def _bad_count(counts: Mapping[RowProblem | None, int], aside: Aside) -> int:
     return aside.count + sum(count for problem, count in counts.items() if problem is not None)
 
 
-def _by_line(aside: Aside, staging: Staging) -> Iterator[RowTrouble]:
-    staged = (RowTrouble(line, address, _WORDS[problem]) for line, address, problem in staging.problems())
-    return heapq.merge(aside, staged, key=lambda trouble: trouble.line)
+def _by_line(aside: Aside, staged: Iterator[tuple[int, str, RowProblem]]) -> Iterator[RowTrouble]:
+    troubles = (RowTrouble(line, address, _WORDS[problem]) for line, address, problem in staged)
+    return heapq.merge(aside, troubles, key=lambda trouble: trouble.line)
 
 
 def _merge(

@@ -1,7 +1,7 @@
 """A campaign's recipients, one by one: listed, shown, taken out (D3)."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,7 +70,9 @@ def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[Re
             after=wanted.after,
             limit=wanted.limit,
         )
-        yield map(_entry, found)
+        # Closed before the connection, also when not all of it was wanted.
+        with closing(found):
+            yield map(_entry, found)
 
 
 def show(context: Context, name: str, address: str) -> RecipientEntry:

@@ -1,7 +1,7 @@
 """Who must never be written to again, whatever the campaign (D6, I4)."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -103,5 +103,9 @@ def remove(context: Context, text: str, now: datetime) -> str:
 @contextmanager
 def listing(context: Context, after: int | None, limit: int | None) -> Iterator[Iterator[Suppressed]]:
     """In the order in which they were added, streamed while the block lasts."""
-    with context.store.reading() as connection:
-        yield suppressions.listing(connection, after, limit)
+    # Closed before the connection, also when not all of it was wanted.
+    with (
+        context.store.reading() as connection,
+        closing(suppressions.listing(connection, after, limit)) as found,
+    ):
+        yield found

@@ -1,7 +1,7 @@
 """What an edit, or the deletion, of a campaign needs to know and to change of its people and messages."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -27,12 +27,13 @@ def begun_steps(connection: Connection, campaign_id: int) -> set[int]:
     return {int(position) for position in connection.execute(query).scalars() if position is not None}
 
 
-def open_people(connection: Connection, campaign_id: int) -> Iterator[OpenPerson]:
+def open_people(connection: Connection, campaign_id: int) -> Generator[OpenPerson]:
     """Everybody who will still be written to, with their fields, streamed."""
     c = t.recipient.c
     query = select(c.id, c.fields).where(c.campaign_id == campaign_id, c.state.in_(OPEN_RECIPIENTS))
-    for row in connection.execute(query.order_by(c.id).execution_options(yield_per=500)):
-        yield OpenPerson(row.id, json.loads(row.fields))
+    with connection.execute(query.order_by(c.id).execution_options(yield_per=500)) as rows:
+        for row in rows:
+            yield OpenPerson(row.id, json.loads(row.fields))
 
 
 def shift_step(connection: Connection, campaign_id: int, position: int, by: timedelta) -> None:

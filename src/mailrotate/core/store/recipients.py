@@ -1,7 +1,7 @@
 """Recipients: one contact in one campaign."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -131,7 +131,7 @@ def listing(
     sender: str | None = None,
     after: int | None = None,
     limit: int | None = None,
-) -> Iterator[StoredRecipient]:
+) -> Generator[StoredRecipient]:
     """In the order of enrolment, streamed."""
     query = _query().where(t.recipient.c.campaign_id == campaign_id).order_by(t.recipient.c.id)
     if state is not None:
@@ -142,11 +142,12 @@ def listing(
         query = query.where(t.recipient.c.id > after)
     if limit is not None:
         query = query.limit(limit)
-    for row in connection.execute(query.execution_options(yield_per=500)):
-        yield _read(row._mapping)  # type: ignore[arg-type]
+    with connection.execute(query.execution_options(yield_per=500)) as rows:
+        for row in rows:
+            yield _read(row._mapping)  # type: ignore[arg-type]
 
 
-def people(connection: Connection, campaign_id: int) -> Iterator[tuple[str, dict[str, str]]]:
+def people(connection: Connection, campaign_id: int) -> Generator[tuple[str, dict[str, str]]]:
     """Address and fields of everybody in a campaign whose contact was not erased, streamed."""
     query = (
         select(t.contact.c.address, t.recipient.c.fields)
@@ -154,8 +155,9 @@ def people(connection: Connection, campaign_id: int) -> Iterator[tuple[str, dict
         .where(t.recipient.c.campaign_id == campaign_id, t.contact.c.address.is_not(None))
         .order_by(t.recipient.c.id)
     )
-    for address, fields in connection.execute(query.execution_options(yield_per=500)):
-        yield address, json.loads(fields)
+    with connection.execute(query.execution_options(yield_per=500)) as rows:
+        for address, fields in rows:
+            yield address, json.loads(fields)
 
 
 def counts_by_state(connection: Connection, campaign_id: int) -> dict[str, int]:
@@ -179,7 +181,8 @@ def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]
 
 
 def first_of(connection: Connection, campaign_id: int) -> StoredRecipient | None:
-    return next(listing(connection, campaign_id, limit=1), None)
+    found = list(listing(connection, campaign_id, limit=1))
+    return found[0] if found else None
 
 
 def unassigned_count(connection: Connection, campaign_id: int) -> int:

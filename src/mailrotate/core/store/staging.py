@@ -5,7 +5,7 @@ in the file, is in the campaign already, is suppressed or was stopped. What is l
 `INSERT … SELECT`, and nobody else waits for more than those. Memory does not grow with the file.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -185,12 +185,13 @@ class Staging:
             raise Busy("import.raced", "a contact was erased meanwhile; nobody was imported", "run it again")
         return imported
 
-    def problems(self) -> Iterator[tuple[int, str, RowProblem]]:
+    def problems(self) -> Generator[tuple[int, str, RowProblem]]:
         """Each row that did not go in, by line, streamed."""
         c = _staged.c
         query = select(c.line, c.address, c.problem).where(c.problem.is_not(None)).order_by(c.line)
-        with self._session.begin():
-            for row in self._session.execute(query.execution_options(yield_per=500)):
+        query = query.execution_options(yield_per=500)
+        with self._session.begin(), self._session.execute(query) as rows:
+            for row in rows:
                 yield row.line, row.address, RowProblem(row.problem)
 
     def _compare(self, connection: Connection, present: "_Present") -> dict[RowProblem | None, int]:

@@ -1,7 +1,7 @@
 """Addresses and domains that are never written to again. Erased ones remain as a hash (I4)."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -70,14 +70,15 @@ def remove(connection: Connection, value: str) -> bool:
     return result.rowcount == 1
 
 
-def listing(connection: Connection, after: int | None, limit: int | None) -> Iterator[Suppressed]:
+def listing(connection: Connection, after: int | None, limit: int | None) -> Generator[Suppressed]:
     query = select(t.suppression).order_by(t.suppression.c.id)
     if after is not None:
         query = query.where(t.suppression.c.id > after)
     if limit is not None:
         query = query.limit(limit)
-    for row in connection.execute(query.execution_options(yield_per=500)):
-        yield _read(row._mapping)
+    with connection.execute(query.execution_options(yield_per=500)) as rows:
+        for row in rows:
+            yield _read(row._mapping)
 
 
 def _read(m: object) -> Suppressed:
