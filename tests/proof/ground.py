@@ -1,0 +1,92 @@
+"""A workspace prepared by the commands that people type, of which each situation gets a copy."""
+
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.program import Program
+
+PASSWORD = "open sesame"
+CAMPAIGN = "autumn"
+ADMIN = "anna@example.org"
+_PLAN = f"""\
+name = "{CAMPAIGN}"
+window = {{ days = "mon-sun", hours = "00:00-24:00" }}
+
+[[steps]]
+subject = "A question"
+text = "Hello {{{{ name }}}}, who looks after your mail?"
+"""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A row of the outbox as the database has it."""
+
+    id: int
+    mailbox: str
+    to: str
+    message_id: str
+    state: str
+    marked: bool
+
+
+class Ground:
+    """One workspace in a folder of its own."""
+
+    def __init__(self, home: Path, env: dict[str, str] | None = None) -> None:
+        self.home = home
+        self.program = Program(home, {"MAILROTATE_PASSWORD": PASSWORD, **(env or {})})
+        self.database = home / "workspace.db"
+
+    def connect(self, mailboxes: dict[str, str], imap: str, *options: str) -> None:
+        """Each address on the SMTP server that it names."""
+        self.program.run("init", "--email", ADMIN, "--name", "Anna Example")
+        if len(mailboxes) > 2:
+            self.program.run("slot", "add", "--user", ADMIN, "--count", str(len(mailboxes) - 2))
+        for address, smtp in mailboxes.items():
+            self.program.run(
+                "mailbox", "connect", address, "--smtp", smtp, "--imap", imap, "--security", "none", *options
+            )
+            self.program.run("mailbox", "set", address, "--sent-copy", "off")
+
+    def start_campaign(self, people: int, senders: Sequence[str]) -> None:
+        (self.home / "plan.toml").write_text(_PLAN)
+        (self.home / "people.csv").write_text(
+            "email,name\n" + "".join(f"person{n}@firm.example.com,Pia {n}\n" for n in range(people))
+        )
+        self.program.run("campaign", "create", "plan.toml")
+        self.program.run("recipient", "import", CAMPAIGN, "people.csv")
+        self.program.run(
+            "campaign", "start", CAMPAIGN, *(word for one in senders for word in ("--from", one))
+        )
+
+    def copy(self, home: Path) -> "Ground":
+        """The same workspace, as it is now, elsewhere."""
+        home.mkdir()
+        with closing(sqlite3.connect(self.database)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for name in ("workspace.db", "workspace.key"):
+            shutil.copy2(self.home / name, home / name)
+        return Ground(home)
+
+    def rows(self, query: str) -> list[Any]:
+        with closing(sqlite3.connect(self.database, timeout=60)) as database:
+            return database.execute(query).fetchall()
+
+    def letters(self) -> list[Letter]:
+        return [Letter(*row) for row in self.rows(LETTERS)]
+
+    def states(self) -> Counter[str]:
+        return Counter(letter.state for letter in self.letters())
+
+
+LETTERS = """
+SELECT m.id, b.address, m.to_address, m.message_id, m.state, m.marked_at IS NOT NULL
+FROM message m JOIN mailbox b ON b.id = m.mailbox_id ORDER BY m.id
+"""
