@@ -17,9 +17,13 @@ _OPERATORS = "|<>&;"
 
 @dataclass(frozen=True)
 class Command:
-    """A command as its help describes it; `options` tells for each whether a value follows."""
+    """A command as its help describes it; `options` tells for each whether a value follows.
+
+    `is_group`: it does nothing by itself, one of its `children` must be named.
+    """
 
     children: tuple[str, ...]
+    is_group: bool
     options: dict[str, bool]
     examples: tuple[str, ...]
 
@@ -43,7 +47,9 @@ def command_at(*path: str) -> Command | None:
     for line in sections.get("Options", []):
         options |= _options(line)
     lines = map(without_prompt, joined(asked.stdout.splitlines()))
-    return Command(tuple(children), options, tuple(line for line in lines if line.startswith(f"{PROGRAM} ")))
+    examples = tuple(line for line in lines if line.startswith(f"{PROGRAM} "))
+    is_group = bool(children) and "[COMMAND" not in asked.stdout.partition("\n")[0]
+    return Command(tuple(children), is_group, options, examples)
 
 
 def walk(*path: str) -> Iterator[tuple[tuple[str, ...], Command]]:
@@ -78,7 +84,7 @@ def reading_problem(line: str) -> str | None:
             command = command_at(*path) if word in command.children else None
     if command is None:
         return f"there is no command `{' '.join((PROGRAM, *path))}`"
-    return f"`{' '.join((PROGRAM, *path))}` needs a command after it" if path and command.children else None
+    return f"`{' '.join((PROGRAM, *path))}` needs a command after it" if path and command.is_group else None
 
 
 def joined(lines: list[str]) -> Iterator[str]:

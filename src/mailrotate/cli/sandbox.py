@@ -19,6 +19,7 @@ app = typer.Typer(
     cls=Suggesting,
     add_completion=False,
     invoke_without_command=True,
+    subcommand_metavar="[COMMAND [ARGS]...]",
     rich_markup_mode=MARKUP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
