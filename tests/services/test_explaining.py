@@ -1,0 +1,204 @@
+"""`why`, `status`, `settings` and the log: what people are told about what waits."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from mailrotate.core.services import limits, logbook, overview, settings
+from mailrotate.core.services.explaining import explain
+from mailrotate.core.store import events, lanes, mailboxes, workspaces
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.engine import Store
+from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.states import Role
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Sender, Workspace
+
+TOMORROW = NOW.replace(hour=23, microsecond=0)
+
+
+@pytest.fixture
+def anna(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox("anna@example.org")
+
+
+@pytest.fixture
+def campaign(workspace: Workspace, anna: Sender) -> StoredCampaign:
+    return workspace.add_campaign("autumn", [anna])
+
+
+def use_up_the_day(workspace: Workspace, sender: Sender) -> None:
+    with workspace.store.writing() as connection:
+        mailboxes.change_connection(connection, sender.connection_id, daily_limit=1)
+    workspace.add_sent(sender, NOW)
+
+
+def test_f5_somebody_without_a_planned_message_is_explained_as_if_it_were_planned(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    use_up_the_day(workspace, anna)
+    workspace.add_recipient(
+        campaign, "kim@example.com", sender_id=workspace.senders(campaign)[0], next_at=NOW
+    )
+    said = explain(context_of(workspace), "autumn", "Kim@Example.com", NOW)
+    assert (said.binding, said.next_at) == ("daily_limit", TOMORROW)
+    assert next(gate for gate in said.gates if gate.gate == "daily_limit").reason == "1 of 1 sent today"
+
+
+def test_f5_somebody_without_a_mailbox_is_told_so(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    recipient_id = workspace.add_recipient(campaign, "kim@example.com")
+    said = explain(context_of(workspace), f"r_{recipient_id}", None, NOW)
+    assert (said.binding, said.next_at) == ("assignment", None)
+
+
+def test_f5_an_end_is_told_with_its_reason(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    workspace.add_recipient(
+        campaign, "kim@example.com", sender_id=workspace.senders(campaign)[0], state="replied"
+    )
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(reason="reply"))
+    said = explain(context_of(workspace), "autumn", "kim@example.com", NOW)
+    assert said.binding == "recipient"
+    assert said.summary == "the recipient is replied (reply)"
+
+
+@pytest.mark.parametrize("state", ["error", "held", "sent", "cancelled"])
+def test_f5_a_message_that_does_not_wait_says_what_it_is(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign, state: str
+) -> None:
+    message_id = workspace.add_message(anna, campaign, state=state)
+    said = explain(context_of(workspace), f"m_{message_id}", None, NOW)
+    assert (said.binding, said.next_at) == ("message", None)
+
+
+def test_f5_a_campaign_goes_on_with_the_first_of_its_mailboxes(workspace: Workspace, anna: Sender) -> None:
+    ben = workspace.add_mailbox("ben@example.org")
+    campaign = workspace.add_campaign("autumn", [anna, ben])
+    use_up_the_day(workspace, anna)
+    soon = (NOW + timedelta(minutes=2)).replace(microsecond=0)
+    with workspace.store.writing() as connection:
+        lanes.rest(connection, ben.id, soon)
+    for sender_id in workspace.senders(campaign):
+        workspace.add_recipient(campaign, f"p{sender_id}@example.com", sender_id=sender_id, next_at=NOW)
+    said = explain(context_of(workspace), "autumn", None, NOW)
+    assert (said.binding, said.next_at) == ("gap", soon)
+    shut = {(gate.mailbox, gate.gate) for gate in said.gates if not gate.open}
+    assert shut == {("anna@example.org", "daily_limit"), ("ben@example.org", "gap")}
+
+
+def test_f5_names_that_fit_nothing_are_told_what_was_near(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    context = context_of(workspace)
+    for subject, address, code in (
+        ("autum", None, "campaign.none"),
+        ("ana@example.org", None, "mailbox.none"),
+        ("m_77", None, "message.none"),
+        ("r_77", None, "recipient.none"),
+        ("autumn", "kim@example.com", "recipient.none"),
+    ):
+        with pytest.raises(NotFound) as refused:
+            explain(context, subject, address, NOW)
+        assert refused.value.code == code
+    workspace.add_campaign("m_1", [anna])
+    with pytest.raises(BadInput) as ambiguous:
+        explain(context, "m_1", None, NOW)
+    assert ambiguous.value.code == "name.ambiguous"
+
+
+def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    context = context_of(workspace)
+    assert overview.look(context, NOW).summary == "nothing waits: everybody had what was due"
+    workspace.add_recipient(
+        campaign, "kim@example.com", sender_id=workspace.senders(campaign)[0], next_at=NOW
+    )
+    never_ran = overview.look(context, NOW)
+    assert (never_ran.sending, never_ran.next_command) == (False, "mailrotate run --once")
+    with workspace.store.writing() as connection:
+        workspaces.change(connection, last_pass_at=NOW - timedelta(minutes=4))
+    assert overview.look(context, NOW).summary == "sending"
+    use_up_the_day(workspace, anna)
+    waiting = overview.look(context, NOW)
+    assert (waiting.sending, waiting.next_send_at) == (True, TOMORROW)
+    assert (waiting.mailboxes[0].sent_today, waiting.mailboxes[0].daily_limit) == (1, 1)
+    with workspace.store.writing() as connection:
+        mailboxes.change(connection, anna.id, hold_reason="550 banned", hold_class="sender")
+    stuck = overview.look(context, NOW)
+    assert (stuck.sending, stuck.summary) == (False, "nothing can leave: on hold: 550 banned")
+    assert stuck.next_command == "mailrotate why anna@example.org"
+
+
+def test_h4_the_status_counts_what_waits_for_a_release(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    workspace.add_message(anna, campaign, overdue_at=NOW)
+    workspace.add_message(anna, campaign, state="error")
+    workspace.add_message(anna, campaign, state="held")
+    found = overview.look(context_of(workspace), NOW)
+    assert (found.errors, found.held, found.campaigns[0].overdue) == (1, 1, 1)
+
+
+def test_settings_are_changed_together_or_not_at_all(workspace: Workspace, anna: Sender) -> None:
+    context = context_of(workspace)
+    with pytest.raises(BadInput) as refused:
+        settings.change(context, ["lateness=3d", "test_every=1s", "colour=blue", "lateness=90"], NOW)
+    assert len(refused.value.problems) == 3
+    assert {shown.key: shown.value for shown in settings.show(context)}["lateness"] == "1w"
+    settings.change(context, ["lateness=3d"], NOW)
+    with workspace.store.reading() as connection:
+        assert settings.period(connection, "lateness") == timedelta(days=3)
+        assert settings.period(connection, "network_patience") == timedelta(minutes=30)
+
+
+def test_b4_another_zone_of_the_workspace_gives_no_mailbox_a_second_allowance(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    def box() -> StoredMailbox:
+        with workspace.store.reading() as connection:
+            return mailboxes.by_id(connection, anna.id)
+
+    assert box().day_until is None
+    settings.change(context_of(workspace), ["timezone=Pacific/Auckland"], NOW)
+    # In Auckland the next day begins at 11:00 UTC, in Berlin, which the day began in, at 23:00.
+    assert (box().timezone, box().day_until) == ("Pacific/Auckland", TOMORROW)
+
+
+def test_b4_a_limit_that_the_operator_sets_binds_at_once(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    context = context_of(workspace)
+    limits.change(context, ["imap.hour=1"], ("imap",), NOW)
+    workspace.add_sent(anna, NOW)
+    said = explain(context, "anna@example.org", None, NOW)
+    assert (said.binding, said.next_at) == (
+        "provider_limit",
+        (NOW + timedelta(hours=1, seconds=1)).replace(microsecond=0),
+    )
+    with pytest.raises(BadInput):
+        limits.change(context, ["imap.hour=2", "imap.year=5"], ("imap",), NOW)
+    assert explain(context, "anna@example.org", None, NOW).binding == "provider_limit"
+
+
+def test_f5_a_follower_misses_no_line_that_is_committed_late(postgresql_store: Store) -> None:
+    """On PostgreSQL a lower number may appear after a higher one."""
+    with postgresql_store.writing() as connection:
+        workspaces.create(connection, "test", "UTC", NOW)
+        admin = workspaces.add_user(connection, "ada@example.org", "Ada", Role.ADMIN, NOW)
+    follower = logbook.Follower(context_of(Workspace(postgresql_store, admin)))
+    with postgresql_store.writing() as slow:
+        events.record(slow, RUNNER, "first", NOW, About())
+        with postgresql_store.writing() as quick:
+            events.record(quick, RUNNER, "second", NOW, About())
+        assert [line.action for line in follower.news()] == ["second"]
+    assert [line.action for line in follower.news()] == ["first"]
+    assert follower.news() == []
