@@ -1,37 +1,12 @@
-"""The main job, with real processes, a real Dovecot and a real SMTP server over TLS; only the clock is set."""
+"""The main job: real processes, a real Dovecot and a real SMTP server over TLS; only the clock is set."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from tests.acceptance.autumn import MONDAY, start_campaign
 from tests.acceptance.conftest import ANNA, BEN
 from tests.support.post_office import PostOffice, sent_by
 from tests.support.program import Program
-
-MONDAY = datetime(2031, 3, 3, 9, tzinfo=UTC)
-CAMPAIGN = """
-name = "autumn"
-timezone = "UTC"
-window = { days = "mon-fri", hours = "09:00-17:00" }
-[[steps]]
-subject = "A question for {{ company }}"
-text = "Dear {{ first_name }}, may I ask you something?"
-[[steps]]
-delay = "3d"
-text = "{{ first_name }}, did you see it?"
-"""
-
-
-def people_file(people: list[str]) -> str:
-    rows = [f"{person},Kim {number},Company {number}" for number, person in enumerate(people)]
-    return "\n".join(["email,first_name,company", *rows])
-
-
-def start_campaign(program: Program, people: list[str], *senders: str, text: str = CAMPAIGN) -> None:
-    (program.home / "autumn.toml").write_text(text)
-    from_senders = [part for sender in senders for part in ("--from", sender)]
-    program.run("campaign", "create", "autumn.toml", *from_senders)
-    program.run("recipient", "import", "autumn", "-", input=people_file(people))
-    program.run("campaign", "start", "autumn")
 
 
 def test_two_mailboxes_ten_people_two_steps_and_one_answer(program: Program, post_office: PostOffice) -> None:

@@ -33,6 +33,8 @@ class Program:
 
     def __init__(self, home: Path, env: dict[str, str] | None = None) -> None:
         self.home = home
+        # Everything that any command has said, also of copies of this program.
+        self.said: list[str] = []
         # What stands before the command: another program that starts it.
         self._starter: tuple[str, ...] = ()
         self.env = {
@@ -47,11 +49,14 @@ class Program:
             **(env or {}),
         }
 
-    def at(self, instant: datetime) -> Self:
-        """The same program on a machine whose clock shows `instant` when it starts; it goes on from there.
+    def at(self, instant: datetime, *, standing_still: bool = False) -> Self:
+        """The same program on a machine whose clock shows `instant` when it starts, and goes on from there.
 
-        The monotonic clock and the times of files stay as they are.
+        The monotonic clock and the times of files stay as they are. A clock that is standing still stops
+        them both, since they are compared.
         """
+        if standing_still:
+            return self.started_by("faketime", "-f", f"{instant:%Y-%m-%d %H:%M:%S}")
         return self.started_by("faketime", "--exclude-monotonic", "-f", f"@{instant:%Y-%m-%d %H:%M:%S}")
 
     def started_by(self, *starter: str) -> Self:
@@ -78,6 +83,7 @@ class Program:
             capture_output=True,
             text=True,
         )
+        self.said += [ran.stdout, ran.stderr]
         if check_status is not None:
             assert ran.returncode == check_status, f"{args}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
         return Completed(ran.returncode, ran.stdout, ran.stderr)
