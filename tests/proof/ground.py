@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.support.program import Program
 
 PASSWORD = "open sesame"
@@ -84,6 +86,26 @@ class Ground:
 
     def states(self) -> Counter[str]:
         return Counter(letter.state for letter in self.letters())
+
+
+class SharedGround(Ground):
+    """A workspace on PostgreSQL, which several machines may share."""
+
+    def __init__(self, home: Path, url: str) -> None:
+        super().__init__(home, {"MAILROTATE_DB": url})
+        self._url = url
+
+    def rows(self, query: str) -> list[Any]:
+        with psycopg.connect(self._url, autocommit=True, application_name="proof") as database:
+            # The queries are the proofs' own.
+            return database.execute(query).fetchall()  # type: ignore[call-overload,no-any-return]
+
+    def end_sessions(self) -> None:
+        """What a server does to clients whose machine it cannot reach any more."""
+        self.rows(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'mailrotate' AND datname = current_database()"
+        )
 
 
 LETTERS = """
