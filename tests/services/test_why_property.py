@@ -5,11 +5,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, event, given, settings
+from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
@@ -253,6 +253,11 @@ def why(context: Context, message_id: int, now: datetime) -> Explanation:
     return explain(context, f"m_{message_id}", None, now)
 
 
+OPEN_BOX = MailboxState("connected", False, False, None, 4, [], "sent", None, None, None, None, "read")
+OPEN_PLAN = CampaignState("active", "UTC", [("mon-sun", "00:00-24:00")], None, None, None)
+OPEN_MESSAGE = MessageState(False, 1, "queued", "scheduled", -SECOND, timedelta(), False, False, False)
+
+
 # No search for the reason of a failure: each example builds a database.
 @settings(
     max_examples=100,
@@ -260,6 +265,9 @@ def why(context: Context, message_id: int, now: datetime) -> Explanation:
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@example(replace(OPEN_BOX, next_send=timedelta(minutes=3)), OPEN_PLAN, OPEN_MESSAGE, 0, 1)
+@example(replace(OPEN_BOX, provider_limit=("imap.hour", 1), sent=[SECOND]), OPEN_PLAN, OPEN_MESSAGE, 0, 1)
+@example(replace(OPEN_BOX, daily_limit=1, sent=[SECOND]), OPEN_PLAN, OPEN_MESSAGE, 0, 0)
 @given(
     box=mailbox_states,
     plan=campaign_states,

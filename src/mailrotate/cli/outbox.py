@@ -70,7 +70,7 @@ def list_(
             r["to"],
             r["from"],
             instant(r["sent_at"] or r["expected_at"], zone),
-            r["error"] and f"{r['error']['class']}: {r['error']['code'] or ''} {r['error']['message']}",
+            r["error"] and " ".join(str(r["error"][part] or "") for part in ("class", "code", "enhanced")),
         ),
         "no such messages",
     )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
 
+# What opens a gate of a mailbox that opens by nothing else.
+_REMEDIES = {"connection": "reconnect", "rest": "resume", "hold": "release"}
+
 
 @app.command()
 def status(ctx: typer.Context, as_json: Json = False) -> None:
@@ -67,6 +70,10 @@ def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
 
 
 def _attention(speech: Speech, found: "Overview") -> None:
+    for box in found.mailboxes:
+        remedy = _REMEDIES.get(box.gate or "")
+        if remedy is not None and box.until is None:
+            speech.line(f"{box.address}: mailrotate mailbox {remedy} {box.address}")
     if found.errors:
         speech.line(f"{found.errors} in error: mailrotate outbox list --state error")
     if found.held:

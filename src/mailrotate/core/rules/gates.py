@@ -129,7 +129,7 @@ _Answer = tuple[bool, str, datetime | None]
 def _campaign(facts: CampaignFacts, now: datetime) -> _Answer:
     if facts.state is CampaignState.ACTIVE:
         return True, "the campaign is active", None
-    return False, f"the campaign is {facts.state}", None
+    return False, f"the campaign is {'a draft' if facts.state is CampaignState.DRAFT else facts.state}", None
 
 
 def _pause(facts: CampaignFacts, now: datetime) -> _Answer:

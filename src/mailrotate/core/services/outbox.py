@@ -152,7 +152,8 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
             and message.error_class == ReplyClass.SOFT
         )
         if not failed_by_it:
-            return f"its recipient is {message.recipient_state} ({message.recipient_reason})"
+            because = f" ({message.recipient_reason})" if message.recipient_reason else ""
+            return f"its recipient is {message.recipient_state}{because}"
     if not outbox.move(
         connection,
         message.id,

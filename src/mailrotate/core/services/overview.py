@@ -152,8 +152,8 @@ def _judge(
     if first is None:
         return _idle(boxes, lines)
     if not is_run:
-        since = "never ran" if never_run else "has not run for a while"
-        return False, f"mail waits, but a runner {since}", "mailrotate run --once"
+        since = "no runner ever ran" if never_run else "no runner has run for a while"
+        return False, f"mail waits, but {since}", "mailrotate run --once"
     if first.open:
         return True, "sending", "mailrotate log --follow"
     return True, gates.summary(first), "mailrotate log --follow"
