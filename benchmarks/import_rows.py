@@ -64,7 +64,7 @@ def _write(path: Path, count: int) -> Path:
             email = {
                 0: f"person{n}.firm.example.com",
                 2: f"person{n}@suppressed.example.net",
-                3: f"person{n - 4 if n > 3 else n}@firm.example.com",
+                9: f"person{n - 4}@firm.example.com",
                 4: f"known{n}@firm.example.com",
             }.get(kind, f"person{n}@firm.example.com")
             company = "" if kind == 1 else f"Firm {n} & Sons"
