@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from mailrotate.core.store import lanes, mailboxes, outbox, outbox_lists
+from mailrotate.core.store import claims, lanes, mailboxes, outbox, outbox_lists
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.outbox import Candidate, Claim
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
@@ -29,7 +29,7 @@ def found(store: Store, message_id: int) -> Candidate:
 
 def claim(workspace: Workspace, box: Sender, message_id: int, runner: int, token: str = "c1") -> bool:
     with workspace.store.writing() as connection:
-        return outbox.claim(
+        return claims.claim(
             connection,
             message_id,
             claim_token=token,
@@ -71,9 +71,9 @@ def test_f3_a_message_is_claimed_once(store: Store, workspace: Workspace, box: S
     assert claim(workspace, box, message, one)
     assert not claim(workspace, box, message, two, "c2")
     with store.reading() as connection:
-        assert outbox.in_flight_runners(connection) == [one]
-        assert outbox.in_flight_of(connection, one) == [(message, "c1", False)]
-        assert outbox.in_flight_of(connection, two) == []
+        assert claims.in_flight_runners(connection) == [one]
+        assert claims.in_flight_of(connection, one) == [(message, "c1", False)]
+        assert claims.in_flight_of(connection, two) == []
 
 
 def test_f3_the_mark_needs_the_claim_and_the_lane(store: Store, workspace: Workspace, box: Sender) -> None:
@@ -82,21 +82,21 @@ def test_f3_the_mark_needs_the_claim_and_the_lane(store: Store, workspace: Works
     claim(workspace, box, message, runner)
     ours = Claim(found(store, message), "c1", NOW, b"")
     with store.writing() as connection:
-        assert not outbox.mark(connection, replace(ours, claim_token="c2"), lane, NOW)
-        assert not outbox.mark(connection, ours, replace(lane, token=lane.token - 1), NOW)
-        assert not outbox.mark(connection, ours, replace(lane, runner_id=runner + 1), NOW)
-        assert outbox.in_flight_of(connection, runner) == [(message, "c1", False)]
-        assert outbox.mark(connection, ours, lane, NOW)
-        assert outbox.in_flight_of(connection, runner) == [(message, "c1", True)]
+        assert not claims.mark(connection, replace(ours, claim_token="c2"), lane, NOW)
+        assert not claims.mark(connection, ours, replace(lane, token=lane.token - 1), NOW)
+        assert not claims.mark(connection, ours, replace(lane, runner_id=runner + 1), NOW)
+        assert claims.in_flight_of(connection, runner) == [(message, "c1", False)]
+        assert claims.mark(connection, ours, lane, NOW)
+        assert claims.in_flight_of(connection, runner) == [(message, "c1", True)]
 
 
 def test_f3_only_the_claims_owner_settles(store: Store, workspace: Workspace, box: Sender) -> None:
     message, runner = workspace.add_message(box), workspace.add_runner()
     claim(workspace, box, message, runner)
     with store.writing() as connection:
-        assert not outbox.settle(connection, message, "c2", ("sending",), "sent", sent_at=NOW)
-        assert outbox.settle(connection, message, "c1", ("sending",), "sent", sent_at=NOW)
-        assert not outbox.settle(connection, message, "c1", ("sending",), "error")
+        assert not claims.settle(connection, message, "c2", ("sending",), "sent", sent_at=NOW)
+        assert claims.settle(connection, message, "c1", ("sending",), "sent", sent_at=NOW)
+        assert not claims.settle(connection, message, "c1", ("sending",), "error")
         detail = outbox_lists.detail(connection, message)
     assert detail is not None
     assert (detail.listed.state, detail.listed.sent_at, detail.listed.subject) == ("sent", NOW, "Hello")
@@ -110,10 +110,10 @@ def test_f3_a_message_that_is_put_back_forgets_its_claim(
     message, runner = workspace.add_message(box), workspace.add_runner()
     claim(workspace, box, message, runner)
     with store.writing() as connection:
-        assert outbox.settle(
+        assert claims.settle(
             connection, message, "c1", ("sending",), "scheduled", claim_token=None, runner_id=None
         )
-        assert outbox.in_flight_runners(connection) == []
+        assert claims.in_flight_runners(connection) == []
     assert claim(workspace, box, message, runner, "c2")
 
 
@@ -280,21 +280,6 @@ def test_a_campaigns_messages_are_counted_by_state_sender_and_step(
         assert outbox_lists.sent_by_sender(connection, campaign.id) == {sender: 3}
         assert outbox_lists.sent_by_step(connection, campaign.id) == {1: 2, 2: 1}
         assert outbox_lists.waits_in(connection, campaign.id)
-
-
-def test_a_campaigns_next_waits_are_found_in_the_outbox_and_among_the_people(
-    store: Store, workspace: Workspace, box: Sender
-) -> None:
-    campaign = workspace.add_campaign(mailboxes=[box])
-    (sender,) = workspace.senders(campaign)
-    with store.reading() as connection:
-        assert outbox_lists.next_waits_of(connection, campaign.id) == ({}, {})
-    workspace.add_recipient(campaign, "a@example.com", sender_id=sender, next_at=SOON)
-    workspace.add_recipient(campaign, "b@example.com", sender_id=sender, next_at=NOW, next_step=2)
-    planned = workspace.add_recipient(campaign, "c@example.com", sender_id=sender)
-    workspace.add_message(box, campaign, planned, ready_at=SOON)
-    with store.reading() as connection:
-        assert outbox_lists.next_waits_of(connection, campaign.id) == ({sender: NOW}, {box.id: SOON})
 
 
 def test_g1_our_own_messages_are_known_by_their_tokens(

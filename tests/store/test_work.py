@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, event, update
 
-from mailrotate.core.store import due, inboxes, mailboxes, outbox, outbox_lists, recipients
+from mailrotate.core.store import claims, due, inboxes, mailboxes, outbox, outbox_lists, recipients
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.values.states import Priority, UserState
@@ -34,7 +34,7 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "next ready": lambda c: outbox.next_ready_at(c, 1),
     "scheduled": lambda c: outbox.scheduled_count(c, 1, Priority.FIRST),
     "thread": lambda c: outbox.thread_before(c, 1, 2),
-    "in flight": lambda c: (outbox.in_flight_runners(c), outbox.in_flight_of(c, 1)),
+    "in flight": lambda c: (claims.in_flight_runners(c), claims.in_flight_of(c, 1)),
     "errors of a step": lambda c: outbox_lists.errors_of_step(c, 1, 1, "message"),
     "tokens": lambda c: outbox_lists.by_tokens(c, ["a", "b"]),
     "end of recipients": lambda c: outbox.move_many(c, ("error",), "cancelled", recipient_ids=[1]),
@@ -43,7 +43,6 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "overdue": lambda c: outbox_lists.overdue_count(c, 1),
     "retryable": lambda c: outbox_lists.retryable(c, mailbox_id=1),
     "waits": lambda c: outbox_lists.waits_in(c, 1),
-    "next wait": lambda c: outbox_lists.next_waits_of(c, 1),
     "sent today": lambda c: mailboxes.sent_since(c, 1, NOW),
     "slot sent today": lambda c: mailboxes.sent_through_slot_since(c, 1, NOW),
     "rolling limit": lambda c: mailboxes.nth_latest_send(c, 1, 5, NOW),

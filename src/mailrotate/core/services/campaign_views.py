@@ -1,19 +1,15 @@
 """Campaigns as people look at them: what stands, who sends, how far everybody is (D3, E2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
-from mailrotate.core.rules import gates
-from mailrotate.core.rules.gates import Situation
-from mailrotate.core.services import facts
 from mailrotate.core.services.assigning import current_senders
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign
-from mailrotate.core.store import campaigns, mailboxes, outbox_lists, recipients, workspaces
-from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.services.prospects import Prospects, earliest
+from mailrotate.core.store import campaigns, outbox_lists, recipients, workspaces
+from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.values.states import CampaignState, RecipientState
 
 
@@ -60,16 +56,19 @@ class CampaignView:
 def listing(context: Context, now: datetime) -> list[CampaignView]:
     """Every campaign, in the order of creation."""
     with context.store.reading() as connection:
-        return [_view(context, connection, found, now) for found in campaigns.listing(connection)]
+        prospects = Prospects(context, connection, now)
+        return [_view(prospects, found) for found in campaigns.listing(connection)]
 
 
 def show(context: Context, name: str, now: datetime) -> CampaignView:
     """Raises NotFound (`campaign.none`)."""
     with context.store.reading() as connection:
-        return _view(context, connection, find_campaign(connection, name), now)
+        return _view(Prospects(context, connection, now), find_campaign(connection, name))
 
 
-def _view(context: Context, connection: Connection, campaign: StoredCampaign, now: datetime) -> CampaignView:
+def _view(prospects: Prospects, campaign: StoredCampaign) -> CampaignView:
+    connection = prospects.connection
+    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
     owner = workspaces.user_by_id(connection, campaign.owner_id)
     people = recipients.counts_by_sender(connection, campaign.id)
     by_state = recipients.counts_by_state(connection, campaign.id)
@@ -95,35 +94,26 @@ def _view(context: Context, connection: Connection, campaign: StoredCampaign, no
         waiting=sum(by_state.values()) - sum(people.values()),
         steps=tuple(
             StepProgress(step.position, step.delay, step.subject, by_step.get(step.position, 0))
-            for step in campaigns.steps_of(connection, campaign.id, campaign.version)
+            for step in steps
         ),
-        next_send_at=_next_send_at(context, connection, campaign, now),
+        next_send_at=_next_send_at(prospects, campaign, steps),
     )
 
 
 def _next_send_at(
-    context: Context, connection: Connection, campaign: StoredCampaign, now: datetime
+    prospects: Prospects, campaign: StoredCampaign, steps: Sequence[StoredStep]
 ) -> datetime | None:
-    """The first instant at which something waits in a lane whose gates, and the campaign's, are open.
-
-    A recipient's own gates may hold a message longer: `why` asks those.
-    """
+    """When the first of its messages may leave; None while only an act, or nothing, would send one."""
     if campaign.state is not CampaignState.ACTIVE:
         return None
-    by_sender, by_lane = outbox_lists.next_waits_of(connection, campaign.id)
-    for sender in current_senders(connection, campaign.id):
-        if sender.mailbox_id is not None and sender.id in by_sender:
-            known = by_lane.get(sender.mailbox_id, by_sender[sender.id])
-            by_lane[sender.mailbox_id] = min(known, by_sender[sender.id])
-    found = []
-    for mailbox_id, waits_until in by_lane.items():
-        box = mailboxes.by_id(connection, mailbox_id)
-        situation = Situation(
-            facts.campaign_facts(context, campaign, box.workspace_timezone, now),
-            facts.mailbox_facts(connection, box, now),
-            None,
-        )
-        possible = gates.decide(situation, max(now, waits_until)).next_at
-        if possible is not None:
-            found.append(possible)
-    return min(found, default=None)
+    senders = current_senders(prospects.connection, campaign.id)
+    lanes = {sender.mailbox_id for sender in senders} | {step.sender_mailbox_id for step in steps}
+    first = earliest(
+        [
+            prospects.decide(message)
+            for mailbox_id in lanes
+            if mailbox_id is not None
+            for message in prospects.first_of_campaign(campaign, mailbox_id)
+        ]
+    )
+    return None if first is None else first.next_at

@@ -212,33 +212,6 @@ def _sent_by(connection: Connection, campaign_id: int, column: ColumnElement[int
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def next_waits_of(
-    connection: Connection, campaign_id: int
-) -> tuple[dict[int, datetime], dict[int, datetime]]:
-    """The earliest instants for which something of a campaign waits: still to be planned, by
-    `campaign_sender`, and in the outbox, by mailbox. Gates may hold it longer."""
-    c = t.message.c
-    planned = (
-        select(c.mailbox_id, func.min(c.ready_at))
-        .where(c.campaign_id == campaign_id, c.state == MessageState.SCHEDULED, t.is_living_step)
-        .group_by(c.mailbox_id)
-    )
-    in_outbox = {row[0]: row[1] for row in connection.execute(planned)}
-    unplanned: dict[int, datetime] = {}
-    for waits in (t.awaits_first, t.awaits_follow_up):
-        # For each sender by itself: then the first entry of its index is the answer.
-        earliest = (
-            select(func.min(t.recipient.c.next_at))
-            .where(t.recipient.c.campaign_sender_id == t.campaign_sender.c.id, waits)
-            .scalar_subquery()
-        )
-        query = select(t.campaign_sender.c.id, earliest).where(t.campaign_sender.c.campaign_id == campaign_id)
-        for sender_id, instant in connection.execute(query):
-            if instant is not None:
-                unplanned[sender_id] = min(instant, unplanned.get(sender_id, instant))
-    return unplanned, in_outbox
-
-
 @dataclass(frozen=True)
 class Ours:
     """One of our messages, recognised by its Message-ID's token."""
