@@ -13,11 +13,11 @@ from sqlalchemy import insert, select
 
 from mailrotate.adapters.csv_rows import open_rows
 from mailrotate.adapters.problem_spool import ProblemSpool
-from mailrotate.core.services import campaigns, drafting, enrolment, people, suppressing
+from mailrotate.core.services import campaigns, drafting, enrolment, health, people, suppressing
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.enrolment import HowToImport, Imported, RowTrouble
 from mailrotate.core.store import campaigns as stored
-from mailrotate.core.store import recipients
+from mailrotate.core.store import mailboxes, recipients
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.suppressions import fingerprint
 from mailrotate.core.values.errors import BadInput, Busy, Refused
@@ -213,6 +213,10 @@ def test_e1_people_of_a_running_campaign_have_a_sender_at_once_or_wait_for_an_ab
     import_text(context, draft, rows_of(1, start=10))
     waiting = people.show(context, draft, "p10@example.com")
     assert (waiting.state, waiting.sender, waiting.next_at) == (RecipientState.QUEUED, None, None)
+    with context.store.writing() as connection:
+        health.recover(connection, mailboxes.by_id(connection, ben.id), NOW)
+    taken_up = people.show(context, draft, "p10@example.com")
+    assert (taken_up.sender, taken_up.next_at) == (ben.address, NOW)
 
 
 def test_people_of_a_single_sender_campaign_keep_coming_while_its_mailbox_is_away(

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
-from mailrotate.core.services import dependents, settings
+from mailrotate.core.services import assigning, dependents, settings
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.store import events, inboxes, mailboxes
 from mailrotate.core.store.events import RUNNER, About
@@ -93,6 +93,8 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
         # Lateness does not count while it was away (H4).
         mailboxes.change_connection(connection, box.connection_id, connected_at=now)
         events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id))
+        # Whoever joined a rotation while no sender was able has waited for this one (E1).
+        assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
     if box.hold_class in (ReplyClass.NET, ReplyClass.RETRY):
         release(connection, box.id)
 
