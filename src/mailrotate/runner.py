@@ -65,10 +65,10 @@ class Host:
 
     def once(self, machine: str) -> Report:
         """One pass of everything due. Raises Busy, KeyTrouble, ClockTrouble, StoreTrouble."""
-        with self._alive("once", machine) as runner:
+        with self._alive("once", machine):
             now = self._clock()
             self.report.recovered.append(passes.begin(self._context, now))
-            for future in self._start_lanes(runner, passes.lanes_due(self._context, now, self._only), False):
+            for future in self._start_lanes(passes.lanes_due(self._context, now, self._only), False):
                 future.result()
             ended_at = self._clock()
             passes.conclude(self._context, ended_at)
@@ -81,13 +81,13 @@ class Host:
         """Tick until a signal comes or `end_after` is over. Raises Busy."""
         from apscheduler.schedulers.background import BackgroundScheduler
 
-        with self._alive("loop", machine) as runner:
+        with self._alive("loop", machine):
             scheduler = BackgroundScheduler(
                 job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
             )
 
             def tick() -> None:
-                self._tick(runner)
+                self._tick(machine)
                 after_tick()
 
             scheduler.add_job(tick, "interval", seconds=every.total_seconds(), next_run_time=self._clock())
@@ -99,21 +99,24 @@ class Host:
             after_tick()
         return self.report
 
-    def _tick(self, runner: LivingRunner) -> None:
+    def _tick(self, machine: str) -> None:
         """One look at what is due. Whatever goes wrong is told, and the next tick tries again."""
         try:
             now = self._clock()
+            if not self._runner.is_alive():
+                # Others take the old entry for dead, and its lanes from it; we begin anew.
+                self._runner = liveness.register(self._context.store, "loop", now, machine)
             self.report.recovered.append(passes.begin(self._context, now))
-            self._start_lanes(runner, passes.lanes_due(self._context, now, self._only), True)
+            self._start_lanes(passes.lanes_due(self._context, now, self._only), True)
             passes.conclude(self._context, now)
         except Exception as trouble:  # noqa: BLE001  the tick's edge: the loop outlives any one failure
             self._note(trouble)
 
-    def _start_lanes(self, runner: LivingRunner, due: list[int], linger: bool) -> list[Future[None]]:
+    def _start_lanes(self, due: list[int], linger: bool) -> list[Future[None]]:
         with self._guard:
             fresh = [mailbox_id for mailbox_id in due if mailbox_id not in self._working]
             self._working.update(fresh)
-        return [self._pool.submit(self._work, runner, mailbox_id, linger) for mailbox_id in fresh]
+        return [self._pool.submit(self._work, self._runner, mailbox_id, linger) for mailbox_id in fresh]
 
     def _work(self, runner: LivingRunner, mailbox_id: int, linger: bool) -> None:
         try:
@@ -139,7 +142,6 @@ class Host:
             clock=self._clock,
             wait=self._stop.wait,
             stopping=self._stop.is_set,
-            forced=lambda: False,
             trusted=trusted,
             linger=linger,
         )
@@ -149,17 +151,17 @@ class Host:
         self._tell(trouble)
 
     @contextmanager
-    def _alive(self, kind: str, machine: str) -> Iterator[LivingRunner]:
+    def _alive(self, kind: str, machine: str) -> Iterator[None]:
         """Be the one runner that SQLite allows, hold the life lock, and heed signals."""
         with liveness.sole_host(self._context.store), self._heeding_signals():
-            runner = liveness.register(self._context.store, kind, self._clock(), machine)
+            self._runner = liveness.register(self._context.store, kind, self._clock(), machine)
             self._pool = ThreadPoolExecutor(_MOST_LANES_AT_ONCE, thread_name_prefix="lane")
             try:
-                yield runner
+                yield
             finally:
                 self._stop.set()
                 self._pool.shutdown(wait=True)
-                runner.end(self._clock())
+                self._runner.end(self._clock())
 
     @contextmanager
     def _heeding_signals(self) -> Iterator[None]:

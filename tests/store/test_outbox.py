@@ -80,8 +80,8 @@ def test_f3_the_mark_needs_the_claim_and_the_lane(store: Store, workspace: Works
     message, runner = workspace.add_message(box), workspace.add_runner()
     lane = workspace.own_lane(box, runner)
     claim(workspace, box, message, runner)
-    ours = Claim(found(store, message), "c1", NOW, b"")
     with store.writing() as connection:
+        ours = Claim(found(store, message), "c1", NOW, mailboxes.by_id(connection, lane.mailbox_id), b"")
         assert not claims.mark(connection, replace(ours, claim_token="c2"), lane, NOW)
         assert not claims.mark(connection, ours, replace(lane, token=lane.token - 1), NOW)
         assert not claims.mark(connection, ours, replace(lane, runner_id=runner + 1), NOW)

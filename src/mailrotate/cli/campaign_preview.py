@@ -121,7 +121,7 @@ def send_test(
     from mailrotate.core.values.states import MessageState
 
     call, speech = call_of(ctx), Speech(as_json)
-    pace = Pace(call.app.clock, Event().wait, stopping=lambda: False, forced=lambda: False)
+    pace = Pace(call.app.clock, Event().wait, stopping=lambda: False)
     with speech.progress("sending"):
         done = previewing.send_test(call.context, name, to, like, step, pace, call.now)
     message = done.message

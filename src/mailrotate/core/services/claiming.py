@@ -15,7 +15,7 @@ from mailrotate.core.services import facts, lifecycle
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.facts import Absences
 from mailrotate.core.services.rendering import StepCache, letter_for
-from mailrotate.core.store import campaigns, lanes, mailboxes, outbox
+from mailrotate.core.store import campaigns, claims, lanes, mailboxes, outbox
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -159,7 +159,7 @@ def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim
         lifecycle.refuse_content(at.connection, message, str(unfit), at.now, ReplyClass.MESSAGE)
         return None
     claim_token = uuid.uuid4().hex
-    claimed = outbox.claim(
+    claimed = claims.claim(
         at.connection,
         message.id,
         claim_token=claim_token,
@@ -171,4 +171,4 @@ def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim
         content_hash=mail.sha256,
         now=at.now,
     )
-    return Claim(message, claim_token, at.now, mail.raw) if claimed else None
+    return Claim(message, claim_token, at.now, at.box, mail.raw) if claimed else None

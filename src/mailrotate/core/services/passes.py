@@ -17,7 +17,7 @@ from mailrotate.core.rules.gates import Situation
 from mailrotate.core.services import accounts, facts, health, settings, settling
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import LaneTurn, Pace
-from mailrotate.core.store import due, instants, lanes, liveness, mailboxes, outbox, workspaces
+from mailrotate.core.store import claims, due, instants, lanes, liveness, mailboxes, workspaces
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.values.errors import ClockTrouble
 from mailrotate.core.values.states import ConnectionState
@@ -86,11 +86,18 @@ def _note_absence(context: Context, now: datetime) -> None:
 def recover(context: Context, now: datetime) -> Recovered:
     """Settle the messages and free the lanes of runners whose life lock is free (F3)."""
     with context.store.reading() as connection:
-        suspects = sorted({*lanes.owners(connection), *outbox.in_flight_runners(connection)})
+        suspects = sorted(
+            {
+                *lanes.owners(connection),
+                *claims.in_flight_runners(connection),
+                *(entry[0] for entry in liveness.living_runners(connection)),
+            }
+        )
     returned = held = 0
     for runner_id in liveness.dead_runners(context.store, suspects):
         with context.store.writing() as connection:
             put_back, unknown = settling.recover_orphans(connection, runner_id, now)
+            liveness.note_end(connection, runner_id, now)
         returned += put_back
         held += unknown
     return Recovered(returned, held)

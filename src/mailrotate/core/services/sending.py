@@ -5,6 +5,7 @@ compare-and-set on the lane's and the claim's token. `docs/scheduler.md` walks t
 a death at each instruction leaves behind.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,7 +20,7 @@ from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.inbound import InboxTally
 from mailrotate.core.services.rendering import StepCache
 from mailrotate.core.services.settling import Settled
-from mailrotate.core.store import lanes, mailboxes, outbox
+from mailrotate.core.store import claims, lanes, mailboxes, outbox
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Claim
@@ -30,10 +31,8 @@ from mailrotate.core.values.states import ConnectionState, MessageState, Phase
 
 # Servers drop an idle connection after minutes; a lane keeps its own open over a gap of up to this.
 KEEP_OPEN_FOR = timedelta(seconds=120)
-
-
-class GaveUp(Exception):
-    """The operator would not wait until the database could be written again."""
+# Seconds between two tries to record an answer.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,13 @@ class Pace:
     """How a turn lives in time, decided by whoever hosts it.
 
     `wait(seconds)` returns True when the turn should end at once; `stopping()` says so without waiting.
-    `linger`: stay in the lane over a gap between two messages instead of leaving it. `forced()` is true
-    when not even the record of an answer should be waited for. `trusted()` is false while the clock
-    cannot be believed (F6): nothing irreversible is done then.
+    `linger`: stay in the lane over a gap between two messages instead of leaving it. `trusted()` is false
+    while the clock cannot be believed (F6): nothing irreversible is done then.
     """
 
     clock: Clock
     wait: Callable[[float], bool]
     stopping: Callable[[], bool]
-    forced: Callable[[], bool]
     trusted: Callable[[], bool] = field(default=lambda: True)
     linger: bool = False
 
@@ -66,6 +63,7 @@ class LaneTurn:
         self._sender: SendSession | None = None
         self._inbox: InboxSession | None = None
         self._read_at: datetime | None = None
+        self._sync_every = timedelta()
 
     def run(self, only: int | None = None) -> Counter[str]:
         """Work until nothing may go now, the lane is lost, or the host is stopping.
@@ -108,8 +106,7 @@ class LaneTurn:
         claimed = claim_next(self._context, self._lane, self._cache, self._pace.clock(), only)
         if isinstance(claimed, Nothing):
             return self._sit_out_gap(claimed)
-        box = self._box()
-        settled = self._deliver(claimed, box)
+        settled = self._deliver(claimed, claimed.box)
         self.tally[_counted_as(settled)] += 1
         return settled.lane_goes_on
 
@@ -166,9 +163,10 @@ class LaneTurn:
         now = self._pace.clock()
         try:
             with self._context.store.writing() as connection:
-                if not outbox.mark(connection, claimed, self._lane, now):
+                if not claims.mark(connection, claimed, self._lane, now):
                     return False
-                lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, box.gap))
+                if box.gap:
+                    lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, box.gap))
         except (StoreTrouble, Busy):
             # Not marked, so it must not leave; recovery puts it back.
             if self._sender is not None:
@@ -198,15 +196,14 @@ class LaneTurn:
 
     def _recorded(self, settle: Callable[[datetime], Settled]) -> Settled:
         """Record an answer, however long the database cannot be written; until then this lane rests."""
-        pause = 0.2
+        pause = _FIRST_PAUSE
         while True:
             try:
                 return settle(self._pace.clock())
-            except (StoreTrouble, Busy) as trouble:
-                if self._pace.forced():
-                    raise GaveUp from trouble
-                self._pace.wait(pause)
-                pause = min(pause * 2, 10.0)
+            except (StoreTrouble, Busy):
+                # Not a wait of the pace's: also who is asked to stop waits for this.
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _put_back(self, claimed: Claim) -> None:
         with suppress(StoreTrouble, Busy), self._context.store.writing() as connection:
@@ -214,7 +211,7 @@ class LaneTurn:
 
     def _look_again(self) -> None:
         """In a long turn, what a new turn begins with is done as often as the plan says."""
-        if self._read_at is None or self._pace.clock() - self._read_at < self._box().sync_every:
+        if self._read_at is None or self._pace.clock() - self._read_at < self._sync_every:
             return
         self._read_inbox()
         self._file_copies()
@@ -224,7 +221,7 @@ class LaneTurn:
         box, now = self._box(), self._pace.clock()
         if box.state is not ConnectionState.CONNECTED:
             return
-        self._read_at = now
+        self._read_at, self._sync_every = now, box.sync_every
         try:
             found = self._read_over_open_connection(box, now) or self._read_over_new_connection(box, now)
         except MailTrouble as trouble:

@@ -11,7 +11,7 @@ from mailrotate.core.rules.retry import RetryPolicy, next_try
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
 from mailrotate.core.services import health, lifecycle
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, events, inboxes, lanes, outbox, recipients
+from mailrotate.core.store import campaigns, claims, events, inboxes, lanes, recipients
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Claim
@@ -47,7 +47,7 @@ def settle_sent(
     with context.store.writing() as connection:
         # A `held` one is still ours by its claim token: somebody took us for dead, and we know better.
         origins_of_sent = origins(MESSAGE, "settle_sent") + origins(MESSAGE, "resolve_sent")
-        recorded = outbox.settle(
+        recorded = claims.settle(
             connection,
             message.id,
             claimed.claim_token,
@@ -63,7 +63,8 @@ def settle_sent(
             error_hint=None,
         )
         if recorded:
-            lanes.rest(connection, box.id, quota.rest_until(now, message.token, box.gap))
+            if box.gap:
+                lanes.rest(connection, box.id, quota.rest_until(now, message.token, box.gap))
             after_sent(connection, message, now)
             if _needs_copy(box):
                 inboxes.keep_copy(connection, message.id, box.id, claimed.raw, _copy_due_at(box, now))
@@ -77,20 +78,16 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
         return
     assert message.campaign_id is not None
     assert message.step_position is not None
-    campaign = campaigns.by_id(connection, message.campaign_id)
-    following = [
-        step
-        for step in campaigns.steps_of(connection, campaign.id, campaign.version)
-        if step.position > message.step_position
-    ]
-    if following:
+    following = campaigns.step_after(connection, message.campaign_id, message.step_position)
+    if following is not None:
+        position, delay = following
         recipients.move(
             connection,
             message.recipient_id,
             origins(RECIPIENT, "sent"),
             outcome(RECIPIENT, "sent"),
-            next_step=following[0].position,
-            next_at=now + following[0].delay,
+            next_step=position,
+            next_at=now + delay,
         )
     else:
         recipients.move(
@@ -117,7 +114,7 @@ def settle_unknown(context: Context, claimed: Claim, reply: ServerReply, now: da
 
 def hold(connection: Connection, message_id: int, claim_token: str, said: str, now: datetime) -> bool:
     """sending → held: nobody knows whether it left."""
-    return outbox.settle(
+    return claims.settle(
         connection,
         message_id,
         claim_token,
@@ -140,7 +137,7 @@ def settle_refused(
     # Before MAIL FROM nothing concerns the message or its recipient, whatever the answer says.
     personal = reply.phase in _ABOUT_A_MESSAGE and verdict.reply_class in _PERSONAL
     with context.store.writing() as connection:
-        if not outbox.still_ours(connection, claimed):
+        if not claims.still_ours(connection, claimed):
             # Somebody took us for dead and has settled it; what we were told is no longer about that row.
             return Settled(MessageState.SCHEDULED, verdict.reply_class, False)
         if personal and verdict.reply_class in (ReplyClass.RETRY, ReplyClass.SOFT):
@@ -176,7 +173,7 @@ def put_back(
     **values: object,
 ) -> bool:
     """sending → scheduled: nothing left, nothing is counted."""
-    return outbox.settle(
+    return claims.settle(
         connection,
         message_id,
         claim_token,
@@ -216,7 +213,7 @@ def _try_later(
 def _fail(
     connection: Connection, claimed: Claim, verdict: ReplyVerdict, reply: ServerReply, now: datetime
 ) -> MessageState:
-    outbox.settle(
+    claims.settle(
         connection,
         claimed.message.id,
         claimed.claim_token,
@@ -297,7 +294,7 @@ def recover_orphans(connection: Connection, runner_id: int, now: datetime) -> tu
     Returns how many were put back and how many are held.
     """
     returned = held = 0
-    for message_id, claim_token, marked in outbox.in_flight_of(connection, runner_id):
+    for message_id, claim_token, marked in claims.in_flight_of(connection, runner_id):
         if marked:
             said = "the runner ended between the final dot and the server's answer"
             held += hold(connection, message_id, claim_token, said, now)

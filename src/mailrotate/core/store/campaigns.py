@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, or_, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.states import CampaignState, Rotation
@@ -68,54 +69,65 @@ class NewStep:
     attachments: Sequence[tuple[str, str, bytes]]
 
 
+_ALL = (
+    select(t.campaign, t.campaign_version)
+    .join(
+        t.campaign_version,
+        (t.campaign_version.c.campaign_id == t.campaign.c.id)
+        & (t.campaign_version.c.n == t.campaign.c.version),
+    )
+    .order_by(t.campaign.c.id)
+)
+_BY_NAME = _ALL.where(t.campaign.c.name == bindparam("b_name"))
+_BY_ID = _ALL.where(t.campaign.c.id == bindparam("b_id"))
+_ACTIVE_IN_LANE = _ALL.where(
+    t.campaign.c.state == CampaignState.ACTIVE,
+    or_(
+        t.campaign.c.id.in_(
+            select(t.campaign_sender.c.campaign_id).where(
+                or_(
+                    t.campaign_sender.c.mailbox_id == bindparam("b_mailbox"),
+                    t.campaign_sender.c.slot_id == bindparam("b_slot"),
+                )
+            )
+        ),
+        t.campaign.c.id.in_(
+            select(t.step.c.campaign_id)
+            .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
+            .where(t.step_version.c.sender_mailbox_id == bindparam("b_mailbox"))
+        ),
+    ),
+)
+_PAUSES = (
+    select(t.campaign_pause.c.campaign_id, t.campaign_pause.c.reason)
+    .where(t.campaign_pause.c.campaign_id.in_(bindparam("b_ids", expanding=True)))
+    .order_by(t.campaign_pause.c.id)
+)
+
+
 def find(connection: Connection, name: str) -> StoredCampaign | None:
-    return next(iter(_read(connection, t.campaign.c.name == name)), None)
+    return next(iter(_read(connection, _BY_NAME, b_name=name)), None)
 
 
 def by_id(connection: Connection, campaign_id: int) -> StoredCampaign:
-    return next(iter(_read(connection, t.campaign.c.id == campaign_id)))
+    return next(iter(_read(connection, _BY_ID, b_id=campaign_id)))
 
 
 def listing(connection: Connection) -> list[StoredCampaign]:
-    return _read(connection, None)
+    return _read(connection, _ALL)
 
 
 def active_in_lane(connection: Connection, mailbox_id: int, slot_id: int) -> list[StoredCampaign]:
     """The active campaigns whose messages may be in this mailbox's lane, the unpaused ones only."""
-    senders = select(t.campaign_sender.c.campaign_id).where(
-        or_(t.campaign_sender.c.mailbox_id == mailbox_id, t.campaign_sender.c.slot_id == slot_id)
-    )
-    steps = (
-        select(t.step.c.campaign_id)
-        .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
-        .where(t.step_version.c.sender_mailbox_id == mailbox_id)
-    )
-    return _read(
-        connection,
-        (t.campaign.c.state == CampaignState.ACTIVE)
-        & or_(t.campaign.c.id.in_(senders), t.campaign.c.id.in_(steps)),
-    )
+    return _read(connection, _ACTIVE_IN_LANE, b_mailbox=mailbox_id, b_slot=slot_id)
 
 
-def _read(connection: Connection, where: object) -> list[StoredCampaign]:
-    query = (
-        select(t.campaign, t.campaign_version)
-        .join(
-            t.campaign_version,
-            (t.campaign_version.c.campaign_id == t.campaign.c.id)
-            & (t.campaign_version.c.n == t.campaign.c.version),
-        )
-        .order_by(t.campaign.c.id)
-    )
-    if where is not None:
-        query = query.where(where)  # type: ignore[arg-type]  # any boolean expression over the two tables
-    rows = connection.execute(query).all()
+def _read(connection: Connection, query: Select[Any], **known: object) -> list[StoredCampaign]:
+    rows = connection.execute(query, known).all()
     reasons: dict[int, list[str]] = {}
-    for campaign_id, reason in connection.execute(
-        select(t.campaign_pause.c.campaign_id, t.campaign_pause.c.reason)
-        .where(t.campaign_pause.c.campaign_id.in_([row[0] for row in rows]))
-        .order_by(t.campaign_pause.c.id)
-    ):
+    # Only a paused campaign has reasons.
+    paused = [row[0] for row in rows if row._mapping[t.campaign.c.state] == CampaignState.PAUSED]
+    for campaign_id, reason in connection.execute(_PAUSES, {"b_ids": paused}) if paused else ():
         reasons.setdefault(campaign_id, []).append(reason)
     c, v = t.campaign.c, t.campaign_version.c
     return [
@@ -223,13 +235,36 @@ def _inserted(connection: Connection, table: object, **values: object) -> int:
     return int((result.inserted_primary_key or (0,))[0])
 
 
-def steps_of(connection: Connection, campaign_id: int, version: int) -> list[StoredStep]:
-    query = (
-        select(t.step.c.id, t.step.c.position, t.step_version)
-        .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
-        .where(t.step.c.campaign_id == campaign_id, t.step_version.c.version == version)
-        .order_by(t.step.c.position)
+_STEPS = (
+    select(t.step.c.id, t.step.c.position, t.step_version)
+    .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
+    .where(
+        t.step.c.campaign_id == bindparam("b_campaign"), t.step_version.c.version == bindparam("b_version")
     )
+    .order_by(t.step.c.position)
+)
+_STEP_AFTER = (
+    select(t.step.c.position, t.step_version.c.delay_seconds)
+    .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
+    .join(t.campaign, t.campaign.c.id == t.step.c.campaign_id)
+    .where(
+        t.campaign.c.id == bindparam("b_campaign"),
+        t.step_version.c.version == t.campaign.c.version,
+        t.step.c.position > bindparam("b_position"),
+    )
+    .order_by(t.step.c.position)
+    .limit(1)
+)
+
+
+def step_after(connection: Connection, campaign_id: int, position: int) -> tuple[int, timedelta] | None:
+    """The next step of the campaign as it is now: its position and delay; None after the last."""
+    row = connection.execute(_STEP_AFTER, {"b_campaign": campaign_id, "b_position": position}).one_or_none()
+    return None if row is None else (row[0], timedelta(seconds=row[1]))
+
+
+def steps_of(connection: Connection, campaign_id: int, version: int) -> list[StoredStep]:
+    known = {"b_campaign": campaign_id, "b_version": version}
     v = t.step_version.c
     return [
         StoredStep(
@@ -241,7 +276,7 @@ def steps_of(connection: Connection, campaign_id: int, version: int) -> list[Sto
             body=m[v.body],
             sender_mailbox_id=m[v.sender_mailbox_id],
         )
-        for m in (row._mapping for row in connection.execute(query))
+        for m in (row._mapping for row in connection.execute(_STEPS, known))
     ]
 
 

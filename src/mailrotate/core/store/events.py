@@ -48,12 +48,15 @@ class LoggedEvent:
     data: Mapping[str, object]
 
 
+_RECORD = insert(t.event)
+
+
 def record(
     connection: Connection, actor: Actor, action: str, now: datetime, about: About, **data: object
 ) -> None:
     """Append one event in the caller's transaction; `action` is a stable key for scripts."""
     connection.execute(
-        insert(t.event),
+        _RECORD,
         {
             "at": now,
             "action": action,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from mailrotate.core.store import tables as t
 
@@ -15,6 +15,14 @@ class Lane:
     mailbox_id: int
     runner_id: int
     token: int
+
+
+_LANE = update(t.lane).where(t.lane.c.mailbox_id == bindparam("b_mailbox"))
+_OURS = _LANE.where(t.lane.c.runner_id == bindparam("b_runner"), t.lane.c.token == bindparam("b_token"))
+
+
+def _known(lane: Lane) -> dict[str, object]:
+    return {"b_mailbox": lane.mailbox_id, "b_runner": lane.runner_id, "b_token": lane.token}
 
 
 def take(connection: Connection, mailbox_id: int, runner_id: int) -> Lane | None:
@@ -35,29 +43,12 @@ def take(connection: Connection, mailbox_id: int, runner_id: int) -> Lane | None
 
 def hold_on(connection: Connection, lane: Lane, now: datetime) -> bool:
     """Lock the lane's row for this transaction and note the instant acted on (F6); False when it is lost."""
-    result = connection.execute(
-        update(t.lane)
-        .where(
-            t.lane.c.mailbox_id == lane.mailbox_id,
-            t.lane.c.runner_id == lane.runner_id,
-            t.lane.c.token == lane.token,
-        )
-        .values(acted_at=now)
-    )
-    return result.rowcount == 1
+    return connection.execute(_OURS, {**_known(lane), "acted_at": now}).rowcount == 1
 
 
 def release(connection: Connection, lane: Lane) -> None:
     """Give the lane back, if it is still ours."""
-    connection.execute(
-        update(t.lane)
-        .where(
-            t.lane.c.mailbox_id == lane.mailbox_id,
-            t.lane.c.runner_id == lane.runner_id,
-            t.lane.c.token == lane.token,
-        )
-        .values(runner_id=None)
-    )
+    connection.execute(_OURS, {**_known(lane), "runner_id": None})
 
 
 def owners(connection: Connection) -> list[int]:
@@ -73,7 +64,7 @@ def free_lanes_of(connection: Connection, runner_id: int) -> None:
 
 def rest(connection: Connection, mailbox_id: int, until: datetime | None) -> None:
     """Set when the mailbox may send next."""
-    connection.execute(update(t.lane).where(t.lane.c.mailbox_id == mailbox_id).values(next_send_at=until))
+    connection.execute(_LANE, {"b_mailbox": mailbox_id, "next_send_at": until})
 
 
 def latest_instant(connection: Connection) -> datetime | None:

@@ -26,6 +26,8 @@ _HOST_LOCK = "runner"
 
 
 class _Lock(Protocol):
+    def is_held(self) -> bool: ...
+
     def release(self) -> None: ...
 
 
@@ -33,6 +35,10 @@ class _FileLock:
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
+
+    def is_held(self) -> bool:
+        # Nobody but this process can end it.
+        return True
 
     def release(self) -> None:
         self._path.unlink(missing_ok=True)
@@ -44,14 +50,24 @@ class _AdvisoryLock:
         self._connection = connection
         self._key = key
 
+    def is_held(self) -> bool:
+        return self._ask("SELECT 1")
+
     def release(self) -> None:
         # Unlocked by name before the pool has the session again: hanging up would free it only later.
-        try:
-            self._connection.execute(text("SELECT pg_advisory_unlock(:space, :id)"), self._key)
-        except DBAPIError:
-            # The session is gone, and the lock with it.
-            self._connection.invalidate()
+        self._ask("SELECT pg_advisory_unlock(:space, :id)", **self._key)
         self._connection.close()
+
+    def _ask(self, statement: str, **values: int) -> bool:
+        """False when the server has ended the session, and the lock with it."""
+        if self._connection.invalidated:
+            return False
+        try:
+            self._connection.execute(text(statement), values)
+        except DBAPIError:
+            self._connection.invalidate()
+            return False
+        return True
 
 
 class LivingRunner:
@@ -61,6 +77,10 @@ class LivingRunner:
         self.id = runner_id
         self._store = store
         self._lock = lock
+
+    def is_alive(self) -> bool:
+        """Whether the life lock is still held; PostgreSQL may have ended its session."""
+        return self._lock.is_held()
 
     def end(self, now: datetime) -> None:
         with self._store.writing() as connection:
@@ -90,6 +110,13 @@ def dead_runners(store: Store, candidates: list[int]) -> Iterator[int]:
                 yield runner_id
             finally:
                 lock.release()
+
+
+def note_end(connection: Connection, runner_id: int, now: datetime) -> None:
+    """Write down that a runner is dead, since it could not."""
+    connection.execute(
+        update(t.runner).where(t.runner.c.id == runner_id, t.runner.c.ended_at.is_(None)).values(ended_at=now)
+    )
 
 
 @contextmanager

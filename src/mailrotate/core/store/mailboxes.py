@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Row, Select, and_, func, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import DEFAULT_GAP, Endpoint
@@ -163,8 +163,29 @@ def _read(row: Row[tuple[object, ...]]) -> StoredMailbox:
     )
 
 
+# Made once, as what every claim asks: making a statement costs ten times as much as running it.
+_BY_ID = _query().where(t.mailbox.c.id == bindparam("b_id"))
+_COUNTED_SINCE = select(func.count()).where(t.message.c.claimed_at >= bindparam("b_start"), t.is_counted)
+_SENT_SINCE = _COUNTED_SINCE.where(t.message.c.mailbox_id == bindparam("b_mailbox"))
+_SENT_THROUGH_SLOT = _COUNTED_SINCE.where(t.message.c.slot_id == bindparam("b_slot"))
+_NTH_LATEST = (
+    select(t.message.c.claimed_at)
+    .where(
+        t.message.c.mailbox_id == bindparam("b_mailbox"),
+        t.message.c.claimed_at > bindparam("b_since"),
+        t.is_counted,
+    )
+    .order_by(t.message.c.claimed_at.desc())
+    .offset(bindparam("b_offset"))
+    .limit(1)
+)
+_MAIN_SIGNATURE = select(t.signature.c.body).where(
+    t.signature.c.connection_id == bindparam("b_connection"), t.signature.c.is_main
+)
+
+
 def by_id(connection: Connection, mailbox_id: int) -> StoredMailbox:
-    return _read(connection.execute(_query().where(t.mailbox.c.id == mailbox_id)).one())
+    return _read(connection.execute(_BY_ID, {"b_id": mailbox_id}).one())
 
 
 def by_address(connection: Connection, address: str) -> StoredMailbox | None:
@@ -187,37 +208,17 @@ def on_slot(connection: Connection, slot_id: int) -> StoredMailbox | None:
 
 def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:
     """What the mailbox's day counts: sent, being sent, and held (it may have left)."""
-    query = select(func.count()).where(
-        t.message.c.mailbox_id == mailbox_id,
-        t.message.c.claimed_at >= start,
-        t.is_counted,
-    )
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(_SENT_SINCE, {"b_mailbox": mailbox_id, "b_start": start}).scalar_one())
 
 
 def sent_through_slot_since(connection: Connection, slot_id: int, start: datetime) -> int:
-    query = select(func.count()).where(
-        t.message.c.slot_id == slot_id,
-        t.message.c.claimed_at >= start,
-        t.is_counted,
-    )
-    return int(connection.execute(query).scalar_one())
+    return int(connection.execute(_SENT_THROUGH_SLOT, {"b_slot": slot_id, "b_start": start}).scalar_one())
 
 
 def nth_latest_send(connection: Connection, mailbox_id: int, n: int, since: datetime) -> datetime | None:
     """The instant of the n-th latest counted message after `since`; None when there were fewer."""
-    query = (
-        select(t.message.c.claimed_at)
-        .where(
-            t.message.c.mailbox_id == mailbox_id,
-            t.message.c.claimed_at > since,
-            t.is_counted,
-        )
-        .order_by(t.message.c.claimed_at.desc())
-        .offset(n - 1)
-        .limit(1)
-    )
-    found = connection.execute(query).scalar_one_or_none()
+    known = {"b_mailbox": mailbox_id, "b_since": since, "b_offset": n - 1}
+    found = connection.execute(_NTH_LATEST, known).scalar_one_or_none()
     return found if isinstance(found, datetime) else None
 
 
@@ -275,10 +276,7 @@ def not_tested_since(connection: Connection, instant: datetime) -> list[int]:
 
 
 def main_signature(connection: Connection, connection_id: int) -> str | None:
-    query = select(t.signature.c.body).where(
-        t.signature.c.connection_id == connection_id, t.signature.c.is_main
-    )
-    found = connection.execute(query).scalar_one_or_none()
+    found = connection.execute(_MAIN_SIGNATURE, {"b_connection": connection_id}).scalar_one_or_none()
     return None if found is None else str(found)
 
 

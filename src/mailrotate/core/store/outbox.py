@@ -7,11 +7,12 @@ nothing.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, CursorResult, bindparam, func, insert, select, update
 
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.lanes import Lane
+from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState
 
 
@@ -55,6 +56,7 @@ class Claim:
     message: Candidate
     claim_token: str
     claimed_at: datetime
+    box: StoredMailbox
     raw: bytes = field(repr=False)
 
 
@@ -116,14 +118,14 @@ _CANDIDATE = select(
 )  # fmt: skip
 
 
-def _candidate(m: Mapping[str, object]) -> Candidate:
+def _candidate(m: Mapping[Any, Any]) -> Candidate:
     values = dict(m)
     values["kind"] = MessageKind(str(values["kind"]))
     values["state"] = MessageState(str(values["state"]))
     values["priority"] = Priority(str(values["priority"]))
     if values["recipient_state"] is not None:
         values["recipient_state"] = RecipientState(str(values["recipient_state"]))
-    return Candidate(**values)  # type: ignore[arg-type]  # the columns of _CANDIDATE, in its order
+    return Candidate(**values)
 
 
 def plan(connection: Connection, messages: Sequence[NewMessage], now: datetime) -> None:
@@ -141,32 +143,37 @@ def scheduled_count(connection: Connection, mailbox_id: int, priority: Priority)
     return int(connection.execute(query).scalar_one())
 
 
+_c = t.message.c
+_EARLIEST = (
+    _CANDIDATE.where(
+        _c.mailbox_id == bindparam("b_mailbox"),
+        _c.priority == bindparam("b_priority"),
+        t.is_waiting,
+        _c.ready_at <= bindparam("b_now"),
+    )
+    .order_by(_c.ready_at, _c.id)
+    .limit(1)
+)
+_EARLIEST_OF_CAMPAIGN = _EARLIEST.where(_c.campaign_id == bindparam("b_campaign"))
+
+
 def earliest_by_hand(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
     """The first ready hand-written message of a lane, tests of a campaign included."""
-    return _earliest(connection, mailbox_id, Priority.BY_HAND, now, None)
+    known = {"b_mailbox": mailbox_id, "b_priority": Priority.BY_HAND, "b_now": now}
+    return _one(connection.execute(_EARLIEST, known))
 
 
 def earliest_ready(
     connection: Connection, mailbox_id: int, campaign_id: int, priority: Priority, now: datetime
 ) -> Candidate | None:
     """The first ready message of one campaign and priority in a lane."""
-    return _earliest(connection, mailbox_id, priority, now, campaign_id)
+    known = {"b_mailbox": mailbox_id, "b_priority": priority, "b_now": now, "b_campaign": campaign_id}
+    return _one(connection.execute(_EARLIEST_OF_CAMPAIGN, known))
 
 
-def _earliest(
-    connection: Connection, mailbox_id: int, priority: Priority, now: datetime, campaign_id: int | None
-) -> Candidate | None:
-    c = t.message.c
-    query = _CANDIDATE.where(
-        c.mailbox_id == mailbox_id,
-        c.priority == priority,
-        t.is_waiting,
-        c.ready_at <= now,
-    )
-    if campaign_id is not None:
-        query = query.where(c.campaign_id == campaign_id)
-    row = connection.execute(query.order_by(c.ready_at, c.id).limit(1)).one_or_none()
-    return None if row is None else _candidate(row._mapping)  # type: ignore[arg-type]
+def _one(found: CursorResult[Any]) -> Candidate | None:
+    row = found.one_or_none()
+    return None if row is None else _candidate(row._mapping)
 
 
 def next_ready_at(connection: Connection, mailbox_id: int) -> datetime | None:
@@ -178,13 +185,13 @@ def next_ready_at(connection: Connection, mailbox_id: int) -> datetime | None:
 
 def by_id(connection: Connection, message_id: int) -> Candidate | None:
     row = connection.execute(_CANDIDATE.where(t.message.c.id == message_id)).one_or_none()
-    return None if row is None else _candidate(row._mapping)  # type: ignore[arg-type]
+    return None if row is None else _candidate(row._mapping)
 
 
 def by_ids(connection: Connection, message_ids: Sequence[int]) -> dict[int, Candidate]:
     """The messages with these ids, at most some hundreds."""
     rows = connection.execute(_CANDIDATE.where(t.message.c.id.in_(message_ids)))
-    return {row.id: _candidate(row._mapping) for row in rows}  # type: ignore[arg-type]
+    return {row.id: _candidate(row._mapping) for row in rows}
 
 
 def unsent_of(connection: Connection, recipient_id: int) -> Candidate | None:
@@ -193,7 +200,7 @@ def unsent_of(connection: Connection, recipient_id: int) -> Candidate | None:
     unsent = (MessageState.SCHEDULED, MessageState.SENDING, MessageState.ERROR, MessageState.HELD)
     query = _CANDIDATE.where(c.recipient_id == recipient_id, t.is_living_step, c.state.in_(unsent))
     row = connection.execute(query.order_by(c.step_position.desc()).limit(1)).one_or_none()
-    return None if row is None else _candidate(row._mapping)  # type: ignore[arg-type]
+    return None if row is None else _candidate(row._mapping)
 
 
 def thread_before(connection: Connection, recipient_id: int, step_position: int) -> Thread | None:
@@ -214,99 +221,6 @@ def thread_before(connection: Connection, recipient_id: int, step_position: int)
     if row is None:
         return None
     return Thread(row.message_id, tuple(row.cited_ids.split()), row.subject or "")
-
-
-def claim(
-    connection: Connection,
-    message_id: int,
-    *,
-    claim_token: str,
-    runner_id: int,
-    slot_id: int,
-    subject: str,
-    in_reply_to: str | None,
-    cited_ids: Sequence[str],
-    content_hash: str,
-    now: datetime,
-) -> bool:
-    """scheduled → sending, with the rendered content's hash; False when somebody was faster."""
-    result = connection.execute(
-        update(t.message)
-        .where(t.message.c.id == message_id, t.message.c.state == MessageState.SCHEDULED)
-        .values(
-            state=MessageState.SENDING,
-            claim_token=claim_token,
-            runner_id=runner_id,
-            slot_id=slot_id,
-            subject=subject,
-            in_reply_to=in_reply_to,
-            cited_ids=" ".join(cited_ids),
-            content_hash=content_hash,
-            claimed_at=now,
-            marked_at=None,
-        )
-    )
-    return result.rowcount == 1
-
-
-def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> bool:
-    """Note that the final dot may leave now; False when the message or the lane is no longer ours."""
-    ours = (
-        select(t.lane.c.mailbox_id)
-        .where(
-            t.lane.c.mailbox_id == lane.mailbox_id,
-            t.lane.c.runner_id == lane.runner_id,
-            t.lane.c.token == lane.token,
-        )
-        .exists()
-    )
-    result = connection.execute(
-        update(t.message)
-        .where(
-            t.message.c.id == claimed.message.id,
-            t.message.c.claim_token == claimed.claim_token,
-            t.message.c.state == MessageState.SENDING,
-            ours,
-        )
-        .values(marked_at=now)
-    )
-    return result.rowcount == 1
-
-
-def still_ours(connection: Connection, claimed: Claim) -> bool:
-    """Whether the claim holds; the row is locked until the transaction ends."""
-    query = (
-        select(t.message.c.id)
-        .where(
-            t.message.c.id == claimed.message.id,
-            t.message.c.claim_token == claimed.claim_token,
-            t.message.c.state == MessageState.SENDING,
-        )
-        .with_for_update()
-    )
-    return connection.execute(query).first() is not None
-
-
-def settle(
-    connection: Connection,
-    message_id: int,
-    claim_token: str,
-    origins: tuple[str, ...],
-    to: str,
-    /,
-    **values: object,
-) -> bool:
-    """Record what became of a claimed message; False when it is no longer ours."""
-    result = connection.execute(
-        update(t.message)
-        .where(
-            t.message.c.id == message_id,
-            t.message.c.claim_token == claim_token,
-            t.message.c.state.in_(origins),
-        )
-        .values(state=to, **values)
-    )
-    return result.rowcount == 1
 
 
 def move(
@@ -372,22 +286,3 @@ def release(
     if campaign_id is not None:
         query = query.where(t.message.c.campaign_id == campaign_id, t.message.c.overdue_at.is_not(None))
     return connection.execute(query.values(overdue_at=None, released_at=now)).rowcount
-
-
-def in_flight_runners(connection: Connection) -> list[int]:
-    """The runners that have messages in `sending`."""
-    query = select(t.message.c.runner_id).where(t.is_in_flight, t.message.c.runner_id.is_not(None)).distinct()
-    return [int(runner_id) for runner_id in connection.execute(query).scalars()]
-
-
-def in_flight_of(connection: Connection, runner_id: int) -> list[tuple[int, str, bool]]:
-    """What a runner had claimed: id, claim token, and whether the dot may have left.
-
-    The rows are locked: a runner that was taken for dead and lives cannot mark one of them any more.
-    """
-    query = (
-        select(t.message.c.id, t.message.c.claim_token, t.message.c.marked_at)
-        .where(t.is_in_flight, t.message.c.runner_id == runner_id)
-        .with_for_update()
-    )
-    return [(row[0], row[1], row[2] is not None) for row in connection.execute(query)]

@@ -244,16 +244,17 @@ def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
         connection.execute(by_id.values(next_at=None), rows)
 
 
+_MOVE = update(t.recipient).where(
+    t.recipient.c.id == bindparam("b_id"), t.recipient.c.state.in_(bindparam("b_origins", expanding=True))
+)
+
+
 def move(
     connection: Connection, recipient_id: int, origins: tuple[str, ...], to: str, **values: object
 ) -> bool:
     """Compare-and-set of the state; False when the recipient is no longer in one of `origins`."""
-    result = connection.execute(
-        update(t.recipient)
-        .where(t.recipient.c.id == recipient_id, t.recipient.c.state.in_(origins))
-        .values(state=to, **values)
-    )
-    return result.rowcount == 1
+    known = {"b_id": recipient_id, "b_origins": origins}
+    return connection.execute(_MOVE, {**known, "state": to, **values}).rowcount == 1
 
 
 def end_open_of_campaign(

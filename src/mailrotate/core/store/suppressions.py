@@ -5,7 +5,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.address import domain_of
@@ -27,12 +27,18 @@ def fingerprint(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
+_COVERING = (
+    select(t.suppression)
+    .where(t.suppression.c.hash.in_((bindparam("b_address"), bindparam("b_domain"))))
+    .order_by(t.suppression.c.kind)
+    .limit(1)
+)
+
+
 def covering(connection: Connection, address: str) -> Suppressed | None:
     """The suppression that forbids writing to a normalised address, its own or its domain's."""
-    hashes = (fingerprint(address), fingerprint(domain_of(address)))
-    row = connection.execute(
-        select(t.suppression).where(t.suppression.c.hash.in_(hashes)).order_by(t.suppression.c.kind).limit(1)
-    ).one_or_none()
+    known = {"b_address": fingerprint(address), "b_domain": fingerprint(domain_of(address))}
+    row = connection.execute(_COVERING, known).one_or_none()
     return None if row is None else _read(row._mapping)
 
 

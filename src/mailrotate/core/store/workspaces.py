@@ -72,9 +72,13 @@ def change(connection: Connection, **values: object) -> None:
     connection.execute(update(t.workspace).where(t.workspace.c.id == 1).values(**values))
 
 
+_SETTINGS = select(t.setting.c.key, t.setting.c.value)
+_ABSENCES = select(t.absence.c.from_at, t.absence.c.until_at).order_by(t.absence.c.id)
+
+
 def settings(connection: Connection) -> Mapping[str, str]:
     """The settings that differ from their defaults."""
-    return {row.key: row.value for row in connection.execute(select(t.setting))}
+    return {row.key: row.value for row in connection.execute(_SETTINGS)}
 
 
 def set_setting(connection: Connection, key: str, value: str) -> None:
@@ -137,8 +141,7 @@ def slots_of(connection: Connection, user_id: int) -> list[int]:
 
 def absences(connection: Connection) -> list[tuple[datetime, datetime]]:
     """The times without a runner that were longer than the allowed lateness (H4)."""
-    query = select(t.absence.c.from_at, t.absence.c.until_at).order_by(t.absence.c.id)
-    return [(row[0], row[1]) for row in connection.execute(query)]
+    return [(row[0], row[1]) for row in connection.execute(_ABSENCES)]
 
 
 def note_absence(connection: Connection, from_at: datetime, until_at: datetime) -> None:

@@ -1,0 +1,130 @@
+"""What a sender has in its hands: the claim → mark → settle of each message.
+
+Every change is a compare-and-set on (message, claim token): whoever lost a message meanwhile changes
+nothing. The statements are made once, because making one costs ten times as much as running it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.lanes import Lane
+from mailrotate.core.store.outbox import Claim
+from mailrotate.core.values.states import MessageState
+
+_m = t.message.c
+_CLAIM = update(t.message).where(_m.id == bindparam("b_id"), _m.state == MessageState.SCHEDULED)
+_LANE_IS_OURS = (
+    select(t.lane.c.mailbox_id)
+    .where(
+        t.lane.c.mailbox_id == bindparam("b_lane"),
+        t.lane.c.runner_id == bindparam("b_runner"),
+        t.lane.c.token == bindparam("b_token"),
+    )
+    .exists()
+)
+_MARK = (
+    update(t.message)
+    .where(
+        _m.id == bindparam("b_id"),
+        _m.claim_token == bindparam("b_claim"),
+        _m.state == MessageState.SENDING,
+        _LANE_IS_OURS,
+    )
+    .values(marked_at=bindparam("b_now"))
+)
+_STILL_OURS = (
+    select(_m.id)
+    .where(
+        _m.id == bindparam("b_id"), _m.claim_token == bindparam("b_claim"), _m.state == MessageState.SENDING
+    )
+    .with_for_update()
+)
+_SETTLE = update(t.message).where(
+    _m.id == bindparam("b_id"),
+    _m.claim_token == bindparam("b_claim"),
+    _m.state.in_(bindparam("b_origins", expanding=True)),
+)
+
+
+def claim(
+    connection: Connection,
+    message_id: int,
+    *,
+    claim_token: str,
+    runner_id: int,
+    slot_id: int,
+    subject: str,
+    in_reply_to: str | None,
+    cited_ids: Sequence[str],
+    content_hash: str,
+    now: datetime,
+) -> bool:
+    """scheduled → sending, with the rendered content's hash; False when somebody was faster."""
+    values = {
+        "state": MessageState.SENDING,
+        "claim_token": claim_token,
+        "runner_id": runner_id,
+        "slot_id": slot_id,
+        "subject": subject,
+        "in_reply_to": in_reply_to,
+        "cited_ids": " ".join(cited_ids),
+        "content_hash": content_hash,
+        "claimed_at": now,
+        "marked_at": None,
+    }
+    return connection.execute(_CLAIM, {"b_id": message_id, **values}).rowcount == 1
+
+
+def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> bool:
+    """Note that the final dot may leave now; False when the message or the lane is no longer ours."""
+    known = {
+        "b_id": claimed.message.id,
+        "b_claim": claimed.claim_token,
+        "b_lane": lane.mailbox_id,
+        "b_runner": lane.runner_id,
+        "b_token": lane.token,
+        "b_now": now,
+    }
+    return connection.execute(_MARK, known).rowcount == 1
+
+
+def still_ours(connection: Connection, claimed: Claim) -> bool:
+    """Whether the claim holds; the row is locked until the transaction ends."""
+    known = {"b_id": claimed.message.id, "b_claim": claimed.claim_token}
+    return connection.execute(_STILL_OURS, known).first() is not None
+
+
+def settle(
+    connection: Connection,
+    message_id: int,
+    claim_token: str,
+    origins: tuple[str, ...],
+    to: str,
+    /,
+    **values: object,
+) -> bool:
+    """Record what became of a claimed message; False when it is no longer ours."""
+    known = {"b_id": message_id, "b_claim": claim_token, "b_origins": origins}
+    return connection.execute(_SETTLE, {**known, "state": to, **values}).rowcount == 1
+
+
+def in_flight_runners(connection: Connection) -> list[int]:
+    """The runners that have messages in `sending`."""
+    query = select(t.message.c.runner_id).where(t.is_in_flight, t.message.c.runner_id.is_not(None)).distinct()
+    return [int(runner_id) for runner_id in connection.execute(query).scalars()]
+
+
+def in_flight_of(connection: Connection, runner_id: int) -> list[tuple[int, str, bool]]:
+    """What a runner had claimed: id, claim token, and whether the dot may have left.
+
+    The rows are locked: a runner that was taken for dead and lives cannot mark one of them any more.
+    """
+    query = (
+        select(t.message.c.id, t.message.c.claim_token, t.message.c.marked_at)
+        .where(t.is_in_flight, t.message.c.runner_id == runner_id)
+        .with_for_update()
+    )
+    return [(row[0], row[1], row[2] is not None) for row in connection.execute(query)]
