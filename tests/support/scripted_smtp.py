@@ -98,16 +98,23 @@ class ScriptedSmtp:
         self.dots: list[bytes] = []
         self.taken: list[bytes] = []
         self.connection_count = 0
-        self._script: dict[str, Iterator[Move]] = {
-            phase: repeat(moves) if isinstance(moves, Move) else iter(moves)
-            for phase, moves in (script or {}).items()
-        }
-        self._security, self._tls, self._features = security, tls, features
-        self._before_reply = before_reply
+        self._script: dict[str, Iterator[Move]]
+        self._tls = tls
+        self.follow(script or {})
+        self._security, self._features = security, features
+        self.before_reply = before_reply
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
+
+    def follow(self, script: Mapping[str, Move | Sequence[Move]], tls: ssl.SSLContext | None = None) -> None:
+        """From now on behave by this script, and show another certificate if one is given."""
+        self._script = {
+            phase: repeat(moves) if isinstance(moves, Move) else iter(moves)
+            for phase, moves in script.items()
+        }
+        self._tls = tls or self._tls
 
     def start(self) -> None:
         self._spawn(self._accept)
@@ -215,8 +222,8 @@ class _Conversation:
     def _reply(self, phase: str, usual: str | None = None) -> str:
         move = next(self._server._script.get(phase, iter(())), Move())
         reply = move.reply or (_USUAL[phase] if usual is None else usual)
-        if self._server._before_reply is not None:
-            self._server._before_reply(phase)
+        if self._server.before_reply is not None:
+            self._server.before_reply(phase)
         if move.dripping:
             self._drip(reply)
         elif reply and not move.silent:
