@@ -103,7 +103,7 @@ def _run(given: list[str], speech: output.Speech) -> int:
         ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False)
         output.flush()
     except MailrotateError as error:
-        _raise_for_debug(given, error)
+        _trace(given, speech, error)
         speech.error(error)
         return error.exit_status
     except typer.TyperException as error:
@@ -119,12 +119,15 @@ def _run(given: list[str], speech: output.Speech) -> int:
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001  the edge of the program: whatever it is becomes one sentence
-        _raise_for_debug(given, error)
+        _trace(given, speech, error)
         speech.defect(error)
         return 1
     return ended if isinstance(ended, int) else 0
 
 
-def _raise_for_debug(given: list[str], error: Exception) -> None:
+def _trace(given: list[str], speech: output.Speech, error: Exception) -> None:
+    """With --debug, where it happened; the error is then told as always, and the exit status is the same."""
     if "--debug" in given:
-        raise error
+        from traceback import format_exception
+
+        speech.say("".join(format_exception(error)).rstrip())
