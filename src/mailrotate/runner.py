@@ -61,6 +61,7 @@ class Host:
         self._tell = tell
         self._stop = threading.Event()
         self._working: set[int] = set()
+        self._runner: LivingRunner
         self._guard = threading.Lock()
 
     def once(self, machine: str) -> Report:

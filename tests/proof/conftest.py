@@ -24,12 +24,3 @@ def strace() -> str:
         missing("strace", "apt-get install strace")
     assert found is not None
     return found
-
-
-@pytest.fixture(scope="session")
-def faketime() -> str:
-    found = shutil.which("faketime")
-    if found is None:
-        missing("faketime", "apt-get install faketime")
-    assert found is not None
-    return found
