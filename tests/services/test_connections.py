@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import func, select, update
 
-from mailrotate.core.services import accounts, connections, dependents, health, mailboxes
+from mailrotate.core.services import accounts, connections, dependents, health, logins, mailboxes
 from mailrotate.core.services.connections import LoginChange, NewConnection
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.mailboxes import Settings
@@ -94,7 +94,7 @@ def test_what_was_connected_logs_in_with_the_secret_that_was_stored(
 ) -> None:
     context = context_of(workspace)
     connections.connect(context, wanted(server), NOW)
-    assert mailboxes.test(context, ANNA, LATER).passed
+    assert logins.test(context, ANNA, LATER).passed
     box = box_of(workspace)
     assert box.state is ConnectionState.CONNECTED
     assert box.last_test_at == LATER
@@ -418,7 +418,7 @@ def test_c1_c2_a_test_that_is_refused_the_login_fails_the_mailbox_at_once(
         ports = {"smtp_port": changed.info.smtp.port, "imap_port": changed.info.imap.port}
         with workspace.store.writing() as connection:
             stored.change_connection(connection, box.connection_id, **ports)
-        result = mailboxes.test(context, ANNA, LATER)
+        result = logins.test(context, ANNA, LATER)
     assert (result.passed, result.state) == (False, ConnectionState.FAILED)
     assert "535" in str(box_of(workspace).last_error)
     with pytest.raises(Refused) as already:

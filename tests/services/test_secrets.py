@@ -8,7 +8,7 @@ import pytest
 from mailrotate.adapters.key_change import KeyChange
 from mailrotate.adapters.key_ring import KeyRing
 from mailrotate.adapters.secret_box import RingBox, key_id_of
-from mailrotate.core.services import accounts, mailboxes, secrets
+from mailrotate.core.services import accounts, logins, secrets
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import workspaces
@@ -137,7 +137,7 @@ def test_i1_a_wrong_key_is_our_own_fault_and_no_mailboxs(workspace: Workspace) -
     _, context = sealed(workspace)
     wrong = replace(context, secrets=RingBox(KeyRing.fresh))
     before = boxes(workspace)
-    for act in (lambda: accounts.prove_key(wrong), lambda: mailboxes.test(wrong, ADDRESSES[0], LATER)):
+    for act in (lambda: accounts.prove_key(wrong), lambda: logins.test(wrong, ADDRESSES[0], LATER)):
         with pytest.raises(KeyTrouble) as trouble:
             act()
         assert trouble.value.code == "key.wrong"

@@ -304,19 +304,19 @@ def prove(
 
       mailrotate mailbox test --all
     """
-    from mailrotate.core.services import mailboxes
+    from mailrotate.core.services import logins
 
     call, speech = call_of(ctx), Speech(as_json)
     if every == bool(addresses):
         raise BadInput("mailbox.which", "name addresses, or --all", "mailrotate mailbox test --all")
-    wanted = mailboxes.testable(call.context) if every else list(addresses or ())
+    wanted = logins.testable(call.context) if every else list(addresses or ())
     if len(wanted) == 1:
         _test_one(call, speech, wanted[0])
         return
     reports: list[dict[str, Any]] = []
     for address in wanted:
         with _troubles(reports, address):
-            reports.append(_report(speech, mailboxes.test(call.context, address, call.now)))
+            reports.append(_report(speech, logins.test(call.context, address, call.now)))
     speech.listing(
         ("address", "state", "passed", "error"),
         reports,
@@ -339,10 +339,10 @@ def _troubles(reports: list[dict[str, Any]], address: str) -> Iterator[None]:
 
 
 def _test_one(call: Call, speech: Speech, address: str) -> None:
-    from mailrotate.core.services import mailboxes
+    from mailrotate.core.services import logins
 
     with speech.progress("logging in"):
-        result = mailboxes.test(call.context, address, call.now)
+        result = logins.test(call.context, address, call.now)
     report = _report(speech, result)
     speech.result([report], f"{result.address} is {result.state}")
     if not result.passed:

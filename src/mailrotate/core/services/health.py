@@ -47,6 +47,7 @@ def note_trouble(
         fail(connection, box, verdict.reply_class, said, now)
     elif verdict.reply_class is ReplyClass.NET:
         _note_unreachable(connection, box, said, now)
+        _rest(connection, box, said, now)
     elif verdict.reply_class is ReplyClass.LIMIT:
         until = next_whole_second(now + (verdict.hold_for or _LIMIT_PAUSE))
         for mailbox_id in _concerned(connection, box, verdict.who):
@@ -96,12 +97,7 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
         # Whoever joined a rotation while no sender was able has waited for this one (E1).
         assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
     if box.hold_class in (ReplyClass.NET, ReplyClass.RETRY):
-        release(connection, box.id)
-
-
-def release(connection: Connection, mailbox_id: int) -> None:
-    """End a hold."""
-    mailboxes.change(connection, mailbox_id, hold_class=None, hold_reason=None, hold_until=None)
+        mailboxes.end_hold(connection, box.id)
 
 
 def test(context: Context, lane: Lane, now: datetime) -> TestResult:
@@ -117,7 +113,11 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
             inboxes.forget_failure(connection, box.id)
         elif failed.reply is not None:
             verdict = classify(failed.reply, box.provider)
-            note_trouble(connection, box, verdict, failed.reply, now)
+            if failed.service == "smtp" or verdict.reply_class is ReplyClass.AUTH:
+                note_trouble(connection, box, verdict, failed.reply, now)
+            elif verdict.reply_class is ReplyClass.NET:
+                # It can still send: only follow-ups wait, behind the gate `inbox` (H5).
+                _note_unreachable(connection, box, _words(failed.reply), now)
             mailboxes.change_connection(
                 connection,
                 box.connection_id,
@@ -141,8 +141,13 @@ def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now
     patience = settings.period(connection, "network_patience")
     if now - since >= patience and not _offline(connection, box, since):
         fail(connection, box, ReplyClass.NET, said, now)
+
+
+def _rest(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
+    """An unreachable server is left alone for as long as it has been away, unless that failed the mailbox."""
+    if mailboxes.by_id(connection, box.id).state is ConnectionState.FAILED:
         return
-    pause = min(max(now - since, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+    pause = min(max(now - (box.trouble_since or now), _SHORTEST_PAUSE), _LONGEST_PAUSE)
     _hold(connection, box.id, ReplyClass.NET, said, next_whole_second(now + pause), now)
 
 

@@ -9,10 +9,8 @@ from zoneinfo import available_timezones
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
-from mailrotate.core.services import health, naming, seats
+from mailrotate.core.services import naming, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.health import TestResult
-from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.store import connections, events, mailboxes, workspaces
 from mailrotate.core.store.connections import HangingCampaign, RunningDeadline
 from mailrotate.core.store.events import About
@@ -286,26 +284,9 @@ def release(context: Context, address: str, now: datetime) -> str | None:
     with context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
         if box.hold_reason is not None:
-            health.release(connection, box.id)
+            mailboxes.end_hold(connection, box.id)
             events.record(connection, context.actor, "mailbox.released", now, About(box.id))
         return box.hold_reason
-
-
-def test(context: Context, address: str, now: datetime) -> TestResult:
-    """Log in to both servers now, through the mailbox's lane (C1). Raises Busy, Refused, KeyTrouble."""
-    with context.store.reading() as connection:
-        box = seats.find_mailbox(connection, context.actor, address)
-    if box.state is ConnectionState.DISCONNECTED:
-        raise _is_disconnected(box)
-    with holding_lane(context, box.id, now) as lane:
-        return health.test(context, lane, now)
-
-
-def testable(context: Context) -> list[str]:
-    """The addresses that can be tested."""
-    with context.store.reading() as connection:
-        boxes = mailboxes.listing(connection)
-    return [box.address for box in boxes if box.state is not ConnectionState.DISCONNECTED]
 
 
 def _is_disconnected(box: StoredMailbox) -> Refused:

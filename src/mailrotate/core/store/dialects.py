@@ -21,7 +21,6 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mailrotate.core.values.errors import Busy, StoreTrouble
@@ -308,5 +307,8 @@ def merged_fields(
     if is_sqlite(connection):
         merged: ColumnElement[str] = func.json_patch(below, above)
     else:
-        merged = cast(cast(below, postgresql.JSONB).concat(cast(above, postgresql.JSONB)), Text)
+        # Here, because importing this dialect takes longer than a whole command that needs none of it.
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        merged = cast(cast(below, JSONB).concat(cast(above, JSONB)), Text)
     return case((func.coalesce(below, "{}") == "{}", above), else_=merged)
