@@ -25,9 +25,11 @@ def people_file(people: list[str]) -> str:
     return "\n".join(["email,first_name,company", *rows])
 
 
-def start_campaign(program: Program, people: list[str], *senders: str, text: str = CAMPAIGN) -> None:
-    (program.home / "autumn.toml").write_text(text)
+def start_campaign(
+    program: Program, people: list[str], *senders: str, text: str = CAMPAIGN, name: str = "autumn"
+) -> None:
+    (program.home / f"{name}.toml").write_text(text)
     from_senders = [part for sender in senders for part in ("--from", sender)]
-    program.run("campaign", "create", "autumn.toml", *from_senders)
-    program.run("recipient", "import", "autumn", "-", input=people_file(people))
-    program.run("campaign", "start", "autumn")
+    program.run("campaign", "create", f"{name}.toml", *from_senders)
+    program.run("recipient", "import", name, "-", input=people_file(people))
+    program.run("campaign", "start", name)
