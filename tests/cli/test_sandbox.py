@@ -94,7 +94,8 @@ def test_the_commands_that_a_person_is_told_connect_all_its_mailboxes(program: P
         assert process.stdout is not None
         said = ""
         while "Ctrl-C" not in said:
-            assert (line := process.stdout.readline())
+            line = process.stdout.readline()
+            assert line, said
             said += line
         typed = [line for line in said.splitlines() if line.startswith("  ") and "ADDRESS" not in line]
         shell = subprocess.run(

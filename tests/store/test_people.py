@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, update
 
 from mailrotate.core.rules.rotation import Seat, spread_equally
-from mailrotate.core.store import campaigns, events, inboxes, mailboxes, recipients, suppressions, workspaces
+from mailrotate.core.store import (
+    campaigns,
+    events,
+    inboxes,
+    mailboxes,
+    recipients,
+    senders,
+    suppressions,
+    workspaces,
+)
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep
 from mailrotate.core.store.engine import Store
@@ -59,8 +68,8 @@ def test_e1_the_counts_start_again_when_the_senders_change(
     a, b, c = workspace.senders(campaign)
     for over, reset, given_out in (("a", True, {a: 2, b: 1}), ("a", False, {b: 1}), ("b", True, {c: 5})):
         with store.writing() as connection:
-            campaigns.note_assignments(connection, campaign.id, over, reset, given_out)
-            counts = [sender.assigned_count for sender in campaigns.senders_of(connection, campaign.id)]
+            senders.note_assignments(connection, campaign.id, over, reset, given_out)
+            counts = [sender.assigned_count for sender in senders.senders_of(connection, campaign.id)]
     assert counts == [0, 0, 5]
 
 
@@ -209,7 +218,7 @@ def test_c5_a_single_senders_mailbox_is_the_one_in_its_slot_now(
     with store.writing() as connection:
         mailboxes.change_connection(connection, boxes[0].connection_id, state="disconnected")
         mailboxes.change_connection(connection, boxes[1].connection_id, slot_id=boxes[0].slot_id)
-        (sender,) = campaigns.senders_of(connection, campaign.id)
+        (sender,) = senders.senders_of(connection, campaign.id)
         now_in_slot = mailboxes.on_slot(connection, boxes[0].slot_id)
     assert (sender.slot_id, sender.address) == (boxes[0].slot_id, "ben@example.org")
     assert now_in_slot is not None

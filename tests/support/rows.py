@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 from sqlalchemy import insert, select, update
 
-from mailrotate.core.store import campaigns, outbox, recipients, workspaces
+from mailrotate.core.store import campaigns, outbox, recipients, senders, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign
 from mailrotate.core.store.engine import Store
@@ -114,7 +114,7 @@ class Workspace:
                     for position, (delay, subject, body) in enumerate(steps, 1)
                 ],
             )
-            campaigns.replace_senders(
+            senders.replace_senders(
                 connection,
                 campaign_id,
                 slot_id=None if rotates else mailboxes[0].slot_id,
@@ -127,7 +127,7 @@ class Workspace:
     def senders(self, campaign: StoredCampaign) -> list[int]:
         """The ids of the campaign's senders, in the order of adding."""
         with self.store.reading() as connection:
-            return [sender.id for sender in campaigns.senders_of(connection, campaign.id)]
+            return [sender.id for sender in senders.senders_of(connection, campaign.id)]
 
     def add_recipient(
         self,

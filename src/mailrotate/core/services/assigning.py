@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.rotation import Seat, spread_equally
-from mailrotate.core.store import campaigns, recipients
-from mailrotate.core.store.campaigns import StoredCampaign, StoredSender
+from mailrotate.core.store import campaigns, recipients, senders
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.senders import StoredSender
 from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import ConnectionState
 
@@ -16,7 +17,7 @@ SINGLE_SENDER = "single_sender"
 
 def current_senders(connection: Connection, campaign_id: int) -> list[StoredSender]:
     """Who sends for the campaign now, in the order of adding."""
-    return [sender for sender in campaigns.senders_of(connection, campaign_id) if sender.left_at is None]
+    return [sender for sender in senders.senders_of(connection, campaign_id) if sender.left_at is None]
 
 
 def is_connected(sender: StoredSender) -> bool:
@@ -53,7 +54,7 @@ def note_spread(connection: Connection, campaign: StoredCampaign, spread: Spread
     """Keep the rotation's counts, which alone decide who is next (E1)."""
     if campaign.rotation is not None:
         another_set = spread.over != campaign.spread_over
-        campaigns.note_assignments(connection, campaign.id, spread.over, another_set, spread.counts())
+        senders.note_assignments(connection, campaign.id, spread.over, another_set, spread.counts())
 
 
 def assign_waiting(connection: Connection, campaign_id: int, now: datetime) -> int:

@@ -8,7 +8,7 @@ from mailrotate.core.services.assigning import current_senders
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign
 from mailrotate.core.services.prospects import Prospects, earliest
-from mailrotate.core.store import campaigns, outbox_lists, recipients, workspaces
+from mailrotate.core.store import campaigns, outbox_lists, recipients, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.values.states import CampaignState, RecipientState
 
@@ -88,7 +88,7 @@ def _view(prospects: Prospects, campaign: StoredCampaign) -> CampaignView:
         finished_at=campaign.finished_at,
         senders=tuple(
             SenderShare(sender.address, sender.state, people.get(sender.id, 0), by_sender.get(sender.id, 0))
-            for sender in campaigns.senders_of(connection, campaign.id)
+            for sender in senders.senders_of(connection, campaign.id)
         ),
         recipients={state: by_state.get(state, 0) for state in RecipientState},
         waiting=sum(by_state.values()) - sum(people.values()),

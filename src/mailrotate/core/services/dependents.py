@@ -9,7 +9,7 @@ from mailrotate.core.rules import gates
 from mailrotate.core.rules.transitions import CAMPAIGN, origins, outcome
 from mailrotate.core.services import facts, lifecycle
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, connections, events
+from mailrotate.core.store import campaigns, connections, events, senders
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import RUNNER, About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -89,5 +89,5 @@ def _next_at(
 def _has_connected_sender(connection: Connection, campaign_id: int) -> bool:
     return any(
         sender.left_at is None and sender.state == ConnectionState.CONNECTED and not sender.user_locked
-        for sender in campaigns.senders_of(connection, campaign_id)
+        for sender in senders.senders_of(connection, campaign_id)
     )

@@ -15,7 +15,7 @@ from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
 from mailrotate.core.services.assigning import current_senders
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
-from mailrotate.core.store import campaigns, edits, events, mailboxes, outbox_lists, workspaces
+from mailrotate.core.store import campaigns, edits, events, mailboxes, outbox_lists, senders, workspaces
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign, StoredStep
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -123,7 +123,7 @@ def choose_senders(
     rotation = rotate or (Rotation.EQUAL if len(boxes) > 1 else None)
     if rotation is not None:
         _refuse_step_senders(campaign.name, steps)
-    campaigns.replace_senders(
+    senders.replace_senders(
         connection,
         campaign.id,
         slot_id=boxes[0].slot_id if rotation is None else None,

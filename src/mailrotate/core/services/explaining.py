@@ -11,7 +11,7 @@ from mailrotate.core.rules.gates import Decision, MessageFacts, Situation, Verdi
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
 from mailrotate.core.services.prospects import Prospects, earliest
-from mailrotate.core.store import campaigns, mailboxes, outbox, recipients, suppressions, workspaces
+from mailrotate.core.store import campaigns, mailboxes, outbox, recipients, senders, suppressions, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.recipients import StoredRecipient
 from mailrotate.core.values.address import normalise_address
@@ -123,8 +123,8 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
         planned = outbox.unsent_of(look.connection, person.id)
         if planned is not None:
             return _explained(subject, look.decide(planned))
-    senders = {sender.id: sender for sender in campaigns.senders_of(look.connection, campaign.id)}
-    sender = None if person.campaign_sender_id is None else senders.get(person.campaign_sender_id)
+    known = {sender.id: sender for sender in senders.senders_of(look.connection, campaign.id)}
+    sender = None if person.campaign_sender_id is None else known.get(person.campaign_sender_id)
     message = look.next_message(campaign, person, sender)
     if message is not None:
         return _explained(subject, look.decide(message))
@@ -161,7 +161,7 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     own = gates.decide(Situation(bound, None, None), look.now)
     shown = [_shown(verdict) for verdict in own.gates]
     first: list[Decision] = []
-    for sender in campaigns.senders_of(look.connection, campaign.id):
+    for sender in senders.senders_of(look.connection, campaign.id):
         if sender.left_at is not None or sender.mailbox_id is None:
             continue
         known = look.mailbox_facts(sender.mailbox_id)

@@ -11,12 +11,13 @@ from mailrotate.core.rules.window import next_open
 from mailrotate.core.services import facts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.store import campaigns, lanes, mailboxes, outbox, recipients
-from mailrotate.core.store.campaigns import StoredCampaign, StoredSender, StoredStep
+from mailrotate.core.store import campaigns, lanes, mailboxes, outbox, recipients, senders
+from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import NewMessage
 from mailrotate.core.store.recipients import Due
+from mailrotate.core.store.senders import StoredSender
 from mailrotate.core.values.states import CampaignState, MessageKind, Priority
 
 
@@ -68,7 +69,7 @@ def _plan_campaigns(
     share = -(-room // len(running))
     planned = 0
     for campaign in running:
-        for sender in campaigns.senders_of(connection, campaign.id):
+        for sender in senders.senders_of(connection, campaign.id):
             if sender.mailbox_id != box.id:
                 continue
             people = recipients.due_in_lane(

@@ -10,10 +10,11 @@ from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Decision, Situation
 from mailrotate.core.services import facts
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, mailboxes, outbox, recipients
-from mailrotate.core.store.campaigns import StoredCampaign, StoredSender
+from mailrotate.core.store import campaigns, mailboxes, outbox, recipients, senders
+from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate
+from mailrotate.core.store.senders import StoredSender
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
 
 _FAR = datetime.max.replace(tzinfo=UTC)
@@ -90,7 +91,7 @@ class Prospects:
             outbox.earliest_ready(self.connection, mailbox_id, campaign.id, priority, _FAR)
             for priority in (Priority.FOLLOW_UP, Priority.FIRST)
         ]
-        for sender in campaigns.senders_of(self.connection, campaign.id):
+        for sender in senders.senders_of(self.connection, campaign.id):
             if sender.mailbox_id == mailbox_id:
                 found += [self._unplanned(campaign, sender, follow_ups) for follow_ups in (True, False)]
         return [message for message in found if message is not None]

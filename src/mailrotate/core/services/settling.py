@@ -11,7 +11,7 @@ from mailrotate.core.rules.retry import RetryPolicy, next_try
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
 from mailrotate.core.services import health, lifecycle
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, claims, events, inboxes, lanes, recipients
+from mailrotate.core.store import campaigns, claims, events, inboxes, lanes, recipients, senders
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Claim
@@ -101,7 +101,7 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
             ended_at=now,
         )
     if message.campaign_sender_id is not None:
-        campaigns.note_turn(connection, message.campaign_sender_id, now)
+        senders.note_turn(connection, message.campaign_sender_id, now)
 
 
 def settle_unknown(context: Context, claimed: Claim, reply: ServerReply, now: datetime) -> Settled:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, or_, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.states import CampaignState, Rotation
@@ -42,21 +42,6 @@ class StoredStep:
     subject: str | None
     body: str
     sender_mailbox_id: int | None
-
-
-@dataclass(frozen=True)
-class StoredSender:
-    """One sender of a campaign; `mailbox_id` is None while its slot is empty."""
-
-    id: int
-    position: int
-    slot_id: int | None
-    mailbox_id: int | None
-    address: str | None
-    state: str | None
-    user_locked: bool
-    left_at: datetime | None
-    assigned_count: int
 
 
 @dataclass(frozen=True)
@@ -288,91 +273,6 @@ def attachments_of(connection: Connection, step_version_id: int) -> list[tuple[s
         .order_by(t.attachment.c.position)
     )
     return [(row[0], row[1], row[2]) for row in connection.execute(query)]
-
-
-def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
-    """All senders the campaign ever had, in the order of adding; `left_at` tells the former ones."""
-    on_slot = t.connection.alias("on_slot")
-    of_mailbox = t.connection.alias("of_mailbox")
-    mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, on_slot.c.mailbox_id)
-    query = (
-        select(
-            t.campaign_sender,
-            mailbox_id.label("current_mailbox_id"),
-            t.mailbox.c.address,
-            func.coalesce(of_mailbox.c.state, on_slot.c.state).label("connection_state"),
-            (t.user.c.state == "locked").label("user_locked"),
-        )
-        .outerjoin(
-            on_slot,
-            (on_slot.c.slot_id == t.campaign_sender.c.slot_id) & on_slot.c.superseded_at.is_(None),
-        )
-        .outerjoin(
-            of_mailbox,
-            (of_mailbox.c.mailbox_id == t.campaign_sender.c.mailbox_id)
-            & of_mailbox.c.superseded_at.is_(None),
-        )
-        .outerjoin(t.mailbox, t.mailbox.c.id == mailbox_id)
-        .outerjoin(t.user, t.user.c.id == t.mailbox.c.user_id)
-        .where(t.campaign_sender.c.campaign_id == campaign_id)
-        .order_by(t.campaign_sender.c.position, on_slot.c.id)
-    )
-    found: dict[int, StoredSender] = {}
-    for m in (row._mapping for row in connection.execute(query)):
-        # A slot may also carry a disconnected former connection; the newest one, last in order, counts.
-        found[m["id"]] = StoredSender(
-            id=m["id"],
-            position=m["position"],
-            slot_id=m["slot_id"],
-            mailbox_id=m["current_mailbox_id"],
-            address=m["address"],
-            state=m["connection_state"],
-            user_locked=bool(m["user_locked"]),
-            left_at=m["left_at"],
-            assigned_count=m["assigned_count"],
-        )
-    return list(found.values())
-
-
-def replace_senders(
-    connection: Connection,
-    campaign_id: int,
-    *,
-    slot_id: int | None,
-    mailbox_ids: Sequence[int],
-    now: datetime,
-) -> None:
-    """Set the senders of a draft: one slot, or the mailboxes of a rotation in their order."""
-    connection.execute(delete(t.campaign_sender).where(t.campaign_sender.c.campaign_id == campaign_id))
-    rows = [{"slot_id": slot_id, "mailbox_id": None}] if slot_id is not None else []
-    rows += [{"slot_id": None, "mailbox_id": mailbox_id} for mailbox_id in mailbox_ids]
-    for position, row in enumerate(rows):
-        connection.execute(
-            insert(t.campaign_sender).values(campaign_id=campaign_id, position=position, joined_at=now, **row)
-        )
-
-
-def note_assignments(
-    connection: Connection, campaign_id: int, over: str, reset: bool, given: dict[int, int]
-) -> None:
-    """Add to the rotation's counts, from zero when the set of able senders is another (E1)."""
-    c = t.campaign_sender.c
-    if reset:
-        connection.execute(
-            update(t.campaign_sender).where(c.campaign_id == campaign_id).values(assigned_count=0)
-        )
-        connection.execute(update(t.campaign).where(t.campaign.c.id == campaign_id).values(spread_over=over))
-    connection.execute(
-        update(t.campaign_sender)
-        .where(c.campaign_id == campaign_id)
-        .values(assigned_count=c.assigned_count + case(given, value=c.id, else_=0))
-    )
-
-
-def note_turn(connection: Connection, campaign_sender_id: int, now: datetime) -> None:
-    """This sender has just sent for this campaign: others come first next time (E4)."""
-    by_id = t.campaign_sender.c.id == campaign_sender_id
-    connection.execute(update(t.campaign_sender).where(by_id).values(turn_at=now))
 
 
 def change(connection: Connection, campaign_id: int, **values: object) -> None:
