@@ -20,6 +20,7 @@ from mailrotate.core.values.states import Security
 from tests.acceptance.autumn import CAMPAIGN, people_file
 from tests.support.canary import files_with, found_in, said_with
 from tests.support.dovecot import Dovecot
+from tests.support.keyring_backends import Working, environment_for
 from tests.support.mail_fixtures import missing
 from tests.support.program import Program
 from tests.support.scripted_smtp import ScriptedSmtp
@@ -176,6 +177,32 @@ def test_f3_a_disk_that_is_full_after_the_250_makes_the_lane_wait_and_sends_noth
     assert process.returncode == 0, said
     assert states(program) == ["sent"] * 3, "recorded once there was room"
     assert len(set(ready.server.taken)) == len(ready.server.dots) == 3, "F3: each once"
+
+
+def test_i1_no_child_is_given_a_password_not_even_one_from_the_environment(
+    ready: Ready, dovecot: Dovecot, tmp_path: Path
+) -> None:
+    if shutil.which("strace") is None:
+        missing("strace", "apt-get install strace")
+    (tmp_path / "keyring").mkdir()
+    given = {
+        "MAILROTATE_PASSWORD": CANARY,
+        "SSL_CERT_FILE": ready.program.env["SSL_CERT_FILE"],
+        **environment_for(Working, tmp_path / "keyring"),
+    }
+    program = Program(tmp_path, given)
+    # The keyring is asked in a child process; a key file would need none.
+    del program.env["MAILROTATE_KEY_FILE"]
+    started = tmp_path / "started"
+    traced = ("strace", "-f", "-v", "-s", "65536", "-e", "trace=execve", "-o", str(started))
+    where = ("--smtp", f"localhost:{ready.server.port}", "--imap", f"localhost:{dovecot.imaps_port}")
+    program.started_by(*traced).run("mailbox", "connect", CARLA, *where, "--security", "tls")
+    own, *children = [line for line in started.read_text().splitlines() if "execve(" in line]
+    assert found_in(CANARY, own.encode()), "it would be seen here where it is"
+    assert any("keyring" in child for child in children)
+    assert said_with(CANARY, children) == [], "I1: a child has the password in its arguments or environment"
+    started.unlink()
+    assert files_with(CANARY, tmp_path) == [], "I1: the password lies in a file"
 
 
 def test_i1_a_missing_or_wrong_key_is_the_runners_own_fault(ready: Ready, program: Program) -> None:
