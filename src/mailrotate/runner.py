@@ -67,11 +67,12 @@ class Host:
     def once(self, machine: str) -> Report:
         """One pass of everything due. Raises Busy, KeyTrouble, ClockTrouble, StoreTrouble."""
         with self._alive("once", machine):
-            now = self._clock()
+            now, steady = self._clock(), monotonic_seconds()
             self.report.recovered.append(passes.begin(self._context, now))
             for future in self._start_lanes(passes.lanes_due(self._context, now, self._only), False):
                 future.result()
-            ended_at = self._clock()
+            # Not by the wall clock: after a jump that nobody believes, every other runner would wait for it.
+            ended_at = now + timedelta(seconds=monotonic_seconds() - steady)
             passes.conclude(self._context, ended_at)
             self.report.nobody_can_send = passes.nobody_can_send(self._context, ended_at)
         return self.report

@@ -16,7 +16,7 @@ from tests.support.program import Program
 PASSWORD = "open sesame"
 CAMPAIGN = "autumn"
 ADMIN = "anna@example.org"
-_PLAN = f"""\
+PLAN = f"""\
 name = "{CAMPAIGN}"
 window = {{ days = "mon-sun", hours = "00:00-24:00" }}
 
@@ -58,7 +58,7 @@ class Ground:
             self.program.run("mailbox", "set", address, "--sent-copy", "off")
 
     def start_campaign(self, people: int, senders: Sequence[str]) -> None:
-        (self.home / "plan.toml").write_text(_PLAN)
+        (self.home / "plan.toml").write_text(PLAN)
         (self.home / "people.csv").write_text(
             "email,name\n" + "".join(f"person{n}@firm.example.com,Pia {n}\n" for n in range(people))
         )

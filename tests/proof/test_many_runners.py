@@ -107,6 +107,7 @@ def test_h1_four_runners_one_of_them_killed_every_second(
     finally:
         crew.dismiss()
     ground.program.run("run", "--once")
+    assert ground.rows("SELECT id FROM runner WHERE ended_at IS NULL") == [], f"seed {seed}"
 
     letters = {letter.message_id: letter for letter in ground.letters()}
     taken = Counter(message_id for host in hosts for message_id in host.taken_ids())

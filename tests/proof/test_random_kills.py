@@ -74,6 +74,7 @@ def test_f3_fifty_random_kills_over_a_thousand_people(
             ground.program.run("outbox", "resolve", *ids, way)
     ground.program.run("run", "--once")
     assert ground.states() == {"sent": PEOPLE}, f"seed {seed}"
+    assert ground.rows("SELECT id FROM runner WHERE ended_at IS NULL") == [], f"seed {seed}"
     people = Counter(one.recipient for host in hosts for one in host.taken)
     assert len(people) == people.total() == PEOPLE, f"seed {seed}: {people.most_common(3)}"
     assert [host.most_open for host in hosts] == [1, 1, 1], f"seed {seed}"

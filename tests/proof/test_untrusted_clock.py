@@ -77,6 +77,10 @@ def test_f6_a_jump_between_staging_and_mark_keeps_the_message_back(
     assert host.taken == []
     assert ground.states() == {"scheduled": 1}
 
+    # The clock that nobody believed is not one that others must wait for.
+    ground.program.run("run", "--once")
+    assert len(host.taken) == 1
+
 
 def test_f3_an_answer_is_recorded_once_a_locked_database_can_be_written_again(
     ground: Ground, host: MailHost

@@ -34,8 +34,12 @@ def back_up(store: Store, target: Path) -> None:
     with store.reading() as connection:
         # A source that is no database is said to be that, and no fault of the target's.
         revision_of(connection)
+    unfinished = target.with_name(f"{target.name}.unfinished")
     try:
-        _copy_pages(path, target)
+        # What a killed backup left. Nobody takes it for one, because only a whole copy gets the name.
+        _discard(unfinished)
+        _copy_pages(path, unfinished)
+        os.rename(unfinished, target)
     except (OSError, sqlite3.Error) as problem:
         raise StoreTrouble(
             "backup.failed", f"{target} could not be written: {problem}", "name a file on another disk"
@@ -142,7 +146,7 @@ def _keep_aside(path: Path, kept: Path) -> None:
 
 def _remove_log(path: Path) -> None:
     """The log belongs to the old file; beside the new one it would damage it."""
-    for suffix in ("-wal", "-shm"):
+    for suffix in ("-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
