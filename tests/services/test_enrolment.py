@@ -192,7 +192,7 @@ def test_e1_able_senders_never_differ_by_more_than_one_whatever_the_imports(
                 campaign = stored.find(connection, name)
                 assert campaign is not None
                 counts = recipients.counts_by_sender(connection, campaign.id)
-                spread = [counts.get(s.id, 0) for s in stored.senders_of(connection, campaign.id)]
+                spread = [counts.get(s.id, 0) for s in senders.senders_of(connection, campaign.id)]
             assert sum(spread) == done + 1
             assert max(spread) - min(spread) <= 1
 

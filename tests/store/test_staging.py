@@ -25,10 +25,7 @@ def campaign(workspace: Workspace) -> StoredCampaign:
 
 def rows(*addresses: str) -> list[StagedRow]:
     """Lines of a file below its header."""
-    return [
-        StagedRow(line, address, json.dumps({"n": str(line)}), None)
-        for line, address in enumerate(addresses, 2)
-    ]
+    return [(line, address, json.dumps({"n": str(line)}), "") for line, address in enumerate(addresses, 2)]
 
 
 def import_rows(
@@ -196,7 +193,7 @@ def test_others_write_while_rows_are_staged_and_examined(store: Store, campaign:
             if line % 100 == 0:
                 with store.writing() as connection:
                     connection.execute(insert(t.setting).values(key=f"k{line}", value="v"))
-            yield StagedRow(line, f"p{line}@example.com", "{}", None)
+            yield line, f"p{line}@example.com", "{}", ""
 
     with Staging(store, campaign.id) as staging:
         staging.add_many(lines())

@@ -123,7 +123,7 @@ class _Rows:
         self.demands = demands
         self.aside = aside
         self._progress = progress
-        self._zones: dict[str, str | None] = {}
+        self._zones: dict[str, str] = {}
 
     def of_file(self, records: Records) -> Iterator[StagedRow]:
         """The rows of a file. A million pass here, so what can be prepared is."""
@@ -133,7 +133,7 @@ class _Rows:
         never_complete = len(shown) < len(needed)
         zone = columns.index(ZONE_FIELD) if self.demands.own_zone and ZONE_FIELD in columns else None
         pattern = _pattern(columns[:email] + columns[email + 1 :])
-        own_zone, encode, count, timezone = self.demands.own_zone, encode_basestring, 0, None
+        own_zone, encode, count, timezone = self.demands.own_zone, encode_basestring, 0, ""
         for record in records:
             count += 1
             if count % _ROWS_BETWEEN_NEWS == 0:
@@ -149,7 +149,7 @@ class _Rows:
                 continue
             if own_zone:
                 timezone = self._zone(line, written, "" if zone is None else cells[zone])
-                if timezone is None:
+                if not timezone:
                     continue
             try:
                 address = normalise_address(written)
@@ -157,7 +157,7 @@ class _Rows:
                 self.aside.add(RowTrouble(line, written.strip(), mistake.message))
                 continue
             del cells[email]
-            yield StagedRow(line, address, pattern % tuple(map(encode, cells)), timezone)
+            yield line, address, pattern % tuple(map(encode, cells)), timezone
 
     def of_people(self, people: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[StagedRow]:
         """The rows of people whose fields are known by name, numbered from 1."""
@@ -166,30 +166,31 @@ class _Rows:
             if missing:
                 self._refuse_missing(line, email, missing)
                 continue
-            timezone = None
+            timezone = ""
             if self.demands.own_zone:
                 timezone = self._zone(line, email, fields.get(ZONE_FIELD, ""))
-                if timezone is None:
+                if not timezone:
                     continue
             try:
                 address = normalise_address(email)
             except BadInput as mistake:
                 self.aside.add(RowTrouble(line, email.strip(), mistake.message))
                 continue
-            yield StagedRow(line, address, json.dumps(dict(fields), ensure_ascii=False), timezone)
+            yield line, address, json.dumps(dict(fields), ensure_ascii=False), timezone
 
     def _refuse_missing(self, line: int, email: str, missing: Sequence[str]) -> None:
         self.aside.add(RowTrouble(line, email.strip(), f"has no {', '.join(missing)}, which the text needs"))
 
-    def _zone(self, line: int, email: str, written: str) -> str | None:
+    def _zone(self, line: int, email: str, written: str) -> str:
+        """Empty when the row was refused for it."""
         name = written.strip()
         if name not in self._zones:
             try:
                 self._zones[name] = check_zone(name)
             except BadInput:
-                self._zones[name] = None
+                self._zones[name] = ""
         found = self._zones[name]
-        if found is None:
+        if not found:
             said = f"there is no time zone '{name[:40]}'" if name else f"has no {ZONE_FIELD}"
             self.aside.add(RowTrouble(line, email.strip(), said))
         return found

@@ -216,6 +216,18 @@ def standing_triggers(connection: Connection) -> set[str]:
 
 # --- staging of imports
 
+_STAGING_PRAGMAS = (
+    # Without a journal: when something fails, the whole staging is thrown away.
+    "staging.page_size=32768",
+    "staging.journal_mode=OFF",
+    "staging.synchronous=OFF",
+    "cache_size=-16384",  # KiB, also for sorting: an import's memory does not grow with its file
+    # An import makes, or has just looked up, whatever its rows point to, and writes one constant state:
+    # to check a million rows for that again would hold the write lock twice as long.
+    "foreign_keys=OFF",
+    "ignore_check_constraints=ON",
+)
+
 
 def open_staging(session: Connection, database: Path | None, tables: MetaData) -> None:
     """Make the staging tables, which this session alone sees and which go with it.
@@ -233,8 +245,7 @@ def open_staging(session: Connection, database: Path | None, tables: MetaData) -
     os.close(descriptor)
     try:
         raw.execute("ATTACH DATABASE ? AS staging", (name,)).close()
-        # Without a journal: when something fails, the whole staging is thrown away.
-        for pragma in ("staging.journal_mode=OFF", "staging.synchronous=OFF", "cache_size=-262144"):
+        for pragma in _STAGING_PRAGMAS:
             raw.execute(f"PRAGMA {pragma}").close()
         for table in tables.sorted_tables:
             columns = ", ".join(_column(column) for column in table.columns)
@@ -265,13 +276,10 @@ def load(session: Connection, table: str, columns: Sequence[str], rows: Iterable
     raw.commit()
 
 
-def index_staging(session: Connection) -> None:
-    """An index and statistics, once everything is loaded."""
-    with session.begin():
-        prefix = "staging." if is_sqlite(session) else ""
-        session.exec_driver_sql(f"CREATE INDEX {prefix}ix_staged_address ON staged (address)")
-        if not is_sqlite(session):
-            session.exec_driver_sql("ANALYZE staged")
+def gather_statistics(session: Connection, table: str) -> None:
+    """Of a staging table that was just filled; SQLite needs none, as there is one way through it."""
+    if not is_sqlite(session):
+        session.exec_driver_sql(f"ANALYZE {table}")
 
 
 def lock_contacts(connection: Connection) -> None:
@@ -291,6 +299,13 @@ def reserve_ids(connection: Connection, table: str, count: int) -> int:
         text("SELECT setval(CAST(:name AS regclass), :last)"), {**sequence, "last": found + count}
     )
     return int(found)
+
+
+def domain_of(connection: Connection, address: ColumnElement[str]) -> ColumnElement[str]:
+    """What follows the `@` of a normalised address, which has one."""
+    if is_sqlite(connection):
+        return func.substr(address, func.instr(address, "@") + 1, type_=Text())
+    return func.split_part(address, "@", 2, type_=Text())
 
 
 def sha256(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
+    and_,
     bindparam,
     case,
     delete,
@@ -112,8 +113,13 @@ def _read(m: Mapping[str, object]) -> StoredRecipient:
     )
 
 
+def _has_address(address: str) -> ColumnElement[bool]:
+    """With its domain, by which the index of addresses begins."""
+    return and_(t.contact.c.domain == domain_of(address), t.contact.c.address == address)
+
+
 def find(connection: Connection, campaign_id: int, address: str) -> StoredRecipient | None:
-    query = _query().where(t.recipient.c.campaign_id == campaign_id, t.contact.c.address == address)
+    query = _query().where(t.recipient.c.campaign_id == campaign_id, _has_address(address))
     row = connection.execute(query).one_or_none()
     return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
 
@@ -271,7 +277,7 @@ def end_open_of_campaign(
 
 def open_of_address(connection: Connection, address: str | None, domain: str | None) -> list[int]:
     """The open recipients behind an address, or behind a whole domain."""
-    behind = t.contact.c.address == address if domain is None else t.contact.c.domain == domain
+    behind = _has_address(address or "") if domain is None else t.contact.c.domain == domain
     query = (
         select(t.recipient.c.id)
         .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
@@ -288,9 +294,7 @@ def remove_uncontacted(connection: Connection, recipient_id: int) -> None:
 
 def contact_of(connection: Connection, address: str, now: datetime) -> int:
     """The contact with this address, made if it is new."""
-    found = connection.execute(
-        select(t.contact.c.id).where(t.contact.c.address == address)
-    ).scalar_one_or_none()
+    found = connection.execute(select(t.contact.c.id).where(_has_address(address))).scalar_one_or_none()
     if found is not None:
         return int(found)
     inserted = connection.execute(

@@ -356,11 +356,16 @@ class CampaignSender(SQLModel, table=True):
 
 
 class Contact(SQLModel, table=True):
-    __table_args__ = (_LASTING_IDS,)
+    __table_args__ = (
+        # By the domain first: so it also finds a suppressed domain's people, and an import that goes by
+        # domain and address only ever appends to it.
+        Index("uq_contact", "domain", "address", unique=True),
+        _LASTING_IDS,
+    )
     id: int = _id()
-    address: str | None = Field(default=None, unique=True)
-    # Of the address: a suppressed domain finds its people by it. Both go when the contact is erased.
-    domain: str | None = Field(default=None, index=True)
+    address: str | None = None
+    # Of the address. Both go when the contact is erased.
+    domain: str | None = None
     fields: str = "{}"
     owner_id: int | None = _refers("user.id", nullable=True)
     created_at: datetime

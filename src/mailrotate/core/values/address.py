@@ -4,14 +4,16 @@ import re
 
 from mailrotate.core.values.errors import BadInput
 
-# The addresses that nearly all mail goes to; whatever does not match takes the slow, exact path.
-# RFC 5321 4.5.3.1: local part up to 64 octets, a label up to 63.
+# The addresses that nearly all mail goes to; whatever does not match, or is longer, takes the slow, exact
+# path. Possessive, because every part can only end where the next begins. Special-use names (RFC 6761 and
+# friends) are never a mail domain: the exact check refuses them.
 _PLAIN = re.compile(
-    r"[A-Za-z0-9_+-](?:[A-Za-z0-9_+'-]|\.(?=[A-Za-z0-9_+'-])){0,63}"
-    r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}"
+    r"[A-Za-z0-9_+-][A-Za-z0-9_+'-]*+(?:\.[A-Za-z0-9_+'-]++)*+"
+    r"@(?:[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+\.)++"
+    r"(?!(?i:test|local|localhost|invalid|arpa|onion)\Z)[A-Za-z]{2,24}"
 )
-# RFC 6761 and friends: names that are never a mail domain; the exact check refuses them, so must we.
-_SPECIAL_USE = frozenset({"test", "local", "localhost", "invalid", "arpa", "onion"})
+# RFC 5321 4.5.3.1 (local part up to 64 octets) and RFC 1035 2.3.4 (label up to 63) cannot be exceeded within.
+_PLAIN_LENGTH = 64
 
 
 def normalise_address(text: str) -> str:
@@ -20,10 +22,8 @@ def normalise_address(text: str) -> str:
     Raises BadInput (`address.invalid`) with the reason.
     """
     candidate = text.strip()
-    if len(candidate) <= 254 and _PLAIN.fullmatch(candidate):
-        address = candidate.lower()
-        if address.rpartition(".")[2] not in _SPECIAL_USE and "--" not in address.rpartition("@")[2]:
-            return address
+    if len(candidate) <= _PLAIN_LENGTH and _PLAIN.fullmatch(candidate):
+        return candidate.lower()
     return _normalise_exactly(candidate)
 
 

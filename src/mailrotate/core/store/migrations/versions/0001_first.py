@@ -121,10 +121,9 @@ def upgrade() -> None:
         sa.Column("erased_at", UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(["owner_id"], ["user.id"], name=op.f("fk_contact_owner_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_contact")),
-        sa.UniqueConstraint("address", name=op.f("uq_contact_address")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_contact_domain"), "contact", ["domain"], unique=False)
+    op.create_index("uq_contact", "contact", ["domain", "address"], unique=True)
     op.create_table(
         "event",
         sa.Column(
