@@ -17,7 +17,7 @@ from mailrotate.core.services import campaigns, drafting, enrolment, health, peo
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.enrolment import HowToImport, Imported, RowTrouble
 from mailrotate.core.store import campaigns as stored
-from mailrotate.core.store import mailboxes, recipients
+from mailrotate.core.store import mailboxes, recipients, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.suppressions import fingerprint
 from mailrotate.core.values.errors import BadInput, Busy, Refused
