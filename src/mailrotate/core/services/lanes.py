@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from mailrotate.core.services import passes
+from mailrotate.core.services import passes, settling
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import lanes, liveness, mailboxes
+from mailrotate.core.store import liveness, mailboxes
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.values.errors import Busy
 
@@ -21,11 +21,11 @@ def holding_lane(context: Context, mailbox_id: int, now: datetime) -> Iterator[L
     living = liveness.register(context.store, "command", now, platform.node())
     try:
         with context.store.writing() as connection:
-            lane = lanes.take(connection, mailbox_id, living.id)
+            lane = settling.take_lane(connection, mailbox_id, living.id, now)
         if lane is None:
             passes.recover(context, now)
             with context.store.writing() as connection:
-                lane = lanes.take(connection, mailbox_id, living.id)
+                lane = settling.take_lane(connection, mailbox_id, living.id, now)
                 address = mailboxes.by_id(connection, mailbox_id).address
         if lane is None:
             raise Busy(

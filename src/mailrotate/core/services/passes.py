@@ -122,7 +122,7 @@ def work_lane(
     A lane that somebody else has is left alone. Raises KeyTrouble, StoreTrouble, Busy.
     """
     with context.store.writing() as connection:
-        lane = lanes.take(connection, mailbox_id, runner_id)
+        lane = settling.take_lane(connection, mailbox_id, runner_id, pace.clock())
     if lane is None:
         return Counter()
     try:

@@ -146,7 +146,9 @@ class LaneTurn:
             return Settled(MessageState.SCHEDULED, None, False)
         if not self._mark(claimed, box):
             self._sender.abandon()
-            raise LaneLost
+            if not self._put_back(claimed):
+                raise LaneLost
+            return Settled(MessageState.CANCELLED, None, True)
         return self._commit(claimed, box)
 
     def _open_sender(self, box: StoredMailbox) -> None:
@@ -168,7 +170,7 @@ class LaneTurn:
                 if box.gap:
                     lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, box.gap))
         except (StoreTrouble, Busy):
-            # Not marked, so it must not leave; recovery puts it back.
+            # Not marked, so it must not leave; whoever takes the lane next puts it back.
             if self._sender is not None:
                 self._sender.abandon()
             raise
@@ -205,9 +207,11 @@ class LaneTurn:
                 time.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _put_back(self, claimed: Claim) -> None:
+    def _put_back(self, claimed: Claim) -> bool:
+        """False when it was not ours any more, or the database fails: whoever takes the lane next does it."""
         with suppress(StoreTrouble, Busy), self._context.store.writing() as connection:
-            settling.put_back(connection, claimed.message.id, claimed.claim_token)
+            return settling.put_back(connection, claimed.message.id, claimed.claim_token)
+        return False
 
     def _look_again(self) -> None:
         """In a long turn, what a new turn begins with is done as often as the plan says."""
@@ -272,4 +276,7 @@ def _counted_as(settled: Settled) -> str:
         return "sent"
     if settled.state is MessageState.HELD:
         return "held"
+    if settled.state is MessageState.CANCELLED:
+        # Nobody waits for it any more: no count of what a pass did.
+        return "cancelled"
     return "failed" if settled.state is MessageState.ERROR else "deferred"

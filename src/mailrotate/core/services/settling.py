@@ -11,8 +11,10 @@ from mailrotate.core.rules.retry import RetryPolicy, next_try
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
 from mailrotate.core.services import health, lifecycle
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, claims, events, inboxes, lanes, recipients, senders
+from mailrotate.core.store import campaigns, claims, events, inboxes, lanes, outbox, recipients, senders
+from mailrotate.core.store.claims import InFlight
 from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Claim
 from mailrotate.core.values.mail import ServerReply
@@ -172,8 +174,11 @@ def put_back(
     claim_token: str,
     **values: object,
 ) -> bool:
-    """sending → scheduled: nothing left, nothing is counted."""
-    return claims.settle(
+    """sending → scheduled: nothing left, nothing is counted.
+
+    Whose recipient has ended meanwhile goes on to `cancelled`, as what waited for them did (D6, C15).
+    """
+    is_back = claims.settle(
         connection,
         message_id,
         claim_token,
@@ -185,6 +190,9 @@ def put_back(
         runner_id=None,
         **values,
     )
+    if is_back and recipients.has_ended(connection, message_id):
+        outbox.move(connection, message_id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"))
+    return is_back
 
 
 def _try_later(
@@ -293,13 +301,30 @@ def recover_orphans(connection: Connection, runner_id: int, now: datetime) -> tu
 
     Returns how many were put back and how many are held.
     """
+    settled = _settle_left(connection, claims.in_flight_of(connection, runner_id), now)
+    lanes.free_lanes_of(connection, runner_id)
+    return settled
+
+
+def take_lane(connection: Connection, mailbox_id: int, runner_id: int, now: datetime) -> Lane | None:
+    """Own a lane if nobody does, and settle what whoever had it last could not, dead or alive.
+
+    A runner that lives on after the database failed it between claim and mark has let go of the lane, so
+    nothing that is claimed there is in anybody's hands.
+    """
+    lane = lanes.take(connection, mailbox_id, runner_id)
+    if lane is not None:
+        _settle_left(connection, claims.in_flight_in(connection, mailbox_id), now)
+    return lane
+
+
+def _settle_left(connection: Connection, left: list[InFlight], now: datetime) -> tuple[int, int]:
     returned = held = 0
-    for message_id, claim_token, marked in claims.in_flight_of(connection, runner_id):
-        if marked:
+    for message_id, claim_token, is_marked in left:
+        if is_marked:
             said = "the runner ended between the final dot and the server's answer"
             held += hold(connection, message_id, claim_token, said, now)
             events.record(connection, RUNNER, "message.held", now, About(message_id=message_id), reply=said)
         else:
             returned += put_back(connection, message_id, claim_token)
-    lanes.free_lanes_of(connection, runner_id)
     return returned, held

@@ -4,15 +4,16 @@ Every change is a compare-and-set on (message, claim token): whoever lost a mess
 nothing. The statements are made once, because making one costs ten times as much as running it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.outbox import Claim
-from mailrotate.core.values.states import MessageState
+from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState
 
 _m = t.message.c
 _CLAIM = update(t.message).where(_m.id == bindparam("b_id"), _m.state == MessageState.SCHEDULED)
@@ -25,6 +26,12 @@ _LANE_IS_OURS = (
     )
     .exists()
 )
+_IS_STILL_WANTED = or_(
+    _m.recipient_id.is_(None),
+    select(t.recipient.c.id)
+    .where(t.recipient.c.id == _m.recipient_id, t.recipient.c.state.in_(OPEN_RECIPIENTS))
+    .exists(),
+)
 _MARK = (
     update(t.message)
     .where(
@@ -32,6 +39,7 @@ _MARK = (
         _m.claim_token == bindparam("b_claim"),
         _m.state == MessageState.SENDING,
         _LANE_IS_OURS,
+        _IS_STILL_WANTED,
     )
     .values(marked_at=bindparam("b_now"))
 )
@@ -79,7 +87,10 @@ def claim(
 
 
 def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> bool:
-    """Note that the final dot may leave now; False when the message or the lane is no longer ours."""
+    """Note that the final dot may leave now.
+
+    False when the message or the lane is no longer ours, and when the recipient has ended since the claim.
+    """
     known = {
         "b_id": claimed.message.id,
         "b_claim": claimed.claim_token,
@@ -117,14 +128,31 @@ def in_flight_runners(connection: Connection) -> list[int]:
     return [int(runner_id) for runner_id in connection.execute(query).scalars()]
 
 
-def in_flight_of(connection: Connection, runner_id: int) -> list[tuple[int, str, bool]]:
-    """What a runner had claimed: id, claim token, and whether the dot may have left.
+class InFlight(NamedTuple):
+    """A claimed message; once it is marked, its dot may have left."""
+
+    message_id: int
+    claim_token: str
+    is_marked: bool
+
+
+_IN_FLIGHT = select(_m.id, _m.claim_token, _m.marked_at).where(t.is_in_flight).with_for_update()
+_IN_FLIGHT_OF = _IN_FLIGHT.where(_m.runner_id == bindparam("b_runner"))
+_IN_FLIGHT_IN = _IN_FLIGHT.where(_m.mailbox_id == bindparam("b_mailbox"))
+
+
+def in_flight_of(connection: Connection, runner_id: int) -> list[InFlight]:
+    """What a runner had claimed.
 
     The rows are locked: a runner that was taken for dead and lives cannot mark one of them any more.
     """
-    query = (
-        select(t.message.c.id, t.message.c.claim_token, t.message.c.marked_at)
-        .where(t.is_in_flight, t.message.c.runner_id == runner_id)
-        .with_for_update()
-    )
-    return [(row[0], row[1], row[2] is not None) for row in connection.execute(query)]
+    return _in_flight(connection.execute(_IN_FLIGHT_OF, {"b_runner": runner_id}))
+
+
+def in_flight_in(connection: Connection, mailbox_id: int) -> list[InFlight]:
+    """What is claimed in a lane, whoever claimed it. The rows are locked."""
+    return _in_flight(connection.execute(_IN_FLIGHT_IN, {"b_mailbox": mailbox_id}))
+
+
+def _in_flight(rows: Iterable[Any]) -> list[InFlight]:
+    return [InFlight(row[0], row[1], row[2] is not None) for row in rows]

@@ -263,6 +263,18 @@ def move(
     return connection.execute(_MOVE, {**known, "state": to, **values}).rowcount == 1
 
 
+def has_ended(connection: Connection, message_id: int) -> bool:
+    """Whether the recipient of a message is at an end; the row is locked, so that this stays as it is."""
+    query = (
+        select(t.recipient.c.state)
+        .join(t.message, t.message.c.recipient_id == t.recipient.c.id)
+        .where(t.message.c.id == message_id)
+        .with_for_update(of=t.recipient)
+    )
+    state = connection.execute(query).scalar_one_or_none()
+    return state is not None and state not in OPEN_RECIPIENTS
+
+
 def end_open_of_campaign(
     connection: Connection, campaign_id: int, origins: tuple[str, ...], to: str, reason: str, now: datetime
 ) -> int:

@@ -1,0 +1,210 @@
+"""What happens in a lane between claim, mark and settle, with a server that does whatever a test wants then."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import select, update
+
+from mailrotate.core.ports import MailProvider
+from mailrotate.core.services import campaigns, lifecycle, passes
+from mailrotate.core.services.context import Context, secret_name
+from mailrotate.core.services.sending import Pace
+from mailrotate.core.store import claims, recipients
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.events import RUNNER
+from mailrotate.core.values.errors import Busy
+from mailrotate.core.values.mail import Envelope, FolderCursor, InboxHeaders, MailTrouble, ServerReply
+from mailrotate.core.values.states import Phase, SuppressionKind
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Sender, Workspace
+
+LATER = NOW + timedelta(hours=1)
+
+
+@dataclass
+class Server:
+    """A mail server that takes everything; `while_staging` is called when a message is there but its dot."""
+
+    while_staging: Callable[[], None] = lambda: None
+    taken: list[str] = field(default_factory=list)
+    usable: bool = True
+    _staged: Envelope | None = None
+
+    def open_sender(self, _account: object) -> "Server":
+        self.usable = True
+        return self
+
+    def open_inbox(self, _account: object) -> "Server":
+        return self
+
+    def stage(self, envelope: Envelope) -> None:
+        self._staged = envelope
+        self.while_staging()
+
+    def commit(self) -> ServerReply:
+        assert self._staged is not None
+        self.taken += self._staged.recipients
+        return ServerReply(Phase.DOT, 250, None, "taken")
+
+    def abandon(self) -> None:
+        self.usable, self._staged = False, None
+
+    def new_headers(self, _since: object) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
+        return FolderCursor(1, 0), iter(())
+
+    def has_sent_copy(self, _message_id: str) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def anna(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox("anna@example.org", gap_seconds=0)
+
+
+@pytest.fixture
+def campaign(workspace: Workspace, anna: Sender) -> StoredCampaign:
+    return workspace.add_campaign("autumn", [anna])
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def context(workspace: Workspace, anna: Sender, server: Server) -> Context:
+    context = replace(context_of(workspace), provider=lambda _name: cast(MailProvider, server))
+    sealed = context.secrets.seal(secret_name(anna.connection_id), 1, b"secret")
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.connection).values(secret=sealed))
+    return context
+
+
+def enrol(workspace: Workspace, campaign: StoredCampaign, *addresses: str) -> list[int]:
+    sender_id = workspace.senders(campaign)[0]
+    return [
+        workspace.add_recipient(campaign, address, sender_id=sender_id, next_at=NOW) for address in addresses
+    ]
+
+
+def work(context: Context, mailbox_id: int, runner_id: int, now: datetime = NOW) -> dict[str, int]:
+    pace = Pace(clock=lambda: now, wait=lambda _seconds: True, stopping=lambda: False)
+    return dict(passes.work_lane(context, runner_id, mailbox_id, pace, passes.Work.SEND))
+
+
+def states(workspace: Workspace) -> list[str]:
+    with workspace.store.reading() as connection:
+        return list(connection.execute(select(t.message.c.state).order_by(t.message.c.id)).scalars())
+
+
+def end_by_reply(context: Context, recipient_id: int) -> None:
+    with context.store.writing() as connection:
+        lifecycle.end_recipients(connection, RUNNER, [recipient_id], "replied", "reply", NOW)
+
+
+def suppress(context: Context, _recipient_id: int) -> None:
+    with context.store.writing() as connection:
+        lifecycle.suppress(
+            connection,
+            RUNNER,
+            SuppressionKind.ADDRESS,
+            "kim@example.com",
+            reason="unsubscribed",
+            source="test",
+            now=NOW,
+        )
+
+
+def stop(context: Context, _recipient_id: int) -> None:
+    campaigns.stop(context, "autumn", NOW)
+
+
+@pytest.mark.parametrize("end", [end_by_reply, suppress, stop])
+def test_d6_whoever_ends_between_claim_and_dot_gets_nothing(
+    workspace: Workspace,
+    anna: Sender,
+    campaign: StoredCampaign,
+    server: Server,
+    context: Context,
+    end: Callable[[Context, int], None],
+) -> None:
+    """The lane goes on with the next person; what was claimed is cancelled and counts for no limit."""
+    (kim,) = enrol(workspace, campaign, "kim@example.com")
+    server.while_staging = lambda: end(context, kim)
+    assert "sent" not in work(context, anna.id, workspace.add_runner())
+    assert server.taken == []
+    assert states(workspace) == ["cancelled"]
+
+
+def test_d6_one_who_ended_meanwhile_keeps_nobody_else_waiting(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign, server: Server, context: Context
+) -> None:
+    kim, _ = enrol(workspace, campaign, "kim@example.com", "lee@example.com")
+    server.while_staging = lambda: end_by_reply(context, kim)
+    assert work(context, anna.id, workspace.add_runner())["sent"] == 1
+    assert server.taken == ["lee@example.com"]
+
+
+def test_c15_a_message_that_comes_back_to_somebody_who_ended_is_cancelled(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign, server: Server, context: Context
+) -> None:
+    """D3: nothing is left waiting in a campaign that was stopped while the server put us off."""
+    enrol(workspace, campaign, "kim@example.com")
+
+    def put_off() -> None:
+        campaigns.stop(context, "autumn", NOW)
+        raise MailTrouble(ServerReply(Phase.RCPT, 451, "4.7.1", "greylisted"))
+
+    server.while_staging = put_off
+    work(context, anna.id, workspace.add_runner())
+    assert states(workspace) == ["cancelled"]
+
+
+def test_f3_a_message_whose_mark_the_database_refused_goes_on_although_its_runner_lives(
+    workspace: Workspace,
+    anna: Sender,
+    campaign: StoredCampaign,
+    server: Server,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk that was full between claim and mark strands nobody until the runner ends."""
+    enrol(workspace, campaign, "kim@example.com")
+    runner_id = workspace.add_runner()
+
+    def refuse(*_anything: Any) -> bool:
+        raise Busy("store.locked", "another process holds it")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(claims, "mark", refuse)
+        with pytest.raises(Busy):
+            work(context, anna.id, runner_id)
+    assert (states(workspace), server.taken) == (["sending"], [])
+    assert work(context, anna.id, runner_id, LATER)["sent"] == 1
+    assert server.taken == ["kim@example.com"]
+
+
+def test_f3_what_was_marked_and_never_settled_is_held_when_the_lane_is_next_taken(
+    workspace: Workspace,
+    anna: Sender,
+    campaign: StoredCampaign,
+    server: Server,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enrol(workspace, campaign, "kim@example.com")
+    runner_id = workspace.add_runner()
+    with monkeypatch.context() as patched:
+        patched.setattr(recipients, "move", lambda *_anything, **_values: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            work(context, anna.id, runner_id)
+    assert states(workspace) == ["sending"]
+    assert "sent" not in work(context, anna.id, runner_id, LATER)
+    assert (states(workspace), server.taken) == (["held"], ["kim@example.com"])
