@@ -70,12 +70,12 @@ def _prepare(here: Place, sandbox: Sandbox, port: int, count: int) -> Fleet:
 
 
 def _push_into_the_future(database: Path, campaign: str) -> None:
+    """A century later, in the form in which instants are stored."""
     with sqlite3.connect(database) as rows:
-        later = rows.execute("SELECT replace(max(next_at), '20', '21') FROM recipient").fetchone()[0]
-        later = "21" + later[2:] if later[:2] != "21" else later
         rows.execute(
-            "UPDATE recipient SET next_at = ? WHERE campaign_id = (SELECT id FROM campaign WHERE name = ?)",
-            (later, campaign),
+            "UPDATE recipient SET next_at = '21' || substr(next_at, 3) "
+            "WHERE campaign_id = (SELECT id FROM campaign WHERE name = ?)",
+            (campaign,),
         )
 
 
