@@ -143,7 +143,10 @@ class _Rows:
                 continue
             line, cells = record
             written = cells[email]
-            if never_complete or not all(map(str.strip, [cells[index] for index in shown])):
+            lacks = never_complete
+            for index in shown:
+                lacks = lacks or not cells[index].strip()
+            if lacks:
                 missing = [name for name, index in needed if index is None or not cells[index].strip()]
                 self._refuse_missing(line, written, missing)
                 continue

@@ -247,11 +247,17 @@ class Staging:
             if present.erased_count:
                 hashes = select(s.hash).where(s.kind == kind, s.value.is_(None))
                 self._mark(connection, RowProblem.SUPPRESSED, dialects.sha256(connection, column).in_(hashes))
-        query = select(p.problem, func.count()).group_by(p.problem)
-        return {
-            None if problem is None else RowProblem(problem): count
-            for problem, count in connection.execute(query)
+        return self._counts(connection)
+
+    def _counts(self, connection: Connection) -> dict[RowProblem | None, int]:
+        p = _person.c
+        total = connection.execute(select(func.count()).select_from(_person)).scalar_one()
+        marked = select(p.problem, func.count()).where(p.problem.is_not(None)).group_by(p.problem)
+        counts: dict[RowProblem | None, int] = {
+            RowProblem(problem): count for problem, count in connection.execute(marked)
         }
+        good = total - sum(counts.values())
+        return counts if good == 0 else {**counts, None: good}
 
     def _mark(self, connection: Connection, problem: RowProblem, *where: ColumnElement[bool]) -> None:
         connection.execute(
