@@ -1,4 +1,4 @@
-"""What happens in a lane between claim, mark and settle, with a server that does whatever a test wants then."""
+"""What happens in a lane between claim, mark and settle, with a server that does what a test wants then."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace

@@ -23,6 +23,8 @@ from mailrotate.core.values.states import ConnectionState, ReplyClass, Who
 _SHORTEST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(minutes=15)
 _LIMIT_PAUSE = timedelta(hours=1)
+# A login that works is the proof that these are over.
+_PASSING = (ReplyClass.NET, ReplyClass.RETRY)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
         events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id))
         # Whoever joined a rotation while no sender was able has waited for this one (E1).
         assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
-    if box.hold_class in (ReplyClass.NET, ReplyClass.RETRY):
+    if box.hold_class in _PASSING:
         mailboxes.end_hold(connection, box.id)
 
 
@@ -171,10 +173,16 @@ def _hold(
     until: datetime | None,
     now: datetime,
 ) -> None:
-    """Put the mailbox on hold; an open-ended hold after a refusal is never shortened by a passing one."""
+    """Put the mailbox on hold, unless a hold that means more runs already: none is ever shortened.
+
+    A hold for a passing trouble means less than one for a limit or a refusal: a login that works ends it.
+    """
     box = mailboxes.by_id(connection, mailbox_id)
-    if box.hold_reason is not None and box.hold_until is None:
-        return
+    if box.hold_reason is not None and box.hold_class not in _PASSING:
+        is_shorter = box.hold_until is None or (until is not None and until <= box.hold_until)
+        is_over = box.hold_until is not None and box.hold_until <= now
+        if not is_over and (is_shorter or reply_class in _PASSING):
+            return
     mailboxes.change(connection, mailbox_id, hold_class=reply_class, hold_reason=said, hold_until=until)
     events.record(
         connection,

@@ -1,0 +1,85 @@
+"""F4, C2: which hold of a mailbox gives way to which."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from mailrotate.core.rules.replies import classify
+from mailrotate.core.services import health
+from mailrotate.core.store import mailboxes
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.mail import ServerReply
+from mailrotate.core.values.states import Phase, ReplyClass
+from tests.support.rows import NOW, Sender, Workspace
+
+SOON = NOW + timedelta(minutes=5)
+QUOTA = ServerReply(Phase.MAIL, 550, "5.4.5", "Daily user sending limit exceeded")
+GONE = ServerReply(Phase.CONNECT, None, None, "connection refused")
+REFUSED = ServerReply(Phase.MAIL, 550, "5.7.1", "sender denied")
+
+
+@pytest.fixture
+def anna(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox("anna@example.org", provider="google")
+
+
+def note(
+    workspace: Workspace,
+    anna: Sender,
+    reply: ServerReply,
+    now: datetime,
+    reply_class: ReplyClass | None = None,
+    hold_for: timedelta | None = None,
+) -> StoredMailbox:
+    with workspace.store.writing() as connection:
+        verdict = classify(reply, "google")
+        if reply_class is not None:
+            verdict = replace(verdict, reply_class=reply_class, hold_for=hold_for)
+        health.note_trouble(connection, mailboxes.by_id(connection, anna.id), verdict, reply, now)
+        return mailboxes.by_id(connection, anna.id)
+
+
+def test_f4_a_server_that_is_away_for_a_while_does_not_end_a_hold_for_a_limit(
+    workspace: Workspace, anna: Sender
+) -> None:
+    """Else the mailbox would send again as soon as the server answers, with its quota used up."""
+    limited = note(workspace, anna, QUOTA, NOW)
+    assert limited.hold_class == "limit"
+    away = note(workspace, anna, GONE, SOON)
+    assert (away.hold_class, away.hold_until) == ("limit", limited.hold_until)
+    with workspace.store.writing() as connection:
+        health.recover(connection, away, SOON)
+        assert mailboxes.by_id(connection, anna.id).hold_until == limited.hold_until
+
+
+def test_f4_of_two_limits_the_longer_holds(workspace: Workspace, anna: Sender) -> None:
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    note(workspace, anna, QUOTA, NOW, ReplyClass.LIMIT, day)
+    held = note(workspace, anna, QUOTA, SOON, ReplyClass.LIMIT, hour)
+    assert held.hold_until is not None
+    assert held.hold_until >= NOW + day
+    longer = note(workspace, anna, QUOTA, SOON + hour, ReplyClass.LIMIT, day)
+    assert longer.hold_until is not None
+    assert longer.hold_until >= SOON + hour + day
+
+
+def test_f4_a_refusal_of_the_sender_holds_until_a_person_releases_it(
+    workspace: Workspace, anna: Sender
+) -> None:
+    note(workspace, anna, QUOTA, NOW)
+    for reply, kind in ((REFUSED, ReplyClass.SENDER), (QUOTA, None), (GONE, None)):
+        held = note(workspace, anna, reply, SOON, kind)
+        assert (held.hold_class, held.hold_until) == ("sender", None)
+
+
+def test_c2_a_passing_hold_gives_way_and_ends_with_a_login(workspace: Workspace, anna: Sender) -> None:
+    away = note(workspace, anna, GONE, NOW)
+    assert away.hold_class == "net"
+    with workspace.store.writing() as connection:
+        health.recover(connection, away, SOON)
+        assert mailboxes.by_id(connection, anna.id).hold_reason is None
+    note(workspace, anna, GONE, NOW)
+    assert note(workspace, anna, QUOTA, NOW).hold_class == "limit"
+    # A hold that is over holds nothing back any more.
+    assert note(workspace, anna, GONE, NOW + timedelta(days=2)).hold_class == "net"
