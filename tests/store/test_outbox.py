@@ -133,7 +133,8 @@ def test_e4_by_hand_then_follow_ups_then_first_messages(
             outbox.earliest_ready(connection, box.id, campaign.id, Priority.FIRST, NOW),
         ]
         assert [message and message.id for message in ready] == [by_hand, follow_up, first]
-        assert outbox.scheduled_count(connection, box.id, Priority.FIRST) == 2
+        assert outbox.scheduled_count(connection, box.id, [campaign.id], Priority.FIRST) == 2
+        assert outbox.scheduled_count(connection, box.id, [], Priority.FIRST) == 0
         assert outbox.next_ready_at(connection, box.id) == NOW - timedelta(hours=2)
     with store.writing() as connection:
         outbox.postpone(connection, first, SOON + timedelta(hours=1))

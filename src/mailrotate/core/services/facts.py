@@ -94,6 +94,11 @@ class Absences:
     allowed: timedelta
     times: Sequence[tuple[datetime, datetime]]
 
+    @property
+    def late_before(self) -> datetime | None:
+        """Whoever is due from then on is not late; None when no absence was noted."""
+        return max((back - self.allowed for _, back in self.times), default=None)
+
 
 def absences_in(connection: Connection) -> Absences:
     return Absences(settings.period(connection, "lateness"), workspaces.absences(connection))

@@ -1,17 +1,19 @@
 """Plans messages: rows for what a mailbox can send before its next day ends, and no more (F1)."""
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import quota
+from mailrotate.core.rules import gates, quota
 from mailrotate.core.rules.compose import message_id_for
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services import facts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.store import campaigns, lanes, mailboxes, outbox, recipients, senders
+from mailrotate.core.store import campaigns, lanes, mailboxes, outbox, outbox_lists, recipients, senders
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -19,6 +21,21 @@ from mailrotate.core.store.outbox import NewMessage
 from mailrotate.core.store.recipients import Due
 from mailrotate.core.store.senders import StoredSender
 from mailrotate.core.values.states import CampaignState, MessageKind, Priority
+
+
+@dataclass(frozen=True)
+class _Lane:
+    """What one lane's planning goes by, gathered once. `horizon` is the end of the mailbox's next day."""
+
+    context: Context
+    connection: Connection
+    cache: StepCache
+    box: StoredMailbox
+    running: Sequence[StoredCampaign]
+    horizon: datetime
+    # Nobody who was due from then on is late (H4); None when no runner was ever away for long.
+    late_before: datetime | None
+    now: datetime
 
 
 def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> int:
@@ -31,79 +48,73 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
         if not lanes.hold_on(connection, lane, now):
             return 0
         box = mailboxes.by_id(connection, lane.mailbox_id)
-        _, today_ends = quota.day_of(now, box.timezone, box.day_from, box.day_until)
-        horizon = quota.midnight_after(today_ends, box.timezone)
-        start, _ = quota.day_of(now, box.timezone, box.day_from, box.day_until)
-        left_today = max(0, box.daily_limit - mailboxes.sent_since(connection, box.id, start))
-        room = left_today + box.daily_limit
+        known = facts.mailbox_facts(connection, box, now)
         running = [
             campaign
             for campaign in campaigns.active_in_lane(connection, box.id, box.slot_id)
             if campaign.state is CampaignState.ACTIVE and not campaign.pause_reasons
         ]
-        planned = 0
-        for priority in (Priority.FOLLOW_UP, Priority.FIRST):
-            waiting = outbox.scheduled_count(connection, box.id, priority)
-            planned_here = _plan_campaigns(
-                context, connection, cache, box, running, priority, horizon, room - waiting, now
-            )
-            planned += planned_here
-            # First messages get what follow-ups, also the ones that wait already, leave.
-            room = max(0, room - waiting - planned_here)
-        return planned
+        if not running:
+            return 0
+        horizon = quota.midnight_after(known.day_ends_at, box.timezone)
+        late_before = facts.absences_in(connection).late_before
+        at = _Lane(context, connection, cache, box, running, horizon, late_before, now)
+        room = max(0, known.daily_limit - known.sent_today) + known.daily_limit
+        waiting, planned = _fill(at, Priority.FOLLOW_UP, room)
+        # First messages get what follow-ups, also the ones that wait already, leave; and where those wait
+        # for an inbox that cannot be read, they leave everything (H5).
+        if gates.inbox_is_read(known, now):
+            room -= waiting + planned
+        return planned + _fill(at, Priority.FIRST, room)[1]
 
 
-def _plan_campaigns(
-    context: Context,
-    connection: Connection,
-    cache: StepCache,
-    box: StoredMailbox,
-    running: list[StoredCampaign],
-    priority: Priority,
-    horizon: datetime,
-    room: int,
-    now: datetime,
-) -> int:
-    if room <= 0 or not running:
-        return 0
-    share = -(-room // len(running))
+def _fill(at: _Lane, priority: Priority, room: int) -> tuple[int, int]:
+    """Plan one priority; returns how many rows waited already, and how many came to them.
+
+    Rows of a campaign that does not run now take nobody's place.
+    """
+    ids = [campaign.id for campaign in at.running]
+    waiting = outbox.scheduled_count(at.connection, at.box.id, ids, priority)
+    waiting += outbox.scheduled_elsewhere(at.connection, at.box.id, at.box.slot_id, ids, priority)
     planned = 0
-    for campaign in running:
-        for sender in senders.senders_of(connection, campaign.id):
-            if sender.mailbox_id != box.id:
-                continue
-            people = recipients.due_in_lane(
-                connection, sender.id, horizon, priority is Priority.FOLLOW_UP, min(share, room - planned)
-            )
-            if people:
-                steps = {step.position: step for step in cache.steps_of(connection, campaign)}
-                rows = [
-                    _row(context, connection, box, campaign, sender, steps[person.next_step], person, now)
-                    for person in people
-                ]
-                outbox.plan(connection, rows, now)
-                recipients.mark_planned(connection, [person.id for person in people])
-                planned += len(people)
+    for index, campaign in enumerate(at.running):
+        left = room - waiting - planned
+        share = -(-left // (len(at.running) - index))
+        planned += _plan_campaign(at, campaign, priority, share) if share > 0 else 0
+    return waiting, planned
+
+
+def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room: int) -> int:
+    planned = 0
+    since = None
+    if at.late_before is not None and outbox_lists.overdue_count(at.connection, campaign.id) >= room:
+        # Enough of its late messages wait for a word: a million late people are not a million rows.
+        since = at.late_before
+    for sender in senders.senders_of(at.connection, campaign.id):
+        if sender.mailbox_id != at.box.id:
+            continue
+        people = recipients.due_in_lane(
+            at.connection, sender.id, at.horizon, priority is Priority.FOLLOW_UP, room - planned, since
+        )
+        if people:
+            steps = {step.position: step for step in at.cache.steps_of(at.connection, campaign)}
+            rows = [_row(at, campaign, sender, steps[person.next_step], person) for person in people]
+            outbox.plan(at.connection, rows, at.now)
+            recipients.mark_planned(at.connection, [person.id for person in people])
+            planned += len(people)
     return planned
 
 
 def _row(
-    context: Context,
-    connection: Connection,
-    box: StoredMailbox,
-    campaign: StoredCampaign,
-    sender: StoredSender,
-    step: StoredStep,
-    person: Due,
-    now: datetime,
+    at: _Lane, campaign: StoredCampaign, sender: StoredSender, step: StoredStep, person: Due
 ) -> NewMessage:
     # D9: a step of a single-sender campaign may name its own sender; its message waits in that lane.
-    by = box
-    if step.sender_mailbox_id is not None and step.sender_mailbox_id != box.id:
-        by = mailboxes.by_id(connection, step.sender_mailbox_id)
+    by = at.box
+    if step.sender_mailbox_id is not None and step.sender_mailbox_id != by.id:
+        by = mailboxes.by_id(at.connection, step.sender_mailbox_id)
     ready_at = person.next_at
     if campaign.timezone == facts.RECIPIENT_ZONE:
-        window = facts.window_of(context, campaign, box.workspace_timezone, now, person.timezone)
+        window = facts.window_of(at.context, campaign, by.workspace_timezone, at.now, person.timezone)
         ready_at = next_open(window, person.next_at) or person.next_at
     token = uuid.uuid4().hex
     return NewMessage(

@@ -135,15 +135,37 @@ def plan(connection: Connection, messages: Sequence[NewMessage], now: datetime) 
         connection.execute(insert(t.message), rows)
 
 
-def scheduled_count(connection: Connection, mailbox_id: int, priority: Priority) -> int:
-    """How many rows of one priority wait in a lane; bounded by what was planned for it."""
-    query = select(func.count()).where(
-        t.message.c.mailbox_id == mailbox_id, t.is_waiting, t.message.c.priority == priority
-    )
-    return int(connection.execute(query).scalar_one())
-
-
 _c = t.message.c
+_SCHEDULED = select(func.count()).where(
+    t.is_waiting,
+    _c.priority == bindparam("b_priority"),
+    _c.campaign_id.in_(bindparam("b_campaigns", expanding=True)),
+)
+_SCHEDULED_HERE = _SCHEDULED.where(_c.mailbox_id == bindparam("b_mailbox"))
+_SCHEDULED_ELSEWHERE = _SCHEDULED.where(
+    _c.mailbox_id != bindparam("b_mailbox"),
+    _c.campaign_sender_id.in_(
+        select(t.campaign_sender.c.id).where(t.campaign_sender.c.slot_id == bindparam("b_slot"))
+    ),
+)
+
+
+def scheduled_count(
+    connection: Connection, mailbox_id: int, campaign_ids: Sequence[int], priority: Priority
+) -> int:
+    """How many rows of some campaigns wait in a lane; bounded by what was planned for it."""
+    known = {"b_mailbox": mailbox_id, "b_campaigns": campaign_ids, "b_priority": priority}
+    return int(connection.execute(_SCHEDULED_HERE, known).scalar_one())
+
+
+def scheduled_elsewhere(
+    connection: Connection, mailbox_id: int, slot_id: int, campaign_ids: Sequence[int], priority: Priority
+) -> int:
+    """How many people of a slot wait in the lanes of steps that name a sender of their own (D9)."""
+    known = {"b_mailbox": mailbox_id, "b_slot": slot_id, "b_campaigns": campaign_ids, "b_priority": priority}
+    return int(connection.execute(_SCHEDULED_ELSEWHERE, known).scalar_one())
+
+
 _EARLIEST = (
     _CANDIDATE.where(
         _c.mailbox_id == bindparam("b_mailbox"),

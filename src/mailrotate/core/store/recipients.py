@@ -224,9 +224,17 @@ def sender_of_rank(spread: Spread, rank: ColumnElement[int]) -> ColumnElement[in
 
 
 def due_in_lane(
-    connection: Connection, campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int
+    connection: Connection,
+    campaign_sender_id: int,
+    until: datetime,
+    follow_ups: bool,
+    limit: int,
+    since: datetime | None = None,
 ) -> list[Due]:
-    """The earliest open people of one sender whose next step falls before `until`."""
+    """The earliest open people of one sender whose next step falls before `until`, from `since` on.
+
+    They are locked: whoever ends one of them meanwhile finds the message that is planned for them.
+    """
     c = t.recipient.c
     query = (
         select(c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone)
@@ -238,7 +246,10 @@ def due_in_lane(
         )
         .order_by(c.next_at, c.id)
         .limit(limit)
+        .with_for_update(of=t.recipient)
     )
+    if since is not None:
+        query = query.where(c.next_at >= since)
     return [Due(*row) for row in connection.execute(query)]
 
 
