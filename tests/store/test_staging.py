@@ -6,13 +6,16 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from mailrotate.core.rules.rotation import Seat, spread_equally
 from mailrotate.core.store import recipients, suppressions
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.dialects import orphans
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.staging import Enrolment, RowProblem, StagedRow, Staging
+from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.rows import NOW, Workspace
 
@@ -169,6 +172,51 @@ def test_d8_what_others_did_between_looking_and_writing_is_seen(
             assert counts == {None: 1, RowProblem.PRESENT: 1, RowProblem.SUPPRESSED: 1}
             assert staging.merge(connection, Enrolment(campaign.id, None, None, NOW)) == 1
         assert [problem for _, _, problem in staging.problems()] == ["present", "suppressed"]
+
+
+def test_e1_senders_take_turns_also_after_somebody_came_in_meanwhile(
+    store: Store, workspace: Workspace, campaign: StoredCampaign
+) -> None:
+    senders = workspace.senders(campaign)
+    seats = [Seat(sender, place, 0, True) for place, sender in enumerate(senders)]
+    with Staging(store, campaign.id) as staging:
+        staging.add_many(rows(*(f"p{n}@example.com" for n in range(5))))
+        staging.examine()
+        workspace.add_recipient(campaign, "p1@example.com")
+        with staging.writing() as (connection, counts):
+            spread = spread_equally(seats, ",".join(map(str, senders)), counts[None])
+            assert spread is not None
+            staging.merge(connection, Enrolment(campaign.id, None, None, NOW, spread, "equal", NOW))
+    given = [person.campaign_sender_id for person in people(store, campaign)][1:]
+    assert given == [spread.sender_of(rank) for rank in range(4)]
+
+
+def test_d8_a_contact_that_is_erased_meanwhile_stops_the_whole_import(
+    store: Store, campaign: StoredCampaign
+) -> None:
+    with store.writing() as connection:
+        recipients.contact_of(connection, "kim@example.com", NOW)
+    with Staging(store, campaign.id) as staging:
+        staging.add_many(rows("kim@example.com", "lee@example.com"))
+        staging.examine()
+        with store.writing() as connection:
+            connection.execute(update(t.contact).values(address=None, domain=None, erased_at=NOW))
+        with pytest.raises(Busy, match="was erased meanwhile"), staging.writing() as (connection, _):
+            staging.merge(connection, Enrolment(campaign.id, None, None, NOW))
+    assert people(store, campaign) == []
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_after_an_import_foreign_keys_and_states_are_checked_as_before(
+    store: Store, campaign: StoredCampaign
+) -> None:
+    """The import's own session checks neither, and is not used again."""
+    import_rows(store, campaign, rows("kim@example.com"))
+    for values in ({"campaign_id": 999}, {"state": "no such state"}):
+        with pytest.raises(IntegrityError), store.writing() as connection:
+            connection.execute(update(t.recipient).values(**values))
+    with store.reading() as connection:
+        assert orphans(connection) == []
 
 
 def test_d8_a_failed_import_leaves_nothing(store: Store, campaign: StoredCampaign) -> None:
