@@ -75,6 +75,8 @@ def claim_next(
                 claimed = _claim(at, lane, cache, message)
                 if claimed is not None:
                     return claimed
+                # Its content may have been one error too many: then its campaign is paused from here on.
+                at.campaigns = _open_campaigns(context, connection, box, now)
             elif not _clear(at, message, shut) or only is not None:
                 return Nothing(shut)
         return Nothing(None)
@@ -150,9 +152,9 @@ def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim
     campaign = None if message.campaign_id is None else at.campaigns.get(message.campaign_id)
     if campaign is None and message.campaign_id is not None:
         campaign = campaigns.by_id(at.connection, message.campaign_id)
-    if campaign is None:
-        raise ValueError(f"message m_{message.id} belongs to no campaign")
     try:
+        if campaign is None:
+            raise UnfitLetter("its campaign was deleted")
         letter = letter_for(at.connection, cache, message, at.box, campaign)
         mail = compose(letter, at.now)
     except UnfitLetter as unfit:

@@ -11,7 +11,7 @@ from mailrotate.core.store import campaigns, mailboxes, outbox
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Thread
-from mailrotate.core.values.letter import Attachment, Letter, Unsubscribe
+from mailrotate.core.values.letter import Attachment, Letter, UnfitLetter, Unsubscribe
 from mailrotate.core.values.states import MessageKind
 
 
@@ -44,9 +44,14 @@ def letter_for(
     box: StoredMailbox,
     campaign: StoredCampaign,
 ) -> Letter:
-    """The letter of one campaign message: current words, current sender settings, the thread so far."""
+    """The letter of one campaign message: current words, current sender settings, the thread so far.
+
+    Raises UnfitLetter when its step is gone: a draft may lose one while a test of it waits.
+    """
     steps = cache.steps_of(connection, campaign)
-    step = next(s for s in steps if s.position == message.step_position)
+    step = next((s for s in steps if s.position == message.step_position), None)
+    if step is None:
+        raise UnfitLetter("its step was taken out of the campaign")
     thread = _thread_of(connection, message, step)
     fields = json.loads(message.own_fields or message.recipient_fields or "{}")
     thread_subject = None if thread is None else thread.subject
