@@ -70,10 +70,7 @@ def ascii_address(address: str) -> str:
         raise UnfitLetter(trouble.message) from None
     if _ADDRESS.fullmatch(normal):
         return normal
-    raise UnfitLetter(
-        f"'{one_line(address)}' has characters before the @ that only servers with SMTPUTF8 (RFC 6531) take,"
-        " which mailrotate does not use"
-    )
+    raise UnfitLetter(f"'{one_line(address)}' is not an address that every server takes")
 
 
 def is_message_id(text: str) -> bool:
