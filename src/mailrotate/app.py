@@ -314,7 +314,7 @@ class App:
         from mailrotate.core.services import accounts
 
         if accounts.is_locked(self.store, self.actor):
-            raise Refused("user.locked", "the acting user is locked", "mailrotate user unlock EMAIL")
+            raise Refused("user.locked", "the acting user is locked", "act as another: add --as EMAIL")
 
     def close(self) -> None:
         if "database" in self.__dict__:
