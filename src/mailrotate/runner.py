@@ -10,18 +10,18 @@ process at once, which is what the outbox is built to survive: a message past it
 import os
 import signal
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import FrameType
 
 from mailrotate.core.rules import clock_trust
 from mailrotate.core.services import passes
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.passes import Recovered, Work
+from mailrotate.core.services.passes import Work
 from mailrotate.core.services.sending import Pace
 from mailrotate.core.store import liveness
 from mailrotate.core.store.liveness import LivingRunner
@@ -30,22 +30,24 @@ from mailrotate.core.values.errors import ClockTrouble
 
 # Lanes wait for servers nearly all the time, so that threads cost little.
 _MOST_LANES_AT_ONCE = 64
+_MOST_TROUBLES = 100
 KILLED_BY_SECOND_SIGNAL = 130
 
 
 @dataclass
 class Report:
-    """What the lanes did, and what went wrong outside of any message."""
+    """What the lanes did, and the latest that went wrong outside of any message.
 
-    tallies: list[Counter[str]] = field(default_factory=list)
-    troubles: list[Exception] = field(default_factory=list)
-    recovered: list[Recovered] = field(default_factory=list)
+    It does not grow: `run` lives for months.
+    """
+
+    tally: Counter[str] = field(default_factory=Counter)
+    troubles: deque[Exception] = field(default_factory=lambda: deque(maxlen=_MOST_TROUBLES))
     nobody_can_send: bool = False
 
     def counts(self) -> dict[str, int]:
-        found = passes.summed(self.tallies)
-        found["held"] += sum(each.held for each in self.recovered)
-        return found
+        """Under their stable names."""
+        return {name: self.tally[name] for name in passes.COUNTED}
 
 
 class Host:
@@ -68,7 +70,7 @@ class Host:
         """One pass of everything due. Raises Busy, KeyTrouble, ClockTrouble, StoreTrouble."""
         with self._alive("once", machine):
             now, steady = self._clock(), monotonic_seconds()
-            self.report.recovered.append(passes.begin(self._context, now))
+            self._begin(now)
             for future in self._start_lanes(passes.lanes_due(self._context, now, self._only), False):
                 future.result()
             # Not by the wall clock: after a jump that nobody believes, every other runner would wait for it.
@@ -88,11 +90,13 @@ class Host:
                 job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
             )
 
-            def tick() -> None:
-                self._tick(machine)
-                after_tick()
-
-            scheduler.add_job(tick, "interval", seconds=every.total_seconds(), next_run_time=self._clock())
+            scheduler.add_job(
+                self._tick,
+                "interval",
+                (machine, after_tick),
+                seconds=every.total_seconds(),
+                next_run_time=self._clock(),
+            )
             scheduler.start()
             self._stop.wait(None if end_after is None else end_after.total_seconds())
             self._stop.set()
@@ -101,18 +105,26 @@ class Host:
             after_tick()
         return self.report
 
-    def _tick(self, machine: str) -> None:
+    def _tick(self, machine: str, after_tick: Callable[[], None]) -> None:
         """One look at what is due. Whatever goes wrong is told, and the next tick tries again."""
         try:
             now = self._clock()
             if not self._runner.is_alive():
                 # Others take the old entry for dead, and its lanes from it; we begin anew.
                 self._runner = liveness.register(self._context.store, "loop", now, machine)
-            self.report.recovered.append(passes.begin(self._context, now))
+            self._begin(now)
             self._start_lanes(passes.lanes_due(self._context, now, self._only), True)
             passes.conclude(self._context, now)
+            after_tick()
         except Exception as trouble:  # noqa: BLE001  the tick's edge: the loop outlives any one failure
             self._note(trouble)
+
+    def _begin(self, now: datetime) -> None:
+        self._count(Counter(held=passes.begin(self._context, now).held))
+
+    def _count(self, tally: Counter[str]) -> None:
+        with self._guard:
+            self.report.tally.update(tally)
 
     def _start_lanes(self, due: list[int], linger: bool) -> list[Future[None]]:
         with self._guard:
@@ -122,8 +134,9 @@ class Host:
 
     def _work(self, runner: LivingRunner, mailbox_id: int, linger: bool) -> None:
         try:
-            tally = passes.work_lane(self._context, runner.id, mailbox_id, self._pace(linger), self._only)
-            self.report.tallies.append(tally)
+            self._count(
+                passes.work_lane(self._context, runner.id, mailbox_id, self._pace(linger), self._only)
+            )
         except Exception as trouble:  # noqa: BLE001  one lane's failure is not the others'
             self._note(trouble)
         finally:

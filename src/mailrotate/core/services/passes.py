@@ -5,7 +5,6 @@ then works lane by lane, each in a thread of the host's.
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -167,11 +166,3 @@ def _is_stuck(connection: Connection, mailbox_id: int, now: datetime) -> bool:
     known = facts.mailbox_facts(connection, mailboxes.by_id(connection, mailbox_id), now)
     shut = gates.first_closed(Situation(None, known, None), now)
     return shut is not None and shut.gate in _STUCK
-
-
-def summed(tallies: Iterable[Counter[str]]) -> dict[str, int]:
-    """The counts of a pass under their stable names."""
-    total: Counter[str] = Counter()
-    for tally in tallies:
-        total.update(tally)
-    return {name: total[name] for name in COUNTED}
