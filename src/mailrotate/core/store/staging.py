@@ -111,13 +111,20 @@ class Staging:
 
     def __enter__(self) -> Self:
         self._session = self._store.engine.connect()
-        dialects.open_staging(self._session, self._store.path, _staging)
+        try:
+            dialects.open_staging(self._session, self._store.path, _staging)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Closed instead of given back to the pool: the staged rows go with the session.
+        self._end()
+
+    def _end(self) -> None:
+        # Closed instead of given back to the pool: the staged rows, and what it does not check, go with it.
         self._session.invalidate()
         self._session.close()
 
