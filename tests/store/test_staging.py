@@ -1,6 +1,7 @@
 """D8: many recipients at once, on both databases."""
 
 import json
+import resource
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -15,7 +16,7 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.dialects import orphans
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.staging import Enrolment, RowProblem, StagedRow, Staging
-from mailrotate.core.values.errors import Busy
+from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.rows import NOW, Workspace
 
@@ -248,6 +249,18 @@ def test_others_write_while_rows_are_staged_and_examined(store: Store, campaign:
         with store.writing() as connection:
             connection.execute(insert(t.setting).values(key="later", value="v"))
         assert staging.examine() == {None: 1000}
+
+
+def test_a_full_disk_is_said_while_staging_too(sqlite_store: Store) -> None:
+    many = ((line, f"p{line}@example.com", "x" * 500, "") for line in range(20_000))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Staging(sqlite_store, 1) as staging:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+        try:
+            with pytest.raises(StoreTrouble, match=r"disk|written"):
+                staging.add_many(many)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_no_file_is_left_beside_the_database(sqlite_store: Store) -> None:

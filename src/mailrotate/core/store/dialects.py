@@ -6,7 +6,8 @@ import hashlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -233,6 +234,15 @@ _STAGING_PRAGMAS = (
 )
 
 
+@contextmanager
+def _driver_errors(session: Connection) -> Iterator[None]:
+    """What the driver raises where we go past SQLAlchemy, as SQLAlchemy would raise it."""
+    try:
+        yield
+    except session.dialect.loaded_dbapi.Error as problem:
+        raise DBAPIError(None, None, problem) from problem
+
+
 def open_staging(session: Connection, database: Path | None, tables: MetaData) -> None:
     """Make the staging tables, which this session alone sees and which go with it.
 
@@ -248,12 +258,13 @@ def open_staging(session: Connection, database: Path | None, tables: MetaData) -
     descriptor, name = tempfile.mkstemp(prefix=f"{database.name}.staging-", dir=database.parent)
     os.close(descriptor)
     try:
-        raw.execute("ATTACH DATABASE ? AS staging", (name,)).close()
-        for pragma in _STAGING_PRAGMAS:
-            raw.execute(f"PRAGMA {pragma}").close()
-        for table in tables.sorted_tables:
-            columns = ", ".join(_column(column) for column in table.columns)
-            raw.execute(f"CREATE TABLE staging.{table.name} ({columns})").close()
+        with _driver_errors(session):
+            raw.execute("ATTACH DATABASE ? AS staging", (name,)).close()
+            for pragma in _STAGING_PRAGMAS:
+                raw.execute(f"PRAGMA {pragma}").close()
+            for table in tables.sorted_tables:
+                columns = ", ".join(_column(column) for column in table.columns)
+                raw.execute(f"CREATE TABLE staging.{table.name} ({columns})").close()
     finally:
         os.unlink(name)
 
@@ -265,20 +276,24 @@ def _column(column: Column[Any]) -> str:
 
 def load(session: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Put many rows into a staging table as they come, by the quickest way there is."""
-    raw: Any = session.connection.driver_connection
-    listed = ", ".join(columns)
-    if is_sqlite(session):
-        marks = ", ".join("?" * len(columns))
-        rows = iter(rows)
-        # This transaction writes to the staging file alone and takes no lock of the database's.
-        raw.execute("BEGIN").close()
-        while batch := list(islice(rows, _ROWS_AT_ONCE)):
-            values = ", ".join([f"({marks})"] * len(batch))
-            flat = list(chain.from_iterable(batch))
-            raw.execute(f"INSERT INTO staging.{table} ({listed}) VALUES {values}", flat).close()
-        raw.execute("COMMIT").close()
-        return
-    with raw.cursor() as cursor, cursor.copy(f"COPY {table} ({listed}) FROM STDIN") as copy:
+    fill = _insert_many if is_sqlite(session) else _copy
+    with _driver_errors(session):
+        fill(session.connection.driver_connection, table, columns, iter(rows))
+
+
+def _insert_many(raw: Any, table: str, columns: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
+    # This transaction writes to the staging file alone and takes no lock of the database's.
+    raw.execute("BEGIN").close()
+    marks = ", ".join("?" * len(columns))
+    while batch := list(islice(rows, _ROWS_AT_ONCE)):
+        values = ", ".join([f"({marks})"] * len(batch))
+        flat = list(chain.from_iterable(batch))
+        raw.execute(f"INSERT INTO staging.{table} ({', '.join(columns)}) VALUES {values}", flat).close()
+    raw.execute("COMMIT").close()
+
+
+def _copy(raw: Any, table: str, columns: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
+    with raw.cursor() as cursor, cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
     raw.commit()

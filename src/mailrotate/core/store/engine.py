@@ -46,7 +46,7 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database. Raises StoreTrouble, Busy."""
-        with self._telling(), self.engine.connect() as connection:
+        with self.telling(), self.engine.connect() as connection:
             if not self.is_sqlite:
                 # SQLite's readers always see one state; PostgreSQL's would see a new one by statement.
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
@@ -62,7 +62,7 @@ class Store:
         """
         with (
             self._writers or nullcontext(),
-            self._telling(),
+            self.telling(),
             self.engine.connect() if session is None else nullcontext(session) as connection,
         ):
             connection.execution_options(mailrotate_writes=True)
@@ -79,7 +79,7 @@ class Store:
         Alembic's batch mode rebuilds tables; with foreign keys on, that deletes the children of the old one
         without an error. SQLite heeds the switch only between transactions.
         """
-        with self._telling(), self.engine.connect() as connection:
+        with self.telling(), self.engine.connect() as connection:
             set_foreign_keys(connection, False)
             try:
                 writer = connection.execution_options(mailrotate_writes=True)
@@ -92,7 +92,8 @@ class Store:
         self.engine.dispose()
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def telling(self) -> Iterator[None]:
+        """What the database says within comes out as our errors: StoreTrouble, Busy."""
         try:
             yield
         except DBAPIError as problem:

@@ -112,7 +112,8 @@ class Staging:
     def __enter__(self) -> Self:
         self._session = self._store.engine.connect()
         try:
-            dialects.open_staging(self._session, self._store.path, _staging)
+            with self._store.telling():
+                dialects.open_staging(self._session, self._store.path, _staging)
         except BaseException:
             self._end()
             raise
@@ -130,11 +131,12 @@ class Staging:
 
     def add_many(self, rows: Iterable[StagedRow]) -> None:
         """Stage rows as they come; may be called once."""
-        dialects.load(self._session, "staged", _staged.columns.keys(), rows)
+        with self._store.telling():
+            dialects.load(self._session, "staged", _staged.columns.keys(), rows)
 
     def examine(self) -> dict[RowProblem | None, int]:
         """Find every row that must not go in; returns the counts by problem, None for the good ones."""
-        with self._session.begin():
+        with self._store.telling(), self._session.begin():
             self._sort_people(self._session)
             self._seen = self._present(self._session)
             self._counted = self._compare(self._session, self._seen)
@@ -143,7 +145,7 @@ class Staging:
     @contextmanager
     def writing(self) -> Iterator[tuple[Connection, dict[RowProblem | None, int]]]:
         """The transaction in which the rows go in, with the counts as they are now that all others wait."""
-        with self._session.begin():
+        with self._store.telling(), self._session.begin():
             self._number_good_ones(self._session)
         with self._store.writing(self._session) as connection:
             dialects.lock_contacts(connection)
