@@ -59,6 +59,7 @@ def note_spread(connection: Connection, campaign: StoredCampaign, spread: Spread
 
 def assign_waiting(connection: Connection, campaign_id: int, now: datetime) -> int:
     """Assign everybody who waits without a sender, in the order of enrolment; returns how many."""
+    recipients.lock_enrolment(connection)
     count = recipients.unassigned_count(connection, campaign_id)
     campaign = campaigns.by_id(connection, campaign_id)
     spread = spread_for(campaign, current_senders(connection, campaign_id), count) if count else None

@@ -53,6 +53,7 @@ def start(
     `addresses` and `rotate` replace the draft's senders. Raises NotFound, Refused (`campaign.…`).
     """
     with context.store.writing() as connection:
+        recipients.lock_enrolment(connection)
         campaign = find_campaign(connection, name)
         _require(campaign, CampaignState.DRAFT, "start")
         if addresses or rotate is not None:
@@ -209,6 +210,7 @@ def stop(context: Context, name: str, now: datetime) -> Stopped:
     Raises NotFound, Refused (`campaign.not_running`).
     """
     with context.store.writing() as connection:
+        recipients.lock_enrolment(connection)
         campaign = find_campaign(connection, name)
         if not campaigns.move(
             connection,

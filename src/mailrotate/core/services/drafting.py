@@ -15,7 +15,16 @@ from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
 from mailrotate.core.services.assigning import current_senders
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
-from mailrotate.core.store import campaigns, edits, events, mailboxes, outbox_lists, senders, workspaces
+from mailrotate.core.store import (
+    campaigns,
+    edits,
+    events,
+    mailboxes,
+    outbox_lists,
+    recipients,
+    senders,
+    workspaces,
+)
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign, StoredStep
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -185,6 +194,7 @@ def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Draf
     Refused (`campaign.…`).
     """
     with context.store.writing() as connection:
+        recipients.lock_enrolment(connection)
         campaign = find_campaign(connection, name)
         before = campaigns.steps_of(connection, campaign.id, campaign.version)
         if campaign.state is CampaignState.FINISHED:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.spread import Spread
@@ -189,6 +190,14 @@ def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]
 def first_of(connection: Connection, campaign_id: int) -> StoredRecipient | None:
     found = list(listing(connection, campaign_id, limit=1))
     return found[0] if found else None
+
+
+def lock_enrolment(connection: Connection) -> None:
+    """Wait for whoever is enrolling people, and let nobody else enrol, start, stop or edit until the end.
+
+    What those read of a campaign, its state, its version and the counts of its rotation, then stays true.
+    """
+    dialects.lock_contacts(connection)
 
 
 def unassigned_count(connection: Connection, campaign_id: int) -> int:

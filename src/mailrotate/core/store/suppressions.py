@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.address import domain_of
@@ -57,17 +58,22 @@ def add(
         select(t.suppression.c.id).where(t.suppression.c.hash == fingerprint(value))
     ).first():
         return False
-    connection.execute(
-        insert(t.suppression).values(
-            kind=kind,
-            value=value,
-            hash=fingerprint(value),
-            reason=reason,
-            source=source,
-            added_by=added_by,
-            added_at=now,
-        )
-    )
+    try:
+        with connection.begin_nested():
+            connection.execute(
+                insert(t.suppression).values(
+                    kind=kind,
+                    value=value,
+                    hash=fingerprint(value),
+                    reason=reason,
+                    source=source,
+                    added_by=added_by,
+                    added_at=now,
+                )
+            )
+    except IntegrityError:
+        # Somebody else has suppressed it at this very moment.
+        return False
     return True
 
 

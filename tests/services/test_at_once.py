@@ -1,0 +1,121 @@
+"""Several processes on one campaign at once: on PostgreSQL nothing but locks keeps them in order."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection, select, update
+
+from mailrotate.core.services import campaigns
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import recipients, suppressions
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.states import SuppressionKind
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Sender, Workspace
+
+
+@pytest.fixture
+def anna(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox("anna@example.org")
+
+
+@pytest.fixture
+def context(workspace: Workspace) -> Context:
+    return context_of(workspace)
+
+
+@contextmanager
+def before(workspace: Workspace, second: Callable[[], object]) -> Iterator[tuple[Connection, list[object]]]:
+    """A transaction that is open while `second` begins in another thread; and what that came to."""
+    results: list[object] = []
+
+    def run() -> None:
+        try:
+            results.append(second())
+        except Refused as refusal:
+            results.append(refusal.code)
+
+    thread = threading.Thread(target=run)
+    with workspace.store.writing() as connection:
+        yield connection, results
+        thread.start()
+        thread.join(0.5)
+    thread.join(30)
+
+
+def enrol(connection: Connection, campaign: StoredCampaign, address: str) -> None:
+    """What an import does: everything after the lock."""
+    recipients.lock_enrolment(connection)
+    contact_id = recipients.contact_of(connection, address, NOW)
+    connection.execute(
+        t.recipient.insert().values(
+            campaign_id=campaign.id, contact_id=contact_id, fields="{}", enrolled_at=NOW
+        )
+    )
+
+
+def states(workspace: Workspace) -> list[tuple[str, bool]]:
+    r = t.recipient.c
+    with workspace.store.reading() as connection:
+        rows = connection.execute(select(r.state, r.campaign_sender_id).order_by(r.id)).all()
+    return [(state, sender is not None) for state, sender in rows]
+
+
+def test_e1_who_is_imported_while_the_draft_is_started_has_a_sender(
+    workspace: Workspace, anna: Sender, context: Context
+) -> None:
+    draft = workspace.add_campaign("autumn", [anna], state="draft")
+    workspace.add_recipient(draft, "kim@example.com")
+    with before(workspace, lambda: campaigns.start(context, "autumn", (), None, NOW)) as (connection, _):
+        enrol(connection, draft, "lee@example.com")
+    assert states(workspace) == [("queued", True), ("queued", True)]
+
+
+def test_d3_who_is_imported_while_the_campaign_is_stopped_does_not_stay_open(
+    workspace: Workspace, anna: Sender, context: Context
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna])
+    with before(workspace, lambda: campaigns.stop(context, "autumn", NOW)) as (connection, _):
+        enrol(connection, campaign, "lee@example.com")
+    assert states(workspace) == [("finished", False)]
+
+
+def test_e3_a_campaign_is_started_once(workspace: Workspace, anna: Sender, context: Context) -> None:
+    """The second start does not get to replace the senders that people have already."""
+    draft = workspace.add_campaign("autumn", [anna], state="draft")
+    workspace.add_recipient(draft, "kim@example.com")
+
+    def again() -> object:
+        return campaigns.start(context, "autumn", ("anna@example.org",), None, NOW)
+
+    with before(workspace, again) as (connection, results):
+        recipients.lock_enrolment(connection)
+        connection.execute(update(t.campaign).values(state="active"))
+    assert results == ["campaign.not_draft"]
+
+
+def test_d6_two_runners_suppress_the_same_address_at_once(workspace: Workspace, context: Context) -> None:
+    """The loser goes on: what else it had to record, a server's answer say, is recorded."""
+
+    def suppress(connection: Connection) -> bool:
+        return suppressions.add(
+            connection,
+            SuppressionKind.ADDRESS,
+            "kim@example.com",
+            reason="unsubscribed",
+            source="test",
+            added_by=None,
+            now=NOW,
+        )
+
+    def second() -> tuple[bool, int]:
+        with context.store.writing() as connection:
+            return suppress(connection), recipients.contact_of(connection, "lee@example.com", NOW)
+
+    with before(workspace, second) as (connection, results):
+        assert suppress(connection)
+    assert results == [(False, 1)]
