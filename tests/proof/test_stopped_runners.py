@@ -39,9 +39,11 @@ def shared(
 ) -> Iterator[SharedGround]:
     name = f"proof_{os.getpid()}_stopped"
     ground = SharedGround(tmp_path, postgresql.make(name))
-    prepare(ground, inboxes, host)
-    yield ground
-    postgresql.drop(name)
+    try:
+        prepare(ground, inboxes, host)
+        yield ground
+    finally:
+        postgresql.drop(name)
 
 
 @contextmanager
