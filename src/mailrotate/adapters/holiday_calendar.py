@@ -21,7 +21,17 @@ class HolidayCalendar:
         return frozenset().union(*(self._known[key] for key in wanted))
 
 
-def _dates(code: str, year: int) -> frozenset[date]:
+def holiday_problem(code: str) -> str | None:
+    """Why the holidays of `code` cannot be known, with what to do; None when they can."""
+    try:
+        _dates(code, None)
+    except BadInput as trouble:
+        return f"{trouble.message}: {trouble.hint}" if trouble.hint else trouble.message
+    return None
+
+
+def _dates(code: str, year: int | None) -> frozenset[date]:
+    """Without a year there are none, but the code is looked up."""
     try:
         import holidays
     except ImportError:

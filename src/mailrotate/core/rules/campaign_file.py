@@ -4,13 +4,13 @@ import mimetypes
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from mailrotate.core.rules import templates
 from mailrotate.core.rules.toml_lines import key_lines, line_of
-from mailrotate.core.rules.toml_table import Report, Table, kind_of
+from mailrotate.core.rules.toml_table import Report, Table, key_of, kind_of
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.letter import LONGEST_FILENAME, LONGEST_SUBJECT, MOST_ATTACHED_BYTES, Attachment
@@ -51,6 +51,7 @@ class Unreadable:
 
 
 Files = Mapping[str, bytes | Unreadable]
+HolidayProblem = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,12 @@ def files_named(text: str) -> list[str]:
     return list(dict.fromkeys(name for name in named if isinstance(name, str) and name))
 
 
-def read_plan(text: str, file_name: str, files: Files) -> CampaignPlan:
+def read_plan(
+    text: str, file_name: str, files: Files, holiday_problem: HolidayProblem = lambda _code: None
+) -> CampaignPlan:
     """The campaign of a TOML text, with `files` being what `files_named` names.
+
+    `holiday_problem` says what is wrong with a country's code.
 
     Raises BadInput (`campaign.invalid`), whose `problems` are all mistakes, each with its file and line.
     """
@@ -111,7 +116,10 @@ def read_plan(text: str, file_name: str, files: Files) -> CampaignPlan:
     except (tomllib.TOMLDecodeError, RecursionError) as mistake:
         raise _refusal(file_name, [_syntax_problem(file_name, str(mistake))]) from None
     report = Report(file_name, text, key_lines(text))
-    plan = _plan(Table(document, (), report), files)
+    table = Table(document, (), report)
+    plan = _plan(table, files)
+    if isinstance(plan.holidays, str) and (problem := holiday_problem(plan.holidays)) is not None:
+        table.add("holidays", problem)
     if report.problems:
         raise _refusal(file_name, [problem for _, problem in sorted(report.problems, key=lambda p: p[0])])
     return plan
@@ -183,7 +191,8 @@ def _window(table: Table, timezone: str | None) -> DeliveryWindow:
         try:
             DeliveryWindow.parse(block)
         except BadInput as trouble:
-            table.add("window", f"{trouble.message}; {trouble.hint}")
+            for problem in trouble.problems or (f"{trouble.message}; {trouble.hint}",):
+                table.add("window", problem)
             written = None
     return DeliveryWindow.parse(written, zone)
 
@@ -297,8 +306,8 @@ def _body(step: Table, files: Files) -> str:
     written = step.report.text.splitlines()[line - 1].rstrip()
     before_first = line if written.endswith(('"""', "'''")) and "\n" in text else line - 1
     for problem in templates.check_template(text):
-        place = f"{step.report.file_name}:{before_first + problem.line}"
-        step.report.add_elsewhere((*step.path, "text"), place, f"text: {problem.message}")
+        place = f"{step.report.file_name}:{before_first + problem.line}: {key_of((*step.path, 'text'))}"
+        step.report.add_elsewhere((*step.path, "text"), place, problem.message)
     return text
 
 

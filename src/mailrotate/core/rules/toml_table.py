@@ -19,6 +19,11 @@ _KINDS = {
 }
 
 
+def key_of(path: Path) -> str:
+    """A place in the file as people name it, like `steps[2].text`."""
+    return "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
+
+
 @dataclass
 class Report:
     """The mistakes found so far, each with the line of the campaign's file that it comes from."""
@@ -30,8 +35,7 @@ class Report:
 
     def add(self, path: Path, message: str) -> None:
         line = line_of(path, self.lines)
-        key = "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
-        self.problems.append((line, f"{self.file_name}:{line}: {key}: {message}"))
+        self.problems.append((line, f"{self.file_name}:{line}: {key_of(path)}: {message}"))
 
     def add_elsewhere(self, path: Path, place: str, message: str) -> None:
         self.problems.append((line_of(path, self.lines), f"{place}: {message}"))

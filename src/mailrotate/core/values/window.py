@@ -93,8 +93,22 @@ def _bad_form(written: object) -> BadInput:
 def _parse_block(written: object) -> Block:
     if not isinstance(written, Mapping) or set(written) != {"days", "hours"}:
         raise _bad_form(written)
-    opens, closes = _parse_hours(written["hours"])
-    return Block(_parse_days(written["days"]), opens, closes)
+    mistakes: list[BadInput] = []
+    days: tuple[int, ...] = ()
+    hours = (0, 0)
+    try:
+        days = _parse_days(written["days"])
+    except BadInput as mistake:
+        mistakes.append(mistake)
+    try:
+        hours = _parse_hours(written["hours"])
+    except BadInput as mistake:
+        mistakes.append(mistake)
+    if mistakes:
+        first = mistakes[0]
+        every = [f"{mistake.message}; {mistake.hint}" for mistake in mistakes]
+        raise BadInput(first.code, first.message, first.hint, every)
+    return Block(days, *hours)
 
 
 def _parse_days(written: object) -> tuple[int, ...]:
