@@ -1,5 +1,6 @@
 """What happens in a lane between claim, mark and settle, with a server that does what a test wants then."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ class Server:
     while_staging: Callable[[], None] = lambda: None
     taken: list[str] = field(default_factory=list)
     usable: bool = True
+    logins: int = 0
     _staged: Envelope | None = None
 
     def open_sender(self, _account: object) -> "Server":
@@ -39,6 +41,7 @@ class Server:
         return self
 
     def open_inbox(self, _account: object) -> "Server":
+        self.logins += 1
         return self
 
     def stage(self, envelope: Envelope) -> None:
@@ -208,3 +211,28 @@ def test_f3_what_was_marked_and_never_settled_is_held_when_the_lane_is_next_take
     assert states(workspace) == ["sending"]
     assert "sent" not in work(context, anna.id, runner_id, LATER)
     assert (states(workspace), server.taken) == (["held"], ["kim@example.com"])
+
+
+@pytest.mark.parametrize("closed_by", ["limit", "window"])
+def test_b10_mail_that_may_not_leave_now_makes_nobody_log_in_at_every_tick(
+    workspace: Workspace,
+    anna: Sender,
+    campaign: StoredCampaign,
+    server: Server,
+    context: Context,
+    closed_by: str,
+) -> None:
+    """H5 needs the inbox before a message leaves; until one may, it is read as often as the plan says."""
+    enrol(workspace, campaign, "kim@example.com", "lee@example.com")
+    with workspace.store.writing() as connection:
+        if closed_by == "limit":
+            connection.execute(update(t.connection).values(daily_limit=1, sent_copy="off"))
+        else:
+            window = {"blocks": [{"days": "sat,sun", "hours": "09:00-17:00"}]}
+            connection.execute(update(t.campaign_version).values(window=json.dumps(window)))
+    runner_id = workspace.add_runner()
+    for minute in range(8):
+        work(context, anna.id, runner_id, NOW + timedelta(minutes=minute))
+    assert server.taken == (["kim@example.com"] if closed_by == "limit" else [])
+    assert server.logins == 2, "at once, and five minutes later"
+    assert states(workspace).count("scheduled") == (1 if closed_by == "limit" else 2)

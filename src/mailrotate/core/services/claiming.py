@@ -52,6 +52,17 @@ class _Lane:
     now: datetime
 
 
+def may_send(context: Context, mailbox_id: int, now: datetime) -> bool:
+    """Whether a lane's own gates are open, and those of anything in it: else no message can leave now."""
+    with context.store.reading() as connection:
+        box = mailboxes.by_id(connection, mailbox_id)
+        known = facts.mailbox_facts(connection, box, now)
+        if gates.first_closed(Situation(None, known, None), now) is not None:
+            return False
+        by_hand = outbox.earliest_by_hand(connection, box.id, now)
+        return by_hand is not None or bool(_open_campaigns(context, connection, box, now))
+
+
 def claim_next(
     context: Context, lane: Lane, cache: StepCache, now: datetime, only: int | None = None
 ) -> Claim | Nothing:

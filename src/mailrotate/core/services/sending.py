@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from mailrotate.core.ports import InboxSession, SendSession
 from mailrotate.core.rules import quota
 from mailrotate.core.services import health, inbound, planning, settling
-from mailrotate.core.services.claiming import LaneLost, Nothing, claim_next
+from mailrotate.core.services.claiming import LaneLost, Nothing, claim_next, may_send
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.inbound import InboxTally
 from mailrotate.core.services.rendering import StepCache
 from mailrotate.core.services.settling import Settled
-from mailrotate.core.store import claims, lanes, mailboxes, outbox
+from mailrotate.core.store import claims, inboxes, lanes, mailboxes, outbox
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Claim
@@ -73,8 +73,12 @@ class LaneTurn:
         """
         try:
             if only is None:
-                self._read_inbox()
+                is_worth_it = self._is_worth_a_login()
+                if is_worth_it:
+                    self._read_inbox()
                 planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
+                if not is_worth_it:
+                    return self.tally
             while not self._pace.stopping() and self._pace.trusted():
                 if only is None:
                     self._look_again()
@@ -100,6 +104,15 @@ class LaneTurn:
     def _box(self) -> StoredMailbox:
         with self._context.store.reading() as connection:
             return mailboxes.by_id(connection, self._lane.mailbox_id)
+
+    def _is_worth_a_login(self) -> bool:
+        """Behind a used-up limit or a closed window mail is due for hours: the inbox is read at its pace."""
+        box, now = self._box(), self._pace.clock()
+        if box.inbox_read_at is None or now - box.inbox_read_at >= box.sync_every:
+            return True
+        with self._context.store.reading() as connection:
+            has_copies = bool(inboxes.pending_copies(connection, box.id, now, 1))
+        return has_copies or may_send(self._context, box.id, now)
 
     def _send_one(self, only: int | None) -> bool:
         """Claim and deliver one message; False when the turn is over."""
