@@ -93,7 +93,7 @@ def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room
     for sender in senders.senders_of(at.connection, campaign.id):
         if sender.mailbox_id != at.box.id:
             continue
-        people = recipients.due_in_lane(
+        people = recipients.lock_due(
             at.connection, sender.id, at.horizon, priority is Priority.FOLLOW_UP, room - planned, since
         )
         if people:

@@ -233,6 +233,14 @@ def sender_of_rank(spread: Spread, rank: ColumnElement[int]) -> ColumnElement[in
 
 
 def due_in_lane(
+    connection: Connection, campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int
+) -> list[Due]:
+    """The earliest open people of one sender whose next step falls before `until`."""
+    query = _due_query(campaign_sender_id, until, follow_ups, limit)
+    return [Due(*row) for row in connection.execute(query)]
+
+
+def lock_due(
     connection: Connection,
     campaign_sender_id: int,
     until: datetime,
@@ -240,12 +248,19 @@ def due_in_lane(
     limit: int,
     since: datetime | None = None,
 ) -> list[Due]:
-    """The earliest open people of one sender whose next step falls before `until`, from `since` on.
+    """The same people, from `since` on, to be planned: whoever ends one of them meanwhile waits, and then
+    finds the message that is planned for them."""
+    query = _due_query(campaign_sender_id, until, follow_ups, limit).with_for_update(of=t.recipient)
+    if since is not None:
+        query = query.where(t.recipient.c.next_at >= since)
+    return [Due(*row) for row in connection.execute(query)]
 
-    They are locked: whoever ends one of them meanwhile finds the message that is planned for them.
-    """
+
+def _due_query(
+    campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int
+) -> Select[tuple[int, int, str, int, datetime, str | None]]:
     c = t.recipient.c
-    query = (
+    return (
         select(c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone)
         .join(t.contact, t.contact.c.id == c.contact_id)
         .where(
@@ -255,11 +270,7 @@ def due_in_lane(
         )
         .order_by(c.next_at, c.id)
         .limit(limit)
-        .with_for_update(of=t.recipient)
     )
-    if since is not None:
-        query = query.where(c.next_at >= since)
-    return [Due(*row) for row in connection.execute(query)]
 
 
 def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
