@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailrotate.core.values.clock import Clock, system_clock
-from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.errors import BadInput, NotFound
 from mailrotate.core.values.mail import Timeouts
 from mailrotate.core.values.secret import Secret
 
@@ -308,13 +308,6 @@ class App:
         from mailrotate.providers.discovery import find_servers
 
         return find_servers(address, mail_exchangers, fetch_autoconfig)
-
-    def refuse_restricted(self) -> None:
-        """A locked user acts on nothing (A10)."""
-        from mailrotate.core.services import accounts
-
-        if accounts.is_locked(self.store, self.actor):
-            raise Refused("user.locked", "the acting user is locked", "act as another: add --as EMAIL")
 
     def close(self) -> None:
         if "database" in self.__dict__:

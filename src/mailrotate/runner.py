@@ -191,7 +191,3 @@ class Host:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    @property
-    def was_stopped(self) -> bool:
-        return self._stop.is_set()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mailrotate.core.store import lanes, liveness
+from mailrotate.core.store import instants, lanes, liveness
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.values.errors import Busy
 from tests.support.rows import NOW, Workspace
@@ -34,7 +34,7 @@ def test_a_lane_has_one_owner_and_each_gets_a_new_token(store: Store, workspace:
         # A former owner that lets go of it late frees nobody else's lane.
         lanes.release(connection, first)
         assert lanes.owners(connection) == [two]
-        assert lanes.latest_instant(connection) == NOW
+        assert instants.latest_acted_at(connection) == NOW
 
 
 def test_f3_the_same_runner_with_an_old_token_has_lost_the_lane(store: Store, workspace: Workspace) -> None:

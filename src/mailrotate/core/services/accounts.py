@@ -8,7 +8,7 @@ from mailrotate.core.store import events, workspaces
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.values.errors import NotFound, Refused
-from mailrotate.core.values.states import Role, UserState
+from mailrotate.core.values.states import Role
 
 # What the workspace's key is tried on, so that a wrong key is known before a mailbox is.
 _KEY_CHECK_NAME = "workspace"
@@ -41,14 +41,6 @@ def acting_user(store: Store, email: str | None, os_user: str) -> Actor:
             return Actor(user.id, os_user)
         workspace = workspaces.find(connection)
     return Actor(None if workspace is None else workspace.default_user_id, os_user)
-
-
-def is_locked(store: Store, actor: Actor) -> bool:
-    if actor.user_id is None:
-        return False
-    with store.reading() as connection:
-        user = workspaces.user_by_id(connection, actor.user_id)
-    return user is not None and user.state is UserState.LOCKED
 
 
 def note_key(context: Context) -> None:

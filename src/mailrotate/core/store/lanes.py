@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from mailrotate.core.store import tables as t
 
@@ -65,9 +65,3 @@ def free_lanes_of(connection: Connection, runner_id: int) -> None:
 def rest(connection: Connection, mailbox_id: int, until: datetime | None) -> None:
     """Set when the mailbox may send next."""
     connection.execute(_LANE, {"b_mailbox": mailbox_id, "next_send_at": until})
-
-
-def latest_instant(connection: Connection) -> datetime | None:
-    """The latest instant that any lane acted on (F6)."""
-    found = connection.execute(select(func.max(t.lane.c.acted_at))).scalar_one()
-    return found if isinstance(found, datetime) else None
