@@ -55,6 +55,18 @@ SEEN = [
     ("auth", "no answer in time", "net"),
     ("permission", "no answer in time", "net"),
     ("auth", "the connection broke: no answer in time", "net"),
+    # the sender, refused where the recipient is named, with no status that says so
+    ("rcpt", "550 authentication required", "sender"),
+    ("rcpt", "550 Please authenticate first", "sender"),
+    ("rcpt", "550 must issue a STARTTLS command first", "sender"),
+    ("rcpt", "550 Sender verify failed", "sender"),
+    ("rcpt", "550 5.7.1 Sender rejected", "sender"),
+    ("rcpt", "550 SPF check failed", "sender"),
+    ("rcpt", "550 Sending limit exceeded", "limit"),
+    ("rcpt", "554 You have exceeded your hourly sending quota", "sender"),
+    ("rcpt", "550 You have reached your daily limit", "limit"),
+    ("rcpt", "552 the recipient's quota is exceeded", "soft"),
+    ("rcpt", "550 mailbox unavailable", "hard"),
     # the sender's right to send
     ("mail", "530 5.7.57 Client not authenticated to send mail", "sender"),
     ("mail", "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "sender"),
