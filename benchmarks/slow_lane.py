@@ -1,7 +1,7 @@
 """Whether a server that takes two seconds for each message slows anybody but its own mailbox."""
 
 import sqlite3
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks import fleet
@@ -79,4 +79,4 @@ def _nine_others(ready: Fleet, name: str) -> float:
         ).fetchone()
     if count != _PER_MAILBOX * (MAILBOX_COUNT - 1):
         raise RuntimeError(f"only {count} were sent")
-    return (datetime.fromisoformat(last) - began).total_seconds()
+    return (datetime.fromisoformat(last).replace(tzinfo=UTC) - began).total_seconds()
