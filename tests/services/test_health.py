@@ -83,3 +83,15 @@ def test_c2_a_passing_hold_gives_way_and_ends_with_a_login(workspace: Workspace,
     assert note(workspace, anna, QUOTA, NOW).hold_class == "limit"
     # A hold that is over holds nothing back any more.
     assert note(workspace, anna, GONE, NOW + timedelta(days=2)).hold_class == "net"
+
+
+def test_f4_nobody_tests_a_login_while_a_limit_holds_the_mailbox(workspace: Workspace, anna: Sender) -> None:
+    """It may be the limit of logins: one more try begins its hour anew."""
+    too_many = ServerReply(Phase.AUTH, 454, "4.7.0", "Too many login attempts, please try again later.")
+    held = note(workspace, anna, too_many, NOW)
+    assert held.hold_class == "limit"
+    assert held.hold_until is not None
+    every = timedelta(minutes=15)
+    with workspace.store.reading() as connection:
+        assert health.due_for_test(connection, SOON, every) == []
+        assert health.due_for_test(connection, held.hold_until, every) == [anna.id]

@@ -302,7 +302,7 @@ def test_c1_mailboxes_are_tested_that_were_not_for_a_while(store: Store, boxes: 
     with store.writing() as connection:
         mailboxes.change_connection(connection, boxes[0].connection_id, last_test_at=NOW)
         mailboxes.change_connection(connection, boxes[1].connection_id, last_test_at=SOON)
-        assert mailboxes.not_tested_since(connection, NOW) == [boxes[0].id, boxes[2].id]
+        assert mailboxes.not_tested_since(connection, NOW, NOW) == [boxes[0].id, boxes[2].id]
 
 
 # --- the log

@@ -203,4 +203,4 @@ def _words(reply: ServerReply) -> str:
 
 def due_for_test(connection: Connection, now: datetime, every: timedelta) -> list[int]:
     """Mailboxes whose connection was not proved for a while by a test."""
-    return mailboxes.not_tested_since(connection, now - every)
+    return mailboxes.not_tested_since(connection, now - every, now)

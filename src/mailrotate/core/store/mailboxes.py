@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, select, update
+from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import DEFAULT_GAP, Endpoint
-from mailrotate.core.values.states import ConnectionState, Security, UserState
+from mailrotate.core.values.states import ConnectionState, ReplyClass, Security, UserState
 
 INBOX = "INBOX"
 
@@ -260,12 +260,17 @@ def others_reached_since(connection: Connection, smtp_host: str, since: datetime
     return connection.execute(query).first() is not None
 
 
-def not_tested_since(connection: Connection, instant: datetime) -> list[int]:
-    """The mailboxes whose connection no test has proved since then."""
-    c = t.connection.c
+def not_tested_since(connection: Connection, instant: datetime, now: datetime) -> list[int]:
+    """The mailboxes whose connection no test has proved since then, but those that a limit holds now.
+
+    One of these may be the limit of logins, which each test would prolong.
+    """
+    c, m = t.connection.c, t.mailbox.c
     query = (
         select(c.mailbox_id)
+        .join(t.mailbox, m.id == c.mailbox_id)
         .where(
+            or_(m.hold_class.is_(None), m.hold_class != ReplyClass.LIMIT, m.hold_until <= now),
             c.superseded_at.is_(None),
             c.state != ConnectionState.DISCONNECTED,
             c.last_test_at.is_(None) | (c.last_test_at <= instant),
