@@ -126,10 +126,11 @@ def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
     assert (never_ran.sending, never_ran.next_command) == (False, "mailrotate run --once")
     with workspace.store.writing() as connection:
         workspaces.change(connection, last_pass_at=NOW - timedelta(minutes=4))
-    assert overview.look(context, NOW).summary == "sending"
+    assert overview.look(context, NOW).summary == "mail is due and the next pass takes it"
     use_up_the_day(workspace, anna)
     waiting = overview.look(context, NOW)
     assert (waiting.sending, waiting.next_send_at) == (True, TOMORROW)
+    assert waiting.mailboxes[0].waits_for == waiting.summary == "1 of 1 sent today"
     assert (waiting.mailboxes[0].sent_today, waiting.mailboxes[0].daily_limit) == (1, 1)
     with workspace.store.writing() as connection:
         mailboxes.change(connection, anna.id, hold_reason="550 banned", hold_class="sender")

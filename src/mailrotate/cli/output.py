@@ -20,6 +20,7 @@ from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, Mailrota
 
 # C0 and C1 control characters, and those that turn the direction of writing (Unicode TR36, section 3.2).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_RFC3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _MORE_PROBLEMS = 50
 _CELL_GAP = "  "
 
@@ -30,10 +31,25 @@ def plain(text: object) -> str:
 
 
 def instant(at: datetime | None, zone: str) -> str:
-    """For people: in the workspace's zone, whole seconds."""
+    """For people: in the workspace's zone, whole seconds. What stands around it names the zone."""
     if at is None:
         return "-"
     return next_whole_second(at).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def zoned(at: datetime | None, zone: str) -> str:
+    """An instant with its zone, for sentences and single facts."""
+    return "-" if at is None else f"{instant(at, zone)} {zone}"
+
+
+def localised(text: str, zone: str) -> str:
+    """A reason from the core, whose instants are RFC 3339, as people read it."""
+    return _RFC3339.sub(lambda found: zoned(datetime.fromisoformat(found[0]), zone), text)
+
+
+def counted(number: int, one: str, several: str | None = None) -> str:
+    """`1 message`, `2 messages`; `several` where an s does not do."""
+    return f"{number} {one if number == 1 else several or one + 's'}"
 
 
 def as_json(value: object) -> str:
@@ -150,6 +166,8 @@ class Speech:
 
     def usage_error(self, message: str, context: Any) -> None:
         hint = f"{context.command_path} --help" if context is not None else "mailrotate --help"
+        # What the parsers put before the sentence says nothing to whoever reads it.
+        message = re.sub(r"^Invalid value: |\bValue error, ", "", message)
         self.say(f"error: {message}")
         self.say(f"hint: {hint}")
         self._error_document("usage", message, hint)
@@ -171,8 +189,18 @@ class Speech:
                 detail["problems"] = list(problems)
             print(as_json({"error": detail}), file=sys.stderr)
 
-    def confirm(self, consequences: Sequence[str], question: str, *, yes: bool, dry_run: bool) -> bool:
+    def confirm(
+        self,
+        consequences: Sequence[str],
+        question: str,
+        *,
+        yes: bool,
+        dry_run: bool,
+        has_document: bool = False,
+    ) -> bool:
         """Show what follows and ask; False when it must not be done.
+
+        A script that gets False gets the consequences as the document, unless the command has one of its own.
 
         Raises ConfirmationNeeded (`confirmation.needed`) when nobody can be asked.
         """
@@ -180,17 +208,24 @@ class Speech:
             self.say(text)
         if dry_run:
             self.say("nothing was changed (--dry-run)")
-            return False
+            return self._unchanged(consequences, has_document)
         if yes:
             return True
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
             raise ConfirmationNeeded(
-                "confirmation.needed", f"{question}: nobody is here to confirm it", "add --yes to do it"
+                "confirmation.needed",
+                f"{question.rstrip('?')}: nobody is here to confirm it",
+                "add --yes to do it",
             )
         print(f"{plain(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() in {"y", "yes"}:
             return True
         self.say("nothing was changed")
+        return self._unchanged(consequences, has_document)
+
+    def _unchanged(self, consequences: Sequence[str], has_document: bool) -> bool:
+        if self.as_json and not has_document:
+            self.document({"changed": False, "consequences": list(consequences)})
         return False
 
     def ask_secret(self, question: str) -> str | None:
@@ -243,11 +278,17 @@ def _cell(value: object) -> str:
 
 
 def _print_plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = [[column.upper() for column in columns], *rows]
+    table = [[_capitals(column) for column in columns], *rows]
     widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
     for row in table:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         print(_CELL_GAP.join(cells).rstrip())
+
+
+def _capitals(column: str) -> str:
+    """All but what stands in brackets, such as a zone."""
+    name, bracket, rest = column.partition(" (")
+    return name.upper() + bracket + rest
 
 
 def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -256,7 +297,10 @@ def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in columns:
+        # A narrow terminal makes cells longer; an address that is cut off is of no use.
+        table.add_column(column, overflow="fold")
     for row in rows:
         # Text, not markup: a stranger's square brackets are letters.
         table.add_row(*(Text(cell) for cell in row))

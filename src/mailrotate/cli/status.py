@@ -1,12 +1,13 @@
 """`mailrotate status`: is it sending, and if not why."""
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import MARKUP
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, instant, localised, zoned
 from mailrotate.cli.params import Json
 
 if TYPE_CHECKING:
@@ -36,15 +37,18 @@ def status(ctx: typer.Context, as_json: Json = False) -> None:
         speech.document(_document(found))
         return
     zone = call.zone
-    speech.line(f"{'sending' if found.sending else 'not sending'}: {found.summary}")
-    if found.next_send_at is not None and found.next_send_at > call.now:
-        speech.line(f"next message: {instant(found.next_send_at, zone)} {zone}")
+    waits = found.next_send_at is not None and found.next_send_at > call.now
+    state = ("waiting" if waits else "sending") if found.sending else "not sending"
+    speech.line(f"{state}: {localised(found.summary, zone)}")
+    if waits:
+        speech.line(f"next message: {zoned(found.next_send_at, zone)}")
     runners = ", ".join(f"run_{runner.id} ({runner.host}, pid {runner.pid})" for runner in found.runners)
-    speech.line(f"runner: {runners or 'none now'}; last pass: {instant(found.last_pass_at, zone)}")
+    last_pass = "none yet" if found.last_pass_at is None else zoned(found.last_pass_at, zone)
+    speech.line(f"runner: {runners or 'none now'}; last pass: {last_pass}")
     if found.mailboxes:
         speech.line()
         speech.table(
-            ("mailbox", "state", "today", "next", "why"),
+            ("mailbox", "state", "today", f"next ({zone})", "why"),
             (_mailbox_cells(line, zone) for line in found.mailboxes),
         )
     if found.campaigns:
@@ -59,7 +63,7 @@ def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
     next_at = instant(line.next_at, zone) if line.waits else "nothing waits"
     if line.waits and line.next_at is None:
         next_at = "when somebody acts"
-    why = line.reason or (line.binding and f"gate {line.binding}")
+    why = localised(line.waits_for or line.reason or "", zone)
     return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
 
 
@@ -71,7 +75,7 @@ def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
 
 def _attention(speech: Speech, found: "Overview") -> None:
     for box in found.mailboxes:
-        remedy = _REMEDIES.get(box.gate or "")
+        remedy = "connect" if box.state == "disconnected" else _REMEDIES.get(box.gate or "")
         if remedy is not None and box.until is None:
             speech.line(f"{box.address}: mailrotate mailbox {remedy} {box.address}")
     if found.errors:
@@ -81,7 +85,7 @@ def _attention(speech: Speech, found: "Overview") -> None:
     for line in found.campaigns:
         if line.overdue:
             speech.line(
-                f"{line.overdue} of {line.name} late: mailrotate outbox release --campaign {line.name}"
+                f"{line.overdue} of {line.name} late: mailrotate outbox release --campaign {quote(line.name)}"
             )
 
 

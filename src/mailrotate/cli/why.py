@@ -6,10 +6,13 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import MARKUP
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, instant, localised, zoned
 from mailrotate.cli.params import Json
 
 app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+
+# What no command opens again: the message is on its way or gone, its recipient or campaign has ended.
+_FINAL = ("message", "recipient", "campaign")
 
 
 @app.command()
@@ -39,13 +42,15 @@ def why(
             gates = [{key: gate[key] for key in ("gate", "open", "reason", "until")} for gate in gates]
         speech.document({**vars(found), "gates": gates})
         return
-    speech.line(f"{found.subject}: {found.summary}")
-    if found.next_at is None and found.binding is not None:
+    speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
+    if found.remedy is not None:
+        speech.line(f"next: {found.remedy} (gate {found.binding})")
+    elif found.next_at is None and found.binding not in (None, *_FINAL):
         speech.line(f"next: only when somebody acts (gate {found.binding})")
     elif found.next_at is not None and found.next_at > call.now:
-        speech.line(f"next: {instant(found.next_at, call.zone)} {call.zone} (gate {found.binding})")
+        speech.line(f"next: {zoned(found.next_at, call.zone)} (gate {found.binding})")
     speech.line()
-    columns = ["gate", "open", "until", "reason"]
+    columns = ["gate", "open", f"until ({call.zone})", "reason"]
     several = any(gate.mailbox for gate in found.gates)
     speech.table(
         ["mailbox", *columns] if several else columns,
@@ -55,7 +60,7 @@ def why(
                 gate.gate,
                 gate.open,
                 instant(gate.until, call.zone),
-                gate.reason,
+                localised(gate.reason, call.zone),
             )
             for gate in found.gates
         ),

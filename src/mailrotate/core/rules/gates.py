@@ -189,8 +189,8 @@ def _slot_cap(facts: MailboxFacts, now: datetime) -> _Answer:
     if facts.daily_cap <= 0:
         return False, "the plan's daily cap is 0", None
     if now >= facts.day_ends_at:
-        return True, f"a new day: 0 of the plan's {facts.daily_cap} left this slot", None
-    count = f"{facts.slot_sent_today} of the plan's {facts.daily_cap} left this slot today"
+        return True, f"a new day: 0 of the plan's {facts.daily_cap} sent from this slot", None
+    count = f"{facts.slot_sent_today} of the plan's {facts.daily_cap} sent from this slot today"
     return facts.slot_sent_today < facts.daily_cap, count, facts.day_ends_at
 
 

@@ -1,8 +1,9 @@
 """Why something waits: the gates' own decision, in words, for messages, people, mailboxes, campaigns."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -16,7 +17,13 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.recipients import StoredRecipient
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
-from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageKind
+from mailrotate.core.values.states import (
+    OPEN_RECIPIENTS,
+    CampaignState,
+    ConnectionState,
+    MessageKind,
+    MessageState,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,8 @@ class Explanation:
     binding: str | None
     gates: tuple[ExplainedGate, ...]
     summary: str
+    # The command that opens the binding gate, where only an act does.
+    remedy: str | None = None
 
 
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
@@ -104,7 +113,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str) -> S
         raise NotFound(
             "recipient.none",
             f"'{address}' is no recipient of {campaign.name}",
-            f"mailrotate recipient list {campaign.name}",
+            f"mailrotate recipient list {quote(campaign.name)}",
         )
     return found
 
@@ -113,7 +122,7 @@ def _of_message(look: Prospects, message_id: int) -> Explanation:
     message = outbox.by_id(look.connection, message_id)
     if message is None:
         raise NotFound("message.none", f"there is no message m_{message_id}", "mailrotate outbox list")
-    return _explained(f"m_{message_id}", look.decide(message))
+    return _explained(f"m_{message_id}", look.situation(message), look.now, f"m_{message_id}")
 
 
 def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Explanation:
@@ -122,13 +131,13 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
     if person.state in OPEN_RECIPIENTS:
         planned = outbox.unsent_of(look.connection, person.id)
         if planned is not None:
-            return _explained(subject, look.decide(planned))
+            return _explained(subject, look.situation(planned), look.now, f"m_{planned.id}")
     known = {sender.id: sender for sender in senders.senders_of(look.connection, campaign.id)}
     sender = None if person.campaign_sender_id is None else known.get(person.campaign_sender_id)
     message = look.next_message(campaign, person, sender)
     if message is not None:
-        return _explained(subject, look.decide(message))
-    return _explained(subject, gates.decide(_unassigned(look, campaign, person), look.now))
+        return _explained(subject, look.situation(message), look.now)
+    return _explained(subject, _unassigned(look, campaign, person), look.now)
 
 
 def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Situation:
@@ -151,7 +160,7 @@ def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipie
 
 def _of_mailbox(look: Prospects, mailbox_id: int) -> Explanation:
     known = look.mailbox_facts(mailbox_id)
-    return _explained(known.address, gates.decide(Situation(None, known, None), look.now))
+    return _explained(known.address, Situation(None, known, None), look.now)
 
 
 def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
@@ -160,7 +169,7 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     bound = look.campaign_facts(campaign.id, "UTC" if workspace is None else workspace.timezone)
     own = gates.decide(Situation(bound, None, None), look.now)
     shown = [_shown(verdict) for verdict in own.gates]
-    first: list[Decision] = []
+    first: list[tuple[Decision, Situation]] = []
     for sender in senders.senders_of(look.connection, campaign.id):
         if sender.left_at is not None or sender.mailbox_id is None:
             continue
@@ -170,19 +179,65 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
             for verdict in gates.verdicts(Situation(None, known, None), look.now)
         ]
         waiting = look.first_of_campaign(campaign, sender.mailbox_id)
-        first += [look.decide(message) for message in waiting]
-    decision = earliest(first)
+        first += [(look.decide(message), look.situation(message)) for message in waiting]
+    decision = earliest([decision for decision, _ in first])
     if decision is None:
         waits = not own.open and own.next_at is None
         summary = gates.summary(own) if waits else "nothing of it waits to be sent"
-        return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary)
-    summary = _summary(decision)
-    return Explanation(campaign.name, decision.next_at, decision.binding, tuple(shown), summary)
+        remedy = _remedy(Situation(bound, None, None), own, None)
+        return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary, remedy)
+    situation = next(situation for known, situation in first if known is decision)
+    remedy = _remedy(situation, decision, None)
+    return Explanation(
+        campaign.name, decision.next_at, decision.binding, tuple(shown), _summary(decision), remedy
+    )
 
 
-def _explained(subject: str, decision: Decision) -> Explanation:
+def _explained(
+    subject: str, situation: Situation, now: datetime, message_name: str | None = None
+) -> Explanation:
+    decision = gates.decide(situation, now)
+    # Whoever asks about what is over, or on its way, wants to hear that, whatever else is closed.
+    own = next((gate for gate in decision.gates if gate.gate in _OWN_STATE and not gate.open), None)
+    if own is not None:
+        decision = replace(decision, next_at=None, binding=own.gate)
     shown = tuple(_shown(verdict) for verdict in decision.gates)
-    return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision))
+    remedy = _remedy(situation, decision, message_name)
+    return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision), remedy)
+
+
+_OWN_STATE = ("message", "recipient")
+
+
+def _remedy(at: Situation, decision: Decision, message_name: str | None) -> str | None:
+    """The command that opens the binding gate; None where time opens it, or no command does."""
+    if decision.next_at is not None or decision.binding is None:
+        return None
+    commands: dict[str, str] = {}
+    if at.campaign is not None:
+        life = {CampaignState.DRAFT: "start", CampaignState.PAUSED: "resume"}.get(at.campaign.state)
+        if life is not None:
+            commands["campaign"] = f"campaign {life} {quote(at.campaign.name)}"
+        commands["pause"] = f"campaign resume {quote(at.campaign.name)}"
+        commands["overdue"] = f"outbox release --campaign {quote(at.campaign.name)}"
+    if at.mailbox is not None:
+        lost = at.mailbox.connection is ConnectionState.DISCONNECTED
+        commands["connection"] = f"mailbox {'connect' if lost else 'reconnect'} {at.mailbox.address}"
+        commands["rest"] = f"mailbox resume {at.mailbox.address}"
+        commands["hold"] = f"mailbox release {at.mailbox.address}"
+        commands["daily_limit"] = f"mailbox set {at.mailbox.address} --daily-limit N"
+        failing = at.mailbox.inbox_failing_since is not None
+        commands["inbox"] = f"mailbox test {at.mailbox.address}" if failing else "run --once"
+    if at.message is not None and message_name is not None:
+        ways = {
+            MessageState.ERROR: f"outbox retry {message_name}",
+            MessageState.HELD: f"outbox resolve {message_name} --sent (or --not-sent)",
+        }
+        if at.message.state in ways:
+            commands["message"] = ways[at.message.state]
+        commands["overdue"] = f"outbox release {message_name}"
+    found = commands.get(decision.binding)
+    return None if found is None else f"mailrotate {found}"
 
 
 def _shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:

@@ -32,10 +32,16 @@ def find_mailbox(connection: Connection, address: str) -> StoredMailbox:
     box = mailboxes.by_address(connection, normalise_address(address))
     if box is not None and box.removed_at is None:
         return box
-    meant = _meant(address, [known.address for known in mailboxes.listing(connection)])
-    raise NotFound(
-        "mailbox.none", f"there is no mailbox {address}{meant}", f"mailrotate mailbox connect {address}"
-    )
+    known = [known.address for known in mailboxes.listing(connection)]
+    # Before and behind the @ apart: the addresses of one domain are all alike for that domain's sake.
+    parts = address.lower().partition("@")[::2]
+    meant = _meant(address, [box for box in known if _alike(parts, box.partition("@")[::2])])
+    hint = "mailrotate mailbox list" if meant else f"mailrotate mailbox connect {address}"
+    raise NotFound("mailbox.none", f"there is no mailbox {address}{meant}", hint)
+
+
+def _alike(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    return all(get_close_matches(one, [other]) for one, other in zip(some, others, strict=True))
 
 
 def _meant(name: str, known: list[str]) -> str:

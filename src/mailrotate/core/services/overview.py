@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from shlex import quote
 
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Decision, Situation
@@ -25,7 +26,7 @@ _PASS_IS_RECENT = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class MailboxLine:
-    """A mailbox: its health (`reason` where a gate is closed), its day, and what its lane sends next."""
+    """A mailbox: its health (`reason` where a gate is closed), its day, and when its lane sends next."""
 
     address: str
     state: ConnectionState
@@ -37,6 +38,7 @@ class MailboxLine:
     waits: bool
     next_at: datetime | None
     binding: str | None
+    waits_for: str | None
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def _mailbox_line(
         waits=decision is not None,
         next_at=None if decision is None else decision.next_at,
         binding=None if decision is None else decision.binding,
+        waits_for=None if decision is None or decision.open else gates.summary(decision),
     )
 
 
@@ -155,7 +158,7 @@ def _judge(
         since = "no runner ever ran" if never_run else "no runner has run for a while"
         return False, f"mail waits, but {since}", "mailrotate run --once"
     if first.open:
-        return True, "sending", "mailrotate log --follow"
+        return True, "mail is due and the next pass takes it", "mailrotate log --follow"
     return True, gates.summary(first), "mailrotate log --follow"
 
 
@@ -166,12 +169,15 @@ def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[
     draft = next((line for line in lines if line.state is CampaignState.DRAFT), None)
     active = next((line for line in lines if line.state is CampaignState.ACTIVE), None)
     if active is not None:
-        return False, "nothing waits: everybody had what was due", f"mailrotate campaign show {active.name}"
+        command = f"mailrotate campaign show {quote(active.name)}"
+        return False, "nothing waits: everybody had what was due", command
     if broken is not None:
-        return False, f"{broken.address}: {broken.reason}", f"mailrotate mailbox reconnect {broken.address}"
+        verb = "connect" if broken.state is ConnectionState.DISCONNECTED else "reconnect"
+        return False, f"{broken.address}: {broken.reason}", f"mailrotate mailbox {verb} {broken.address}"
     if paused is not None:
         reasons = ", ".join(paused.pause_reasons) or "no reason is noted"
-        return False, f"{paused.name} is paused: {reasons}", f"mailrotate campaign resume {paused.name}"
+        command = f"mailrotate campaign resume {quote(paused.name)}"
+        return False, f"{paused.name} is paused: {reasons}", command
     if draft is not None:
-        return False, f"{draft.name} is a draft", f"mailrotate campaign start {draft.name}"
+        return False, f"{draft.name} is a draft", f"mailrotate campaign start {quote(draft.name)}"
     return False, "there is no campaign", "mailrotate campaign create FILE"
