@@ -43,6 +43,15 @@ def test_d1_check_names_every_mistake_and_needs_no_workspace(program: Program) -
     assert failed.stdout == ""
     assert failed.error()["code"] == "campaign.invalid"
     assert len(failed.error()["problems"]) >= 4
+    (program.home / "bad.toml").write_text(
+        'name = "x"\nwindow = { days = "mon-fry", hours = "18-9" }\nholidays = "DD"\n'
+        '[[steps]]\nsubject = "s"\ntext = "{{ a | shout }}"\n'
+    )
+    problems = program.run("campaign", "check", "bad.toml", "--json", check_status=2).error()["problems"]
+    places = [": ".join(problem.split(": ")[:2]) for problem in problems]
+    assert places == [
+        *("bad.toml:2: window", "bad.toml:2: window", "bad.toml:3: holidays", "bad.toml:6: steps[1].text"),
+    ]
     assert not (program.home / "workspace.db").exists()
 
 
@@ -83,12 +92,26 @@ def test_e1_e3_from_a_file_to_a_running_rotation_and_its_end(connected: Program)
     ]
     assert shown["next_send_at"].endswith("Z")
 
+    # Nothing is asked, and no consequence told, of what is refused anyway.
+    assert run("campaign", "delete", "autumn-intro", check_status=4).stderr.splitlines() == [
+        "error: campaign 'autumn-intro' is active: only a draft can be deleted",
+        "hint: mailrotate campaign stop autumn-intro",
+    ]
     run("campaign", "pause", "autumn-intro")
     assert run("campaign", "resume", "--all", "--json").json() == {"resumed": ["autumn-intro"], "refused": []}
+    shown = run("campaign", "stop", "autumn-intro", "--dry-run", "--json").json()
+    assert (shown["changed"], len(shown["consequences"])) == (False, 2)
     unconfirmed = run("campaign", "stop", "autumn-intro", check_status=7)
-    assert "12 people who are still open in 'autumn-intro' get nothing more" in unconfirmed.stderr
+    assert "12 people who are still open in 'autumn-intro' will get nothing more" in unconfirmed.stderr
     assert run("campaign", "stop", "autumn-intro", "--yes", "--json").json()["ended"] == 12
     assert [row["state"] for row in run("campaign", "list", "--json").json()] == ["finished"]
+    ended = run("campaign", "stop", "autumn-intro", check_status=4)
+    assert ended.stderr.startswith("error: campaign 'autumn-intro' is finished: there is nothing to stop\n")
+    copied = run("campaign", "copy", "autumn-intro", "--name", "my copy").stdout
+    assert copied.startswith("copied to campaign 'my copy'")
+    assert run("campaign", "start", "my copy", check_status=4).stderr.splitlines()[1] == (
+        "hint: mailrotate recipient import 'my copy' FILE"
+    )
 
 
 def test_d8_an_import_reports_by_line_and_i4_obeys_suppressions(connected: Program) -> None:

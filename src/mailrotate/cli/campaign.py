@@ -1,6 +1,8 @@
 """`mailrotate campaign`: from a file to what stands. See also `campaign_life.py`, `campaign_preview.py`."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +11,7 @@ from mailrotate.cli import campaign_life, campaign_preview
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign_options import From, Name, Rotate, plan_of, read_rotation
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, counted, instant, zoned
 from mailrotate.cli.params import DryRun, Json, Yes
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def check(ctx: typer.Context, file: File, as_json: Json = False) -> None:
         f"{file} is in order: campaign '{plan.name}' with {_steps(len(plan.steps))}",
         f"every recipient needs: {', '.join(needed) or 'nothing but an address'}",
     )
-    speech.next(f"mailrotate campaign create {file}")
+    speech.next(f"mailrotate campaign create {quote(str(file))}")
 
 
 @app.command()
@@ -69,7 +71,7 @@ def create(
     plan = plan_of(file, name=name, senders=sender, rotate=read_rotation(rotate), team=team)
     drafted = drafting.create(call.context, plan, call.now)
     _tell(speech, drafted, f"created campaign '{drafted.name}'")
-    speech.next(f"mailrotate recipient import {drafted.name} FILE")
+    speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
 
 
 @app.command()
@@ -87,7 +89,7 @@ def edit(ctx: typer.Context, name: Name, file: File, as_json: Json = False) -> N
     call, speech = call_of(ctx), Speech(as_json)
     drafted = drafting.edit(call.context, name, plan_of(file), call.now)
     _tell(speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
-    speech.next(f"mailrotate campaign preview {drafted.name}")
+    speech.next(f"mailrotate campaign preview {quote(drafted.name)}")
 
 
 @app.command()
@@ -108,7 +110,7 @@ def copy(
     call, speech = call_of(ctx), Speech(as_json)
     drafted = drafting.copy(call.context, name, new_name, call.now)
     _tell(speech, drafted, f"copied to campaign '{drafted.name}'")
-    speech.next(f"mailrotate recipient import {drafted.name} FILE")
+    speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
 
 
 @app.command()
@@ -121,12 +123,13 @@ def delete(
 
       mailrotate campaign delete autumn-intro
     """
-    from mailrotate.core.services import campaigns, drafting
+    from mailrotate.core.services import drafting
 
     call, speech = call_of(ctx), Speech(as_json)
-    found, people = campaigns.open_count(call.context, name)
-    told = [f"the draft '{found}' and its {people} recipients are taken out; nobody was written to"]
-    if speech.confirm(told, f"delete '{found}'?", yes=yes, dry_run=dry_run):
+    found, people = drafting.deletable(call.context, name)
+    listed = counted(people, "recipient")
+    told = [f"the draft '{found}' goes, with its list of {listed}; nobody was written to"]
+    if speech.confirm(told, f"Delete '{found}'?", yes=yes, dry_run=dry_run):
         deleted = drafting.delete(call.context, found, call.now)
         speech.result({"name": deleted, "deleted": True}, f"deleted campaign '{deleted}'")
 
@@ -167,11 +170,11 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     call, speech = call_of(ctx), Speech(as_json)
     zone = call.zone
     speech.listing(
-        ("name", "state", "senders", "recipients", "open", "replied", "sent", "next"),
+        ("name", "state", "senders", "recipients", "open", "replied", "sent", f"next ({zone})"),
         map(_row, campaign_views.listing(call.context, call.now)),
         lambda r: (
             r["name"],
-            ", ".join([r["state"], *r["pause_reasons"]]),
+            _state(r),
             len(r["senders"]),
             sum(r["recipients"].values()),
             r["recipients"]["queued"] + r["recipients"]["active"],
@@ -204,14 +207,15 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
         (
             ("campaign", f"{view.name} (c_{view.id}, version {view.version})"),
             ("owner", view.owner),
-            ("state", ", ".join([view.state, *view.pause_reasons])),
+            ("state", _state(row)),
             ("rotation", view.rotation or "none, one sender"),
             ("recipients", people or "none"),
-            ("next", instant(view.next_send_at, call.zone)),
+            ("next", zoned(view.next_send_at, call.zone)),
         )
     )
     if view.waiting and view.started_at is not None:
-        speech.line(f"{view.waiting} people wait: no sender was connected that could take them")
+        people = counted(view.waiting, "person waits", "people wait")
+        speech.line(f"{people}: no sender was connected that could take them")
     speech.line()
     speech.table(
         ("sender", "state", "assigned", "sent"),
@@ -222,6 +226,11 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
         ("step", "delay", "subject", "sent"),
         [(step.n, step.delay, step.subject or "(reply in the thread)", step.sent) for step in view.steps],
     )
+
+
+def _state(row: Mapping[str, Any]) -> str:
+    reasons = ", ".join(row["pause_reasons"])
+    return f"{row['state']} ({reasons})" if reasons else str(row["state"])
 
 
 def _row(view: "CampaignView") -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """`mailrotate campaign start|pause|resume|stop`."""
 
+from shlex import quote
 from typing import Annotated
 
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign_options import From, Name, Rotate, read_rotation
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, counted, zoned
 from mailrotate.cli.params import DryRun, Json, Yes
 from mailrotate.core.values.errors import BadInput
 
@@ -44,7 +45,7 @@ def start(
             "first_due_at": started.first_due_at,
         },
         f"started campaign '{started.name}': {shares}",
-        f"first messages are due from {instant(started.first_due_at, call.zone)}, inside the window",
+        f"first messages are due from {zoned(started.first_due_at, call.zone)}, inside the window",
     )
     speech.next("mailrotate run --once")
 
@@ -61,7 +62,7 @@ def pause(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     call, speech = call_of(ctx), Speech(as_json)
     paused = campaigns.pause(call.context, name, call.now)
     speech.result({"name": paused, "state": "paused"}, f"paused campaign '{paused}'")
-    speech.next(f"mailrotate campaign resume {paused}")
+    speech.next(f"mailrotate campaign resume {quote(paused)}")
 
 
 def resume(
@@ -126,12 +127,13 @@ def stop(
     from mailrotate.core.services import campaigns
 
     call, speech = call_of(ctx), Speech(as_json)
-    found, people = campaigns.open_count(call.context, name)
+    found, people = campaigns.stoppable(call.context, name)
+    still_open = counted(people, "person who is", "people who are")
     told = [
-        f"{people} people who are still open in '{found}' get nothing more; it cannot be started again",
-        f"to interrupt it instead: mailrotate campaign pause {found}",
+        f"{still_open} still open in '{found}' will get nothing more; it cannot be started again",
+        f"to interrupt it instead: mailrotate campaign pause {quote(found)}",
     ]
-    if not speech.confirm(told, f"stop '{found}'?", yes=yes, dry_run=dry_run):
+    if not speech.confirm(told, f"Stop '{found}'?", yes=yes, dry_run=dry_run):
         return
     stopped = campaigns.stop(call.context, found, call.now)
     speech.result(
@@ -141,6 +143,6 @@ def stop(
             "ended": stopped.ended,
             "cancelled": stopped.cancelled,
         },
-        f"stopped campaign '{stopped.name}': {stopped.ended} people ended, "
-        f"{stopped.cancelled} messages cancelled",
+        f"stopped campaign '{stopped.name}': {counted(stopped.ended, 'person', 'people')} ended, "
+        f"{counted(stopped.cancelled, 'message')} cancelled",
     )

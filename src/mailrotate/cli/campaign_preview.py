@@ -1,6 +1,7 @@
 """`mailrotate campaign preview|test`: what a message looks like before anything is sent."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -68,7 +69,7 @@ def preview(
     speech.line(shown.text.rstrip("\n"))
     if html is not None:
         speech.say(f"wrote the HTML part to {html}")
-    speech.next(f"mailrotate campaign test {shown.campaign} --to YOUR-ADDRESS")
+    speech.next(f"mailrotate campaign test {quote(shown.campaign)} --to YOUR-ADDRESS")
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, counted, zoned
 from mailrotate.cli.params import DryRun, Json, Yes, read_id
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
 
@@ -209,13 +210,12 @@ def reconnect(
 
 def _tell_renewed(call: Call, speech: Speech, renewed: "Renewed") -> None:
     waiting = renewed.waiting
-    when = (
-        "" if waiting.next_at is None else f", the first at {instant(waiting.next_at, call.zone)} {call.zone}"
-    )
+    when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, call.zone)}"
     lines = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
     lines += [f"campaign {name} runs again" for name in renewed.resumed]
     lines += [
-        f"paused: {paused.name} ({paused.people} people wait); mailrotate campaign resume {paused.name}"
+        f"paused: {paused.name} ({counted(paused.people, 'person waits', 'people wait')}); "
+        f"mailrotate campaign resume {quote(paused.name)}"
         for paused in waiting.paused
     ]
     document = {
@@ -247,7 +247,11 @@ def disconnect(
     call, speech = call_of(ctx), Speech(as_json)
     following = connections.consequences(call.context, address)
     done = speech.confirm(
-        _consequences(following), f"disconnect {following.address}", yes=yes, dry_run=dry_run
+        _consequences(following),
+        f"Disconnect {following.address}?",
+        yes=yes,
+        dry_run=dry_run,
+        has_document=True,
     )
     if done:
         connections.disconnect(call.context, address, call.now)
@@ -278,7 +282,8 @@ def _consequences(following: "Consequences") -> list[str]:
         )
     if not following.campaigns:
         lines.append("  no campaign sends from it")
-    lines.append(f"  {following.waiting_messages} planned messages wait until it is connected again")
+    waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
+    lines.append(f"  {waiting} until it is connected again")
     lines.append("  replies to it are no longer recognised")
     lines.append("  its settings start from their defaults when it is connected again; its history stays")
     if following.is_default:

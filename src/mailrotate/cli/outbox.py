@@ -1,13 +1,14 @@
 """`mailrotate outbox`: what is to be sent, was sent, or failed."""
 
 from collections.abc import Callable, Sequence
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, counted, instant, zoned
 from mailrotate.cli.params import After, DryRun, Json, Limit, Yes, read_id
 from mailrotate.core.values.errors import BadInput, Refused
 
@@ -19,6 +20,7 @@ app = noun("What is to be sent, was sent, or failed.")
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
+_NOTHING_PLANNED = "the outbox is empty: a runner plans each message when it is due; see mailrotate status"
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Messages, like m_17.")]
 SomeIds = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Messages, like m_17.")]
@@ -60,7 +62,7 @@ def list_(
     )
     zone = call.zone
     speech.listing(
-        ("id", "state", "campaign", "step", "to", "from", "when", "error"),
+        ("id", "state", "campaign", "step", "to", "from", f"when ({zone})", "error"),
         (_row(expected) for expected in found),
         lambda r: (
             r["id"],
@@ -72,7 +74,7 @@ def list_(
             instant(r["sent_at"] or r["expected_at"], zone),
             r["error"] and " ".join(str(r["error"][part] or "") for part in ("class", "code", "enhanced")),
         ),
-        "no such messages",
+        "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
     )
 
 
@@ -126,7 +128,7 @@ def show(
         return
     zone, error = call.zone, row.pop("error")
     speech.facts(
-        (name.replace("_", " "), instant(value, zone) if name.endswith("_at") else value)
+        (name.replace("_", " "), zoned(value, zone) if name.endswith("_at") else value)
         for name, value in row.items()
         if value not in (None, "", [])
     )
@@ -208,8 +210,10 @@ def cancel(
 
     call, speech, numbers = call_of(ctx), Speech(as_json), _read(ids)
     possible = outbox.cancellable(call.context, numbers)
-    consequences = [f"{len(possible.done)} of {len(numbers)} messages will not be sent."]
-    consequences += ["Their recipients get nothing more of the campaign (finished, cancelled_by_operator)."]
+    consequences = [f"{len(possible.done)} of {counted(len(numbers), 'message')} will not be sent."]
+    consequences += [
+        "Whoever they are for gets nothing more of that campaign (finished, cancelled_by_operator)."
+    ]
     consequences += [f"m_{number} stays: {why}" for number, why in possible.refused[:_MOST_TOLD]]
     if possible.done and not speech.confirm(consequences, "Cancel them?", yes=yes, dry_run=dry_run):
         return
@@ -239,9 +243,9 @@ def release(
     count = outbox.release_campaign(call.context, campaign, call.now)
     speech.result(
         {"campaign": campaign, "released": count},
-        f"released {campaign}: {count} messages waited for it; who was due meanwhile follows",
+        f"released {campaign}: {counted(count, 'message')} waited for it; who was due meanwhile follows",
     )
-    speech.next(f"mailrotate why {campaign}")
+    speech.next(f"mailrotate why {quote(campaign)}")
 
 
 @app.command()

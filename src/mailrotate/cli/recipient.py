@@ -4,13 +4,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, counted, instant, zoned
 from mailrotate.cli.params import After, DryRun, Json, Limit, Yes, read_id
 from mailrotate.core.values.errors import BadInput
 
@@ -76,7 +77,7 @@ def import_(
             )
         if imported.refused:
             raise typer.Exit(_DONE_IN_PART)
-    speech.next(f"mailrotate campaign preview {campaign}")
+    speech.next(f"mailrotate campaign preview {quote(campaign)}")
 
 
 @contextmanager
@@ -161,7 +162,7 @@ def add(
     with ProblemSpool() as aside:
         kept = enrolment.add(call.context, campaign, address, _fields(field or []), aside=aside, now=call.now)
     _show(call, speech, campaign, kept, f"added {kept} to '{campaign}'")
-    speech.next(f"mailrotate campaign preview {campaign} --to {kept}")
+    speech.next(f"mailrotate campaign preview {quote(campaign)} --to {kept}")
 
 
 def _fields(written: list[str]) -> dict[str, str]:
@@ -212,7 +213,7 @@ def list_(
     zone = call.zone
     with people.listing(call.context, campaign, wanted) as found:
         speech.listing(
-            ("id", "email", "state", "sender", "step", "sent", "next"),
+            ("id", "email", "state", "sender", "step", "sent", f"next ({zone})"),
             map(_row, found),
             lambda r: (
                 r["id"],
@@ -264,11 +265,11 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address, as_json: Json
             ("assigned by", entry.assigned_reason),
             ("sent", entry.sent),
             ("next step", entry.step if entry.next_at else None),
-            ("next", instant(entry.next_at, call.zone)),
+            ("next", zoned(entry.next_at, call.zone)),
             *((f"{{{{ {name} }}}}", value) for name, value in entry.fields.items()),
         )
     )
-    speech.next(f"mailrotate why {campaign} {entry.email}")
+    speech.next(f"mailrotate why {quote(campaign)} {entry.email}")
 
 
 @app.command()
@@ -290,8 +291,9 @@ def remove(
 
     call, speech = call_of(ctx), Speech(as_json)
     entry = people.show(call.context, campaign, address)
-    told = [f"{entry.email} gets nothing more of '{campaign}' ({entry.sent} messages were sent)"]
-    if not speech.confirm(told, f"take {entry.email} out?", yes=yes, dry_run=dry_run):
+    sent = counted(entry.sent, "message was", "messages were")
+    told = [f"{entry.email} gets nothing more of '{campaign}' ({sent} sent)"]
+    if not speech.confirm(told, f"Take {entry.email} out?", yes=yes, dry_run=dry_run):
         return
     removed = people.remove(call.context, campaign, address, call.now)
     words = "ended, and stays listed" if removed.was_contacted else "taken out"

@@ -10,7 +10,7 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, counted, instant
 from mailrotate.cli.params import After, DryRun, Json, Limit, Yes, read_id
 from mailrotate.core.values.errors import BadInput
 
@@ -41,7 +41,7 @@ def list_(ctx: typer.Context, limit: Limit = None, after: After = None, as_json:
     zone = call.zone
     with suppressing.listing(call.context, since, limit) as found:
         speech.listing(
-            ("id", "kind", "value", "reason", "source", "added"),
+            ("id", "kind", "value", "reason", "source", f"added ({zone})"),
             map(_row, found),
             lambda r: (
                 r["id"], r["kind"], r["value"], r["reason"], r["source"], instant(r["added_at"], zone),
@@ -82,15 +82,15 @@ def add(
 
     call, speech = call_of(ctx), Speech(as_json)
     people = suppressing.open_count(call.context, value)
-    told = [f"{people} people who are open in campaigns get nothing more"]
+    told = [f"{counted(people, 'person who is', 'people who are')} open in campaigns will get nothing more"]
     # Nobody is stopped by suppressing who is in no campaign: then there is nothing to confirm.
-    if (people or dry_run) and not speech.confirm(told, f"suppress {value}?", yes=yes, dry_run=dry_run):
+    if (people or dry_run) and not speech.confirm(told, f"Suppress {value}?", yes=yes, dry_run=dry_run):
         return
     added = suppressing.add(call.context, value, reason, call.now)
     speech.result(
         _added(added),
         f"{added.value} ({added.kind}) {'is suppressed' if added.is_new else 'was suppressed already'}; "
-        f"{added.ended} people ended",
+        f"it ended {counted(added.ended, 'person', 'people')}",
     )
 
 
@@ -113,7 +113,7 @@ def remove(
     call, speech = call_of(ctx), Speech(as_json)
     _, name = suppressing.read_value(value)
     told = [f"{name} may be written to again; did they ask for that?"]
-    if speech.confirm(told, f"allow {name}?", yes=yes, dry_run=dry_run):
+    if speech.confirm(told, f"Allow {name}?", yes=yes, dry_run=dry_run):
         removed = suppressing.remove(call.context, value, call.now)
         speech.result({"value": removed, "removed": True}, f"{removed} is not suppressed any more")
 
@@ -149,7 +149,8 @@ def import_(
     }
     speech.result(
         {**counts, "problems": problems},
-        f"{counts['added']} suppressed, {counts['known']} were so already; {counts['ended']} people ended",
+        f"{counts['added']} suppressed, {counts['known']} already were; "
+        f"it ended {counted(counts['ended'], 'person', 'people')}",
     )
     if not as_json:
         for problem in problems:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -65,7 +66,7 @@ def start(
             raise Refused(
                 "campaign.no_recipients",
                 f"campaign '{campaign.name}' has no recipients",
-                f"mailrotate recipient import {campaign.name} FILE",
+                f"mailrotate recipient import {quote(campaign.name)} FILE",
             )
         campaigns.move(
             connection,
@@ -98,10 +99,10 @@ def _require(campaign: StoredCampaign, state: CampaignState, verb: str) -> None:
     if campaign.state is state:
         return
     hints = {
-        CampaignState.DRAFT: f"mailrotate campaign start {campaign.name}",
-        CampaignState.PAUSED: f"mailrotate campaign resume {campaign.name}",
-        CampaignState.FINISHED: f"mailrotate campaign copy {campaign.name}",
-        CampaignState.ACTIVE: f"mailrotate campaign show {campaign.name}",
+        CampaignState.DRAFT: f"mailrotate campaign start {quote(campaign.name)}",
+        CampaignState.PAUSED: f"mailrotate campaign resume {quote(campaign.name)}",
+        CampaignState.FINISHED: f"mailrotate campaign copy {quote(campaign.name)}",
+        CampaignState.ACTIVE: f"mailrotate campaign show {quote(campaign.name)}",
     }
     fixed = "; its rotation was fixed when it was started" if verb == "start" else ""
     raise Refused(
@@ -142,7 +143,7 @@ def pause(context: Context, name: str, now: datetime) -> str:
             raise Refused(
                 "campaign.not_active",
                 f"campaign '{campaign.name}' is {campaign.state}: there is nothing to pause",
-                f"mailrotate campaign show {campaign.name}",
+                f"mailrotate campaign show {quote(campaign.name)}",
             )
     return campaign.name
 
@@ -196,12 +197,24 @@ def _resume(context: Context, connection: Connection, campaign: StoredCampaign, 
     )
 
 
-def open_count(context: Context, name: str) -> tuple[str, int]:
-    """The campaign's name and how many people would still be written to."""
+def stoppable(context: Context, name: str) -> tuple[str, int]:
+    """The campaign's name and how many people would still be written to. Raises what `stop` raises."""
     with context.store.reading() as connection:
         campaign = find_campaign(connection, name)
+        if campaign.state not in origins(CAMPAIGN, "stop"):
+            raise _nothing_to_stop(campaign)
         counts = recipients.counts_by_state(connection, campaign.id)
     return campaign.name, sum(counts.get(state, 0) for state in OPEN_RECIPIENTS)
+
+
+def _nothing_to_stop(campaign: StoredCampaign) -> Refused:
+    is_draft = campaign.state is CampaignState.DRAFT
+    state = "a draft" if is_draft else campaign.state
+    return Refused(
+        "campaign.not_running",
+        f"campaign '{campaign.name}' is {state}: there is nothing to stop",
+        f"mailrotate campaign {'delete' if is_draft else 'show'} {quote(campaign.name)}",
+    )
 
 
 def stop(context: Context, name: str, now: datetime) -> Stopped:
@@ -219,12 +232,7 @@ def stop(context: Context, name: str, now: datetime) -> Stopped:
             outcome(CAMPAIGN, "stop"),
             finished_at=now,
         ):
-            verb = "delete" if campaign.state is CampaignState.DRAFT else "show"
-            raise Refused(
-                "campaign.not_running",
-                f"campaign '{campaign.name}' is {campaign.state}: there is nothing to stop",
-                f"mailrotate campaign {verb} {campaign.name}",
-            )
+            raise _nothing_to_stop(campaign)
         campaigns.lift_pauses(connection, campaign.id)
         ended = recipients.end_open_of_campaign(
             connection,

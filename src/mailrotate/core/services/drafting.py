@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -80,7 +81,7 @@ def _require_free_name(connection: Connection, name: str) -> None:
         raise Refused(
             "campaign.exists",
             f"there is a campaign '{name}' already",
-            f"mailrotate campaign edit {name} FILE, or create it with another --name",
+            f"mailrotate campaign edit {quote(name)} FILE, or create it with another --name",
         )
 
 
@@ -201,7 +202,7 @@ def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Draf
             raise Refused(
                 "campaign.finished",
                 f"campaign '{campaign.name}' is finished and stays as it is",
-                f"mailrotate campaign copy {campaign.name}",
+                f"mailrotate campaign copy {quote(campaign.name)}",
             )
         started = campaign.state is not CampaignState.DRAFT
         if started:
@@ -245,7 +246,7 @@ def _refuse_changes(
         raise Refused(
             "campaign.started",
             f"campaign '{campaign.name}' has started: {'; '.join(problems)}",
-            f"mailrotate campaign copy {campaign.name}",
+            f"mailrotate campaign copy {quote(campaign.name)}",
         )
 
 
@@ -354,16 +355,29 @@ def _next_name(connection: Connection, name: str) -> str:
     )
 
 
+def deletable(context: Context, name: str) -> tuple[str, int]:
+    """The draft's name and how many people it lists. Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        campaign = _draft(connection, name)
+        return campaign.name, sum(recipients.counts_by_state(connection, campaign.id).values())
+
+
+def _draft(connection: Connection, name: str) -> StoredCampaign:
+    campaign = find_campaign(connection, name)
+    if campaign.state is CampaignState.DRAFT:
+        return campaign
+    verb = "show" if campaign.state is CampaignState.FINISHED else "stop"
+    raise Refused(
+        "campaign.not_draft",
+        f"campaign '{campaign.name}' is {campaign.state}: only a draft can be deleted",
+        f"mailrotate campaign {verb} {quote(campaign.name)}",
+    )
+
+
 def delete(context: Context, name: str, now: datetime) -> str:
     """Delete a draft with its people's places; contacts and the log stay. Raises NotFound, Refused, Busy."""
     with context.store.writing() as connection:
-        campaign = find_campaign(connection, name)
-        if campaign.state is not CampaignState.DRAFT:
-            raise Refused(
-                "campaign.not_draft",
-                f"campaign '{campaign.name}' is {campaign.state}: only a draft can be deleted",
-                f"mailrotate campaign stop {campaign.name}",
-            )
+        campaign = _draft(connection, name)
         edits.drop_unsent_messages(
             connection, campaign.id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
         )
@@ -371,7 +385,7 @@ def delete(context: Context, name: str, now: datetime) -> str:
             raise Busy(
                 "campaign.sending",
                 f"a test message of campaign '{campaign.name}' is being sent right now",
-                f"mailrotate campaign delete {campaign.name}",
+                f"mailrotate campaign delete {quote(campaign.name)}",
             )
         campaigns.erase_draft(connection, campaign.id)
         about = About(campaign_id=campaign.id)

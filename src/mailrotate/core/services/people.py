@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -93,7 +94,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
             raise Refused(
                 "recipient.ended",
                 f"{person.email} has ended already ({person.state}) and gets nothing more",
-                f"mailrotate recipient show {campaign.name} {person.email}",
+                f"mailrotate recipient show {quote(campaign.name)} {person.email}",
             )
         known = edits.has_messages(connection, person.id)
         if known:
@@ -118,7 +119,7 @@ def _find(connection: Connection, campaign: StoredCampaign, address: str) -> Sto
     raise NotFound(
         "recipient.none",
         f"{address} is no recipient of campaign '{campaign.name}'",
-        f"mailrotate recipient list {campaign.name}",
+        f"mailrotate recipient list {quote(campaign.name)}",
     )
 
 

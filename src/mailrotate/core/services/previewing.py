@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -161,7 +162,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str | Non
         raise NotFound(
             "recipient.none",
             f"{address} is no recipient of campaign '{campaign.name}'",
-            f"mailrotate recipient list {campaign.name}",
+            f"mailrotate recipient list {quote(campaign.name)}",
         )
     return person
 
@@ -249,5 +250,5 @@ def _unfit(shown: _Subject, unfit: UnfitLetter) -> Refused:
     return Refused(
         "campaign.unfit",
         f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be written: {unfit}",
-        f"mailrotate campaign edit {shown.campaign.name} FILE",
+        f"mailrotate campaign edit {quote(shown.campaign.name)} FILE",
     )
