@@ -30,6 +30,11 @@ class WorkspaceKey:
     credentials_directory: Path | None
     environment: Mapping[str, str] = field(repr=False)
 
+    @property
+    def place(self) -> str:
+        """Where a key is stored, in words."""
+        return "the system keyring" if self.key_file is None else str(self.key_file)
+
     def load(self) -> KeyRing:
         """Takes up to 5 seconds where the keyring hangs; never prompts.
 

@@ -93,8 +93,10 @@ def demo(
         _start_campaign(stage, sandbox.info)
         _run(stage, sandbox.info)
         _show(speech, sandbox.info)
-    for command in ("mailrotate sandbox", "mailrotate mailbox connect YOU@YOUR-DOMAIN", "mailrotate --help"):
-        speech.line(f"next: {command}")
+    # From `make demo` it is in no PATH yet: then it is the path it was started by that can be typed.
+    typed = "mailrotate" if shutil.which("mailrotate", path=own.get("PATH")) else sys.argv[0]
+    for command in ("sandbox", "mailbox connect YOU@YOUR-DOMAIN", "--help"):
+        speech.line(f"next: {typed} {command}")
 
 
 @contextmanager

@@ -54,14 +54,16 @@ def log(
         rows = logbook.latest(call.context, wanted, limit)
         if as_json:
             speech.listing((), (logbook.as_row(line) for line in rows), lambda _row: ())
-        elif not rows:
-            speech.say("nothing was logged")
+        else:
+            speech.say(f"times in {call.zone}" if rows else "nothing was logged")
         for line in () if as_json else rows:
             speech.line(_text(line, call.zone))
         return
     follower = logbook.Follower(call.context)
     lines = [line for line in logbook.latest(call.context, wanted, limit) if line.id <= follower.began_at]
     pause = threading.Event()
+    if not as_json:
+        speech.say(f"times in {call.zone}; Ctrl-C ends it")
     while True:
         for line in lines:
             speech.stream(logbook.as_row(line), _text(line, call.zone))
@@ -73,7 +75,11 @@ def _instant(call: Call, text: str) -> "datetime":
     try:
         return call.now - parse_duration(text)
     except BadInput:
+        pass
+    try:
         return read_instant(text, call.zone)
+    except BadInput as trouble:
+        raise BadInput(trouble.code, trouble.message, f"{trouble.hint}, or how long ago, like 2h") from None
 
 
 def _text(line: "LoggedEvent", zone: str) -> str:
@@ -82,5 +88,5 @@ def _text(line: "LoggedEvent", zone: str) -> str:
     about += [f"m_{line.message_id}" if line.message_id else None]
     said = [f"{key}={value}" for key, value in line.data.items() if value is not None]
     who = [] if line.actor is None else [f"by {line.actor}"]
-    words = [instant(line.at, zone), f"{line.action:<20}", *(word for word in about if word), *said, *who]
+    words = [instant(line.at, zone), f"{line.action:<22}", *(word for word in about if word), *said, *who]
     return "  ".join(words).replace("\n", " ").rstrip()

@@ -18,7 +18,7 @@ from mailrotate.cli.credentials import (
     server_words,
     show_step,
 )
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, localised, zoned
 from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import BadInput
 
@@ -85,6 +85,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     from mailrotate.core.services import mailboxes
 
     call, speech = call_of(ctx), Speech(as_json)
+    zone = call.zone
     speech.listing(
         ("address", "state", "today", "default", "slot", "provider", "trouble"),
         [_row(listed) for listed in mailboxes.listing(call.context, call.now)],
@@ -95,7 +96,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
             row["default"],
             row["slot"],
             row["provider"],
-            row["hold_reason"] or row["last_error"],
+            localised(row["hold_reason"] or row["last_error"] or "", zone),
         ),
         "no mailbox yet; mailrotate mailbox connect ADDRESS",
     )
@@ -138,9 +139,9 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         return
 
     def at(moment: Any) -> str:
-        return instant(moment, call.zone)
+        return zoned(moment, call.zone)
 
-    trouble = row["hold_reason"] or row["last_error"]
+    trouble = localised(row["hold_reason"] or row["last_error"] or "", call.zone)
     speech.facts(
         [
             ("address", row["address"]),

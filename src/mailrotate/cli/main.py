@@ -20,7 +20,7 @@ class _Root(Lazy):
     listed: ClassVar[dict[str, tuple[str, str]]] = {
         "init": (
             f"{_COMMANDS}.init",
-            "Make the workspace and its admin; the first connect does it by itself.",
+            "Make the workspace; the first connect does it, too.",
         ),
         "status": (f"{_COMMANDS}.status", "Is it sending, and if not why."),
         "mailbox": (f"{_COMMANDS}.mailbox", "Connect mailboxes, test them, set them up."),
@@ -30,7 +30,7 @@ class _Root(Lazy):
         "outbox": (f"{_COMMANDS}.outbox", "What is to be sent, was sent, or failed."),
         "why": (
             f"{_COMMANDS}.why",
-            "What holds a message, recipient, campaign or mailbox back, and until when.",
+            "What holds something back, and until when.",
         ),
         "suppression": (f"{_COMMANDS}.suppression", "Who must never be written to again."),
         "limits": (f"{_COMMANDS}.limits", "What the mail providers allow."),

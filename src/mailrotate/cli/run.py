@@ -7,7 +7,7 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import MARKUP
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.output import Speech, counted, instant
 from mailrotate.cli.params import Json
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
 
 _NOBODY_CAN_SEND = 5
+_ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
 
 
 @app.command()
@@ -79,8 +80,7 @@ def _tell(speech: Speech, trouble: Exception) -> None:
 
 def _finish(speech: Speech, report: "Report", seconds: float) -> None:
     counts = {**report.counts(), "seconds": round(seconds, 3)}
-    done = ", ".join(f"{count} {name}" for name, count in counts.items() if count and name != "seconds")
-    speech.result(counts, f"{done or 'nothing was due'} in {counts['seconds']:.1f} s")
+    speech.result(counts, f"{_done(report)} in {counts['seconds']:.1f} s")
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
         raise typer.Exit(1)
     if report.troubles:
@@ -90,10 +90,19 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
         raise typer.Exit(_NOBODY_CAN_SEND)
 
 
+def _done(report: "Report") -> str:
+    """`2 sent, 1 reply`; some counts are of things, and take their plural."""
+    counts = {name: count for name, count in report.counts().items() if count}
+    words = [counted(n, _ONE[name], name) if name in _ONE else f"{n} {name}" for name, n in counts.items()]
+    return ", ".join(words) or "nothing was due"
+
+
 def _serve(call: Call, speech: Speech, host: "Host", every: timedelta, end_after: timedelta | None) -> None:
     from mailrotate.core.services import logbook
 
-    speech.say(f"running on {call.app.store.name}; Ctrl-C ends it after the message in flight")
+    speech.say(
+        f"running on {call.app.store.name}; Ctrl-C ends it after the message in flight; times in {call.zone}"
+    )
     follower = logbook.Follower(call.context)
 
     def show_news() -> None:
@@ -105,6 +114,4 @@ def _serve(call: Call, speech: Speech, host: "Host", every: timedelta, end_after
             speech.stream(row, f"{instant(line.at, call.zone)}  {line.action}  {about}".rstrip())
 
     report = host.serve(call.app.host, every, end_after, show_news)
-    counts = report.counts()
-    done = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    speech.say(f"ended: {done or 'nothing was due'}")
+    speech.say(f"ended: {_done(report)}")

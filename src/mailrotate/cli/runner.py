@@ -28,7 +28,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     call, speech = call_of(ctx), Speech(as_json)
     rows = [{**vars(found), "id": f"run_{found.id}"} for found in runners.listing(call.context)]
     speech.listing(
-        ("id", "kind", "host", "pid", "started", "alive"),
+        ("id", "kind", "host", "pid", f"started ({call.zone})", "alive"),
         rows,
         lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
         "no runner; start one: mailrotate run",

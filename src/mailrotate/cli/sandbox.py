@@ -176,6 +176,7 @@ def _directions(info: "SandboxInfo") -> list[str]:
         "",
         "  mailrotate sandbox read ADDRESS",
         "  mailrotate sandbox answer ADDRESS TEXT",
+        "  mailrotate sandbox unsubscribe ADDRESS",
         "",
         "Ctrl-C ends the sandbox.",
     ]

@@ -4,7 +4,7 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech
+from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import Json
 
 app = noun("The workspace's key.")
@@ -27,5 +27,9 @@ def rekey(ctx: typer.Context, as_json: Json = False) -> None:
 
     call, speech = call_of(ctx), Speech(as_json)
     count = secrets.rekey(call.context, call.app.key_place, call.now)
-    speech.result({"resealed": count}, f"the key is new; passwords sealed with it: {count}")
-    speech.say("keep a copy of the new key; other machines of this workspace need it too")
+    place = call.app.key.place
+    speech.result(
+        {"resealed": count, "place": place},
+        f"the key is new and in {place}; it seals {counted(count, 'password')}",
+    )
+    speech.say("keep a copy of it apart from the database; other machines of this workspace need it too")

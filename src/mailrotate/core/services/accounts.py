@@ -36,7 +36,7 @@ def acting_user(store: Store, email: str | None, os_user: str) -> Actor:
             user = workspaces.user_by_email(connection, email.strip().lower())
             if user is None:
                 raise NotFound(
-                    "user.none", f"there is no user {email} in this workspace", "mailrotate status"
+                    "user.none", f"there is no user {email} in this workspace", "mailrotate slot list"
                 )
             return Actor(user.id, os_user)
         workspace = workspaces.find(connection)

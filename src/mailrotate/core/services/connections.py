@@ -142,7 +142,9 @@ def _way_on(failed: CheckStep, account: MailAccount, again: str) -> str:
         return f"check the server: {again} --{failed.service} HOST:PORT{security}"
     if verdict.reply_class in (ReplyClass.RETRY, ReplyClass.LIMIT):
         return f"later: {again}"
-    return verdict.hint.replace("mailrotate mailbox reconnect ADDRESS", again).replace(
+    # `set` asks for no password, so it is `reconnect` that signs an existing mailbox in.
+    signs_in = again.replace("mailbox set ", "mailbox reconnect ")
+    return verdict.hint.replace("mailrotate mailbox reconnect ADDRESS", signs_in).replace(
         "ADDRESS", account.address
     )
 

@@ -80,7 +80,7 @@ def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> S
         user = workspaces.user_by_email(connection, user_email.strip().lower())
         if user is None:
             raise NotFound(
-                "user.none", f"there is no user {user_email} in this workspace", "mailrotate status"
+                "user.none", f"there is no user {user_email} in this workspace", "mailrotate slot list"
             )
     else:
         user = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
