@@ -53,8 +53,12 @@ def counted(number: int, one: str, several: str | None = None) -> str:
 
 
 def as_json(value: object) -> str:
-    """snake_case keys as given; instants in RFC 3339 UTC, durations in whole seconds."""
-    return json.dumps(value, default=_json_value, ensure_ascii=False)
+    """snake_case keys as given; instants in RFC 3339 UTC, durations in whole seconds.
+
+    What a terminal would obey is written as an escape, which means the same to a script.
+    """
+    written = json.dumps(value, default=_json_value, ensure_ascii=False)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
 def _json_value(value: object) -> object:
