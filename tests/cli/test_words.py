@@ -16,7 +16,8 @@ def test_one_is_no_plural() -> None:
 def test_reasons_tell_instants_in_the_zone_of_people() -> None:
     reason = "due at 2026-07-01T09:00:00Z, tried again at 2026-12-01T09:00:00.5Z"
     assert (
-        localised(reason, "Europe/Berlin") == "due at 2026-07-01 11:00:00, tried again at 2026-12-01 10:00:01"
+        localised(reason, "Europe/Berlin")
+        == "due at 2026-07-01 11:00:00 Europe/Berlin, tried again at 2026-12-01 10:00:01 Europe/Berlin"
     )
     assert localised("5.1.1 no such user", "Europe/Berlin") == "5.1.1 no such user"
 

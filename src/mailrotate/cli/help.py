@@ -9,7 +9,9 @@ from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import BadInput
 
-app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 _EXIT_STATUS = (
     (0, "done"),

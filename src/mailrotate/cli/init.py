@@ -10,7 +10,9 @@ from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import Refused
 
-app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 
 @app.command()

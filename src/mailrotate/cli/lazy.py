@@ -19,6 +19,8 @@ def noun(help_text: str) -> typer.Typer:
     """The group of one noun's verbs."""
     return typer.Typer(
         help=help_text,
+        # The root completes for all; in a noun its options would install something that completes nothing.
+        add_completion=False,
         cls=Suggesting,
         no_args_is_help=True,
         rich_markup_mode=MARKUP,

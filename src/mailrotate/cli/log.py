@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from mailrotate.core.store.events import LoggedEvent
 
-app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 _POLL_SECONDS = 1.0
 

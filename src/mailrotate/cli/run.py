@@ -15,7 +15,9 @@ from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
 if TYPE_CHECKING:
     from mailrotate.runner import Host, Report
 
-app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 _NOBODY_CAN_SEND = 5
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}

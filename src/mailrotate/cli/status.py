@@ -13,7 +13,9 @@ from mailrotate.cli.params import Json
 if TYPE_CHECKING:
     from mailrotate.core.services.overview import CampaignLine, MailboxLine, Overview
 
-app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 # What opens a gate of a mailbox that opens by nothing else.
 _REMEDIES = {"connection": "reconnect", "rest": "resume", "hold": "release"}

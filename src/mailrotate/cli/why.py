@@ -9,7 +9,9 @@ from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech, instant, localised, zoned
 from mailrotate.cli.params import Json
 
-app = typer.Typer(rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
+)
 
 # What no command opens again: the message is on its way or gone, its recipient or campaign has ended.
 _FINAL = ("message", "recipient", "campaign")
