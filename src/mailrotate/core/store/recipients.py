@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -256,9 +257,7 @@ def lock_due(
     return [Due(*row) for row in connection.execute(query)]
 
 
-def _due_query(
-    campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int
-) -> Select[tuple[int, int, str, int, datetime, str | None]]:
+def _due_query(campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int) -> Select[Any]:
     c = t.recipient.c
     return (
         select(c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone)
