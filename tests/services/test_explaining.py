@@ -139,6 +139,18 @@ def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
     assert stuck.next_command == "mailrotate why anna@example.org"
 
 
+def test_f5_a_paused_campaign_whose_only_sender_failed_names_the_reconnect_first(
+    workspace: Workspace, anna: Sender
+) -> None:
+    workspace.add_campaign("rested", [anna], state="paused")
+    context = context_of(workspace)
+    assert explain(context, "rested", None, NOW).remedy == "mailrotate campaign resume rested"
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.connection).values(state="failed"))
+    remedy = explain(context, "rested", None, NOW).remedy
+    assert remedy == "mailrotate mailbox reconnect anna@example.org --resume"
+
+
 def test_h4_the_status_counts_what_waits_for_a_release(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:

@@ -8,7 +8,7 @@ from shlex import quote
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates
-from mailrotate.core.rules.gates import Decision, MessageFacts, Situation, Verdict
+from mailrotate.core.rules.gates import Decision, MailboxFacts, MessageFacts, Situation, Verdict
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
 from mailrotate.core.services.prospects import Prospects, earliest
@@ -170,10 +170,12 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     own = gates.decide(Situation(bound, None, None), look.now)
     shown = [_shown(verdict) for verdict in own.gates]
     first: list[tuple[Decision, Situation]] = []
+    boxes: list[MailboxFacts] = []
     for sender in senders.senders_of(look.connection, campaign.id):
         if sender.left_at is not None or sender.mailbox_id is None:
             continue
         known = look.mailbox_facts(sender.mailbox_id)
+        boxes.append(known)
         shown += [
             _shown(verdict, known.address)
             for verdict in gates.verdicts(Situation(None, known, None), look.now)
@@ -185,6 +187,8 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
         waits = not own.open and own.next_at is None
         summary = gates.summary(own) if waits else "nothing of it waits to be sent"
         remedy = _remedy(Situation(bound, None, None), own, None)
+        if campaign.state is CampaignState.PAUSED:
+            remedy = _reconnection(boxes) or remedy
         return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary, remedy)
     situation = next(situation for known, situation in first if known is decision)
     remedy = _remedy(situation, decision, None)
@@ -204,6 +208,16 @@ def _explained(
     shown = tuple(_shown(verdict) for verdict in decision.gates)
     remedy = _remedy(situation, decision, message_name)
     return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision), remedy)
+
+
+def _reconnection(boxes: list[MailboxFacts]) -> str | None:
+    """The command that comes before `campaign resume`, which is refused while no sender is connected (C6)."""
+    if not boxes or any(box.connection is ConnectionState.CONNECTED for box in boxes):
+        return None
+    failed = next((box for box in boxes if box.connection is ConnectionState.FAILED), None)
+    if failed is not None:
+        return f"mailrotate mailbox reconnect {failed.address} --resume"
+    return f"mailrotate mailbox connect {boxes[0].address}"
 
 
 _OWN_STATE = ("message", "recipient")
