@@ -134,7 +134,7 @@ def test_f5_status_says_what_to_do_next_from_the_very_first(tmp_path: Path) -> N
 def test_f5_status_shows_lanes_campaigns_and_errors(program: Program, workspace: Workspace) -> None:
     message(workspace, **REFUSED)
     text = program.run("status").stdout
-    assert "1 in error: mailrotate outbox list --state error" in text
+    assert "1 message in error: mailrotate outbox list --state error" in text
     found = program.run("status", "--json").json()
     assert found["mailboxes"][0]["address"] == "anna@example.org"
     assert found["campaigns"][0]["recipients"] == {"queued": 1}

@@ -349,7 +349,9 @@ def _test_one(call: Call, speech: Speech, address: str) -> None:
     with speech.progress("logging in"):
         result = logins.test(call.context, address, call.now)
     report = _report(speech, result)
-    speech.result([report], f"{result.address} is {result.state}")
+    speech.result(
+        [report], f"{result.address} {'has failed' if result.state == 'failed' else f'is {result.state}'}"
+    )
     if not result.passed:
         raise _refused(result)
 

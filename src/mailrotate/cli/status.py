@@ -7,7 +7,7 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import MARKUP
-from mailrotate.cli.output import Speech, instant, localised, zoned
+from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.params import Json
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def status(ctx: typer.Context, as_json: Json = False) -> None:
 def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
     next_at = instant(line.next_at, zone) if line.waits else "nothing waits"
     if line.waits and line.next_at is None:
-        next_at = "when somebody acts"
+        next_at = "when its inbox is read" if line.binding == "inbox" else "when somebody acts"
     why = localised(line.waits_for or line.reason or "", zone)
     return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
 
@@ -81,14 +81,13 @@ def _attention(speech: Speech, found: "Overview") -> None:
         if remedy is not None and box.until is None:
             speech.line(f"{box.address}: mailrotate mailbox {remedy} {box.address}")
     if found.errors:
-        speech.line(f"{found.errors} in error: mailrotate outbox list --state error")
+        speech.line(f"{counted(found.errors, 'message')} in error: mailrotate outbox list --state error")
     if found.held:
-        speech.line(f"{found.held} of unknown fate: mailrotate outbox list --state held")
+        speech.line(f"{counted(found.held, 'message')} of unknown fate: mailrotate outbox list --state held")
     for line in found.campaigns:
         if line.overdue:
-            speech.line(
-                f"{line.overdue} of {line.name} late: mailrotate outbox release --campaign {quote(line.name)}"
-            )
+            late = f"{counted(line.overdue, 'message')} of {line.name} late"
+            speech.line(f"{late}: mailrotate outbox release --campaign {quote(line.name)}")
 
 
 def _document(found: "Overview") -> dict[str, object]:

@@ -157,7 +157,8 @@ def _connection(facts: MailboxFacts, now: datetime) -> _Answer:
     if facts.connection is ConnectionState.CONNECTED:
         return True, "connected", None
     because = f": {facts.connection_error}" if facts.connection_error else ""
-    return False, f"the mailbox is {facts.connection}{because}", None
+    has = "has failed" if facts.connection is ConnectionState.FAILED else f"is {facts.connection}"
+    return False, f"the mailbox {has}{because}", None
 
 
 def _user(facts: MailboxFacts, now: datetime) -> _Answer:

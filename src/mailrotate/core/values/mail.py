@@ -68,7 +68,7 @@ class MailTrouble(Exception):
     """A server, or the path to it, said no. What that means is for `rules.replies` to say."""
 
     def __init__(self, reply: ServerReply) -> None:
-        super().__init__(f"{reply.phase}: {reply.code or ''} {reply.text}".strip())
+        super().__init__(f"{reply.phase}: {f'{reply.code} ' if reply.code else ''}{reply.text}".strip())
         self.reply = reply
 
 
