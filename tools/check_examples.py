@@ -119,7 +119,7 @@ class Check:
     def run(self, example: Example, shell: Shell) -> None:
         line = example.line
         print(f"$ {line}", flush=True)
-        if re.match(rf"{PROGRAM} sandbox\b", line):
+        if re.match(rf"{PROGRAM} sandbox( -|$)", line):
             status, output = shell.start(line)
         elif never_ends(line):
             status, output = shell.run(f"timeout --kill-after=20 5 {line}")
