@@ -35,7 +35,11 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "scheduled": lambda c: outbox.scheduled_count(c, 1, [1, 2], Priority.FIRST),
     "scheduled elsewhere": lambda c: outbox.scheduled_elsewhere(c, 1, 1, [1, 2], Priority.FIRST),
     "thread": lambda c: outbox.thread_before(c, 1, 2),
-    "in flight": lambda c: (claims.in_flight_runners(c), claims.in_flight_of(c, 1), claims.in_flight_in(c, 1)),
+    "in flight": lambda c: (
+        claims.in_flight_runners(c),
+        claims.in_flight_of(c, 1),
+        claims.in_flight_in(c, 1),
+    ),
     "errors of a step": lambda c: outbox_lists.errors_of_step(c, 1, 1, "message"),
     "tokens": lambda c: outbox_lists.by_tokens(c, ["a", "b"]),
     "end of recipients": lambda c: outbox.move_many(c, ("error",), "cancelled", recipient_ids=[1]),
