@@ -21,7 +21,7 @@ from types import FrameType
 from mailrotate.core.rules import clock_trust
 from mailrotate.core.services import passes
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.passes import Work
+from mailrotate.core.services.passes import Outlook, Work
 from mailrotate.core.services.sending import Pace
 from mailrotate.core.store import liveness
 from mailrotate.core.store.liveness import LivingRunner
@@ -43,7 +43,7 @@ class Report:
 
     tally: Counter[str] = field(default_factory=Counter)
     troubles: deque[Exception] = field(default_factory=lambda: deque(maxlen=_MOST_TROUBLES))
-    nobody_can_send: bool = False
+    outlook: Outlook = field(default_factory=Outlook)
 
     def counts(self) -> dict[str, int]:
         """Under their stable names."""
@@ -76,7 +76,7 @@ class Host:
             # Not by the wall clock: after a jump that nobody believes, every other runner would wait for it.
             ended_at = now + timedelta(seconds=monotonic_seconds() - steady)
             passes.conclude(self._context, ended_at)
-            self.report.nobody_can_send = passes.nobody_can_send(self._context, ended_at)
+            self.report.outlook = passes.outlook(self._context, ended_at)
         return self.report
 
     def serve(

@@ -83,11 +83,16 @@ def _tell(speech: Speech, trouble: Exception) -> None:
 def _finish(speech: Speech, report: "Report", seconds: float) -> None:
     counts = {**report.counts(), "seconds": round(seconds, 3)}
     speech.result(counts, f"{_done(report)} in {counts['seconds']:.1f} s")
+    for address in report.outlook.unreadable:
+        speech.warn(
+            f"follow-ups of {address} wait because its inbox cannot be read; "
+            f"see: mailrotate mailbox test {address}"
+        )
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
         raise typer.Exit(1)
     if report.troubles:
         raise typer.Exit(next(t.exit_status for t in report.troubles if isinstance(t, MailrotateError)))
-    if report.nobody_can_send:
+    if report.outlook.nobody_can_send and not report.tally["sent"]:
         speech.warn("something is due and no mailbox can send; see: mailrotate status")
         raise typer.Exit(_NOBODY_CAN_SEND)
 

@@ -155,11 +155,25 @@ def conclude(context: Context, now: datetime) -> None:
             workspaces.change(connection, last_pass_at=now)
 
 
-def nobody_can_send(context: Context, now: datetime) -> bool:
+@dataclass(frozen=True)
+class Outlook:
+    """What is due and waits until somebody acts; `unreadable` are the mailboxes whose follow-ups wait
+    behind their inbox."""
+
+    nobody_can_send: bool = False
+    unreadable: tuple[str, ...] = ()
+
+
+def outlook(context: Context, now: datetime) -> Outlook:
     """Whether something is due and every mailbox that it is due in is shut until somebody acts."""
     with context.store.reading() as connection:
         ready = due.lanes_ready(connection, now)
-        return bool(ready) and all(_is_stuck(connection, mailbox_id, now) for mailbox_id in ready)
+        stuck = {mailbox_id for mailbox_id in ready if _is_stuck(connection, mailbox_id, now)}
+        with_others = due.lanes_ready(connection, now, follow_ups=False)
+        boxes = [mailboxes.by_id(connection, lane) for lane in ready if lane not in {*stuck, *with_others}]
+    unreadable = [box for box in boxes if box.inbox_failing_since is not None]
+    nobody = bool(ready) and len(stuck) + len(unreadable) == len(ready)
+    return Outlook(nobody, tuple(box.address for box in unreadable))
 
 
 def _is_stuck(connection: Connection, mailbox_id: int, now: datetime) -> bool:

@@ -43,19 +43,20 @@ def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
     return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
 
 
-def lanes_ready(connection: Connection, now: datetime) -> list[int]:
-    """The mailboxes in which mail is due, whether or not they may send it."""
+def lanes_ready(connection: Connection, now: datetime, *, follow_ups: bool = True) -> list[int]:
+    """The mailboxes in which mail is due, whether or not they may send it; or in which other than
+    follow-ups is."""
     query = (
         select(t.mailbox.c.id)
         .join(t.connection, t.connection.c.mailbox_id == t.mailbox.c.id)
-        .where(t.connection.c.superseded_at.is_(None), _mail_due(now))
+        .where(t.connection.c.superseded_at.is_(None), _mail_due(now, follow_ups))
         .order_by(t.mailbox.c.id)
     )
     return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
 
 
-def _mail_due(now: datetime) -> ColumnElement[bool]:
-    return or_(_by_hand_ready(now), _campaign_ready(now), _people_due(now))
+def _mail_due(now: datetime, follow_ups: bool = True) -> ColumnElement[bool]:
+    return or_(_by_hand_ready(now), _campaign_ready(now, follow_ups), _people_due(now, follow_ups))
 
 
 def _by_hand_ready(now: datetime) -> ColumnElement[bool]:
@@ -67,11 +68,12 @@ def _by_hand_ready(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _campaign_ready(now: datetime) -> ColumnElement[bool]:
+def _campaign_ready(now: datetime, follow_ups: bool) -> ColumnElement[bool]:
     """By active campaign, because a step or an operator may have put its message into any lane."""
+    wanted = (Priority.FOLLOW_UP, Priority.FIRST) if follow_ups else (Priority.FIRST,)
     ready = exists().where(
         t.message.c.mailbox_id == t.mailbox.c.id,
-        t.message.c.priority.in_((Priority.FOLLOW_UP, Priority.FIRST)),
+        t.message.c.priority.in_(wanted),
         t.message.c.campaign_id == t.campaign.c.id,
         t.is_waiting,
         t.message.c.ready_at <= now,
@@ -80,13 +82,13 @@ def _campaign_ready(now: datetime) -> ColumnElement[bool]:
     return exists().where(active, ready.correlate(t.mailbox, t.campaign)).correlate(t.mailbox)
 
 
-def _people_due(now: datetime) -> ColumnElement[bool]:
+def _people_due(now: datetime, follow_ups: bool) -> ColumnElement[bool]:
     r, sender = t.recipient.c, t.campaign_sender.c
-    first, follow_up = (
+    waiting = (
         exists()
         .where(r.campaign_sender_id == sender.id, waits, r.next_at <= now)
         .correlate(t.campaign_sender)
-        for waits in (t.awaits_first, t.awaits_follow_up)
+        for waits in ((t.awaits_first, t.awaits_follow_up) if follow_ups else (t.awaits_first,))
     )
     return (
         exists()
@@ -94,7 +96,7 @@ def _people_due(now: datetime) -> ColumnElement[bool]:
             or_(sender.mailbox_id == t.mailbox.c.id, sender.slot_id == t.connection.c.slot_id),
             sender.campaign_id == t.campaign.c.id,
             t.campaign.c.state == CampaignState.ACTIVE,
-            or_(first, follow_up),
+            or_(*waiting),
         )
         .correlate(t.mailbox, t.connection)
     )
