@@ -2,21 +2,38 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 
+from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.services import health
+from mailrotate.core.services.context import secret_name
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.values.mail import ServerReply
-from mailrotate.core.values.states import Phase, ReplyClass
+from mailrotate.core.values.mail import CheckStep, ServerReply
+from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass
+from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
 
 SOON = NOW + timedelta(minutes=5)
 QUOTA = ServerReply(Phase.MAIL, 550, "5.4.5", "Daily user sending limit exceeded")
 GONE = ServerReply(Phase.CONNECT, None, None, "connection refused")
 REFUSED = ServerReply(Phase.MAIL, 550, "5.7.1", "sender denied")
+
+
+class HalfAway:
+    """A provider whose outgoing server answers; `is_back`: the other one, too."""
+
+    is_back = False
+
+    def check(self, _account: object) -> list[CheckStep]:
+        reply = None if self.is_back else GONE
+        return [
+            CheckStep("smtp", Phase.AUTH, True, "welcome"),
+            CheckStep("imap", Phase.CONNECT, self.is_back, "", reply),
+        ]
 
 
 @pytest.fixture
@@ -95,3 +112,33 @@ def test_f4_nobody_tests_a_login_while_a_limit_holds_the_mailbox(workspace: Work
     with workspace.store.reading() as connection:
         assert health.due_for_test(connection, SOON, every) == []
         assert health.due_for_test(connection, held.hold_until, every) == [anna.id]
+
+
+def test_c2_an_inbox_that_stays_unreachable_fails_a_mailbox_that_still_sends(
+    workspace: Workspace, anna: Sender
+) -> None:
+    """Each message that leaves proves the other server; nobody would hear of the replies."""
+    provider = HalfAway()
+    context = replace(context_of(workspace), provider=lambda _name: cast(MailProvider, provider))
+    sealed = context.secrets.seal(secret_name(anna.connection_id), 1, b"secret")
+    with workspace.store.writing() as connection:
+        mailboxes.change_connection(connection, anna.connection_id, secret=sealed)
+    lane = workspace.own_lane(anna, workspace.add_runner())
+
+    def test_after(minutes: int) -> str:
+        now = NOW + timedelta(minutes=minutes)
+        state = health.test(context, lane, now).state
+        with workspace.store.writing() as connection:
+            box = mailboxes.by_id(connection, anna.id)
+            if box.state is ConnectionState.CONNECTED:
+                # What a login to send does.
+                health.recover(connection, box, now)
+        return state
+
+    assert [test_after(minutes) for minutes in (0, 15, 29, 30)] == ["connected"] * 3 + ["failed"]
+    with workspace.store.reading() as connection:
+        assert mailboxes.by_id(connection, anna.id).last_error_class == "net"
+    provider.is_back = True
+    assert test_after(45) == "connected"
+    with workspace.store.reading() as connection:
+        assert mailboxes.by_id(connection, anna.id).inbox_failing_since is None

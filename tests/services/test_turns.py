@@ -13,7 +13,7 @@ from mailrotate.core.ports import MailProvider
 from mailrotate.core.services import campaigns, lifecycle, passes
 from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.services.sending import Pace
-from mailrotate.core.store import claims, recipients
+from mailrotate.core.store import claims, inboxes, recipients
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER
@@ -236,3 +236,37 @@ def test_b10_mail_that_may_not_leave_now_makes_nobody_log_in_at_every_tick(
     assert server.taken == (["kim@example.com"] if closed_by == "limit" else [])
     assert server.logins == 2, "at once, and five minutes later"
     assert states(workspace).count("scheduled") == (1 if closed_by == "limit" else 2)
+
+
+def test_h5_an_inbox_that_cannot_be_read_is_tried_ever_more_rarely(
+    workspace: Workspace, anna: Sender, server: Server, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After as long as it has failed: 30 seconds at least, the plan's interval at most."""
+    tries: list[int] = []
+    is_away = True
+
+    def open_inbox(_account: object) -> Server:
+        tries.append(seconds)
+        if is_away:
+            raise MailTrouble(ServerReply(Phase.CONNECT, None, None, "no route"))
+        return server
+
+    monkeypatch.setattr(server, "open_inbox", open_inbox)
+    runner_id = workspace.add_runner()
+    for seconds in range(0, 1500, 10):
+        is_away = seconds < 1000
+        now = NOW + timedelta(seconds=seconds)
+        if anna.id in passes.lanes_due(context, now, passes.Work.SYNC):
+            work(context, anna.id, runner_id, now)
+    # A pause ends at a whole second, a moment after the look of every ten seconds; from 1010 on it is read.
+    assert tries == [0, 40, 90, 190, 390, 700, 1010, 1310]
+
+
+def test_h5_first_messages_leave_without_a_try_of_an_inbox_that_is_left_alone(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign, server: Server, context: Context
+) -> None:
+    with workspace.store.writing() as connection:
+        inboxes.note_failure(connection, anna.id, "INBOX", "no route", NOW, next_try_at=LATER)
+    enrol(workspace, campaign, "kim@example.com")
+    assert work(context, anna.id, workspace.add_runner())["sent"] == 1
+    assert server.logins == 0

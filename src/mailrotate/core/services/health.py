@@ -13,13 +13,14 @@ from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.store import events, inboxes, mailboxes
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.lanes import Lane
-from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.mailboxes import INBOX, StoredMailbox
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.clock import next_whole_second
 from mailrotate.core.values.mail import CheckStep, ServerReply
 from mailrotate.core.values.states import ConnectionState, ReplyClass, Who
 
-# Between two tries of an unreachable server: as long as it has been away, within these bounds.
+# Between two tries of an unreachable server: as long as it has been away, within these bounds; of an inbox
+# within the shorter one and the plan's interval.
 _SHORTEST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(minutes=15)
 _LIMIT_PAUSE = timedelta(hours=1)
@@ -118,8 +119,7 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
             if failed.service == "smtp" or verdict.reply_class is ReplyClass.AUTH:
                 note_trouble(connection, box, verdict, failed.reply, now)
             elif verdict.reply_class is ReplyClass.NET:
-                # It can still send: only follow-ups wait, behind the gate `inbox` (H5).
-                _note_unreachable(connection, box, _words(failed.reply), now)
+                _note_only_inbox_unreachable(connection, box, _words(failed.reply), now)
             mailboxes.change_connection(
                 connection,
                 box.connection_id,
@@ -128,6 +128,24 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
             )
         state = mailboxes.by_id(connection, box.id).state
     return TestResult(box.address, state, steps)
+
+
+def note_unreadable(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
+    """It can still send: only follow-ups wait, behind the gate `inbox`, until the next try or later (H5)."""
+    next_try_at = _after_pause(box.inbox_failing_since, now, box.sync_every)
+    inboxes.note_failure(connection, box.id, INBOX, said, now, next_try_at)
+    if box.inbox_failing_since is None:
+        events.record(connection, RUNNER, "inbox.unreadable", now, About(box.id), reply=said)
+
+
+def _note_only_inbox_unreachable(
+    connection: Connection, box: StoredMailbox, said: str, now: datetime
+) -> None:
+    """The other server has just answered, so that it is not this machine's own trouble (C2)."""
+    note_unreadable(connection, box, said, now)
+    since = box.inbox_failing_since
+    if since is not None and now - since >= settings.period(connection, "network_patience"):
+        fail(connection, box, ReplyClass.NET, said, now)
 
 
 def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
@@ -149,8 +167,12 @@ def _rest(connection: Connection, box: StoredMailbox, said: str, now: datetime) 
     """An unreachable server is left alone for as long as it has been away, unless that failed the mailbox."""
     if mailboxes.by_id(connection, box.id).state is ConnectionState.FAILED:
         return
-    pause = min(max(now - (box.trouble_since or now), _SHORTEST_PAUSE), _LONGEST_PAUSE)
-    _hold(connection, box.id, ReplyClass.NET, said, next_whole_second(now + pause), now)
+    until = _after_pause(box.trouble_since, now, _LONGEST_PAUSE)
+    _hold(connection, box.id, ReplyClass.NET, said, until, now)
+
+
+def _after_pause(since: datetime | None, now: datetime, longest: timedelta) -> datetime:
+    return next_whole_second(now + min(max(now - (since or now), _SHORTEST_PAUSE), longest))
 
 
 def _offline(connection: Connection, box: StoredMailbox, since: datetime) -> bool:

@@ -52,11 +52,11 @@ def note_unreadable(context: Context, box: StoredMailbox, trouble: MailTrouble, 
     """Follow-ups of this mailbox wait until the inbox is read again; a refused login fails it."""
     verdict = classify(trouble.reply, box.provider)
     with context.store.writing() as connection:
-        inboxes.note_failure(connection, box.id, INBOX, str(trouble), now)
         if verdict.reply_class is ReplyClass.AUTH:
+            inboxes.note_failure(connection, box.id, INBOX, str(trouble), now)
             health.fail(connection, box, verdict.reply_class, str(trouble), now)
-        elif box.inbox_failing_since is None:
-            events.record(connection, RUNNER, "inbox.unreadable", now, About(box.id), reply=str(trouble))
+        else:
+            health.note_unreadable(connection, box, str(trouble), now)
 
 
 def _act_on(

@@ -108,7 +108,8 @@ class LaneTurn:
     def _is_worth_a_login(self) -> bool:
         """Behind a used-up limit or a closed window mail is due for hours: the inbox is read at its pace."""
         box, now = self._box(), self._pace.clock()
-        if box.inbox_read_at is None or now - box.inbox_read_at >= box.sync_every:
+        is_old = box.inbox_read_at is None or now - box.inbox_read_at >= box.sync_every
+        if is_old and not _is_left_alone(box, now):
             return True
         with self._context.store.reading() as connection:
             has_copies = bool(inboxes.pending_copies(connection, box.id, now, 1))
@@ -239,6 +240,8 @@ class LaneTurn:
         if box.state is not ConnectionState.CONNECTED:
             return
         self._read_at, self._sync_every = now, box.sync_every
+        if _is_left_alone(box, now):
+            return
         try:
             found = self._read_over_open_connection(box, now) or self._read_over_new_connection(box, now)
         except MailTrouble as trouble:
@@ -282,6 +285,11 @@ class LaneTurn:
         if self._sender is not None:
             self._sender.close()
         self._drop_inbox()
+
+
+def _is_left_alone(box: StoredMailbox, now: datetime) -> bool:
+    """Whether the inbox could not be read a moment ago."""
+    return box.inbox_next_try_at is not None and now < box.inbox_next_try_at
 
 
 def _counted_as(settled: Settled) -> str:

@@ -25,7 +25,10 @@ def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
         t.user.c.state == UserState.ACTIVE,
         or_(t.lane.c.next_send_at.is_(None), t.lane.c.next_send_at <= now),
     )
-    inbox_due = or_(t.folder.c.read_at.is_(None), t.folder.c.read_at <= now - sync_every)
+    inbox_due = and_(
+        or_(t.folder.c.read_at.is_(None), t.folder.c.read_at <= now - sync_every),
+        or_(t.folder.c.next_try_at.is_(None), t.folder.c.next_try_at <= now),
+    )
     copy_due = exists().where(t.sent_copy.c.mailbox_id == t.mailbox.c.id, t.sent_copy.c.next_try_at <= now)
     query = (
         select(t.mailbox.c.id)

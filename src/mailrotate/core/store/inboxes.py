@@ -40,16 +40,24 @@ def note_read(
         last_uid=cursor.last_uid,
         read_at=now,
         failing_since=None,
+        next_try_at=None,
         last_error=None,
     )
 
 
-def note_failure(connection: Connection, mailbox_id: int, name: str, said: str, now: datetime) -> None:
+def note_failure(
+    connection: Connection,
+    mailbox_id: int,
+    name: str,
+    said: str,
+    now: datetime,
+    next_try_at: datetime | None = None,
+) -> None:
     """The folder cannot be read; since when, is kept from the first failure on."""
     since = connection.execute(
         select(t.folder.c.failing_since).where(t.folder.c.mailbox_id == mailbox_id, t.folder.c.name == name)
     ).scalar_one_or_none()
-    _note(connection, mailbox_id, name, failing_since=since or now, last_error=said)
+    _note(connection, mailbox_id, name, failing_since=since or now, next_try_at=next_try_at, last_error=said)
 
 
 def forget_failure(connection: Connection, mailbox_id: int) -> None:
@@ -57,7 +65,7 @@ def forget_failure(connection: Connection, mailbox_id: int) -> None:
     connection.execute(
         update(t.folder)
         .where(t.folder.c.mailbox_id == mailbox_id)
-        .values(failing_since=None, last_error=None)
+        .values(failing_since=None, next_try_at=None, last_error=None)
     )
 
 

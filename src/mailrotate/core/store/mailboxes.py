@@ -58,6 +58,7 @@ class StoredMailbox:
     inbox_read_at: datetime | None
     inbox_failing_since: datetime | None
     inbox_error: str | None
+    inbox_next_try_at: datetime | None
     daily_cap: int
     sync_every: timedelta
     workspace_timezone: str
@@ -97,6 +98,7 @@ def _query() -> Select[tuple[object, ...]]:
             t.folder.c.read_at,
             t.folder.c.failing_since,
             t.folder.c.last_error.label("inbox_error"),
+            t.folder.c.next_try_at,
             t.plan.c.daily_cap,
             t.plan.c.sync_every_seconds,
             t.workspace.c.timezone.label("workspace_timezone"),
@@ -157,6 +159,7 @@ def _read(row: Row[tuple[object, ...]]) -> StoredMailbox:
         inbox_read_at=r["read_at"],
         inbox_failing_since=r["failing_since"],
         inbox_error=r["inbox_error"],
+        inbox_next_try_at=r["next_try_at"],
         daily_cap=r["daily_cap"],
         sync_every=timedelta(seconds=r["sync_every_seconds"]),
         workspace_timezone=r["workspace_timezone"],

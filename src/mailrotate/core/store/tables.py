@@ -226,6 +226,7 @@ class Folder(SQLModel, table=True):
     last_uid: int | None = Field(default=None, sa_column=Column(BigInteger))
     read_at: datetime | None = None
     failing_since: datetime | None = None
+    next_try_at: datetime | None = None
     last_error: str | None = None
 
 

@@ -344,6 +344,7 @@ def upgrade() -> None:
         sa.Column("last_uid", sa.BigInteger(), nullable=True),
         sa.Column("read_at", UTCDateTime(), nullable=True),
         sa.Column("failing_since", UTCDateTime(), nullable=True),
+        sa.Column("next_try_at", UTCDateTime(), nullable=True),
         sa.Column("last_error", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"], name=op.f("fk_folder_mailbox_id")),
         sa.PrimaryKeyConstraint("mailbox_id", "name", name=op.f("pk_folder")),
