@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mailrotate.core.services.context import Context
     from mailrotate.core.store.engine import Store
     from mailrotate.core.store.events import Actor
+    from mailrotate.core.store.names import Names
     from mailrotate.core.store.workspaces import StoredWorkspace
     from mailrotate.core.values.mail import ServerGuess
 
@@ -187,6 +188,14 @@ class App:
 
         password = self.settings.db_password
         return open_store(self.settings.db, None if password is None else password.reveal())
+
+    def names(self, wanted: "Names") -> list[str]:
+        """For completion; a file is read as it is, and none is made. Raises StoreTrouble, Busy."""
+        from mailrotate.core.store import names
+
+        if _is_postgresql(self.settings.db):
+            return names.in_store(self.database, wanted)
+        return names.in_file(Path(self.settings.db), wanted)
 
     @cached_property
     def store(self) -> "Store":

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign_options import From, Name, Rotate, read_rotation
 from mailrotate.cli.output import Speech, counted, zoned
@@ -67,7 +68,10 @@ def pause(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
 
 def resume(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="The campaign.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="The campaign.", autocompletion=completion.campaigns),
+    ] = None,
     mailbox: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Every paused campaign that it sends for.")
     ] = None,

@@ -6,16 +6,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.states import Rotation
 
 if TYPE_CHECKING:
     from mailrotate.core.rules.campaign_file import CampaignPlan
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The campaign's name, or its id like c_17.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The campaign's name, or its id like c_17.",
+        autocompletion=completion.campaigns,
+    ),
+]
 From = Annotated[
     list[str] | None,
-    typer.Option("--from", metavar="ADDRESS", help="Who sends; repeat it to rotate over several."),
+    typer.Option(
+        "--from",
+        metavar="ADDRESS",
+        help="Who sends; repeat it to rotate over several.",
+        autocompletion=completion.mailboxes,
+    ),
 ]
 Rotate = Annotated[
     str | None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech, instant
@@ -34,8 +35,14 @@ def log(
         str | None,
         typer.Option(metavar="DURATION|INSTANT", help="Nothing older, like 2h or 2026-12-01 09:00."),
     ] = None,
-    mailbox: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Of this mailbox only.")] = None,
-    campaign: Annotated[str | None, typer.Option(metavar="NAME", help="Of this campaign only.")] = None,
+    mailbox: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Of this mailbox only.", autocompletion=completion.mailboxes),
+    ] = None,
+    campaign: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of this campaign only.", autocompletion=completion.campaigns),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Show so many at most, the newest.")] = 100,
     as_json: Json = False,
 ) -> None:

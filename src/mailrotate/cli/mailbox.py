@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import mailbox_settings
+from mailrotate.cli import completion, mailbox_settings
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 app = noun("Connect mailboxes, test them, set them up.")
 mailbox_settings.add_to(app)
 
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The mailbox's address.")]
+Address = Annotated[
+    str,
+    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
+]
 _DONE_IN_PART = 8
 
 
@@ -297,7 +300,9 @@ def _consequences(following: "Consequences") -> list[str]:
 @app.command("test")
 def prove(
     ctx: typer.Context,
-    addresses: Annotated[list[str] | None, typer.Argument(metavar="[ADDRESS]…")] = None,
+    addresses: Annotated[
+        list[str] | None, typer.Argument(metavar="[ADDRESS]…", autocompletion=completion.mailboxes)
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every mailbox that is not disconnected.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -25,7 +26,10 @@ from mailrotate.core.values.errors import BadInput
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes import ListedMailbox, Settings, ShownMailbox
 
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The mailbox's address.")]
+Address = Annotated[
+    str,
+    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
+]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
@@ -22,10 +23,23 @@ _DONE_IN_PART = 8
 _MOST_TOLD = 20
 _NOTHING_PLANNED = "the outbox is empty: a runner plans each message when it is due; see mailrotate status"
 
-Ids = Annotated[list[str], typer.Argument(metavar="ID…", help="Messages, like m_17.")]
-SomeIds = Annotated[list[str] | None, typer.Argument(metavar="ID…", help="Messages, like m_17.")]
-OfMailbox = Annotated[str | None, typer.Option("--mailbox", metavar="ADDRESS", help="Those of this mailbox.")]
-OfCampaign = Annotated[str | None, typer.Option("--campaign", metavar="NAME", help="Those of this campaign.")]
+_MESSAGES: Any = typer.Argument(
+    metavar="ID…", help="Messages, like m_17.", autocompletion=completion.messages
+)
+Ids = Annotated[list[str], _MESSAGES]
+SomeIds = Annotated[list[str] | None, _MESSAGES]
+OfMailbox = Annotated[
+    str | None,
+    typer.Option(
+        "--mailbox", metavar="ADDRESS", help="Those of this mailbox.", autocompletion=completion.mailboxes
+    ),
+]
+OfCampaign = Annotated[
+    str | None,
+    typer.Option(
+        "--campaign", metavar="NAME", help="Those of this campaign.", autocompletion=completion.campaigns
+    ),
+]
 
 
 @app.command("list")
@@ -108,7 +122,9 @@ def _row(expected: "Expected") -> dict[str, Any]:
 @app.command()
 def show(
     ctx: typer.Context,
-    message: Annotated[str, typer.Argument(metavar="ID", help="A message, like m_17.")],
+    message: Annotated[
+        str, typer.Argument(metavar="ID", help="A message, like m_17.", autocompletion=completion.messages)
+    ],
     as_json: Json = False,
 ) -> None:
     """Everything about one message, with the server's own words and what happened to it.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
@@ -24,7 +25,12 @@ app = noun("Who a campaign writes to.")
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
 
-Campaign = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="The campaign's name, or its id.")]
+Campaign = Annotated[
+    str,
+    typer.Argument(
+        metavar="CAMPAIGN", help="The campaign's name, or its id.", autocompletion=completion.campaigns
+    ),
+]
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The person's address, or an id like r_17.")]
 
 
@@ -37,7 +43,12 @@ def import_(
         typer.Argument(metavar="[FILE|-]", help="A CSV file with a column 'email'."),
     ] = None,
     from_campaign: Annotated[
-        str | None, typer.Option(metavar="CAMPAIGN", help="Everybody of this campaign, with their fields.")
+        str | None,
+        typer.Option(
+            metavar="CAMPAIGN",
+            help="Everybody of this campaign, with their fields.",
+            autocompletion=completion.campaigns,
+        ),
     ] = None,
     owner: Annotated[str | None, typer.Option(metavar="USER", help="Who owns people not known yet.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="One bad row, and nothing is imported.")] = False,

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech, instant, localised, zoned
@@ -20,7 +21,12 @@ _FINAL = ("message", "recipient", "campaign")
 @app.command()
 def why(
     ctx: typer.Context,
-    subject: Annotated[str, typer.Argument(metavar="MESSAGE_ID|MAILBOX|CAMPAIGN", help="What waits.")],
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="MESSAGE_ID|MAILBOX|CAMPAIGN", help="What waits.", autocompletion=completion.anything
+        ),
+    ],
     address: Annotated[str | None, typer.Argument(help="A recipient of the campaign.")] = None,
     as_json: Json = False,
 ) -> None:

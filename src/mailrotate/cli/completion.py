@@ -1,0 +1,55 @@
+"""What Tab offers for the values of arguments: names that are in the database.
+
+A completer opens it for reading only, makes none, and offers nothing where it cannot be read: a shell has
+no place for an error message.
+"""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from mailrotate.core.values.errors import MailrotateError
+
+if TYPE_CHECKING:
+    from mailrotate.core.store.names import Names
+
+
+def mailboxes(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Addresses of connected and disconnected mailboxes."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, Names.MAILBOXES)
+
+
+def campaigns(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of campaigns."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, Names.CAMPAIGNS)
+
+
+def messages(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the messages that somebody must decide about."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, Names.MESSAGES)
+
+
+def anything(ctx: typer.Context, incomplete: str) -> list[str]:
+    """All that `why` can be asked about, but people."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, *Names)
+
+
+def _beginning(ctx: typer.Context, incomplete: str, *wanted: "Names") -> list[str]:
+    from mailrotate.app import App, load_settings
+
+    try:
+        # The root's callback, which makes the call, does not run for Tab.
+        app = App(load_settings(ctx.find_root().params.get("db")))
+        found = [name for kind in wanted for name in app.names(kind)]
+        app.close()
+    except MailrotateError:
+        return []
+    return [name for name in found if name.startswith(incomplete)]
