@@ -1,19 +1,24 @@
 """`why`, `status`, `settings` and the log: what people are told about what waits."""
 
+import sys
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
 
 from mailrotate.core.services import limits, logbook, overview, settings
+from mailrotate.core.services.claiming import Nothing, claim_next
 from mailrotate.core.services.explaining import explain
-from mailrotate.core.store import events, lanes, mailboxes, workspaces
+from mailrotate.core.services.rendering import StepCache
+from mailrotate.core.store import events, inboxes, lanes, mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.outbox import Claim
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import Role
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
@@ -215,3 +220,37 @@ def test_f5_a_follower_misses_no_line_that_is_committed_late(postgresql_store: S
         assert [line.action for line in follower.news()] == ["second"]
     assert [line.action for line in follower.news()] == ["first"]
     assert follower.news() == []
+
+
+@pytest.mark.parametrize("zone", [None, "recipient"])
+def test_d4_holidays_that_nobody_can_know_any_more_close_their_own_campaign_alone(
+    workspace: Workspace,
+    anna: Sender,
+    campaign: StoredCampaign,
+    monkeypatch: pytest.MonkeyPatch,
+    zone: str | None,
+) -> None:
+    """The extra was removed: rather nothing of it than mail on a holiday."""
+    winter = workspace.add_campaign("winter", [anna])
+    closed, free = (
+        workspace.add_message(anna, each, workspace.add_recipient(each, "kim@example.com"))
+        for each in (campaign, winter)
+    )
+    with workspace.store.writing() as connection:
+        of_autumn = t.campaign_version.c.campaign_id == campaign.id
+        known = update(t.campaign_version).where(of_autumn).values(holidays='"DE"', timezone=zone)
+        connection.execute(known)
+    monkeypatch.setitem(sys.modules, "holidays", None)
+    context = context_of(workspace)
+    assert overview.look(context, NOW).next_send_at is not None
+    told = explain(context, f"m_{closed}", None, NOW)
+    assert (told.binding, told.next_at) == ("window", None)
+    assert "pip install 'mailrotate[holidays]'" in told.summary
+    assert explain(context, "autumn", None, NOW).binding == "window"
+    lane = workspace.own_lane(anna, workspace.add_runner())
+    with workspace.store.writing() as connection:
+        inboxes.note_read(connection, anna.id, "INBOX", FolderCursor(1, 0), NOW)
+    claimed = claim_next(context, lane, StepCache(), NOW)
+    assert isinstance(claimed, Claim)
+    assert claimed.message.id == free
+    assert isinstance(claim_next(context, lane, StepCache(), NOW + timedelta(hours=1)), Nothing)

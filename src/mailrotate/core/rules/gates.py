@@ -36,7 +36,7 @@ class CampaignFacts:
     name: str
     state: CampaignState
     pause_reasons: tuple[str, ...]
-    # None when each recipient has a window of their own zone.
+    # None when each recipient has a window of their own zone, unless none of them can be known.
     window: DeliveryWindow | None
 
 
@@ -143,7 +143,7 @@ def _within(window: DeliveryWindow | None, now: datetime) -> _Answer:
         return True, "no window of its own", None
     opens = next_open(window, now)
     if opens is None:
-        return False, "the delivery window never opens", None
+        return False, window.unusable or "the delivery window never opens", None
     if opens <= now:
         return True, "inside the delivery window", None
     return False, f"the delivery window opens at {rfc3339(opens)}", opens

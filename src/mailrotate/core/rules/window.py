@@ -19,6 +19,8 @@ def next_open(window: DeliveryWindow, instant: datetime) -> datetime | None:
     Inside means that the wall clock of the window's zone reads an hour of a block: an hour that a clock
     change skips is never open, one that it repeats is open twice.
     """
+    if window.unusable is not None:
+        return None
     zone = ZoneInfo(window.zone)
     local = instant.astimezone(zone)
     if _is_inside(window, local):

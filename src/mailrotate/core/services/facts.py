@@ -15,6 +15,7 @@ from mailrotate.core.store import campaigns, mailboxes, suppressions, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate
+from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.states import MessageKind, Priority, UserState
 from mailrotate.core.values.window import DeliveryWindow
 
@@ -59,8 +60,9 @@ def mailbox_facts(connection: Connection, box: StoredMailbox, now: datetime) -> 
 def campaign_facts(
     context: Context, campaign: StoredCampaign, workspace_zone: str, now: datetime
 ) -> gates.CampaignFacts:
-    per_recipient = campaign.timezone == RECIPIENT_ZONE
-    window = None if per_recipient else window_of(context, campaign, workspace_zone, now)
+    window = window_of(context, campaign, workspace_zone, now)
+    if campaign.timezone == RECIPIENT_ZONE and window.unusable is None:
+        return gates.CampaignFacts(campaign.name, campaign.state, campaign.pause_reasons, None)
     return gates.CampaignFacts(campaign.name, campaign.state, campaign.pause_reasons, window)
 
 
@@ -76,7 +78,11 @@ def window_of(
     if zone == RECIPIENT_ZONE:
         zone = recipient_zone or workspace_zone
     window = DeliveryWindow.from_json({**json.loads(campaign.window), "zone": zone})
-    return replace(window, closed_on=_closed_on(context, json.loads(campaign.holidays), now))
+    try:
+        return replace(window, closed_on=_closed_on(context, json.loads(campaign.holidays), now))
+    except BadInput as trouble:
+        # The extra was removed, or no longer knows the code: rather nothing than mail on a holiday.
+        return replace(window, unusable=": ".join(filter(None, (trouble.message, trouble.hint))))
 
 
 def _closed_on(context: Context, holidays: str | Sequence[str] | None, now: datetime) -> frozenset[date]:

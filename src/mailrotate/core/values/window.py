@@ -33,11 +33,15 @@ WORKDAYS = Block((0, 1, 2, 3, 4), 9 * 60, 17 * 60)
 
 @dataclass(frozen=True)
 class DeliveryWindow:
-    """Open when the wall clock of `zone` (IANA) stands inside a block on a day that is not closed."""
+    """Open when the wall clock of `zone` (IANA) stands inside a block on a day that is not closed.
+
+    `unusable`: why it cannot be known when it is open; it is closed then until somebody acts.
+    """
 
     blocks: tuple[Block, ...] = (WORKDAYS,)
     zone: str = "UTC"
     closed_on: frozenset[date] = frozenset()
+    unusable: str | None = None
 
     @classmethod
     def parse(cls, written: object, zone: str = "UTC") -> "DeliveryWindow":
