@@ -349,8 +349,9 @@ def test_f3_a_farewell_that_is_refused_or_unheard_does_not_matter() -> None:
 def test_f3_a_server_that_ends_the_transfer_has_not_taken_the_letter() -> None:
     with ScriptedSmtp({"content": answers_and_closes("451 4.3.0 no more")}) as server:
         session = smtp.open_session(account_at(server.port), TIMEOUTS)
-        session.stage(envelope())
-        # Its words are here before the dot is; else they would be the answer to the dot.
+        # Longer than the last chunk, so that the server sees some of it before the dot; its words must be
+        # here before the dot leaves, else they would be the answer to the dot.
+        session.stage(envelope(LETTER + b"word " * 10 + b"\r\n" + (b"word " * 10 + b"\r\n") * 1000))
         assert select.select([session._talk.sock], [], [], 30)[0]
         said = refusal(session.commit)
     assert (said.phase, said.code) == (Phase.DATA, 451)
