@@ -13,14 +13,23 @@ from sqlalchemy import insert, select
 
 from mailrotate.adapters.csv_rows import open_rows
 from mailrotate.adapters.problem_spool import ProblemSpool
-from mailrotate.core.services import campaigns, drafting, enrolment, health, people, suppressing
+from mailrotate.core.services import (
+    accounts,
+    campaigns,
+    drafting,
+    enrolment,
+    health,
+    people,
+    slots,
+    suppressing,
+)
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.enrolment import HowToImport, Imported, RowTrouble
 from mailrotate.core.store import campaigns as stored
 from mailrotate.core.store import mailboxes, recipients, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.suppressions import fingerprint
-from mailrotate.core.values.errors import BadInput, Busy, Refused
+from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
 from mailrotate.core.values.states import RecipientState
 from tests.support.contexts import context_of
 from tests.support.plans import TWO_STEPS, plan_of
@@ -327,3 +336,40 @@ def test_who_was_never_written_to_is_taken_out_and_others_are_ended(
     assert emails(context, draft) == ["p0@example.com"]
     counts, _ = import_text(context, draft, rows_of(2))
     assert counts == (1, 1, 0, 0)
+
+
+def test_hints_about_a_campaign_with_a_blank_in_its_name_can_be_typed(
+    context: Context, workspace: Workspace, anna: Sender
+) -> None:
+    def hint(campaign: str, address: str, **fields: str) -> str | None:
+        with pytest.raises((BadInput, Refused)) as refused, ProblemSpool() as aside:
+            enrolment.add(context, campaign, address, fields, aside=aside, now=NOW)
+        return refused.value.hint
+
+    autumn = workspace.add_campaign("autumn intro", [anna])
+    workspace.add_recipient(autumn, "kim@example.com")
+    workspace.add_campaign("winter intro", [anna], state="finished")
+    assert hint("autumn intro", "kim@example.com", name="Kim") == (
+        "mailrotate recipient show 'autumn intro' kim@example.com"
+    )
+    assert hint("autumn intro", "lee@example.com") == (
+        "mailrotate recipient add 'autumn intro' lee@example.com --field NAME=VALUE"
+    )
+    assert hint("winter intro", "kim@example.com", name="Kim") == "mailrotate campaign copy 'winter intro'"
+
+
+def test_whichever_command_names_nobody_the_hint_is_where_the_users_are(context: Context, draft: str) -> None:
+    def import_for_nobody() -> object:
+        with ProblemSpool() as aside:
+            how = HowToImport(owner="nobody@example.org")
+            with enrolment.importing_people(context, draft, draft, how, aside, NOW) as imported:
+                return imported
+
+    for act in (
+        import_for_nobody,
+        lambda: slots.add(context, "nobody@example.org", 1, NOW),
+        lambda: accounts.acting_user(context.store, "nobody@example.org", "tester"),
+    ):
+        with pytest.raises(NotFound) as unknown:
+            act()
+        assert (unknown.value.code, unknown.value.hint) == ("user.none", "mailrotate slot list")

@@ -3,11 +3,12 @@
 from datetime import datetime
 
 from mailrotate.core.ports import SecretBox
+from mailrotate.core.services import naming
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import Role
 
 # What the workspace's key is tried on, so that a wrong key is known before a mailbox is.
@@ -33,12 +34,7 @@ def acting_user(store: Store, email: str | None, os_user: str) -> Actor:
     """Raises NotFound (`user.none`) when nobody has this address here."""
     with store.reading() as connection:
         if email is not None:
-            user = workspaces.user_by_email(connection, email.strip().lower())
-            if user is None:
-                raise NotFound(
-                    "user.none", f"there is no user {email} in this workspace", "mailrotate slot list"
-                )
-            return Actor(user.id, os_user)
+            return Actor(naming.find_user(connection, email).id, os_user)
         workspace = workspaces.find(connection)
     return Actor(None if workspace is None else workspace.default_user_id, os_user)
 

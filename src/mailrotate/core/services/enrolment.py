@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from json.encoder import encode_basestring
+from shlex import quote
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -20,13 +21,13 @@ from mailrotate.core.rules import templates
 from mailrotate.core.services import assigning
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.facts import RECIPIENT_ZONE
-from mailrotate.core.services.naming import find_campaign
-from mailrotate.core.store import campaigns, events, recipients, workspaces
+from mailrotate.core.services.naming import find_campaign, find_user
+from mailrotate.core.store import campaigns, events, recipients
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.staging import Enrolment, RowProblem, StagedRow, Staging
 from mailrotate.core.values.address import normalise_address
-from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.errors import BadInput, Busy, Refused
 from mailrotate.core.values.states import CampaignState
 from mailrotate.core.values.window import check_zone
 
@@ -232,7 +233,7 @@ def _refuse_finished(campaign: StoredCampaign) -> None:
         raise Refused(
             "campaign.finished",
             f"campaign '{campaign.name}' is finished and takes nobody any more",
-            f"mailrotate campaign copy {campaign.name}",
+            f"mailrotate campaign copy {quote(campaign.name)}",
         )
 
 
@@ -291,14 +292,14 @@ def add(
                 raise BadInput(
                     "recipient.invalid",
                     f"{kept} {trouble.problem}",
-                    f"mailrotate recipient add {name} {kept} --field NAME=VALUE",
+                    f"mailrotate recipient add {quote(name)} {kept} --field NAME=VALUE",
                 )
             raise Refused(
                 "recipient.refused",
                 f"{kept} {trouble.problem}",
                 "mailrotate suppression list"
                 if imported.suppressed
-                else f"mailrotate recipient show {name} {kept}",
+                else f"mailrotate recipient show {quote(name)} {kept}",
             )
     return kept
 
@@ -352,10 +353,7 @@ def _refuse_changed(campaign: StoredCampaign, demands: Demands) -> None:
 
 
 def _owner(connection: Connection, email: str) -> int:
-    user = workspaces.user_by_email(connection, email.strip().lower())
-    if user is None:
-        raise NotFound("user.none", f"there is no user {email} in this workspace", "mailrotate status")
-    return user.id
+    return find_user(connection, email).id
 
 
 def _bad_count(counts: Mapping[RowProblem | None, int], aside: Aside) -> int:

@@ -1,12 +1,13 @@
-"""How people name campaigns and mailboxes, and what they are told when there is none of that name."""
+"""How people name campaigns, mailboxes and users, and what they are told when there is none of that name."""
 
 from difflib import get_close_matches
 
 from sqlalchemy import Connection
 
-from mailrotate.core.store import campaigns, mailboxes
+from mailrotate.core.store import campaigns, mailboxes, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import NotFound
 
@@ -38,6 +39,14 @@ def find_mailbox(connection: Connection, address: str) -> StoredMailbox:
     meant = _meant(address, [box for box in known if _alike(parts, box.partition("@")[::2])])
     hint = "mailrotate mailbox list" if meant else f"mailrotate mailbox connect {address}"
     raise NotFound("mailbox.none", f"there is no mailbox {address}{meant}", hint)
+
+
+def find_user(connection: Connection, email: str) -> StoredUser:
+    """Raises NotFound (`user.none`) when nobody has this address here."""
+    user = workspaces.user_by_email(connection, email.strip().lower())
+    if user is None:
+        raise NotFound("user.none", f"there is no user {email} in this workspace", "mailrotate slot list")
+    return user
 
 
 def _alike(some: tuple[str, ...], others: tuple[str, ...]) -> bool:

@@ -9,7 +9,7 @@ from mailrotate.core.store import connections, mailboxes, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
-from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import ConnectionState, Role, UserState
 
 
@@ -77,11 +77,7 @@ def seat_for(
 
 def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> StoredUser:
     if user_email is not None:
-        user = workspaces.user_by_email(connection, user_email.strip().lower())
-        if user is None:
-            raise NotFound(
-                "user.none", f"there is no user {user_email} in this workspace", "mailrotate slot list"
-            )
+        user: StoredUser | None = naming.find_user(connection, user_email)
     else:
         user = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
     require_authority(connection, actor, -1 if user is None else user.id)

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mailrotate.core.rules.renewal import month_later
-from mailrotate.core.services import seats
+from mailrotate.core.services import naming, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import events, slots, workspaces
+from mailrotate.core.store import events, slots
 from mailrotate.core.store.events import About
 from mailrotate.core.store.slots import StoredSlot
-from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.errors import BadInput
 
 _MOST_AT_ONCE = 1000
 
@@ -49,9 +49,7 @@ def add(context: Context, email: str, count: int, now: datetime) -> UserSlots:
     if not 0 < count <= _MOST_AT_ONCE:
         raise BadInput("slot.count", f"--count must be from 1 to {_MOST_AT_ONCE}, not {count}")
     with context.store.writing() as connection:
-        user = workspaces.user_by_email(connection, email.strip().lower())
-        if user is None:
-            raise NotFound("user.none", f"there is no user {email} in this workspace", "mailrotate slot list")
+        user = naming.find_user(connection, email)
         seats.require_authority(connection, context.actor, user.id)
         renews_on = month_later(now.date(), now.day)
         for _ in range(count):
