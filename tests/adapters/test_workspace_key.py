@@ -181,6 +181,23 @@ def test_a_missing_key_says_where_it_was_looked_for(tmp_path: Path) -> None:
         in_file(tmp_path / "key").load()
     assert {unset.value.code, gone.value.code} == {"key.missing"}
     assert gone.value.hint == f"put the key back at {tmp_path}/key"
+    # Where it was stored nobody here can know: a path of ours would be a guess.
+    assert unset.value.hint == "export MAILROTATE_KEY_FILE=/the/file/with/the/key"
+
+
+def test_what_is_wrong_with_a_named_key_file_is_looked_at_in_that_file(tmp_path: Path) -> None:
+    folder = tmp_path / "key"
+    folder.mkdir(mode=0o700)
+    (tmp_path / "file").touch()
+    below_a_file = tmp_path / "file" / "key"
+    for attempt, hint in (
+        (in_file(folder).load, f"ls -ld {folder}"),
+        (in_file(below_a_file).load, f"ls -ld {below_a_file}"),
+        (lambda: in_file(below_a_file).store(KeyRing.fresh()), f"ls -ld {below_a_file}"),
+    ):
+        with pytest.raises(KeyTrouble) as trouble:
+            attempt()
+        assert trouble.value.hint == hint
 
 
 def test_a_keyring_that_swallows_the_new_key_does_not_pass_for_a_stored_one(tmp_path: Path) -> None:

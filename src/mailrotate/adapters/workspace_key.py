@@ -14,7 +14,9 @@ from mailrotate.core.values.errors import KeyTrouble, Refused
 
 CREDENTIAL = "mailrotate-key"
 _LONGEST = 65_536  # bytes; a key takes 45
+# For a key that is to be made, and for one that lies somewhere.
 _NAME_A_FILE = "export MAILROTATE_KEY_FILE=~/.config/mailrotate/key"
+_NAME_THE_FILE = "export MAILROTATE_KEY_FILE=/the/file/with/the/key"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class WorkspaceKey:
         raise KeyTrouble(
             "key.missing",
             "the workspace's key is not here: " + "; ".join(looked),
-            f"put the key back at {self.key_file}" if self.key_file else _NAME_A_FILE,
+            f"put the key back at {self.key_file}" if self.key_file else _NAME_THE_FILE,
         )
 
     def create(self) -> KeyRing:
@@ -120,7 +122,7 @@ def _read_file(path: Path, *, private: bool = True) -> KeyRing | None:
         with open(path, "rb", opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise KeyTrouble("key.unreadable", f"{path} is not a regular file", _NAME_A_FILE)
+                raise KeyTrouble("key.unreadable", f"{path} is not a regular file", f"ls -ld {path}")
             if private and status.st_mode & 0o077:
                 raise KeyTrouble(
                     "key.exposed", f"the key file {path} can be read by others", f"chmod 600 {path}"
@@ -181,4 +183,5 @@ def _written_for(path: Path, ring: KeyRing) -> Iterator[tuple[str, str]]:
 
 
 def _unusable(code: str, verb: str, path: Path, trouble: OSError) -> KeyTrouble:
-    return KeyTrouble(code, f"cannot {verb} the key file {path}: {trouble.strerror}", _NAME_A_FILE)
+    hint = _NAME_A_FILE if code == "key.nowhere" else f"ls -ld {path}"
+    return KeyTrouble(code, f"cannot {verb} the key file {path}: {trouble.strerror}", hint)
