@@ -13,7 +13,7 @@ import pytest
 from keyring.backends import fail
 
 from mailrotate.adapters.key_ring import KeyRing
-from mailrotate.adapters.workspace_key import CREDENTIAL, WorkspaceKey
+from mailrotate.adapters.workspace_key import CREDENTIAL, WorkspaceKey, _written_for
 from mailrotate.core.values.errors import KeyTrouble, MailrotateError, Refused
 from tests.support import keyring_backends
 from tests.support.keyring_backends import environment_for
@@ -44,6 +44,37 @@ def test_a_key_that_lies_in_its_place_already_is_taken(tmp_path: Path) -> None:
     assert in_file(tmp_path / "key").create() == ring
     of_keyring = in_keyring(tmp_path).create()
     assert in_keyring(tmp_path).create() == of_keyring
+
+
+def leave_behind(path: Path) -> Path:
+    """What a process that writes a key leaves when it is killed before the file is in its place."""
+    with _written_for(path, KeyRing.fresh()) as (whole, _target):
+        shutil.copy(whole, path.parent / "kept")
+    left = Path(whole)
+    (path.parent / "kept").rename(left)
+    return left
+
+
+@pytest.mark.parametrize("write", ["create", "store"])
+def test_what_a_killed_write_left_is_removed_by_the_next(tmp_path: Path, write: str) -> None:
+    """I1: a key that nobody uses any more lies nowhere."""
+    path = tmp_path / "key"
+    left = leave_behind(path)
+    others = [tmp_path / name for name in (".key-of-somebody", left.name + "0", ".key-other-abcdefgh")]
+    for other in others:
+        other.touch()
+        other.chmod(0o640 if other.name.startswith(left.name) else 0o600)
+    key = in_file(path)
+    key.create() if write == "create" else key.store(KeyRing.fresh())
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others])
+
+
+def test_what_another_process_is_writing_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    with _written_for(path, KeyRing.fresh()) as (whole, _target):
+        in_file(path).store(KeyRing.fresh())
+        assert Path(whole).exists()
+    assert os.listdir(tmp_path) == ["key"]
 
 
 def test_two_first_connects_at_once_agree_on_one_key(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Where the workspace's key lies: a file, a systemd credential, or the system keyring (I1)."""
 
 import contextlib
+import fcntl
 import os
 import stat
 import tempfile
@@ -165,13 +166,15 @@ def _written_for(path: Path, ring: KeyRing) -> Iterator[tuple[str, str]]:
     target = os.path.realpath(path)  # a link stays a link, the file behind it changes
     folder = os.path.dirname(target)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".key-", dir=folder)  # mode 0600
+    prefix = f".key-{os.path.basename(target)}-"
+    _remove_leftovers(folder, prefix)
+    descriptor, name = _locked_file(folder, prefix)
     try:
         with open(descriptor, "w", encoding="ascii") as file:
             file.write(ring.to_text())
             file.flush()
             os.fsync(file.fileno())
-        yield name, target
+            yield name, target
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name)
@@ -180,6 +183,35 @@ def _written_for(path: Path, ring: KeyRing) -> Iterator[tuple[str, str]]:
         os.fsync(folder_descriptor)
     finally:
         os.close(folder_descriptor)
+
+
+def _locked_file(folder: str, prefix: str) -> tuple[int, str]:
+    """A new private file, whose lock says that somebody lives who writes it."""
+    while True:
+        descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)  # mode 0600
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor, name
+        # Taken for a leftover before it was locked.
+        os.close(descriptor)
+
+
+def _remove_leftovers(folder: str, prefix: str) -> None:
+    """What processes left that were killed before their file was in its place: it holds keys."""
+    for name in os.listdir(folder):
+        if not name.startswith(prefix):
+            continue
+        left = os.path.join(folder, name)
+        # Whoever writes it holds its lock; and it may be gone meanwhile.
+        with contextlib.suppress(OSError), open(left, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if (
+                stat.S_ISREG(status.st_mode)
+                and status.st_mode & 0o777 == 0o600
+                and status.st_uid == os.getuid()
+            ):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(left)
 
 
 def _unusable(code: str, verb: str, path: Path, trouble: OSError) -> KeyTrouble:
