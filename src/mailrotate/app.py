@@ -275,11 +275,23 @@ class App:
 
         return KeyChange(self.key)
 
+    @property
+    def default_email(self) -> str | None:
+        """The workspace's default user: of a new one, its admin."""
+        from mailrotate.core.services import accounts
+
+        return accounts.default_email(self.store, self.workspace.default_user_id)
+
+    @property
+    def ever_had_key(self) -> bool:
+        """False where whoever made the workspace was killed before its key."""
+        return self.workspace.key_check is not None
+
     def make_key(self) -> None:
         """Make the workspace's key if it never had one; a key that is merely missing is never replaced."""
         from mailrotate.core.services import accounts
 
-        if self.workspace.key_check is None:
+        if not self.ever_had_key:
             self.key.create()
             accounts.note_key(self.context)
             self.__dict__.pop("workspace")

@@ -122,6 +122,7 @@ def test_a6_a_killed_init_keeps_nobody_from_connecting(
         made_already = 4
         again = ground.program.run(*command, check_status=None)
         assert again.status in (0, made_already), f"{killed}: {again.stderr}"
+        assert ground.rows("SELECT key_check IS NULL FROM workspace") == [(0,)], killed
         ground.program.run("db", "check")
         # Also the key, which comes after the workspace.
         ground.program.run(

@@ -32,13 +32,15 @@ def init(
 
     call, speech = call_of(ctx), Speech(as_json)
     address = normalise_address(email)
-    if not call.app.make_workspace(address, name or address.partition("@")[0]):
+    made = call.app.make_workspace(address, name or address.partition("@")[0])
+    if not made and call.app.ever_had_key:
         raise Refused(
             "workspace.exists", f"there is a workspace in {call.app.settings.db} already", "mailrotate status"
         )
     call.app.make_key()
+    admin = call.app.default_email
     speech.result(
-        {"database": call.app.store.name, "admin": address, "timezone": call.zone},
-        f"made a workspace in {call.app.store.name}; its admin is {address}, its time zone {call.zone}",
+        {"database": call.app.store.name, "admin": admin, "timezone": call.zone},
+        f"made a workspace in {call.app.store.name}; its admin is {admin}, its time zone {call.zone}",
     )
     speech.next("mailrotate mailbox connect ADDRESS")

@@ -30,6 +30,13 @@ def make_workspace(store: Store, email: str, name: str, timezone: str, os_user: 
         events.record(connection, actor, "workspace.created", now, About(), timezone=timezone)
 
 
+def default_email(store: Store, default_user_id: int | None) -> str | None:
+    """The address of whoever acts where nobody is named."""
+    with store.reading() as connection:
+        user = None if default_user_id is None else workspaces.user_by_id(connection, default_user_id)
+    return None if user is None else user.email
+
+
 def acting_user(store: Store, email: str | None, os_user: str) -> Actor:
     """Raises NotFound (`user.none`) when nobody has this address here."""
     with store.reading() as connection:

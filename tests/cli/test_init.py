@@ -1,0 +1,23 @@
+"""`mailrotate init`: once, and again where the first one was killed."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tests.support.program import Program
+
+COMMAND = ("init", "--email", "ada@example.org", "--name", "Ada Admin")
+
+
+def test_a6_a_second_init_ends_what_a_killed_one_began(tmp_path: Path) -> None:
+    """The key comes after the workspace; from then on there is nothing left to do."""
+    program = Program(tmp_path)
+    program.run(*COMMAND)
+    key = tmp_path / "workspace.key"
+    key.unlink()
+    with closing(sqlite3.connect(tmp_path / "workspace.db")) as database, database:
+        database.execute("UPDATE workspace SET key_check = NULL")
+    again = program.run("init", "--email", "bea@example.org", "--json").json()
+    assert again["admin"] == "ada@example.org"
+    assert key.exists()
+    assert program.run(*COMMAND, "--json", check_status=4).error()["code"] == "workspace.exists"
