@@ -10,13 +10,16 @@ import pytest
 from sqlalchemy import select, update
 
 from mailrotate.core.ports import MailProvider
-from mailrotate.core.services import campaigns, lifecycle, passes
+from mailrotate.core.services import campaigns, lifecycle, passes, settling
+from mailrotate.core.services.claiming import claim_next
 from mailrotate.core.services.context import Context, secret_name
+from mailrotate.core.services.rendering import StepCache
 from mailrotate.core.services.sending import Pace
 from mailrotate.core.store import claims, inboxes, recipients
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER
+from mailrotate.core.store.outbox import Claim
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import Envelope, FolderCursor, InboxHeaders, MailTrouble, ServerReply
 from mailrotate.core.values.states import Phase, SuppressionKind
@@ -270,3 +273,20 @@ def test_h5_first_messages_leave_without_a_try_of_an_inbox_that_is_left_alone(
     enrol(workspace, campaign, "kim@example.com")
     assert work(context, anna.id, workspace.add_runner())["sent"] == 1
     assert server.logins == 0
+
+
+def test_f3_a_fate_that_another_runner_has_recorded_is_not_logged_again(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign, context: Context
+) -> None:
+    """Two runners that both believe a message theirs: the log says once that it is held."""
+    workspace.add_message(anna, campaign, workspace.add_recipient(campaign, "kim@example.com"))
+    lane = workspace.own_lane(anna, workspace.add_runner())
+    claimed = claim_next(context, lane, StepCache(), NOW)
+    assert isinstance(claimed, Claim)
+    silence = ServerReply(Phase.DOT, None, None, "timed out")
+    first, second = (settling.settle_unknown(context, claimed, silence, NOW) for _ in range(2))
+    assert (first.state, second.state) == ("held", "scheduled")
+    assert states(workspace) == ["held"]
+    with workspace.store.reading() as connection:
+        logged = connection.execute(select(t.event.c.id).where(t.event.c.action == "message.held")).all()
+    assert len(logged) == 1

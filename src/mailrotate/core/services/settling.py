@@ -109,7 +109,9 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
 def settle_unknown(context: Context, claimed: Claim, reply: ServerReply, now: datetime) -> Settled:
     """Silence after the dot: held for the operator, never guessed (F3)."""
     with context.store.writing() as connection:
-        hold(connection, claimed.message.id, claimed.claim_token, reply.text, now)
+        if not hold(connection, claimed.message.id, claimed.claim_token, reply.text, now):
+            # Somebody took us for dead and has settled it.
+            return Settled(MessageState.SCHEDULED, ReplyClass.UNKNOWN, False)
         _log(connection, claimed.message, "message.held", now, reply=reply.text)
     return Settled(MessageState.HELD, ReplyClass.UNKNOWN, False)
 
@@ -323,8 +325,10 @@ def _settle_left(connection: Connection, left: list[InFlight], now: datetime) ->
     for message_id, claim_token, is_marked in left:
         if is_marked:
             said = "the runner ended between the final dot and the server's answer"
-            held += hold(connection, message_id, claim_token, said, now)
-            events.record(connection, RUNNER, "message.held", now, About(message_id=message_id), reply=said)
+            if hold(connection, message_id, claim_token, said, now):
+                held += 1
+                about = About(message_id=message_id)
+                events.record(connection, RUNNER, "message.held", now, about, reply=said)
         else:
             returned += put_back(connection, message_id, claim_token)
     return returned, held
