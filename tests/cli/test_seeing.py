@@ -187,7 +187,7 @@ def test_f3_what_is_no_database_is_said_and_left_as_it_is(tmp_path: Path) -> Non
     stranger = tmp_path / "notes.txt"
     stranger.write_text("nothing but words, " * 50)
     for command in ("check", "upgrade", "stats"):
-        told = program.run("--db", str(stranger), "db", command, "--json", check_status=1)
+        told = program.run("--db", str(stranger), "db", command, "--json", check_status=2)
         assert told.error()["code"] == "store.not_a_database"
     assert program.run("--db", str(tmp_path), "db", "check", "--json", check_status=1).error()["code"]
     assert stranger.read_text() == "nothing but words, " * 50

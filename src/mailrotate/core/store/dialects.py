@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from mailrotate.core.values.errors import Busy, StoreTrouble
+from mailrotate.core.values.errors import Busy, StoreTrouble, WrongDatabase
 
 # Longer than the longest writing transaction that we know of (an import of a million rows).
 BUSY_WAIT_SECONDS = 60.0
@@ -147,7 +147,8 @@ def _busy(name: str) -> Busy:
 
 def _trouble(code: str, name: str) -> StoreTrouble:
     message, hint = _TOLD[code]
-    return StoreTrouble(code, message.format(db=name), hint)
+    kind = WrongDatabase if code == "store.not_a_database" else StoreTrouble
+    return kind(code, message.format(db=name), hint)
 
 
 def _first_line(problem: object) -> str:

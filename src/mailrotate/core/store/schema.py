@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from mailrotate.core.store import dialects
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.triggers import make_triggers, missing_triggers
-from mailrotate.core.values.errors import Refused, StoreTrouble
+from mailrotate.core.values.errors import Refused, StoreTrouble, WrongDatabase
 
 # Oldest first; a test compares them with the migrations.
 REVISIONS = ("0001",)
@@ -24,7 +24,7 @@ def revision_of(connection: Connection) -> str | None:
     if not tables:
         return None
     if "alembic_version" not in tables or "workspace" not in tables:
-        raise StoreTrouble(
+        raise WrongDatabase(
             "store.not_ours", "the database holds other tables, not mailrotate's", "name another with --db"
         )
     return _version(connection)

@@ -75,3 +75,9 @@ class StoreTrouble(MailrotateError):
     """The database cannot be used as it is."""
 
     exit_status = 1
+
+
+class WrongDatabase(StoreTrouble):
+    """What was named is no database, or somebody else's: wrong input."""
+
+    exit_status = 2
