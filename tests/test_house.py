@@ -26,6 +26,10 @@ LONG_FILES: dict[str, str] = {
 }
 
 
+# Longer than 50 lines, by file and name, each with the reason why it is better whole.
+LONG_FUNCTIONS: dict[tuple[str, str], str] = {}
+
+
 def sources() -> list[Path]:
     return sorted(SOURCE.rglob("*.py"))
 
@@ -156,6 +160,20 @@ def test_no_file_outgrows_a_head() -> None:
     # A migration is a list that is never edited again.
     long = {n for n, count in lengths.items() if count > 400 and "migrations/versions/" not in n}
     assert long == set(LONG_FILES)
+
+
+def test_no_function_outgrows_a_screen() -> None:
+    """50 lines from its `def` to its end, with its parameters and docstring."""
+    long = {
+        (inside(path), node.name)
+        for path in sources()
+        for node in ast.walk(ast.parse(path.read_bytes(), str(path)))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= 50
+        # A migration is a list that is never edited again.
+        and "migrations/versions/" not in path.as_posix()
+    }
+    assert long == set(LONG_FUNCTIONS)
 
 
 def test_every_package_of_tests_can_be_imported_by_its_path() -> None:

@@ -14,6 +14,10 @@ from mailrotate.core.values.errors import BadInput
 
 _DONE_IN_PART = 8
 
+MaybeName = Annotated[
+    str | None, typer.Argument(metavar="[NAME]", help="The campaign.", autocompletion=completion.campaigns)
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Register the commands."""
@@ -68,10 +72,7 @@ def pause(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
 
 def resume(
     ctx: typer.Context,
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="[NAME]", help="The campaign.", autocompletion=completion.campaigns),
-    ] = None,
+    name: MaybeName = None,
     mailbox: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Every paused campaign that it sends for.")
     ] = None,

@@ -13,7 +13,7 @@ from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.previewing import Preview
+    from mailrotate.core.services.previewing import Preview, TestSent
 
 _REMOTE_SAID_NO = 5
 
@@ -125,6 +125,14 @@ def send_test(
     pace = Pace(call.app.clock, Event().wait, stopping=lambda: False)
     with speech.progress("sending"):
         done = previewing.send_test(call.context, name, to, like, step, pace, call.now)
+    _tell_sent(speech, done)
+    if done.message.state not in (MessageState.SENT, MessageState.SCHEDULED):
+        raise typer.Exit(_REMOTE_SAID_NO)
+
+
+def _tell_sent(speech: Speech, done: "TestSent") -> None:
+    from mailrotate.core.values.states import MessageState
+
     message = done.message
     told = f"m_{message.id} from {message.from_address} to {message.to_address}"
     words = {
@@ -145,5 +153,3 @@ def send_test(
         },
         words,
     )
-    if message.state not in (MessageState.SENT, MessageState.SCHEDULED):
-        raise typer.Exit(_REMOTE_SAID_NO)

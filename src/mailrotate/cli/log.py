@@ -24,6 +24,15 @@ app = typer.Typer(
 
 _POLL_SECONDS = 1.0
 
+OfMailbox = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of this mailbox only.", autocompletion=completion.mailboxes),
+]
+OfCampaign = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of this campaign only.", autocompletion=completion.campaigns),
+]
+
 
 @app.command()
 def log(
@@ -35,14 +44,8 @@ def log(
         str | None,
         typer.Option(metavar="DURATION|INSTANT", help="Nothing older, like 2h or 2026-12-01 09:00."),
     ] = None,
-    mailbox: Annotated[
-        str | None,
-        typer.Option(metavar="ADDRESS", help="Of this mailbox only.", autocompletion=completion.mailboxes),
-    ] = None,
-    campaign: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Of this campaign only.", autocompletion=completion.campaigns),
-    ] = None,
+    mailbox: OfMailbox = None,
+    campaign: OfCampaign = None,
     limit: Annotated[int, typer.Option(min=1, help="Show so many at most, the newest.")] = 100,
     as_json: Json = False,
 ) -> None:

@@ -39,6 +39,10 @@ Address = Annotated[
     str,
     typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
 ]
+Provider = Annotated[
+    str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
+]
+Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")]
 _DONE_IN_PART = 8
 
 
@@ -48,9 +52,7 @@ def connect(
     address: Address,
     for_user: Annotated[str | None, typer.Option("--for", metavar="USER", help="On whose seat.")] = None,
     slot: Annotated[str | None, typer.Option(metavar="ID", help="In which slot of theirs.")] = None,
-    provider: Annotated[
-        str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
-    ] = None,
+    provider: Provider = None,
     smtp: SmtpServer = None,
     imap: ImapServer = None,
     security: ServerSecurity = None,
@@ -59,9 +61,7 @@ def connect(
     password_file: PasswordFile = None,
     sender_name: Annotated[str | None, typer.Option(help="The name that recipients see.")] = None,
     daily_limit: Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")] = None,
-    gap: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")
-    ] = None,
+    gap: Gap = None,
     as_json: Json = False,
 ) -> None:
     """Connect a mailbox. Both servers are logged in to before anything is stored.
@@ -86,23 +86,10 @@ def connect(
     password = needed_password(call.app, speech, address, password_stdin, password_file)
     with speech.progress(f"looking for the servers of {address}"):
         servers = find_servers(
-            call.app,
-            address,
-            provider=provider,
-            smtp=smtp,
-            imap=imap,
-            security=security,
-            username=username,
+            call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
         )
     wanted = NewConnection(address, servers, password, settings, for_user, slot_id)
-    speech.say(
-        f"servers (from {servers.source}): SMTP {server_words(servers.smtp)}, "
-        f"IMAP {server_words(servers.imap)}"
-    )
-    with speech.progress("logging in"):
-        connections.prove(
-            call.app.provider(servers.provider), wanted.account, lambda step: show_step(speech, step)
-        )
+    _log_in(call, speech, wanted)
     made = call.app.make_workspace(address, sender_name or address.partition("@")[0])
     call.app.make_key()
     connected = connections.connect(call.context, wanted, call.now)
@@ -134,6 +121,20 @@ def _refuse_early(
         connections.refuse_connect(call.context, address, for_user, slot_id, settings)
     else:
         validate_settings(None, settings)
+
+
+def _log_in(call: Call, speech: Speech, wanted: "NewConnection") -> None:
+    from mailrotate.core.services import connections
+
+    servers = wanted.servers
+    speech.say(
+        f"servers (from {servers.source}): SMTP {server_words(servers.smtp)}, "
+        f"IMAP {server_words(servers.imap)}"
+    )
+    with speech.progress("logging in"):
+        connections.prove(
+            call.app.provider(servers.provider), wanted.account, lambda step: show_step(speech, step)
+        )
 
 
 def _tell_connected(

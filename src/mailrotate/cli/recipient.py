@@ -31,6 +31,14 @@ Campaign = Annotated[
         metavar="CAMPAIGN", help="The campaign's name, or its id.", autocompletion=completion.campaigns
     ),
 ]
+FromCampaign = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CAMPAIGN",
+        help="Everybody of this campaign, with their fields.",
+        autocompletion=completion.campaigns,
+    ),
+]
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The person's address, or an id like r_17.")]
 
 
@@ -42,14 +50,7 @@ def import_(
         str | None,
         typer.Argument(metavar="[FILE|-]", help="A CSV file with a column 'email'."),
     ] = None,
-    from_campaign: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CAMPAIGN",
-            help="Everybody of this campaign, with their fields.",
-            autocompletion=completion.campaigns,
-        ),
-    ] = None,
+    from_campaign: FromCampaign = None,
     owner: Annotated[str | None, typer.Option(metavar="USER", help="Who owns people not known yet.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="One bad row, and nothing is imported.")] = False,
     dry_run: DryRun = False,

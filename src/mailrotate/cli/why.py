@@ -17,16 +17,18 @@ app = typer.Typer(
 # What no command opens again: the message is on its way or gone, its recipient or campaign has ended.
 _FINAL = ("message", "recipient", "campaign")
 
+Subject = Annotated[
+    str,
+    typer.Argument(
+        metavar="MESSAGE_ID|MAILBOX|CAMPAIGN", help="What waits.", autocompletion=completion.anything
+    ),
+]
+
 
 @app.command()
 def why(
     ctx: typer.Context,
-    subject: Annotated[
-        str,
-        typer.Argument(
-            metavar="MESSAGE_ID|MAILBOX|CAMPAIGN", help="What waits.", autocompletion=completion.anything
-        ),
-    ],
+    subject: Subject,
     address: Annotated[str | None, typer.Argument(help="A recipient of the campaign.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -192,27 +192,31 @@ def insert_version(
         step_id = known.get(new.position) or _inserted(
             connection, t.step, campaign_id=campaign_id, position=new.position
         )
-        version_id = _inserted(
-            connection,
-            t.step_version,
-            step_id=step_id,
-            version=n,
-            delay_seconds=int(new.delay.total_seconds()),
-            subject=new.subject,
-            body=new.body,
-            sender_mailbox_id=new.sender_mailbox_id,
-        )
-        for position, (filename, content_type, data) in enumerate(new.attachments):
-            connection.execute(
-                insert(t.attachment).values(
-                    step_version_id=version_id,
-                    position=position,
-                    filename=filename,
-                    content_type=content_type,
-                    data=data,
-                )
-            )
+        _insert_step_version(connection, step_id, n, new)
     connection.execute(update(t.campaign).where(t.campaign.c.id == campaign_id).values(version=n))
+
+
+def _insert_step_version(connection: Connection, step_id: int, n: int, new: NewStep) -> None:
+    version_id = _inserted(
+        connection,
+        t.step_version,
+        step_id=step_id,
+        version=n,
+        delay_seconds=int(new.delay.total_seconds()),
+        subject=new.subject,
+        body=new.body,
+        sender_mailbox_id=new.sender_mailbox_id,
+    )
+    for position, (filename, content_type, data) in enumerate(new.attachments):
+        connection.execute(
+            insert(t.attachment).values(
+                step_version_id=version_id,
+                position=position,
+                filename=filename,
+                content_type=content_type,
+                data=data,
+            )
+        )
 
 
 def _inserted(connection: Connection, table: object, **values: object) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from mailrotate.core.store import tables as t
 
@@ -109,19 +109,23 @@ def listing(
         rows = list(connection.execute(query))
     else:
         rows = list(connection.execute(query.order_by(t.event.c.id.desc()).limit(limit)))[::-1]
-    for row in rows:
-        yield LoggedEvent(
-            row.id,
-            row.at,
-            row.action,
-            row.actor,
-            row.os_user,
-            row.mailbox,
-            row.campaign,
-            row.recipient_id,
-            row.message_id,
-            json.loads(row.data),
-        )
+    yield from map(_read, rows)
+
+
+def _read(row: Row[tuple[object, ...]]) -> LoggedEvent:
+    r = row._mapping
+    return LoggedEvent(
+        r["id"],
+        r["at"],
+        r["action"],
+        r["actor"],
+        r["os_user"],
+        r["mailbox"],
+        r["campaign"],
+        r["recipient_id"],
+        r["message_id"],
+        json.loads(r["data"]),
+    )
 
 
 def newest_id(connection: Connection) -> int:
