@@ -58,21 +58,17 @@ def as_environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def _dispatch(ready: Fleet, database: Path, notes: list[str]) -> float:
-    from sqlalchemy import event, text
+    from sqlalchemy import Connection, event, text
 
     with as_environment({**ready.here.environment, "MAILROTATE_DB": str(database)}):
         app = App(load_settings())
     commits = 0
 
-    def count(_connection: object) -> None:
-        nonlocal commits
-        commits += 1
-
     # What a reading transaction ends with writes nothing; only those that began IMMEDIATE are counted.
     @event.listens_for(app.store.engine, "commit")
-    def committed(connection: object) -> None:
-        if getattr(connection, "get_execution_options", dict)().get("mailrotate_writes"):
-            count(connection)
+    def count(connection: Connection) -> None:
+        nonlocal commits
+        commits += bool(connection.get_execution_options().get("mailrotate_writes"))
 
     host = Host(app.context, system_clock, None, lambda trouble: (_ for _ in ()).throw(trouble))
     began = time.perf_counter()
