@@ -211,17 +211,6 @@ def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:
         own_fields=json.dumps(dict(shown.fields)),
         due_at=now,
         ready_at=now,
-        released_at=None,
-        overdue_at=None,
-        attempts=0,
-        first_failed_at=None,
-        error_text=None,
-        error_class=None,
-        recipient_state=None,
-        recipient_reason=None,
-        recipient_timezone=None,
-        recipient_fields=None,
-        turn_at=None,
     )
 
 

@@ -134,17 +134,9 @@ class Prospects:
             own_fields=None,
             due_at=due_at,
             ready_at=due_at,
-            released_at=None,
-            overdue_at=None,
-            attempts=0,
-            first_failed_at=None,
-            error_text=None,
-            error_class=None,
             recipient_state=person.state,
             recipient_reason=person.reason,
             recipient_timezone=person.timezone,
-            recipient_fields=None,
-            turn_at=None,
         )
 
 

@@ -36,17 +36,18 @@ class Candidate:
     own_fields: str | None
     due_at: datetime
     ready_at: datetime
-    released_at: datetime | None
-    overdue_at: datetime | None
-    attempts: int
-    first_failed_at: datetime | None
-    error_text: str | None
-    error_class: str | None
-    recipient_state: RecipientState | None
-    recipient_reason: str | None
-    recipient_timezone: str | None
-    recipient_fields: str | None
-    turn_at: datetime | None
+    # From here on, as it is while nothing has happened to it.
+    released_at: datetime | None = None
+    overdue_at: datetime | None = None
+    attempts: int = 0
+    first_failed_at: datetime | None = None
+    error_text: str | None = None
+    error_class: str | None = None
+    recipient_state: RecipientState | None = None
+    recipient_reason: str | None = None
+    recipient_timezone: str | None = None
+    recipient_fields: str | None = None
+    turn_at: datetime | None = None
 
 
 @dataclass(frozen=True)
