@@ -6,8 +6,7 @@ from enum import StrEnum
 import pytest
 
 from mailrotate.core.rules import transitions
-from mailrotate.core.rules.transitions import Machine, advance, origins, outcome
-from mailrotate.core.values.errors import Refused
+from mailrotate.core.rules.transitions import Machine, origins, outcome
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -34,16 +33,10 @@ def test_every_pair_of_state_and_event_is_in_the_table_or_refused(
     name: str, state: StrEnum, event: str
 ) -> None:
     machine, states = MACHINES[name]
+    assert (state.value in origins(machine, event)) == (state in machine[event])
     if state in machine[event]:
-        assert advance(machine, state, event) in states
-        assert state.value in origins(machine, event)
-        assert outcome(machine, event) == advance(machine, state, event)
-    else:
-        assert state.value not in origins(machine, event)
-        with pytest.raises(Refused) as refused:
-            advance(machine, state, event)
-        assert refused.value.code == "state.illegal"
-        assert state in refused.value.message
+        assert machine[event][state] in states
+        assert outcome(machine, event) == machine[event][state]
 
 
 def ways_out(machine: Machine, state: StrEnum) -> set[StrEnum]:

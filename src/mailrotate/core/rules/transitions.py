@@ -6,7 +6,6 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import CampaignState as C
 from mailrotate.core.values.states import ConnectionState as K
 from mailrotate.core.values.states import MessageState as M
@@ -59,14 +58,6 @@ CONNECTION: Machine = {
     "recover": {K.FAILED: K.CONNECTED, K.CONNECTED: K.CONNECTED},
     "disconnect": {K.CONNECTED: K.DISCONNECTED, K.FAILED: K.DISCONNECTED},
 }
-
-
-def advance(machine: Machine, state: StrEnum, event: str) -> StrEnum:
-    """The state after `event`. Raises Refused (`state.illegal`) when there is no such change."""
-    after = machine[event].get(state)
-    if after is None:
-        raise Refused("state.illegal", f"'{event}' is not possible while it is {state}")
-    return after
 
 
 def origins(machine: Machine, event: str) -> tuple[str, ...]:
