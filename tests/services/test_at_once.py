@@ -15,7 +15,7 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.contexts import context_of
-from tests.support.rows import NOW, Sender, Workspace
+from tests.support.rows import NOW, Sender, Workspace, contact_of
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def before(workspace: Workspace, second: Callable[[], object]) -> Iterator[tuple
 def enrol(connection: Connection, campaign: StoredCampaign, address: str) -> None:
     """What an import does: everything after the lock."""
     recipients.lock_enrolment(connection)
-    contact_id = recipients.contact_of(connection, address, NOW)
+    contact_id = contact_of(connection, address)
     connection.execute(
         t.recipient.insert().values(
             campaign_id=campaign.id, contact_id=contact_id, fields="{}", enrolled_at=NOW
@@ -114,7 +114,7 @@ def test_d6_two_runners_suppress_the_same_address_at_once(workspace: Workspace, 
 
     def second() -> tuple[bool, int]:
         with context.store.writing() as connection:
-            return suppress(connection), recipients.contact_of(connection, "lee@example.com", NOW)
+            return suppress(connection), contact_of(connection, "lee@example.com")
 
     with before(workspace, second) as (connection, results):
         assert suppress(connection)

@@ -10,6 +10,7 @@ from sqlalchemy import insert, update
 from mailrotate.core.rules.rotation import Seat, spread_equally
 from mailrotate.core.store import (
     campaigns,
+    connections,
     events,
     inboxes,
     mailboxes,
@@ -246,12 +247,12 @@ def test_a1_a_user_has_two_free_slots(store: Store, workspace: Workspace) -> Non
     with store.reading() as connection:
         slots = workspaces.slots_of(connection, workspace.admin.id)
         assert len(slots) == 2
-        assert workspaces.free_slot(connection, workspace.admin.id) == slots[0]
+        assert connections.free_slots(connection, workspace.admin.id) == slots
     workspace.add_mailbox("anna@example.org")
     workspace.add_mailbox("ben@example.org", state="disconnected")
     with store.reading() as connection:
         # A5: a disconnected mailbox's slot is free.
-        assert workspaces.free_slot(connection, workspace.admin.id) == slots[1]
+        assert connections.free_slots(connection, workspace.admin.id) == slots[1:]
 
 
 def test_settings_are_set_and_set_anew(store: Store) -> None:

@@ -18,7 +18,7 @@ from mailrotate.core.store.engine import Store
 from mailrotate.core.store.staging import Enrolment, RowProblem, StagedRow, Staging
 from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.states import SuppressionKind
-from tests.support.rows import NOW, Workspace
+from tests.support.rows import NOW, Workspace, contact_of
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_d8_a_contact_that_is_erased_meanwhile_stops_the_whole_import(
     store: Store, campaign: StoredCampaign
 ) -> None:
     with store.writing() as connection:
-        recipients.contact_of(connection, "kim@example.com", NOW)
+        contact_of(connection, "kim@example.com")
     with Staging(store, campaign.id) as staging:
         staging.add_many(rows("kim@example.com", "lee@example.com"))
         staging.examine()

@@ -7,21 +7,32 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
-from mailrotate.core.store import campaigns, outbox, recipients, senders, workspaces
+from mailrotate.core.store import campaigns, connections, outbox, senders, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.outbox import NewMessage
 from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, Role, Rotation
 
 # A Tuesday morning, with microseconds that must survive.
 NOW = datetime(2026, 12, 1, 9, 0, 0, 123456, tzinfo=UTC)
 OPEN_WINDOW = json.dumps({"blocks": [{"days": "mon-sun", "hours": "00:00-24:00"}]})
 _tokens = count(1)
+
+
+def contact_of(connection: Connection, address: str) -> int:
+    """The contact with this address, made if it is new."""
+    named = select(t.contact.c.id).where(t.contact.c.address == address)
+    found = connection.execute(named).scalar_one_or_none()
+    if found is None:
+        new = insert(t.contact).values(address=address, domain=domain_of(address), created_at=NOW)
+        found = connection.execute(new).inserted_primary_key[0]
+    return int(found)
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ class Workspace:
         """A mailbox with its connection and lane, in a free slot (bought when there is none)."""
         owner = user or self.admin
         with self.store.writing() as connection:
-            slot_id = workspaces.free_slot(connection, owner.id)
+            slot_id = next(iter(connections.free_slots(connection, owner.id)), None)
             if slot_id is None:
                 slot = insert(t.slot).values(user_id=owner.id, kind="purchased", created_at=NOW)
                 slot_id = int(connection.execute(slot).inserted_primary_key[0])
@@ -141,7 +152,7 @@ class Workspace:
         fields: Mapping[str, str] | None = None,
     ) -> int:
         with self.store.writing() as connection:
-            contact_id = recipients.contact_of(connection, address, NOW)
+            contact_id = contact_of(connection, address)
             made = connection.execute(
                 insert(t.recipient).values(
                     campaign_id=campaign.id,

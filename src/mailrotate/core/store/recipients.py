@@ -15,7 +15,6 @@ from sqlalchemy import (
     case,
     delete,
     func,
-    insert,
     literal,
     select,
     update,
@@ -332,14 +331,3 @@ def open_of_address(connection: Connection, address: str | None, domain: str | N
 def remove_uncontacted(connection: Connection, recipient_id: int) -> None:
     """Take somebody out of a draft; nothing was planned for them yet."""
     connection.execute(delete(t.recipient).where(t.recipient.c.id == recipient_id))
-
-
-def contact_of(connection: Connection, address: str, now: datetime) -> int:
-    """The contact with this address, made if it is new."""
-    found = connection.execute(select(t.contact.c.id).where(_has_address(address))).scalar_one_or_none()
-    if found is not None:
-        return int(found)
-    inserted = connection.execute(
-        insert(t.contact).values(address=address, domain=domain_of(address), created_at=now)
-    )
-    return int((inserted.inserted_primary_key or (0,))[0])

@@ -119,21 +119,6 @@ def set_default_mailbox(connection: Connection, user_id: int, mailbox_id: int | 
     connection.execute(update(t.user).where(t.user.c.id == user_id).values(default_mailbox_id=mailbox_id))
 
 
-def free_slot(connection: Connection, user_id: int) -> int | None:
-    """The first slot of the user in which nothing is connected."""
-    taken = select(t.connection.c.slot_id).where(
-        t.connection.c.superseded_at.is_(None), t.connection.c.state != "disconnected"
-    )
-    query = (
-        select(t.slot.c.id)
-        .where(t.slot.c.user_id == user_id, t.slot.c.id.not_in(taken))
-        .order_by(t.slot.c.id)
-        .limit(1)
-    )
-    found = connection.execute(query).scalar_one_or_none()
-    return None if found is None else int(found)
-
-
 def slots_of(connection: Connection, user_id: int) -> list[int]:
     query = select(t.slot.c.id).where(t.slot.c.user_id == user_id).order_by(t.slot.c.id)
     return [int(slot_id) for slot_id in connection.execute(query).scalars()]
