@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules import roles
+from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import naming
 from mailrotate.core.store import connections, mailboxes, workspaces
 from mailrotate.core.store.events import Actor
@@ -32,8 +34,24 @@ def find_mailbox(connection: Connection, actor: Actor, name: str) -> StoredMailb
     return box
 
 
-def require_authority(connection: Connection, actor: Actor, user_id: int) -> None:
-    """Members and managers act on their own seat, admins for anybody; a locked user on nothing (A6, A10)."""
+def require_authority(
+    connection: Connection, actor: Actor, user_id: int, of_others: Deed = Deed.ANY_SEAT
+) -> None:
+    """Refused unless whoever acts may act on this user's seat; another's needs the deed `of_others` (A6)."""
+    acting = require_active(connection, actor)
+    if not roles.may_on_seat(acting.role, acting.id == user_id, of_others):
+        raise _not_allowed(acting, of_others, "acts on its own seat only")
+
+
+def require_deed(connection: Connection, actor: Actor, deed: Deed) -> None:
+    """Refused unless the role of whoever acts may do this (A6)."""
+    acting = require_active(connection, actor)
+    if not roles.may(acting.role, deed):
+        raise _not_allowed(acting, deed, f"may not {roles.WORDS[deed]}")
+
+
+def require_active(connection: Connection, actor: Actor) -> StoredUser:
+    """Who acts. Raises Refused (`user.unknown`, `user.locked`): a locked user acts on nothing (A10)."""
     acting = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
     if acting is None:
         raise Refused(
@@ -43,12 +61,16 @@ def require_authority(connection: Connection, actor: Actor, user_id: int) -> Non
         )
     if acting.state is UserState.LOCKED:
         raise Refused("user.locked", f"the acting user {acting.email} is locked", "add --as EMAIL")
-    if acting.id != user_id and acting.role is not Role.ADMIN:
-        raise Refused(
-            "user.not_allowed",
-            f"{acting.email} is a {acting.role} and acts on its own seat only",
-            "let an admin do it: add --as EMAIL",
-        )
+    return acting
+
+
+def _not_allowed(acting: StoredUser, deed: Deed, because: str) -> Refused:
+    able = " or ".join(f"{'an' if role is Role.ADMIN else 'a'} {role}" for role in roles.roles_that_may(deed))
+    return Refused(
+        "user.not_allowed",
+        f"{acting.email} is a {acting.role} and {because}",
+        f"let {able} do it: add --as EMAIL",
+    )
 
 
 def seat_for(

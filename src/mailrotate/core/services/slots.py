@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mailrotate.core.rules.renewal import month_later
+from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, slots
@@ -50,7 +51,7 @@ def add(context: Context, email: str, count: int, now: datetime) -> UserSlots:
         raise BadInput("slot.count", f"--count must be from 1 to {_MOST_AT_ONCE}, not {count}")
     with context.store.writing() as connection:
         user = naming.find_user(connection, email)
-        seats.require_authority(connection, context.actor, user.id)
+        seats.require_deed(connection, context.actor, Deed.SLOTS)
         renews_on = month_later(now.date(), now.day)
         for _ in range(count):
             slot_id = slots.insert_purchased(connection, user.id, renews_on, now)

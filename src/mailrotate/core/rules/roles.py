@@ -1,0 +1,46 @@
+"""What each role may do (A6): one table, which the services ask and `user roles` prints."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from mailrotate.core.values.states import Role
+
+
+class Deed(StrEnum):
+    """What somebody may be allowed to do."""
+
+    OWN_SEAT = "own_seat"
+    SEE_TEAM = "see_team"
+    SLOTS = "slots"
+    ANY_SEAT = "any_seat"
+    USERS = "users"
+    PLAN = "plan"
+
+
+WORDS: Mapping[Deed, str] = {
+    Deed.OWN_SEAT: "connect, set up and use the mailboxes of one's own seat",
+    Deed.SEE_TEAM: "see the seats of everybody (`user list`, `user show`)",
+    Deed.SLOTS: "buy slots and assign them, to anybody",
+    Deed.ANY_SEAT: "act on the seat of anybody",
+    Deed.USERS: "add users, give them roles, lock, unlock and remove them",
+    Deed.PLAN: "change the plan",
+}
+
+MAY: Mapping[Role, frozenset[Deed]] = {
+    Role.MEMBER: frozenset({Deed.OWN_SEAT}),
+    Role.MANAGER: frozenset({Deed.OWN_SEAT, Deed.SEE_TEAM, Deed.SLOTS}),
+    Role.ADMIN: frozenset(Deed),
+}
+
+
+def may(role: Role, deed: Deed) -> bool:
+    return deed in MAY[role]
+
+
+def may_on_seat(role: Role, is_own: bool, of_others: Deed = Deed.ANY_SEAT) -> bool:
+    """Whether somebody may do on a seat what, on a seat of others, needs the deed `of_others`."""
+    return may(role, Deed.OWN_SEAT if is_own else of_others)
+
+
+def roles_that_may(deed: Deed) -> list[Role]:
+    return [role for role in Role if may(role, deed)]
