@@ -97,8 +97,8 @@ def test_every_hint_names_commands_and_options_that_exist() -> None:
 
 
 def test_a_hint_that_does_not_exist_is_noticed() -> None:
-    (unlock,) = commands_in("unlock it, then: mailrotate user unlock EMAIL")
-    assert problem_with(unlock) == "there is no command user"
+    (mend,) = commands_in("mend it, then: mailrotate chair mend EMAIL")
+    assert problem_with(mend) == "there is no command chair"
     assert list(commands_in("it is filed by mailrotate unless the server does")) == []
     assert [problem_with(line) for line in commands_in("mailrotate campaign start X --form ADDRESS")] == [
         "there is no option --form"

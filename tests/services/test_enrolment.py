@@ -372,4 +372,4 @@ def test_whichever_command_names_nobody_the_hint_is_where_the_users_are(context:
     ):
         with pytest.raises(NotFound) as unknown:
             act()
-        assert (unknown.value.code, unknown.value.hint) == ("user.none", "mailrotate slot list")
+        assert (unknown.value.code, unknown.value.hint) == ("user.none", "mailrotate user list")

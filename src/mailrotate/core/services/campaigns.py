@@ -12,7 +12,7 @@ from mailrotate.core.services import assigning, drafting, lifecycle
 from mailrotate.core.services.assigning import current_senders, is_connected
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
-from mailrotate.core.store import campaigns, events, outbox, recipients
+from mailrotate.core.store import campaigns, events, mailboxes, outbox, recipients
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.values.errors import MailrotateError, Refused
@@ -118,10 +118,18 @@ _PARTICIPLES = {"start": "started", "resume": "resumed"}
 
 
 def _require_sender(connection: Connection, campaign: StoredCampaign) -> None:
-    """Refused while the single sender, or every sender of the rotation, is not connected (C6)."""
+    """Refused while no sender, or not the single one, is connected (C6) and its user active (A10)."""
     senders = current_senders(connection, campaign.id)
-    if any(map(is_connected, senders)):
+    if any(is_connected(sender) and not sender.user_locked for sender in senders):
         return
+    locked = next((sender for sender in senders if is_connected(sender)), None)
+    if locked is not None and locked.mailbox_id is not None:
+        email = mailboxes.by_id(connection, locked.mailbox_id).user_email
+        raise Refused(
+            "campaign.sender_locked",
+            f"{locked.address} cannot send for campaign '{campaign.name}': its user {email} is locked",
+            f"mailrotate user unlock {email}",
+        )
     named = ", ".join(sender.address or "an empty slot" for sender in senders) or "nobody"
     first = next((sender for sender in senders if sender.address is not None), None)
     hint = "mailrotate mailbox connect ADDRESS"

@@ -1,6 +1,7 @@
-"""The campaigns and people that hang on a mailbox: what its trouble pauses, and what lifts that (C6, C7)."""
+"""The campaigns and people that hang on a mailbox: what its trouble pauses, what lifts that (A10, C6, C7)."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from mailrotate.core.values.states import CampaignState, ConnectionState
 
 FAILED = "mailbox_failed"
 DISCONNECTED = "mailbox_disconnected"
+USER_LOCKED = "user_locked"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def pause_for_failure(connection: Connection, box: StoredMailbox, now: datetime)
     """A failure pauses the mailbox's single-sender campaigns; a rotation only when none of its senders is
     connected any more, because the others go on (C6, C7)."""
     for campaign in connections.hanging_on(connection, box.id, box.slot_id):
-        if not campaign.rotates or not _has_connected_sender(connection, campaign.id):
+        if pauses_without(connection, campaign):
             lifecycle.pause_campaign(connection, RUNNER, campaign.id, FAILED, box.id, now)
 
 
@@ -86,8 +88,38 @@ def _next_at(
     return gates.decide(situation, max(due_at, now)).next_at
 
 
-def _has_connected_sender(connection: Connection, campaign_id: int) -> bool:
-    return any(
-        sender.left_at is None and sender.state == ConnectionState.CONNECTED and not sender.user_locked
-        for sender in senders.senders_of(connection, campaign_id)
+def hanging_on_seat(connection: Connection, boxes: Sequence[StoredMailbox]) -> list[HangingCampaign]:
+    """The campaigns that send from any of one seat's mailboxes, each once, with all who wait for these."""
+    found: dict[int, HangingCampaign] = {}
+    for box in boxes:
+        for campaign in connections.hanging_on(connection, box.id, box.slot_id):
+            known = found.get(campaign.id)
+            # Of a single sender both counts are of the same slot.
+            people = campaign.people + (known.people if known is not None and known.rotates else 0)
+            found[campaign.id] = replace(campaign, people=people)
+    return list(found.values())
+
+
+def pause_for_lock(
+    connection: Connection, actor: Actor, boxes: Sequence[StoredMailbox], now: datetime
+) -> None:
+    """A locked user's mailboxes count as failed senders without a deadline (A10).
+
+    The reason is no mailbox's: a reconnect does not lift it, only `campaign resume` does.
+    """
+    for campaign in hanging_on_seat(connection, boxes):
+        if pauses_without(connection, campaign):
+            lifecycle.pause_campaign(connection, actor, campaign.id, USER_LOCKED, 0, now)
+
+
+def pauses_without(
+    connection: Connection, campaign: HangingCampaign, away: Collection[int | None] = ()
+) -> bool:
+    """Whether a campaign stops while the mailboxes `away` cannot send: a rotation only without any other."""
+    return not campaign.rotates or not any(
+        sender.left_at is None
+        and sender.state == ConnectionState.CONNECTED
+        and not sender.user_locked
+        and sender.mailbox_id not in away
+        for sender in senders.senders_of(connection, campaign.id)
     )

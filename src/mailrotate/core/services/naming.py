@@ -45,7 +45,7 @@ def find_user(connection: Connection, email: str) -> StoredUser:
     """Raises NotFound (`user.none`) when nobody has this address here."""
     user = workspaces.user_by_email(connection, email.strip().lower())
     if user is None:
-        raise NotFound("user.none", f"there is no user {email} in this workspace", "mailrotate slot list")
+        raise NotFound("user.none", f"there is no user {email} in this workspace", "mailrotate user list")
     return user
 
 

@@ -1,0 +1,240 @@
+"""`mailrotate user`: the seats of a team, and what each role may do."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech, counted
+from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.core.values.states import Role
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.users import LockConsequences, Seat
+
+app = noun("The seats of a team, and what each role may do.")
+
+Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's address.")]
+Name = Annotated[
+    str | None, typer.Option(help="The user's name; mailboxes without a sender name send as it.")
+]
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    email: Email,
+    name: Name = None,
+    role: Annotated[Role, typer.Option(help="What they may do: mailrotate user roles.")] = Role.MEMBER,
+    as_json: Json = False,
+) -> None:
+    """Add a user, with the slots that the plan includes.
+
+    Examples:
+
+      mailrotate user add ben@example.org --name "Ben Example"
+
+      mailrotate user add cleo@example.org --role manager --json
+    """
+    from mailrotate.core.services import users
+
+    call, speech = call_of(ctx), Speech(as_json)
+    seat = users.add(call.context, email, name, role, call.now)
+    speech.result(_row(seat), f"added {seat.email}, {seat.role}, with {counted(seat.total, 'slot')}")
+    speech.next(f"mailrotate mailbox connect ADDRESS --for {seat.email}")
+
+
+@app.command("list")
+def list_(ctx: typer.Context, as_json: Json = False) -> None:
+    """Everybody's seat; a member sees their own.
+
+    Examples:
+
+      mailrotate user list
+    """
+    from mailrotate.core.services import users
+
+    Speech(as_json).listing(
+        ("user", "name", "role", "state", "connected", "default"),
+        [_row(seat) for seat in users.listing(call_of(ctx).context)],
+        lambda r: (
+            r["email"], r["name"], r["role"], r["state"], f"{r['connected']}/{r['total']}", r["default"],
+        ),
+    )  # fmt: skip
+
+
+@app.command()
+def show(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
+    """One seat with its mailboxes.
+
+    Examples:
+
+      mailrotate user show anna@example.org
+    """
+    from mailrotate.core.services import users
+
+    _print(Speech(as_json), users.show(call_of(ctx).context, email))
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    email: Email,
+    name: Name = None,
+    role: Annotated[Role | None, typer.Option(help="What they may do: mailrotate user roles.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Change a user's name or role; only admins give roles.
+
+    Examples:
+
+      mailrotate user set anna@example.org --name "Anna Example"
+    """
+    from mailrotate.core.services import users
+
+    call = call_of(ctx)
+    _print(Speech(as_json), users.change(call.context, email, name, role, call.now))
+
+
+@app.command()
+def lock(
+    ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Let a user do nothing more, and send nothing from their mailboxes. What follows is shown first.
+
+    Examples:
+
+      mailrotate user lock ben@example.org --dry-run
+
+      mailrotate user lock ben@example.org --yes
+    """
+    from mailrotate.core.services import users
+
+    call, speech = call_of(ctx), Speech(as_json)
+    following = users.lock_consequences(call.context, email)
+    question = f"Lock {following.email}?"
+    if speech.confirm(_consequences(following), question, yes=yes, dry_run=dry_run):
+        seat = users.lock(call.context, email, call.now)
+        speech.result(_row(seat), f"locked {seat.email}")
+        speech.next(f"mailrotate user unlock {seat.email}")
+
+
+def _consequences(following: "LockConsequences") -> list[str]:
+    lines = [f"locking {following.email}:", "  acts on nothing any more"]
+    if following.is_default:
+        lines.append("  is who acts where nobody is named: commands then need --as EMAIL")
+    if following.addresses:
+        lines.append(f"  stay connected, are read and tested, send nothing: {', '.join(following.addresses)}")
+    for campaign in following.campaigns:
+        what = "pauses" if campaign.pauses else "goes on with its other senders"
+        lines.append(
+            f"  campaign {campaign.name} {what}; people who wait for these mailboxes: {campaign.people}"
+        )
+    if following.waiting_messages:
+        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
+        lines.append(f"  {waiting} until the user is unlocked")
+    return lines
+
+
+@app.command()
+def unlock(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
+    """Let a locked user act again; campaigns that the lock has paused wait for `campaign resume`.
+
+    Examples:
+
+      mailrotate user unlock ben@example.org
+    """
+    from mailrotate.core.services import users
+
+    call, speech = call_of(ctx), Speech(as_json)
+    unlocked = users.unlock(call.context, email, call.now)
+    paused = unlocked.still_paused
+    lines = [f"{unlocked.seat.email} is {unlocked.seat.state}"]
+    if paused:
+        lines.append(f"still paused by the lock: {', '.join(paused)}")
+    speech.result({**_row(unlocked.seat), "still_paused": list(paused)}, *lines)
+    if paused:
+        speech.next("mailrotate campaign resume CAMPAIGN")
+
+
+@app.command()
+def remove(
+    ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Remove a user who has no mailbox and has done nothing yet; whoever has is locked instead.
+
+    Examples:
+
+      mailrotate user remove ben@example.org --dry-run
+    """
+    from mailrotate.core.services import users
+
+    call, speech = call_of(ctx), Speech(as_json)
+    seat = users.refuse_remove(call.context, email)
+    told = [
+        f"removing {seat.email}: {counted(seat.total, 'empty slot')}; included ones end, bought ones go back "
+        "to the team"
+    ]
+    if speech.confirm(told, f"Remove {seat.email}?", yes=yes, dry_run=dry_run):
+        users.remove(call.context, email, call.now)
+        speech.result({"email": seat.email, "removed": True}, f"removed {seat.email}")
+
+
+@app.command("roles")
+def show_roles(as_json: Json = False) -> None:
+    """What each role may do.
+
+    Examples:
+
+      mailrotate user roles
+    """
+    from mailrotate.core.rules import roles
+
+    rows: list[dict[str, Any]] = [
+        {"deed": deed, "about": words, **{role: roles.may(role, deed) for role in Role}}
+        for deed, words in roles.WORDS.items()
+    ]
+    Speech(as_json).listing(
+        ("to", *Role),
+        rows,
+        lambda row: (row["about"], *("yes" if row[role] else "no" for role in Role)),
+    )
+
+
+def _row(seat: "Seat") -> dict[str, Any]:
+    return {
+        "email": seat.email,
+        "name": seat.name,
+        "role": seat.role,
+        "state": seat.state,
+        "default": seat.default,
+        "connected": seat.connected,
+        "total": seat.total,
+        "mailboxes": [
+            {
+                "address": box.address,
+                "state": box.state,
+                "slot": None if box.slot_id is None else f"s_{box.slot_id}",
+            }
+            for box in seat.mailboxes
+        ],
+    }
+
+
+def _print(speech: Speech, seat: "Seat") -> None:
+    if speech.as_json:
+        speech.document(_row(seat))
+        return
+    speech.facts(
+        (
+            ("user", seat.email),
+            ("name", seat.name),
+            ("role", seat.role),
+            ("state", seat.state),
+            ("connected", f"{seat.connected}/{seat.total}"),
+            ("default", seat.default),
+        )
+    )
+    for box in seat.mailboxes:
+        speech.line(f"{box.address} is {box.state}")

@@ -1,0 +1,291 @@
+"""Users: adding them, their roles, and what locking or removing one means (A6, A10)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import roles
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import assigning, dependents, naming, seats
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import campaigns, connections, events, mailboxes, users, workspaces
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.events import About
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.states import CampaignState, ConnectionState, Role, UserState
+
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class SeatMailbox:
+    address: str
+    state: ConnectionState
+    slot_id: int | None
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A user and what they have; `connected` of `total` slots hold a mailbox (A3)."""
+
+    email: str
+    name: str
+    role: Role
+    state: UserState
+    default: str | None
+    connected: int
+    total: int
+    mailboxes: Sequence[SeatMailbox]
+
+
+@dataclass(frozen=True)
+class AffectedCampaign:
+    """A campaign that sends from the seat, and whether it stops; `people` wait for the seat's mailboxes."""
+
+    name: str
+    rotates: bool
+    pauses: bool
+    people: int
+
+
+@dataclass(frozen=True)
+class LockConsequences:
+    """What a lock would do; `is_default` is whoever acts where nobody is named."""
+
+    email: str
+    addresses: Sequence[str]
+    campaigns: Sequence[AffectedCampaign]
+    waiting_messages: int
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class Unlocked:
+    """`still_paused` are the campaigns that wait for `campaign resume` because of the lock."""
+
+    seat: Seat
+    still_paused: Sequence[str]
+
+
+def listing(context: Context) -> list[Seat]:
+    """Every seat that whoever acts may see: members see their own (A6). Raises Refused."""
+    with context.store.reading() as connection:
+        acting = seats.require_active(connection, context.actor)
+        found = [workspaces.user_by_id(connection, user_id) for user_id in users.ids(connection)]
+        return [
+            _seat(connection, user)
+            for user in found
+            if user is not None and roles.may_on_seat(acting.role, user.id == acting.id, Deed.SEE_TEAM)
+        ]
+
+
+def show(context: Context, email: str) -> Seat:
+    """Raises NotFound (`user.none`), Refused."""
+    with context.store.reading() as connection:
+        user = naming.find_user(connection, email)
+        seats.require_authority(connection, context.actor, user.id, Deed.SEE_TEAM)
+        return _seat(connection, user)
+
+
+def add(context: Context, email: str, name: str | None, role: Role, now: datetime) -> Seat:
+    """A new user with the slots that the plan includes (A1). Raises BadInput, Refused (`user.exists`)."""
+    address = normalise_address(email)
+    named = _read_name(address.partition("@")[0] if name is None else name)
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        seats.require_deed(connection, context.actor, Deed.USERS)
+        if workspaces.user_by_email(connection, address) is not None:
+            raise Refused(
+                "user.exists", f"{address} is a user here already", f"mailrotate user show {address}"
+            )
+        user = workspaces.add_user(connection, address, named, role, now)
+        events.record(connection, context.actor, "user.added", now, About(), user=user.id, role=role)
+        return _seat(connection, user)
+
+
+def change(context: Context, email: str, name: str | None, role: Role | None, now: datetime) -> Seat:
+    """Change a name or a role. Raises BadInput, NotFound, Refused (`user.last_admin`)."""
+    if name is None and role is None:
+        raise BadInput("user.nothing", "nothing is to be changed", "add --name NAME or --role ROLE")
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        user = naming.find_user(connection, email)
+        if role is not None:
+            seats.require_deed(connection, context.actor, Deed.USERS)
+        seats.require_authority(connection, context.actor, user.id)
+        if name is not None and _read_name(name) != user.name:
+            users.change(connection, user.id, name=_read_name(name))
+            # A name is a person's: the log has none.
+            events.record(connection, context.actor, "user.named", now, About(), user=user.id)
+        if role is not None and role is not user.role:
+            if role is not Role.ADMIN:
+                _refuse_last_admin(connection, user, "keeps its role")
+            users.change(connection, user.id, role=role)
+            roles_told = {"before": user.role, "after": role}
+            events.record(connection, context.actor, "user.role", now, About(), user=user.id, **roles_told)
+        return _seat(connection, _again(connection, user))
+
+
+def lock_consequences(context: Context, email: str) -> LockConsequences:
+    """What `lock` would do, with its refusals. Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        user = _lockable(connection, context, email)
+        boxes = _mailboxes_of(connection, user)
+        away = {box.id for box in boxes}
+        workspace = workspaces.find(connection)
+        return LockConsequences(
+            user.email,
+            [box.address for box in boxes],
+            [
+                AffectedCampaign(
+                    campaign.name,
+                    campaign.rotates,
+                    dependents.pauses_without(connection, campaign, away),
+                    campaign.people,
+                )
+                for campaign in dependents.hanging_on_seat(connection, boxes)
+                if campaign.state is CampaignState.ACTIVE
+            ],
+            sum(connections.waiting_count(connection, box.id) for box in boxes),
+            workspace is not None and workspace.default_user_id == user.id,
+        )
+
+
+def lock(context: Context, email: str, now: datetime) -> Seat:
+    """The user acts on nothing, and nothing is sent from the seat (A10). Raises NotFound, Refused."""
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        user = _lockable(connection, context, email)
+        if user.state is UserState.ACTIVE:
+            users.change(connection, user.id, state=UserState.LOCKED)
+            events.record(connection, context.actor, "user.locked", now, About(), user=user.id)
+            boxes = _mailboxes_of(connection, user)
+            dependents.pause_for_lock(connection, context.actor, boxes, now)
+        return _seat(connection, _again(connection, user))
+
+
+def unlock(context: Context, email: str, now: datetime) -> Unlocked:
+    """All is as before, but campaigns that the lock has paused wait for `campaign resume` (A10)."""
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        seats.require_deed(connection, context.actor, Deed.USERS)
+        user = naming.find_user(connection, email)
+        boxes = _mailboxes_of(connection, user)
+        if user.state is UserState.LOCKED:
+            users.change(connection, user.id, state=UserState.ACTIVE)
+            events.record(connection, context.actor, "user.unlocked", now, About(), user=user.id)
+            for box in boxes:
+                assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
+        hanging = dependents.hanging_on_seat(connection, boxes)
+        still_paused = [campaign.name for campaign in hanging if _is_paused_by_lock(connection, campaign)]
+        return Unlocked(_seat(connection, _again(connection, user)), still_paused)
+
+
+def refuse_remove(context: Context, email: str) -> Seat:
+    """The refusals of `remove`; returns who would go. Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        return _seat(connection, _removable(connection, context, email))
+
+
+def remove(context: Context, email: str, now: datetime) -> None:
+    """Delete a user who has left no trace; purchased slots go back to the team. Raises NotFound, Refused.
+
+    Whoever has a mailbox, a campaign or a line in the log cannot go: these would tell of nobody.
+    """
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        user = _removable(connection, context, email)
+        users.erase(connection, user.id)
+        events.record(connection, context.actor, "user.removed", now, About(), user=user.id, role=user.role)
+
+
+def _read_name(name: str) -> str:
+    cleaned = name.strip()
+    if not cleaned or len(cleaned) > _LONGEST_NAME or not cleaned.isprintable():
+        raise BadInput("user.name", f"a name is one line of 1 to {_LONGEST_NAME} characters")
+    return cleaned
+
+
+def _seat(connection: Connection, user: StoredUser) -> Seat:
+    boxes = _mailboxes_of(connection, user)
+    return Seat(
+        user.email,
+        user.name,
+        user.role,
+        user.state,
+        next((box.address for box in boxes if box.is_default), None),
+        connections.taken_slots(connection, user.id),
+        len(workspaces.slots_of(connection, user.id)),
+        [
+            SeatMailbox(
+                box.address, box.state, None if box.state is ConnectionState.DISCONNECTED else box.slot_id
+            )
+            for box in boxes
+        ],
+    )
+
+
+def _mailboxes_of(connection: Connection, user: StoredUser) -> list[StoredMailbox]:
+    return [box for box in mailboxes.listing(connection) if box.user_id == user.id]
+
+
+def _again(connection: Connection, user: StoredUser) -> StoredUser:
+    found = workspaces.user_by_id(connection, user.id)
+    assert found is not None
+    return found
+
+
+def _lockable(connection: Connection, context: Context, email: str) -> StoredUser:
+    seats.require_deed(connection, context.actor, Deed.USERS)
+    user = naming.find_user(connection, email)
+    _refuse_last_admin(connection, user, "cannot be locked")
+    return user
+
+
+def _removable(connection: Connection, context: Context, email: str) -> StoredUser:
+    seats.require_deed(connection, context.actor, Deed.USERS)
+    user = naming.find_user(connection, email)
+    _refuse_last_admin(connection, user, "cannot be removed")
+    boxes = _mailboxes_of(connection, user)
+    if boxes:
+        raise Refused(
+            "user.has_mailbox",
+            f"the seat of {user.email} holds {', '.join(box.address for box in boxes)}",
+            f"to stop all that is sent from it: mailrotate user lock {user.email}",
+        )
+    workspace = workspaces.find(connection)
+    if workspace is not None and workspace.default_user_id == user.id:
+        raise Refused(
+            "user.default",
+            f"{user.email} is who acts where nobody is named",
+            "mailrotate settings set default_user=EMAIL",
+        )
+    if users.refers_to(connection, user.id):
+        raise Refused(
+            "user.in_use",
+            f"campaigns, people or the log name {user.email}, and would name nobody then",
+            f"to let {user.email} do nothing more: mailrotate user lock {user.email}",
+        )
+    return user
+
+
+def _refuse_last_admin(connection: Connection, user: StoredUser, then: str) -> None:
+    is_acting_admin = user.role is Role.ADMIN and user.state is UserState.ACTIVE
+    if is_acting_admin and not users.other_active_admins(connection, user.id):
+        raise Refused(
+            "user.last_admin",
+            f"{user.email} is the only active admin and {then}",
+            "mailrotate user add EMAIL --role admin",
+        )
+
+
+def _is_paused_by_lock(connection: Connection, campaign: HangingCampaign) -> bool:
+    return (
+        campaign.state is CampaignState.PAUSED
+        and dependents.USER_LOCKED in campaigns.by_id(connection, campaign.id).pause_reasons
+    )

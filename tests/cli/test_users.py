@@ -1,0 +1,73 @@
+"""A team and its plan from the command line: real processes."""
+
+from pathlib import Path
+
+import pytest
+
+from mailrotate.core.store.engine import open_store
+from mailrotate.core.store.workspaces import user_by_email
+from tests.support.program import Program
+from tests.support.rows import Workspace
+
+BEN = "ben@example.org"
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    program = Program(tmp_path)
+    program.run("init", "--email", "ada@example.org")
+    return program
+
+
+def add_single_campaign(program: Program) -> None:
+    """Ben's mailbox, and a running campaign that sends from it alone."""
+    store = open_store(program.env["MAILROTATE_DB"])
+    with store.reading() as connection:
+        admin, ben = (user_by_email(connection, email) for email in ("ada@example.org", BEN))
+    assert admin is not None
+    assert ben is not None
+    workspace = Workspace(store, admin)
+    workspace.add_campaign("autumn", [workspace.add_mailbox("ben@example.com", ben)], rotates=False)
+    store.close()
+
+
+def test_a6_a10_a_member_is_added_locked_and_unlocked(program: Program) -> None:
+    added = program.run("user", "add", BEN, "--name", "Ben Example", "--json").json()
+    assert added == {
+        "email": BEN,
+        "name": "Ben Example",
+        "role": "member",
+        "state": "active",
+        "default": None,
+        "connected": 0,
+        "total": 2,
+        "mailboxes": [],
+    }
+    refused = program.run("--as", BEN, "user", "add", "dan@example.org", "--json", check_status=4)
+    assert refused.error()["code"] == "user.not_allowed"
+    add_single_campaign(program)
+
+    program.run("user", "lock", BEN, check_status=7)
+    shown = program.run("user", "lock", BEN, "--dry-run").stderr
+    assert "campaign autumn pauses" in shown
+    assert program.run("user", "lock", BEN, "--yes", "--json").json()["state"] == "locked"
+    own = program.run("--as", BEN, "user", "list", "--json", check_status=4)
+    assert own.error()["code"] == "user.locked"
+    resumed = program.run("campaign", "resume", "autumn", "--json", check_status=4).error()
+    assert resumed["hint"] == f"mailrotate user unlock {BEN}"
+    unlocked = program.run("user", "unlock", BEN, "--json").json()
+    assert (unlocked["state"], unlocked["still_paused"]) == ("active", ["autumn"])
+    assert program.run("campaign", "resume", "autumn").status == 0
+    held = program.run("user", "remove", BEN, "--yes", "--json", check_status=4).error()
+    assert held["code"] == "user.has_mailbox"
+
+
+def test_a6_roles_are_one_table_and_who_left_no_trace_can_be_removed(program: Program) -> None:
+    table = {row["deed"]: row for row in program.run("user", "roles", "--json").json()}
+    assert [table["slots"][role] for role in ("admin", "manager", "member")] == [True, True, False]
+    program.run("user", "add", BEN)
+    program.run("user", "set", BEN, "--role", "manager")
+    listed = program.run("user", "list").stdout.splitlines()
+    assert [line.split()[2] for line in listed[1:]] == ["admin", "manager"]
+    assert program.run("user", "remove", BEN, "--yes", "--json").json() == {"email": BEN, "removed": True}
+    assert program.run("user", "show", BEN, "--json", check_status=None).error()["code"] == "user.none"

@@ -1,0 +1,199 @@
+"""Users, their roles and their locks, on both databases."""
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import func, insert, select
+
+from mailrotate.core.services import campaigns, mailboxes, slots, users
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import campaigns as stored_campaigns
+from mailrotate.core.store import events
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.states import CampaignState, Role, UserState
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Workspace
+
+BEN = "ben@example.org"
+
+
+@pytest.fixture
+def context(workspace: Workspace) -> Context:
+    return context_of(workspace)
+
+
+@pytest.fixture
+def ben(workspace: Workspace) -> StoredUser:
+    return workspace.add_user(BEN)
+
+
+def state_of(workspace: Workspace, name: str) -> tuple[CampaignState, tuple[str, ...]]:
+    with workspace.store.reading() as connection:
+        found = stored_campaigns.find(connection, name)
+    assert found is not None
+    return found.state, found.pause_reasons
+
+
+def logged(workspace: Workspace, action: str) -> list[dict[str, object]]:
+    with workspace.store.reading() as connection:
+        return [dict(event.data) for event in events.listing(connection) if event.action == action]
+
+
+def code_of(call: Callable[[], object]) -> str:
+    with pytest.raises((Refused, NotFound, BadInput)) as refused:
+        call()
+    return refused.value.code
+
+
+def test_a1_a_new_user_has_the_slots_that_the_plan_includes(workspace: Workspace, context: Context) -> None:
+    seat = users.add(context, " Ben@Example.org ", None, Role.MEMBER, NOW)
+    assert (seat.email, seat.name, seat.role, seat.state) == (BEN, "ben", Role.MEMBER, UserState.ACTIVE)
+    assert (seat.connected, seat.total, seat.default) == (0, 2, None)
+    assert code_of(lambda: users.add(context, BEN, None, Role.ADMIN, NOW)) == "user.exists"
+    assert [data["role"] for data in logged(workspace, "user.added")] == ["member"]
+
+
+def test_a3_a_seat_shows_its_mailboxes_and_how_many_of_its_slots_are_taken(
+    workspace: Workspace, context: Context, ben: StoredUser
+) -> None:
+    box = workspace.add_mailbox("ben@example.com", ben)
+    workspace.add_mailbox("old@example.com", ben, state="disconnected")
+    seat = users.show(context, BEN)
+    assert (seat.connected, seat.total) == (1, 2)
+    assert [(each.address, each.slot_id) for each in seat.mailboxes] == [
+        ("ben@example.com", box.slot_id),
+        ("old@example.com", None),
+    ]
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a6_everybody_sees_and_does_what_their_role_may(
+    workspace: Workspace, context: Context, ben: StoredUser, role: Role
+) -> None:
+    cleo = workspace.add_user("cleo@example.org", role)
+    acting = context_of(workspace, cleo)
+    sees = {seat.email for seat in users.listing(acting)}
+    everybody = {"admin@example.org", BEN, cleo.email}
+    assert sees == ({cleo.email} if role is Role.MEMBER else everybody)
+    assert users.change(acting, cleo.email, "Cleo C.", None, NOW).name == "Cleo C."
+    only_admins: list[Callable[[], object]] = [
+        lambda: users.change(acting, BEN, "Benjamin", None, NOW),
+        lambda: users.change(acting, cleo.email, None, Role.ADMIN, NOW),
+        lambda: users.add(acting, "dan@example.org", None, Role.MEMBER, NOW),
+        lambda: users.lock(acting, BEN, NOW),
+        lambda: users.unlock(acting, BEN, NOW),
+        lambda: users.remove(acting, BEN, NOW),
+    ]
+    for deed in only_admins:
+        if role is Role.ADMIN:
+            deed()
+        else:
+            assert code_of(deed) == "user.not_allowed"
+    if role is Role.MEMBER:
+        assert code_of(lambda: users.show(acting, BEN)) == "user.not_allowed"
+        assert code_of(lambda: slots.add(acting, cleo.email, 1, NOW)) == "user.not_allowed"
+    else:
+        assert slots.add(acting, cleo.email, 1, NOW).total == 3
+
+
+def test_a6_the_last_active_admin_keeps_role_and_access(workspace: Workspace, context: Context) -> None:
+    admin = workspace.admin.email
+    locked = workspace.add_user("second@example.org", Role.ADMIN)
+    users.lock(context, locked.email, NOW)
+    for deed in (
+        lambda: users.change(context, admin, None, Role.MEMBER, NOW),
+        lambda: users.lock(context, admin, NOW),
+        lambda: users.remove(context, admin, NOW),
+    ):
+        assert code_of(deed) == "user.last_admin"
+    users.unlock(context, locked.email, NOW)
+    assert users.change(context, admin, None, Role.MEMBER, NOW).role is Role.MEMBER
+    assert [(data["before"], data["after"]) for data in logged(workspace, "user.role")] == [
+        ("admin", "member")
+    ]
+
+
+def test_a10_a_lock_pauses_what_can_send_from_nowhere_else_and_unlocking_restores_all_but_that(
+    workspace: Workspace, context: Context, ben: StoredUser
+) -> None:
+    of_ben, spare = workspace.add_mailbox("b1@example.com", ben), workspace.add_mailbox("b2@example.com", ben)
+    of_admin = workspace.add_mailbox("a1@example.com")
+    workspace.add_campaign("single", [of_ben], rotates=False)
+    workspace.add_campaign("alone", [of_ben, spare])
+    workspace.add_campaign("shared", [of_ben, of_admin])
+    workspace.add_campaign("other", [of_admin], rotates=False)
+    following = users.lock_consequences(context, BEN)
+    assert [(campaign.name, campaign.pauses) for campaign in following.campaigns] == [
+        ("single", True),
+        ("alone", True),
+        ("shared", False),
+    ]
+    assert state_of(workspace, "single") == (CampaignState.ACTIVE, ())
+
+    assert users.lock(context, BEN, NOW).state is UserState.LOCKED
+    paused = (CampaignState.PAUSED, ("user_locked",))
+    assert [state_of(workspace, name) for name in ("single", "alone")] == [paused, paused]
+    assert [state_of(workspace, name)[0] for name in ("shared", "other")] == [CampaignState.ACTIVE] * 2
+    acting = context_of(workspace, ben)
+    assert code_of(lambda: mailboxes.pause(acting, "b1@example.com", NOW)) == "user.locked"
+    assert code_of(lambda: campaigns.resume(context, "single", NOW)) == "campaign.sender_locked"
+    users.lock(context, BEN, NOW)
+    assert len(logged(workspace, "user.locked")) == 1
+
+    unlocked = users.unlock(context, BEN, NOW)
+    assert unlocked.seat.state is UserState.ACTIVE
+    assert list(unlocked.still_paused) == ["single", "alone"]
+    assert state_of(workspace, "single") == paused
+    campaigns.resume(context, "single", NOW)
+    assert state_of(workspace, "single") == (CampaignState.ACTIVE, ())
+
+
+def test_a10_people_who_waited_for_an_able_sender_get_one_by_the_unlock(
+    workspace: Workspace, context: Context, ben: StoredUser
+) -> None:
+    of_ben = workspace.add_mailbox("b1@example.com", ben)
+    broken = workspace.add_mailbox("a1@example.com", state="failed")
+    campaign = workspace.add_campaign("rotated", [of_ben, broken], state="paused")
+    users.lock(context, BEN, NOW)
+    workspace.add_recipient(campaign, "kim@example.com")
+    with workspace.store.writing() as connection:
+        stored_campaigns.lift_pauses(connection, campaign.id)
+        stored_campaigns.change(connection, campaign.id, state="active")
+    users.unlock(context, BEN, NOW)
+    with workspace.store.reading() as connection:
+        assigned = connection.execute(select(t.recipient.c.campaign_sender_id)).scalar_one()
+    assert assigned == workspace.senders(campaign)[0]
+
+
+def test_a10_who_holds_a_mailbox_or_is_named_anywhere_is_not_removed(
+    workspace: Workspace, context: Context, ben: StoredUser
+) -> None:
+    cleo = workspace.add_user("cleo@example.org", Role.ADMIN)
+    workspace.add_mailbox("ben@example.com", ben)
+    assert code_of(lambda: users.remove(context, BEN, NOW)) == "user.has_mailbox"
+    users.add(context_of(workspace, cleo), "dan@example.org", None, Role.MEMBER, NOW)
+    assert code_of(lambda: users.refuse_remove(context, cleo.email)) == "user.in_use"
+    assert code_of(lambda: users.remove(context, "nobody@example.org", NOW)) == "user.none"
+
+
+def test_a2_of_a_removed_user_the_purchased_slots_go_back_to_the_team(
+    workspace: Workspace, context: Context, ben: StoredUser
+) -> None:
+    with workspace.store.writing() as connection:
+        bought = insert(t.slot).values(user_id=ben.id, kind="purchased", renews_on=NOW, created_at=NOW)
+        connection.execute(bought)
+    users.remove(context, BEN, NOW)
+    assert code_of(lambda: users.show(context, BEN)) == "user.none"
+    with workspace.store.reading() as connection:
+        pool = select(t.slot.c.kind).where(t.slot.c.user_id.is_(None))
+        assert connection.execute(pool).scalars().all() == ["purchased"]
+        assert connection.execute(select(func.count()).select_from(t.slot)).scalar_one() == 3
+    assert logged(workspace, "user.removed") == [{"user": ben.id, "role": "member"}]
+
+
+def test_a_name_is_one_line_and_something_must_be_changed(context: Context, ben: StoredUser) -> None:
+    assert code_of(lambda: users.change(context, BEN, None, None, NOW)) == "user.nothing"
+    for name in ("", "Ben\nExample", "x" * 201):
+        assert code_of(lambda name=name: users.change(context, BEN, name, None, NOW)) == "user.name"  # type: ignore[misc]  # bound now
