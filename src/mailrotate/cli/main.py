@@ -25,6 +25,7 @@ class _Root(Lazy):
         "status": (f"{_COMMANDS}.status", "Is it sending, and if not why."),
         "mailbox": (f"{_COMMANDS}.mailbox", "Connect mailboxes, test them, set them up."),
         "user": (f"{_COMMANDS}.user", "The seats of a team, and what each role may do."),
+        "plan": (f"{_COMMANDS}.plan", "What the workspace allows."),
         "slot": (f"{_COMMANDS}.slot", "How many mailboxes each user may connect."),
         "campaign": (f"{_COMMANDS}.campaign", "Create campaigns, start, pause and stop them."),
         "recipient": (f"{_COMMANDS}.recipient", "Who a campaign writes to."),
