@@ -57,6 +57,9 @@ def stopped_at(
     def stop(reached: str) -> None:
         if reached == moment and not stopped.is_set():
             os.kill(process.pid, signal.SIGSTOP)
+            # The signal is taken by one thread; until that has run, the others go on, and one of them
+            # would read the answer that this return lets out.
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
             stopped.set()
 
     host.watch = stop
