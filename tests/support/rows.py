@@ -66,8 +66,7 @@ class Workspace:
             if slot_id is None:
                 slot = insert(t.slot).values(user_id=owner.id, kind="purchased", created_at=NOW)
                 slot_id = int(connection.execute(slot).inserted_primary_key[0])
-            mailbox = insert(t.mailbox).values(address=address, user_id=owner.id, created_at=NOW)
-            mailbox_id = int(connection.execute(mailbox).inserted_primary_key[0])
+            mailbox_id = connections.insert_mailbox(connection, address, owner.id, NOW)
             settings: dict[str, object] = {
                 "mailbox_id": mailbox_id,
                 "slot_id": slot_id,
@@ -83,7 +82,6 @@ class Workspace:
                 "connected_at": NOW,
             }
             made = connection.execute(insert(t.connection).values(**{**settings, **values}))
-            connection.execute(insert(t.lane).values(mailbox_id=mailbox_id, token=0))
         return Sender(mailbox_id, address, slot_id, int(made.inserted_primary_key[0]))
 
     def add_runner(self) -> int:

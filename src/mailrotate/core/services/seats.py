@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import naming
-from mailrotate.core.store import connections, mailboxes, workspaces
+from mailrotate.core.store import connections, mailboxes, shares, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
@@ -48,6 +48,14 @@ def require_deed(connection: Connection, actor: Actor, deed: Deed) -> None:
     acting = require_active(connection, actor)
     if not roles.may(acting.role, deed):
         raise _not_allowed(acting, deed, f"may not {roles.WORDS[deed]}")
+
+
+def may_send_from(connection: Connection, user: StoredUser, box: StoredMailbox) -> bool:
+    """Whether the user may write from the mailbox and pick it as sender: its seat's, or one it is shared
+    with (B6). No role replaces that."""
+    if box.user_id == user.id:
+        return True
+    return box.is_shared and user.id in shares.user_ids(connection, box.connection_id)
 
 
 def require_active(connection: Connection, actor: Actor) -> StoredUser:

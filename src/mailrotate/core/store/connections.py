@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from mailrotate.core.store import seat_addresses
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState
@@ -54,10 +55,11 @@ def lock_workspace(connection: Connection) -> None:
 
 
 def insert_mailbox(connection: Connection, address: str, user_id: int, now: datetime) -> int:
-    """A new address with its lane."""
+    """A new address on a seat, with its lane."""
     made = connection.execute(insert(t.mailbox).values(address=address, user_id=user_id, created_at=now))
     mailbox_id = int((made.inserted_primary_key or (0,))[0])
     connection.execute(insert(t.lane).values(mailbox_id=mailbox_id, token=0))
+    seat_addresses.hold(connection, address, mailbox_id)
     return mailbox_id
 
 

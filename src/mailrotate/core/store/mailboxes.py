@@ -1,9 +1,11 @@
 """Mailboxes and their connections: what is stored, and the facts that the gates need of them."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Row, RowMapping, Select, and_, bindparam, func, or_, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import DEFAULT_GAP, Endpoint
@@ -46,6 +48,14 @@ class StoredMailbox:
     own_daily_limit: int | None
     own_gap: timedelta | None
     sent_copy: str
+    sends_as: str | None
+    is_shared: bool
+    own_folders: tuple[str, ...] | None
+    contact_book: str | None
+    ramp_start: int | None
+    ramp_step: int | None
+    ramp_ceiling: int | None
+    ramp_from: datetime | None
     connected_at: datetime
     failed_at: datetime | None
     disconnected_at: datetime | None
@@ -141,12 +151,7 @@ def _read(row: Row[tuple[object, ...]]) -> StoredMailbox:
         imap=Endpoint(r["imap_host"], r["imap_port"], Security(r["imap_security"])),
         username=r["username"],
         secret=r["secret"],
-        own_sender_name=r["sender_name"],
-        mailbox_name=r["mailbox_name"],
-        own_timezone=r["timezone"],
-        own_daily_limit=r["daily_limit"],
-        own_gap=None if r["gap_seconds"] is None else timedelta(seconds=r["gap_seconds"]),
-        sent_copy=r["sent_copy"],
+        **_settings(r),
         connected_at=r["connected_at"],
         failed_at=r["failed_at"],
         disconnected_at=r["disconnected_at"],
@@ -164,6 +169,26 @@ def _read(row: Row[tuple[object, ...]]) -> StoredMailbox:
         sync_every=timedelta(seconds=r["sync_every_seconds"]),
         workspace_timezone=r["workspace_timezone"],
     )
+
+
+def _settings(r: RowMapping) -> dict[str, Any]:
+    """What a connection has been set to; null where it has its default."""
+    return {
+        "own_sender_name": r["sender_name"],
+        "mailbox_name": r["mailbox_name"],
+        "own_timezone": r["timezone"],
+        "own_daily_limit": r["daily_limit"],
+        "own_gap": None if r["gap_seconds"] is None else timedelta(seconds=r["gap_seconds"]),
+        "sent_copy": r["sent_copy"],
+        "sends_as": r["sends_as"],
+        "is_shared": r["is_shared"],
+        "own_folders": None if r["folders"] is None else tuple(json.loads(r["folders"])),
+        "contact_book": r["contact_book"],
+        "ramp_start": r["ramp_start"],
+        "ramp_step": r["ramp_step"],
+        "ramp_ceiling": r["ramp_ceiling"],
+        "ramp_from": r["ramp_from"],
+    }
 
 
 # Made once, as what every claim asks: making a statement costs ten times as much as running it.

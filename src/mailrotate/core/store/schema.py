@@ -15,7 +15,7 @@ from mailrotate.core.store.triggers import make_triggers, missing_triggers
 from mailrotate.core.values.errors import Refused, StoreTrouble, WrongDatabase
 
 # Oldest first; a test compares them with the migrations.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 
 
 def revision_of(connection: Connection) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     ColumnElement,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     Text,
     and_,
+    false,
     literal_column,
     text,
 )
@@ -75,6 +77,7 @@ _AWAITS_FOLLOW_UP = "next_at IS NOT NULL AND next_step > 1"
 _WAITING = "state = 'scheduled' AND overdue_at IS NULL"
 _COUNTED = "state IN ('sending', 'sent', 'held')"
 _ATTENTION = "state IN ('error', 'held')"
+_CURRENT_REQUEST = "state <> 'denied' AND ended_at IS NULL"
 _LIVING_STEP = "state <> 'cancelled' AND kind = 'campaign'"
 
 # Ids are never used twice, also after the newest row was deleted: they are what people and the log name.
@@ -117,6 +120,8 @@ class User(SQLModel, table=True):
     state: str = "active"
     default_mailbox_id: int | None = Field(default=None)
     created_at: datetime
+    # Campaigns and the log name whoever has left; the address comes back with its row.
+    removed_at: datetime | None = None
 
 
 class Plan(SQLModel, table=True):
@@ -138,6 +143,8 @@ class Slot(SQLModel, table=True):
     kind: str
     renews_on: datetime | None = None
     created_at: datetime
+    # Connections, campaigns and messages name a slot that is gone.
+    removed_at: datetime | None = None
 
 
 class Mailbox(SQLModel, table=True):
@@ -200,6 +207,17 @@ class Connection(SQLModel, table=True):
     daily_limit: int | None = None
     gap_seconds: int | None = None
     sent_copy: str = "auto"
+    # The alias that From names; null for the mailbox's own address (B11).
+    sends_as: str | None = None
+    is_shared: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=false()))
+    # JSON: the folders that are read, null for the inbox alone; the contact-book link, null for none (B9).
+    folders: str | None = None
+    contact_book: str | None = None
+    # The daily limit grows: by `ramp_step` a day from `ramp_start` on the day of `ramp_from` (B4).
+    ramp_start: int | None = None
+    ramp_step: int | None = None
+    ramp_ceiling: int | None = None
+    ramp_from: datetime | None = None
     connected_at: datetime
     failed_at: datetime | None = None
     disconnected_at: datetime | None = None
@@ -210,8 +228,64 @@ class Connection(SQLModel, table=True):
     last_error: str | None = None
 
 
+class SeatAddress(SQLModel, table=True):
+    """An address that some seat holds, a mailbox's own or an alias: in normalised form, on one seat (A9)."""
+
+    __tablename__ = "seat_address"
+    canonical: str = Field(primary_key=True)
+    address: str
+    mailbox_id: int = Field(sa_column=Column(_ID, ForeignKey("mailbox.id"), nullable=False, index=True))
+
+
+class Alias(SQLModel, table=True):
+    """Another address that a mailbox may send as (B11)."""
+
+    __table_args__ = (Index("uq_alias", "connection_id", "address", unique=True), _LASTING_IDS)
+    id: int = _id()
+    connection_id: int = _refers("connection.id")
+    address: str
+    sender_name: str | None = None
+
+
+class MailboxShare(SQLModel, table=True):
+    """A user who may also read, write from and pick a shared mailbox (B6)."""
+
+    __tablename__ = "mailbox_share"
+    connection_id: int = _refers("connection.id", primary_key=True)
+    user_id: int = _refers("user.id", primary_key=True)
+
+
+class MailboxRequest(SQLModel, table=True):
+    """The wish for an address on a seat, and what became of it (A7). `ended_at`: the address has left the
+    seat, or the wish was withdrawn, and the approval with it."""
+
+    __tablename__ = "mailbox_request"
+    __table_args__ = (
+        _one_of("state", states.RequestState),
+        Index("uq_mailbox_request_current", "canonical", unique=True, **_while(_CURRENT_REQUEST)),
+        _LASTING_IDS,
+    )
+    id: int = _id()
+    address: str
+    canonical: str
+    user_id: int = _refers("user.id")
+    requested_by: int = _refers("user.id")
+    state: str
+    # JSON: what was checked when it was requested, and again when it was decided.
+    checks: str = Field(default="[]", sa_column=Column(Text, nullable=False))
+    requested_at: datetime
+    decided_by: int | None = _refers("user.id", nullable=True)
+    decided_at: datetime | None = None
+    reason: str | None = None
+    ended_at: datetime | None = None
+
+
 class Signature(SQLModel, table=True):
-    __table_args__ = (_LASTING_IDS,)
+    __table_args__ = (
+        Index("uq_signature_name", "connection_id", "name", unique=True),
+        Index("uq_signature_main", "connection_id", unique=True, **_while("is_main")),
+        _LASTING_IDS,
+    )
     id: int = _id()
     connection_id: int = _refers("connection.id")
     name: str
@@ -373,6 +447,30 @@ class Contact(SQLModel, table=True):
     owner_id: int | None = _refers("user.id", nullable=True)
     created_at: datetime
     erased_at: datetime | None = None
+
+
+class ContactTag(SQLModel, table=True):
+    __tablename__ = "contact_tag"
+    __table_args__ = (Index("ix_contact_tag_tag", "tag", "contact_id"),)
+    contact_id: int = _refers("contact.id", primary_key=True)
+    tag: str = Field(primary_key=True)
+
+
+class Timeline(SQLModel, table=True):
+    """A mail from or to a contact that a linked mailbox has seen (B9). Its words go with an erasure."""
+
+    __table_args__ = (
+        Index("uq_timeline", "contact_id", "mailbox_id", "header_id", unique=True),
+        Index("ix_timeline_contact", "contact_id", "at"),
+        _LASTING_IDS,
+    )
+    id: int = _id()
+    contact_id: int = _refers("contact.id")
+    mailbox_id: int = _refers("mailbox.id")
+    at: datetime
+    direction: str
+    header_id: str
+    subject: str | None = None
 
 
 class Recipient(SQLModel, table=True):
@@ -549,6 +647,10 @@ plan = METADATA.tables["plan"]
 slot = METADATA.tables["slot"]
 mailbox = METADATA.tables["mailbox"]
 connection = METADATA.tables["connection"]
+seat_address = METADATA.tables["seat_address"]
+alias = METADATA.tables["alias"]
+mailbox_share = METADATA.tables["mailbox_share"]
+mailbox_request = METADATA.tables["mailbox_request"]
 signature = METADATA.tables["signature"]
 folder = METADATA.tables["folder"]
 runner = METADATA.tables["runner"]
@@ -561,6 +663,8 @@ step = METADATA.tables["step"]
 step_version = METADATA.tables["step_version"]
 attachment = METADATA.tables["attachment"]
 contact = METADATA.tables["contact"]
+contact_tag = METADATA.tables["contact_tag"]
+timeline = METADATA.tables["timeline"]
 recipient = METADATA.tables["recipient"]
 message = METADATA.tables["message"]
 sent_copy = METADATA.tables["sent_copy"]

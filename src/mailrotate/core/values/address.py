@@ -43,3 +43,17 @@ def _normalise_exactly(candidate: str) -> str:
 def domain_of(address: str) -> str:
     """The part after the last `@`, in lower case."""
     return address.rpartition("@")[2].lower()
+
+
+# Google: dots in a Gmail address do not matter, and what follows a plus sign is dropped; both names are one
+# domain (support.google.com/mail/answer/7436150 and /answer/22370). Of customers' own domains no such
+# thing is said.
+_GMAIL = ("gmail.com", "googlemail.com")
+
+
+def canonical_address(address: str) -> str:
+    """The form in which two spellings of one mailbox are equal (A9); of a normalised address."""
+    local, _, domain = address.rpartition("@")
+    if domain in _GMAIL:
+        return f"{local.partition('+')[0].replace('.', '')}@{_GMAIL[0]}"
+    return address

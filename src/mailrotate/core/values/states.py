@@ -19,6 +19,14 @@ class SlotKind(StrEnum):
     PURCHASED = "purchased"
 
 
+class RequestState(StrEnum):
+    """Of a mailbox that is asked for (A7)."""
+
+    REQUESTED = "requested"
+    APPROVED = "approved"
+    DENIED = "denied"
+
+
 class ConnectionState(StrEnum):
     CONNECTED = "connected"
     FAILED = "failed"

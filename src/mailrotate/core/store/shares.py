@@ -1,0 +1,23 @@
+"""Who shares a mailbox (B6)."""
+
+from sqlalchemy import Connection, delete, insert, select
+
+from mailrotate.core.store import tables as t
+
+
+def user_ids(connection: Connection, connection_id: int) -> frozenset[int]:
+    """Whom the mailbox with this connection is shared with, besides its seat's user."""
+    share = t.mailbox_share.c
+    query = select(share.user_id).where(share.connection_id == connection_id)
+    return frozenset(connection.execute(query).scalars())
+
+
+def add(connection: Connection, connection_id: int, user_id: int) -> None:
+    connection.execute(insert(t.mailbox_share).values(connection_id=connection_id, user_id=user_id))
+
+
+def remove(connection: Connection, connection_id: int, user_id: int) -> bool:
+    """False when it was not shared with them."""
+    share = t.mailbox_share.c
+    gone = delete(t.mailbox_share).where(share.connection_id == connection_id, share.user_id == user_id)
+    return connection.execute(gone).rowcount == 1
