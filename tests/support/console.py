@@ -21,6 +21,7 @@ class Console:
     def __init__(self, home: Path, store: Store) -> None:
         url = store.engine.url.render_as_string(hide_password=False)
         database = str(store.path or url.replace("+psycopg", ""))
+        self.store = store
         # Everything that any command has said.
         self.said: list[str] = []
         self._env = {
