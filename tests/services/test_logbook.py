@@ -148,6 +148,22 @@ def test_f5_a_change_tells_before_and_after_with_users_by_address(team: Context)
     assert "user" not in role.data
 
 
+def test_f5_what_changes_hands_is_about_both_users(team: Context) -> None:
+    emails = {user.email: number for number, user in enumerate(users.listing(team), start=1)}
+    mia, ben = (emails[email] for email in ("mia@example.org", BEN))
+    with team.store.writing() as connection:
+        told = {"slot": 4711, "key": "user", "before": ben, "after": None}
+        events.record(connection, RUNNER, "slot.unassigned", NOW, About(), **told)
+        events.record(
+            connection, RUNNER, "slot.assigned", NOW, About(), **{**told, "before": None, "after": mia}
+        )
+        events.record(connection, RUNNER, "plan.changed", NOW, About(), key="slots", before=ben, after=mia)
+    assert actions(team, user=BEN, action="slot.un") == ["slot.unassigned"]
+    assert actions(team, user="mia@example.org") == ["user.named", "slot.assigned"]
+    assert lines(team, Wanted(action="slot.assigned"))[0].data["after"] == "mia@example.org"
+    assert lines(team, Wanted(action="plan."))[0].data["after"] == mia
+
+
 def test_f5_a_user_who_was_deleted_keeps_a_number(context: Context) -> None:
     with context.store.writing() as connection:
         events.record(connection, RUNNER, "user.removed", NOW, About(), user=4711)

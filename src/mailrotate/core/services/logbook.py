@@ -18,8 +18,6 @@ _AT_A_TIME = 500
 _OPEN_END = 100
 # A number that is still missing after this was given to a transaction that failed.
 _GIVE_UP_AFTER = timedelta(minutes=10)
-# What is changed from one user to another: these keys' values are ids of users.
-_NAMES_A_USER = ("default_user", "owner")
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def _named(connection: Connection, lines: Iterator[LoggedEvent]) -> Generator[Lo
     for event in lines:
         data = dict(event.data)
         user = _user(data.pop("user", None), emails)
-        if data.get("key") in _NAMES_A_USER:
+        if data.get("key") in events.USER_KEYS:
             data |= {name: _user(data[name], emails) for name in ("before", "after") if name in data}
         yield replace(event, data=data, user=user)
 

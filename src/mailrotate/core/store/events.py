@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.dialects import json_text
@@ -56,8 +56,8 @@ class LoggedEvent:
 class Wanted(TypedDict, total=False):
     """Which events: all that is named must fit, and None chooses nothing.
 
-    `action` is what their key begins with, `actor_id` who did it, `user_id` whom it is about, or whose seat
-    the mailbox is on; `since` belongs to the time, `until` does not.
+    `action` is what their key begins with, `actor_id` who did it, `user_id` whom it is about, who has lost or
+    got something, or whose seat the mailbox is on; `since` belongs to the time, `until` does not.
     """
 
     since: datetime | None
@@ -72,6 +72,8 @@ class Wanted(TypedDict, total=False):
 
 _RECORD = insert(t.event)
 _AT_A_TIME = 500
+# Where `key` is one of these, `before` and `after` are users, by id.
+USER_KEYS = ("user", "default_user", "owner")
 # Servers repeat whom a message was for, and people write down who asked: `<kim@example.com>: no such user`.
 _WORDS_OF_OTHERS = ("reply", "reason")
 _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:]+@[^\s<>()\[\]\"',;:]+")
@@ -137,13 +139,20 @@ def listing(
 
 def _conditions(connection: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:
     e = t.event.c
-    about_user = json_text(connection, e.data, "user")
+
+    def names_user(user_id: int) -> ColumnElement[bool]:
+        user, key, before, after = (
+            json_text(connection, e.data, name) for name in ("user", "key", "before", "after")
+        )
+        changes_hands = and_(key.in_(USER_KEYS), or_(before == str(user_id), after == str(user_id)))
+        return or_(user == str(user_id), changes_hands, t.mailbox.c.user_id == user_id)
+
     fits: dict[str, Callable[[Any], ColumnElement[bool]]] = {
         "since": lambda at: e.at >= at,
         "until": lambda at: e.at < at,
         "action": lambda beginning: e.action.startswith(beginning, autoescape=True),
         "actor_id": lambda user_id: e.actor_id == user_id,
-        "user_id": lambda user_id: or_(about_user == str(user_id), t.mailbox.c.user_id == user_id),
+        "user_id": names_user,
         "mailbox_id": lambda mailbox_id: e.mailbox_id == mailbox_id,
         "campaign_id": lambda campaign_id: e.campaign_id == campaign_id,
         "message_id": lambda message_id: e.message_id == message_id,
