@@ -182,7 +182,7 @@ def test_a2_of_a_removed_user_the_purchased_slots_go_back_to_the_team(
     workspace: Workspace, context: Context, ben: StoredUser
 ) -> None:
     with workspace.store.writing() as connection:
-        bought = insert(t.slot).values(user_id=ben.id, kind="purchased", renews_on=NOW, created_at=NOW)
+        bought = insert(t.slot).values(user_id=ben.id, kind="purchased", created_at=NOW)
         connection.execute(bought)
     users.remove(context, BEN, NOW)
     assert code_of(lambda: users.show(context, BEN)) == "user.none"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailrotate.cli import completion, mailbox_settings
+from mailrotate.cli import slot as slots
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -51,7 +52,7 @@ def connect(
     ctx: typer.Context,
     address: Address,
     for_user: Annotated[str | None, typer.Option("--for", metavar="USER", help="On whose seat.")] = None,
-    slot: Annotated[str | None, typer.Option(metavar="ID", help="In which slot of theirs.")] = None,
+    slot: slots.Wanted = None,
     provider: Provider = None,
     smtp: SmtpServer = None,
     imap: ImapServer = None,
@@ -62,6 +63,7 @@ def connect(
     sender_name: Annotated[str | None, typer.Option(help="The name that recipients see.")] = None,
     daily_limit: Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")] = None,
     gap: Gap = None,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Connect a mailbox. Both servers are logged in to before anything is stored.
@@ -83,12 +85,13 @@ def connect(
     settings = _first_settings(sender_name, daily_limit, gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     _refuse_early(call, address, for_user, slot_id, settings)
+    takes = slots.ask_for_slot(call, speech, address, for_user, slot_id, yes=yes)
     password = needed_password(call.app, speech, address, password_stdin, password_file)
     with speech.progress(f"looking for the servers of {address}"):
         servers = find_servers(
             call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
         )
-    wanted = NewConnection(address, servers, password, settings, for_user, slot_id)
+    wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes_awaited_slot=takes)
     _log_in(call, speech, wanted)
     made = call.app.make_workspace(address, sender_name or address.partition("@")[0])
     call.app.make_key()
@@ -154,8 +157,10 @@ def _tell_connected(
             "source": servers.source,
         },
         "default": connected.is_default,
+        "default_address": connected.default,
         "files_sent_copy": connected.files_sent_copy,
         "reset": dict(connected.reset),
+        "followed": list(connected.followed),
         "workspace_made": made_workspace,
     }
     copies = {
@@ -165,7 +170,7 @@ def _tell_connected(
     }[connected.files_sent_copy]
     lines = [
         f"connected {connected.address} for {connected.user}, slots {document['slots']}"
-        + (", default sender" if connected.is_default else ""),
+        + f", default sender {connected.default or 'none'}",
         copies,
     ]
     if made_workspace:
@@ -173,6 +178,10 @@ def _tell_connected(
     if connected.reset:
         lines.append("these settings began anew; to set them as they were:")
         lines += [f"  {command}" for command in connected.reset.values()]
+    lines += [
+        f"campaign {name} sends from its new slot; mailrotate campaign resume {quote(name)}"
+        for name in connected.followed
+    ]
     speech.result(document, *lines)
     speech.next("mailrotate campaign create FILE")
 

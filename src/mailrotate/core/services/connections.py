@@ -13,14 +13,14 @@ from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules import provider_limits, quota
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
-from mailrotate.core.services import accounts, dependents, health, seats, secrets
+from mailrotate.core.services import accounts, dependents, health, seats, secrets, slots
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.dependents import Waiting
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.services.mailboxes import Settings, apply_settings, settings_reset, validate_settings
 from mailrotate.core.store import connections, events, inboxes, mailboxes, workspaces
 from mailrotate.core.store.connections import HangingCampaign
-from mailrotate.core.store.events import About
+from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import Refused, RemoteError
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, ServerGuess
@@ -50,6 +50,8 @@ class NewConnection:
     settings: Settings
     user_email: str | None = None
     slot_id: int | None = None
+    # Also where another mailbox may still come back to the slot without loss (A5).
+    takes_awaited_slot: bool = False
 
     @property
     def account(self) -> MailAccount:
@@ -65,7 +67,8 @@ class NewConnection:
 
 @dataclass(frozen=True)
 class Connected:
-    """What a connect has made. `reset` are the settings that began anew, with the command for each."""
+    """What a connect has made. `reset` are the settings that began anew, with the command for each;
+    `followed` the campaigns that lost their slot and send from this mailbox's new one."""
 
     mailbox_id: int
     address: str
@@ -74,8 +77,10 @@ class Connected:
     slots_taken: int
     slots_total: int
     is_default: bool
+    default: str | None
     files_sent_copy: bool | None
     reset: Mapping[str, str]
+    followed: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -163,13 +168,16 @@ def refuse_connect(
 
 
 def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected:
-    """Store a connection whose servers were proved. Raises Refused, NotFound, KeyTrouble."""
+    """Store a connection whose servers were proved. Raises Refused, NotFound, KeyTrouble,
+    ConfirmationNeeded (`slot.awaited`)."""
     accounts.prove_key(context)  # so that no transaction waits for a keyring
     address, account = wanted.address, wanted.account
     with context.store.writing() as connection:
         # One at a time: two must not take the same slot or address.
         connections.lock_workspace(connection)
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
+        if not wanted.takes_awaited_slot:
+            slots.refuse_awaited(connection, seat.slot_id, address, now)
         validate_settings(connection, wanted.settings)
         reset = {} if seat.former is None else settings_reset(seat.former, wanted.settings)
         if seat.former is None:
@@ -196,7 +204,9 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
             workspaces.set_default_mailbox(connection, seat.user.id, mailbox_id)
         about = About(mailbox_id)
         events.record(connection, context.actor, "mailbox.connected", now, about, provider=account.provider)
-        return _connected(connection, mailbox_id, reset)
+        box = mailboxes.by_id(connection, mailbox_id)
+        followed = dependents.follow_to_slot(connection, context.actor, box, now)
+        return _connected(connection, box, reset, followed)
 
 
 def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) -> None:
@@ -210,8 +220,11 @@ def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) ->
         mailboxes.change(connection, former.id, day_from=start, day_until=end)
 
 
-def _connected(connection: Connection, mailbox_id: int, reset: Mapping[str, str]) -> Connected:
-    box = mailboxes.by_id(connection, mailbox_id)
+def _connected(
+    connection: Connection, box: StoredMailbox, reset: Mapping[str, str], followed: Sequence[str]
+) -> Connected:
+    user = workspaces.user_by_id(connection, box.user_id)
+    default_id = None if user is None else user.default_mailbox_id
     return Connected(
         mailbox_id=box.id,
         address=box.address,
@@ -220,8 +233,10 @@ def _connected(connection: Connection, mailbox_id: int, reset: Mapping[str, str]
         slots_taken=connections.taken_slots(connection, box.user_id),
         slots_total=len(workspaces.slots_of(connection, box.user_id)),
         is_default=box.is_default,
+        default=None if default_id is None else mailboxes.by_id(connection, default_id).address,
         files_sent_copy=box.files_sent_copy,
         reset=reset,
+        followed=followed,
     )
 
 
@@ -342,14 +357,19 @@ def disconnect(context: Context, address: str, now: datetime) -> None:
     box = _connected_mailbox(context, address)
     with holding_lane(context, box.id, now), context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
-        if mailboxes.move_connection(
-            connection,
-            box.connection_id,
-            origins(CONNECTION, "disconnect"),
-            outcome(CONNECTION, "disconnect"),
-            secret=None,
-            disconnected_at=now,
-            trouble_since=None,
-        ):
-            events.record(connection, context.actor, "mailbox.disconnected", now, About(box.id))
-            dependents.pause_for_disconnect(connection, context.actor, box, now)
+        disconnect_within(connection, context.actor, box, now)
+
+
+def disconnect_within(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
+    """Disconnect in the transaction of whoever may, and holds the mailbox's lane."""
+    if mailboxes.move_connection(
+        connection,
+        box.connection_id,
+        origins(CONNECTION, "disconnect"),
+        outcome(CONNECTION, "disconnect"),
+        secret=None,
+        disconnected_at=now,
+        trouble_since=None,
+    ):
+        events.record(connection, actor, "mailbox.disconnected", now, About(box.id))
+        dependents.pause_for_disconnect(connection, actor, box, now)

@@ -44,6 +44,18 @@ def pause_for_disconnect(connection: Connection, actor: Actor, box: StoredMailbo
         lifecycle.pause_campaign(connection, actor, campaign.id, DISCONNECTED, box.id, now)
 
 
+def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
+    """Single-sender campaigns whose slot was removed go on from the slot that their mailbox is connected in
+    now, when they are resumed; returns their names."""
+    stranded = senders.bound_to_removed_slots(connection, box.user_id, box.id)
+    for sender in stranded:
+        senders.bind_to_slot(connection, sender.id, box.slot_id)
+        about = About(mailbox_id=box.id, campaign_id=sender.campaign_id)
+        change = {"before": f"s_{sender.slot_id}", "after": f"s_{box.slot_id}"}
+        events.record(connection, actor, "campaign.sender", now, about, key="slot", **change)
+    return [sender.campaign for sender in stranded]
+
+
 def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
     """Lift what this mailbox's trouble has paused; returns the campaigns that run again by that."""
     running = []

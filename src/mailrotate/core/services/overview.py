@@ -7,10 +7,11 @@ from shlex import quote
 
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Decision, Situation
-from mailrotate.core.services import runners
+from mailrotate.core.services import runners, slots
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.prospects import Prospects, earliest
 from mailrotate.core.services.runners import RunnerEntry
+from mailrotate.core.services.slots import TeamSlots
 from mailrotate.core.store import campaigns, mailboxes, outbox_lists, recipients, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.values.states import (
@@ -68,6 +69,7 @@ class Overview:
     next_send_at: datetime | None
     runners: tuple[RunnerEntry, ...]
     last_pass_at: datetime | None
+    slots: TeamSlots
     mailboxes: tuple[MailboxLine, ...]
     campaigns: tuple[CampaignLine, ...]
     errors: int
@@ -95,6 +97,7 @@ def look(context: Context, now: datetime) -> Overview:
             )
             for campaign in campaigns.listing(connection)
         )
+        team = slots.team(connection, context.actor, now)
         attention = outbox_lists.attention_counts(connection)
     first = earliest(decisions)
     is_run = bool(alive) or (last_pass_at is not None and now - last_pass_at <= _PASS_IS_RECENT)
@@ -106,6 +109,7 @@ def look(context: Context, now: datetime) -> Overview:
         next_send_at=None if first is None else first.next_at,
         runners=alive,
         last_pass_at=last_pass_at,
+        slots=team,
         mailboxes=tuple(boxes),
         campaigns=lines,
         errors=attention.get(MessageState.ERROR, 0),

@@ -161,9 +161,9 @@ def _fit_slots(connection: Connection, context: Context, included: int, now: dat
             slot_id = plans.insert_included(connection, user_id, now)
             events.record(connection, context.actor, "slot.added", now, About(), slot=slot_id, user=user_id)
             added += 1
-        empty = [slot.id for slot in has if not slot.is_used]
-        for slot_id in empty[::-1][: max(0, len(has) - included)]:
-            plans.delete_slot(connection, slot_id)
-            events.record(connection, context.actor, "slot.removed", now, About(), slot=slot_id, user=user_id)
+        empty = [slot for slot in has if not slot.is_used]
+        for slot in empty[::-1][: max(0, len(has) - included)]:
+            plans.take_slot(connection, slot, now)
+            events.record(connection, context.actor, "slot.removed", now, About(), slot=slot.id, user=user_id)
             removed += 1
     return added, removed

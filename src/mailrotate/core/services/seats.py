@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import naming
-from mailrotate.core.store import connections, mailboxes, shares, workspaces
+from mailrotate.core.store import connections, mailboxes, shares, slots, users, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
@@ -102,7 +102,7 @@ def seat_for(
             f"{address} is on the seat of {former.user_email} already and {former.state}",
             f"mailrotate mailbox reconnect {address}",
         )
-    return Seat(user, _slot_for(connection, user, slot_id, former), former)
+    return Seat(user, _slot_for(connection, actor, user, slot_id, former), former)
 
 
 def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> StoredUser:
@@ -116,13 +116,11 @@ def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> S
 
 
 def _slot_for(
-    connection: Connection, user: StoredUser, slot_id: int | None, former: StoredMailbox | None
+    connection: Connection, actor: Actor, user: StoredUser, slot_id: int | None, former: StoredMailbox | None
 ) -> int:
     if slot_id is not None:
         if connections.slot_owner(connection, slot_id) != user.id:
-            raise Refused(
-                "slot.not_owned", f"s_{slot_id} is no slot of {user.email}", "mailrotate mailbox list"
-            )
+            raise Refused("slot.not_owned", f"s_{slot_id} is no slot of {user.email}", "mailrotate slot list")
         taken_by = connections.address_in_slot(connection, slot_id)
         if taken_by is not None:
             raise Refused(
@@ -134,11 +132,29 @@ def _slot_for(
         # Its single-sender campaigns are bound to that slot (C5).
         return former.slot_id
     if not free:
-        slots = workspaces.slots_of(connection, user.id)
-        held = [connections.address_in_slot(connection, slot) for slot in slots]
-        raise Refused(
-            "slot.none_free",
-            f"all slots of {user.email} are taken ({len(slots)}/{len(slots)}): {', '.join(map(str, held))}",
-            f"mailrotate slot add --user {user.email}",
-        )
+        raise _none_free(connection, actor, user)
     return free[0]
+
+
+def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refused:
+    """With the command that makes a slot free, from the pool or bought, and who may run it."""
+    held = [slot.mailbox for slot in slots.of_user(connection, user.id)]
+    verb = "assign" if slots.of_user(connection, None) else "add"
+    hint = f"mailrotate slot {verb} --user {user.email}"
+    acting = require_active(connection, actor)
+    if not roles.may(acting.role, Deed.SLOTS):
+        able = _first_who_may(connection, Deed.SLOTS)
+        hint = f"let {able.email} do it: {hint.replace('mailrotate', f'mailrotate --as {able.email}')}"
+    count = f"({len(held)}/{len(held)})"
+    taken = f"all slots of {user.email} are taken {count}: {', '.join(map(str, held))}"
+    return Refused("slot.none_free", taken if held else f"{user.email} has no slot", hint)
+
+
+def _first_who_may(connection: Connection, deed: Deed) -> StoredUser:
+    """Somebody who can: a workspace always has an active admin."""
+    found = (workspaces.user_by_id(connection, user_id) for user_id in users.ids(connection))
+    return next(
+        user
+        for user in found
+        if user is not None and user.state is UserState.ACTIVE and roles.may(user.role, deed)
+    )

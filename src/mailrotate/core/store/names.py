@@ -18,6 +18,7 @@ class Names(StrEnum):
 
     MAILBOXES = "SELECT address FROM mailbox WHERE removed_at IS NULL ORDER BY address"
     CAMPAIGNS = "SELECT name FROM campaign ORDER BY name"
+    SLOTS = "SELECT 's_' || id FROM slot WHERE removed_at IS NULL ORDER BY id LIMIT 1000"
     # The others are too many, and nobody acts on them.
     MESSAGES = "SELECT 'm_' || id FROM message WHERE state IN ('error', 'held') ORDER BY id DESC LIMIT 100"
 

@@ -141,7 +141,7 @@ class Slot(SQLModel, table=True):
     id: int = _id()
     user_id: int | None = _refers("user.id", nullable=True)
     kind: str
-    renews_on: datetime | None = None
+    # When it was bought, or came with the plan; a purchased one renews monthly from that day.
     created_at: datetime
     # Connections, campaigns and messages name a slot that is gone.
     removed_at: datetime | None = None

@@ -120,7 +120,8 @@ def set_default_mailbox(connection: Connection, user_id: int, mailbox_id: int | 
 
 
 def slots_of(connection: Connection, user_id: int) -> list[int]:
-    query = select(t.slot.c.id).where(t.slot.c.user_id == user_id).order_by(t.slot.c.id)
+    current = (t.slot.c.user_id == user_id, t.slot.c.removed_at.is_(None))
+    query = select(t.slot.c.id).where(*current).order_by(t.slot.c.id)
     return [int(slot_id) for slot_id in connection.execute(query).scalars()]
 
 
