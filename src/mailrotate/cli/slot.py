@@ -15,6 +15,7 @@ from mailrotate.cli.params import DryRun, Json, Yes, read_id
 if TYPE_CHECKING:
     from mailrotate.core.services.slot_removal import Consequences, Ending
     from mailrotate.core.services.slots import Slot, TeamSlots, UserSlots
+    from mailrotate.core.store.connections import AwaitedReturn
 
 app = noun("How many mailboxes each user may connect.")
 
@@ -137,6 +138,8 @@ def _tell_given(speech: Speech, user: "UserSlots") -> None:
 def unassign(ctx: typer.Context, slot: SlotId, as_json: Json = False) -> None:
     """Put an empty purchased slot back into the team's pool; its subscription goes on.
 
+    Where a mailbox was connected in it, the pool has it under a new id: what was stays with the old one.
+
     Examples:
 
       mailrotate slot unassign s_3
@@ -145,7 +148,10 @@ def unassign(ctx: typer.Context, slot: SlotId, as_json: Json = False) -> None:
 
     call, speech = call_of(ctx), Speech(as_json)
     freed = slots.unassign(call.context, read_id(slot, "s", "slot"), call.now)
-    speech.result(_slot_row(freed), f"s_{freed.id} is in the team's pool; renews on {freed.renews_on}")
+    speech.result(
+        {**_slot_row(freed), "former": slot},
+        f"{slot} is unassigned; s_{freed.id} in the team's pool renews on {freed.renews_on}",
+    )
     speech.next("mailrotate slot assign --user EMAIL")
 
 
@@ -177,7 +183,7 @@ def remove(
     if slot is None:
         raise slot_removal.refuse_unnamed(call.context, call.now)
     following = slot_removal.consequences(call.context, read_id(slot, "s", "slot"), call.now)
-    told, warnings = _consequences(following), _warnings(following)
+    told, warnings = _consequences(following), _warnings(following, call.zone)
     done = speech.confirm(
         [*told, *(f"warning: {warning}" for warning in warnings)],
         f"Remove s_{following.slot_id}?",
@@ -210,18 +216,22 @@ def ask_for_slot(
     """
     from mailrotate.core.services import slots
 
-    if yes or not call.app.has_workspace:
-        return yes
+    if not call.app.has_workspace:
+        return False
     awaited = slots.awaited_returns(call.context, address, for_user, slot_id, call.now)
-    told = [
-        f"{each.mailbox} may come back to this slot without loss to campaign {each.campaign} "
-        f"until {zoned(each.ends_at, call.zone)}; then it needs another slot"
+    question = f"Connect {address} in its place?"
+    told = _awaited(awaited, call.zone)
+    if awaited and not speech.confirm(told, question, yes=yes, dry_run=False):
+        raise typer.Exit
+    return yes or bool(awaited)
+
+
+def _awaited(awaited: "Sequence[AwaitedReturn]", zone: str) -> list[str]:
+    return [
+        f"{each.mailbox} was in this slot, and its grace in campaign {each.campaign} runs until "
+        f"{zoned(each.ends_at, zone)}; to come back in time it would need another slot"
         for each in awaited
     ]
-    question = f"Connect {address} in its place?"
-    if awaited and not speech.confirm(told, question, yes=False, dry_run=False):
-        raise typer.Exit
-    return bool(awaited)
 
 
 def _consequences(following: "Consequences") -> list[str]:
@@ -242,6 +252,9 @@ def _consequences(following: "Consequences") -> list[str]:
         waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
         lines.append(f"  {waiting} until it is connected again, in another slot")
         lines.append("  replies to it are no longer recognised; its password is deleted")
+        lines.append("  its settings start from their defaults when it is connected again; its history stays")
+    if following.is_default:
+        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
     lines.append(f"  {_subscription(following)}")
     return lines
 
@@ -260,8 +273,8 @@ def _subscription(following: "Consequences") -> str:
     return f"no subscription ends: {within}{kept}"
 
 
-def _warnings(following: "Consequences") -> list[str]:
-    warnings = []
+def _warnings(following: "Consequences", zone: str) -> list[str]:
+    warnings = _awaited(following.awaited, zone)
     if following.ends is not None and not following.ends.is_near:
         warnings.append(f"the renewal is not near: what ends is paid for until {following.ends.renews_on}")
     if following.campaigns:

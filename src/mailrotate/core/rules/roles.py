@@ -20,7 +20,7 @@ class Deed(StrEnum):
 WORDS: Mapping[Deed, str] = {
     Deed.OWN_SEAT: "connect, set up and use the mailboxes of one's own seat",
     Deed.SEE_TEAM: "see the seats of everybody (`user list`, `user show`)",
-    Deed.SLOTS: "buy slots and assign them, to anybody",
+    Deed.SLOTS: "buy, assign and remove slots, of anybody",
     Deed.ANY_SEAT: "act on the seat of anybody",
     Deed.USERS: "add users, give them roles, lock, unlock and remove them",
     Deed.PLAN: "change the plan",

@@ -13,9 +13,9 @@ from mailrotate.core.services import seats
 from mailrotate.core.services.connections import disconnect_within
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.services.slots import as_of, find
+from mailrotate.core.services.slots import as_of, find, to_pool
 from mailrotate.core.store import connections, events, mailboxes, plans, slots
-from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.connections import AwaitedReturn, HangingCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.values.errors import BadInput, Refused
@@ -36,7 +36,9 @@ class Ending:
 @dataclass(frozen=True)
 class Consequences:
     """What a slot's removal would do. A purchased slot whose subscription does not end, because its user has
-    no more slots than the plan includes, leaves what is paid for to the pool."""
+    no more slots than the plan includes, leaves what is paid for to the pool. `is_default` is the mailbox
+    that its user sends from unless another is named; `awaited` may still come back to the slot without loss.
+    """
 
     slot_id: int
     kind: SlotKind
@@ -44,6 +46,8 @@ class Consequences:
     mailbox: str | None
     campaigns: Sequence[HangingCampaign]
     waiting_messages: int
+    is_default: bool
+    awaited: Sequence[AwaitedReturn]
     ends: Ending | None
     goes_to_pool: bool
     included_count: int
@@ -52,7 +56,7 @@ class Consequences:
 
 @dataclass(frozen=True)
 class Removed:
-    """`pool_slot_id` is the new slot of the pool that the subscription goes on with."""
+    """`pool_slot_id` is the slot of the pool that the subscription goes on with, where it does not end."""
 
     slot_id: int
     pool_slot_id: int | None
@@ -91,6 +95,7 @@ def _consequences(connection: Connection, slot: StoredSlot, now: datetime) -> Co
     held = slots.of_user(connection, slot.user_id) if slot.user_id is not None else [slot]
     terms = {each.id: Term(each.id, as_of(each, now).renews_on) for each in held}
     ended = subscription_ended_by(terms[slot.id], list(terms.values()), included)
+    box = None if slot.mailbox_id is None else mailboxes.by_id(connection, slot.mailbox_id)
     return Consequences(
         slot.id,
         slot.kind,
@@ -98,6 +103,8 @@ def _consequences(connection: Connection, slot: StoredSlot, now: datetime) -> Co
         slot.mailbox,
         connections.hanging_on(connection, slot.mailbox_id or 0, slot.id),
         connections.waiting_count(connection, slot.mailbox_id or 0),
+        box is not None and box.is_default,
+        connections.awaited_returns(connection, slot.id, slot.mailbox or "", now),
         None if ended is None else _ending(ended, slot, now),
         slot.kind is SlotKind.PURCHASED and ended is None,
         included,
@@ -135,25 +142,21 @@ def remove(context: Context, slot_id: int, now: datetime) -> Removed:
         following = _consequences(connection, slot, now)
         if mailbox_id is not None:
             disconnect_within(connection, context.actor, mailboxes.by_id(connection, mailbox_id), now)
-        return _close(connection, context, slot, following, now)
+        if following.goes_to_pool:
+            return Removed(slot_id, to_pool(connection, context, slot, now))
+        _end(connection, context, slot, following.ends, now)
+        return Removed(slot_id, None)
 
 
-def _close(
-    connection: Connection, context: Context, slot: StoredSlot, following: Consequences, now: datetime
-) -> Removed:
+def _end(
+    connection: Connection, context: Context, slot: StoredSlot, ends: Ending | None, now: datetime
+) -> None:
     """End the slot, and the one subscription that ends with it."""
     slots.change(connection, slot.id, removed_at=now)
     about = About(mailbox_id=slot.mailbox_id)
     told = {"slot": slot.id, "user": slot.user_id, "kind": slot.kind}
     events.record(connection, context.actor, "slot.removed", now, about, **told)
-    if following.ends is not None and following.ends.becomes_included:
-        heir = following.ends.slot_id
-        slots.change(connection, heir, kind=SlotKind.INCLUDED)
+    if ends is not None and ends.becomes_included:
+        slots.change(connection, ends.slot_id, kind=SlotKind.INCLUDED)
         change = {"key": "kind", "before": SlotKind.PURCHASED, "after": SlotKind.INCLUDED}
-        events.record(connection, context.actor, "slot.included", now, About(), slot=heir, **change)
-    if not following.goes_to_pool:
-        return Removed(slot.id, None)
-    # A slot of its own: campaigns and the history of the day refer to the one that is gone.
-    heir = slots.insert_purchased(connection, None, slot.bought_at)
-    events.record(connection, context.actor, "slot.unassigned", now, About(), slot=heir, before=slot.id)
-    return Removed(slot.id, heir)
+        events.record(connection, context.actor, "slot.included", now, About(), slot=ends.slot_id, **change)

@@ -160,15 +160,33 @@ def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots
 
 
 def unassign(context: Context, slot_id: int, now: datetime) -> Slot:
-    """Put an empty purchased slot back into the pool. Raises NotFound (`slot.none`), Refused (`slot.…`)."""
+    """Put an empty purchased slot back into the pool, and return it as it is there.
+
+    Raises NotFound (`slot.none`), Refused (`slot.…`).
+    """
     with context.store.writing() as connection:
         # One at a time, and none while somebody connects.
         connections.lock_workspace(connection)
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         slot = find(connection, slot_id)
         _refuse_unassign(connection, slot)
+        return as_of(find(connection, to_pool(connection, context, slot, now)), now)
+
+
+def to_pool(connection: Connection, context: Context, slot: StoredSlot, now: datetime) -> int:
+    """Let the team have a user's purchased slot; returns its id in the pool.
+
+    A slot of the pool has no past, which would become its next user's: mailboxes that may return to it,
+    campaigns, what was sent through it today. One that has ends, and a new one goes on with what was bought.
+    """
+    if not slots.was_used(connection, slot.id):
         _move(connection, context, "slot.unassigned", slot, None, now)
-        return as_of(slot, now)
+        return slot.id
+    slots.change(connection, slot.id, removed_at=now)
+    heir = slots.insert_purchased(connection, None, slot.bought_at)
+    change = {"key": "slot", "before": slot.id, "after": heir}
+    events.record(connection, context.actor, "slot.unassigned", now, About(), slot=slot.id, **change)
+    return heir
 
 
 def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
@@ -226,9 +244,8 @@ def _check(count: int) -> None:
 
 
 def _slot_taker(connection: Connection, context: Context, email: str) -> StoredUser:
-    user = naming.find_user(connection, email)
     seats.require_deed(connection, context.actor, Deed.SLOTS)
-    return user
+    return naming.find_user(connection, email)
 
 
 def _move(

@@ -81,6 +81,12 @@ def _read(row: Row[tuple[int, int, str, str, datetime, int, str]]) -> StoredSlot
     )
 
 
+def was_used(connection: Connection, slot_id: int) -> bool:
+    """Whether a mailbox is or was ever connected in it: then campaigns, messages and the log may name it."""
+    query = select(t.connection.c.id).where(t.connection.c.slot_id == slot_id).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def insert_purchased(connection: Connection, user_id: int | None, bought_at: datetime) -> int:
     """A slot of a user, or of the pool. It renews monthly from the day on which it was bought."""
     values = {"user_id": user_id, "kind": SlotKind.PURCHASED, "created_at": bought_at}
