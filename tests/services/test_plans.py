@@ -39,7 +39,7 @@ def test_a1_fewer_slots_take_empty_included_ones_alone(workspace: Workspace, con
     first = workspace.add_mailbox("a1@example.org")
     slots.add(context, workspace.admin.email, 1, NOW)
     changed = plans.change(context, PlanChange(slots_per_user=1), NOW)
-    assert (changed.slots_removed, changed.over_slots) == (1, [])
+    assert (changed.slots_removed, list(changed.over.slots)) == (1, [])
     (found,) = slots.listing(context)
     assert [(slot.kind, slot.id == first.slot_id) for slot in found.slots] == [
         ("included", True),
@@ -62,7 +62,7 @@ def test_a1_a_stricter_plan_says_who_is_over_it_and_when_forced_takes_nothing_in
     assert set(totals(context).values()) == {2}
 
     changed = plans.change(context, PlanChange(slots_per_user=1), NOW, force=True)
-    assert changed.over_slots == [OverSlots("admin@example.org", 2)]
+    assert list(changed.over.slots) == [OverSlots("admin@example.org", 2)]
     assert totals(context) == {"admin@example.org": 2, "ben@example.org": 1}
     # Back again: only those who lack a slot get one.
     assert plans.change(context, PlanChange(slots_per_user=2), NOW).slots_added == 1
@@ -80,7 +80,7 @@ def test_b4_a_lower_cap_names_the_limits_above_it_and_binds_when_forced(
     assert "plain@" not in refused.value.message
     assert "gone@" not in refused.value.message
     changed = plans.change(context, PlanChange(daily_cap=200), NOW, force=True)
-    assert changed.over_cap == [OverCap("high@example.org", 300)]
+    assert changed.over.cap == [OverCap("high@example.org", 300)]
     with workspace.store.reading() as connection:
         box = mailboxes.by_id(connection, high.id)
     assert (box.own_daily_limit, box.daily_limit) == (300, 200)

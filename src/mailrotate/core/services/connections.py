@@ -13,12 +13,20 @@ from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules import provider_limits, quota
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
-from mailrotate.core.services import accounts, dependents, health, seats, secrets
+from mailrotate.core.services import accounts, aliases, dependents, health, ownership, seats, secrets
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.dependents import Waiting
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.services.mailboxes import Settings, apply_settings, settings_reset, validate_settings
-from mailrotate.core.store import connections, events, inboxes, mailboxes, workspaces
+from mailrotate.core.store import (
+    connections,
+    events,
+    inboxes,
+    mailboxes,
+    seat_addresses,
+    senders,
+    workspaces,
+)
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -65,7 +73,8 @@ class NewConnection:
 
 @dataclass(frozen=True)
 class Connected:
-    """What a connect has made. `reset` are the settings that began anew, with the command for each."""
+    """What a connect has made. `reset` are the settings that began anew, with the command for each;
+    `warnings` is what seems odd about the address on this seat (A8)."""
 
     mailbox_id: int
     address: str
@@ -76,6 +85,7 @@ class Connected:
     is_default: bool
     files_sent_copy: bool | None
     reset: Mapping[str, str]
+    warnings: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -171,12 +181,8 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         connections.lock_workspace(connection)
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
         validate_settings(connection, wanted.settings)
-        reset = {} if seat.former is None else settings_reset(seat.former, wanted.settings)
-        if seat.former is None:
-            mailbox_id = connections.insert_mailbox(connection, address, seat.user.id, now)
-        else:
-            mailbox_id = seat.former.id
-            _begin_anew(connection, seat.former, now)
+        reset = _reset(connection, seat.former, wanted.settings)
+        mailbox_id = _place_mailbox(connection, seat, address, now)
         connection_id = connections.insert_connection(
             connection,
             mailbox_id,
@@ -196,12 +202,35 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
             workspaces.set_default_mailbox(connection, seat.user.id, mailbox_id)
         about = About(mailbox_id)
         events.record(connection, context.actor, "mailbox.connected", now, about, provider=account.provider)
-        return _connected(connection, mailbox_id, reset)
+        is_new = seat.former is None or seat.former.removed_at is not None
+        odd = ownership.warnings(seat.user, address) if is_new else ()
+        return _connected(connection, mailbox_id, reset, odd)
+
+
+def _reset(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, str]:
+    """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
+    if former is None or former.removed_at is not None:
+        return {}
+    return {**settings_reset(former, wanted), **aliases.reset_commands(connection, former)}
+
+
+def _place_mailbox(connection: Connection, seat: seats.Seat, address: str, now: datetime) -> int:
+    """The address on its seat: a new mailbox, or the former one begun anew, with its history."""
+    former = seat.former
+    if former is None:
+        return connections.insert_mailbox(connection, address, seat.user.id, now)
+    if former.removed_at is not None:
+        senders.leave_all(connection, former.id, now)
+        mailboxes.change(connection, former.id, user_id=seat.user.id, removed_at=None, paused_at=None)
+    _begin_anew(connection, former, now)
+    return former.id
 
 
 def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) -> None:
     """History, counters and the default flag stay with the address; settings go with the connection."""
     connections.supersede(connection, former.id, now)
+    seat_addresses.release_all(connection, former.id)
+    seat_addresses.hold(connection, former.address, former.id)
     inboxes.forget_failure(connection, former.id)
     if former.own_timezone is not None:
         # Back to the workspace's zone: a change of zone as any other (B4).
@@ -210,7 +239,9 @@ def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) ->
         mailboxes.change(connection, former.id, day_from=start, day_until=end)
 
 
-def _connected(connection: Connection, mailbox_id: int, reset: Mapping[str, str]) -> Connected:
+def _connected(
+    connection: Connection, mailbox_id: int, reset: Mapping[str, str], warnings: Sequence[str]
+) -> Connected:
     box = mailboxes.by_id(connection, mailbox_id)
     return Connected(
         mailbox_id=box.id,
@@ -222,6 +253,7 @@ def _connected(connection: Connection, mailbox_id: int, reset: Mapping[str, str]
         is_default=box.is_default,
         files_sent_copy=box.files_sent_copy,
         reset=reset,
+        warnings=warnings,
     )
 
 

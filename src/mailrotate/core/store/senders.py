@@ -107,3 +107,11 @@ def note_turn(connection: Connection, campaign_sender_id: int, now: datetime) ->
     """This sender has just sent for this campaign: others come first next time (E4)."""
     by_id = t.campaign_sender.c.id == campaign_sender_id
     connection.execute(update(t.campaign_sender).where(by_id).values(turn_at=now))
+
+
+def leave_all(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """The mailbox sends for none of the rotations that it was in."""
+    c = t.campaign_sender.c
+    connection.execute(
+        update(t.campaign_sender).where(c.mailbox_id == mailbox_id, c.left_at.is_(None)).values(left_at=now)
+    )
