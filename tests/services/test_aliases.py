@@ -148,13 +148,18 @@ def test_b11_a7_a8_a9_an_alias_is_an_address_on_a_seat(
     assert refused(context, "info@example.org").code == "address.role"
     assert refused(context, "ben@example.org").code == "address.another_user"
     assert refused(context, "ben@gmail.com").code == "mailbox.elsewhere"
-    assert refused(context, ADA).code == "mailbox.on_seat"
+    assert refused(context, ADA).code == "alias.own"
     assert "shows nothing" in aliases.add(context, ADA, "zoe@gmail.com", None, NOW).warnings[0]
+    twice = refused(context, "z.oe@gmail.com")
+    assert (twice.code, twice.hint) == (
+        "alias.exists",
+        f"mailrotate mailbox alias use {ADA} zoe@gmail.com",
+    )
 
     taken = refused(context, "z.oe@gmail.com", "b.en@gmail.com")
     assert taken.code == "mailbox.elsewhere"
     assert "as zoe@gmail.com (an alias of ada@example.org)" in taken.message
-    assert taken.hint == f"to release it: mailrotate mailbox alias remove {ADA} zoe@gmail.com"
+    assert taken.hint == f"mailrotate mailbox alias remove {ADA} zoe@gmail.com"
     with pytest.raises(Refused) as connecting:
         connect(context, "z.oe@gmail.com", "ben@example.org")
     assert connecting.value.message == taken.message

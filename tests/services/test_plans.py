@@ -86,6 +86,29 @@ def test_b4_a_lower_cap_names_the_limits_above_it_and_binds_when_forced(
     assert (box.own_daily_limit, box.daily_limit) == (300, 200)
 
 
+def test_b6_a_plan_without_sharing_names_what_is_shared_and_unshares_nothing(
+    workspace: Workspace, context: Context
+) -> None:
+    plans.change(context, PlanChange(shared_mailboxes=True), NOW)
+    shared = workspace.add_mailbox("team@example.org", is_shared=True)
+    workspace.add_mailbox("plain@example.org")
+    with pytest.raises(Refused) as refused:
+        plans.change(context, PlanChange(shared_mailboxes=False), NOW)
+    assert "team@example.org is shared" in refused.value.message
+    assert "plain@" not in refused.value.message
+    forced = plans.change(context, PlanChange(shared_mailboxes=False), NOW, force=True)
+    assert (forced.over.shared, forced.plan.shared_mailboxes) == (["team@example.org"], False)
+    with workspace.store.reading() as connection:
+        assert mailboxes.by_id(connection, shared.id).is_shared
+
+
+def test_a7_approval_turned_on_concerns_new_connects_only(workspace: Workspace, context: Context) -> None:
+    workspace.add_mailbox("a1@example.org")
+    changed = plans.change(context, PlanChange(approval_required=True), NOW)
+    assert (changed.unapproved, bool(changed.over)) == (1, False)
+    assert plans.change(context, PlanChange(approval_required=True), NOW).unapproved == 0
+
+
 def test_b10_how_often_a_mailbox_is_read_is_the_plans(workspace: Workspace, context: Context) -> None:
     box = workspace.add_mailbox("a1@example.org")
     plans.change(context, PlanChange(sync_every=timedelta(minutes=10)), NOW)

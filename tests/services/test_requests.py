@@ -193,7 +193,7 @@ def test_a7_an_approval_is_one_users_and_lasts_until_the_address_leaves_the_seat
         connect(admin, WANTED)
     assert code(other) == "request.other_seat"
     box = connect(admin, WANTED, BEN)
-    for acting, expected in ((ben, "request.on_seat"), (admin, "request.exists")):
+    for acting, expected in ((ben, "request.on_seat"), (admin, "mailbox.elsewhere")):
         with pytest.raises(Refused) as twice:
             requests.request(acting, WANTED, None, NOW)
         assert code(twice) == expected

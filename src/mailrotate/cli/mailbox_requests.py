@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Json
@@ -12,7 +13,12 @@ if TYPE_CHECKING:
     from mailrotate.core.store.requests import StoredRequest
 
 RequestId = Annotated[
-    str, typer.Argument(metavar="ID", help="The request, like q_17, or the address that is requested.")
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The request, like q_17, or the address that is requested.",
+        autocompletion=completion.requests,
+    ),
 ]
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; shown with the request.")]
 

@@ -63,6 +63,7 @@ def add(
         )
         user = workspaces.user_by_id(connection, box.user_id)
         assert user is not None  # a mailbox refers to its user
+        _refuse_known(connection, box, alias)
         refusal = ownership.held_refusal(connection, user, alias)
         if refusal is not None:
             raise refusal
@@ -133,6 +134,24 @@ def _connected(connection: Connection, context: Context, address: str) -> Stored
             f"mailrotate mailbox connect {box.address}",
         )
     return box
+
+
+def _refuse_known(connection: Connection, box: StoredMailbox, alias: str) -> None:
+    held = seat_addresses.holding(connection, alias)
+    if held is None or held.mailbox_id != box.id:
+        return
+    if held.address == box.address:
+        raise Refused(
+            "alias.own",
+            f"{alias} is the mailbox {box.address} itself, so it needs no alias",
+            f"mailrotate mailbox alias list {box.address}",
+        )
+    raise Refused(
+        "alias.exists",
+        f"{alias} is an alias of {box.address} already"
+        + ("" if held.address == alias else f", as {held.address}"),
+        f"mailrotate mailbox alias use {box.address} {held.address}",
+    )
 
 
 def _alias(connection: Connection, box: StoredMailbox, alias: str) -> StoredAlias:

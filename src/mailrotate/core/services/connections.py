@@ -28,7 +28,7 @@ from mailrotate.core.store import (
     workspaces,
 )
 from mailrotate.core.store.connections import HangingCampaign
-from mailrotate.core.store.events import About
+from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import Refused, RemoteError
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, ServerGuess
@@ -182,7 +182,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
         validate_settings(connection, wanted.settings)
         reset = _reset(connection, seat.former, wanted.settings)
-        mailbox_id = _place_mailbox(connection, seat, address, now)
+        mailbox_id = _place_mailbox(connection, context.actor, seat, address, now)
         connection_id = connections.insert_connection(
             connection,
             mailbox_id,
@@ -214,7 +214,9 @@ def _reset(connection: Connection, former: StoredMailbox | None, wanted: Setting
     return {**settings_reset(former, wanted), **aliases.reset_commands(connection, former)}
 
 
-def _place_mailbox(connection: Connection, seat: seats.Seat, address: str, now: datetime) -> int:
+def _place_mailbox(
+    connection: Connection, actor: Actor, seat: seats.Seat, address: str, now: datetime
+) -> int:
     """The address on its seat: a new mailbox, or the former one begun anew, with its history."""
     former = seat.former
     if former is None:
@@ -222,6 +224,8 @@ def _place_mailbox(connection: Connection, seat: seats.Seat, address: str, now: 
     if former.removed_at is not None:
         senders.leave_all(connection, former.id, now)
         mailboxes.change(connection, former.id, user_id=seat.user.id, removed_at=None, paused_at=None)
+        users = {"key": "user", "before": former.user_id, "after": seat.user.id}
+        events.record(connection, actor, "mailbox.came_back", now, About(former.id), **users)
     _begin_anew(connection, former, now)
     return former.id
 

@@ -120,9 +120,9 @@ def held_refusal(connection: Connection, user: StoredUser, address: str) -> Refu
     return Refused(
         "mailbox.on_seat" if box.user_id == user.id else "mailbox.elsewhere",
         f"{address} is on the seat of {box.user_email}{locked}{spelt}{owner}; it is on one seat, once",
-        f"to release it: mailrotate mailbox alias remove {box.address} {held.address}"
+        f"mailrotate mailbox alias remove {box.address} {held.address}"
         if is_alias
-        else f"to release it: mailrotate mailbox remove {box.address}",
+        else f"mailrotate mailbox remove {box.address}",
     )
 
 

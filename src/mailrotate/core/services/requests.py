@@ -41,6 +41,9 @@ def request(context: Context, address: str, user_email: str | None, now: datetim
         user = seats.user_for(connection, context.actor, user_email)
         acting = seats.require_active(connection, context.actor)
         _refuse_on_seat(connection, user, address)
+        elsewhere = ownership.held_refusal(connection, user, address)
+        if elsewhere is not None:
+            raise elsewhere
         known = requests.current(connection, address)
         if known is not None:
             raise _is_requested(known, user)
@@ -179,7 +182,7 @@ def _is_over(known: StoredRequest) -> Refused:
     return Refused(
         "request.decided",
         f"q_{known.id}, {known.address} for {known.user}, was {known.state} by {known.decided_by}",
-        again if known.state is RequestState.DENIED else f"mailrotate mailbox withdraw q_{known.id}",
+        again if known.state is RequestState.DENIED else "mailrotate mailbox requests --all",
     )
 
 

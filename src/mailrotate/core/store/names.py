@@ -20,6 +20,9 @@ class Names(StrEnum):
     CAMPAIGNS = "SELECT name FROM campaign ORDER BY name"
     # The others are too many, and nobody acts on them.
     MESSAGES = "SELECT 'm_' || id FROM message WHERE state IN ('error', 'held') ORDER BY id DESC LIMIT 100"
+    REQUESTS = (
+        "SELECT 'q_' || id FROM mailbox_request WHERE state = 'requested' AND ended_at IS NULL ORDER BY id"
+    )
 
 
 def in_file(path: Path, wanted: Names) -> list[str]:
