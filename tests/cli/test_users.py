@@ -74,7 +74,14 @@ def test_a6_roles_are_one_table_and_who_left_no_trace_can_be_removed(program: Pr
 
 
 def test_a1_b4_b10_the_plan_is_shown_changed_and_refused_when_too_strict(program: Program) -> None:
-    assert program.run("plan", "show", "--json").json() == {"slots": 2, "daily_cap": 500, "sync_every": 300}
+    assert program.run("plan", "show", "--json").json() == {
+        "slots": 2,
+        "daily_cap": 500,
+        "shared": False,
+        "role_addresses": False,
+        "approval": "none",
+        "sync_every": 300,
+    }
     changed = program.run("plan", "set", "--slots", "3", "--sync-every", "10m", "--json").json()
     assert (changed["slots"], changed["sync_every"], changed["slots_added"]) == (3, 600, 1)
     program.run("user", "add", BEN)
@@ -82,5 +89,5 @@ def test_a1_b4_b10_the_plan_is_shown_changed_and_refused_when_too_strict(program
     refused = program.run("plan", "set", "--slots", "0", "--json", check_status=4).error()
     assert refused["code"] == "plan.too_strict"
     forced = program.run("plan", "set", "--slots", "0", "--force", "--json").json()
-    assert forced["over"] == {"users": [{"user": BEN, "used": 1}], "mailboxes": []}
+    assert forced["over"]["users"] == [{"user": BEN, "used": 1}]
     assert "inboxes are read every  10m" in program.run("plan", "show").stdout

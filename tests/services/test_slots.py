@@ -478,7 +478,7 @@ def test_a1_a_smaller_plan_closes_empty_slots_that_history_names_and_deletes_the
         connection.execute(update(t.connection).values(superseded_at=NOW))
         unused = stored.of_user(connection, ben.id)[1].id
     changed = plans.change(context, PlanChange(slots_per_user=0), LATER)
-    assert (changed.slots_removed, changed.over_slots) == (4, [])
+    assert (changed.slots_removed, list(changed.over.slots)) == (4, [])
     assert removed_slots(workspace) == {box.slot_id: LATER}
     with workspace.store.reading() as connection:
         assert connection.execute(select(t.slot.c.id).where(t.slot.c.id == unused)).first() is None

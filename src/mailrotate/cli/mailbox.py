@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion, mailbox_settings
+from mailrotate.cli import completion, mailbox_aliases, mailbox_requests, mailbox_settings
 from mailrotate.cli import slot as slots
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 app = noun("Connect mailboxes, test them, set them up.")
 mailbox_settings.add_to(app)
+mailbox_requests.add_to(app)
+mailbox_aliases.add_to(app)
 
 Address = Annotated[
     str,
@@ -117,13 +119,14 @@ def _refuse_early(
     call: Call, address: str, for_user: str | None, slot_id: int | None, settings: "Settings"
 ) -> None:
     """Without a workspace there is no user and no slot to name; the first connect makes both."""
-    from mailrotate.core.services import connections
+    from mailrotate.core.services import connections, ownership
     from mailrotate.core.services.mailboxes import validate_settings
 
     if call.app.has_workspace or for_user or slot_id:
         connections.refuse_connect(call.context, address, for_user, slot_id, settings)
     else:
         validate_settings(None, settings)
+        ownership.refuse_first(address)
 
 
 def _log_in(call: Call, speech: Speech, wanted: "NewConnection") -> None:
@@ -161,6 +164,7 @@ def _tell_connected(
         "files_sent_copy": connected.files_sent_copy,
         "reset": dict(connected.reset),
         "followed": list(connected.followed),
+        "warnings": list(connected.warnings),
         "workspace_made": made_workspace,
     }
     copies = {
@@ -183,6 +187,8 @@ def _tell_connected(
         for name in connected.followed
     ]
     speech.result(document, *lines)
+    for warning in connected.warnings:
+        speech.warn(warning)
     speech.next("mailrotate campaign create FILE")
 
 

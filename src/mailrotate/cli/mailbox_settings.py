@@ -122,24 +122,7 @@ def show(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
 def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
     row = _row(shown.listed)
     if speech.as_json:
-        speech.document(
-            {
-                **row,
-                "settings": {s.name: {"value": s.value, "from": s.origin} for s in shown.settings},
-                "smtp": f"{shown.smtp.host}:{shown.smtp.port}",
-                "smtp_security": shown.smtp.security,
-                "imap": f"{shown.imap.host}:{shown.imap.port}",
-                "imap_security": shown.imap.security,
-                "username": shown.username,
-                "files_sent_copy": shown.files_sent_copy,
-                "day_ends_at": shown.day_ends_at,
-                "inbox_read_at": shown.inbox_read_at,
-                "inbox_error": shown.inbox_error,
-                "campaigns": [
-                    {"campaign": c.name, "state": c.state, "people": c.people} for c in shown.campaigns
-                ],
-            }
-        )
+        speech.document(_document(shown))
         return
 
     def at(moment: Any) -> str:
@@ -162,6 +145,8 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
             ("smtp", server_words(shown.smtp)),
             ("imap", server_words(shown.imap)),
             ("username", shown.username),
+            *([("aliases", ", ".join(alias.address for alias in shown.aliases))] if shown.aliases else []),
+            *([("sends as", shown.sends_as)] if shown.sends_as else []),
         ]
     )
     speech.line()
@@ -169,6 +154,25 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
     if shown.campaigns:
         speech.line()
         speech.table(("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns])
+
+
+def _document(shown: "ShownMailbox") -> dict[str, Any]:
+    return {
+        **_row(shown.listed),
+        "settings": {s.name: {"value": s.value, "from": s.origin} for s in shown.settings},
+        "smtp": f"{shown.smtp.host}:{shown.smtp.port}",
+        "smtp_security": shown.smtp.security,
+        "imap": f"{shown.imap.host}:{shown.imap.port}",
+        "imap_security": shown.imap.security,
+        "username": shown.username,
+        "files_sent_copy": shown.files_sent_copy,
+        "day_ends_at": shown.day_ends_at,
+        "inbox_read_at": shown.inbox_read_at,
+        "inbox_error": shown.inbox_error,
+        "campaigns": [{"campaign": c.name, "state": c.state, "people": c.people} for c in shown.campaigns],
+        "sends_as": shown.sends_as or shown.listed.address,
+        "aliases": [vars(alias) for alias in shown.aliases],
+    }
 
 
 def set_(

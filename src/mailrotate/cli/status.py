@@ -95,6 +95,9 @@ def _attention(speech: Speech, found: "Overview") -> None:
         speech.line(f"{counted(found.errors, 'message')} in error: mailrotate outbox list --state error")
     if found.held:
         speech.line(f"{counted(found.held, 'message')} of unknown fate: mailrotate outbox list --state held")
+    if found.requests:
+        asked = counted(found.requests, "requested mailbox", "requested mailboxes")
+        speech.line(f"{asked}: mailrotate mailbox requests")
     for line in found.campaigns:
         if line.overdue:
             late = f"{counted(line.overdue, 'message')} of {line.name} late"

@@ -15,6 +15,7 @@ class Deed(StrEnum):
     ANY_SEAT = "any_seat"
     USERS = "users"
     PLAN = "plan"
+    REQUESTS = "requests"
 
 
 WORDS: Mapping[Deed, str] = {
@@ -24,6 +25,7 @@ WORDS: Mapping[Deed, str] = {
     Deed.ANY_SEAT: "act on the seat of anybody",
     Deed.USERS: "add users, give them roles, lock, unlock and remove them",
     Deed.PLAN: "change the plan",
+    Deed.REQUESTS: "approve and deny requested mailboxes",
 }
 
 MAY: Mapping[Role, frozenset[Deed]] = {

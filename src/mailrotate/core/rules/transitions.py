@@ -10,6 +10,7 @@ from mailrotate.core.values.states import CampaignState as C
 from mailrotate.core.values.states import ConnectionState as K
 from mailrotate.core.values.states import MessageState as M
 from mailrotate.core.values.states import RecipientState as R
+from mailrotate.core.values.states import RequestState as Q
 
 Machine = Mapping[str, Mapping[StrEnum, StrEnum]]
 
@@ -58,6 +59,9 @@ CONNECTION: Machine = {
     "recover": {K.FAILED: K.CONNECTED, K.CONNECTED: K.CONNECTED},
     "disconnect": {K.CONNECTED: K.DISCONNECTED, K.FAILED: K.DISCONNECTED},
 }
+
+# The end of an approval (A7) is an instant of its own: its decision stays what it was.
+REQUEST: Machine = {"approve": {Q.REQUESTED: Q.APPROVED}, "deny": {Q.REQUESTED: Q.DENIED}}
 
 
 def origins(machine: Machine, event: str) -> tuple[str, ...]:

@@ -13,12 +13,20 @@ from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules import provider_limits, quota
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
-from mailrotate.core.services import accounts, dependents, health, seats, secrets, slots
+from mailrotate.core.services import accounts, aliases, dependents, health, ownership, seats, secrets, slots
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.dependents import Waiting
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.services.mailboxes import Settings, apply_settings, settings_reset, validate_settings
-from mailrotate.core.store import connections, events, inboxes, mailboxes, workspaces
+from mailrotate.core.store import (
+    connections,
+    events,
+    inboxes,
+    mailboxes,
+    seat_addresses,
+    senders,
+    workspaces,
+)
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -68,7 +76,8 @@ class NewConnection:
 @dataclass(frozen=True)
 class Connected:
     """What a connect has made. `reset` are the settings that began anew, with the command for each;
-    `followed` the campaigns that lost their slot and send from this mailbox's new one."""
+    `followed` the campaigns that lost their slot and send from this mailbox's new one; `warnings` what seems
+    odd about the address on this seat (A8)."""
 
     mailbox_id: int
     address: str
@@ -81,6 +90,7 @@ class Connected:
     files_sent_copy: bool | None
     reset: Mapping[str, str]
     followed: Sequence[str]
+    warnings: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -179,12 +189,8 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         if not wanted.takes_awaited_slot:
             slots.refuse_awaited(connection, seat.slot_id, address, now)
         validate_settings(connection, wanted.settings)
-        reset = {} if seat.former is None else settings_reset(seat.former, wanted.settings)
-        if seat.former is None:
-            mailbox_id = connections.insert_mailbox(connection, address, seat.user.id, now)
-        else:
-            mailbox_id = seat.former.id
-            _begin_anew(connection, seat.former, now)
+        reset = _reset(connection, seat.former, wanted.settings)
+        mailbox_id = _place_mailbox(connection, context.actor, seat, address, now)
         connection_id = connections.insert_connection(
             connection,
             mailbox_id,
@@ -204,14 +210,41 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
             workspaces.set_default_mailbox(connection, seat.user.id, mailbox_id)
         about = About(mailbox_id)
         events.record(connection, context.actor, "mailbox.connected", now, about, provider=account.provider)
+        is_new = seat.former is None or seat.former.removed_at is not None
+        odd = ownership.warnings(seat.user, address) if is_new else ()
         box = mailboxes.by_id(connection, mailbox_id)
         followed = dependents.follow_to_slot(connection, context.actor, box, now)
-        return _connected(connection, box, reset, followed)
+        return _connected(connection, box, reset, followed, odd)
+
+
+def _reset(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, str]:
+    """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
+    if former is None or former.removed_at is not None:
+        return {}
+    return {**settings_reset(former, wanted), **aliases.reset_commands(connection, former)}
+
+
+def _place_mailbox(
+    connection: Connection, actor: Actor, seat: seats.Seat, address: str, now: datetime
+) -> int:
+    """The address on its seat: a new mailbox, or the former one begun anew, with its history."""
+    former = seat.former
+    if former is None:
+        return connections.insert_mailbox(connection, address, seat.user.id, now)
+    if former.removed_at is not None:
+        senders.leave_all(connection, former.id, now)
+        mailboxes.change(connection, former.id, user_id=seat.user.id, removed_at=None, paused_at=None)
+        users = {"key": "user", "before": former.user_id, "after": seat.user.id}
+        events.record(connection, actor, "mailbox.came_back", now, About(former.id), **users)
+    _begin_anew(connection, former, now)
+    return former.id
 
 
 def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) -> None:
     """History, counters and the default flag stay with the address; settings go with the connection."""
     connections.supersede(connection, former.id, now)
+    seat_addresses.release_all(connection, former.id)
+    seat_addresses.hold(connection, former.address, former.id)
     inboxes.forget_failure(connection, former.id)
     if former.own_timezone is not None:
         # Back to the workspace's zone: a change of zone as any other (B4).
@@ -221,7 +254,11 @@ def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) ->
 
 
 def _connected(
-    connection: Connection, box: StoredMailbox, reset: Mapping[str, str], followed: Sequence[str]
+    connection: Connection,
+    box: StoredMailbox,
+    reset: Mapping[str, str],
+    followed: Sequence[str],
+    warnings: Sequence[str],
 ) -> Connected:
     user = workspaces.user_by_id(connection, box.user_id)
     default_id = None if user is None else user.default_mailbox_id
@@ -237,6 +274,7 @@ def _connected(
         files_sent_copy=box.files_sent_copy,
         reset=reset,
         followed=followed,
+        warnings=warnings,
     )
 
 

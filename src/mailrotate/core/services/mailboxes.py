@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import quota
 from mailrotate.core.services import naming, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import connections, events, mailboxes, workspaces
+from mailrotate.core.store import aliases, connections, events, mailboxes, workspaces
+from mailrotate.core.store.aliases import StoredAlias
 from mailrotate.core.store.connections import HangingCampaign, RunningDeadline
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -85,6 +86,8 @@ class ShownMailbox:
     inbox_read_at: datetime | None
     inbox_error: str | None
     campaigns: Sequence[HangingCampaign]
+    sends_as: str | None
+    aliases: Sequence[StoredAlias]
 
 
 def listing(context: Context, now: datetime) -> list[ListedMailbox]:
@@ -135,6 +138,8 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
             inbox_read_at=box.inbox_read_at,
             inbox_error=box.inbox_error,
             campaigns=connections.hanging_on(connection, box.id, box.slot_id),
+            sends_as=box.sends_as,
+            aliases=aliases.of_connection(connection, box.connection_id),
         )
 
 

@@ -87,8 +87,8 @@ def preview(context: Context, name: str, address: str | None, n: int, now: datet
     return Preview(
         campaign=shown.campaign.name,
         step=n,
-        from_name=shown.box.sender_name,
-        from_address=shown.box.address,
+        from_name=letter.from_name or "",
+        from_address=letter.from_address,
         to_address=to_address,
         subject=words.subject,
         text=words.text,

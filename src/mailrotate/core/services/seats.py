@@ -6,18 +6,19 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.services import naming
-from mailrotate.core.store import connections, mailboxes, shares, slots, users, workspaces
+from mailrotate.core.services import naming, ownership
+from mailrotate.core.store import connections, shares, slots, users, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
-from mailrotate.core.values.states import ConnectionState, Role, UserState
+from mailrotate.core.values.states import Role, UserState
 
 
 @dataclass(frozen=True)
 class Seat:
-    """Where a mailbox is to be connected; `former` is the address's connection that it replaces."""
+    """Where a mailbox is to be connected; `former` is the address's connection that it replaces, whose
+    mailbox may have been removed from another seat."""
 
     user: StoredUser
     slot_id: int
@@ -86,26 +87,17 @@ def seat_for(
 ) -> Seat:
     """The seat and slot in which `address` may be connected.
 
-    Raises NotFound (`user.none`), Refused (`user.…`, `mailbox.connected`, `mailbox.elsewhere`, `slot.…`).
+    Raises NotFound (`user.none`), Refused (`user.…`, `mailbox.…`, `address.…`, `request.…`, `slot.…`).
     """
-    user = _user_for(connection, actor, user_email)
-    former = mailboxes.by_address(connection, address)
-    if former is not None and former.user_id != user.id:
-        raise Refused(
-            "mailbox.elsewhere",
-            f"{address} is on the seat of {former.user_email}; an address is on one seat only",
-            f"mailrotate mailbox connect {address} --for {former.user_email}",
-        )
-    if former is not None and former.state is not ConnectionState.DISCONNECTED:
-        raise Refused(
-            "mailbox.connected",
-            f"{address} is on the seat of {former.user_email} already and {former.state}",
-            f"mailrotate mailbox reconnect {address}",
-        )
+    user = user_for(connection, actor, user_email)
+    former = ownership.former_of(connection, user, address)
+    if former is None or former.removed_at is not None:
+        ownership.refuse_new(connection, user, address)
     return Seat(user, _slot_for(connection, actor, user, slot_id, former), former)
 
 
-def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> StoredUser:
+def user_for(connection: Connection, actor: Actor, user_email: str | None) -> StoredUser:
+    """Whose seat is meant: the named user's, else that of whoever acts. Raises NotFound, Refused."""
     if user_email is not None:
         user: StoredUser | None = naming.find_user(connection, user_email)
     else:

@@ -21,6 +21,9 @@ class Names(StrEnum):
     SLOTS = "SELECT 's_' || id FROM slot WHERE removed_at IS NULL ORDER BY id LIMIT 1000"
     # The others are too many, and nobody acts on them.
     MESSAGES = "SELECT 'm_' || id FROM message WHERE state IN ('error', 'held') ORDER BY id DESC LIMIT 100"
+    REQUESTS = (
+        "SELECT 'q_' || id FROM mailbox_request WHERE state = 'requested' AND ended_at IS NULL ORDER BY id"
+    )
 
 
 def in_file(path: Path, wanted: Names) -> list[str]:

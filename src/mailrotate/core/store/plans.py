@@ -12,11 +12,15 @@ from mailrotate.core.values.states import CampaignState, SlotKind
 
 @dataclass(frozen=True)
 class StoredPlan:
-    """What the workspace allows: slots for each user, messages per mailbox and day, how often it is read."""
+    """What the workspace allows: slots for each user, messages per mailbox and day, how often it is read,
+    whether a mailbox may be shared or be a role's address, and whether one is approved first."""
 
     slots_per_user: int
     daily_cap: int
     sync_every: timedelta
+    shared_mailboxes: bool = False
+    role_addresses: bool = False
+    approval_required: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,14 @@ class IncludedSlot:
 
 def find(connection: Connection) -> StoredPlan:
     row = connection.execute(select(t.plan)).one()
-    return StoredPlan(row.slots_per_user, row.daily_cap, timedelta(seconds=row.sync_every_seconds))
+    return StoredPlan(
+        row.slots_per_user,
+        row.daily_cap,
+        timedelta(seconds=row.sync_every_seconds),
+        row.shared_mailboxes,
+        row.role_addresses,
+        row.approval_required,
+    )
 
 
 def change(connection: Connection, plan: StoredPlan) -> None:
@@ -39,6 +50,9 @@ def change(connection: Connection, plan: StoredPlan) -> None:
             slots_per_user=plan.slots_per_user,
             daily_cap=plan.daily_cap,
             sync_every_seconds=int(plan.sync_every.total_seconds()),
+            shared_mailboxes=plan.shared_mailboxes,
+            role_addresses=plan.role_addresses,
+            approval_required=plan.approval_required,
         )
     )
 

@@ -155,3 +155,11 @@ def bind_to_slot(connection: Connection, campaign_sender_id: int, slot_id: int) 
     """A single sender sends from whatever is connected in this slot from now on."""
     by_id = t.campaign_sender.c.id == campaign_sender_id
     connection.execute(update(t.campaign_sender).where(by_id).values(slot_id=slot_id))
+
+
+def leave_all(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """The mailbox sends for none of the rotations that it was in."""
+    c = t.campaign_sender.c
+    connection.execute(
+        update(t.campaign_sender).where(c.mailbox_id == mailbox_id, c.left_at.is_(None)).values(left_at=now)
+    )

@@ -692,3 +692,6 @@ is_living_step = and_(
     message.c.state != literal(states.MessageState.CANCELLED.value),
     message.c.kind == literal(states.MessageKind.CAMPAIGN.value),
 )
+is_current_request = and_(
+    mailbox_request.c.state != literal(states.RequestState.DENIED.value), mailbox_request.c.ended_at.is_(None)
+)

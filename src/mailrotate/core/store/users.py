@@ -3,6 +3,7 @@
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select, update
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.states import Role, SlotKind, UserState
 
 
@@ -48,3 +49,11 @@ def erase(connection: Connection, user_id: int) -> None:
     connection.execute(delete(t.slot).where(s.user_id == user_id, s.kind == SlotKind.INCLUDED))
     connection.execute(update(t.slot).where(s.user_id == user_id).values(user_id=None))
     connection.execute(delete(t.user).where(t.user.c.id == user_id))
+
+
+def whose_own(connection: Connection, address: str) -> tuple[int, str] | None:
+    """The user, by id and e-mail address, whose own address this is, however it is spelt."""
+    u = t.user.c
+    rows = connection.execute(select(u.id, u.email).where(u.removed_at.is_(None)).order_by(u.id))
+    wanted = canonical_address(address)
+    return next(((row.id, row.email) for row in rows if canonical_address(row.email) == wanted), None)
