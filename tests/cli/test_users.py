@@ -62,15 +62,19 @@ def test_a6_a10_a_member_is_added_locked_and_unlocked(program: Program) -> None:
     assert held["code"] == "user.has_mailbox"
 
 
-def test_a6_roles_are_one_table_and_who_left_no_trace_can_be_removed(program: Program) -> None:
+def test_a6_roles_are_one_table_and_a_removed_user_is_in_no_list(program: Program) -> None:
     table = {row["deed"]: row for row in program.run("user", "roles", "--json").json()}
     assert [table["slots"][role] for role in ("admin", "manager", "member")] == [True, True, False]
     program.run("user", "add", BEN)
     program.run("user", "set", BEN, "--role", "manager")
     listed = program.run("user", "list").stdout.splitlines()
     assert [line.split()[2] for line in listed[1:]] == ["admin", "manager"]
-    assert program.run("user", "remove", BEN, "--yes", "--json").json() == {"email": BEN, "removed": True}
+    program.run("--as", BEN, "slot", "add", "--user", BEN)
+    asked = program.run("user", "remove", BEN, check_status=7)
+    assert "1 purchased slot goes back to the team's pool" in asked.stderr
+    assert program.run("user", "remove", BEN, "--yes", "--json").json()["removed"]
     assert program.run("user", "show", BEN, "--json", check_status=None).error()["code"] == "user.none"
+    assert program.run("slot", "list", "--json").json()["team"]["unassigned"] == 1
 
 
 def test_a1_b4_b10_the_plan_is_shown_changed_and_refused_when_too_strict(program: Program) -> None:

@@ -42,6 +42,13 @@ def slots(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, Names.SLOTS)
 
 
+def users(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Addresses of users."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, Names.USERS)
+
+
 def requests(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of the requested mailboxes that somebody must decide about."""
     from mailrotate.core.store.names import Names

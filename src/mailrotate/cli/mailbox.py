@@ -25,7 +25,7 @@ from mailrotate.cli.credentials import (
 )
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, zoned
-from mailrotate.cli.params import DryRun, Json, Yes, read_id
+from mailrotate.cli.params import DryRun, ForUser, Json, Yes, read_id
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ _DONE_IN_PART = 8
 def connect(
     ctx: typer.Context,
     address: Address,
-    for_user: Annotated[str | None, typer.Option("--for", metavar="USER", help="On whose seat.")] = None,
+    for_user: ForUser = None,
     slot: slots.Wanted = None,
     provider: Provider = None,
     smtp: SmtpServer = None,

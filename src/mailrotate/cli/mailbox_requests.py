@@ -7,7 +7,7 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
+from mailrotate.cli.params import ForUser, Json
 
 if TYPE_CHECKING:
     from mailrotate.core.store.requests import StoredRequest
@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 def request(
     ctx: typer.Context,
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The address that is wanted.")],
-    for_user: Annotated[str | None, typer.Option("--for", metavar="USER", help="On whose seat.")] = None,
+    for_user: ForUser = None,
     as_json: Json = False,
 ) -> None:
     """Ask for a mailbox on a seat, where the plan requires approval. What was checked is shown.

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from mailrotate import __version__
-from mailrotate.cli import output
+from mailrotate.cli import completion, output
 from mailrotate.cli.call import Call
 from mailrotate.cli.lazy import MARKUP, Lazy
 from mailrotate.core.values.errors import MailrotateError
@@ -67,7 +67,10 @@ def _show_version(wanted: bool) -> None:
 def start(
     ctx: typer.Context,
     db: Annotated[str | None, typer.Option(help="The database: a path, or postgresql://….")] = None,
-    acting: Annotated[str | None, typer.Option("--as", help="The user who acts.")] = None,
+    acting: Annotated[
+        str | None,
+        typer.Option("--as", help="The user who acts.", autocompletion=completion.users),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")

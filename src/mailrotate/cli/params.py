@@ -6,11 +6,16 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.core.values.errors import BadInput, NotFound
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would follow.")]
+ForUser = Annotated[
+    str | None,
+    typer.Option("--for", metavar="USER", help="On whose seat.", autocompletion=completion.users),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Show so many at most.")]
 After = Annotated[str | None, typer.Option(metavar="ID", help="Go on after this one.")]
 

@@ -26,7 +26,7 @@ Wanted = Annotated[
     str | None,
     typer.Option(metavar="ID", help="In which slot of theirs.", autocompletion=completion.slots),
 ]
-User = Annotated[str, typer.Option(help="Whose slots they become.")]
+User = Annotated[str, typer.Option(help="Whose slots they become.", autocompletion=completion.users)]
 Count = Annotated[int, typer.Option(help="How many.")]
 
 

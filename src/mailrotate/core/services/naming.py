@@ -4,7 +4,7 @@ from difflib import get_close_matches
 
 from sqlalchemy import Connection
 
-from mailrotate.core.store import campaigns, mailboxes, workspaces
+from mailrotate.core.store import campaigns, mailboxes, users, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
@@ -34,9 +34,7 @@ def find_mailbox(connection: Connection, address: str) -> StoredMailbox:
     if box is not None and box.removed_at is None:
         return box
     known = [known.address for known in mailboxes.listing(connection)]
-    # Before and behind the @ apart: the addresses of one domain are all alike for that domain's sake.
-    parts = address.lower().partition("@")[::2]
-    meant = _meant(address, [box for box in known if _alike(parts, box.partition("@")[::2])])
+    meant = _meant(address, _near_addresses(address, known))
     hint = "mailrotate mailbox list" if meant else f"mailrotate mailbox connect {address}"
     raise NotFound("mailbox.none", f"there is no mailbox {address}{meant}", hint)
 
@@ -44,9 +42,17 @@ def find_mailbox(connection: Connection, address: str) -> StoredMailbox:
 def find_user(connection: Connection, email: str) -> StoredUser:
     """Raises NotFound (`user.none`) when nobody has this address here."""
     user = workspaces.user_by_email(connection, email.strip().lower())
-    if user is None:
-        raise NotFound("user.none", f"there is no user {email} in this workspace", "mailrotate user list")
-    return user
+    if user is not None:
+        return user
+    known = (workspaces.user_by_id(connection, user_id) for user_id in users.ids(connection))
+    meant = _meant(email, _near_addresses(email, [user.email for user in known if user is not None]))
+    raise NotFound("user.none", f"there is no user {email} in this workspace{meant}", "mailrotate user list")
+
+
+def _near_addresses(address: str, known: list[str]) -> list[str]:
+    # Before and behind the @ apart: the addresses of one domain are all alike for that domain's sake.
+    parts = address.lower().partition("@")[::2]
+    return [other for other in known if _alike(parts, other.partition("@")[::2])]
 
 
 def _alike(some: tuple[str, ...], others: tuple[str, ...]) -> bool:

@@ -62,7 +62,7 @@ def may_send_from(connection: Connection, user: StoredUser, box: StoredMailbox) 
 def require_active(connection: Connection, actor: Actor) -> StoredUser:
     """Who acts. Raises Refused (`user.unknown`, `user.locked`): a locked user acts on nothing (A10)."""
     acting = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
-    if acting is None:
+    if acting is None or acting.is_removed:
         raise Refused(
             "user.unknown",
             "nobody is named who acts, and the workspace has no default user",

@@ -17,6 +17,7 @@ class Names(StrEnum):
     """What may be named on a command line, and the statement that lists it on either database."""
 
     MAILBOXES = "SELECT address FROM mailbox WHERE removed_at IS NULL ORDER BY address"
+    USERS = 'SELECT email FROM "user" WHERE removed_at IS NULL ORDER BY email'
     CAMPAIGNS = "SELECT name FROM campaign ORDER BY name"
     SLOTS = "SELECT 's_' || id FROM slot WHERE removed_at IS NULL ORDER BY id LIMIT 1000"
     # The others are too many, and nobody acts on them.

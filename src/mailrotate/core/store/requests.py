@@ -104,6 +104,18 @@ def end_of_mailbox(connection: Connection, mailbox_id: int, now: datetime) -> No
     )
 
 
+def current_count(connection: Connection, user_id: int) -> int:
+    """How many of a user's requests are undecided, or approved and still good."""
+    query = select(func.count()).where(t.is_current_request, t.mailbox_request.c.user_id == user_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def end_of_user(connection: Connection, user_id: int, now: datetime) -> None:
+    """The user has left, and with them what they wished for."""
+    of_user = t.mailbox_request.c.user_id == user_id
+    connection.execute(update(t.mailbox_request).where(t.is_current_request, of_user).values(ended_at=now))
+
+
 def _is_of(address: str) -> ColumnElement[bool]:
     return t.mailbox_request.c.canonical == canonical_address(address)
 
