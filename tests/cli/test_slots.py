@@ -114,8 +114,10 @@ def test_a2_slots_are_bought_assigned_given_back_and_end_with_their_subscription
 
 def test_a3_connected_of_total_is_shown_wherever_slots_are(program: Program, server: SandboxInfo) -> None:
     anna, ben = server.senders[:2]
+    alone = program.run("status").stdout
     program.run("user", "add", BEN)
     program.run("slot", "buy")
+    assert "slots: 0/2 connected, default sender none\n" in alone
     assert f"slots 1/2, default sender {anna}" in connect(program, server, anna).stdout
     second = connect(program, server, ben, "--json").json()
     assert (second["slots"], second["default"], second["default_address"]) == ("2/2", False, anna)
@@ -132,8 +134,8 @@ def test_a3_connected_of_total_is_shown_wherever_slots_are(program: Program, ser
     assert status["team"] == listed["team"]
     assert status["users"][0] == {"user": ADA, "connected": 1, "total": 2, "default": anna}
     said = program.run("status").stdout
-    assert f"slots: {ADA} 1/2 (default sender {anna}), {BEN} 0/2" in said
-    assert "team: 1/4 connected, 1 unassigned" in said
+    assert "slots: team: 1/4 connected, 1 unassigned" in said
+    assert f"  {ADA}: 1/2 connected, default sender {anna}\n  {BEN}: 0/2 connected" in said
     seats = {seat["email"]: seat for seat in program.run("user", "list", "--json").json()}
     assert (seats[ADA]["connected"], seats[ADA]["total"], seats[ADA]["default"]) == (1, 2, anna)
     assert "1/2" in program.run("user", "show", ADA).stdout

@@ -230,6 +230,18 @@ def test_a3_connected_counts_connected_and_failed_mailboxes_and_never_exceeds_th
     assert (seat.connected, seat.total) == (1, 2)
 
 
+def test_a3_whoever_was_removed_has_no_slots_any_more(workspace: Workspace, context: Context) -> None:
+    ben = workspace.add_user(BEN)
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.user).where(t.user.c.id == ben.id).values(removed_at=NOW))
+    listed = slots.listing(context, NOW)
+    assert ([user.user for user in listed.users], listed.total) == ([workspace.admin.email], 2)
+    assert plans.change(context, PlanChange(slots_per_user=3), NOW).slots_added == 1
+    error = slot_removal.refuse_unnamed(context, NOW)
+    assert not any(BEN in line for line in error.problems)
+    assert error.hint == f"mailrotate slot remove s_{listed.users[0].slots[0].id} --dry-run"
+
+
 def test_a6_members_see_their_own_slots_and_the_teams_counts_and_change_none(workspace: Workspace) -> None:
     admin = context_of(workspace)
     ben, cleo = workspace.add_user(BEN), workspace.add_user("cleo@example.org", Role.MANAGER)

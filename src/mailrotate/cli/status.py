@@ -64,12 +64,18 @@ def status(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 def _slots(speech: Speech, found: "Overview") -> None:
-    """How many are connected, for each user and the team; one user alone is the team."""
+    """How many are connected, for each user and the team (A3); one operator alone is the team."""
+    team = found.slots
     each = [
-        f"{user.user} {user.connected}/{user.total} (default sender {user.default or 'none'})"
-        for user in found.slots.users
+        f"{user.connected}/{user.total} connected, default sender {user.default or 'none'}"
+        for user in team.users
     ]
-    speech.line(f"slots: {', '.join(each) or 'none'}; {team_line(found.slots)}")
+    if len(each) == 1 and (team.total, team.unassigned) == (team.users[0].total, 0):
+        speech.line(f"slots: {each[0]}")
+        return
+    speech.line(f"slots: {team_line(team)}")
+    for user, counts in zip(team.users, each, strict=True):
+        speech.line(f"  {user.user}: {counts}")
 
 
 def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:

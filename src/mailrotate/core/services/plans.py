@@ -10,7 +10,7 @@ from mailrotate.core.rules.role_addresses import is_role_address
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import connections, events, mailboxes, plans, seat_addresses, users, workspaces
+from mailrotate.core.store import connections, events, mailboxes, plans, seat_addresses, slots
 from mailrotate.core.store.events import About
 from mailrotate.core.store.plans import StoredPlan
 from mailrotate.core.values.duration import format_duration
@@ -152,11 +152,10 @@ def _over(connection: Connection, before: StoredPlan, after: StoredPlan) -> Over
 
 def _over_slots(connection: Connection, included: int) -> list[OverSlots]:
     over = []
-    for user_id in users.ids(connection):
+    for user_id, email, _ in slots.users(connection):
         used = sum(slot.is_used for slot in plans.included_slots(connection, user_id))
-        user = workspaces.user_by_id(connection, user_id)
-        if used > included and user is not None:
-            over.append(OverSlots(user.email, used))
+        if used > included:
+            over.append(OverSlots(email, used))
     return over
 
 
@@ -187,7 +186,7 @@ def _too_strict(over: Over) -> Refused:
 def _fit_slots(connection: Connection, context: Context, included: int, now: datetime) -> tuple[int, int]:
     """Give everybody the included slots they lack; take empty ones, the newest first. How many of each."""
     added = removed = 0
-    for user_id in users.ids(connection):
+    for user_id, _, _ in slots.users(connection):
         has = plans.included_slots(connection, user_id)
         for _ in range(included - len(has)):
             slot_id = plans.insert_included(connection, user_id, now)

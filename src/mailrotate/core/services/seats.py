@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import naming, ownership
-from mailrotate.core.store import connections, shares, slots, users, workspaces
+from mailrotate.core.store import connections, shares, slots, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
@@ -144,7 +144,7 @@ def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refuse
 
 def _first_who_may(connection: Connection, deed: Deed) -> StoredUser:
     """Somebody who can: a workspace always has an active admin."""
-    found = (workspaces.user_by_id(connection, user_id) for user_id in users.ids(connection))
+    found = (workspaces.user_by_id(connection, user_id) for user_id, _, _ in slots.users(connection))
     return next(
         user
         for user in found

@@ -69,10 +69,12 @@ def refuse_unnamed(context: Context, now: datetime) -> BadInput:
     """
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.SLOTS)
-        told = [_told(slot, now) for slot in slots.listing(connection)]
-    return BadInput(
-        "slot.which", "name the slot; these can be removed:", "mailrotate slot remove SLOT --dry-run", told
-    )
+        there = slots.listing(connection)
+    if not there:
+        return BadInput("slot.which", "there is no slot to remove", "mailrotate slot list")
+    hint = f"mailrotate slot remove s_{there[0].id} --dry-run"
+    told = [_told(slot, now) for slot in there]
+    return BadInput("slot.which", "name the slot; these can be removed:", hint, told)
 
 
 def _told(slot: StoredSlot, now: datetime) -> str:

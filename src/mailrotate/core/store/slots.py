@@ -66,7 +66,7 @@ def _query() -> Select[tuple[int, int, str, str, datetime, int, str]]:
         .outerjoin(t.user, t.user.c.id == t.slot.c.user_id)
         .outerjoin(t.connection, _holds())
         .outerjoin(t.mailbox, t.mailbox.c.id == t.connection.c.mailbox_id)
-        .where(t.slot.c.removed_at.is_(None))
+        .where(t.slot.c.removed_at.is_(None), t.user.c.removed_at.is_(None))
     )
 
 
