@@ -13,7 +13,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import show
 from mailrotate.core.services.plans import PlanChange
 from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.store import events, inboxes, mailboxes, outbox, seat_addresses
+from mailrotate.core.store import events, inboxes, mailboxes, outbox, outbox_lists, seat_addresses
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import INBOX
@@ -80,10 +80,36 @@ def test_b11_from_and_sender_name_are_those_of_the_alias_from_the_next_claim_on(
     claimed = claim(context, lane, third)
     assert sender_in(claimed) == "Ada of Books <ada.b@example.net>"
     # What the server and the thread know of stays the mailbox's own.
-    assert claimed.message.from_address == ADA
+    assert claimed.box.address == ADA
     assert claimed.message.message_id.endswith("@example.org>")
     assert aliases.remove(context, ADA, "ada.b@example.net", NOW).sends_as is None
     assert sender_in(claim(context, lane, fourth)) == f'"Ada A." <{ADA}>'
+
+
+def test_b11_the_outbox_shows_what_a_message_was_sent_as(
+    workspace: Workspace, context: Context, ada: Sender, campaign: StoredCampaign, lane: Lane
+) -> None:
+    message = workspace.add_message(ada, campaign, workspace.add_recipient(campaign, "kim@example.com"))
+    aliases.add(context, ADA, ALIAS, None, NOW, use=True)
+    raw = claim(context, lane, message).raw
+    with workspace.store.reading() as connection:
+        shown = outbox_lists.detail(connection, message)
+    assert shown is not None
+    assert shown.listed.from_address == ALIAS
+    assert f"mailto:{ADA}?" in str(message_from_bytes(raw, policy=SMTP)["List-Unsubscribe"])
+
+
+def test_b11_whoever_names_an_alias_or_another_spelling_is_told_the_mailbox(
+    workspace: Workspace, context: Context, ada: Sender
+) -> None:
+    workspace.add_mailbox("z.oe@gmail.com")
+    aliases.add(context, ADA, ALIAS, None, NOW)
+    for name, told in (
+        (ALIAS, f"an alias of {ADA}"),
+        ("zoe@gmail.com", "another spelling of z.oe@gmail.com"),
+    ):
+        with pytest.raises(NotFound, match=told):
+            show(context, name, NOW)
 
 
 def test_b11_a_preview_shows_what_it_is_sent_as(context: Context, campaign: StoredCampaign) -> None:

@@ -30,7 +30,7 @@ def test_a8_a_role_name_is_known_however_it_is_spelt(local: str) -> None:
     "local",
     [
         "anna", "sam.sales", "hello.kitty", "anna+sales", "infos", "salesman", "teamo", "it.wasme",
-        "info.anna", "supportive", "sales.smith", "newson", "-request", "request", "ceo", "+info",
+        "info.anna", "supportive", "sales.smith", "newson", "-request", "request", "ceo", "mail", "+info",
     ],
 )  # fmt: skip
 def test_a8_a_person_whose_name_holds_a_role_is_a_person(local: str) -> None:

@@ -101,6 +101,7 @@ def remove(context: Context, address: str, alias: str, now: datetime) -> Mailbox
 def use(context: Context, address: str, alias: str | None, now: datetime) -> MailboxAliases:
     """Send as an alias from the next message on, or with None as the mailbox itself. Raises as `remove`."""
     with context.store.writing() as connection:
+        connections.lock_workspace(connection)
         box = _connected(connection, context, address)
         _send_as(
             connection, context, box, None if alias is None else _alias(connection, box, alias).address, now

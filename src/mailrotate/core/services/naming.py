@@ -4,7 +4,7 @@ from difflib import get_close_matches
 
 from sqlalchemy import Connection
 
-from mailrotate.core.store import campaigns, mailboxes, users, workspaces
+from mailrotate.core.store import campaigns, mailboxes, seat_addresses, users, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
@@ -30,9 +30,15 @@ def find_mailbox(connection: Connection, address: str) -> StoredMailbox:
     by_id = next((box for box in mailboxes.listing(connection) if address == f"b_{box.id}"), None)
     if by_id is not None:
         return by_id
-    box = mailboxes.by_address(connection, normalise_address(address))
+    wanted = normalise_address(address)
+    box = mailboxes.by_address(connection, wanted)
     if box is not None and box.removed_at is None:
         return box
+    held = seat_addresses.holding(connection, wanted)
+    if held is not None:
+        owner = mailboxes.by_id(connection, held.mailbox_id).address
+        what = "another spelling" if held.address == owner else "an alias"
+        raise NotFound("mailbox.none", f"{address} is {what} of {owner}", f"mailrotate mailbox show {owner}")
     known = [known.address for known in mailboxes.listing(connection)]
     meant = _meant(address, _near_addresses(address, known))
     hint = "mailrotate mailbox list" if meant else f"mailrotate mailbox connect {address}"

@@ -119,7 +119,8 @@ def held_refusal(connection: Connection, user: StoredUser, address: str) -> Refu
     owner = f" (an alias of {box.address})" if is_alias else ""
     return Refused(
         "mailbox.on_seat" if box.user_id == user.id else "mailbox.elsewhere",
-        f"{address} is on the seat of {box.user_email}{locked}{spelt}{owner}; it is on one seat, once",
+        f"{address} is on the seat of {box.user_email}{locked}{spelt}{owner}; "
+        "an address is on one seat only, and there once",
         f"mailrotate mailbox alias remove {box.address} {held.address}"
         if is_alias
         else f"mailrotate mailbox remove {box.address}",

@@ -116,6 +116,7 @@ def _decide(context: Context, name: str, event: str, reason: str | None, now: da
         user = workspaces.user_by_id(connection, known.user_id)
         assert user is not None  # a request refers to its user
         if event == "approve":
+            _refuse_on_seat(connection, user, known.address)
             found = _checks(connection, user, known.address)
         else:
             found = ownership.checks(connection, user, known.address)
