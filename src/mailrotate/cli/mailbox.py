@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion, mailbox_settings
+from mailrotate.cli import completion, mailbox_crm, mailbox_settings
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 app = noun("Connect mailboxes, test them, set them up.")
 mailbox_settings.add_to(app)
+mailbox_crm.add_to(app)
 
 Address = Annotated[
     str,

@@ -13,7 +13,7 @@ from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules import provider_limits, quota
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
-from mailrotate.core.services import accounts, dependents, health, seats, secrets
+from mailrotate.core.services import accounts, contact_book, dependents, health, seats, secrets
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.dependents import Waiting
 from mailrotate.core.services.lanes import holding_lane
@@ -172,6 +172,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
         validate_settings(connection, wanted.settings)
         reset = {} if seat.former is None else settings_reset(seat.former, wanted.settings)
+        reset |= {} if seat.former is None else contact_book.reset_commands(connection, seat.former)
         if seat.former is None:
             mailbox_id = connections.insert_mailbox(connection, address, seat.user.id, now)
         else:
