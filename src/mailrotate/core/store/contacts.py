@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     Select,
+    Text,
     bindparam,
+    column,
     func,
     insert,
     literal,
     select,
     true,
-    tuple_,
     update,
+    values,
 )
 
 from mailrotate.core.store import dialects, tags
@@ -88,7 +89,9 @@ def _read(row: Row[tuple[object, ...]]) -> StoredContact:
 
 def find(connection: Connection, address: str) -> StoredContact | None:
     """The contact with a normalised address."""
-    row = connection.execute(_query().where(_has_address([address]))).one_or_none()
+    row = connection.execute(
+        _query().where(t.contact.c.domain == domain_of(address), t.contact.c.address == address)
+    ).one_or_none()
     return None if row is None else _read(row)
 
 
@@ -123,14 +126,16 @@ def listing(
 
 def known(connection: Connection, addresses: Sequence[str]) -> dict[str, int]:
     """The ids of those of these addresses, `AT_A_TIME` at most, that have a contact."""
-    query = select(t.contact.c.address, t.contact.c.id).where(_has_address(addresses))
+    if not addresses:
+        return {}
+    c = t.contact.c
+    # Joined, because SQLite looks through the whole table for `(domain, address) IN (VALUES …)`.
+    pairs = values(column("domain", Text), column("address", Text), name="people")
+    people = pairs.data([(domain_of(address), address) for address in set(addresses)]).cte("people")
+    query = select(c.address, c.id).join(
+        people, (c.domain == people.c.domain) & (c.address == people.c.address)
+    )
     return {row.address: row.id for row in connection.execute(query)}
-
-
-def _has_address(addresses: Sequence[str]) -> ColumnElement[bool]:
-    """With their domains, by which the index of addresses begins."""
-    pairs = [(domain_of(address), address) for address in addresses]
-    return tuple_(t.contact.c.domain, t.contact.c.address).in_(pairs)
 
 
 _c = t.contact.c
@@ -161,8 +166,8 @@ def add(connection: Connection, addresses: Sequence[str], owner_id: int, now: da
         )
 
 
-def change(connection: Connection, contact_id: int, **values: object) -> None:
-    connection.execute(update(t.contact).where(t.contact.c.id == contact_id).values(**values))
+def change(connection: Connection, contact_id: int, **columns: object) -> None:
+    connection.execute(update(t.contact).where(t.contact.c.id == contact_id).values(**columns))
 
 
 def lock(connection: Connection, contact_id: int) -> None:
