@@ -187,4 +187,9 @@ def _contacts_of(
         ids = [f"{CONTACT_PREFIX}_{contact_id}" for contact_id in sorted(made.values())]
         events.record(connection, RUNNER, "contacts.added", now, About(box.id), contacts=ids)
         known |= made
-    return {address: known[address] for address, decision in decided.items() if decision is not Decision.PASS}
+    # Who was made a contact may have been erased at this very moment.
+    return {
+        address: known[address]
+        for address, decision in decided.items()
+        if decision is not Decision.PASS and address in known
+    }
