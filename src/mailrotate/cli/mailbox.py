@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion, mailbox_aliases, mailbox_requests, mailbox_settings
+from mailrotate.cli import completion, mailbox_aliases, mailbox_crm, mailbox_requests, mailbox_settings
 from mailrotate.cli import slot as slots
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
@@ -37,6 +37,7 @@ app = noun("Connect mailboxes, test them, set them up.")
 mailbox_settings.add_to(app)
 mailbox_requests.add_to(app)
 mailbox_aliases.add_to(app)
+mailbox_crm.add_to(app)
 
 Address = Annotated[
     str,

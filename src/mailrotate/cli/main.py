@@ -29,6 +29,7 @@ class _Root(Lazy):
         "slot": (f"{_COMMANDS}.slot", "How many mailboxes each user may connect."),
         "campaign": (f"{_COMMANDS}.campaign", "Create campaigns, start, pause and stop them."),
         "recipient": (f"{_COMMANDS}.recipient", "Who a campaign writes to."),
+        "contact": (f"{_COMMANDS}.contact", "The people of the workspace, their tags and timelines."),
         "outbox": (f"{_COMMANDS}.outbox", "What is to be sent, was sent, or failed."),
         "why": (
             f"{_COMMANDS}.why",

@@ -28,6 +28,17 @@ def read_id(text: str, prefix: str, kind: str) -> int:
     return int(number)
 
 
+def read_fields(written: list[str]) -> dict[str, str]:
+    """`NAME=VALUE` for each field. Raises BadInput (`field.form`)."""
+    fields = {}
+    for pair in written:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise BadInput("field.form", f"'{pair}' is no field; write NAME=VALUE, like first_name=Kim")
+        fields[name] = value
+    return fields
+
+
 def read_instant(text: str, zone: str) -> datetime:
     """RFC 3339, or `2026-12-01 09:00` in the workspace's zone. Raises BadInput (`instant.invalid`)."""
     try:

@@ -12,6 +12,7 @@ class Deed(StrEnum):
     OWN_SEAT = "own_seat"
     SEE_TEAM = "see_team"
     SLOTS = "slots"
+    CONTACTS = "contacts"
     ANY_SEAT = "any_seat"
     USERS = "users"
     PLAN = "plan"
@@ -22,6 +23,7 @@ WORDS: Mapping[Deed, str] = {
     Deed.OWN_SEAT: "connect, set up and use the mailboxes of one's own seat",
     Deed.SEE_TEAM: "see the seats of everybody (`user list`, `user show`)",
     Deed.SLOTS: "buy, assign and remove slots, of anybody",
+    Deed.CONTACTS: "give the contacts of anybody to another owner",
     Deed.ANY_SEAT: "act on the seat of anybody",
     Deed.USERS: "add users, give them roles, lock, unlock and remove them",
     Deed.PLAN: "change the plan",
@@ -30,7 +32,7 @@ WORDS: Mapping[Deed, str] = {
 
 MAY: Mapping[Role, frozenset[Deed]] = {
     Role.MEMBER: frozenset({Deed.OWN_SEAT}),
-    Role.MANAGER: frozenset({Deed.OWN_SEAT, Deed.SEE_TEAM, Deed.SLOTS}),
+    Role.MANAGER: frozenset({Deed.OWN_SEAT, Deed.SEE_TEAM, Deed.SLOTS, Deed.CONTACTS}),
     Role.ADMIN: frozenset(Deed),
 }
 

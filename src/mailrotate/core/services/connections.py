@@ -13,7 +13,17 @@ from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules import provider_limits, quota
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
-from mailrotate.core.services import accounts, aliases, dependents, health, ownership, seats, secrets, slots
+from mailrotate.core.services import (
+    accounts,
+    aliases,
+    contact_book,
+    dependents,
+    health,
+    ownership,
+    seats,
+    secrets,
+    slots,
+)
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.dependents import Waiting
 from mailrotate.core.services.lanes import holding_lane
@@ -221,7 +231,11 @@ def _reset(connection: Connection, former: StoredMailbox | None, wanted: Setting
     """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
     if former is None or former.removed_at is not None:
         return {}
-    return {**settings_reset(former, wanted), **aliases.reset_commands(connection, former)}
+    return {
+        **settings_reset(former, wanted),
+        **aliases.reset_commands(connection, former),
+        **contact_book.reset_commands(connection, former),
+    }
 
 
 def _place_mailbox(

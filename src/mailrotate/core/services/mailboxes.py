@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
+from mailrotate.core.rules.contact_book import read_link
 from mailrotate.core.services import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import aliases, connections, events, mailboxes, workspaces
@@ -152,7 +153,14 @@ def _settings_of(box: StoredMailbox) -> list[ShownSetting]:
         ShownSetting("gap", box.gap, "default" if box.own_gap is None else "own"),
         ShownSetting("timezone", box.timezone, "workspace" if box.own_timezone is None else "own"),
         ShownSetting("sent_copy", box.sent_copy, "default" if box.sent_copy == "auto" else "own"),
+        _contact_book_setting(box),
     ]
+
+
+def _contact_book_setting(box: StoredMailbox) -> ShownSetting:
+    return ShownSetting(
+        "contact_book", str(read_link(box.contact_book)), "default" if box.contact_book is None else "own"
+    )
 
 
 def settings_reset(former: StoredMailbox, wanted: Settings) -> dict[str, str]:

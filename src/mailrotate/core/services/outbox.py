@@ -9,11 +9,11 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.services import lifecycle, settling
+from mailrotate.core.services import contact_book, lifecycle, settling
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
 from mailrotate.core.services.prospects import Prospects
-from mailrotate.core.store import campaigns, events, outbox, outbox_lists, recipients
+from mailrotate.core.store import campaigns, events, mailboxes, outbox, outbox_lists, recipients
 from mailrotate.core.store.events import About, LoggedEvent
 from mailrotate.core.store.outbox import Candidate
 from mailrotate.core.store.outbox_lists import ListedMessage, MessageDetail
@@ -271,6 +271,7 @@ def _resolve_sent(context: Context, connection: Connection, message: Candidate, 
     ):
         return _CHANGED
     settling.after_sent(connection, message, left_at)
+    contact_book.note_sent(connection, mailboxes.by_id(connection, message.mailbox_id), message, left_at)
     events.record(connection, context.actor, "message.resolved", now, _about(message), sent=True)
     return None
 

@@ -1,5 +1,6 @@
 """Which address is on which seat: each in its normalised form, once (A9)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
@@ -32,6 +33,16 @@ def listing(connection: Connection) -> list[HeldAddress]:
     a = t.seat_address.c
     rows = connection.execute(select(a.address, a.mailbox_id).order_by(a.mailbox_id, a.address))
     return [HeldAddress(row.address, row.mailbox_id) for row in rows]
+
+
+def held_among(connection: Connection, addresses: Sequence[str]) -> set[str]:
+    """Those of these addresses, a few hundred at most, that are on any seat."""
+    wanted = {address: canonical_address(address) for address in addresses}
+    if not wanted:
+        return set()
+    a = t.seat_address.c
+    held = set(connection.execute(select(a.canonical).where(a.canonical.in_(set(wanted.values())))).scalars())
+    return {address for address, canonical in wanted.items() if canonical in held}
 
 
 def hold(connection: Connection, address: str, mailbox_id: int) -> None:
