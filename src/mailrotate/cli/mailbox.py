@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion, mailbox_settings
+from mailrotate.cli import completion, mailbox_removal, mailbox_settings
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -387,3 +387,7 @@ def _refused(result: "TestResult") -> MailrotateError:
         if result.state == "connected"
         else f"mailrotate mailbox reconnect {result.address}",
     )
+
+
+# Last, so that `--help` lists it after what is used every day.
+mailbox_removal.add_to(app)

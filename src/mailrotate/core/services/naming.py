@@ -25,14 +25,22 @@ def find_campaign(connection: Connection, name: str) -> StoredCampaign:
     raise NotFound("campaign.none", f"there is no campaign '{name}'{meant}", "mailrotate campaign list")
 
 
-def find_mailbox(connection: Connection, address: str) -> StoredMailbox:
-    """The mailbox of that address or id (`b_17`). Raises NotFound (`mailbox.none`), BadInput."""
-    by_id = next((box for box in mailboxes.listing(connection) if address == f"b_{box.id}"), None)
-    if by_id is not None:
-        return by_id
-    box = mailboxes.by_address(connection, normalise_address(address))
-    if box is not None and box.removed_at is None:
+def find_mailbox(connection: Connection, address: str, *, with_removed: bool = False) -> StoredMailbox:
+    """The mailbox of that address or id (`b_17`), `with_removed` also one that only its history tells of.
+
+    Raises NotFound (`mailbox.none`, `mailbox.removed`), BadInput.
+    """
+    everybody = [*mailboxes.listing(connection), *mailboxes.listing(connection, removed=True)]
+    by_id = next((box for box in everybody if address == f"b_{box.id}"), None)
+    box = by_id or mailboxes.by_address(connection, normalise_address(address))
+    if box is not None and (with_removed or box.removed_at is None):
         return box
+    if box is not None:
+        raise NotFound(
+            "mailbox.removed",
+            f"{box.address} was removed; its history is in `mailrotate mailbox show {box.address}`",
+            f"mailrotate mailbox connect {box.address}",
+        )
     known = [known.address for known in mailboxes.listing(connection)]
     # Before and behind the @ apart: the addresses of one domain are all alike for that domain's sake.
     parts = address.lower().partition("@")[::2]

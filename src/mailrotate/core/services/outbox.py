@@ -13,7 +13,7 @@ from mailrotate.core.services import lifecycle, settling
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
 from mailrotate.core.services.prospects import Prospects
-from mailrotate.core.store import campaigns, events, outbox, outbox_lists, recipients
+from mailrotate.core.store import campaigns, events, mailboxes, outbox, outbox_lists, recipients
 from mailrotate.core.store.events import About, LoggedEvent
 from mailrotate.core.store.outbox import Candidate
 from mailrotate.core.store.outbox_lists import ListedMessage, MessageDetail
@@ -281,7 +281,9 @@ def _resolve_not_sent(
     if message.state is not MessageState.HELD:
         return f"it is {message.state}, not held"
     is_wanted = message.recipient_state is None or message.recipient_state in OPEN_RECIPIENTS
-    event = "resolve_not_sent" if is_wanted else "resolve_dropped"
+    # From a removed mailbox nothing leaves: whoever still waits for it gets it from the sender they have now.
+    is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
+    event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
     if not outbox.move(
         connection,
         message.id,
@@ -292,6 +294,8 @@ def _resolve_not_sent(
         **_NO_ERROR,
     ):
         return _CHANGED
+    if is_wanted and is_gone and message.recipient_id is not None:
+        recipients.plan_again(connection, message.recipient_id, message.due_at)
     events.record(
         connection, context.actor, "message.resolved", now, _about(message), sent=False, queued=is_wanted
     )
@@ -333,7 +337,7 @@ def _about(message: Candidate) -> About:
 
 
 def _mailbox_id(connection: Connection, address: str | None) -> int | None:
-    return None if address is None else find_mailbox(connection, address).id
+    return None if address is None else find_mailbox(connection, address, with_removed=True).id
 
 
 def _campaign_id(connection: Connection, name: str | None) -> int | None:

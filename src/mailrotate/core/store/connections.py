@@ -116,7 +116,8 @@ def free_slots(connection: Connection, user_id: int) -> list[int]:
     c = t.connection.c
     current = and_(c.slot_id == t.slot.c.id, c.superseded_at.is_(None))
     taken = exists().where(current, c.state != ConnectionState.DISCONNECTED)
-    awaited = exists().where(current, c.state == ConnectionState.DISCONNECTED)
+    removed = select(t.mailbox.c.id).where(t.mailbox.c.removed_at.is_not(None))
+    awaited = exists().where(current, c.state == ConnectionState.DISCONNECTED, c.mailbox_id.not_in(removed))
     query = (
         select(t.slot.c.id)
         .where(t.slot.c.user_id == user_id, ~taken)
