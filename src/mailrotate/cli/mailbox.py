@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion, mailbox_aliases, mailbox_crm, mailbox_requests, mailbox_settings
+from mailrotate.cli import (
+    completion,
+    mailbox_aliases,
+    mailbox_crm,
+    mailbox_removal,
+    mailbox_requests,
+    mailbox_settings,
+)
 from mailrotate.cli import slot as slots
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
@@ -403,3 +410,7 @@ def _refused(result: "TestResult") -> MailrotateError:
         if result.state == "connected"
         else f"mailrotate mailbox reconnect {result.address}",
     )
+
+
+# Last, so that `--help` lists it after what is used every day.
+mailbox_removal.add_to(app)

@@ -63,6 +63,7 @@ def _row(listed: "ListedMailbox") -> dict[str, Any]:
         "last_error": listed.last_error,
         "failed_at": listed.failed_at,
         "disconnected_at": listed.disconnected_at,
+        "removed_at": listed.removed_at,
         "deadlines": [
             {"campaign": deadline.campaign, "kind": deadline.kind, "ends_at": deadline.ends_at}
             for deadline in listed.deadlines
@@ -71,13 +72,17 @@ def _row(listed: "ListedMailbox") -> dict[str, Any]:
 
 
 def _health(row: Mapping[str, Any]) -> str:
-    notes = [str(row["state"])]
+    notes = ["removed" if row["removed_at"] else str(row["state"])]
     notes += ["paused"] if row["paused_at"] else []
     notes += ["on hold"] if row["hold_reason"] else []
     return ", ".join(notes)
 
 
-def list_(ctx: typer.Context, as_json: Json = False) -> None:
+def list_(
+    ctx: typer.Context,
+    removed: Annotated[bool, typer.Option("--removed", help="Those that were removed, instead.")] = False,
+    as_json: Json = False,
+) -> None:
     """Mailboxes with their health and today's count.
 
     Examples:
@@ -92,7 +97,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     zone = call.zone
     speech.listing(
         ("address", "state", "today", "default", "slot", "provider", "trouble"),
-        [_row(listed) for listed in mailboxes.listing(call.context, call.now)],
+        [_row(listed) for listed in mailboxes.listing(call.context, call.now, removed=removed)],
         lambda row: (
             row["address"],
             _health(row),
@@ -102,7 +107,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
             row["provider"],
             localised(row["hold_reason"] or row["last_error"] or "", zone),
         ),
-        "no mailbox yet; mailrotate mailbox connect ADDRESS",
+        "no mailbox was removed" if removed else "no mailbox yet; mailrotate mailbox connect ADDRESS",
     )
 
 
@@ -133,6 +138,7 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         [
             ("address", row["address"]),
             ("state", _health(row)),
+            *([("removed", at(row["removed_at"]))] if row["removed_at"] else []),
             *([("trouble", trouble)] if trouble else []),
             ("seat", f"{row['user']}, slot {row['slot'] or 'none'}{', default' if row['default'] else ''}"),
             (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion
+from mailrotate.cli import completion, recipient_assign
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
@@ -273,6 +273,11 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address, as_json: Json
             *((f"{{{{ {name} }}}}", value) for name, value in entry.fields.items()),
         )
     )
+    if entry.is_for_another:
+        speech.line(
+            "another mailbox takes them on: "
+            f"mailrotate recipient assign {quote(campaign)} {entry.email} --to-sender ADDRESS"
+        )
     speech.next(f"mailrotate why {quote(campaign)} {entry.email}")
 
 
@@ -304,3 +309,6 @@ def remove(
     speech.result(
         {"email": removed.email, "was_contacted": removed.was_contacted}, f"{removed.email}: {words}"
     )
+
+
+recipient_assign.add_to(app)

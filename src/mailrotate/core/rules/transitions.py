@@ -32,6 +32,9 @@ RECIPIENT: Machine = {
     "unsubscribed": {R.QUEUED: R.UNSUBSCRIBED, R.ACTIVE: R.UNSUBSCRIBED},
     "failed": {R.QUEUED: R.FAILED, R.ACTIVE: R.FAILED},
     "retried": {R.FAILED: R.ACTIVE},
+    # B8: who was contacted by a mailbox that is gone, until another takes them on.
+    "mailbox_removed": {R.QUEUED: R.FAILED, R.ACTIVE: R.FAILED},
+    "taken_on": {R.FAILED: R.ACTIVE},
     # The operator took the message that was next out of the outbox: no step is skipped in silence.
     "cancelled": {R.QUEUED: R.FINISHED, R.ACTIVE: R.FINISHED},
     "stopped": {R.QUEUED: R.STOPPED, R.ACTIVE: R.STOPPED},

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mailrotate.core.services import dependents
 from mailrotate.core.services.assigning import current_senders
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign
@@ -49,6 +50,8 @@ class CampaignView:
     senders: tuple[SenderShare, ...]
     recipients: Mapping[str, int]
     waiting: int
+    # Who failed when their mailbox was removed, and may be taken on by another.
+    mailbox_removed: int
     steps: tuple[StepProgress, ...]
     next_send_at: datetime | None
 
@@ -92,6 +95,7 @@ def _view(prospects: Prospects, campaign: StoredCampaign) -> CampaignView:
         ),
         recipients={state: by_state.get(state, 0) for state in RecipientState},
         waiting=sum(by_state.values()) - sum(people.values()),
+        mailbox_removed=recipients.failed_for(connection, campaign.id, dependents.REMOVED),
         steps=tuple(
             StepProgress(step.position, step.delay, step.subject, by_step.get(step.position, 0))
             for step in steps

@@ -8,7 +8,7 @@ from shlex import quote
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.services import assigning, drafting, lifecycle
+from mailrotate.core.services import assigning, dependents, drafting, lifecycle
 from mailrotate.core.services.assigning import current_senders, is_connected
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
@@ -132,7 +132,7 @@ def _require_sender(connection: Connection, campaign: StoredCampaign) -> None:
         )
     named = ", ".join(sender.address or "an empty slot" for sender in senders) or "nobody"
     first = next((sender for sender in senders if sender.address is not None), None)
-    hint = "mailrotate mailbox connect ADDRESS"
+    hint = dependents.way_on(connection, campaign) or "mailrotate mailbox connect ADDRESS"
     if first is not None:
         verb = "connect" if first.state == "disconnected" else "reconnect"
         hint = f"mailrotate mailbox {verb} {first.address}"

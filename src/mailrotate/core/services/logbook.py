@@ -32,7 +32,7 @@ def real_names(context: Context, mailbox: str | None, campaign: str | None) -> t
     """The names by which the log knows them. Raises NotFound (`mailbox.none`, `campaign.none`)."""
     with context.store.reading() as connection:
         return (
-            None if mailbox is None else find_mailbox(connection, mailbox).address,
+            None if mailbox is None else find_mailbox(connection, mailbox, with_removed=True).address,
             None if campaign is None else find_campaign(connection, campaign).name,
         )
 
@@ -40,7 +40,9 @@ def real_names(context: Context, mailbox: str | None, campaign: str | None) -> t
 def latest(context: Context, wanted: Wanted, limit: int) -> list[LoggedEvent]:
     """The newest lines, oldest of them first. Raises NotFound (`mailbox.none`, `campaign.none`)."""
     with context.store.reading() as connection:
-        mailbox = None if wanted.mailbox is None else find_mailbox(connection, wanted.mailbox)
+        mailbox = (
+            None if wanted.mailbox is None else find_mailbox(connection, wanted.mailbox, with_removed=True)
+        )
         campaign = None if wanted.campaign is None else find_campaign(connection, wanted.campaign)
         return list(
             events.listing(

@@ -61,6 +61,7 @@ class ListedMailbox:
     last_error: str | None
     failed_at: datetime | None
     disconnected_at: datetime | None
+    removed_at: datetime | None
     deadlines: Sequence[RunningDeadline]
 
 
@@ -91,10 +92,10 @@ class ShownMailbox:
     aliases: Sequence[StoredAlias]
 
 
-def listing(context: Context, now: datetime) -> list[ListedMailbox]:
-    """Every mailbox of the workspace, in the order in which they were first connected."""
+def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
+    """Every mailbox of the workspace, or every removed one, in the order of their first connection."""
     with context.store.reading() as connection:
-        return [_listed(connection, box, now) for box in mailboxes.listing(connection)]
+        return [_listed(connection, box, now) for box in mailboxes.listing(connection, removed=removed)]
 
 
 def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> ListedMailbox:
@@ -119,14 +120,16 @@ def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> Listed
         last_error=box.last_error,
         failed_at=box.failed_at,
         disconnected_at=box.disconnected_at,
+        removed_at=box.removed_at,
         deadlines=connections.running_deadlines(connection, box.id),
     )
 
 
 def show(context: Context, address: str, now: datetime) -> ShownMailbox:
-    """For everybody in the workspace, like the list. Raises NotFound (`mailbox.none`)."""
+    """For everybody in the workspace, like the list; also a removed one. Raises NotFound (`mailbox.none`)."""
     with context.store.reading() as connection:
-        box = naming.find_mailbox(connection, address)
+        box = naming.find_mailbox(connection, address, with_removed=True)
+        hanging = connections.hanging_on(connection, box.id, box.slot_id) if box.removed_at is None else ()
         _, day_ends_at = quota.day_of(now, box.timezone, box.day_from, box.day_until)
         return ShownMailbox(
             listed=_listed(connection, box, now),
@@ -138,7 +141,7 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
             day_ends_at=day_ends_at,
             inbox_read_at=box.inbox_read_at,
             inbox_error=box.inbox_error,
-            campaigns=connections.hanging_on(connection, box.id, box.slot_id),
+            campaigns=hanging,
             sends_as=box.sends_as,
             aliases=aliases.of_connection(connection, box.connection_id),
         )

@@ -282,7 +282,9 @@ def _resolve_not_sent(
     if message.state is not MessageState.HELD:
         return f"it is {message.state}, not held"
     is_wanted = message.recipient_state is None or message.recipient_state in OPEN_RECIPIENTS
-    event = "resolve_not_sent" if is_wanted else "resolve_dropped"
+    # From a removed mailbox nothing leaves: whoever still waits for it gets it from the sender they have now.
+    is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
+    event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
     if not outbox.move(
         connection,
         message.id,
@@ -293,6 +295,8 @@ def _resolve_not_sent(
         **_NO_ERROR,
     ):
         return _CHANGED
+    if is_wanted and is_gone and message.recipient_id is not None:
+        recipients.plan_again(connection, message.recipient_id, message.due_at)
     events.record(
         connection, context.actor, "message.resolved", now, _about(message), sent=False, queued=is_wanted
     )
@@ -334,7 +338,7 @@ def _about(message: Candidate) -> About:
 
 
 def _mailbox_id(connection: Connection, address: str | None) -> int | None:
-    return None if address is None else find_mailbox(connection, address).id
+    return None if address is None else find_mailbox(connection, address, with_removed=True).id
 
 
 def _campaign_id(connection: Connection, name: str | None) -> int | None:

@@ -8,7 +8,7 @@ from shlex import quote
 
 from sqlalchemy import Connection
 
-from mailrotate.core.services import lifecycle
+from mailrotate.core.services import dependents, lifecycle
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign
 from mailrotate.core.store import edits, events, recipients
@@ -37,6 +37,11 @@ class RecipientEntry:
     next_at: datetime | None
     fields: Mapping[str, str]
     timezone: str | None
+
+    @property
+    def is_for_another(self) -> bool:
+        """Whether they failed with their mailbox, and another may take them on (B8)."""
+        return self.state is RecipientState.FAILED and self.reason == dependents.REMOVED
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[Re
 def show(context: Context, name: str, address: str) -> RecipientEntry:
     """Raises NotFound (`campaign.none`, `recipient.none`), BadInput (`address.invalid`)."""
     with context.store.reading() as connection:
-        return _entry(_find(connection, find_campaign(connection, name), address))
+        return _entry(find(connection, find_campaign(connection, name), address))
 
 
 def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
@@ -89,7 +94,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
     """
     with context.store.writing() as connection:
         campaign = find_campaign(connection, name)
-        person = _find(connection, campaign, address)
+        person = find(connection, campaign, address)
         if person.state not in OPEN_RECIPIENTS:
             raise Refused(
                 "recipient.ended",
@@ -106,7 +111,8 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
     return Removed(person.email, known)
 
 
-def _find(connection: Connection, campaign: StoredCampaign, address: str) -> StoredRecipient:
+def find(connection: Connection, campaign: StoredCampaign, address: str) -> StoredRecipient:
+    """By address, or an id like `r_17`. Raises NotFound (`recipient.none`), BadInput."""
     number = address.removeprefix("r_")
     if address.startswith("r_") and number.isascii() and number.isdigit():
         person = recipients.by_id(connection, int(number))

@@ -127,7 +127,8 @@ def free_slots(connection: Connection, user_id: int) -> list[int]:
     c, d = t.connection.c, t.deadline.c
     current = and_(c.slot_id == t.slot.c.id, c.superseded_at.is_(None))
     taken = exists().where(current, c.state != ConnectionState.DISCONNECTED)
-    awaited = exists().where(current, c.state == ConnectionState.DISCONNECTED)
+    removed = select(t.mailbox.c.id).where(t.mailbox.c.removed_at.is_not(None))
+    awaited = exists().where(current, c.state == ConnectionState.DISCONNECTED, c.mailbox_id.not_in(removed))
     in_grace = exists().where(current, d.mailbox_id == c.mailbox_id, d.ended_at.is_(None))
     query = (
         select(t.slot.c.id)

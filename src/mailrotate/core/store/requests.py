@@ -94,14 +94,22 @@ def end(connection: Connection, address: str, now: datetime) -> bool:
     return connection.execute(ended).rowcount == 1
 
 
+def has_approval(connection: Connection, mailbox_id: int) -> bool:
+    """Whether an approval of one of the mailbox's addresses lasts until it is removed."""
+    approved = t.mailbox_request.c.state == RequestState.APPROVED
+    query = select(t.mailbox_request.c.id).where(approved, *_are_of_mailbox(mailbox_id)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def end_of_mailbox(connection: Connection, mailbox_id: int, now: datetime) -> None:
-    """The same for all addresses that a mailbox holds; before they are released."""
+    """Approvals and wishes end for all addresses that a mailbox holds; before these are released."""
+    of_mailbox = _are_of_mailbox(mailbox_id)
+    connection.execute(update(t.mailbox_request).where(*of_mailbox).values(ended_at=now))
+
+
+def _are_of_mailbox(mailbox_id: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     held = select(t.seat_address.c.canonical).where(t.seat_address.c.mailbox_id == mailbox_id)
-    connection.execute(
-        update(t.mailbox_request)
-        .where(t.is_current_request, t.mailbox_request.c.canonical.in_(held))
-        .values(ended_at=now)
-    )
+    return t.is_current_request, t.mailbox_request.c.canonical.in_(held)
 
 
 def current_count(connection: Connection, user_id: int) -> int:

@@ -39,6 +39,8 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
     """All senders the campaign ever had, in the order of adding; `left_at` tells the former ones."""
     on_slot = t.connection.alias("on_slot")
     of_mailbox = t.connection.alias("of_mailbox")
+    # A slot that a removed mailbox was in is empty.
+    removed = select(t.mailbox.c.id).where(t.mailbox.c.removed_at.is_not(None))
     mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, on_slot.c.mailbox_id)
     query = (
         select(
@@ -50,7 +52,9 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
         )
         .outerjoin(
             on_slot,
-            (on_slot.c.slot_id == t.campaign_sender.c.slot_id) & on_slot.c.superseded_at.is_(None),
+            (on_slot.c.slot_id == t.campaign_sender.c.slot_id)
+            & on_slot.c.superseded_at.is_(None)
+            & on_slot.c.mailbox_id.not_in(removed),
         )
         .outerjoin(
             of_mailbox,
