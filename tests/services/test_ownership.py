@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from mailrotate.core.services import connections, plans
+from mailrotate.core.services import connecting, connections, plans
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import Settings, set_settings
 from mailrotate.core.services.plans import PlanChange
@@ -50,7 +50,7 @@ def take_away(workspace: Workspace, address: str) -> None:
 def refusal(context: Context, address: str, user_email: str | None = None) -> Refused:
     """Why an address cannot be connected: before the login and within the transaction alike."""
     with pytest.raises(Refused) as early:
-        connections.refuse_connect(context, address, user_email, None, Settings())
+        connecting.refuse_connect(context, address, user_email, None, Settings())
     with pytest.raises(Refused) as late:
         connect(context, address, user_email)
     assert (early.value.code, early.value.message) == (late.value.code, late.value.message)

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from mailrotate.core.services import (
     campaigns,
+    connecting,
     connections,
     mailboxes,
     overview,
@@ -17,7 +18,7 @@ from mailrotate.core.services import (
     slots,
     users,
 )
-from mailrotate.core.services.connections import NewConnection
+from mailrotate.core.services.connecting import NewConnection
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.services.mailboxes import Settings
@@ -61,12 +62,10 @@ def of_admin(context: Context, now: datetime = NOW) -> UserSlots:
     return slots.listing(context, now).users[0]
 
 
-def connect(
-    context: Context, address: str, *, takes: bool = False, **wanted: object
-) -> connections.Connected:
+def connect(context: Context, address: str, *, takes: bool = False, **wanted: object) -> connecting.Connected:
     """As after a login; the servers are not asked again."""
     new = NewConnection(address, SERVERS, Secret("s"), Settings(), takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
-    return connections.connect(context, new, LATER)
+    return connecting.connect(context, new, LATER)
 
 
 def refusal(deed: object) -> MailrotateError:
@@ -431,7 +430,7 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_and_who_may_run_it
         workspace.add_mailbox(f"ben{n}@example.org", ben)
 
     def none_free(context: Context) -> MailrotateError:
-        return refusal(lambda: connections.refuse_connect(context, ANNA, BEN, None, Settings()))
+        return refusal(lambda: connecting.refuse_connect(context, ANNA, BEN, None, Settings()))
 
     assert none_free(admin).hint == f"mailrotate slot add --user {BEN}"
     named = f"let {workspace.admin.email} do it: mailrotate --as {workspace.admin.email}"
@@ -440,7 +439,7 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_and_who_may_run_it
     assert none_free(admin).hint == f"mailrotate slot assign --user {BEN}"
     assert none_free(member).hint == f"{named} slot assign --user {BEN}"
     slots.assign(admin, BEN, 1, NOW)
-    connections.refuse_connect(member, ANNA, None, None, Settings())
+    connecting.refuse_connect(member, ANNA, None, None, Settings())
 
 
 def test_a5_a_slot_that_was_removed_is_nobodys(workspace: Workspace, context: Context) -> None:

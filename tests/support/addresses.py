@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from mailrotate.core.services import connections
+from mailrotate.core.services import connecting
 from mailrotate.core.services.connections import Connected, NewConnection
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import Settings
@@ -21,6 +21,6 @@ SERVERS = ServerGuess(
 
 def connect(context: Context, address: str, user_email: str | None = None, now: datetime = NOW) -> Connected:
     """As a connect goes on when both servers have taken the login."""
-    return connections.connect(
+    return connecting.connect(
         context, NewConnection(address, SERVERS, Secret("secret"), Settings(), user_email), now
     )
