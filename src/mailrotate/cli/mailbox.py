@@ -43,7 +43,6 @@ mailbox_settings.add_to(app)
 mailbox_requests.add_to(app)
 mailbox_aliases.add_to(app)
 mailbox_crm.add_to(app)
-mailbox_removal.add_to(app)
 
 Address = Annotated[
     str,
@@ -265,3 +264,4 @@ def _refused(result: "TestResult") -> MailrotateError:
 
 
 # Last, so that `--help` lists it after what is used every day.
+mailbox_removal.add_to(app)

@@ -1,7 +1,7 @@
 """`mailrotate recipient assign`: let people go on from another mailbox."""
 
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,10 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import BadInput
+
+if TYPE_CHECKING:
+    from mailrotate.adapters.problem_spool import ProblemSpool
+    from mailrotate.core.services.moving import Moved, Whom
 
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
@@ -65,16 +69,9 @@ def assign(
     """
     from mailrotate.adapters.problem_spool import ProblemSpool
     from mailrotate.core.services import moving
-    from mailrotate.core.values.tag import read_tag
 
     call, speech = call_of(ctx), Speech(as_json)
-    if sum((bool(addresses), tag is not None, from_sender is not None)) != 1:
-        raise BadInput(
-            "recipient.which",
-            "name people, or --tag, or --from-sender",
-            "mailrotate recipient assign CAMPAIGN --from-sender ADDRESS --to-sender ADDRESS",
-        )
-    whom = moving.Whom(addresses or (), None if tag is None else read_tag(tag), from_sender)
+    whom = _whom(addresses, tag, from_sender)
     with ProblemSpool() as aside:
         moved = moving.assign(call.context, campaign, whom, to_sender, aside=aside, now=call.now)
         head = {
@@ -87,16 +84,33 @@ def assign(
             rows = ({"email": each.email, "problem": each.problem} for each in aside)
             speech.report({**head, "not_assigned": aside.count}, "problems", rows)
         else:
-            people = counted(moved.moved, "person goes", "people go")
-            speech.line(f"{people} on from {moved.sender} in '{moved.campaign}'")
-            if moved.became_sender:
-                speech.line(f"{moved.sender} is the campaign's sender now")
-            for number, each in enumerate(aside):
-                if number == _MOST_TOLD:
-                    speech.say(f"  … and {aside.count - _MOST_TOLD} more; --json lists them all")
-                    break
-                speech.say(f"  {each.email}: {each.problem}")
+            _tell(speech, moved, aside)
         if aside.count:
             raise typer.Exit(_DONE_IN_PART)
     verb = "resume" if moved.is_paused else "show"
     speech.next(f"mailrotate campaign {verb} {quote(moved.campaign)}")
+
+
+def _whom(addresses: list[str] | None, tag: str | None, from_sender: str | None) -> "Whom":
+    from mailrotate.core.services.moving import Whom
+    from mailrotate.core.values.tag import read_tag
+
+    if sum((bool(addresses), tag is not None, from_sender is not None)) != 1:
+        raise BadInput(
+            "recipient.which",
+            "name people, or --tag, or --from-sender",
+            "mailrotate recipient assign CAMPAIGN --from-sender ADDRESS --to-sender ADDRESS",
+        )
+    return Whom(addresses or (), None if tag is None else read_tag(tag), from_sender)
+
+
+def _tell(speech: Speech, moved: "Moved", aside: "ProblemSpool") -> None:
+    people = counted(moved.moved, "person goes", "people go")
+    speech.line(f"{people} on from {moved.sender} in '{moved.campaign}'")
+    if moved.became_sender:
+        speech.line(f"{moved.sender} is the campaign's sender now")
+    for number, each in enumerate(aside):
+        if number == _MOST_TOLD:
+            speech.say(f"  … and {aside.count - _MOST_TOLD} more; --json lists them all")
+            break
+        speech.say(f"  {each.email}: {each.problem}")
