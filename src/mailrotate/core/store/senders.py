@@ -50,6 +50,7 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
             func.coalesce(of_mailbox.c.state, on_slot.c.state).label("connection_state"),
             (t.user.c.state == "locked").label("user_locked"),
         )
+        .select_from(t.campaign_sender)
         .outerjoin(
             on_slot,
             (on_slot.c.slot_id == t.campaign_sender.c.slot_id)
