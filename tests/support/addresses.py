@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from mailrotate.core.services import connecting
-from mailrotate.core.services.connections import Connected, NewConnection
+from mailrotate.core.services.connecting import Connected, NewConnection
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import Settings
 from mailrotate.core.values.mail import Endpoint, ServerGuess
