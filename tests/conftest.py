@@ -3,6 +3,7 @@
 from hypothesis import settings
 
 pytest_plugins = [
+    "tests.support.console",
     "tests.support.databases",
     "tests.support.mail_fixtures",
     "tests.support.post_office",

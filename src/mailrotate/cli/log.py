@@ -1,6 +1,7 @@
 """`mailrotate log`: everything that happened."""
 
 import threading
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from mailrotate.core.values.errors import BadInput
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from mailrotate.core.services.logbook import Wanted
     from mailrotate.core.store.events import LoggedEvent
 
 app = typer.Typer(
@@ -23,7 +25,14 @@ app = typer.Typer(
 )
 
 _POLL_SECONDS = 1.0
+_NEWEST = 100
 
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as things happen; Ctrl-C ends.")]
+Since = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION|INSTANT", help="Nothing older, like 2h or 2026-12-01 09:00."),
+]
+Until = Annotated[str | None, typer.Option(metavar="DURATION|INSTANT", help="Only what was before that.")]
 OfMailbox = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Of this mailbox only.", autocompletion=completion.mailboxes),
@@ -32,58 +41,99 @@ OfCampaign = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Of this campaign only.", autocompletion=completion.campaigns),
 ]
+ByUser = Annotated[str | None, typer.Option(metavar="EMAIL", help="Only what this user did.")]
+OfUser = Annotated[
+    str | None, typer.Option(metavar="EMAIL", help="Only what is about this user, their slots and mailboxes.")
+]
+Beginning = Annotated[
+    str | None,
+    typer.Option(metavar="BEGINNING", help="Only actions that begin so, like user. or mailbox.set."),
+]
+AtMost = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Show so many at most: the newest, or the first after --after.", show_default="100"
+    ),
+]
+AfterLine = Annotated[
+    int | None, typer.Option(min=0, metavar="ID", help="Go on after this line; all that follow.")
+]
 
 
 @app.command()
 def log(
     ctx: typer.Context,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on as things happen; Ctrl-C ends.")
-    ] = False,
-    since: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION|INSTANT", help="Nothing older, like 2h or 2026-12-01 09:00."),
-    ] = None,
+    follow: Follow = False,
+    since: Since = None,
+    until: Until = None,
     mailbox: OfMailbox = None,
     campaign: OfCampaign = None,
-    limit: Annotated[int, typer.Option(min=1, help="Show so many at most, the newest.")] = 100,
+    by: ByUser = None,
+    user: OfUser = None,
+    action: Beginning = None,
+    limit: AtMost = None,
+    after: AfterLine = None,
     as_json: Json = False,
 ) -> None:
-    """The event log: who did what, and what came of it. People appear by id only.
+    """The event log: who did what, and what came of it. Contacts appear by id only.
 
     Examples:
 
       mailrotate log --since 2h
+
+      mailrotate log --by anna@example.org --action mailbox. --since 2w --until 3d
 
       mailrotate log --follow --campaign autumn-intro --json
     """
     from mailrotate.core.services import logbook
 
     call, speech = call_of(ctx), Speech(as_json)
-    mailbox, campaign = logbook.real_names(call.context, mailbox, campaign)
-    wanted = logbook.Wanted(mailbox, campaign, None if since is None else _instant(call, since))
-    if not follow:
-        rows = logbook.latest(call.context, wanted, limit)
-        if as_json:
-            speech.listing((), (logbook.as_row(line) for line in rows), lambda _row: ())
-        else:
-            speech.say(f"times in {call.zone}" if rows else "nothing was logged")
-        for line in () if as_json else rows:
-            speech.line(_text(line, call.zone))
+    wanted = logbook.Wanted(mailbox, campaign, by, user, action, _instant(call, since), _instant(call, until))
+    limit = limit if limit or after is not None else _NEWEST
+    if follow:
+        _follow(call, speech, wanted, after, limit)
         return
-    follower = logbook.Follower(call.context)
-    lines = [line for line in logbook.latest(call.context, wanted, limit) if line.id <= follower.began_at]
+    with logbook.listing(call.context, wanted, after=after, limit=limit) as lines:
+        if as_json:
+            speech.listing((), map(logbook.as_row, lines), lambda _row: ())
+        else:
+            for text in _texts(lines, call.zone, speech):
+                speech.line(text)
+
+
+def _texts(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> Iterator[str]:
+    """What stands above the first line is no result: it goes elsewhere than the lines."""
+    number = 0
+    for number, line in enumerate(lines, start=1):
+        if number == 1:
+            speech.say(f"times in {zone}")
+        yield _text(line, zone)
+    if not number:
+        speech.say("nothing was logged")
+
+
+def _follow(call: Call, speech: Speech, wanted: "Wanted", after: int | None, limit: int | None) -> None:
+    from mailrotate.core.services import logbook
+
+    follower = logbook.Follower(call.context, wanted)
     pause = threading.Event()
-    if not as_json:
+    if not speech.as_json:
         speech.say(f"times in {call.zone}; Ctrl-C ends it")
-    while True:
+
+    def show(lines: "Iterable[LoggedEvent]") -> None:
         for line in lines:
             speech.stream(logbook.as_row(line), _text(line, call.zone))
+
+    with logbook.listing(call.context, wanted, after=after, limit=limit) as lines:
+        show(line for line in lines if line.id <= follower.began_at)
+    while True:
         pause.wait(_POLL_SECONDS)
-        lines = list(logbook.that_fit(follower.news(), wanted))
+        show(follower.news())
 
 
-def _instant(call: Call, text: str) -> "datetime":
+def _instant(call: Call, text: str | None) -> "datetime | None":
+    if text is None:
+        return None
     try:
         return call.now - parse_duration(text)
     except BadInput:
@@ -95,10 +145,29 @@ def _instant(call: Call, text: str) -> "datetime":
 
 
 def _text(line: "LoggedEvent", zone: str) -> str:
-    about = [line.mailbox, line.campaign]
+    about = [line.user, line.mailbox, line.campaign]
     about += [f"r_{line.recipient_id}" if line.recipient_id else None]
     about += [f"m_{line.message_id}" if line.message_id else None]
-    said = [f"{key}={value}" for key, value in line.data.items() if value is not None]
     who = [] if line.actor is None else [f"by {line.actor}"]
-    words = [instant(line.at, zone), f"{line.action:<22}", *(word for word in about if word), *said, *who]
+    words = [instant(line.at, zone), f"{line.action:<22}", *filter(None, about), *_said(line), *who]
     return "  ".join(words).replace("\n", " ").rstrip()
+
+
+def _said(line: "LoggedEvent") -> Iterator[str]:
+    """A change as `daily_limit 500 → 120`, everything else by its name."""
+    rest = dict(line.data)
+    if rest.keys() & {"before", "after"}:
+        key, before, after = (rest.pop(name, None) for name in ("key", "before", "after"))
+        yield f"{'' if key is None else f'{key} '}{_value(before)} → {_value(after)}"
+    yield from (f"{key}={_value(value)}" for key, value in rest.items() if value is not None)
+
+
+def _value(value: object) -> str:
+    """As a table shows it."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "-"
+    return str(value)

@@ -76,6 +76,7 @@ def start(
             started_at=now,
         )
         assigning.assign_waiting(connection, campaign.id, now)
+        senders = current_senders(connection, campaign.id)
         events.record(
             connection,
             context.actor,
@@ -83,10 +84,10 @@ def start(
             now,
             About(campaign_id=campaign.id),
             rotation=campaign.rotation,
+            senders=[sender.address for sender in senders],
             recipients=count,
         )
         people = recipients.counts_by_sender(connection, campaign.id)
-        senders = current_senders(connection, campaign.id)
         return Started(
             campaign.name,
             campaign.rotation,

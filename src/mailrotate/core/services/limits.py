@@ -31,8 +31,12 @@ def change(
         said = problems[0] if len(problems) == 1 else f"{len(problems)} of these cannot be set"
         raise BadInput("limits.invalid", said, "mailrotate limits show", problems)
     with context.store.writing() as connection:
+        overrides = provider_limits.overrides_in(workspaces.settings(connection))
+        before = {known.name: known.limit for known in provider_limits.known_limits(overrides)}
         for key, value in accepted:
             workspaces.set_setting(connection, key, value)
             name = key.removeprefix(provider_limits.SETTING)
-            events.record(connection, context.actor, "limit.changed", now, About(), limit=name, value=value)
+            told = {"before": before.get(name), "after": None if value == "off" else int(value)}
+            events.record(connection, context.actor, "limit.changed", now, About(), key=name, **told)
+            before[name] = told["after"]
     return show(context)

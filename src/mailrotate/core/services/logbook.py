@@ -1,14 +1,15 @@
 """The event log, read: its latest lines, and those that come."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.naming import find_campaign, find_mailbox
-from mailrotate.core.store import events
+from mailrotate.core.services.naming import find_campaign, find_mailbox, find_user
+from mailrotate.core.store import events, users
 from mailrotate.core.store.events import LoggedEvent
 from mailrotate.core.values.clock import monotonic_seconds
 
@@ -21,50 +22,90 @@ _GIVE_UP_AFTER = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which lines: of one mailbox, of one campaign, since an instant."""
+    """Which lines, in the words of people; what is None does not choose.
+
+    `by` has done it, `user` is whom it is about or whose mailbox, `action` is the beginning of its key.
+    """
 
     mailbox: str | None = None
     campaign: str | None = None
+    by: str | None = None
+    user: str | None = None
+    action: str | None = None
     since: datetime | None = None
+    until: datetime | None = None
 
 
-def real_names(context: Context, mailbox: str | None, campaign: str | None) -> tuple[str | None, str | None]:
-    """The names by which the log knows them. Raises NotFound (`mailbox.none`, `campaign.none`)."""
+def _found(connection: Connection, wanted: Wanted) -> events.Wanted:
+    """Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`)."""
+    return {
+        "mailbox_id": None if wanted.mailbox is None else _mailbox_id(connection, wanted.mailbox),
+        "campaign_id": None if wanted.campaign is None else find_campaign(connection, wanted.campaign).id,
+        "actor_id": None if wanted.by is None else _user_id(connection, wanted.by),
+        "user_id": None if wanted.user is None else _user_id(connection, wanted.user),
+        "action": wanted.action,
+        "since": wanted.since,
+        "until": wanted.until,
+    }
+
+
+def _mailbox_id(connection: Connection, name: str) -> int:
+    """Of a removed mailbox too: its history stays (B8)."""
+    return find_mailbox(connection, name, with_removed=True).id
+
+
+def _user_id(connection: Connection, email: str) -> int:
+    """Of one who was removed too."""
+    known = {known: user_id for user_id, known in users.emails(connection).items()}
+    return known.get(email.strip().lower()) or find_user(connection, email).id
+
+
+@contextmanager
+def listing(
+    context: Context, wanted: Wanted, *, after: int | None, limit: int | None
+) -> Iterator[Iterator[LoggedEvent]]:
+    """The newest lines, or the first ones after a number, in their order, streamed while the block lasts.
+
+    Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`).
+    """
+    # Closed before the connection, also when not all of it was wanted.
     with context.store.reading() as connection:
-        return (
-            None if mailbox is None else find_mailbox(connection, mailbox, with_removed=True).address,
-            None if campaign is None else find_campaign(connection, campaign).name,
-        )
+        found = events.listing(connection, after=after, limit=limit, **_found(connection, wanted))
+        with closing(found), closing(_named(connection, found)) as lines:
+            yield lines
 
 
-def latest(context: Context, wanted: Wanted, limit: int) -> list[LoggedEvent]:
-    """The newest lines, oldest of them first. Raises NotFound (`mailbox.none`, `campaign.none`)."""
-    with context.store.reading() as connection:
-        mailbox = (
-            None if wanted.mailbox is None else find_mailbox(connection, wanted.mailbox, with_removed=True)
-        )
-        campaign = None if wanted.campaign is None else find_campaign(connection, wanted.campaign)
-        return list(
-            events.listing(
-                connection,
-                since=wanted.since,
-                mailbox_id=None if mailbox is None else mailbox.id,
-                campaign_id=None if campaign is None else campaign.id,
-                limit=limit,
-            )
-        )
+def _named(connection: Connection, lines: Iterator[LoggedEvent]) -> Generator[LoggedEvent]:
+    """With the addresses of users in place of their ids."""
+    emails = users.emails(connection)
+    for event in lines:
+        data = dict(event.data)
+        user = _user(data.pop("user", None), emails)
+        if data.get("key") in events.USER_KEYS:
+            data |= {name: _user(data[name], emails) for name in ("before", "after") if name in data}
+        yield replace(event, data=data, user=user)
+
+
+def _user(value: object, emails: Mapping[int, str]) -> str | None:
+    """One who was deleted is known by number only."""
+    if isinstance(value, int):
+        return emails.get(value, f"u_{value}")
+    return None if value is None else str(value)
 
 
 class Follower:
-    """Gives each line once that is written after it began.
+    """Gives each wanted line once that is written after it began.
 
     On PostgreSQL a line's number is given when it is written but the line appears when its transaction
     ends: a lower number may appear after a higher one. So numbers that are missing are asked for again.
+
+    Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`).
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, wanted: Wanted | None = None) -> None:
         self._context = context
         with context.store.reading() as connection:
+            self._wanted = _found(connection, wanted or Wanted())
             self._newest = self.began_at = events.newest_id(connection)
             start = max(0, self._newest - _OPEN_END)
             there = events.ids_after(connection, start)
@@ -72,29 +113,26 @@ class Follower:
 
     def news(self) -> list[LoggedEvent]:
         """What came since the last call, in the order of their numbers."""
-        with self._context.store.reading() as connection:
-            late = list(self._late(connection))
-            fresh = list(self._fresh(connection))
         now = monotonic_seconds()
-        for event in late:
-            self._missing.pop(event.id)
-        for event in fresh:
-            self._missing.update(dict.fromkeys(range(self._newest + 1, event.id), now))
-            self._newest = event.id
+        with self._context.store.reading() as connection:
+            late = events.ids_among(connection, self._missing)
+            fresh = events.ids_after(connection, self._newest)
+            lines = list(self._lines(connection, sorted(late | fresh)))
+        for number in late:
+            del self._missing[number]
+        if fresh:
+            gaps = set(range(self._newest + 1, max(fresh))) - fresh
+            self._missing.update(dict.fromkeys(gaps, now))
+            self._newest = max(fresh)
         oldest = now - _GIVE_UP_AFTER.total_seconds()
         self._missing = {number: since for number, since in self._missing.items() if since > oldest}
-        return late + fresh
+        return lines
 
-    def _late(self, connection: Connection) -> Iterator[LoggedEvent]:
-        numbers = sorted(self._missing)
-        for some in (numbers[start : start + _AT_A_TIME] for start in range(0, len(numbers), _AT_A_TIME)):
-            yield from events.listing(connection, ids=some, limit=_AT_A_TIME)
-
-    def _fresh(self, connection: Connection) -> Iterator[LoggedEvent]:
-        after = self._newest
-        while some := list(events.listing(connection, after=after, limit=_AT_A_TIME)):
-            yield from some
-            after = some[-1].id
+    def _lines(self, connection: Connection, numbers: list[int]) -> Iterator[LoggedEvent]:
+        for start in range(0, len(numbers), _AT_A_TIME):
+            some = numbers[start : start + _AT_A_TIME]
+            found = events.listing(connection, ids=some, limit=None, **self._wanted)
+            yield from _named(connection, found)
 
 
 def as_row(event: LoggedEvent) -> dict[str, object]:
@@ -105,16 +143,10 @@ def as_row(event: LoggedEvent) -> dict[str, object]:
         "action": event.action,
         "actor": event.actor,
         "os_user": event.os_user,
+        "user": event.user,
         "mailbox": event.mailbox,
         "campaign": event.campaign,
         "recipient": None if event.recipient_id is None else f"r_{event.recipient_id}",
         "message": None if event.message_id is None else f"m_{event.message_id}",
         "data": event.data,
     }
-
-
-def that_fit(lines: Sequence[LoggedEvent], wanted: Wanted) -> Iterator[LoggedEvent]:
-    """Those of the wanted mailbox and campaign, which are named as the log names them."""
-    for event in lines:
-        if wanted.mailbox in (None, event.mailbox) and wanted.campaign in (None, event.campaign):
-            yield event

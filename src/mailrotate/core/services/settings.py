@@ -115,10 +115,18 @@ def change(context: Context, assignments: Sequence[str], now: datetime) -> list[
             raise BadInput("setting.invalid", said, "mailrotate settings show", problems)
         for key, value in accepted:
             _store(connection, key, value, now)
-            # A user is a person: the log names none.
-            values = {} if key == _DEFAULT_USER else {"before": before[key], "after": value}
-            events.record(connection, context.actor, "setting.changed", now, About(), key=key, **values)
+            told: dict[str, object] = {"before": before[key], "after": value}
+            if key == _DEFAULT_USER:
+                told = {name: _user_id(connection, email) for name, email in told.items()}
+            events.record(connection, context.actor, "setting.changed", now, About(), key=key, **told)
+            before[key] = value
         return _shown(connection)
+
+
+def _user_id(connection: Connection, email: object) -> int | None:
+    """The log knows users by id."""
+    user = workspaces.user_by_email(connection, str(email))
+    return None if user is None else user.id
 
 
 def _read(connection: Connection, assignment: str) -> tuple[str, str]:

@@ -120,8 +120,8 @@ def change(context: Context, email: str, name: str | None, role: Role | None, no
         seats.require_authority(connection, context.actor, user.id)
         if name is not None and _read_name(name) != user.name:
             users.change(connection, user.id, name=_read_name(name))
-            # A name is a person's: the log has none.
-            events.record(connection, context.actor, "user.named", now, About(), user=user.id)
+            names = {"before": user.name, "after": _read_name(name)}
+            events.record(connection, context.actor, "user.named", now, About(), user=user.id, **names)
         if role is not None and role is not user.role:
             if role is not Role.ADMIN:
                 refuse_last_admin(connection, user, "keeps its role")

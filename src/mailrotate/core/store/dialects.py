@@ -348,6 +348,16 @@ def sha256(connection: Connection, column: ColumnElement[str]) -> ColumnElement[
     return func.encode(func.sha256(func.convert_to(column, "UTF8")), "hex", type_=Text())
 
 
+def json_text(connection: Connection, column: ColumnElement[str], key: str) -> ColumnElement[str]:
+    """A value of a JSON object as text; NULL where it has none of that name."""
+    if is_sqlite(connection):
+        return cast(func.json_extract(column, f"$.{key}"), Text)
+    from sqlalchemy.dialects.postgresql import JSONB
+
+    found: ColumnElement[str] = cast(column, JSONB)[key].astext
+    return found
+
+
 def merged_fields(
     connection: Connection, below: ColumnElement[str], above: ColumnElement[str]
 ) -> ColumnElement[str]:

@@ -2,13 +2,16 @@
 of a person (people are named by id, so that erasing one leaves the log true)."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.dialects import json_text
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class About:
 
 @dataclass(frozen=True)
 class LoggedEvent:
-    """One line of the log, with names instead of ids where they are not a person's."""
+    """One line of the log, with names instead of ids where they are not a contact's; in `data` a user is an
+    id still, and `user` is filled by whoever names users."""
 
     id: int
     at: datetime
@@ -46,15 +50,45 @@ class LoggedEvent:
     recipient_id: int | None
     message_id: int | None
     data: Mapping[str, object]
+    user: str | None = None
+
+
+class Wanted(TypedDict, total=False):
+    """Which events: all that is named must fit, and None chooses nothing.
+
+    `action` is what their key begins with, `actor_id` who did it, `user_id` whom it is about, who has lost or
+    got something, or whose seat the mailbox is on; `since` belongs to the time, `until` does not.
+    """
+
+    since: datetime | None
+    until: datetime | None
+    action: str | None
+    actor_id: int | None
+    user_id: int | None
+    mailbox_id: int | None
+    campaign_id: int | None
+    message_id: int | None
 
 
 _RECORD = insert(t.event)
+_AT_A_TIME = 500
+# Where `key` is one of these, `before` and `after` are users, by id.
+USER_KEYS = ("user", "default_user", "owner")
+# Servers repeat whom a message was for, and people write down who asked: `<kim@example.com>: no such user`.
+_WORDS_OF_OTHERS = ("reply", "reason")
+_ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:]+@[^\s<>()\[\]\"',;:]+")
 
 
 def record(
     connection: Connection, actor: Actor, action: str, now: datetime, about: About, **data: object
 ) -> None:
-    """Append one event in the caller's transaction; `action` is a stable key for scripts."""
+    """Append one event in the caller's transaction; `action` is a stable key for scripts.
+
+    Users stand in `data` by id, under `user`; values of a change under `key`, `before` and `after`.
+    """
+    for key in _WORDS_OF_OTHERS:
+        if isinstance(said := data.get(key), str):
+            data[key] = _ADDRESS.sub("(address)", said)
     connection.execute(
         _RECORD,
         {
@@ -74,15 +108,15 @@ def record(
 def listing(
     connection: Connection,
     *,
-    since: datetime | None = None,
-    mailbox_id: int | None = None,
-    campaign_id: int | None = None,
-    message_id: int | None = None,
     ids: Sequence[int] | None = None,
     after: int | None = None,
-    limit: int = 100,
-) -> Iterator[LoggedEvent]:
-    """The newest `limit` events that fit, or the first ones after an id; in the order of their ids."""
+    limit: int | None = 100,
+    **wanted: Unpack[Wanted],
+) -> Generator[LoggedEvent]:
+    """The newest `limit` events that are wanted, or the first ones after an id; in the order of their ids.
+
+    They are streamed while the caller's transaction lasts.
+    """
     query = (
         select(
             t.event,
@@ -93,26 +127,47 @@ def listing(
         .outerjoin(t.mailbox, t.mailbox.c.id == t.event.c.mailbox_id)
         .outerjoin(t.campaign, t.campaign.c.id == t.event.c.campaign_id)
         .outerjoin(t.user, t.user.c.id == t.event.c.actor_id)
+        .where(*_conditions(connection, wanted))
     )
-    if since is not None:
-        query = query.where(t.event.c.at >= since)
-    if mailbox_id is not None:
-        query = query.where(t.event.c.mailbox_id == mailbox_id)
-    if campaign_id is not None:
-        query = query.where(t.event.c.campaign_id == campaign_id)
-    if message_id is not None:
-        query = query.where(t.event.c.message_id == message_id)
     if ids is not None:
         query = query.where(t.event.c.id.in_(ids))
     if after is not None:
-        query = query.where(t.event.c.id > after).order_by(t.event.c.id).limit(limit)
-        rows = list(connection.execute(query))
-    else:
-        rows = list(connection.execute(query.order_by(t.event.c.id.desc()).limit(limit)))[::-1]
-    yield from map(_read, rows)
+        query = query.where(t.event.c.id > after)
+    with connection.execute(_in_order(query, after, limit).execution_options(yield_per=_AT_A_TIME)) as rows:
+        yield from map(_read, rows)
 
 
-def _read(row: Row[tuple[object, ...]]) -> LoggedEvent:
+def _conditions(connection: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:
+    e = t.event.c
+
+    def names_user(user_id: int) -> ColumnElement[bool]:
+        user, key, before, after = (
+            json_text(connection, e.data, name) for name in ("user", "key", "before", "after")
+        )
+        changes_hands = and_(key.in_(USER_KEYS), or_(before == str(user_id), after == str(user_id)))
+        return or_(user == str(user_id), changes_hands, t.mailbox.c.user_id == user_id)
+
+    fits: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+        "since": lambda at: e.at >= at,
+        "until": lambda at: e.at < at,
+        "action": lambda beginning: e.action.startswith(beginning, autoescape=True),
+        "actor_id": lambda user_id: e.actor_id == user_id,
+        "user_id": names_user,
+        "mailbox_id": lambda mailbox_id: e.mailbox_id == mailbox_id,
+        "campaign_id": lambda campaign_id: e.campaign_id == campaign_id,
+        "message_id": lambda message_id: e.message_id == message_id,
+    }
+    return [fits[name](value) for name, value in wanted.items() if value is not None]
+
+
+def _in_order(query: Select[Any], after: int | None, limit: int | None) -> Select[Any]:
+    if after is not None or limit is None:
+        return query.order_by(t.event.c.id).limit(limit)
+    newest = query.order_by(t.event.c.id.desc()).limit(limit).subquery()
+    return select(newest).order_by(newest.c.id)
+
+
+def _read(row: Row[Any]) -> LoggedEvent:
     r = row._mapping
     return LoggedEvent(
         r["id"],
@@ -134,3 +189,12 @@ def newest_id(connection: Connection) -> int:
 
 def ids_after(connection: Connection, after: int) -> set[int]:
     return set(connection.execute(select(t.event.c.id).where(t.event.c.id > after)).scalars())
+
+
+def ids_among(connection: Connection, numbers: Collection[int]) -> set[int]:
+    """Those of the numbers that are an event's."""
+    wanted, found = sorted(numbers), set[int]()
+    for start in range(0, len(wanted), _AT_A_TIME):
+        some = t.event.c.id.in_(wanted[start : start + _AT_A_TIME])
+        found.update(connection.execute(select(t.event.c.id).where(some)).scalars())
+    return found

@@ -15,6 +15,11 @@ def ids(connection: Connection) -> list[int]:
     return list(connection.execute(query).scalars())
 
 
+def emails(connection: Connection) -> dict[int, str]:
+    """Everybody's address by id."""
+    return {row.id: row.email for row in connection.execute(select(t.user.c.id, t.user.c.email))}
+
+
 def change(connection: Connection, user_id: int, **values: object) -> None:
     connection.execute(update(t.user).where(t.user.c.id == user_id).values(**values))
 

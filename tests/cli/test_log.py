@@ -1,0 +1,60 @@
+"""`mailrotate log` as people read it and scripts page through it: real processes."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.program import Program
+
+ADA, BEN = "ada@example.org", "ben@example.org"
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    program = Program(tmp_path)
+    program.run("init", "--email", ADA)
+    program.run("user", "add", BEN, "--role", "admin")
+    program.run("--as", BEN, "plan", "set", "--daily-cap", "300")
+    return program
+
+
+def test_f5_the_log_is_filtered_and_reads_as_before_and_after(program: Program) -> None:
+    (line,) = program.run("log", "--by", BEN, "--action", "plan.").stdout.splitlines()
+    assert line.endswith(f"plan.changed            daily_cap 500 → 300  by {BEN}")
+    (added,) = program.run("log", "--user", BEN, "--until", "0s", "--json").json()
+    assert (added["action"], added["user"], added["actor"]) == ("user.added", BEN, ADA)
+    assert list(added) == [
+        "id", "at", "action", "actor", "os_user", "user", "mailbox", "campaign", "recipient", "message",
+        "data",
+    ]  # fmt: skip
+    nothing = program.run("log", "--until", "1h")
+    assert (nothing.stdout, nothing.stderr) == ("", "nothing was logged\n")
+    assert (
+        program.run("log", "--by", "dan@example.org", "--json", check_status=3).error()["code"] == "user.none"
+    )
+
+
+def test_f5_a_script_pages_through_the_log_by_its_last_line(program: Program) -> None:
+    seen: list[str] = []
+    after = "0"
+    while page := program.run("log", "--after", after, "--limit", "2", "--json").json():
+        seen += [line["action"] for line in page]
+        after = str(page[-1]["id"])
+    assert seen == ["workspace.created", "user.added", "plan.changed"]
+    assert [line["action"] for line in program.run("log", "--limit", "1", "--json").json()] == seen[-1:]
+
+
+def test_f5_the_filters_hold_for_what_is_followed(program: Program) -> None:
+    following = program.start("log", "--follow", "--action", "plan.", "--by", ADA, "--after", "0", "--json")
+    assert following.stdout is not None
+    program.run("settings", "set", "lateness=3d")
+    program.run("--as", BEN, "plan", "set", "--daily-cap", "200")
+    program.run("plan", "set", "--daily-cap", "100")
+    told = json.loads(following.stdout.readline())
+    assert (told["actor"], told["data"]) == (ADA, {"key": "daily_cap", "before": 200, "after": 100})
+    os.kill(following.pid, signal.SIGINT)
+    assert following.communicate() == ("", "")
+    assert following.returncode == 130
