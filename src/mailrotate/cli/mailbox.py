@@ -15,6 +15,7 @@ from mailrotate.cli import (
     mailbox_removal,
     mailbox_requests,
     mailbox_settings,
+    mailbox_sharing,
 )
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
@@ -43,6 +44,7 @@ mailbox_settings.add_to(app)
 mailbox_requests.add_to(app)
 mailbox_aliases.add_to(app)
 mailbox_crm.add_to(app)
+mailbox_sharing.add_to(app)
 
 Address = Annotated[
     str,

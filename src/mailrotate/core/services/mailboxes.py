@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
 from mailrotate.core.rules.contact_book import read_link
-from mailrotate.core.services import naming, seats
+from mailrotate.core.services import authority, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import aliases, connections, events, mailboxes, workspaces
+from mailrotate.core.store import aliases, connections, events, mailboxes, sights, workspaces
 from mailrotate.core.store.aliases import StoredAlias
 from mailrotate.core.store.connections import HangingCampaign, RunningDeadline
 from mailrotate.core.store.events import About
@@ -93,9 +93,15 @@ class ShownMailbox:
 
 
 def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
-    """Every mailbox of the workspace, or every removed one, in the order of their first connection."""
+    """Every mailbox, or every removed one, in the order of their first connection; a member's own (A6)."""
     with context.store.reading() as connection:
-        return [_listed(connection, box, now) for box in mailboxes.listing(connection, removed=removed)]
+        viewer = authority.viewer_of(connection, context.actor)
+        seen = None if viewer is None else sights.mailbox_ids(connection, viewer)
+        return [
+            _listed(connection, box, now)
+            for box in mailboxes.listing(connection, removed=removed)
+            if seen is None or box.id in seen
+        ]
 
 
 def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> ListedMailbox:
@@ -126,9 +132,9 @@ def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> Listed
 
 
 def show(context: Context, address: str, now: datetime) -> ShownMailbox:
-    """For everybody in the workspace, like the list; also a removed one. Raises NotFound (`mailbox.none`)."""
+    """For who may see it, as in the list; also a removed one. Raises NotFound (`mailbox.none`), Refused."""
     with context.store.reading() as connection:
-        box = naming.find_mailbox(connection, address, with_removed=True)
+        box = authority.find_seen_mailbox(connection, context.actor, address)
         hanging = connections.hanging_on(connection, box.id, box.slot_id) if box.removed_at is None else ()
         _, day_ends_at = quota.day_of(now, box.timezone, box.day_from, box.day_until)
         return ShownMailbox(

@@ -8,9 +8,8 @@ from shlex import quote
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.services import dependents, naming, people, removal, seats
+from mailrotate.core.services import authority, dependents, naming, people, removal
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.enrolment import Aside, RowTrouble
 from mailrotate.core.services.lanes import holding_lane
@@ -89,8 +88,7 @@ def _former(context: Context, address: str | None) -> StoredMailbox | None:
 
 
 def _running(connection: Connection, context: Context, name: str) -> StoredCampaign:
-    campaign = naming.find_campaign(connection, name)
-    seats.require_authority(connection, context.actor, campaign.owner_id, Deed.SEE_TEAM)
+    campaign = authority.find_campaign(connection, context.actor, name)
     if campaign.state in (CampaignState.DRAFT, CampaignState.FINISHED):
         state = "a draft" if campaign.state is CampaignState.DRAFT else campaign.state
         raise Refused(

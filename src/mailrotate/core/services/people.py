@@ -9,8 +9,8 @@ from shlex import quote
 from sqlalchemy import Connection
 
 from mailrotate.core.services import dependents, lifecycle
+from mailrotate.core.services.authority import find_campaign, find_seen_campaign
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.naming import find_campaign
 from mailrotate.core.store import edits, events, recipients
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
@@ -67,7 +67,7 @@ def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[Re
     """In the order of enrolment, streamed while the block lasts. Raises NotFound, BadInput."""
     sender = None if wanted.sender is None else normalise_address(wanted.sender)
     with context.store.reading() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = find_seen_campaign(connection, context.actor, name)
         found = recipients.listing(
             connection,
             campaign.id,
@@ -84,7 +84,7 @@ def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[Re
 def show(context: Context, name: str, address: str) -> RecipientEntry:
     """Raises NotFound (`campaign.none`, `recipient.none`), BadInput (`address.invalid`)."""
     with context.store.reading() as connection:
-        return _entry(find(connection, find_campaign(connection, name), address))
+        return _entry(find(connection, find_seen_campaign(connection, context.actor, name), address))
 
 
 def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
@@ -93,7 +93,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
     Raises NotFound, BadInput, Refused (`recipient.ended`).
     """
     with context.store.writing() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = find_campaign(connection, context.actor, name)
         person = find(connection, campaign, address)
         if person.state not in OPEN_RECIPIENTS:
             raise Refused(

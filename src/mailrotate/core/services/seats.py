@@ -135,14 +135,14 @@ def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refuse
     hint = f"mailrotate slot {verb} --user {user.email}"
     acting = require_active(connection, actor)
     if not roles.may(acting.role, Deed.SLOTS):
-        able = _first_who_may(connection, Deed.SLOTS)
+        able = first_who_may(connection, Deed.SLOTS)
         hint = f"let {able.email} do it: {hint.replace('mailrotate', f'mailrotate --as {able.email}')}"
     count = f"({len(held)}/{len(held)})"
     taken = f"all slots of {user.email} are taken {count}: {', '.join(map(str, held))}"
     return Refused("slot.none_free", taken if held else f"{user.email} has no slot", hint)
 
 
-def _first_who_may(connection: Connection, deed: Deed) -> StoredUser:
+def first_who_may(connection: Connection, deed: Deed) -> StoredUser:
     """Somebody who can: a workspace always has an active admin."""
     found = (workspaces.user_by_id(connection, user_id) for user_id, _, _ in slots.users(connection))
     return next(
