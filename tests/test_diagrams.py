@@ -5,10 +5,16 @@ import re
 import pytest
 
 from mailrotate.core.rules.gates import GATES
-from mailrotate.core.rules.transitions import CAMPAIGN, CONNECTION, MESSAGE, RECIPIENT, Machine
+from mailrotate.core.rules.transitions import CAMPAIGN, CONNECTION, MESSAGE, RECIPIENT, REQUEST, Machine
 from tests.test_house import ROOT
 
-MACHINES = {"message": MESSAGE, "recipient": RECIPIENT, "campaign": CAMPAIGN, "connection": CONNECTION}
+MACHINES = {
+    "message": MESSAGE,
+    "recipient": RECIPIENT,
+    "campaign": CAMPAIGN,
+    "connection": CONNECTION,
+    "request": REQUEST,
+}
 
 
 def drawn(machine: Machine) -> str:

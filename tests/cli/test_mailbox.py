@@ -67,7 +67,7 @@ def test_a6_b2_the_first_connect_makes_the_workspace_and_a_refused_one_makes_not
     assert (first["slots"], first["default"], first["servers"]["source"]) == ("1/2", True, "flags")
     second = connect(program, server, ben).stdout
     assert "slots 2/2" in second
-    assert "default" not in second
+    assert f"default sender {anna}" in second
     full = connect(program, server, clara, "--json", status=4)
     assert full.error()["code"] == "slot.none_free"
 

@@ -1,5 +1,6 @@
 """Several processes on one campaign at once: on PostgreSQL nothing but locks keeps them in order."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,11 +8,14 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, select, update
 
-from mailrotate.core.services import campaigns
+from mailrotate.core.rules.contact_book import Link, Whose, as_document
+from mailrotate.core.rules.inbound import InboundMail
+from mailrotate.core.services import campaigns, contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import recipients, suppressions
+from mailrotate.core.store import mailboxes, recipients, suppressions, timeline
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.contexts import context_of
@@ -119,3 +123,47 @@ def test_d6_two_runners_suppress_the_same_address_at_once(workspace: Workspace, 
     with before(workspace, second) as (connection, results):
         assert suppress(connection)
     assert results == [(False, 1)]
+
+
+def linked(workspace: Workspace, mailbox: Sender) -> StoredMailbox:
+    with workspace.store.writing() as connection:
+        told = json.dumps(as_document(Link(True, Whose.ALL, Whose.ALL)))
+        mailboxes.change_connection(connection, mailbox.connection_id, contact_book=told)
+        return mailboxes.by_id(connection, mailbox.id)
+
+
+def test_b9_two_mailboxes_hear_from_the_same_stranger_at_once(workspace: Workspace, anna: Sender) -> None:
+    boxes = [linked(workspace, box) for box in (anna, workspace.add_mailbox("ben@example.org"))]
+    mail = InboundMail(None, None, (), "kim@example.com", "<1@example.com>")
+
+    def second() -> None:
+        with workspace.store.writing() as connection:
+            contact_book.note_received(connection, boxes[1], [mail], NOW)
+
+    with before(workspace, second) as (connection, _):
+        contact_book.note_received(connection, boxes[0], [mail], NOW)
+    with workspace.store.reading() as connection:
+        (kim,) = connection.execute(select(t.contact.c.id)).scalars()
+        seen = connection.execute(select(t.timeline.c.contact_id, t.timeline.c.mailbox_id)).all()
+    assert seen == [(kim, box.id) for box in boxes]
+
+
+def test_b9_i4_nothing_is_put_on_the_timeline_of_who_is_being_erased(
+    workspace: Workspace, anna: Sender
+) -> None:
+    box = linked(workspace, anna)
+    with workspace.store.writing() as connection:
+        contact_of(connection, "kim@example.com")
+    message_id = workspace.add_message(anna, to="kim@example.com", subject="Hello")
+    mail = InboundMail(None, None, (), "kim@example.com", "<1@example.com>")
+
+    def second() -> None:
+        with workspace.store.writing() as connection:
+            timeline.note_sent(connection, message_id, "example.com", NOW)
+            contact_book.note_received(connection, box, [mail], NOW)
+
+    with before(workspace, second) as (connection, _):
+        connection.execute(update(t.contact).values(address=None, domain=None, erased_at=NOW))
+    with workspace.store.reading() as connection:
+        erased = select(t.timeline.c.id).join(t.contact).where(t.contact.c.erased_at.is_not(None))
+        assert connection.execute(erased).all() == []

@@ -10,8 +10,9 @@ from threading import Barrier
 import pytest
 from sqlalchemy import func, select, update
 
-from mailrotate.core.services import accounts, connections, dependents, health, logins, mailboxes
-from mailrotate.core.services.connections import LoginChange, NewConnection
+from mailrotate.core.services import accounts, connecting, connections, dependents, health, logins, mailboxes
+from mailrotate.core.services.connecting import NewConnection
+from mailrotate.core.services.connections import LoginChange
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.mailboxes import Settings
 from mailrotate.core.store import campaigns, events
@@ -82,8 +83,8 @@ def test_b5_the_first_mailbox_is_the_default_and_the_second_is_not(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
     context = context_of(workspace)
-    first = connections.connect(context, wanted(server), NOW)
-    second = connections.connect(context, wanted(server, server.senders[1]), NOW)
+    first = connecting.connect(context, wanted(server), NOW)
+    second = connecting.connect(context, wanted(server, server.senders[1]), NOW)
     assert (first.is_default, second.is_default) == (True, False)
     assert [(c.slots_taken, c.slots_total) for c in (first, second)] == [(1, 2), (2, 2)]
     assert actions(workspace).count("mailbox.connected") == 2
@@ -93,7 +94,7 @@ def test_what_was_connected_logs_in_with_the_secret_that_was_stored(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
     context = context_of(workspace)
-    connections.connect(context, wanted(server), NOW)
+    connecting.connect(context, wanted(server), NOW)
     assert logins.test(context, ANNA, LATER).passed
     box = box_of(workspace)
     assert box.state is ConnectionState.CONNECTED
@@ -108,12 +109,12 @@ def test_a5_without_a_free_slot_it_is_refused_before_and_inside_the_transaction(
     """A1 too: the plan gives two slots."""
     context = context_of(workspace)
     for address in server.senders[:2]:
-        connections.connect(context, wanted(server, address), NOW)
+        connecting.connect(context, wanted(server, address), NOW)
     third = server.senders[2]
     with pytest.raises(Refused) as early:
-        connections.refuse_connect(context, third, None, None, Settings())
+        connecting.refuse_connect(context, third, None, None, Settings())
     with pytest.raises(Refused) as late:
-        connections.connect(context, wanted(server, third), NOW)
+        connecting.connect(context, wanted(server, third), NOW)
     assert early.value.code == late.value.code == "slot.none_free"
     assert server.senders[0] in early.value.message
     assert early.value.hint is not None
@@ -124,10 +125,10 @@ def test_a5_without_a_free_slot_it_is_refused_before_and_inside_the_transaction(
 def test_a5_the_slot_of_a_disconnected_mailbox_is_free(workspace: Workspace, server: SandboxInfo) -> None:
     context = context_of(workspace)
     for address in server.senders[:2]:
-        connections.connect(context, wanted(server, address), NOW)
+        connecting.connect(context, wanted(server, address), NOW)
     slot_id = box_of(workspace).slot_id
     connections.disconnect(context, ANNA, LATER)
-    third = connections.connect(context, wanted(server, server.senders[2]), LATER)
+    third = connecting.connect(context, wanted(server, server.senders[2]), LATER)
     assert third.slot_id == slot_id
     assert third.slots_taken == 2
 
@@ -138,12 +139,12 @@ def test_c5_an_address_returns_to_its_own_slot_and_a_new_one_takes_a_slot_nobody
     """Single-sender campaigns are bound to the slot: another address in it would send for them."""
     context = context_of(workspace)
     anna, _, clara = server.senders
-    connections.connect(context, wanted(server, anna), NOW)
+    connecting.connect(context, wanted(server, anna), NOW)
     connections.disconnect(context, anna, NOW)
-    new = connections.connect(context, wanted(server, clara), NOW)
+    new = connecting.connect(context, wanted(server, clara), NOW)
     assert new.slot_id != box_of(workspace, anna).slot_id
     connections.disconnect(context, clara, NOW)
-    again = connections.connect(context, wanted(server, clara), NOW)
+    again = connecting.connect(context, wanted(server, clara), NOW)
     assert again.slot_id == new.slot_id
 
 
@@ -154,11 +155,11 @@ def test_a5_a_named_slot_must_be_the_users_and_empty(workspace: Workspace, serve
         query = select(t.slot.c.id).where(t.slot.c.user_id == other.id)
         foreign = connection.execute(query).scalars().first()
     with pytest.raises(Refused) as not_theirs:
-        connections.connect(context, replace(wanted(server), slot_id=foreign), NOW)
-    made = connections.connect(context, wanted(server), NOW)
+        connecting.connect(context, replace(wanted(server), slot_id=foreign), NOW)
+    made = connecting.connect(context, wanted(server), NOW)
     again = replace(wanted(server, server.senders[1]), slot_id=made.slot_id)
     with pytest.raises(Refused) as taken:
-        connections.connect(context, again, NOW)
+        connecting.connect(context, again, NOW)
     assert not_theirs.value.code == "slot.not_owned"
     assert taken.value.code == "slot.taken"
     assert ANNA in taken.value.message
@@ -170,13 +171,13 @@ def test_a5_two_connects_at_once_do_not_share_the_last_slot(
     key = KeyInMemory()
     contexts = [context_of(workspace, key=key) for _ in range(2)]
     accounts.note_key(contexts[0])
-    connections.connect(contexts[0], wanted(server), NOW)
+    connecting.connect(contexts[0], wanted(server), NOW)
     together = Barrier(2)
 
     def attempt(context: Context, address: str) -> str:
         together.wait()
         try:
-            connections.connect(context, wanted(server, address), NOW)
+            connecting.connect(context, wanted(server, address), NOW)
         except Refused as refused:
             return refused.code
         return "connected"
@@ -194,17 +195,17 @@ def test_a6_members_connect_on_their_own_seat_and_admins_for_anybody(
     for_mia = replace(wanted(server), user_email="mia@example.org")
     for_admin = replace(wanted(server), user_email=workspace.admin.email)
     with pytest.raises(Refused) as refused:
-        connections.connect(replace(admin, actor=events.Actor(member.id, "mia")), for_admin, NOW)
+        connecting.connect(replace(admin, actor=events.Actor(member.id, "mia")), for_admin, NOW)
     assert refused.value.code == "user.not_allowed"
-    assert connections.connect(admin, for_mia, NOW).user == "mia@example.org"
+    assert connecting.connect(admin, for_mia, NOW).user == "mia@example.org"
     with pytest.raises(NotFound) as unknown:
-        connections.connect(admin, replace(for_mia, user_email="nobody@example.org"), NOW)
+        connecting.connect(admin, replace(for_mia, user_email="nobody@example.org"), NOW)
     assert unknown.value.code == "user.none"
 
 
 def test_a10_a_locked_user_acts_on_nothing(workspace: Workspace, server: SandboxInfo) -> None:
     context = context_of(workspace)
-    connections.connect(context, wanted(server), NOW)
+    connecting.connect(context, wanted(server), NOW)
     with workspace.store.writing() as connection:
         connection.execute(update(t.user).values(state="locked"))
     with pytest.raises(Refused) as refused:
@@ -218,11 +219,11 @@ def test_a9_an_address_is_on_one_seat_and_the_refusal_names_it(
 ) -> None:
     context = context_of(workspace)
     workspace.add_user("mia@example.org")
-    connections.connect(context, wanted(server), NOW)
+    connecting.connect(context, wanted(server), NOW)
     with pytest.raises(Refused) as twice:
-        connections.connect(context, wanted(server), NOW)
+        connecting.connect(context, wanted(server), NOW)
     with pytest.raises(Refused) as elsewhere:
-        connections.connect(context, replace(wanted(server), user_email="mia@example.org"), NOW)
+        connecting.connect(context, replace(wanted(server), user_email="mia@example.org"), NOW)
     assert (twice.value.code, elsewhere.value.code) == ("mailbox.connected", "mailbox.elsewhere")
     assert all(workspace.admin.email in refused.value.message for refused in (twice, elsewhere))
     assert twice.value.hint == f"mailrotate mailbox reconnect {ANNA}"
@@ -231,9 +232,9 @@ def test_a9_an_address_is_on_one_seat_and_the_refusal_names_it(
 def test_b4_a_daily_limit_above_the_cap_is_refused(workspace: Workspace, server: SandboxInfo) -> None:
     context = context_of(workspace)
     with pytest.raises(Refused) as refused:
-        connections.connect(context, wanted(server, daily_limit=501), NOW)
+        connecting.connect(context, wanted(server, daily_limit=501), NOW)
     assert refused.value.code == "limit.above_cap"
-    connections.connect(context, wanted(server, daily_limit=500), NOW)
+    connecting.connect(context, wanted(server, daily_limit=500), NOW)
     assert box_of(workspace).daily_limit == 500
 
 
@@ -289,7 +290,7 @@ def test_b2_each_step_that_can_fail_is_named(server: SandboxInfo, authority: Tls
 
 def connected(workspace: Workspace, server: SandboxInfo, **settings: object) -> tuple[Context, StoredMailbox]:
     context = context_of(workspace)
-    connections.connect(context, wanted(server, **settings), NOW)
+    connecting.connect(context, wanted(server, **settings), NOW)
     return context, box_of(workspace)
 
 
@@ -422,7 +423,7 @@ def test_c1_c2_a_test_that_is_refused_the_login_fails_the_mailbox_at_once(
     assert (result.passed, result.state) == (False, ConnectionState.FAILED)
     assert "535" in str(box_of(workspace).last_error)
     with pytest.raises(Refused) as already:
-        connections.refuse_connect(context, ANNA, None, None, Settings())
+        connecting.refuse_connect(context, ANNA, None, None, Settings())
     assert already.value.code == "mailbox.connected"
 
 
@@ -467,7 +468,7 @@ def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told
     workspace.add_sent(as_sender(former), NOW)
     connections.disconnect(context, ANNA, LATER)
 
-    made = connections.connect(context, wanted(server, daily_limit=9), LATER)
+    made = connecting.connect(context, wanted(server, daily_limit=9), LATER)
 
     assert made.reset == {
         "sender_name": f"mailrotate mailbox set {ANNA} --sender-name 'Anna A.'",
@@ -491,7 +492,7 @@ def test_b4_a_disconnect_does_not_give_a_second_allowance_by_another_zone(
     end = box_of(workspace).day_until
     workspace.add_sent(as_sender(former), NOW)
     connections.disconnect(context, ANNA, LATER)
-    connections.connect(context, wanted(server), LATER)
+    connecting.connect(context, wanted(server), LATER)
     assert end is not None
     (just_before,) = mailboxes.listing(context, end - timedelta(seconds=1))
     (after,) = mailboxes.listing(context, end)
@@ -502,7 +503,7 @@ def test_history_has_one_row_for_each_connection(workspace: Workspace, server: S
     context, _ = connected(workspace, server)
     for _ in range(2):
         connections.disconnect(context, ANNA, LATER)
-        connections.connect(context, wanted(server), LATER)
+        connecting.connect(context, wanted(server), LATER)
     with workspace.store.reading() as connection:
         count, current = (
             connection.execute(select(func.count()).select_from(t.connection).where(*where)).scalar_one()

@@ -244,7 +244,7 @@ def test_f5_i1_after_a_whole_story_the_log_holds_no_contact_and_no_secret(
         "campaign pause autumn",
         f"mailbox disconnect {anna} --yes",
         "campaign stop autumn --yes",
-        "user add dan@example.org",
+        "user add dan@example.org --role admin",
         "settings set default_user=dan@example.org",
         "secret rekey",
     ):

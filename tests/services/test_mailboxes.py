@@ -42,6 +42,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "gap": (timedelta(seconds=60), "default"),
         "timezone": ("Europe/Berlin", "workspace"),
         "sent_copy": ("auto", "default"),
+        "contact_book": ("off", "default"),
     }
     wanted = Settings(
         sender_name="Anna A.",
@@ -59,6 +60,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "gap": (timedelta(), "own"),
         "timezone": ("Asia/Tokyo", "own"),
         "sent_copy": ("off", "own"),
+        "contact_book": ("off", "default"),
     }
     back = Settings(sender_name=None, daily_limit=None, timezone=None, gap_seconds=None)
     mailboxes.set_settings(context_of(workspace), anna.address, back, NOW)

@@ -21,7 +21,7 @@ def context(workspace: Workspace) -> Context:
 
 
 def totals(context: Context) -> dict[str, int]:
-    return {found.user: found.total for found in slots.listing(context)}
+    return {found.user: found.total for found in slots.listing(context, NOW).users}
 
 
 def test_a1_a_new_workspace_includes_two_slots_and_more_reach_everybody_at_once(
@@ -39,8 +39,8 @@ def test_a1_fewer_slots_take_empty_included_ones_alone(workspace: Workspace, con
     first = workspace.add_mailbox("a1@example.org")
     slots.add(context, workspace.admin.email, 1, NOW)
     changed = plans.change(context, PlanChange(slots_per_user=1), NOW)
-    assert (changed.slots_removed, changed.over_slots) == (1, [])
-    (found,) = slots.listing(context)
+    assert (changed.slots_removed, list(changed.over.slots)) == (1, [])
+    (found,) = slots.listing(context, NOW).users
     assert [(slot.kind, slot.id == first.slot_id) for slot in found.slots] == [
         ("included", True),
         ("purchased", False),
@@ -62,7 +62,7 @@ def test_a1_a_stricter_plan_says_who_is_over_it_and_when_forced_takes_nothing_in
     assert set(totals(context).values()) == {2}
 
     changed = plans.change(context, PlanChange(slots_per_user=1), NOW, force=True)
-    assert changed.over_slots == [OverSlots("admin@example.org", 2)]
+    assert list(changed.over.slots) == [OverSlots("admin@example.org", 2)]
     assert totals(context) == {"admin@example.org": 2, "ben@example.org": 1}
     # Back again: only those who lack a slot get one.
     assert plans.change(context, PlanChange(slots_per_user=2), NOW).slots_added == 1
@@ -80,10 +80,33 @@ def test_b4_a_lower_cap_names_the_limits_above_it_and_binds_when_forced(
     assert "plain@" not in refused.value.message
     assert "gone@" not in refused.value.message
     changed = plans.change(context, PlanChange(daily_cap=200), NOW, force=True)
-    assert changed.over_cap == [OverCap("high@example.org", 300)]
+    assert changed.over.cap == [OverCap("high@example.org", 300)]
     with workspace.store.reading() as connection:
         box = mailboxes.by_id(connection, high.id)
     assert (box.own_daily_limit, box.daily_limit) == (300, 200)
+
+
+def test_b6_a_plan_without_sharing_names_what_is_shared_and_unshares_nothing(
+    workspace: Workspace, context: Context
+) -> None:
+    plans.change(context, PlanChange(shared_mailboxes=True), NOW)
+    shared = workspace.add_mailbox("team@example.org", is_shared=True)
+    workspace.add_mailbox("plain@example.org")
+    with pytest.raises(Refused) as refused:
+        plans.change(context, PlanChange(shared_mailboxes=False), NOW)
+    assert "team@example.org is shared" in refused.value.message
+    assert "plain@" not in refused.value.message
+    forced = plans.change(context, PlanChange(shared_mailboxes=False), NOW, force=True)
+    assert (forced.over.shared, forced.plan.shared_mailboxes) == (["team@example.org"], False)
+    with workspace.store.reading() as connection:
+        assert mailboxes.by_id(connection, shared.id).is_shared
+
+
+def test_a7_approval_turned_on_concerns_new_connects_only(workspace: Workspace, context: Context) -> None:
+    workspace.add_mailbox("a1@example.org")
+    changed = plans.change(context, PlanChange(approval_required=True), NOW)
+    assert (changed.unapproved, bool(changed.over)) == (1, False)
+    assert plans.change(context, PlanChange(approval_required=True), NOW).unapproved == 0
 
 
 def test_b10_how_often_a_mailbox_is_read_is_the_plans(workspace: Workspace, context: Context) -> None:

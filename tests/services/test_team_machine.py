@@ -362,7 +362,7 @@ class Team(RuleBasedStateMachine):
         }
         assert slots["team"] == {
             "connected": seen.connected.total(),
-            "total": len(seen.slots),
+            "total": seen.total.total() - seen.total[None],
             "unassigned": seen.total[None],
         }
         listed = self.console.run("--as", admin, "user", "list", "--json").json()

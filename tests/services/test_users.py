@@ -5,10 +5,11 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, insert, select
 
-from mailrotate.core.services import campaigns, mailboxes, slots, users
+from mailrotate.core.services import campaign_views, campaigns, leaving, mailboxes, slots, users
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import campaigns as stored_campaigns
-from mailrotate.core.store import events
+from mailrotate.core.store import events, workspaces
+from mailrotate.core.store import mailboxes as mailboxes_stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
@@ -84,7 +85,7 @@ def test_a6_everybody_sees_and_does_what_their_role_may(
         lambda: users.add(acting, "dan@example.org", None, Role.MEMBER, NOW),
         lambda: users.lock(acting, BEN, NOW),
         lambda: users.unlock(acting, BEN, NOW),
-        lambda: users.remove(acting, BEN, NOW),
+        lambda: leaving.remove(acting, BEN, NOW),
     ]
     for deed in only_admins:
         if role is Role.ADMIN:
@@ -105,7 +106,7 @@ def test_a6_the_last_active_admin_keeps_role_and_access(workspace: Workspace, co
     for deed in (
         lambda: users.change(context, admin, None, Role.MEMBER, NOW),
         lambda: users.lock(context, admin, NOW),
-        lambda: users.remove(context, admin, NOW),
+        lambda: leaving.remove(context, admin, NOW),
     ):
         assert code_of(deed) == "user.last_admin"
     users.unlock(context, locked.email, NOW)
@@ -167,28 +168,68 @@ def test_a10_people_who_waited_for_an_able_sender_get_one_by_the_unlock(
     assert assigned == workspace.senders(campaign)[0]
 
 
-def test_a10_who_holds_a_mailbox_or_is_named_anywhere_is_not_removed(
+def test_a10_whose_seat_holds_a_mailbox_is_not_removed(
     workspace: Workspace, context: Context, ben: StoredUser
 ) -> None:
+    workspace.add_mailbox("ben@example.com", ben, state="disconnected")
+    assert code_of(lambda: leaving.remove(context, BEN, NOW)) == "user.has_mailbox"
+    assert code_of(lambda: leaving.remove(context, "nobody@example.org", NOW)) == "user.none"
+    with workspace.store.writing() as connection:
+        workspaces.change(connection, default_user_id=ben.id)
+        mailboxes_stored.change(connection, 1, removed_at=NOW)
     cleo = workspace.add_user("cleo@example.org", Role.ADMIN)
-    workspace.add_mailbox("ben@example.com", ben)
-    assert code_of(lambda: users.remove(context, BEN, NOW)) == "user.has_mailbox"
-    users.add(context_of(workspace, cleo), "dan@example.org", None, Role.MEMBER, NOW)
-    assert code_of(lambda: users.refuse_remove(context, cleo.email)) == "user.in_use"
-    assert code_of(lambda: users.remove(context, "nobody@example.org", NOW)) == "user.none"
+    acting = context_of(workspace, cleo)
+    assert code_of(lambda: leaving.consequences(acting, BEN)) == "user.default"
+
+
+def test_a6_whoever_left_acts_on_nothing_and_comes_back_as_the_same_user(
+    workspace: Workspace, context: Context, ben: StoredUser
+) -> None:
+    owner = context_of(workspace, ben)
+    workspace.add_mailbox("a1@example.org")
+    users.change(owner, BEN, "Ben B.", None, NOW)
+    campaign = workspace.add_campaign("his")
+    with workspace.store.writing() as connection:
+        stored_campaigns.change(connection, campaign.id, owner_id=ben.id)
+    assert list(leaving.consequences(context, BEN).campaigns) == ["his"]
+    leaving.remove(context, BEN, NOW)
+    assert BEN not in {seat.email for seat in users.listing(context)}
+    assert BEN not in {user.user for user in slots.listing(context, NOW).users}
+    assert code_of(lambda: users.show(context, BEN)) == "user.none"
+    assert code_of(lambda: users.change(owner, BEN, "Benjamin", None, NOW)) == "user.none"
+    assert code_of(lambda: users.listing(owner)) == "user.unknown"
+    assert campaign_views.show(context, "his", NOW).owner == BEN
+    with workspace.store.reading() as connection:
+        assert BEN in {event.actor for event in events.listing(connection)}
+
+    back = users.add(context, BEN, "Ben Again", Role.MANAGER, NOW)
+    assert (back.name, back.role, back.state, back.total) == ("Ben Again", Role.MANAGER, UserState.ACTIVE, 2)
+    with workspace.store.reading() as connection:
+        found = workspaces.user_by_email(connection, BEN)
+    assert found is not None
+    assert found.id == ben.id
+
+
+def test_a6_of_admins_that_left_none_counts_as_the_last_but_one(
+    workspace: Workspace, context: Context
+) -> None:
+    second = workspace.add_user("second@example.org", Role.ADMIN)
+    leaving.remove(context, second.email, NOW)
+    assert code_of(lambda: users.lock(context, workspace.admin.email, NOW)) == "user.last_admin"
 
 
 def test_a2_of_a_removed_user_the_purchased_slots_go_back_to_the_team(
     workspace: Workspace, context: Context, ben: StoredUser
 ) -> None:
     with workspace.store.writing() as connection:
-        bought = insert(t.slot).values(user_id=ben.id, kind="purchased", renews_on=NOW, created_at=NOW)
+        bought = insert(t.slot).values(user_id=ben.id, kind="purchased", created_at=NOW)
         connection.execute(bought)
-    users.remove(context, BEN, NOW)
+    leaving.remove(context, BEN, NOW)
     assert code_of(lambda: users.show(context, BEN)) == "user.none"
     with workspace.store.reading() as connection:
         pool = select(t.slot.c.kind).where(t.slot.c.user_id.is_(None))
         assert connection.execute(pool).scalars().all() == ["purchased"]
+        # Empty included slots, which nothing names, are gone: the admin's two and the pool's are left.
         assert connection.execute(select(func.count()).select_from(t.slot)).scalar_one() == 3
     assert logged(workspace, "user.removed") == [{"user": ben.id, "role": "member"}]
 

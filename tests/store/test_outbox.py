@@ -39,6 +39,7 @@ def claim(workspace: Workspace, box: Sender, message_id: int, runner: int, token
             in_reply_to="<a@example.org>",
             cited_ids=["<a@example.org>", "<b@example.org>"],
             content_hash="00",
+            from_address="anna@example.org",
             now=NOW,
         )
 

@@ -227,6 +227,11 @@ class Workspace:
 @pytest.fixture
 def workspace(store: Store) -> Workspace:
     """A workspace, its plan, and an admin with two slots (A1), on each database."""
+    return make_workspace(store)
+
+
+def make_workspace(store: Store) -> Workspace:
+    """The same, on one database."""
     with store.writing() as connection:
         workspaces.create(connection, "test", "Europe/Berlin", NOW)
         admin = workspaces.add_user(connection, "admin@example.org", "Ada Admin", Role.ADMIN, NOW)

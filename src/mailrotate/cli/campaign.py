@@ -216,6 +216,12 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     if view.waiting and view.started_at is not None:
         people = counted(view.waiting, "person waits", "people wait")
         speech.line(f"{people}: no sender was connected that could take them")
+    if view.mailbox_removed:
+        people = counted(view.mailbox_removed, "person", "people")
+        speech.line(
+            f"{people} failed when their mailbox was removed; another takes them on: "
+            f"mailrotate recipient assign {quote(view.name)} --from-sender REMOVED --to-sender ADDRESS"
+        )
     speech.line()
     speech.table(
         ("sender", "state", "assigned", "sent"),
@@ -250,6 +256,7 @@ def _row(view: "CampaignView") -> dict[str, Any]:
         "senders": [{**vars(sender), "grace_until": None} for sender in view.senders],
         "recipients": dict(view.recipients),
         "waiting": view.waiting,
+        "mailbox_removed": view.mailbox_removed,
         "steps": [vars(step) for step in view.steps],
         "next_send_at": view.next_send_at,
     }

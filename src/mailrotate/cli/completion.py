@@ -35,11 +35,32 @@ def messages(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, Names.MESSAGES)
 
 
+def slots(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the slots of everybody and of the pool."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, Names.SLOTS)
+
+
+def users(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Addresses of users."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, Names.USERS)
+
+
+def requests(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the requested mailboxes that somebody must decide about."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, Names.REQUESTS)
+
+
 def anything(ctx: typer.Context, incomplete: str) -> list[str]:
     """All that `why` can be asked about, but people."""
     from mailrotate.core.store.names import Names
 
-    return _beginning(ctx, incomplete, *Names)
+    return _beginning(ctx, incomplete, Names.MAILBOXES, Names.CAMPAIGNS, Names.MESSAGES)
 
 
 def _beginning(ctx: typer.Context, incomplete: str, *wanted: "Names") -> list[str]:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion, mailbox_settings
+from mailrotate.cli import (
+    completion,
+    mailbox_aliases,
+    mailbox_connect,
+    mailbox_crm,
+    mailbox_removal,
+    mailbox_requests,
+    mailbox_settings,
+    mailbox_sharing,
+)
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -16,165 +25,32 @@ from mailrotate.cli.credentials import (
     ServerSecurity,
     SmtpServer,
     Username,
-    find_servers,
     login_change,
     needed_password,
-    server_words,
     show_step,
 )
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, zoned
-from mailrotate.cli.params import DryRun, Json, Yes, read_id
+from mailrotate.cli.params import DryRun, Json, Yes
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.connections import Connected, Consequences, NewConnection, Renewed
+    from mailrotate.core.services.connections import Consequences, Renewed
     from mailrotate.core.services.health import TestResult
-    from mailrotate.core.services.mailboxes import Settings
 
 app = noun("Connect mailboxes, test them, set them up.")
+mailbox_connect.add_to(app)
 mailbox_settings.add_to(app)
+mailbox_requests.add_to(app)
+mailbox_aliases.add_to(app)
+mailbox_crm.add_to(app)
+mailbox_sharing.add_to(app)
 
 Address = Annotated[
     str,
     typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
 ]
-Provider = Annotated[
-    str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
-]
-Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")]
 _DONE_IN_PART = 8
-
-
-@app.command()
-def connect(
-    ctx: typer.Context,
-    address: Address,
-    for_user: Annotated[str | None, typer.Option("--for", metavar="USER", help="On whose seat.")] = None,
-    slot: Annotated[str | None, typer.Option(metavar="ID", help="In which slot of theirs.")] = None,
-    provider: Provider = None,
-    smtp: SmtpServer = None,
-    imap: ImapServer = None,
-    security: ServerSecurity = None,
-    username: Username = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
-    sender_name: Annotated[str | None, typer.Option(help="The name that recipients see.")] = None,
-    daily_limit: Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")] = None,
-    gap: Gap = None,
-    as_json: Json = False,
-) -> None:
-    """Connect a mailbox. Both servers are logged in to before anything is stored.
-
-    The password is asked for; or give it with --password-stdin, --password-file or MAILROTATE_PASSWORD.
-
-    Examples:
-
-      mailrotate mailbox connect anna@example.org
-
-      mailrotate mailbox connect anna@example.org --provider google
-    """
-    from mailrotate.core.services import connections
-    from mailrotate.core.services.connections import NewConnection
-    from mailrotate.core.values.address import normalise_address
-
-    call, speech = call_of(ctx), Speech(as_json)
-    address = normalise_address(address)
-    settings = _first_settings(sender_name, daily_limit, gap)
-    slot_id = None if slot is None else read_id(slot, "s", "slot")
-    _refuse_early(call, address, for_user, slot_id, settings)
-    password = needed_password(call.app, speech, address, password_stdin, password_file)
-    with speech.progress(f"looking for the servers of {address}"):
-        servers = find_servers(
-            call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
-        )
-    wanted = NewConnection(address, servers, password, settings, for_user, slot_id)
-    _log_in(call, speech, wanted)
-    made = call.app.make_workspace(address, sender_name or address.partition("@")[0])
-    call.app.make_key()
-    connected = connections.connect(call.context, wanted, call.now)
-    _tell_connected(call, speech, wanted, connected, made)
-
-
-def _first_settings(sender_name: str | None, daily_limit: int | None, gap: str | None) -> "Settings":
-    from mailrotate.core.services.mailboxes import Settings
-    from mailrotate.core.values.duration import parse_duration
-
-    settings = Settings()
-    if sender_name is not None:
-        settings["sender_name"] = sender_name
-    if daily_limit is not None:
-        settings["daily_limit"] = daily_limit
-    if gap is not None:
-        settings["gap_seconds"] = int(parse_duration(gap).total_seconds())
-    return settings
-
-
-def _refuse_early(
-    call: Call, address: str, for_user: str | None, slot_id: int | None, settings: "Settings"
-) -> None:
-    """Without a workspace there is no user and no slot to name; the first connect makes both."""
-    from mailrotate.core.services import connections
-    from mailrotate.core.services.mailboxes import validate_settings
-
-    if call.app.has_workspace or for_user or slot_id:
-        connections.refuse_connect(call.context, address, for_user, slot_id, settings)
-    else:
-        validate_settings(None, settings)
-
-
-def _log_in(call: Call, speech: Speech, wanted: "NewConnection") -> None:
-    from mailrotate.core.services import connections
-
-    servers = wanted.servers
-    speech.say(
-        f"servers (from {servers.source}): SMTP {server_words(servers.smtp)}, "
-        f"IMAP {server_words(servers.imap)}"
-    )
-    with speech.progress("logging in"):
-        connections.prove(
-            call.app.provider(servers.provider), wanted.account, lambda step: show_step(speech, step)
-        )
-
-
-def _tell_connected(
-    call: Call, speech: Speech, wanted: "NewConnection", connected: "Connected", made_workspace: bool
-) -> None:
-    servers = wanted.servers
-    document = {
-        "id": f"b_{connected.mailbox_id}",
-        "address": connected.address,
-        "user": connected.user,
-        "slot": f"s_{connected.slot_id}",
-        "slots": f"{connected.slots_taken}/{connected.slots_total}",
-        "provider": servers.provider,
-        "servers": {
-            "smtp": f"{servers.smtp.host}:{servers.smtp.port}",
-            "imap": f"{servers.imap.host}:{servers.imap.port}",
-            "source": servers.source,
-        },
-        "default": connected.is_default,
-        "files_sent_copy": connected.files_sent_copy,
-        "reset": dict(connected.reset),
-        "workspace_made": made_workspace,
-    }
-    copies = {
-        True: "the provider files sent copies itself",
-        False: "sent copies are filed by mailrotate",
-        None: "sent copies are filed by mailrotate unless the server is seen to do it",
-    }[connected.files_sent_copy]
-    lines = [
-        f"connected {connected.address} for {connected.user}, slots {document['slots']}"
-        + (", default sender" if connected.is_default else ""),
-        copies,
-    ]
-    if made_workspace:
-        lines.insert(0, f"made a workspace in {call.app.store.name}; its admin is {connected.address}")
-    if connected.reset:
-        lines.append("these settings began anew; to set them as they were:")
-        lines += [f"  {command}" for command in connected.reset.values()]
-    speech.result(document, *lines)
-    speech.next("mailrotate campaign create FILE")
 
 
 @app.command()
@@ -387,3 +263,7 @@ def _refused(result: "TestResult") -> MailrotateError:
         if result.state == "connected"
         else f"mailrotate mailbox reconnect {result.address}",
     )
+
+
+# Last, so that `--help` lists it after what is used every day.
+mailbox_removal.add_to(app)

@@ -63,6 +63,7 @@ def _row(listed: "ListedMailbox") -> dict[str, Any]:
         "last_error": listed.last_error,
         "failed_at": listed.failed_at,
         "disconnected_at": listed.disconnected_at,
+        "removed_at": listed.removed_at,
         "deadlines": [
             {"campaign": deadline.campaign, "kind": deadline.kind, "ends_at": deadline.ends_at}
             for deadline in listed.deadlines
@@ -71,13 +72,17 @@ def _row(listed: "ListedMailbox") -> dict[str, Any]:
 
 
 def _health(row: Mapping[str, Any]) -> str:
-    notes = [str(row["state"])]
+    notes = ["removed" if row["removed_at"] else str(row["state"])]
     notes += ["paused"] if row["paused_at"] else []
     notes += ["on hold"] if row["hold_reason"] else []
     return ", ".join(notes)
 
 
-def list_(ctx: typer.Context, as_json: Json = False) -> None:
+def list_(
+    ctx: typer.Context,
+    removed: Annotated[bool, typer.Option("--removed", help="Those that were removed, instead.")] = False,
+    as_json: Json = False,
+) -> None:
     """Mailboxes with their health and today's count.
 
     Examples:
@@ -92,7 +97,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     zone = call.zone
     speech.listing(
         ("address", "state", "today", "default", "slot", "provider", "trouble"),
-        [_row(listed) for listed in mailboxes.listing(call.context, call.now)],
+        [_row(listed) for listed in mailboxes.listing(call.context, call.now, removed=removed)],
         lambda row: (
             row["address"],
             _health(row),
@@ -102,7 +107,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
             row["provider"],
             localised(row["hold_reason"] or row["last_error"] or "", zone),
         ),
-        "no mailbox yet; mailrotate mailbox connect ADDRESS",
+        "no mailbox was removed" if removed else "no mailbox yet; mailrotate mailbox connect ADDRESS",
     )
 
 
@@ -122,24 +127,7 @@ def show(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
 def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
     row = _row(shown.listed)
     if speech.as_json:
-        speech.document(
-            {
-                **row,
-                "settings": {s.name: {"value": s.value, "from": s.origin} for s in shown.settings},
-                "smtp": f"{shown.smtp.host}:{shown.smtp.port}",
-                "smtp_security": shown.smtp.security,
-                "imap": f"{shown.imap.host}:{shown.imap.port}",
-                "imap_security": shown.imap.security,
-                "username": shown.username,
-                "files_sent_copy": shown.files_sent_copy,
-                "day_ends_at": shown.day_ends_at,
-                "inbox_read_at": shown.inbox_read_at,
-                "inbox_error": shown.inbox_error,
-                "campaigns": [
-                    {"campaign": c.name, "state": c.state, "people": c.people} for c in shown.campaigns
-                ],
-            }
-        )
+        speech.document(_document(shown))
         return
 
     def at(moment: Any) -> str:
@@ -150,6 +138,7 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         [
             ("address", row["address"]),
             ("state", _health(row)),
+            *([("removed", at(row["removed_at"]))] if row["removed_at"] else []),
             *([("trouble", trouble)] if trouble else []),
             ("seat", f"{row['user']}, slot {row['slot'] or 'none'}{', default' if row['default'] else ''}"),
             (
@@ -162,6 +151,8 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
             ("smtp", server_words(shown.smtp)),
             ("imap", server_words(shown.imap)),
             ("username", shown.username),
+            *([("aliases", ", ".join(alias.address for alias in shown.aliases))] if shown.aliases else []),
+            *([("sends as", shown.sends_as)] if shown.sends_as else []),
         ]
     )
     speech.line()
@@ -169,6 +160,25 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
     if shown.campaigns:
         speech.line()
         speech.table(("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns])
+
+
+def _document(shown: "ShownMailbox") -> dict[str, Any]:
+    return {
+        **_row(shown.listed),
+        "settings": {s.name: {"value": s.value, "from": s.origin} for s in shown.settings},
+        "smtp": f"{shown.smtp.host}:{shown.smtp.port}",
+        "smtp_security": shown.smtp.security,
+        "imap": f"{shown.imap.host}:{shown.imap.port}",
+        "imap_security": shown.imap.security,
+        "username": shown.username,
+        "files_sent_copy": shown.files_sent_copy,
+        "day_ends_at": shown.day_ends_at,
+        "inbox_read_at": shown.inbox_read_at,
+        "inbox_error": shown.inbox_error,
+        "campaigns": [{"campaign": c.name, "state": c.state, "people": c.people} for c in shown.campaigns],
+        "sends_as": shown.sends_as or shown.listed.address,
+        "aliases": [vars(alias) for alias in shown.aliases],
+    }
 
 
 def set_(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from mailrotate import __version__
-from mailrotate.cli import output
+from mailrotate.cli import completion, output
 from mailrotate.cli.call import Call
 from mailrotate.cli.lazy import MARKUP, Lazy
 from mailrotate.core.values.errors import MailrotateError
@@ -29,6 +29,7 @@ class _Root(Lazy):
         "slot": (f"{_COMMANDS}.slot", "How many mailboxes each user may connect."),
         "campaign": (f"{_COMMANDS}.campaign", "Create campaigns, start, pause and stop them."),
         "recipient": (f"{_COMMANDS}.recipient", "Who a campaign writes to."),
+        "contact": (f"{_COMMANDS}.contact", "The people of the workspace, their tags and timelines."),
         "outbox": (f"{_COMMANDS}.outbox", "What is to be sent, was sent, or failed."),
         "why": (
             f"{_COMMANDS}.why",
@@ -67,7 +68,10 @@ def _show_version(wanted: bool) -> None:
 def start(
     ctx: typer.Context,
     db: Annotated[str | None, typer.Option(help="The database: a path, or postgresql://….")] = None,
-    acting: Annotated[str | None, typer.Option("--as", help="The user who acts.")] = None,
+    acting: Annotated[
+        str | None,
+        typer.Option("--as", help="The user who acts.", autocompletion=completion.users),
+    ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")

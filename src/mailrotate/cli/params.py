@@ -6,11 +6,16 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.core.values.errors import BadInput, NotFound
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would follow.")]
+ForUser = Annotated[
+    str | None,
+    typer.Option("--for", metavar="USER", help="On whose seat.", autocompletion=completion.users),
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Show so many at most.")]
 After = Annotated[str | None, typer.Option(metavar="ID", help="Go on after this one.")]
 
@@ -21,6 +26,17 @@ def read_id(text: str, prefix: str, kind: str) -> int:
     if not (number.isascii() and number.isdigit() and len(number) < 19):
         raise BadInput("id.invalid", f"'{text}' is no {kind}'s id; it looks like {prefix}_17")
     return int(number)
+
+
+def read_fields(written: list[str]) -> dict[str, str]:
+    """`NAME=VALUE` for each field. Raises BadInput (`field.form`)."""
+    fields = {}
+    for pair in written:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise BadInput("field.form", f"'{pair}' is no field; write NAME=VALUE, like first_name=Kim")
+        fields[name] = value
+    return fields
 
 
 def read_instant(text: str, zone: str) -> datetime:

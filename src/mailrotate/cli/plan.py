@@ -1,5 +1,6 @@
 """`mailrotate plan`: what the workspace allows."""
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,14 +12,26 @@ from mailrotate.cli.params import Json
 from mailrotate.core.values.duration import format_duration, parse_duration
 
 if TYPE_CHECKING:
+    from mailrotate.core.services.plans import Changed
     from mailrotate.core.store.plans import StoredPlan
 
 app = noun("What the workspace allows.")
 
 
+class Switch(StrEnum):
+    ON = "on"
+    OFF = "off"
+
+
+class Approval(StrEnum):
+    REQUIRED = "required"
+    NONE = "none"
+
+
 @app.command()
 def show(ctx: typer.Context, as_json: Json = False) -> None:
-    """The slots that each user has without buying, the daily cap, and how often inboxes are read.
+    """The slots that each user has without buying, the daily cap, what mailboxes may be, and how often they
+    are read.
 
     Examples:
 
@@ -39,6 +52,16 @@ def set_(
     sync_every: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How often inboxes are read, like 5m.")
     ] = None,
+    shared: Annotated[
+        Switch | None, typer.Option(help="Whether mailboxes may be shared with other users.")
+    ] = None,
+    role_addresses: Annotated[
+        Switch | None,
+        typer.Option(help="Whether addresses of roles and groups, like info@, may be connected."),
+    ] = None,
+    approval: Annotated[
+        Approval | None, typer.Option(help="Whether an admin approves a mailbox before it is connected.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Also when somebody is over it then.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -48,32 +71,52 @@ def set_(
 
       mailrotate plan set --slots 3 --sync-every 10m
 
-      mailrotate plan set --daily-cap 200 --force
+      mailrotate plan set --approval required --role-addresses off --force
     """
     from mailrotate.core.services import plans
 
     call, speech = call_of(ctx), Speech(as_json)
-    every = None if sync_every is None else parse_duration(sync_every)
-    changed = plans.change(call.context, plans.PlanChange(slots, daily_cap, every), call.now, force=force)
-    _print(
-        speech,
-        changed.plan,
-        {
-            "slots_added": changed.slots_added,
-            "slots_removed": changed.slots_removed,
-            "over": {
-                "users": [vars(each) for each in changed.over_slots],
-                "mailboxes": [vars(each) for each in changed.over_cap],
-            },
-        },
+    wanted = plans.PlanChange(
+        slots,
+        daily_cap,
+        None if sync_every is None else parse_duration(sync_every),
+        None if shared is None else shared is Switch.ON,
+        None if role_addresses is None else role_addresses is Switch.ON,
+        None if approval is None else approval is Approval.REQUIRED,
     )
+    changed = plans.change(call.context, wanted, call.now, force=force)
+    _print(speech, changed.plan, _differences(changed))
+    _tell_change(speech, changed)
+
+
+def _differences(changed: "Changed") -> dict[str, Any]:
+    return {
+        "slots_added": changed.slots_added,
+        "slots_removed": changed.slots_removed,
+        "over": {
+            "users": [vars(each) for each in changed.over.slots],
+            "mailboxes": [vars(each) for each in changed.over.cap],
+            "shared": list(changed.over.shared),
+            "role_addresses": list(changed.over.role_addresses),
+        },
+    }
+
+
+def _tell_change(speech: Speech, changed: "Changed") -> None:
     if changed.slots_added or changed.slots_removed:
         gone = counted(changed.slots_removed, "empty slot")
         speech.say(f"{counted(changed.slots_added, 'slot')} added, {gone} removed")
-    for user in changed.over_slots:
+    for user in changed.over.slots:
         speech.warn(f"{user.user} is over it: {counted(user.used, 'included slot')} in use stay")
-    for box in changed.over_cap:
+    for box in changed.over.cap:
         speech.warn(f"{box.mailbox} is over it: its daily limit is {box.daily_limit}, the plan's cap binds")
+    for address in changed.over.shared:
+        speech.warn(f"{address} is over it: it stays as it is shared, and can be shared with nobody else")
+    for address in changed.over.role_addresses:
+        speech.warn(f"{address} is over it: it stays on its seat, and cannot come back once it was removed")
+    if changed.unapproved:
+        stay = counted(changed.unapproved, "mailbox that is on a seat", "mailboxes that are on a seat")
+        speech.say(f"approval concerns what is connected from now on; {stay} need none")
 
 
 def _print(speech: Speech, plan: "StoredPlan", more: dict[str, Any]) -> None:
@@ -82,6 +125,9 @@ def _print(speech: Speech, plan: "StoredPlan", more: dict[str, Any]) -> None:
             {
                 "slots": plan.slots_per_user,
                 "daily_cap": plan.daily_cap,
+                "shared": plan.shared_mailboxes,
+                "role_addresses": plan.role_addresses,
+                "approval": Approval.REQUIRED if plan.approval_required else Approval.NONE,
                 "sync_every": plan.sync_every,
                 **more,
             }
@@ -91,6 +137,9 @@ def _print(speech: Speech, plan: "StoredPlan", more: dict[str, Any]) -> None:
         (
             ("slots per user", plan.slots_per_user),
             ("daily cap", plan.daily_cap),
+            ("shared mailboxes", Switch.ON if plan.shared_mailboxes else Switch.OFF),
+            ("role addresses", Switch.ON if plan.role_addresses else Switch.OFF),
+            ("approval", Approval.REQUIRED if plan.approval_required else Approval.NONE),
             ("inboxes are read every", format_duration(plan.sync_every)),
         )
     )

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion
+from mailrotate.cli import completion, recipient_assign
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
-from mailrotate.cli.params import After, DryRun, Json, Limit, Yes, read_id
+from mailrotate.cli.params import After, DryRun, Json, Limit, Yes, read_fields, read_id
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
@@ -172,19 +172,11 @@ def add(
 
     call, speech = call_of(ctx), Speech(as_json)
     with ProblemSpool() as aside:
-        kept = enrolment.add(call.context, campaign, address, _fields(field or []), aside=aside, now=call.now)
+        kept = enrolment.add(
+            call.context, campaign, address, read_fields(field or []), aside=aside, now=call.now
+        )
     _show(call, speech, campaign, kept, f"added {kept} to '{campaign}'")
     speech.next(f"mailrotate campaign preview {quote(campaign)} --to {kept}")
-
-
-def _fields(written: list[str]) -> dict[str, str]:
-    fields = {}
-    for pair in written:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.isidentifier():
-            raise BadInput("field.form", f"'{pair}' is no field; write NAME=VALUE, like first_name=Kim")
-        fields[name] = value
-    return fields
 
 
 def _show(call: Call, speech: Speech, campaign: str, address: str, words: str) -> None:
@@ -281,6 +273,11 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address, as_json: Json
             *((f"{{{{ {name} }}}}", value) for name, value in entry.fields.items()),
         )
     )
+    if entry.is_for_another:
+        speech.line(
+            "another mailbox takes them on: "
+            f"mailrotate recipient assign {quote(campaign)} {entry.email} --to-sender ADDRESS"
+        )
     speech.next(f"mailrotate why {quote(campaign)} {entry.email}")
 
 
@@ -312,3 +309,6 @@ def remove(
     speech.result(
         {"email": removed.email, "was_contacted": removed.was_contacted}, f"{removed.email}: {words}"
     )
+
+
+recipient_assign.add_to(app)

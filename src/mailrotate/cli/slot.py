@@ -1,20 +1,40 @@
-"""`mailrotate slot`: how many mailboxes each user may connect."""
+"""`mailrotate slot`: how many mailboxes each user may connect, and the team's pool."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli.call import call_of
+from mailrotate.cli import completion
+from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
+from mailrotate.cli.output import Speech, counted, zoned
+from mailrotate.cli.params import DryRun, Json, Yes, read_id
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.slot_removal import Consequences, Ending
+    from mailrotate.core.services.slots import Slot, TeamSlots, UserSlots
+    from mailrotate.core.store.connections import AwaitedReturn
 
 app = noun("How many mailboxes each user may connect.")
+
+SlotId = Annotated[
+    str, typer.Argument(metavar="SLOT", help="Its id, like s_3.", autocompletion=completion.slots)
+]
+Wanted = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="In which slot of theirs.", autocompletion=completion.slots),
+]
+User = Annotated[str, typer.Option(help="Whose slots they become.", autocompletion=completion.users)]
+Count = Annotated[int, typer.Option(help="How many.")]
 
 
 @app.command("list")
 def list_(ctx: typer.Context, as_json: Json = False) -> None:
-    """Each user's slots and what is connected in them.
+    """Each user's slots, what is connected in them, and the team's pool; a member sees their own.
+
+    Connected counts mailboxes that are connected or failed. What is shown is the next renewal.
 
     Examples:
 
@@ -23,37 +43,76 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     from mailrotate.core.services import slots
 
     call, speech = call_of(ctx), Speech(as_json)
-    users = [_row(found) for found in slots.listing(call.context)]
-    team = {
-        "connected": sum(user["connected"] for user in users),
-        "total": sum(user["total"] for user in users),
-        "unassigned": 0,
-    }
+    team = slots.listing(call.context, call.now)
     if as_json:
-        speech.document({"team": team, "users": users})
+        speech.document(
+            {**team_row(team), "users": [_row(user) for user in team.users], "pool": _slot_rows(team.pool)}
+        )
         return
     speech.table(
         ("user", "connected", "default", "slot", "kind", "renews", "mailbox"),
         (
             (
-                user["user"], f"{user['connected']}/{user['total']}", user["default"],
-                slot["id"], slot["kind"], slot["renews_on"], slot["mailbox"],
+                user.user, f"{user.connected}/{user.total}", user.default,
+                *(("", "", "", "") if slot is None else _slot_cells(slot)),
             )
-            for user in users
-            for slot in user["slots"]
+            for user in team.users
+            for slot in user.slots or (None,)
         ),
     )  # fmt: skip
-    speech.line(f"team: {team['connected']}/{team['total']} connected")
+    speech.line(team_line(team))
+    for slot in team.pool:
+        speech.line(f"  s_{slot.id} renews {slot.renews_on}")
+
+
+def team_line(team: "TeamSlots") -> str:
+    """The team's counts in words (A3)."""
+    return f"team: {team.connected}/{team.total} connected, {team.unassigned} unassigned"
+
+
+def team_row(team: "TeamSlots") -> dict[str, Any]:
+    """The team's counts for a script (A3)."""
+    return {
+        "team": {"connected": team.connected, "total": team.total, "unassigned": team.unassigned},
+    }
 
 
 @app.command()
-def add(
-    ctx: typer.Context,
-    user: Annotated[str, typer.Option(help="Whose slots they become.")],
-    count: Annotated[int, typer.Option(help="How many.")] = 1,
-    as_json: Json = False,
-) -> None:
-    """Buy slots and assign them to a user; each renews monthly.
+def buy(ctx: typer.Context, count: Count = 1, as_json: Json = False) -> None:
+    """Buy slots into the team's pool; each renews monthly, by itself.
+
+    Examples:
+
+      mailrotate slot buy --count 3
+    """
+    from mailrotate.core.services import slots
+
+    call, speech = call_of(ctx), Speech(as_json)
+    bought = slots.buy(call.context, count, call.now)
+    speech.result(
+        {"bought": _slot_rows(bought)},
+        f"bought {counted(count, 'slot')} for the team's pool; renews on {bought[0].renews_on}",
+    )
+    speech.next("mailrotate slot assign --user EMAIL")
+
+
+@app.command()
+def assign(ctx: typer.Context, user: User, count: Count = 1, as_json: Json = False) -> None:
+    """Give a user slots of the team's pool, those bought first.
+
+    Examples:
+
+      mailrotate slot assign --user anna@example.org --count 2
+    """
+    from mailrotate.core.services import slots
+
+    call, speech = call_of(ctx), Speech(as_json)
+    _tell_given(speech, slots.assign(call.context, user, count, call.now))
+
+
+@app.command()
+def add(ctx: typer.Context, user: User, count: Count = 1, as_json: Json = False) -> None:
+    """Buy slots and assign them to a user; each renews monthly, by itself.
 
     Examples:
 
@@ -62,24 +121,210 @@ def add(
     from mailrotate.core.services import slots
 
     call, speech = call_of(ctx), Speech(as_json)
-    row = _row(slots.add(call.context, user, count, call.now))
-    renews_on = row["slots"][-1]["renews_on"]
+    _tell_given(speech, slots.add(call.context, user, count, call.now))
+
+
+def _tell_given(speech: Speech, user: "UserSlots") -> None:
+    default = f", default sender {user.default}" if user.default else ""
     speech.result(
-        row,
-        f"{row['user']} has {row['total']} slots now, {row['connected']}/{row['total']} connected; "
-        f"new ones renew on {renews_on}",
+        _row(user),
+        f"{user.user} has {counted(user.total, 'slot')} now, "
+        f"{user.connected}/{user.total} connected{default}",
     )
-    speech.next("mailrotate mailbox connect ADDRESS")
+    speech.next(f"mailrotate mailbox connect ADDRESS --for {user.user}")
 
 
-def _row(found: Any) -> dict[str, Any]:
+@app.command()
+def unassign(ctx: typer.Context, slot: SlotId, as_json: Json = False) -> None:
+    """Put an empty purchased slot back into the team's pool; its subscription goes on.
+
+    Where a mailbox was connected in it, the pool has it under a new id: what was stays with the old one.
+
+    Examples:
+
+      mailrotate slot unassign s_3
+    """
+    from mailrotate.core.services import slots
+
+    call, speech = call_of(ctx), Speech(as_json)
+    freed = slots.unassign(call.context, read_id(slot, "s", "slot"), call.now)
+    speech.result(
+        {**_slot_row(freed), "former": slot},
+        f"{slot} is unassigned; s_{freed.id} in the team's pool renews on {freed.renews_on}",
+    )
+    speech.next("mailrotate slot assign --user EMAIL")
+
+
+@app.command()
+def remove(
+    ctx: typer.Context,
+    slot: Annotated[
+        str | None,
+        typer.Argument(metavar="SLOT", help="Its id, like s_3.", autocompletion=completion.slots),
+    ] = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Take a slot away, and disconnect what is in it. What follows is shown first.
+
+    The mailbox stays on its seat, disconnected and without a slot. Without SLOT every slot is listed that can
+    be removed.
+
+    Examples:
+
+      mailrotate slot remove s_3 --dry-run
+
+      mailrotate slot remove s_3 --yes
+    """
+    from mailrotate.core.services import slot_removal
+
+    call, speech = call_of(ctx), Speech(as_json)
+    if slot is None:
+        raise slot_removal.refuse_unnamed(call.context, call.now)
+    following = slot_removal.consequences(call.context, read_id(slot, "s", "slot"), call.now)
+    told, warnings = _consequences(following), _warnings(following, call.zone)
+    done = speech.confirm(
+        [*told, *(f"warning: {warning}" for warning in warnings)],
+        f"Remove s_{following.slot_id}?",
+        yes=yes,
+        dry_run=dry_run,
+        has_document=True,
+    )
+    removed = slot_removal.remove(call.context, following.slot_id, call.now) if done else None
+    heir = None if removed is None or removed.pool_slot_id is None else f"s_{removed.pool_slot_id}"
+    speech.result(
+        {
+            **_removal_row(following),
+            "consequences": told,
+            "warnings": warnings,
+            "pool_slot": heir,
+            "removed": done,
+        },
+        *([f"removed s_{following.slot_id}" + (f"; {heir} is in the team's pool" if heir else "")] * done),
+    )
+    if done:
+        speech.next("mailrotate slot list")
+
+
+def ask_for_slot(
+    call: Call, speech: Speech, address: str, for_user: str | None, slot_id: int | None, *, yes: bool
+) -> bool:
+    """For a connect: whether a slot may be taken to which another mailbox may still come back without loss.
+
+    Asks only where that is so, and ends the command when the answer is no (A5).
+    """
+    from mailrotate.core.services import slots
+
+    if not call.app.has_workspace:
+        return False
+    awaited = slots.awaited_returns(call.context, address, for_user, slot_id, call.now)
+    question = f"Connect {address} in its place?"
+    told = _awaited(awaited, call.zone)
+    if awaited and not speech.confirm(told, question, yes=yes, dry_run=False):
+        raise typer.Exit
+    return yes or bool(awaited)
+
+
+def _awaited(awaited: "Sequence[AwaitedReturn]", zone: str) -> list[str]:
+    return [
+        f"{each.mailbox} was in this slot, and its grace in campaign {each.campaign} runs until "
+        f"{zoned(each.ends_at, zone)}; to come back in time it would need another slot"
+        for each in awaited
+    ]
+
+
+def _consequences(following: "Consequences") -> list[str]:
+    whose = f"a slot of {following.user}" if following.user else "a slot of the team's pool"
+    lines = [f"removing s_{following.slot_id}, {whose}:"]
+    if following.mailbox:
+        lines.append(
+            f"  {following.mailbox} of {following.user} stops sending; it stays on the seat, disconnected"
+        )
+    for campaign in following.campaigns:
+        what = {"draft": "cannot be started meanwhile", "active": "pauses"}.get(
+            campaign.state, "stays paused"
+        )
+        lines.append(f"  campaign {campaign.name} {what}; people who wait for it: {campaign.people}")
+    if not following.campaigns:
+        lines.append("  no campaign sends from it")
+    if following.mailbox:
+        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
+        lines.append(f"  {waiting} until it is connected again, in another slot")
+        lines.append("  replies to it are no longer recognised; its password is deleted")
+        lines.append("  its settings start from their defaults when it is connected again; its history stays")
+    if following.is_default:
+        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+    lines.append(f"  {_subscription(following)}")
+    return lines
+
+
+def _subscription(following: "Consequences") -> str:
+    ends = following.ends
+    if ends is not None:
+        would = f"it would have renewed on {ends.renews_on}"
+        if ends.becomes_included:
+            return f"the subscription of s_{ends.slot_id} ends, which becomes an included slot; {would}"
+        return f"its subscription ends; {would}"
+    if following.total_before > following.included_count:
+        return "no subscription ends: none of the user's slots has one"
+    within = f"the user has {following.total_before} of the {following.included_count} that the plan includes"
+    kept = "; what is paid for stays, as a slot of the team's pool" if following.goes_to_pool else ""
+    return f"no subscription ends: {within}{kept}"
+
+
+def _warnings(following: "Consequences", zone: str) -> list[str]:
+    warnings = _awaited(following.awaited, zone)
+    if following.ends is not None and not following.ends.is_near:
+        warnings.append(f"the renewal is not near: what ends is paid for until {following.ends.renews_on}")
+    if following.campaigns:
+        names = ", ".join(quote(campaign.name) for campaign in following.campaigns)
+        warnings.append(f"not finished: {names}")
+    return warnings
+
+
+def _removal_row(following: "Consequences") -> dict[str, Any]:
     return {
-        "user": found.user,
-        "connected": found.connected,
-        "total": found.total,
-        "default": found.default,
-        "slots": [
-            {"id": f"s_{slot.id}", "kind": slot.kind, "renews_on": slot.renews_on, "mailbox": slot.mailbox}
-            for slot in found.slots
+        "slot": f"s_{following.slot_id}",
+        "kind": following.kind,
+        "user": following.user,
+        "mailbox": following.mailbox,
+        "campaigns": [
+            {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
         ],
+        "waiting_messages": following.waiting_messages,
+        "replies_recognised": None if following.mailbox is None else False,
+        "subscription_ends": _ending_row(following.ends),
     }
+
+
+def _ending_row(ends: "Ending | None") -> dict[str, Any] | None:
+    if ends is None:
+        return None
+    return {
+        "slot": f"s_{ends.slot_id}",
+        "renews_on": ends.renews_on,
+        "becomes_included": ends.becomes_included,
+    }
+
+
+def _row(user: "UserSlots") -> dict[str, Any]:
+    return {
+        "user": user.user,
+        "connected": user.connected,
+        "total": user.total,
+        "default": user.default,
+        "slots": _slot_rows(user.slots),
+    }
+
+
+def _slot_rows(slots: "Sequence[Slot]") -> list[dict[str, Any]]:
+    return [_slot_row(slot) for slot in slots]
+
+
+def _slot_row(slot: "Slot") -> dict[str, Any]:
+    return {"id": f"s_{slot.id}", "kind": slot.kind, "renews_on": slot.renews_on, "mailbox": slot.mailbox}
+
+
+def _slot_cells(slot: "Slot") -> tuple[object, ...]:
+    return tuple(_slot_row(slot).values())

@@ -9,6 +9,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.params import Json
+from mailrotate.cli.slot import team_line, team_row
 
 if TYPE_CHECKING:
     from mailrotate.core.services.overview import CampaignLine, MailboxLine, Overview
@@ -47,6 +48,7 @@ def status(ctx: typer.Context, as_json: Json = False) -> None:
     runners = ", ".join(f"run_{runner.id} ({runner.host}, pid {runner.pid})" for runner in found.runners)
     last_pass = "none yet" if found.last_pass_at is None else zoned(found.last_pass_at, zone)
     speech.line(f"runner: {runners or 'none now'}; last pass: {last_pass}")
+    _slots(speech, found)
     if found.mailboxes:
         speech.line()
         speech.table(
@@ -59,6 +61,21 @@ def status(ctx: typer.Context, as_json: Json = False) -> None:
     speech.line()
     _attention(speech, found)
     speech.line(f"next: {found.next_command}")
+
+
+def _slots(speech: Speech, found: "Overview") -> None:
+    """How many are connected, for each user and the team (A3); one operator alone is the team."""
+    team = found.slots
+    each = [
+        f"{user.connected}/{user.total} connected, default sender {user.default or 'none'}"
+        for user in team.users
+    ]
+    if len(each) == 1 and (team.total, team.unassigned) == (team.users[0].total, 0):
+        speech.line(f"slots: {each[0]}")
+        return
+    speech.line(f"slots: {team_line(team)}")
+    for user, counts in zip(team.users, each, strict=True):
+        speech.line(f"  {user.user}: {counts}")
 
 
 def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
@@ -84,6 +101,9 @@ def _attention(speech: Speech, found: "Overview") -> None:
         speech.line(f"{counted(found.errors, 'message')} in error: mailrotate outbox list --state error")
     if found.held:
         speech.line(f"{counted(found.held, 'message')} of unknown fate: mailrotate outbox list --state held")
+    if found.requests:
+        asked = counted(found.requests, "requested mailbox", "requested mailboxes")
+        speech.line(f"{asked}: mailrotate mailbox requests")
     for line in found.campaigns:
         if line.overdue:
             late = f"{counted(line.overdue, 'message')} of {line.name} late"
@@ -94,6 +114,13 @@ def _document(found: "Overview") -> dict[str, object]:
     return {
         **vars(found),
         "runners": [vars(runner) | {"id": f"run_{runner.id}"} for runner in found.runners],
+        "slots": {
+            **team_row(found.slots),
+            "users": [
+                {"user": user.user, "connected": user.connected, "total": user.total, "default": user.default}
+                for user in found.slots.users
+            ],
+        },
         "mailboxes": [vars(line) for line in found.mailboxes],
         "campaigns": [vars(line) | {"ended": line.ended, "total": line.total} for line in found.campaigns],
     }

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted
@@ -11,11 +12,15 @@ from mailrotate.cli.params import DryRun, Json, Yes
 from mailrotate.core.values.states import Role
 
 if TYPE_CHECKING:
+    from mailrotate.core.services.leaving import Consequences as Leaving
     from mailrotate.core.services.users import LockConsequences, Seat
 
 app = noun("The seats of a team, and what each role may do.")
 
-Email = Annotated[str, typer.Argument(metavar="EMAIL", help="The user's address.")]
+Email = Annotated[
+    str,
+    typer.Argument(metavar="EMAIL", help="The user's address.", autocompletion=completion.users),
+]
 Name = Annotated[
     str | None, typer.Option(help="The user's name; mailboxes without a sender name send as it.")
 ]
@@ -162,23 +167,47 @@ def unlock(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
 def remove(
     ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
-    """Remove a user who has no mailbox and has done nothing yet; whoever has is locked instead.
+    """Remove a user whose seat holds no mailbox. Their campaigns and their lines in the log stay.
+
+    Whoever is added again with the same address is the same user.
 
     Examples:
 
       mailrotate user remove ben@example.org --dry-run
+
+      mailrotate user remove ben@example.org --yes
     """
-    from mailrotate.core.services import users
+    from mailrotate.core.services import leaving
 
     call, speech = call_of(ctx), Speech(as_json)
-    seat = users.refuse_remove(call.context, email)
-    told = [
-        f"removing {seat.email}: {counted(seat.total, 'empty slot')}; included ones end, bought ones go back "
-        "to the team"
-    ]
-    if speech.confirm(told, f"Remove {seat.email}?", yes=yes, dry_run=dry_run):
-        users.remove(call.context, email, call.now)
-        speech.result({"email": seat.email, "removed": True}, f"removed {seat.email}")
+    following = leaving.consequences(call.context, email)
+    told = _leaving(following)
+    done = speech.confirm(told, f"Remove {following.email}?", yes=yes, dry_run=dry_run, has_document=True)
+    if done:
+        leaving.remove(call.context, email, call.now)
+    speech.result(
+        {"email": following.email, "consequences": told, "removed": done},
+        *([f"removed {following.email}"] if done else []),
+    )
+
+
+def _leaving(following: "Leaving") -> list[str]:
+    lines = [f"removing {following.email}:", "  acts on nothing any more, and is in no list"]
+    if following.included_slots:
+        lines.append(f"  {counted(following.included_slots, 'included slot')} ends with the seat")
+    if following.purchased_slots:
+        bought = counted(following.purchased_slots, "purchased slot goes", "purchased slots go")
+        lines.append(f"  {bought} back to the team's pool and renew on")
+    if following.requests:
+        asked = counted(following.requests, "request or approval", "requests and approvals")
+        lines.append(f"  {asked} of mailboxes end")
+    if following.shares:
+        lines.append(
+            f"  {counted(following.shares, 'shared mailbox', 'shared mailboxes')} no longer open to them"
+        )
+    if following.campaigns:
+        lines.append(f"  campaigns that stay, for managers and admins: {', '.join(following.campaigns)}")
+    return lines
 
 
 @app.command("roles")

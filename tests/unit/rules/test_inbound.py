@@ -1,6 +1,7 @@
 """What strangers' headers say: replies, machines, bounces and unsubscribes (G1, D6, I4)."""
 
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import example, given, settings
@@ -25,7 +26,14 @@ def test_g1_a_persons_reply_cites_what_it_answers() -> None:
         "Auto-Submitted: no",
         "Subject: Re: Hello",
     )
-    assert read == InboundMail(None, None, ("<b@us.example>", "<a@us.example>"), "ann@example.org")
+    assert read == InboundMail(
+        None,
+        None,
+        ("<b@us.example>", "<a@us.example>"),
+        "ann@example.org",
+        header_id="<x@example.org>",
+        subject="Re: Hello",
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,12 +163,44 @@ def test_i4_an_unsubscribe_that_a_mail_program_wrote_for_its_user_counts() -> No
 
 def test_g1_what_stands_below_the_headers_is_not_read() -> None:
     read = read_headers(b"Subject: hi\n\nIn-Reply-To: <a@us.example>\nReturn-Path: <>\n")
-    assert read == InboundMail(None, None, (), None)
+    assert (read.machine, read.cited_ids, read.subject) == (None, (), "hi")
 
 
 def test_g1_lines_that_are_no_fields_are_passed_over() -> None:
     raw = b" folded into nothing\nFrom nobody\n and folded\n: empty\nIn-Reply-To: <a@us.example>\n"
     assert read_headers(raw).cited_ids == ("<a@us.example>",)
+
+
+def test_b9_a_subject_is_one_line_that_nothing_obeys_and_has_an_end() -> None:
+    hidden = mail("Subject: =?utf-8?q?a=00b=0d=0aBcc:_eve=e2=80=ae=1b[31m=c2=9b?= c")
+    assert hidden.subject == "a b Bcc: eve [31m c"
+    assert mail("Subject: =?utf-8?b?SGVsbG8=?=", "Subject: second").subject == "Hello"
+    assert len(mail("Subject: " + "=?utf-8?q?=c3=bc?= " * 10_000).subject) <= 500
+    assert mail("Subject: =?nonsense?q?x?=").subject == "=?nonsense?q?x?="
+
+
+def test_b9_a_mail_without_an_id_is_known_by_its_headers() -> None:
+    one, again, other = mail("Subject: a"), mail("Subject: a"), mail("Subject: b")
+    assert one.header_id == again.header_id != other.header_id
+    assert mail("Message-ID: (first)\r\n <x@example.org>").header_id == "<x@example.org>"
+
+
+@pytest.mark.parametrize(
+    ("date", "written_at"),
+    [
+        ("Tue, 1 Dec 2026 10:00:00 +0100", datetime(2026, 12, 1, 9, tzinfo=UTC)),
+        ("Tue, 1 Dec 2026 09:00:00 -0000", datetime(2026, 12, 1, 9, tzinfo=UTC)),
+        ("Tue, 1 Dec 2026 09:00:00 +99999999", None),
+        ("Tue, 99 Dec 2026 09:00:00 +0000", None),
+        ("1 Jan 1970 00:00:00 +0000", None),
+        ("31 Dec 9999 23:00:00 -1200", None),
+        ("yesterday", None),
+    ],
+)
+def test_b9_the_date_of_a_mail_is_believed_where_it_can_be_read(
+    date: str, written_at: datetime | None
+) -> None:
+    assert mail(f"Date: {date}").written_at == written_at
 
 
 @settings(max_examples=300)
@@ -169,9 +209,7 @@ def test_g1_lines_that_are_no_fields_are_passed_over() -> None:
         st.binary(max_size=400),
         st.builds(
             lambda name, value: name + b": " + value,
-            st.sampled_from(
-                [b"From", b"Subject", b"References", b"Message-ID", b"Content-Type", b"Auto-Submitted"]
-            ),
+            st.sampled_from([b"From", b"Subject", b"References", b"Message-ID", b"Content-Type", b"Date"]),
             st.binary(max_size=200),
         ),
         st.text(alphabet="=?utf-8qb<>@:; \r\n\t\0ü", max_size=200).map(
@@ -188,3 +226,6 @@ def test_g1_nothing_a_stranger_writes_raises(raw: bytes) -> None:
     read = read_headers(raw)
     assert all(cited.startswith("<") and cited.endswith(">") for cited in read.cited_ids)
     assert read.from_address is None or read.from_address == read.from_address.lower()
+    assert read.header_id
+    read.subject.encode()
+    assert not set(read.subject) & set(map(chr, range(32)))

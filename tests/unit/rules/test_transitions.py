@@ -13,6 +13,7 @@ from mailrotate.core.values.states import (
     ConnectionState,
     MessageState,
     RecipientState,
+    RequestState,
 )
 
 MACHINES: dict[str, tuple[Machine, type[StrEnum]]] = {
@@ -20,6 +21,7 @@ MACHINES: dict[str, tuple[Machine, type[StrEnum]]] = {
     "recipient": (transitions.RECIPIENT, RecipientState),
     "message": (transitions.MESSAGE, MessageState),
     "connection": (transitions.CONNECTION, ConnectionState),
+    "request": (transitions.REQUEST, RequestState),
 }
 PAIRS = [
     (name, state, event)

@@ -3,13 +3,24 @@
 The headers come from anybody: they are read by hand, bounded, and nothing in them raises.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
+from email.utils import parsedate_to_datetime
+
+from mailrotate.core.rules.text import one_line
+from mailrotate.core.values.letter import LONGEST_SUBJECT
 
 _MOST_BYTES = 256 * 1024
+# Encoded words make a subject longer, by a factor of nine at worst.
+_LONGEST_RAW_SUBJECT = 9 * LONGEST_SUBJECT
+# Control characters, and those that turn the direction of writing (Unicode TR36 3.2).
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_FIRST_MAIL = datetime(1971, 1, 1, tzinfo=UTC)
 _MOST_CITED = 100
 
 _FIELD = re.compile(r"([!-9;-~]+)[ \t]*:(.*)", re.DOTALL)
@@ -30,13 +41,17 @@ _Fields = Mapping[str, Sequence[str]]
 class InboundMail:
     """What one mail's headers say. `machine` is the sign that no person wrote it, None where there is none.
 
-    `cited_ids` are the Message-IDs it answers, with their angle brackets.
+    `cited_ids` are the Message-IDs it answers, with their angle brackets. `header_id` is its own, or a hash
+    of its headers where it has none. `subject` is one harmless line, `written_at` what Date says.
     """
 
     unsubscribe_token: str | None
     machine: str | None
     cited_ids: tuple[str, ...]
     from_address: str | None
+    header_id: str = ""
+    subject: str = ""
+    written_at: datetime | None = None
 
 
 def read_headers(raw: bytes) -> InboundMail:
@@ -50,6 +65,9 @@ def read_headers(raw: bytes) -> InboundMail:
         machine=bounce or automatic,
         cited_ids=_cited_ids(fields),
         from_address=_from_address(fields),
+        header_id=_header_id(fields) or f"sha256:{hashlib.sha256(raw[:_MOST_BYTES]).hexdigest()}",
+        subject=_subject(fields),
+        written_at=_written_at(fields),
     )
 
 
@@ -95,15 +113,38 @@ def _automatic_sign(fields: _Fields) -> str | None:
 
 def _unsubscribe_token(fields: _Fields) -> str | None:
     subject = fields.get("subject", ("",))[0].strip()
-    if len(subject) > 200:
-        return None
-    try:
-        # Some programs encode every subject (RFC 2047).
-        subject = str(make_header(decode_header(subject))).strip()
-    except (HeaderParseError, LookupError, ValueError):
-        return None
-    found = _UNSUBSCRIBE.fullmatch(subject)
+    # Some programs encode every subject (RFC 2047).
+    found = None if len(subject) > 200 else _UNSUBSCRIBE.fullmatch(_decoded(subject).strip())
     return None if found is None else found[1].lower()
+
+
+def _decoded(text: str) -> str:
+    """The text with its encoded words (RFC 2047) in clear; as it is where they are none."""
+    try:
+        return str(make_header(decode_header(text)))
+    except (HeaderParseError, LookupError, ValueError):
+        return text
+
+
+def _subject(fields: _Fields) -> str:
+    raw = fields.get("subject", ("",))[0][:_LONGEST_RAW_SUBJECT]
+    return one_line(_UNSEEN.sub(" ", _decoded(raw)))[:LONGEST_SUBJECT]
+
+
+def _header_id(fields: _Fields) -> str | None:
+    found = _MESSAGE_ID.search(fields.get("message-id", ("",))[0])
+    return None if found is None else one_line("".join(found[0].split()))
+
+
+def _written_at(fields: _Fields) -> datetime | None:
+    """None where Date cannot be read, or names an instant before there was any mail."""
+    try:
+        written = parsedate_to_datetime(fields.get("date", ("",))[0][:100])
+        # RFC 5322 3.3: a zone of -0000 says nothing of the sender's.
+        written = written.replace(tzinfo=UTC) if written.tzinfo is None else written.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return written if written >= _FIRST_MAIL else None
 
 
 def _cited_ids(fields: _Fields) -> tuple[str, ...]:

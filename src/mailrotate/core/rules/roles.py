@@ -12,23 +12,35 @@ class Deed(StrEnum):
     OWN_SEAT = "own_seat"
     SEE_TEAM = "see_team"
     SLOTS = "slots"
+    CONTACTS = "contacts"
     ANY_SEAT = "any_seat"
     USERS = "users"
+    CAMPAIGNS = "campaigns"
+    UNSUPPRESS = "unsuppress"
     PLAN = "plan"
+    SETTINGS = "settings"
+    REQUESTS = "requests"
 
 
 WORDS: Mapping[Deed, str] = {
-    Deed.OWN_SEAT: "connect, set up and use the mailboxes of one's own seat",
-    Deed.SEE_TEAM: "see the seats of everybody (`user list`, `user show`)",
-    Deed.SLOTS: "buy slots and assign them, to anybody",
+    Deed.OWN_SEAT: "use the mailboxes of one's own seat, make campaigns, suppress addresses",
+    Deed.SEE_TEAM: "see the seats, campaigns and messages of everybody",
+    Deed.SLOTS: "buy, assign and remove slots, of anybody",
+    Deed.CONTACTS: "give the contacts of anybody to another owner",
     Deed.ANY_SEAT: "act on the seat of anybody",
     Deed.USERS: "add users, give them roles, lock, unlock and remove them",
+    Deed.CAMPAIGNS: "run the campaigns of anybody, and settle their messages",
+    Deed.UNSUPPRESS: "take suppressions away",
     Deed.PLAN: "change the plan",
+    Deed.SETTINGS: "change the workspace's settings, the providers' limits and the key",
+    Deed.REQUESTS: "approve and deny requested mailboxes",
 }
 
 MAY: Mapping[Role, frozenset[Deed]] = {
     Role.MEMBER: frozenset({Deed.OWN_SEAT}),
-    Role.MANAGER: frozenset({Deed.OWN_SEAT, Deed.SEE_TEAM, Deed.SLOTS}),
+    Role.MANAGER: frozenset(
+        {Deed.OWN_SEAT, Deed.SEE_TEAM, Deed.SLOTS, Deed.CONTACTS, Deed.CAMPAIGNS, Deed.UNSUPPRESS}
+    ),
     Role.ADMIN: frozenset(Deed),
 }
 

@@ -10,6 +10,7 @@ from mailrotate.core.values.states import CampaignState as C
 from mailrotate.core.values.states import ConnectionState as K
 from mailrotate.core.values.states import MessageState as M
 from mailrotate.core.values.states import RecipientState as R
+from mailrotate.core.values.states import RequestState as Q
 
 Machine = Mapping[str, Mapping[StrEnum, StrEnum]]
 
@@ -31,6 +32,9 @@ RECIPIENT: Machine = {
     "unsubscribed": {R.QUEUED: R.UNSUBSCRIBED, R.ACTIVE: R.UNSUBSCRIBED},
     "failed": {R.QUEUED: R.FAILED, R.ACTIVE: R.FAILED},
     "retried": {R.FAILED: R.ACTIVE},
+    # B8: who was contacted by a mailbox that is gone, until another takes them on.
+    "mailbox_removed": {R.QUEUED: R.FAILED, R.ACTIVE: R.FAILED},
+    "taken_on": {R.FAILED: R.ACTIVE},
     # The operator took the message that was next out of the outbox: no step is skipped in silence.
     "cancelled": {R.QUEUED: R.FINISHED, R.ACTIVE: R.FINISHED},
     "stopped": {R.QUEUED: R.STOPPED, R.ACTIVE: R.STOPPED},
@@ -58,6 +62,9 @@ CONNECTION: Machine = {
     "recover": {K.FAILED: K.CONNECTED, K.CONNECTED: K.CONNECTED},
     "disconnect": {K.CONNECTED: K.DISCONNECTED, K.FAILED: K.DISCONNECTED},
 }
+
+# The end of an approval (A7) is an instant of its own: its decision stays what it was.
+REQUEST: Machine = {"approve": {Q.REQUESTED: Q.APPROVED}, "deny": {Q.REQUESTED: Q.DENIED}}
 
 
 def origins(machine: Machine, event: str) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mailrotate.core.services import authority, dependents
 from mailrotate.core.services.assigning import current_senders
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.naming import find_campaign
 from mailrotate.core.services.prospects import Prospects, earliest
-from mailrotate.core.store import campaigns, outbox_lists, recipients, senders, workspaces
+from mailrotate.core.store import campaigns, outbox_lists, recipients, senders, sights, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.values.states import CampaignState, RecipientState
 
@@ -49,6 +49,8 @@ class CampaignView:
     senders: tuple[SenderShare, ...]
     recipients: Mapping[str, int]
     waiting: int
+    # Who failed when their mailbox was removed, and may be taken on by another.
+    mailbox_removed: int
     steps: tuple[StepProgress, ...]
     next_send_at: datetime | None
 
@@ -57,13 +59,21 @@ def listing(context: Context, now: datetime) -> list[CampaignView]:
     """Every campaign, in the order of creation."""
     with context.store.reading() as connection:
         prospects = Prospects(context, connection, now)
-        return [_view(prospects, found) for found in campaigns.listing(connection)]
+        viewer = authority.viewer_of(connection, context.actor)
+        seen = None if viewer is None else sights.campaign_ids(connection, viewer)
+        return [
+            _view(prospects, found)
+            for found in campaigns.listing(connection)
+            if seen is None or found.id in seen
+        ]
 
 
 def show(context: Context, name: str, now: datetime) -> CampaignView:
     """Raises NotFound (`campaign.none`)."""
     with context.store.reading() as connection:
-        return _view(Prospects(context, connection, now), find_campaign(connection, name))
+        return _view(
+            Prospects(context, connection, now), authority.find_seen_campaign(connection, context.actor, name)
+        )
 
 
 def _view(prospects: Prospects, campaign: StoredCampaign) -> CampaignView:
@@ -92,6 +102,7 @@ def _view(prospects: Prospects, campaign: StoredCampaign) -> CampaignView:
         ),
         recipients={state: by_state.get(state, 0) for state in RecipientState},
         waiting=sum(by_state.values()) - sum(people.values()),
+        mailbox_removed=recipients.failed_for(connection, campaign.id, dependents.REMOVED),
         steps=tuple(
             StepProgress(step.position, step.delay, step.subject, by_step.get(step.position, 0))
             for step in steps

@@ -7,11 +7,13 @@ from shlex import quote
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules import roles
+from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.services import assigning, drafting, lifecycle
+from mailrotate.core.services import assigning, authority, choosing, dependents, lifecycle, seats
 from mailrotate.core.services.assigning import current_senders, is_connected
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.naming import find_campaign, find_mailbox
+from mailrotate.core.services.naming import find_mailbox
 from mailrotate.core.store import campaigns, events, mailboxes, outbox, recipients
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
@@ -55,10 +57,10 @@ def start(
     """
     with context.store.writing() as connection:
         recipients.lock_enrolment(connection)
-        campaign = find_campaign(connection, name)
+        campaign = authority.find_campaign(connection, context.actor, name)
         _require(campaign, CampaignState.DRAFT, "start")
         if addresses or rotate is not None:
-            drafting.choose_senders(connection, context.actor, campaign, addresses, rotate, now)
+            choosing.choose_senders(connection, context.actor, campaign, addresses, rotate, now)
             campaign = campaigns.by_id(connection, campaign.id)
         _require_sender(connection, campaign)
         count = recipients.unassigned_count(connection, campaign.id)
@@ -133,7 +135,7 @@ def _require_sender(connection: Connection, campaign: StoredCampaign) -> None:
         )
     named = ", ".join(sender.address or "an empty slot" for sender in senders) or "nobody"
     first = next((sender for sender in senders if sender.address is not None), None)
-    hint = "mailrotate mailbox connect ADDRESS"
+    hint = dependents.way_on(connection, campaign) or "mailrotate mailbox connect ADDRESS"
     if first is not None:
         verb = "connect" if first.state == "disconnected" else "reconnect"
         hint = f"mailrotate mailbox {verb} {first.address}"
@@ -147,7 +149,7 @@ def _require_sender(connection: Connection, campaign: StoredCampaign) -> None:
 def pause(context: Context, name: str, now: datetime) -> str:
     """Nothing of it is sent until `resume`; everybody keeps their place. Raises NotFound, Refused."""
     with context.store.writing() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = authority.find_campaign(connection, context.actor, name)
         if not lifecycle.pause_campaign(connection, context.actor, campaign.id, BY_HAND, 0, now):
             raise Refused(
                 "campaign.not_active",
@@ -160,22 +162,26 @@ def pause(context: Context, name: str, now: datetime) -> str:
 def resume(context: Context, name: str, now: datetime) -> Resumed:
     """Lift every reason of one campaign's pause (C6). Raises NotFound, Refused."""
     with context.store.writing() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = authority.find_campaign(connection, context.actor, name)
         _resume(context, connection, campaign, now)
     return Resumed((campaign.name,))
 
 
 def resume_many(context: Context, address: str | None, now: datetime) -> Resumed:
-    """Resume every paused campaign, or those that a mailbox sends for; each that can be.
+    """Resume every paused campaign of whoever acts, or those that a mailbox sends for; each that can be.
 
-    Raises NotFound (`mailbox.none`).
+    Raises NotFound (`mailbox.none`), Refused (`user.…`).
     """
     resumed: list[str] = []
     refused: dict[str, MailrotateError] = {}
     with context.store.writing() as connection:
         box = None if address is None else find_mailbox(connection, address)
+        acting = seats.require_active(connection, context.actor)
         for campaign in campaigns.listing(connection):
-            if campaign.state is not CampaignState.PAUSED:
+            is_own = campaign.owner_id == acting.id
+            if campaign.state is not CampaignState.PAUSED or not roles.may_on_seat(
+                acting.role, is_own, Deed.CAMPAIGNS
+            ):
                 continue
             by = {sender.mailbox_id for sender in current_senders(connection, campaign.id)}
             if box is not None and box.id not in by:
@@ -209,7 +215,7 @@ def _resume(context: Context, connection: Connection, campaign: StoredCampaign, 
 def stoppable(context: Context, name: str) -> tuple[str, int]:
     """The campaign's name and how many people would still be written to. Raises what `stop` raises."""
     with context.store.reading() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = authority.find_campaign(connection, context.actor, name)
         if campaign.state not in origins(CAMPAIGN, "stop"):
             raise _nothing_to_stop(campaign)
         counts = recipients.counts_by_state(connection, campaign.id)
@@ -233,7 +239,7 @@ def stop(context: Context, name: str, now: datetime) -> Stopped:
     """
     with context.store.writing() as connection:
         recipients.lock_enrolment(connection)
-        campaign = find_campaign(connection, name)
+        campaign = authority.find_campaign(connection, context.actor, name)
         if not campaigns.move(
             connection,
             campaign.id,

@@ -178,6 +178,7 @@ def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim
         claim_token=claim_token,
         runner_id=lane.runner_id,
         slot_id=at.box.slot_id,
+        from_address=letter.from_address,
         subject=mail.subject,
         in_reply_to=letter.in_reply_to,
         cited_ids=letter.references,

@@ -3,27 +3,36 @@
 Both servers are logged in to before anything is stored; what they answer is told step by step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from mailrotate.core.ports import MailProvider
-from mailrotate.core.rules import provider_limits, quota
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
-from mailrotate.core.services import accounts, dependents, health, seats, secrets
+from mailrotate.core.services import (
+    accounts,
+    dependents,
+    health,
+    seats,
+    secrets,
+)
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.dependents import Waiting
 from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.services.mailboxes import Settings, apply_settings, settings_reset, validate_settings
-from mailrotate.core.store import connections, events, inboxes, mailboxes, workspaces
+from mailrotate.core.store import (
+    connections,
+    events,
+    inboxes,
+    mailboxes,
+)
 from mailrotate.core.store.connections import HangingCampaign
-from mailrotate.core.store.events import About
+from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import Refused, RemoteError
-from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, ServerGuess
+from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
 
@@ -38,44 +47,6 @@ _STEP_NAMES = {
     Phase.AUTH: "login",
     Phase.PERMISSION: "permission",
 }
-
-
-@dataclass(frozen=True)
-class NewConnection:
-    """What a person wants to connect, and the servers that were found for it."""
-
-    address: str
-    servers: ServerGuess
-    password: Secret
-    settings: Settings
-    user_email: str | None = None
-    slot_id: int | None = None
-
-    @property
-    def account(self) -> MailAccount:
-        return MailAccount(
-            address=self.address,
-            provider=self.servers.provider,
-            smtp=self.servers.smtp,
-            imap=self.servers.imap,
-            username=self.servers.username or self.address,
-            password=self.password,
-        )
-
-
-@dataclass(frozen=True)
-class Connected:
-    """What a connect has made. `reset` are the settings that began anew, with the command for each."""
-
-    mailbox_id: int
-    address: str
-    user: str
-    slot_id: int
-    slots_taken: int
-    slots_total: int
-    is_default: bool
-    files_sent_copy: bool | None
-    reset: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -146,82 +117,6 @@ def _way_on(failed: CheckStep, account: MailAccount, again: str) -> str:
     signs_in = again.replace("mailbox set ", "mailbox reconnect ")
     return verdict.hint.replace("mailrotate mailbox reconnect ADDRESS", signs_in).replace(
         "ADDRESS", account.address
-    )
-
-
-def refuse_connect(
-    context: Context, address: str, user_email: str | None, slot_id: int | None, settings: Settings
-) -> None:
-    """The refusals that need no server, before anybody waits for one.
-
-    Raises Refused, NotFound, BadInput, KeyTrouble.
-    """
-    with context.store.reading() as connection:
-        seats.seat_for(connection, context.actor, address, user_email, slot_id)
-        validate_settings(connection, settings)
-    accounts.prove_key(context)
-
-
-def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected:
-    """Store a connection whose servers were proved. Raises Refused, NotFound, KeyTrouble."""
-    accounts.prove_key(context)  # so that no transaction waits for a keyring
-    address, account = wanted.address, wanted.account
-    with context.store.writing() as connection:
-        # One at a time: two must not take the same slot or address.
-        connections.lock_workspace(connection)
-        seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
-        validate_settings(connection, wanted.settings)
-        reset = {} if seat.former is None else settings_reset(seat.former, wanted.settings)
-        if seat.former is None:
-            mailbox_id = connections.insert_mailbox(connection, address, seat.user.id, now)
-        else:
-            mailbox_id = seat.former.id
-            _begin_anew(connection, seat.former, now)
-        connection_id = connections.insert_connection(
-            connection,
-            mailbox_id,
-            seat.slot_id,
-            now,
-            provider=account.provider,
-            username=account.username,
-            **connections.server_columns(account.smtp, account.imap),
-        )
-        sealed = secrets.seal(context, connection, connection_id, 1, account.password)
-        mailboxes.change_connection(connection, connection_id, secret=sealed)
-        if seat.former is None or seat.former.provider != account.provider:
-            habit = provider_limits.files_sent_copy(account.provider)
-            mailboxes.change(connection, mailbox_id, files_sent_copy=habit)
-        apply_settings(connection, mailboxes.by_id(connection, mailbox_id), wanted.settings, now)
-        if seat.user.default_mailbox_id is None:
-            workspaces.set_default_mailbox(connection, seat.user.id, mailbox_id)
-        about = About(mailbox_id)
-        events.record(connection, context.actor, "mailbox.connected", now, about, provider=account.provider)
-        return _connected(connection, mailbox_id, reset)
-
-
-def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) -> None:
-    """History, counters and the default flag stay with the address; settings go with the connection."""
-    connections.supersede(connection, former.id, now)
-    inboxes.forget_failure(connection, former.id)
-    if former.own_timezone is not None:
-        # Back to the workspace's zone: a change of zone as any other (B4).
-        running = quota.day_of(now, former.timezone, former.day_from, former.day_until)
-        start, end = quota.day_after_zone_change(now, running, former.workspace_timezone)
-        mailboxes.change(connection, former.id, day_from=start, day_until=end)
-
-
-def _connected(connection: Connection, mailbox_id: int, reset: Mapping[str, str]) -> Connected:
-    box = mailboxes.by_id(connection, mailbox_id)
-    return Connected(
-        mailbox_id=box.id,
-        address=box.address,
-        user=box.user_email,
-        slot_id=box.slot_id,
-        slots_taken=connections.taken_slots(connection, box.user_id),
-        slots_total=len(workspaces.slots_of(connection, box.user_id)),
-        is_default=box.is_default,
-        files_sent_copy=box.files_sent_copy,
-        reset=reset,
     )
 
 
@@ -342,14 +237,19 @@ def disconnect(context: Context, address: str, now: datetime) -> None:
     box = _connected_mailbox(context, address)
     with holding_lane(context, box.id, now), context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
-        if mailboxes.move_connection(
-            connection,
-            box.connection_id,
-            origins(CONNECTION, "disconnect"),
-            outcome(CONNECTION, "disconnect"),
-            secret=None,
-            disconnected_at=now,
-            trouble_since=None,
-        ):
-            events.record(connection, context.actor, "mailbox.disconnected", now, About(box.id))
-            dependents.pause_for_disconnect(connection, context.actor, box, now)
+        disconnect_within(connection, context.actor, box, now)
+
+
+def disconnect_within(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
+    """Disconnect in the transaction of whoever may, and holds the mailbox's lane."""
+    if mailboxes.move_connection(
+        connection,
+        box.connection_id,
+        origins(CONNECTION, "disconnect"),
+        outcome(CONNECTION, "disconnect"),
+        secret=None,
+        disconnected_at=now,
+        trouble_since=None,
+    ):
+        events.record(connection, actor, "mailbox.disconnected", now, About(box.id))
+        dependents.pause_for_disconnect(connection, actor, box, now)

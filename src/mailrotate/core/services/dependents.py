@@ -1,24 +1,29 @@
-"""The campaigns and people that hang on a mailbox: what its trouble pauses, what lifts that (A10, C6, C7)."""
+"""The campaigns and people that hang on a mailbox: what its trouble, its lock or its removal pauses, and what
+lifts that (A10, B8, C6, C7)."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.transitions import CAMPAIGN, origins, outcome
-from mailrotate.core.services import facts, lifecycle
+from mailrotate.core.services import assigning, facts, lifecycle
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, connections, events, senders
+from mailrotate.core.store import campaigns, connections, events, removals, senders
+from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import RUNNER, About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.removals import Affected
 from mailrotate.core.values.states import CampaignState, ConnectionState
 
 FAILED = "mailbox_failed"
 DISCONNECTED = "mailbox_disconnected"
 USER_LOCKED = "user_locked"
+REMOVED = "mailbox_removed"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,54 @@ def pause_for_disconnect(connection: Connection, actor: Actor, box: StoredMailbo
     """A disconnect pauses every campaign that the mailbox sends for (C6)."""
     for campaign in connections.hanging_on(connection, box.id, box.slot_id):
         lifecycle.pause_campaign(connection, actor, campaign.id, DISCONNECTED, box.id, now)
+
+
+def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
+    """Single-sender campaigns whose slot was removed go on from the slot that their mailbox is connected in
+    now, when they are resumed; returns their names."""
+    stranded = senders.bound_to_removed_slots(connection, box.user_id, box.id)
+    for sender in stranded:
+        senders.bind_to_slot(connection, sender.id, box.slot_id)
+        about = About(mailbox_id=box.id, campaign_id=sender.campaign_id)
+        change = {"before": f"s_{sender.slot_id}", "after": f"s_{box.slot_id}"}
+        events.record(connection, actor, "campaign.sender", now, about, key="slot", **change)
+    return [sender.campaign for sender in stranded]
+
+
+def stops_without(connection: Connection, campaign: Affected, box: StoredMailbox) -> bool:
+    """Whether a campaign pauses when this mailbox is removed and no other takes its place (B8).
+
+    A rotation only when nobody else of it can send (C7). A single sender's campaign also for a step that
+    names the mailbox (D9): from whom that goes instead is for a person to see.
+    """
+    if not campaign.rotates:
+        return True
+    return campaign.is_current_sender and not others_send(connection, campaign.id, {box.id})
+
+
+def let_go(
+    connection: Connection,
+    actor: Actor,
+    box: StoredMailbox,
+    stopping: Sequence[Affected],
+    now: datetime,
+) -> None:
+    """What a removal does to the campaigns themselves: graces end, since nobody hangs on the mailbox any
+    more, and those that nobody else sends for pause."""
+    removals.end_deadlines(connection, box.id, now)
+    for campaign in stopping:
+        lifecycle.pause_campaign(connection, actor, campaign.id, REMOVED, box.id, now)
+
+
+def way_on(connection: Connection, campaign: StoredCampaign) -> str | None:
+    """The command that comes before `campaign resume` where a single sender was removed and none has its
+    slot; None elsewhere."""
+    if campaign.rotation is not None or REMOVED not in campaign.pause_reasons:
+        return None
+    if any(sender.mailbox_id is not None for sender in assigning.current_senders(connection, campaign.id)):
+        return None
+    former = removals.paused_by(connection, campaign.id, REMOVED)
+    return f"mailrotate recipient assign {quote(campaign.name)} --from-sender {former} --to-sender ADDRESS"
 
 
 def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
@@ -116,10 +169,15 @@ def pauses_without(
     connection: Connection, campaign: HangingCampaign, away: Collection[int | None] = ()
 ) -> bool:
     """Whether a campaign stops while the mailboxes `away` cannot send: a rotation only without any other."""
-    return not campaign.rotates or not any(
+    return not campaign.rotates or not others_send(connection, campaign.id, away)
+
+
+def others_send(connection: Connection, campaign_id: int, away: Collection[int | None]) -> bool:
+    """Whether a rotation has an able sender besides the mailboxes `away`."""
+    return any(
         sender.left_at is None
         and sender.state == ConnectionState.CONNECTED
         and not sender.user_locked
         and sender.mailbox_id not in away
-        for sender in senders.senders_of(connection, campaign.id)
+        for sender in senders.senders_of(connection, campaign_id)
     )

@@ -13,9 +13,10 @@ from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, Plan
 from mailrotate.core.rules.templates import fields_needed as template_fields
 from mailrotate.core.rules.templates import missing_fields
 from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
+from mailrotate.core.services import authority, choosing, seats
 from mailrotate.core.services.assigning import current_senders
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.naming import find_campaign, find_mailbox
+from mailrotate.core.services.naming import find_mailbox
 from mailrotate.core.store import (
     campaigns,
     edits,
@@ -23,12 +24,9 @@ from mailrotate.core.store import (
     mailboxes,
     outbox_lists,
     recipients,
-    senders,
-    workspaces,
 )
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign, StoredStep
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import BadInput, Busy, Refused
 from mailrotate.core.values.states import CampaignState, ConnectionState, Rotation
 
@@ -57,20 +55,15 @@ def create(context: Context, plan: CampaignPlan, now: datetime) -> Drafted:
         campaign_id = _insert(connection, context.actor, plan.name, plan.team, now)
         _insert_version(connection, context.actor, campaign_id, 1, plan, now)
         campaign = campaigns.by_id(connection, campaign_id)
-        choose_senders(connection, context.actor, campaign, plan.from_addresses, plan.rotate, now)
+        choosing.choose_senders(connection, context.actor, campaign, plan.from_addresses, plan.rotate, now)
         events.record(connection, context.actor, "campaign.created", now, About(campaign_id=campaign_id))
         return _drafted(connection, campaign_id)
 
 
 def _insert(connection: Connection, actor: Actor, name: str, team: bool, now: datetime) -> int:
-    if actor.user_id is None:
-        raise Refused(
-            "user.unknown",
-            "nobody is named who acts, and the workspace has no default user",
-            "add --as EMAIL",
-        )
+    owner = seats.require_active(connection, actor)
     return campaigns.insert_campaign(
-        connection, name=name, owner_id=actor.user_id, team=team, rotation=None, now=now
+        connection, name=name, owner_id=owner.id, team=team, rotation=None, now=now
     )
 
 
@@ -86,8 +79,15 @@ def _require_free_name(connection: Connection, name: str) -> None:
 
 
 def _insert_version(
-    connection: Connection, actor: Actor, campaign_id: int, n: int, plan: CampaignPlan, now: datetime
+    connection: Connection,
+    actor: Actor,
+    campaign_id: int,
+    n: int,
+    plan: CampaignPlan,
+    now: datetime,
+    kept: frozenset[int | None] = frozenset(),
 ) -> None:
+    """`kept` are mailboxes that were picked before, by whoever might."""
     campaigns.insert_version(
         connection,
         campaign_id,
@@ -98,81 +98,18 @@ def _insert_version(
         on_auto_reply=plan.on_auto_reply,
         created_by=actor.user_id,
         now=now,
-        steps=[_new_step(connection, step) for step in plan.steps],
+        steps=[_new_step(connection, actor, step, kept) for step in plan.steps],
     )
 
 
-def _new_step(connection: Connection, step: PlannedStep) -> NewStep:
-    sender = None if step.sender is None else _sending_mailbox(connection, step.sender).id
+def _new_step(
+    connection: Connection, actor: Actor, step: PlannedStep, kept: frozenset[int | None]
+) -> NewStep:
+    sender = (
+        None if step.sender is None else choosing.sending_mailbox(connection, actor, step.sender, kept).id
+    )
     attachments = [(each.filename, each.content_type, each.data) for each in step.attachments]
     return NewStep(step.n, step.delay, step.subject, step.body, sender, attachments)
-
-
-def choose_senders(
-    connection: Connection,
-    actor: Actor,
-    campaign: StoredCampaign,
-    addresses: Sequence[str],
-    rotate: Rotation | None,
-    now: datetime,
-) -> None:
-    """Set who sends for a draft: one, by its slot, or the mailboxes of a rotation (D2, E3).
-
-    Two or more imply the equal rotation. With a rotation and no addresses the present senders stay.
-    """
-    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
-    if addresses:
-        boxes = [_sending_mailbox(connection, address) for address in dict.fromkeys(addresses)]
-    else:
-        present = current_senders(connection, campaign.id)
-        boxes = [
-            mailboxes.by_id(connection, sender.mailbox_id)
-            for sender in present
-            if sender.mailbox_id is not None
-        ] or [_default_mailbox(connection, actor)]
-    rotation = rotate or (Rotation.EQUAL if len(boxes) > 1 else None)
-    if rotation is not None:
-        _refuse_step_senders(campaign.name, steps)
-    senders.replace_senders(
-        connection,
-        campaign.id,
-        slot_id=boxes[0].slot_id if rotation is None else None,
-        mailbox_ids=() if rotation is None else [box.id for box in boxes],
-        now=now,
-    )
-    campaigns.change(connection, campaign.id, rotation=rotation, spread_over="")
-
-
-def _refuse_step_senders(name: str, steps: Sequence[StoredStep]) -> None:
-    own = next((step for step in steps if step.sender_mailbox_id is not None), None)
-    if own is not None:
-        raise Refused(
-            "campaign.step_sender",
-            f"step {own.position} of campaign '{name}' names its own sender, so the campaign cannot rotate",
-            "take 'from' out of that step, or name a single sender",
-        )
-
-
-def _sending_mailbox(connection: Connection, address: str) -> StoredMailbox:
-    box = find_mailbox(connection, address)
-    if box.state is ConnectionState.DISCONNECTED:
-        raise Refused(
-            "mailbox.disconnected",
-            f"{box.address} is disconnected and cannot send",
-            f"mailrotate mailbox connect {box.address}",
-        )
-    return box
-
-
-def _default_mailbox(connection: Connection, actor: Actor) -> StoredMailbox:
-    user = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
-    if user is None or user.default_mailbox_id is None:
-        raise Refused(
-            "campaign.no_sender",
-            "no sender is named, and there is no default mailbox",
-            "mailrotate mailbox connect ADDRESS, or name one with --from ADDRESS",
-        )
-    return _sending_mailbox(connection, mailboxes.by_id(connection, user.default_mailbox_id).address)
 
 
 def _drafted(connection: Connection, campaign_id: int) -> Drafted:
@@ -196,7 +133,7 @@ def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Draf
     """
     with context.store.writing() as connection:
         recipients.lock_enrolment(connection)
-        campaign = find_campaign(connection, name)
+        campaign = authority.find_campaign(connection, context.actor, name)
         before = campaigns.steps_of(connection, campaign.id, campaign.version)
         if campaign.state is CampaignState.FINISHED:
             raise Refused(
@@ -208,7 +145,8 @@ def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Draf
         if started:
             _refuse_changes(connection, campaign, before, plan)
         _require_fields(connection, campaign, before, plan)
-        _insert_version(connection, context.actor, campaign.id, campaign.version + 1, plan, now)
+        kept = frozenset(step.sender_mailbox_id for step in before)
+        _insert_version(connection, context.actor, campaign.id, campaign.version + 1, plan, now, kept)
         if started:
             _shift(connection, campaign, before, plan)
         else:
@@ -224,9 +162,11 @@ def _choose_again(
 ) -> None:
     campaign = campaigns.by_id(connection, campaign_id)
     if plan.from_addresses or plan.rotate is not None:
-        choose_senders(connection, actor, campaign, plan.from_addresses, plan.rotate, now)
+        choosing.choose_senders(connection, actor, campaign, plan.from_addresses, plan.rotate, now)
     elif campaign.rotation is not None:
-        _refuse_step_senders(campaign.name, campaigns.steps_of(connection, campaign.id, campaign.version))
+        choosing.refuse_step_senders(
+            campaign.name, campaigns.steps_of(connection, campaign.id, campaign.version)
+        )
 
 
 def _refuse_changes(
@@ -240,7 +180,7 @@ def _refuse_changes(
     for old, new in zip(before, plan.steps, strict=False):
         if old.position in begun and _differs(connection, old, new):
             problems.append(f"step {old.position} was sent to somebody already and cannot change")
-        elif old.sender_mailbox_id != _new_step(connection, new).sender_mailbox_id:
+        elif old.sender_mailbox_id != (new.sender and find_mailbox(connection, new.sender).id):
             problems.append(f"the sender of step {old.position} is fixed since the start")
     if problems:
         raise Refused(
@@ -307,7 +247,7 @@ def _require_fields(
 def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Drafted:
     """A draft with the same words, window and senders, and without people. Raises NotFound, Refused."""
     with context.store.writing() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = authority.find_seen_campaign(connection, context.actor, name)
         copied = new_name or _next_name(connection, campaign.name)
         _require_free_name(connection, copied)
         copy_id = _insert(connection, context.actor, copied, campaign.team, now)
@@ -339,8 +279,12 @@ def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Dr
             for sender in current_senders(connection, campaign.id)
             if sender.address is not None and sender.state != ConnectionState.DISCONNECTED
         ]
+        for step in steps:
+            if step.sender_mailbox_id is not None:
+                box = mailboxes.by_id(connection, step.sender_mailbox_id)
+                authority.require_pick(connection, context.actor, box)
         made = campaigns.by_id(connection, copy_id)
-        choose_senders(connection, context.actor, made, senders, campaign.rotation, now)
+        choosing.choose_senders(connection, context.actor, made, senders, campaign.rotation, now)
         about = About(campaign_id=copy_id)
         events.record(connection, context.actor, "campaign.created", now, about, copy_of=campaign.name)
         return _drafted(connection, copy_id)
@@ -358,12 +302,12 @@ def _next_name(connection: Connection, name: str) -> str:
 def deletable(context: Context, name: str) -> tuple[str, int]:
     """The draft's name and how many people it lists. Raises NotFound, Refused."""
     with context.store.reading() as connection:
-        campaign = _draft(connection, name)
+        campaign = _draft(connection, context.actor, name)
         return campaign.name, sum(recipients.counts_by_state(connection, campaign.id).values())
 
 
-def _draft(connection: Connection, name: str) -> StoredCampaign:
-    campaign = find_campaign(connection, name)
+def _draft(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
+    campaign = authority.find_campaign(connection, actor, name)
     if campaign.state is CampaignState.DRAFT:
         return campaign
     verb = "show" if campaign.state is CampaignState.FINISHED else "stop"
@@ -377,7 +321,7 @@ def _draft(connection: Connection, name: str) -> StoredCampaign:
 def delete(context: Context, name: str, now: datetime) -> str:
     """Delete a draft with its people's places; contacts and the log stay. Raises NotFound, Refused, Busy."""
     with context.store.writing() as connection:
-        campaign = _draft(connection, name)
+        campaign = _draft(connection, context.actor, name)
         edits.drop_unsent_messages(
             connection, campaign.id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
         )

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import templates
 from mailrotate.core.services import assigning
+from mailrotate.core.services.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.facts import RECIPIENT_ZONE
 from mailrotate.core.services.naming import find_campaign, find_user
@@ -264,7 +265,7 @@ def importing_people(
     """Import everybody who is, or was, a recipient of another campaign, with their fields there."""
     demands = demands_of(context, name)
     with context.store.reading() as connection:
-        other = find_campaign(connection, from_campaign)
+        other = find_seen_campaign(connection, context.actor, from_campaign)
         rows = _Rows(demands, aside, lambda _count: None)
         staged = rows.of_people(recipients.people(connection, other.id))
         with _importing(context, name, rows, staged, how, now) as imported:
@@ -315,7 +316,7 @@ def _importing(
 ) -> Iterator[Imported]:
     aside = rows.aside
     with context.store.reading() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = find_campaign_to_fill(connection, context.actor, name)
         owner_id = _owner(connection, how.owner) if how.owner else context.actor.user_id
     with Staging(context.store, campaign.id) as staging:
         staging.add_many(staged)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Decision, MailboxFacts, MessageFacts, Situation, Verdict
+from mailrotate.core.services import dependents
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
 from mailrotate.core.services.prospects import Prospects, earliest
@@ -23,6 +24,7 @@ from mailrotate.core.values.states import (
     ConnectionState,
     MessageKind,
     MessageState,
+    RecipientState,
 )
 
 
@@ -135,9 +137,12 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
     known = {sender.id: sender for sender in senders.senders_of(look.connection, campaign.id)}
     sender = None if person.campaign_sender_id is None else known.get(person.campaign_sender_id)
     message = look.next_message(campaign, person, sender)
-    if message is not None:
-        return _explained(subject, look.situation(message), look.now)
-    return _explained(subject, _unassigned(look, campaign, person), look.now)
+    situation = _unassigned(look, campaign, person) if message is None else look.situation(message)
+    explained = _explained(subject, situation, look.now)
+    if person.state is RecipientState.FAILED and person.reason == dependents.REMOVED:
+        again = f"mailrotate recipient assign {quote(campaign.name)} {person.email} --to-sender ADDRESS"
+        return replace(explained, remedy=again)
+    return explained
 
 
 def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Situation:
@@ -188,7 +193,7 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
         summary = gates.summary(own) if waits else "nothing of it waits to be sent"
         remedy = _remedy(Situation(bound, None, None), own, None)
         if campaign.state is CampaignState.PAUSED:
-            remedy = _reconnection(boxes) or remedy
+            remedy = dependents.way_on(look.connection, campaign) or _reconnection(boxes) or remedy
         return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary, remedy)
     situation = next(situation for known, situation in first if known is decision)
     remedy = _remedy(situation, decision, None)

@@ -10,7 +10,7 @@ from mailrotate.core.ports import InboxSession
 from mailrotate.core.rules.inbound import InboundMail, read_headers
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
-from mailrotate.core.services import health, lifecycle, settling
+from mailrotate.core.services import contact_book, health, lifecycle, settling
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, inboxes, mailboxes, outbox, outbox_lists
 from mailrotate.core.store.events import RUNNER, About
@@ -42,6 +42,8 @@ def read_inbox(context: Context, session: InboxSession, box: StoredMailbox, now:
     mails = [read_headers(headers.raw) for headers in found]
     tally = InboxTally()
     with context.store.writing() as connection:
+        # First, because it may wait for an import: nobody waits for us then.
+        contact_book.note_received(connection, box, mails, now)
         for mail in mails:
             _act_on(context, connection, box, mail, now, tally)
         inboxes.note_read(connection, box.id, INBOX, cursor, now)
@@ -109,6 +111,8 @@ def _record_reply(
         message = outbox.by_id(connection, ours.id)
         if message is not None:
             settling.after_sent(connection, message, now)
+            sender = mailboxes.by_id(connection, message.mailbox_id)
+            contact_book.note_sent(connection, sender, message, now)
     if ours.kind is not MessageKind.CAMPAIGN or ours.recipient_id is None:
         return
     about = About(box.id, ours.campaign_id, ours.recipient_id, ours.id)

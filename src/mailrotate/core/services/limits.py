@@ -5,6 +5,8 @@ from datetime import datetime
 
 from mailrotate.core.rules import provider_limits
 from mailrotate.core.rules.provider_limits import KnownLimit
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store.events import About
@@ -19,7 +21,7 @@ def show(context: Context) -> tuple[KnownLimit, ...]:
 def change(
     context: Context, assignments: Sequence[str], providers: tuple[str, ...], now: datetime
 ) -> tuple[KnownLimit, ...]:
-    """Set `NAME=N` (or `off`), all or none. Raises BadInput with every mistake (`limits.invalid`)."""
+    """Set `NAME=N` (or `off`), all or none. Raises Refused, BadInput with each mistake (`limits.invalid`)."""
     accepted, problems = [], []
     for assignment in assignments:
         name, _, value = assignment.partition("=")
@@ -31,6 +33,7 @@ def change(
         said = problems[0] if len(problems) == 1 else f"{len(problems)} of these cannot be set"
         raise BadInput("limits.invalid", said, "mailrotate limits show", problems)
     with context.store.writing() as connection:
+        seats.require_deed(connection, context.actor, Deed.SETTINGS)
         overrides = provider_limits.overrides_in(workspaces.settings(connection))
         before = {known.name: known.limit for known in provider_limits.known_limits(overrides)}
         for key, value in accepted:

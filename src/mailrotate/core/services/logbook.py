@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox, find_user
-from mailrotate.core.store import events, mailboxes, users
+from mailrotate.core.store import events, users
 from mailrotate.core.store.events import LoggedEvent
 from mailrotate.core.values.clock import monotonic_seconds
 
@@ -41,8 +41,8 @@ def _found(connection: Connection, wanted: Wanted) -> events.Wanted:
     return {
         "mailbox_id": None if wanted.mailbox is None else _mailbox_id(connection, wanted.mailbox),
         "campaign_id": None if wanted.campaign is None else find_campaign(connection, wanted.campaign).id,
-        "actor_id": None if wanted.by is None else find_user(connection, wanted.by).id,
-        "user_id": None if wanted.user is None else find_user(connection, wanted.user).id,
+        "actor_id": None if wanted.by is None else _user_id(connection, wanted.by),
+        "user_id": None if wanted.user is None else _user_id(connection, wanted.user),
         "action": wanted.action,
         "since": wanted.since,
         "until": wanted.until,
@@ -51,8 +51,13 @@ def _found(connection: Connection, wanted: Wanted) -> events.Wanted:
 
 def _mailbox_id(connection: Connection, name: str) -> int:
     """Of a removed mailbox too: its history stays (B8)."""
-    box = mailboxes.by_address(connection, name.strip().lower())
-    return find_mailbox(connection, name).id if box is None else box.id
+    return find_mailbox(connection, name, with_removed=True).id
+
+
+def _user_id(connection: Connection, email: str) -> int:
+    """Of one who was removed too."""
+    known = {known: user_id for user_id, known in users.emails(connection).items()}
+    return known.get(email.strip().lower()) or find_user(connection, email).id
 
 
 @contextmanager

@@ -9,9 +9,11 @@ from zoneinfo import available_timezones
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
-from mailrotate.core.services import naming, seats
+from mailrotate.core.rules.contact_book import read_link
+from mailrotate.core.services import authority, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import connections, events, mailboxes, workspaces
+from mailrotate.core.store import aliases, connections, events, mailboxes, sights, workspaces
+from mailrotate.core.store.aliases import StoredAlias
 from mailrotate.core.store.connections import HangingCampaign, RunningDeadline
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -59,6 +61,7 @@ class ListedMailbox:
     last_error: str | None
     failed_at: datetime | None
     disconnected_at: datetime | None
+    removed_at: datetime | None
     deadlines: Sequence[RunningDeadline]
 
 
@@ -85,12 +88,20 @@ class ShownMailbox:
     inbox_read_at: datetime | None
     inbox_error: str | None
     campaigns: Sequence[HangingCampaign]
+    sends_as: str | None
+    aliases: Sequence[StoredAlias]
 
 
-def listing(context: Context, now: datetime) -> list[ListedMailbox]:
-    """Every mailbox of the workspace, in the order in which they were first connected."""
+def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
+    """Every mailbox, or every removed one, in the order of their first connection; a member's own (A6)."""
     with context.store.reading() as connection:
-        return [_listed(connection, box, now) for box in mailboxes.listing(connection)]
+        viewer = authority.viewer_of(connection, context.actor)
+        seen = None if viewer is None else sights.mailbox_ids(connection, viewer)
+        return [
+            _listed(connection, box, now)
+            for box in mailboxes.listing(connection, removed=removed)
+            if seen is None or box.id in seen
+        ]
 
 
 def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> ListedMailbox:
@@ -115,14 +126,16 @@ def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> Listed
         last_error=box.last_error,
         failed_at=box.failed_at,
         disconnected_at=box.disconnected_at,
+        removed_at=box.removed_at,
         deadlines=connections.running_deadlines(connection, box.id),
     )
 
 
 def show(context: Context, address: str, now: datetime) -> ShownMailbox:
-    """For everybody in the workspace, like the list. Raises NotFound (`mailbox.none`)."""
+    """For who may see it, as in the list; also a removed one. Raises NotFound (`mailbox.none`), Refused."""
     with context.store.reading() as connection:
-        box = naming.find_mailbox(connection, address)
+        box = authority.find_seen_mailbox(connection, context.actor, address)
+        hanging = connections.hanging_on(connection, box.id, box.slot_id) if box.removed_at is None else ()
         _, day_ends_at = quota.day_of(now, box.timezone, box.day_from, box.day_until)
         return ShownMailbox(
             listed=_listed(connection, box, now),
@@ -134,7 +147,9 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
             day_ends_at=day_ends_at,
             inbox_read_at=box.inbox_read_at,
             inbox_error=box.inbox_error,
-            campaigns=connections.hanging_on(connection, box.id, box.slot_id),
+            campaigns=hanging,
+            sends_as=box.sends_as,
+            aliases=aliases.of_connection(connection, box.connection_id),
         )
 
 
@@ -147,7 +162,14 @@ def _settings_of(box: StoredMailbox) -> list[ShownSetting]:
         ShownSetting("gap", box.gap, "default" if box.own_gap is None else "own"),
         ShownSetting("timezone", box.timezone, "workspace" if box.own_timezone is None else "own"),
         ShownSetting("sent_copy", box.sent_copy, "default" if box.sent_copy == "auto" else "own"),
+        _contact_book_setting(box),
     ]
+
+
+def _contact_book_setting(box: StoredMailbox) -> ShownSetting:
+    return ShownSetting(
+        "contact_book", str(read_link(box.contact_book)), "default" if box.contact_book is None else "own"
+    )
 
 
 def settings_reset(former: StoredMailbox, wanted: Settings) -> dict[str, str]:

@@ -4,7 +4,7 @@ from difflib import get_close_matches
 
 from sqlalchemy import Connection
 
-from mailrotate.core.store import campaigns, mailboxes, workspaces
+from mailrotate.core.store import campaigns, mailboxes, seat_addresses, users, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
@@ -25,28 +25,52 @@ def find_campaign(connection: Connection, name: str) -> StoredCampaign:
     raise NotFound("campaign.none", f"there is no campaign '{name}'{meant}", "mailrotate campaign list")
 
 
-def find_mailbox(connection: Connection, address: str) -> StoredMailbox:
-    """The mailbox of that address or id (`b_17`). Raises NotFound (`mailbox.none`), BadInput."""
-    by_id = next((box for box in mailboxes.listing(connection) if address == f"b_{box.id}"), None)
-    if by_id is not None:
-        return by_id
-    box = mailboxes.by_address(connection, normalise_address(address))
-    if box is not None and box.removed_at is None:
+def find_mailbox(connection: Connection, address: str, *, with_removed: bool = False) -> StoredMailbox:
+    """The mailbox of that address or id (`b_17`), `with_removed` also one that only its history tells of.
+
+    Raises NotFound (`mailbox.none`, `mailbox.removed`), BadInput.
+    """
+    by_id = _mailbox_of_id(connection, address) if address.startswith("b_") else None
+    wanted = address if by_id is not None else normalise_address(address)
+    box = by_id or mailboxes.by_address(connection, wanted)
+    if box is not None and (with_removed or box.removed_at is None):
         return box
+    held = seat_addresses.holding(connection, wanted)
+    if held is not None:
+        owner = mailboxes.by_id(connection, held.mailbox_id).address
+        what = "another spelling" if held.address == owner else "an alias"
+        raise NotFound("mailbox.none", f"{address} is {what} of {owner}", f"mailrotate mailbox show {owner}")
+    if box is not None:
+        raise NotFound(
+            "mailbox.removed",
+            f"{box.address} was removed; its history is in `mailrotate mailbox show {box.address}`",
+            f"mailrotate mailbox connect {box.address}",
+        )
     known = [known.address for known in mailboxes.listing(connection)]
-    # Before and behind the @ apart: the addresses of one domain are all alike for that domain's sake.
-    parts = address.lower().partition("@")[::2]
-    meant = _meant(address, [box for box in known if _alike(parts, box.partition("@")[::2])])
+    meant = _meant(address, _near_addresses(address, known))
     hint = "mailrotate mailbox list" if meant else f"mailrotate mailbox connect {address}"
     raise NotFound("mailbox.none", f"there is no mailbox {address}{meant}", hint)
+
+
+def _mailbox_of_id(connection: Connection, name: str) -> StoredMailbox | None:
+    everybody = [*mailboxes.listing(connection), *mailboxes.listing(connection, removed=True)]
+    return next((box for box in everybody if name == f"b_{box.id}"), None)
 
 
 def find_user(connection: Connection, email: str) -> StoredUser:
     """Raises NotFound (`user.none`) when nobody has this address here."""
     user = workspaces.user_by_email(connection, email.strip().lower())
-    if user is None:
-        raise NotFound("user.none", f"there is no user {email} in this workspace", "mailrotate user list")
-    return user
+    if user is not None:
+        return user
+    known = (workspaces.user_by_id(connection, user_id) for user_id in users.ids(connection))
+    meant = _meant(email, _near_addresses(email, [user.email for user in known if user is not None]))
+    raise NotFound("user.none", f"there is no user {email} in this workspace{meant}", "mailrotate user list")
+
+
+def _near_addresses(address: str, known: list[str]) -> list[str]:
+    # Before and behind the @ apart: the addresses of one domain are all alike for that domain's sake.
+    parts = address.lower().partition("@")[::2]
+    return [other for other in known if _alike(parts, other.partition("@")[::2])]
 
 
 def _alike(some: tuple[str, ...], others: tuple[str, ...]) -> bool:

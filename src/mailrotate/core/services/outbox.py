@@ -9,11 +9,11 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.services import lifecycle, settling
+from mailrotate.core.services import authority, contact_book, lifecycle, settling
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox
 from mailrotate.core.services.prospects import Prospects
-from mailrotate.core.store import campaigns, events, outbox, outbox_lists, recipients
+from mailrotate.core.store import campaigns, events, mailboxes, outbox, outbox_lists, recipients
 from mailrotate.core.store.events import About, LoggedEvent
 from mailrotate.core.store.outbox import Candidate
 from mailrotate.core.store.outbox_lists import ListedMessage, MessageDetail
@@ -86,6 +86,7 @@ def listing(
         look = Prospects(context, connection, now)
         rows = outbox_lists.listing(
             connection,
+            seen_by=authority.viewer_of(connection, context.actor),
             state=state,
             mailbox_id=_mailbox_id(connection, which.mailbox),
             campaign_id=_campaign_id(connection, which.campaign),
@@ -107,6 +108,7 @@ def show(context: Context, message_id: int, now: datetime) -> MessageStory:
         message = outbox.by_id(connection, message_id)
         if detail is None or message is None:
             raise _no_message(message_id)
+        authority.require_sight_of(connection, context.actor, message)
         expected_at = waits_for = None
         if message.state is MessageState.SCHEDULED:
             decision = Prospects(context, connection, now).decide(message)
@@ -135,6 +137,7 @@ def retry(context: Context, which: Which, now: datetime) -> Outcome:
     with context.store.reading() as connection:
         ids = which.ids or outbox_lists.retryable(
             connection,
+            settler=authority.settler_of(connection, context.actor),
             mailbox_id=_mailbox_id(connection, which.mailbox),
             campaign_id=_campaign_id(connection, which.campaign),
         )
@@ -189,6 +192,7 @@ def cancellable(context: Context, ids: Sequence[int]) -> Outcome:
     """What `cancel` would do."""
     found = Outcome()
     with context.store.reading() as connection:
+        authority.require_messages(connection, context.actor, ids)
         for message_id in ids:
             message = outbox.by_id(connection, message_id)
             if message is None:
@@ -241,7 +245,7 @@ def release_campaign(context: Context, name: str, now: datetime) -> int:
     resume or release. Raises NotFound (`campaign.none`).
     """
     with context.store.writing() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = authority.find_campaign(connection, context.actor, name)
         count = outbox.release(connection, now, campaign_id=campaign.id)
         campaigns.change(connection, campaign.id, resumed_at=now)
         about = About(campaign_id=campaign.id)
@@ -271,6 +275,7 @@ def _resolve_sent(context: Context, connection: Connection, message: Candidate, 
     ):
         return _CHANGED
     settling.after_sent(connection, message, left_at)
+    contact_book.note_sent(connection, mailboxes.by_id(connection, message.mailbox_id), message, left_at)
     events.record(connection, context.actor, "message.resolved", now, _about(message), sent=True)
     return None
 
@@ -281,7 +286,9 @@ def _resolve_not_sent(
     if message.state is not MessageState.HELD:
         return f"it is {message.state}, not held"
     is_wanted = message.recipient_state is None or message.recipient_state in OPEN_RECIPIENTS
-    event = "resolve_not_sent" if is_wanted else "resolve_dropped"
+    # From a removed mailbox nothing leaves: whoever still waits for it gets it from the sender they have now.
+    is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
+    event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
     if not outbox.move(
         connection,
         message.id,
@@ -292,6 +299,8 @@ def _resolve_not_sent(
         **_NO_ERROR,
     ):
         return _CHANGED
+    if is_wanted and is_gone and message.recipient_id is not None:
+        recipients.plan_again(connection, message.recipient_id, message.due_at)
     events.record(
         connection, context.actor, "message.resolved", now, _about(message), sent=False, queued=is_wanted
     )
@@ -308,6 +317,7 @@ def _each(
             missing = next((message_id for message_id in some if message_id not in known), None)
             if missing is not None:
                 raise _no_message(missing)
+            authority.require_messages(connection, context.actor, some)
     done = Outcome()
     for some in _chunks(ids):
         with context.store.writing() as connection:
@@ -333,7 +343,7 @@ def _about(message: Candidate) -> About:
 
 
 def _mailbox_id(connection: Connection, address: str | None) -> int | None:
-    return None if address is None else find_mailbox(connection, address).id
+    return None if address is None else find_mailbox(connection, address, with_removed=True).id
 
 
 def _campaign_id(connection: Connection, name: str | None) -> int | None:

@@ -5,13 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from shlex import quote
 
-from mailrotate.core.rules import gates
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates, roles
 from mailrotate.core.rules.gates import Decision, Situation
-from mailrotate.core.services import runners
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import runners, slots
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.prospects import Prospects, earliest
 from mailrotate.core.services.runners import RunnerEntry
-from mailrotate.core.store import campaigns, mailboxes, outbox_lists, recipients, workspaces
+from mailrotate.core.services.slots import TeamSlots
+from mailrotate.core.store import campaigns, mailboxes, outbox_lists, recipients, requests, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
@@ -60,7 +64,10 @@ class CampaignLine:
 
 @dataclass(frozen=True)
 class Overview:
-    """`sending` is true when a runner works and some lane may send, now or at a known instant."""
+    """`sending` is true when a runner works and some lane may send, now or at a known instant.
+
+    `requests` are the requested mailboxes that wait for the word of whoever acts.
+    """
 
     sending: bool
     summary: str
@@ -68,10 +75,12 @@ class Overview:
     next_send_at: datetime | None
     runners: tuple[RunnerEntry, ...]
     last_pass_at: datetime | None
+    slots: TeamSlots
     mailboxes: tuple[MailboxLine, ...]
     campaigns: tuple[CampaignLine, ...]
     errors: int
     held: int
+    requests: int
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -95,7 +104,9 @@ def look(context: Context, now: datetime) -> Overview:
             )
             for campaign in campaigns.listing(connection)
         )
+        team = slots.team(connection, context.actor, now)
         attention = outbox_lists.attention_counts(connection)
+        requested = _requests(context, connection)
     first = earliest(decisions)
     is_run = bool(alive) or (last_pass_at is not None and now - last_pass_at <= _PASS_IS_RECENT)
     sending, summary, command = _judge(boxes, lines, first, is_run, last_pass_at is None)
@@ -106,11 +117,20 @@ def look(context: Context, now: datetime) -> Overview:
         next_send_at=None if first is None else first.next_at,
         runners=alive,
         last_pass_at=last_pass_at,
+        slots=team,
         mailboxes=tuple(boxes),
         campaigns=lines,
         errors=attention.get(MessageState.ERROR, 0),
         held=attention.get(MessageState.HELD, 0),
+        requests=requested,
     )
+
+
+def _requests(context: Context, connection: Connection) -> int:
+    actor_id = context.actor.user_id
+    acting = None if actor_id is None else workspaces.user_by_id(connection, actor_id)
+    decides = acting is not None and roles.may(acting.role, Deed.REQUESTS)
+    return requests.open_count(connection) if decides else 0
 
 
 def _overdue(prospects: Prospects, campaign: StoredCampaign) -> int:

@@ -8,9 +8,9 @@ from shlex import quote
 
 from sqlalchemy import Connection
 
-from mailrotate.core.services import lifecycle
+from mailrotate.core.services import dependents, lifecycle
+from mailrotate.core.services.authority import find_campaign, find_seen_campaign
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.naming import find_campaign
 from mailrotate.core.store import edits, events, recipients
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
@@ -38,6 +38,11 @@ class RecipientEntry:
     fields: Mapping[str, str]
     timezone: str | None
 
+    @property
+    def is_for_another(self) -> bool:
+        """Whether they failed with their mailbox, and another may take them on (B8)."""
+        return self.state is RecipientState.FAILED and self.reason == dependents.REMOVED
+
 
 @dataclass(frozen=True)
 class Removed:
@@ -62,7 +67,7 @@ def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[Re
     """In the order of enrolment, streamed while the block lasts. Raises NotFound, BadInput."""
     sender = None if wanted.sender is None else normalise_address(wanted.sender)
     with context.store.reading() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = find_seen_campaign(connection, context.actor, name)
         found = recipients.listing(
             connection,
             campaign.id,
@@ -79,7 +84,7 @@ def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[Re
 def show(context: Context, name: str, address: str) -> RecipientEntry:
     """Raises NotFound (`campaign.none`, `recipient.none`), BadInput (`address.invalid`)."""
     with context.store.reading() as connection:
-        return _entry(_find(connection, find_campaign(connection, name), address))
+        return _entry(find(connection, find_seen_campaign(connection, context.actor, name), address))
 
 
 def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
@@ -88,8 +93,8 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
     Raises NotFound, BadInput, Refused (`recipient.ended`).
     """
     with context.store.writing() as connection:
-        campaign = find_campaign(connection, name)
-        person = _find(connection, campaign, address)
+        campaign = find_campaign(connection, context.actor, name)
+        person = find(connection, campaign, address)
         if person.state not in OPEN_RECIPIENTS:
             raise Refused(
                 "recipient.ended",
@@ -106,7 +111,8 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
     return Removed(person.email, known)
 
 
-def _find(connection: Connection, campaign: StoredCampaign, address: str) -> StoredRecipient:
+def find(connection: Connection, campaign: StoredCampaign, address: str) -> StoredRecipient:
+    """By address, or an id like `r_17`. Raises NotFound (`recipient.none`), BadInput."""
     number = address.removeprefix("r_")
     if address.startswith("r_") and number.isascii() and number.isdigit():
         person = recipients.by_id(connection, int(number))

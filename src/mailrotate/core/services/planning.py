@@ -110,8 +110,10 @@ def _row(
 ) -> NewMessage:
     # D9: a step of a single-sender campaign may name its own sender; its message waits in that lane.
     by = at.box
-    if step.sender_mailbox_id is not None and step.sender_mailbox_id != by.id:
-        by = mailboxes.by_id(at.connection, step.sender_mailbox_id)
+    named = step.sender_mailbox_id
+    # It may have been removed since the step was read.
+    if named is not None and named != by.id and mailboxes.lock_present(at.connection, named):
+        by = mailboxes.by_id(at.connection, named)
     ready_at = person.next_at
     if campaign.timezone == facts.RECIPIENT_ZONE:
         window = facts.window_of(at.context, campaign, by.workspace_timezone, at.now, person.timezone)

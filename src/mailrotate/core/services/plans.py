@@ -1,15 +1,16 @@
-"""The plan: what the workspace allows, and who is over it when it becomes stricter (A1, B4, B10)."""
+"""The plan: what the workspace allows, who is over a stricter one (A1, A7, A8, B4, B6, B10)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.role_addresses import is_role_address
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import connections, events, mailboxes, plans, users, workspaces
+from mailrotate.core.store import connections, events, mailboxes, plans, seat_addresses, slots
 from mailrotate.core.store.events import About
 from mailrotate.core.store.plans import StoredPlan
 from mailrotate.core.values.duration import format_duration
@@ -39,14 +40,30 @@ class OverCap:
 
 
 @dataclass(frozen=True)
+class Over:
+    """Who is over a plan: too many slots in use, too high a limit, shared, or a role's address."""
+
+    slots: Sequence[OverSlots] = ()
+    cap: Sequence[OverCap] = ()
+    shared: Sequence[str] = ()
+    role_addresses: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
+
+
+@dataclass(frozen=True)
 class Changed:
-    """The plan after a change, how many included slots came and went by it, and who is over it."""
+    """The plan after a change, how many included slots came and went by it, and who is over it.
+
+    `unapproved` are the connected mailboxes that need no approval, because it was not required before.
+    """
 
     plan: StoredPlan
     slots_added: int
     slots_removed: int
-    over_slots: Sequence[OverSlots]
-    over_cap: Sequence[OverCap]
+    over: Over
+    unapproved: int
 
 
 @dataclass(frozen=True)
@@ -56,14 +73,13 @@ class PlanChange:
     slots_per_user: int | None = None
     daily_cap: int | None = None
     sync_every: timedelta | None = None
+    shared_mailboxes: bool | None = None
+    role_addresses: bool | None = None
+    approval_required: bool | None = None
 
     def of(self, plan: StoredPlan) -> StoredPlan:
         """The plan with these differences."""
-        return StoredPlan(
-            plan.slots_per_user if self.slots_per_user is None else self.slots_per_user,
-            plan.daily_cap if self.daily_cap is None else self.daily_cap,
-            plan.sync_every if self.sync_every is None else self.sync_every,
-        )
+        return replace(plan, **{key: value for key, value in vars(self).items() if value is not None})
 
 
 def show(context: Context) -> StoredPlan:
@@ -83,11 +99,9 @@ def change(context: Context, wanted: PlanChange, now: datetime, *, force: bool =
         seats.require_deed(connection, context.actor, Deed.PLAN)
         before = plans.find(connection)
         after = wanted.of(before)
-        fewer, lower = after.slots_per_user < before.slots_per_user, after.daily_cap < before.daily_cap
-        over_slots = _over_slots(connection, after.slots_per_user) if fewer else []
-        over_cap = _over_cap(connection, after.daily_cap) if lower else []
-        if (over_slots or over_cap) and not force:
-            raise _too_strict(over_slots, over_cap)
+        over = _over(connection, before, after)
+        if over and not force:
+            raise _too_strict(over)
         plans.change(connection, after)
         for key in vars(before):
             was, is_now = _told(getattr(before, key)), _told(getattr(after, key))
@@ -98,7 +112,9 @@ def change(context: Context, wanted: PlanChange, now: datetime, *, force: bool =
         added = removed = 0
         if after.slots_per_user != before.slots_per_user:
             added, removed = _fit_slots(connection, context, after.slots_per_user, now)
-        return Changed(after, added, removed, over_slots, over_cap)
+        turned_on = after.approval_required and not before.approval_required
+        unapproved = len(mailboxes.listing(connection)) if turned_on else 0
+        return Changed(after, added, removed, over, unapproved)
 
 
 def _check(wanted: PlanChange) -> None:
@@ -120,13 +136,26 @@ def _told(value: object) -> object:
     return format_duration(value) if isinstance(value, timedelta) else value
 
 
+def _over(connection: Connection, before: StoredPlan, after: StoredPlan) -> Over:
+    """Whoever has what the plan allowed until now and allows no longer."""
+    fewer, lower = after.slots_per_user < before.slots_per_user, after.daily_cap < before.daily_cap
+    unshared = before.shared_mailboxes and not after.shared_mailboxes
+    no_roles = before.role_addresses and not after.role_addresses
+    boxes, held = mailboxes.listing(connection), seat_addresses.listing(connection)
+    return Over(
+        _over_slots(connection, after.slots_per_user) if fewer else (),
+        _over_cap(connection, after.daily_cap) if lower else (),
+        [box.address for box in boxes if unshared and box.is_shared],
+        [each.address for each in held if no_roles and is_role_address(each.address)],
+    )
+
+
 def _over_slots(connection: Connection, included: int) -> list[OverSlots]:
     over = []
-    for user_id in users.ids(connection):
+    for user_id, email, _ in slots.users(connection):
         used = sum(slot.is_used for slot in plans.included_slots(connection, user_id))
-        user = workspaces.user_by_id(connection, user_id)
-        if used > included and user is not None:
-            over.append(OverSlots(user.email, used))
+        if used > included:
+            over.append(OverSlots(email, used))
     return over
 
 
@@ -140,30 +169,32 @@ def _over_cap(connection: Connection, cap: int) -> list[OverCap]:
     ]
 
 
-def _too_strict(over_slots: Sequence[OverSlots], over_cap: Sequence[OverCap]) -> Refused:
-    over = [f"{each.user} has {each.used} included slots in use" for each in over_slots]
-    over += [f"{each.mailbox} has a daily limit of {each.daily_limit}" for each in over_cap]
-    named = "; ".join(over[:_NAMED_AT_MOST])
-    more = f"; and {len(over) - _NAMED_AT_MOST} more" if len(over) > _NAMED_AT_MOST else ""
+def _too_strict(over: Over) -> Refused:
+    told = [f"{each.user} has {each.used} included slots in use" for each in over.slots]
+    told += [f"{each.mailbox} has a daily limit of {each.daily_limit}" for each in over.cap]
+    told += [f"{address} is shared" for address in over.shared]
+    told += [f"{address} is a role's address" for address in over.role_addresses]
+    named = "; ".join(told[:_NAMED_AT_MOST])
+    more = f"; and {len(told) - _NAMED_AT_MOST} more" if len(told) > _NAMED_AT_MOST else ""
     return Refused(
         "plan.too_strict",
         f"that plan is stricter than what there is: {named}{more}",
-        "add --force to set it all the same: nobody loses a slot in use, and the lower limit binds",
+        "add --force to set it all the same: nobody loses what is in use, and the lower limit binds",
     )
 
 
 def _fit_slots(connection: Connection, context: Context, included: int, now: datetime) -> tuple[int, int]:
     """Give everybody the included slots they lack; take empty ones, the newest first. How many of each."""
     added = removed = 0
-    for user_id in users.ids(connection):
+    for user_id, _, _ in slots.users(connection):
         has = plans.included_slots(connection, user_id)
         for _ in range(included - len(has)):
             slot_id = plans.insert_included(connection, user_id, now)
             events.record(connection, context.actor, "slot.added", now, About(), slot=slot_id, user=user_id)
             added += 1
-        empty = [slot.id for slot in has if not slot.is_used]
-        for slot_id in empty[::-1][: max(0, len(has) - included)]:
-            plans.delete_slot(connection, slot_id)
-            events.record(connection, context.actor, "slot.removed", now, About(), slot=slot_id, user=user_id)
+        empty = [slot for slot in has if not slot.is_used]
+        for slot in empty[::-1][: max(0, len(has) - included)]:
+            plans.take_slot(connection, slot, now)
+            events.record(connection, context.actor, "slot.removed", now, About(), slot=slot.id, user=user_id)
             removed += 1
     return added, removed

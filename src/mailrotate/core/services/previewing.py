@@ -11,16 +11,15 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates, templates
 from mailrotate.core.rules.compose import compose, message_id_for, words_of
-from mailrotate.core.services import accounts, facts, passes
+from mailrotate.core.services import accounts, authority, facts, passes
 from mailrotate.core.services.assigning import current_senders, is_connected
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.services.naming import find_campaign
 from mailrotate.core.services.rendering import StepCache, letter_for
 from mailrotate.core.services.sending import LaneTurn, Pace
 from mailrotate.core.store import campaigns, events, mailboxes, outbox, outbox_lists, recipients
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
-from mailrotate.core.store.events import About
+from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, NewMessage
 from mailrotate.core.store.outbox_lists import ListedMessage
@@ -76,7 +75,7 @@ def preview(context: Context, name: str, address: str | None, n: int, now: datet
     (`campaign.no_sender`, `campaign.unfit`).
     """
     with context.store.reading() as connection:
-        shown = _subject(connection, name, address, n)
+        shown = _subject(connection, context.actor, name, address, n)
         to_address = _NOBODY if shown.person is None else shown.person.email
         message = _imagined(shown, to_address, now)
         try:
@@ -87,8 +86,8 @@ def preview(context: Context, name: str, address: str | None, n: int, now: datet
     return Preview(
         campaign=shown.campaign.name,
         step=n,
-        from_name=shown.box.sender_name,
-        from_address=shown.box.address,
+        from_name=letter.from_name or "",
+        from_address=letter.from_address,
         to_address=to_address,
         subject=words.subject,
         text=words.text,
@@ -113,7 +112,8 @@ def send_test(
     passes.check_clock(context, now)
     accounts.prove_key(context)
     with context.store.writing() as connection:
-        shown = _subject(connection, name, like, n)
+        shown = _subject(connection, context.actor, name, like, n)
+        authority.require_pick(connection, context.actor, shown.box)
         message = _imagined(shown, to_address, now)
         try:
             compose(letter_for(connection, StepCache(), message, shown.box, shown.campaign), now)
@@ -143,8 +143,8 @@ def _why(context: Context, connection: Connection, message_id: int, now: datetim
     return message.error_text or gates.summary(gates.decide(situation, now))
 
 
-def _subject(connection: Connection, name: str, address: str | None, n: int) -> _Subject:
-    campaign = find_campaign(connection, name)
+def _subject(connection: Connection, actor: Actor, name: str, address: str | None, n: int) -> _Subject:
+    campaign = authority.find_seen_campaign(connection, actor, name)
     steps = campaigns.steps_of(connection, campaign.id, campaign.version)
     step = next((step for step in steps if step.position == n), None)
     if step is None:

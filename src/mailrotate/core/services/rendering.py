@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.templates import merge_subject
-from mailrotate.core.store import campaigns, mailboxes, outbox
+from mailrotate.core.store import aliases, campaigns, mailboxes, outbox
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate, Thread
@@ -58,21 +58,30 @@ def letter_for(
     if thread is None and message.kind is MessageKind.TEST:
         # A test or preview of a follow-up answers nothing that was sent: it shows what it would answer.
         thread_subject = _subject_before(steps, step, fields)
+    from_name, from_address = _sender_of(connection, box)
     return Letter(
-        from_name=box.sender_name,
-        from_address=message.from_address,
+        from_name=from_name,
+        from_address=from_address,
         to_address=message.to_address,
         subject_template=step.subject,
         body_template=step.body,
         fields=fields,
         signature_markdown=mailboxes.main_signature(connection, box.connection_id),
-        unsubscribe=Unsubscribe(message.from_address, message.token),
+        unsubscribe=Unsubscribe(box.address, message.token),
         message_id=message.message_id,
         in_reply_to=None if thread is None else thread.message_id,
         references=() if thread is None else (*thread.cited_ids, thread.message_id),
         thread_subject=thread_subject,
         attachments=cache.attachments_of(connection, step),
     )
+
+
+def _sender_of(connection: Connection, box: StoredMailbox) -> tuple[str, str]:
+    """The name and address in From: the alias that the mailbox sends as, else its own (B11)."""
+    known = None if box.sends_as is None else aliases.find(connection, box.connection_id, box.sends_as)
+    if known is None:
+        return box.sender_name, box.address
+    return (box.sender_name if known.sender_name is None else known.sender_name), known.address
 
 
 def _thread_of(connection: Connection, message: Candidate, step: StoredStep) -> Thread | None:

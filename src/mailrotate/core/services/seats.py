@@ -6,18 +6,19 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.services import naming
-from mailrotate.core.store import connections, mailboxes, shares, workspaces
+from mailrotate.core.services import naming, ownership
+from mailrotate.core.store import connections, shares, slots, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
-from mailrotate.core.values.states import ConnectionState, Role, UserState
+from mailrotate.core.values.states import Role, UserState
 
 
 @dataclass(frozen=True)
 class Seat:
-    """Where a mailbox is to be connected; `former` is the address's connection that it replaces."""
+    """Where a mailbox is to be connected; `former` is the address's connection that it replaces, whose
+    mailbox may have been removed from another seat."""
 
     user: StoredUser
     slot_id: int
@@ -61,7 +62,7 @@ def may_send_from(connection: Connection, user: StoredUser, box: StoredMailbox) 
 def require_active(connection: Connection, actor: Actor) -> StoredUser:
     """Who acts. Raises Refused (`user.unknown`, `user.locked`): a locked user acts on nothing (A10)."""
     acting = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
-    if acting is None:
+    if acting is None or acting.is_removed:
         raise Refused(
             "user.unknown",
             "nobody is named who acts, and the workspace has no default user",
@@ -86,26 +87,17 @@ def seat_for(
 ) -> Seat:
     """The seat and slot in which `address` may be connected.
 
-    Raises NotFound (`user.none`), Refused (`user.…`, `mailbox.connected`, `mailbox.elsewhere`, `slot.…`).
+    Raises NotFound (`user.none`), Refused (`user.…`, `mailbox.…`, `address.…`, `request.…`, `slot.…`).
     """
-    user = _user_for(connection, actor, user_email)
-    former = mailboxes.by_address(connection, address)
-    if former is not None and former.user_id != user.id:
-        raise Refused(
-            "mailbox.elsewhere",
-            f"{address} is on the seat of {former.user_email}; an address is on one seat only",
-            f"mailrotate mailbox connect {address} --for {former.user_email}",
-        )
-    if former is not None and former.state is not ConnectionState.DISCONNECTED:
-        raise Refused(
-            "mailbox.connected",
-            f"{address} is on the seat of {former.user_email} already and {former.state}",
-            f"mailrotate mailbox reconnect {address}",
-        )
-    return Seat(user, _slot_for(connection, user, slot_id, former), former)
+    user = user_for(connection, actor, user_email)
+    former = ownership.former_of(connection, user, address)
+    if former is None or former.removed_at is not None:
+        ownership.refuse_new(connection, user, address)
+    return Seat(user, _slot_for(connection, actor, user, slot_id, former), former)
 
 
-def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> StoredUser:
+def user_for(connection: Connection, actor: Actor, user_email: str | None) -> StoredUser:
+    """Whose seat is meant: the named user's, else that of whoever acts. Raises NotFound, Refused."""
     if user_email is not None:
         user: StoredUser | None = naming.find_user(connection, user_email)
     else:
@@ -116,13 +108,11 @@ def _user_for(connection: Connection, actor: Actor, user_email: str | None) -> S
 
 
 def _slot_for(
-    connection: Connection, user: StoredUser, slot_id: int | None, former: StoredMailbox | None
+    connection: Connection, actor: Actor, user: StoredUser, slot_id: int | None, former: StoredMailbox | None
 ) -> int:
     if slot_id is not None:
         if connections.slot_owner(connection, slot_id) != user.id:
-            raise Refused(
-                "slot.not_owned", f"s_{slot_id} is no slot of {user.email}", "mailrotate mailbox list"
-            )
+            raise Refused("slot.not_owned", f"s_{slot_id} is no slot of {user.email}", "mailrotate slot list")
         taken_by = connections.address_in_slot(connection, slot_id)
         if taken_by is not None:
             raise Refused(
@@ -134,11 +124,29 @@ def _slot_for(
         # Its single-sender campaigns are bound to that slot (C5).
         return former.slot_id
     if not free:
-        slots = workspaces.slots_of(connection, user.id)
-        held = [connections.address_in_slot(connection, slot) for slot in slots]
-        raise Refused(
-            "slot.none_free",
-            f"all slots of {user.email} are taken ({len(slots)}/{len(slots)}): {', '.join(map(str, held))}",
-            f"mailrotate slot add --user {user.email}",
-        )
+        raise _none_free(connection, actor, user)
     return free[0]
+
+
+def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refused:
+    """With the command that makes a slot free, from the pool or bought, and who may run it."""
+    held = [slot.mailbox for slot in slots.of_user(connection, user.id)]
+    verb = "assign" if slots.of_user(connection, None) else "add"
+    hint = f"mailrotate slot {verb} --user {user.email}"
+    acting = require_active(connection, actor)
+    if not roles.may(acting.role, Deed.SLOTS):
+        able = first_who_may(connection, Deed.SLOTS)
+        hint = f"let {able.email} do it: {hint.replace('mailrotate', f'mailrotate --as {able.email}')}"
+    count = f"({len(held)}/{len(held)})"
+    taken = f"all slots of {user.email} are taken {count}: {', '.join(map(str, held))}"
+    return Refused("slot.none_free", taken if held else f"{user.email} has no slot", hint)
+
+
+def first_who_may(connection: Connection, deed: Deed) -> StoredUser:
+    """Somebody who can: a workspace always has an active admin."""
+    found = (workspaces.user_by_id(connection, user_id) for user_id, _, _ in slots.users(connection))
+    return next(
+        user
+        for user in found
+        if user is not None and user.state is UserState.ACTIVE and roles.may(user.role, deed)
+    )

@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.ports import KeyPlace
-from mailrotate.core.services import accounts
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import accounts, seats
 from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.store import connections, events, mailboxes, workspaces
 from mailrotate.core.store.events import About
@@ -37,6 +38,7 @@ def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
     accounts.prove_key(context)
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
+        seats.require_deed(connection, context.actor, Deed.SETTINGS)
         box = place.add_key()
         accounts.open_check(box, _check(connection))
         count = 0

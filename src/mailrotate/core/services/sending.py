@@ -144,7 +144,9 @@ class LaneTurn:
             if self._sender is None or not self._sender.usable:
                 self._open_sender(box)
             assert self._sender is not None
-            self._sender.stage(Envelope(message.from_address, (message.to_address,), claimed.raw))
+            # The mailbox's own address also where From names an alias: its server takes it, and a bounce
+            # comes back to the inbox that is read.
+            self._sender.stage(Envelope(claimed.box.address, (message.to_address,), claimed.raw))
         except MailTrouble as trouble:
             refused = trouble.reply
             return self._recorded(

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import clock_trust, quota
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.events import About
@@ -102,6 +104,7 @@ def _shown_period(key: str, stored: str | None) -> Shown:
 def change(context: Context, assignments: Sequence[str], now: datetime) -> list[Shown]:
     """Set `KEY=VALUE` pairs, all or none. Raises BadInput with every mistake (`setting.invalid`)."""
     with context.store.writing() as connection:
+        seats.require_deed(connection, context.actor, Deed.SETTINGS)
         before = {shown.key: shown.value for shown in _shown(connection)}
         problems: list[str] = []
         accepted: list[tuple[str, str]] = []

@@ -9,7 +9,7 @@ from mailrotate.core.rules import quota
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.retry import RetryPolicy, next_try
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.services import health, lifecycle
+from mailrotate.core.services import contact_book, health, lifecycle
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import campaigns, claims, events, inboxes, lanes, outbox, recipients, senders
 from mailrotate.core.store.claims import InFlight
@@ -68,6 +68,7 @@ def settle_sent(
             if box.gap:
                 lanes.rest(connection, box.id, quota.rest_until(now, message.token, box.gap))
             after_sent(connection, message, now)
+            contact_book.note_sent(connection, box, message, now)
             if _needs_copy(box):
                 inboxes.keep_copy(connection, message.id, box.id, claimed.raw, _copy_due_at(box, now))
             _log(connection, message, "message.sent", now, reply=reply.text)

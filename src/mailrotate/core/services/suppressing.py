@@ -5,7 +5,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from mailrotate.core.services import lifecycle
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import lifecycle, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, recipients, suppressions
 from mailrotate.core.store.events import About
@@ -56,6 +57,7 @@ def _add(
 ) -> Added:
     domain = value if kind is SuppressionKind.DOMAIN else None
     with context.store.writing() as connection:
+        seats.require_active(connection, context.actor)
         ended = recipients.open_of_address(connection, value, domain)
         is_new = lifecycle.suppress(
             connection, context.actor, kind, value, reason=reason, source=source, now=now
@@ -94,6 +96,7 @@ def remove(context: Context, text: str, now: datetime) -> str:
     """
     kind, value = read_value(text)
     with context.store.writing() as connection:
+        seats.require_deed(connection, context.actor, Deed.UNSUPPRESS)
         if not suppressions.remove(connection, value):
             raise NotFound("suppression.none", f"{value} is not suppressed", "mailrotate suppression list")
         events.record(connection, context.actor, "suppression.removed", now, About(), kind=kind)

@@ -1,4 +1,4 @@
-"""Users: adding them, their roles, and what locking or removing one means (A6, A10)."""
+"""Users: adding them, their roles, and what locking one means (A6, A10). How they leave: `leaving.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,7 +124,7 @@ def change(context: Context, email: str, name: str | None, role: Role | None, no
             events.record(connection, context.actor, "user.named", now, About(), user=user.id, **names)
         if role is not None and role is not user.role:
             if role is not Role.ADMIN:
-                _refuse_last_admin(connection, user, "keeps its role")
+                refuse_last_admin(connection, user, "keeps its role")
             users.change(connection, user.id, role=role)
             roles_told = {"before": user.role, "after": role}
             events.record(connection, context.actor, "user.role", now, About(), user=user.id, **roles_told)
@@ -135,7 +135,7 @@ def lock_consequences(context: Context, email: str) -> LockConsequences:
     """What `lock` would do, with its refusals. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         user = _lockable(connection, context, email)
-        boxes = _mailboxes_of(connection, user)
+        boxes = mailboxes_of(connection, user)
         away = {box.id for box in boxes}
         workspace = workspaces.find(connection)
         return LockConsequences(
@@ -164,7 +164,7 @@ def lock(context: Context, email: str, now: datetime) -> Seat:
         if user.state is UserState.ACTIVE:
             users.change(connection, user.id, state=UserState.LOCKED)
             events.record(connection, context.actor, "user.locked", now, About(), user=user.id)
-            boxes = _mailboxes_of(connection, user)
+            boxes = mailboxes_of(connection, user)
             dependents.pause_for_lock(connection, context.actor, boxes, now)
         return _seat(connection, _again(connection, user))
 
@@ -175,7 +175,7 @@ def unlock(context: Context, email: str, now: datetime) -> Unlocked:
         connections.lock_workspace(connection)
         seats.require_deed(connection, context.actor, Deed.USERS)
         user = naming.find_user(connection, email)
-        boxes = _mailboxes_of(connection, user)
+        boxes = mailboxes_of(connection, user)
         if user.state is UserState.LOCKED:
             users.change(connection, user.id, state=UserState.ACTIVE)
             events.record(connection, context.actor, "user.unlocked", now, About(), user=user.id)
@@ -186,24 +186,6 @@ def unlock(context: Context, email: str, now: datetime) -> Unlocked:
         return Unlocked(_seat(connection, _again(connection, user)), still_paused)
 
 
-def refuse_remove(context: Context, email: str) -> Seat:
-    """The refusals of `remove`; returns who would go. Raises NotFound, Refused."""
-    with context.store.reading() as connection:
-        return _seat(connection, _removable(connection, context, email))
-
-
-def remove(context: Context, email: str, now: datetime) -> None:
-    """Delete a user who has left no trace; purchased slots go back to the team. Raises NotFound, Refused.
-
-    Whoever has a mailbox, a campaign or a line in the log cannot go: these would tell of nobody.
-    """
-    with context.store.writing() as connection:
-        connections.lock_workspace(connection)
-        user = _removable(connection, context, email)
-        users.erase(connection, user.id)
-        events.record(connection, context.actor, "user.removed", now, About(), user=user.id, role=user.role)
-
-
 def _read_name(name: str) -> str:
     cleaned = name.strip()
     if not cleaned or len(cleaned) > _LONGEST_NAME or not cleaned.isprintable():
@@ -212,7 +194,7 @@ def _read_name(name: str) -> str:
 
 
 def _seat(connection: Connection, user: StoredUser) -> Seat:
-    boxes = _mailboxes_of(connection, user)
+    boxes = mailboxes_of(connection, user)
     return Seat(
         user.email,
         user.name,
@@ -230,7 +212,8 @@ def _seat(connection: Connection, user: StoredUser) -> Seat:
     )
 
 
-def _mailboxes_of(connection: Connection, user: StoredUser) -> list[StoredMailbox]:
+def mailboxes_of(connection: Connection, user: StoredUser) -> list[StoredMailbox]:
+    """What the seat holds, disconnected ones too."""
     return [box for box in mailboxes.listing(connection) if box.user_id == user.id]
 
 
@@ -243,38 +226,12 @@ def _again(connection: Connection, user: StoredUser) -> StoredUser:
 def _lockable(connection: Connection, context: Context, email: str) -> StoredUser:
     seats.require_deed(connection, context.actor, Deed.USERS)
     user = naming.find_user(connection, email)
-    _refuse_last_admin(connection, user, "cannot be locked")
+    refuse_last_admin(connection, user, "cannot be locked")
     return user
 
 
-def _removable(connection: Connection, context: Context, email: str) -> StoredUser:
-    seats.require_deed(connection, context.actor, Deed.USERS)
-    user = naming.find_user(connection, email)
-    _refuse_last_admin(connection, user, "cannot be removed")
-    boxes = _mailboxes_of(connection, user)
-    if boxes:
-        raise Refused(
-            "user.has_mailbox",
-            f"the seat of {user.email} holds {', '.join(box.address for box in boxes)}",
-            f"to stop all that is sent from it: mailrotate user lock {user.email}",
-        )
-    workspace = workspaces.find(connection)
-    if workspace is not None and workspace.default_user_id == user.id:
-        raise Refused(
-            "user.default",
-            f"{user.email} is who acts where nobody is named",
-            "mailrotate settings set default_user=EMAIL",
-        )
-    if users.refers_to(connection, user.id):
-        raise Refused(
-            "user.in_use",
-            f"campaigns, people or the log name {user.email}, and would name nobody then",
-            f"to let {user.email} do nothing more: mailrotate user lock {user.email}",
-        )
-    return user
-
-
-def _refuse_last_admin(connection: Connection, user: StoredUser, then: str) -> None:
+def refuse_last_admin(connection: Connection, user: StoredUser, then: str) -> None:
+    """Raises Refused (`user.last_admin`) when nobody could act for anybody any more."""
     is_acting_admin = user.role is Role.ADMIN and user.state is UserState.ACTIVE
     if is_acting_admin and not users.other_active_admins(connection, user.id):
         raise Refused(

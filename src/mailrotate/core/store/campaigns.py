@@ -225,8 +225,13 @@ def _inserted(connection: Connection, table: object, **values: object) -> int:
 
 
 _STEPS = (
-    select(t.step.c.id, t.step.c.position, t.step_version)
+    select(t.step.c.id, t.step.c.position, t.step_version, t.mailbox.c.id)
     .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
+    # What a removed mailbox was to send, the campaign's own sender does.
+    .outerjoin(
+        t.mailbox,
+        (t.mailbox.c.id == t.step_version.c.sender_mailbox_id) & t.mailbox.c.removed_at.is_(None),
+    )
     .where(
         t.step.c.campaign_id == bindparam("b_campaign"), t.step_version.c.version == bindparam("b_version")
     )
@@ -263,7 +268,7 @@ def steps_of(connection: Connection, campaign_id: int, version: int) -> list[Sto
             delay=timedelta(seconds=m[v.delay_seconds]),
             subject=m[v.subject],
             body=m[v.body],
-            sender_mailbox_id=m[v.sender_mailbox_id],
+            sender_mailbox_id=m[t.mailbox.c.id],
         )
         for m in (row._mapping for row in connection.execute(_STEPS, known))
     ]

@@ -43,6 +43,15 @@ class RunningDeadline:
 
 
 @dataclass(frozen=True)
+class AwaitedReturn:
+    """A disconnected mailbox that may come back to its slot without loss until its grace ends."""
+
+    mailbox: str
+    campaign: str
+    ends_at: datetime
+
+
+@dataclass(frozen=True)
 class SealedSecret:
     connection_id: int
     generation: int
@@ -106,21 +115,25 @@ def server_columns(smtp: Endpoint, imap: Endpoint) -> dict[str, object]:
 
 
 def slot_owner(connection: Connection, slot_id: int) -> int | None:
-    """The user who has this slot; None when there is no such slot, or nobody has it."""
-    found = connection.execute(select(t.slot.c.user_id).where(t.slot.c.id == slot_id)).scalar_one_or_none()
+    """The user who has this slot; None when there is no such slot (any more), or nobody has it."""
+    query = select(t.slot.c.user_id).where(t.slot.c.id == slot_id, t.slot.c.removed_at.is_(None))
+    found = connection.execute(query).scalar_one_or_none()
     return None if found is None else int(found)
 
 
 def free_slots(connection: Connection, user_id: int) -> list[int]:
-    """The user's slots without a connected mailbox; last those that a disconnected one may return to."""
-    c = t.connection.c
+    """The user's slots without a connected mailbox; then those that a disconnected one may return to, and
+    last those where its grace runs."""
+    c, d = t.connection.c, t.deadline.c
     current = and_(c.slot_id == t.slot.c.id, c.superseded_at.is_(None))
     taken = exists().where(current, c.state != ConnectionState.DISCONNECTED)
-    awaited = exists().where(current, c.state == ConnectionState.DISCONNECTED)
+    removed = select(t.mailbox.c.id).where(t.mailbox.c.removed_at.is_not(None))
+    awaited = exists().where(current, c.state == ConnectionState.DISCONNECTED, c.mailbox_id.not_in(removed))
+    in_grace = exists().where(current, d.mailbox_id == c.mailbox_id, d.ended_at.is_(None))
     query = (
         select(t.slot.c.id)
-        .where(t.slot.c.user_id == user_id, ~taken)
-        .order_by(case((awaited, 1), else_=0), t.slot.c.id)
+        .where(t.slot.c.user_id == user_id, t.slot.c.removed_at.is_(None), ~taken)
+        .order_by(case((in_grace, 2), (awaited, 1), else_=0), t.slot.c.id)
     )
     return [int(slot_id) for slot_id in connection.execute(query).scalars()]
 
@@ -131,7 +144,7 @@ def taken_slots(connection: Connection, user_id: int) -> int:
         select(func.count())
         .select_from(t.connection)
         .join(t.slot, t.slot.c.id == t.connection.c.slot_id)
-        .where(t.slot.c.user_id == user_id, _is_in_slot())
+        .where(t.slot.c.user_id == user_id, t.slot.c.removed_at.is_(None), _is_in_slot())
     )
     return int(connection.execute(query).scalar_one())
 
@@ -162,7 +175,7 @@ def sealed_secrets(connection: Connection) -> Iterator[SealedSecret]:
 def hanging_on(connection: Connection, mailbox_id: int, slot_id: int) -> list[HangingCampaign]:
     """The campaigns that are not over and send from this mailbox (or from its slot), with their open people.
 
-    Drafts are among them; nobody waits in these yet.
+    Drafts are among them; nobody waits in these yet. No mailbox has the id 0: with it, the slot's alone.
     """
     sender, c = t.campaign_sender.c, t.campaign.c
     waits = and_(
@@ -234,6 +247,27 @@ def running_deadlines(connection: Connection, mailbox_id: int) -> list[RunningDe
         .order_by(d.ends_at, d.id)
     )
     return [RunningDeadline(row.name, row.kind, row.ends_at) for row in connection.execute(query)]
+
+
+def awaited_returns(connection: Connection, slot_id: int, but: str, now: datetime) -> list[AwaitedReturn]:
+    """The graces of disconnected mailboxes, other than `but`, that run in a slot (A5)."""
+    c, d, m = t.connection.c, t.deadline.c, t.mailbox.c
+    query = (
+        select(m.address, t.campaign.c.name, d.ends_at)
+        .join(t.connection, c.mailbox_id == m.id)
+        .join(t.deadline, d.mailbox_id == m.id)
+        .join(t.campaign, t.campaign.c.id == d.campaign_id)
+        .where(
+            c.slot_id == slot_id,
+            c.superseded_at.is_(None),
+            c.state == ConnectionState.DISCONNECTED,
+            m.address != but,
+            d.ended_at.is_(None),
+            d.ends_at > now,
+        )
+        .order_by(d.ends_at, d.id)
+    )
+    return [AwaitedReturn(row.address, row.name, row.ends_at) for row in connection.execute(query)]
 
 
 def waiting_count(connection: Connection, mailbox_id: int) -> int:

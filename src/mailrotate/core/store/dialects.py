@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     MetaData,
+    Select,
     Text,
     case,
     cast,
@@ -215,6 +216,14 @@ def standing_triggers(connection: Connection) -> set[str]:
         else "SELECT tgname FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D'"
     )
     return set(connection.execute(text(query)).scalars())
+
+
+def but_not_twice(rows: Select[Any]) -> Select[Any]:
+    """A query to insert from, by whose INSERT a row that is there already, by any unique index, is left out.
+
+    It needs a condition of its own: without WHERE, SQLite takes the ending for that of a join.
+    """
+    return rows.suffix_with("ON CONFLICT DO NOTHING")
 
 
 # --- staging of imports

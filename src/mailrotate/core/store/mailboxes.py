@@ -221,17 +221,23 @@ def by_address(connection: Connection, address: str) -> StoredMailbox | None:
     return None if row is None else _read(row)
 
 
-def listing(connection: Connection) -> list[StoredMailbox]:
-    """Every mailbox that was not removed, in the order in which they were first connected."""
-    query = _query().where(t.mailbox.c.removed_at.is_(None)).order_by(t.mailbox.c.id)
-    return [_read(row) for row in connection.execute(query)]
+def listing(connection: Connection, *, removed: bool = False) -> list[StoredMailbox]:
+    """Every mailbox that was not removed, or that was, in the order in which they were first connected."""
+    there = t.mailbox.c.removed_at.is_not(None) if removed else t.mailbox.c.removed_at.is_(None)
+    return [_read(row) for row in connection.execute(_query().where(there).order_by(t.mailbox.c.id))]
 
 
 def on_slot(connection: Connection, slot_id: int) -> StoredMailbox | None:
-    """The mailbox that is connected in a slot now: who sends for a single-sender campaign (C5)."""
-    query = _query().where(t.connection.c.slot_id == slot_id).order_by(t.connection.c.id.desc()).limit(1)
-    row = connection.execute(query).one_or_none()
+    """Who sends for a slot's single-sender campaigns (C5): whoever was connected last in it."""
+    query = _query().where(t.connection.c.slot_id == slot_id, t.mailbox.c.removed_at.is_(None))
+    row = connection.execute(query.order_by(t.connection.c.id.desc()).limit(1)).one_or_none()
     return None if row is None else _read(row)
+
+
+def lock_present(connection: Connection, mailbox_id: int) -> bool:
+    """Whether a mailbox was not removed, and it is not until the transaction ends."""
+    query = select(t.mailbox.c.id).where(t.mailbox.c.id == mailbox_id, t.mailbox.c.removed_at.is_(None))
+    return connection.execute(query.with_for_update(read=True)).first() is not None
 
 
 def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:

@@ -17,9 +17,14 @@ class Names(StrEnum):
     """What may be named on a command line, and the statement that lists it on either database."""
 
     MAILBOXES = "SELECT address FROM mailbox WHERE removed_at IS NULL ORDER BY address"
+    USERS = 'SELECT email FROM "user" WHERE removed_at IS NULL ORDER BY email'
     CAMPAIGNS = "SELECT name FROM campaign ORDER BY name"
+    SLOTS = "SELECT 's_' || id FROM slot WHERE removed_at IS NULL ORDER BY id LIMIT 1000"
     # The others are too many, and nobody acts on them.
     MESSAGES = "SELECT 'm_' || id FROM message WHERE state IN ('error', 'held') ORDER BY id DESC LIMIT 100"
+    REQUESTS = (
+        "SELECT 'q_' || id FROM mailbox_request WHERE state = 'requested' AND ended_at IS NULL ORDER BY id"
+    )
 
 
 def in_file(path: Path, wanted: Names) -> list[str]:

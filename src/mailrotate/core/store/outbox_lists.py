@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
+from mailrotate.core.store import sights
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.states import MessageKind, MessageState
 
@@ -102,15 +103,23 @@ def listing(
     state: MessageState | None = None,
     mailbox_id: int | None = None,
     campaign_id: int | None = None,
+    seen_by: int | None = None,
     after: int | None = None,
     limit: int | None = None,
 ) -> Iterator[ListedMessage]:
-    """By id, streamed."""
+    """By id, streamed; `seen_by` a member, what is of their campaigns and mailboxes."""
     query = _query().where(*_which(mailbox_id, campaign_id)).order_by(t.message.c.id)
     if state is not None:
         query = query.where(t.message.c.state == state)
     if state in (MessageState.ERROR, MessageState.HELD):
         query = query.where(t.wants_attention)
+    if seen_by is not None:
+        query = query.where(
+            or_(
+                t.message.c.campaign_id.in_(sights.campaigns_of(seen_by)),
+                t.message.c.mailbox_id.in_(sights.mailboxes_of(seen_by)),
+            )
+        )
     if after is not None:
         query = query.where(t.message.c.id > after)
     if limit is not None:
@@ -131,13 +140,30 @@ def detail(connection: Connection, message_id: int) -> MessageDetail | None:
     )
 
 
+def foreign_to(connection: Connection, settler: int, ids: Sequence[int]) -> int | None:
+    """The first of these messages that is of neither the user's seat nor their campaigns."""
+    foreign = ~sights.is_settled_by(settler)
+    query = select(t.message.c.id).where(t.message.c.id.in_(ids), foreign).order_by(t.message.c.id).limit(1)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def retryable(
-    connection: Connection, *, mailbox_id: int | None = None, campaign_id: int | None = None
+    connection: Connection,
+    *,
+    settler: int | None = None,
+    mailbox_id: int | None = None,
+    campaign_id: int | None = None,
 ) -> list[int]:
-    """The ids in `error`, of a mailbox, a campaign or everywhere."""
+    """The ids in `error`, of a mailbox, a campaign or everywhere; for a `settler`, of what is theirs."""
+    theirs = () if settler is None else (sights.is_settled_by(settler),)
     query = (
         select(t.message.c.id)
-        .where(t.wants_attention, t.message.c.state == MessageState.ERROR, *_which(mailbox_id, campaign_id))
+        .where(
+            t.wants_attention,
+            t.message.c.state == MessageState.ERROR,
+            *_which(mailbox_id, campaign_id),
+            *theirs,
+        )
         .order_by(t.message.c.id)
     )
     return [int(found) for found in connection.execute(query).scalars()]

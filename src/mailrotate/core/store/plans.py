@@ -3,33 +3,45 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.users import referring_to
-from mailrotate.core.values.states import SlotKind
+from mailrotate.core.values.states import CampaignState, SlotKind
 
 
 @dataclass(frozen=True)
 class StoredPlan:
-    """What the workspace allows: slots for each user, messages per mailbox and day, how often it is read."""
+    """What the workspace allows: slots for each user, messages per mailbox and day, how often it is read,
+    whether a mailbox may be shared or be a role's address, and whether one is approved first."""
 
     slots_per_user: int
     daily_cap: int
     sync_every: timedelta
+    shared_mailboxes: bool = False
+    role_addresses: bool = False
+    approval_required: bool = False
 
 
 @dataclass(frozen=True)
 class IncludedSlot:
-    """`is_used` when a mailbox is or was in it: then campaigns and the history refer to it."""
+    """`is_used` while a mailbox is in it, may return to it, or a campaign that is not over sends from it."""
 
     id: int
     is_used: bool
+    has_history: bool
 
 
 def find(connection: Connection) -> StoredPlan:
     row = connection.execute(select(t.plan)).one()
-    return StoredPlan(row.slots_per_user, row.daily_cap, timedelta(seconds=row.sync_every_seconds))
+    return StoredPlan(
+        row.slots_per_user,
+        row.daily_cap,
+        timedelta(seconds=row.sync_every_seconds),
+        row.shared_mailboxes,
+        row.role_addresses,
+        row.approval_required,
+    )
 
 
 def change(connection: Connection, plan: StoredPlan) -> None:
@@ -38,17 +50,32 @@ def change(connection: Connection, plan: StoredPlan) -> None:
             slots_per_user=plan.slots_per_user,
             daily_cap=plan.daily_cap,
             sync_every_seconds=int(plan.sync_every.total_seconds()),
+            shared_mailboxes=plan.shared_mailboxes,
+            role_addresses=plan.role_addresses,
+            approval_required=plan.approval_required,
         )
     )
 
 
 def included_slots(connection: Connection, user_id: int) -> list[IncludedSlot]:
-    query = (
-        select(t.slot.c.id, referring_to(t.slot, t.slot.c.id))
-        .where(t.slot.c.user_id == user_id, t.slot.c.kind == SlotKind.INCLUDED)
-        .order_by(t.slot.c.id)
+    s, c, sender = t.slot.c, t.connection.c, t.campaign_sender.c
+    awaits = exists().where(
+        c.slot_id == s.id,
+        c.superseded_at.is_(None),
+        t.mailbox.c.id == c.mailbox_id,
+        t.mailbox.c.removed_at.is_(None),
     )
-    return [IncludedSlot(int(row[0]), bool(row[1])) for row in connection.execute(query)]
+    binds = exists().where(
+        sender.slot_id == s.id,
+        t.campaign.c.id == sender.campaign_id,
+        t.campaign.c.state != CampaignState.FINISHED,
+    )
+    query = (
+        select(s.id, or_(awaits, binds), referring_to(t.slot, s.id))
+        .where(s.user_id == user_id, s.kind == SlotKind.INCLUDED, s.removed_at.is_(None))
+        .order_by(s.id)
+    )
+    return [IncludedSlot(int(row[0]), bool(row[1]), bool(row[2])) for row in connection.execute(query)]
 
 
 def insert_included(connection: Connection, user_id: int, now: datetime) -> int:
@@ -58,6 +85,10 @@ def insert_included(connection: Connection, user_id: int, now: datetime) -> int:
     return int((inserted.inserted_primary_key or (0,))[0])
 
 
-def delete_slot(connection: Connection, slot_id: int) -> None:
-    """Only one to which nothing refers."""
-    connection.execute(delete(t.slot).where(t.slot.c.id == slot_id))
+def take_slot(connection: Connection, slot: IncludedSlot, now: datetime) -> None:
+    """End a slot; its row stays where history refers to it."""
+    this = t.slot.c.id == slot.id
+    if slot.has_history:
+        connection.execute(update(t.slot).where(this).values(removed_at=now))
+    else:
+        connection.execute(delete(t.slot).where(this))

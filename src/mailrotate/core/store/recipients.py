@@ -176,6 +176,14 @@ def counts_by_state(connection: Connection, campaign_id: int) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def failed_for(connection: Connection, campaign_id: int, reason: str) -> int:
+    c = t.recipient.c
+    query = select(func.count()).where(
+        c.campaign_id == campaign_id, c.state == RecipientState.FAILED, c.reason == reason
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]:
     """How many people each `campaign_sender` has, whatever their state."""
     c = t.recipient.c
@@ -290,6 +298,13 @@ def move(
     """Compare-and-set of the state; False when the recipient is no longer in one of `origins`."""
     known = {"b_id": recipient_id, "b_origins": origins}
     return connection.execute(_MOVE, {**known, "state": to, **values}).rowcount == 1
+
+
+def plan_again(connection: Connection, recipient_id: int, due_at: datetime) -> None:
+    """The step that was planned for somebody open waits to be planned anew."""
+    c = t.recipient.c
+    query = update(t.recipient).where(c.id == recipient_id, c.state.in_(OPEN_RECIPIENTS), c.next_at.is_(None))
+    connection.execute(query.values(next_at=due_at))
 
 
 def has_ended(connection: Connection, message_id: int) -> bool:

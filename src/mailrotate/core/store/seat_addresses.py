@@ -1,25 +1,66 @@
 """Which address is on which seat: each in its normalised form, once (A9)."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.address import canonical_address
+from mailrotate.core.values.errors import Refused
 
 
-def holder_of(connection: Connection, address: str) -> int | None:
-    """The mailbox that has this address, or another spelling of it, as its own or as an alias."""
+@dataclass(frozen=True)
+class HeldAddress:
+    """An address as it was spelt when its mailbox, or an alias of that, took it."""
+
+    address: str
+    mailbox_id: int
+
+
+def holding(connection: Connection, address: str) -> HeldAddress | None:
+    """Who has this address, or another spelling of it, as their own or as an alias."""
     a = t.seat_address.c
-    query = select(a.mailbox_id).where(a.canonical == canonical_address(address))
-    return connection.execute(query).scalar_one_or_none()
+    row = connection.execute(
+        select(a.address, a.mailbox_id).where(a.canonical == canonical_address(address))
+    ).one_or_none()
+    return None if row is None else HeldAddress(row.address, row.mailbox_id)
+
+
+def listing(connection: Connection) -> list[HeldAddress]:
+    """Every address on any seat."""
+    a = t.seat_address.c
+    rows = connection.execute(select(a.address, a.mailbox_id).order_by(a.mailbox_id, a.address))
+    return [HeldAddress(row.address, row.mailbox_id) for row in rows]
+
+
+def held_among(connection: Connection, addresses: Sequence[str]) -> set[str]:
+    """Those of these addresses, a few hundred at most, that are on any seat."""
+    wanted = {address: canonical_address(address) for address in addresses}
+    if not wanted:
+        return set()
+    a = t.seat_address.c
+    held = set(connection.execute(select(a.canonical).where(a.canonical.in_(set(wanted.values())))).scalars())
+    return {address for address, canonical in wanted.items() if canonical in held}
 
 
 def hold(connection: Connection, address: str, mailbox_id: int) -> None:
-    """The caller has asked `holder_of` in the same transaction."""
-    connection.execute(
-        insert(t.seat_address).values(
-            canonical=canonical_address(address), address=address, mailbox_id=mailbox_id
-        )
-    )
+    """Raises Refused (`mailbox.elsewhere`) when somebody else was quicker, after all was asked."""
+    try:
+        # Within a savepoint, because on PostgreSQL a failed statement spoils its transaction.
+        with connection.begin_nested():
+            connection.execute(
+                insert(t.seat_address).values(
+                    canonical=canonical_address(address), address=address, mailbox_id=mailbox_id
+                )
+            )
+    except IntegrityError:
+        raise Refused(
+            "mailbox.elsewhere",
+            f"another command has just put {address} on a seat",
+            "mailrotate mailbox list",
+        ) from None
 
 
 def release(connection: Connection, address: str) -> None:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.values.states import CampaignState
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,22 @@ class StoredSender:
     assigned_count: int
 
 
+@dataclass(frozen=True)
+class StrandedSender:
+    """A campaign's single sender whose slot is gone."""
+
+    id: int
+    slot_id: int
+    campaign_id: int
+    campaign: str
+
+
 def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
     """All senders the campaign ever had, in the order of adding; `left_at` tells the former ones."""
     on_slot = t.connection.alias("on_slot")
     of_mailbox = t.connection.alias("of_mailbox")
+    # A slot that a removed mailbox was in is empty.
+    removed = select(t.mailbox.c.id).where(t.mailbox.c.removed_at.is_not(None))
     mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, on_slot.c.mailbox_id)
     query = (
         select(
@@ -37,9 +50,12 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
             func.coalesce(of_mailbox.c.state, on_slot.c.state).label("connection_state"),
             (t.user.c.state == "locked").label("user_locked"),
         )
+        .select_from(t.campaign_sender)
         .outerjoin(
             on_slot,
-            (on_slot.c.slot_id == t.campaign_sender.c.slot_id) & on_slot.c.superseded_at.is_(None),
+            (on_slot.c.slot_id == t.campaign_sender.c.slot_id)
+            & on_slot.c.superseded_at.is_(None)
+            & on_slot.c.mailbox_id.not_in(removed),
         )
         .outerjoin(
             of_mailbox,
@@ -107,3 +123,48 @@ def note_turn(connection: Connection, campaign_sender_id: int, now: datetime) ->
     """This sender has just sent for this campaign: others come first next time (E4)."""
     by_id = t.campaign_sender.c.id == campaign_sender_id
     connection.execute(update(t.campaign_sender).where(by_id).values(turn_at=now))
+
+
+def bound_to_removed_slots(connection: Connection, user_id: int, mailbox_id: int) -> list[StrandedSender]:
+    """The single senders of a user's removed slots that last sent from this mailbox there, or whose slot was
+    this mailbox's at last."""
+    sender, m, c = t.campaign_sender.c, t.message.c, t.connection.c
+    last_sent_from = (
+        select(m.mailbox_id)
+        .where(m.slot_id == sender.slot_id, m.campaign_id == sender.campaign_id, t.is_counted)
+        .order_by(m.claimed_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    last_in_slot = (
+        select(c.mailbox_id).where(c.slot_id == t.slot.c.id).order_by(c.id.desc()).limit(1).scalar_subquery()
+    )
+    query = (
+        select(sender.id, sender.slot_id, t.campaign.c.id.label("campaign_id"), t.campaign.c.name)
+        .join(t.campaign, t.campaign.c.id == sender.campaign_id)
+        .join(t.slot, t.slot.c.id == sender.slot_id)
+        .where(
+            t.slot.c.user_id == user_id,
+            t.slot.c.removed_at.is_not(None),
+            t.campaign.c.state != CampaignState.FINISHED,
+            or_(last_sent_from == mailbox_id, last_in_slot == mailbox_id),
+        )
+        .order_by(sender.id)
+    )
+    return [
+        StrandedSender(row.id, row.slot_id, row.campaign_id, row.name) for row in connection.execute(query)
+    ]
+
+
+def bind_to_slot(connection: Connection, campaign_sender_id: int, slot_id: int) -> None:
+    """A single sender sends from whatever is connected in this slot from now on."""
+    by_id = t.campaign_sender.c.id == campaign_sender_id
+    connection.execute(update(t.campaign_sender).where(by_id).values(slot_id=slot_id))
+
+
+def leave_all(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """The mailbox sends for none of the rotations that it was in."""
+    c = t.campaign_sender.c
+    connection.execute(
+        update(t.campaign_sender).where(c.mailbox_id == mailbox_id, c.left_at.is_(None)).values(left_at=now)
+    )

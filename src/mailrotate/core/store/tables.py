@@ -141,7 +141,7 @@ class Slot(SQLModel, table=True):
     id: int = _id()
     user_id: int | None = _refers("user.id", nullable=True)
     kind: str
-    renews_on: datetime | None = None
+    # When it was bought, or came with the plan; a purchased one renews monthly from that day.
     created_at: datetime
     # Connections, campaigns and messages name a slot that is gone.
     removed_at: datetime | None = None
@@ -691,4 +691,7 @@ wants_attention = message.c.state.in_([literal("error"), literal("held")])
 is_living_step = and_(
     message.c.state != literal(states.MessageState.CANCELLED.value),
     message.c.kind == literal(states.MessageKind.CAMPAIGN.value),
+)
+is_current_request = and_(
+    mailbox_request.c.state != literal(states.RequestState.DENIED.value), mailbox_request.c.ended_at.is_(None)
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.states import Role, SlotKind, UserState
@@ -30,6 +30,7 @@ class StoredUser:
     role: Role
     state: UserState
     default_mailbox_id: int | None
+    is_removed: bool = False
 
 
 # A1, B4, B10: what a workspace allows unless its plan is changed.
@@ -87,11 +88,16 @@ def set_setting(connection: Connection, key: str, value: str) -> None:
 
 
 def add_user(connection: Connection, email: str, name: str, role: Role, now: datetime) -> StoredUser:
-    """A user with the slots that the plan includes (A1)."""
-    inserted = connection.execute(
-        insert(t.user).values(email=email, name=name, role=role, state=UserState.ACTIVE, created_at=now)
-    )
-    user_id = int((inserted.inserted_primary_key or (0,))[0])
+    """A user with the slots that the plan includes (A1); one who was removed comes back as the same."""
+    known = {"name": name, "role": role, "state": UserState.ACTIVE}
+    former = connection.execute(select(t.user.c.id).where(t.user.c.email == email)).scalar_one_or_none()
+    if former is not None:
+        user_id = int(former)
+        by_id = t.user.c.id == user_id
+        connection.execute(update(t.user).where(by_id).values(removed_at=None, **known))
+    else:
+        inserted = connection.execute(insert(t.user).values(email=email, created_at=now, **known))
+        user_id = int((inserted.inserted_primary_key or (0,))[0])
     slots = connection.execute(select(t.plan.c.slots_per_user)).scalar_one()
     for _ in range(slots):
         connection.execute(insert(t.slot).values(user_id=user_id, kind=SlotKind.INCLUDED, created_at=now))
@@ -99,19 +105,27 @@ def add_user(connection: Connection, email: str, name: str, role: Role, now: dat
 
 
 def user_by_email(connection: Connection, email: str) -> StoredUser | None:
-    return _user(connection, t.user.c.email == email)
+    """Of those who were not removed."""
+    return _user(connection, t.user.c.email == email, t.user.c.removed_at.is_(None))
 
 
 def user_by_id(connection: Connection, user_id: int) -> StoredUser | None:
+    """Also of those who were removed: `is_removed` tells."""
     return _user(connection, t.user.c.id == user_id)
 
 
-def _user(connection: Connection, where: object) -> StoredUser | None:
-    row = connection.execute(select(t.user).where(where)).one_or_none()  # type: ignore[arg-type]
+def _user(connection: Connection, *where: ColumnElement[bool]) -> StoredUser | None:
+    row = connection.execute(select(t.user).where(*where)).one_or_none()
     if row is None:
         return None
     return StoredUser(
-        row.id, row.email, row.name, Role(row.role), UserState(row.state), row.default_mailbox_id
+        row.id,
+        row.email,
+        row.name,
+        Role(row.role),
+        UserState(row.state),
+        row.default_mailbox_id,
+        row.removed_at is not None,
     )
 
 
@@ -120,7 +134,8 @@ def set_default_mailbox(connection: Connection, user_id: int, mailbox_id: int | 
 
 
 def slots_of(connection: Connection, user_id: int) -> list[int]:
-    query = select(t.slot.c.id).where(t.slot.c.user_id == user_id).order_by(t.slot.c.id)
+    current = (t.slot.c.user_id == user_id, t.slot.c.removed_at.is_(None))
+    query = select(t.slot.c.id).where(*current).order_by(t.slot.c.id)
     return [int(slot_id) for slot_id in connection.execute(query).scalars()]
 
 

@@ -148,3 +148,10 @@ class Who(StrEnum):
     MAILBOX = "mailbox"
     TENANT = "tenant"
     OURSELVES = "ourselves"
+
+
+class Direction(StrEnum):
+    """Of a mail on a contact's timeline, as the mailbox sees it."""
+
+    INCOMING = "incoming"
+    OUTGOING = "outgoing"

@@ -15,6 +15,8 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     op.add_column("user", sa.Column("removed_at", UTCDateTime(), nullable=True))
     op.add_column("slot", sa.Column("removed_at", UTCDateTime(), nullable=True))
+    # The next renewal follows from the day on which a slot was bought.
+    op.drop_column("slot", "renews_on")
     for column in (
         sa.Column("sends_as", AutoString(), nullable=True),
         sa.Column("is_shared", sa.Boolean(), server_default=sa.false(), nullable=False),

@@ -1,0 +1,63 @@
+"""Lists of people written as CSV for spreadsheets and scripts (RFC 4180), row by row."""
+
+import csv
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mailrotate.core.values.errors import BadInput
+
+# With these a spreadsheet begins a formula (https://owasp.org/www-community/attacks/CSV_Injection).
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def refuse_existing(path: Path) -> None:
+    """Raises BadInput (`export.exists`): nothing that is there is ever written over."""
+    if path.exists():
+        raise BadInput("export.exists", f"{path} exists already", "name another folder")
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
+    """Write a new file, safe on disk when this returns, and return how many rows it has.
+
+    Raises BadInput (`export.exists`, `export.failed`); what was begun is taken away again.
+    """
+    refuse_existing(path)
+    count = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("x", encoding="utf-8", newline="")
+    except OSError as problem:
+        raise _failed(path, problem) from None
+    try:
+        with file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            for row in rows:
+                writer.writerow([_text(cell) for cell in row])
+                count += 1
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as problem:
+        _take_away(path)
+        raise _failed(path, problem) from None
+    except BaseException:
+        _take_away(path)
+        raise
+    return count
+
+
+def _text(cell: object) -> str:
+    """What a spreadsheet shows as it stands: an apostrophe before it makes it a text."""
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if text.startswith(_BEGINS_FORMULA) else text
+
+
+def _take_away(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _failed(path: Path, problem: OSError) -> BadInput:
+    return BadInput("export.failed", f"{path} cannot be written: {problem.strerror}", "name another folder")

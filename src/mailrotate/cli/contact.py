@@ -1,0 +1,193 @@
+"""`mailrotate contact`: the people of the workspace, their tags and their timelines."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech, counted, instant
+from mailrotate.cli.params import After, Json, Limit, read_fields, read_id
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.contacts import ShownContact
+    from mailrotate.core.store.contacts import StoredContact
+
+app = noun("The people of the workspace, their tags and their timelines.")
+
+_ENTRIES = 20
+
+Name = Annotated[str, typer.Argument(metavar="ADDRESS", help="The contact's address, or an id like k_17.")]
+Entries = Annotated[int, typer.Option("--limit", min=1, help="So many entries of the timeline.")]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    tag: Annotated[str | None, typer.Option(help="With this tag only.")] = None,
+    owner: Annotated[str | None, typer.Option(metavar="USER", help="Of this owner only.")] = None,
+    limit: Limit = None,
+    after: After = None,
+    as_json: Json = False,
+) -> None:
+    """Contacts in the order in which they were added.
+
+    Examples:
+
+      mailrotate contact list --tag customer
+
+      mailrotate contact list --owner anna@example.org --limit 100 --after k_1200 --json
+    """
+    from mailrotate.core.services import contacts
+
+    after_id = None if after is None else read_id(after, "k", "contact")
+    wanted = contacts.Wanted(tag, owner, after_id, limit)
+    with contacts.listing(call_of(ctx).context, wanted) as found:
+        Speech(as_json).listing(
+            ("id", "email", "owner", "tags"),
+            map(_row, found),
+            lambda row: (row["id"], row["email"], row["owner"], ", ".join(row["tags"])),
+            "no such contacts",
+        )
+
+
+@app.command()
+def show(ctx: typer.Context, address: Name, limit: Entries = _ENTRIES, as_json: Json = False) -> None:
+    """One contact: fields, owner, tags, campaigns and the timeline, newest first.
+
+    The log names contacts by their id alone, like k_17.
+
+    Examples:
+
+      mailrotate contact show kim@example.com
+
+      mailrotate contact show k_17 --limit 100 --json
+    """
+    from mailrotate.core.services import contacts
+
+    call = call_of(ctx)
+    _print(call, Speech(as_json), contacts.show(call.context, address, limit))
+
+
+@app.command()
+def tag(
+    ctx: typer.Context,
+    word: Annotated[str, typer.Argument(metavar="TAG", help="The tag; upper and lower case are one.")],
+    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS…", help="Contacts, or their ids.")],
+    remove: Annotated[bool, typer.Option("--remove", help="Take the tag off.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a tag on contacts, or take it off.
+
+    Examples:
+
+      mailrotate contact tag customer kim@example.com lee@example.com
+
+      mailrotate contact tag customer k_17 --remove
+    """
+    from mailrotate.core.services import contacts
+
+    call, speech = call_of(ctx), Speech(as_json)
+    tagged = contacts.tag(call.context, word, addresses, remove=remove, now=call.now)
+    done = "taken off" if remove else "put on"
+    speech.result(
+        {"tag": tagged.tag, "named": tagged.named, "changed": tagged.changed},
+        f"'{tagged.tag}' {done} {tagged.changed} of {counted(tagged.named, 'contact')}",
+    )
+
+
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    address: Name,
+    owner: Annotated[
+        str | None, typer.Option(metavar="USER", help="Whose contact it is; '' for nobody's.")
+    ] = None,
+    field: Annotated[
+        list[str] | None,
+        typer.Option("--field", metavar="NAME=VALUE", help="A field; NAME= removes it. May be repeated."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Change a contact's fields or owner. In campaigns, people keep the fields they were added with.
+
+    Examples:
+
+      mailrotate contact set kim@example.com --owner ben@example.org
+
+      mailrotate contact set kim@example.com --field first_name=Kim --field company=
+    """
+    from mailrotate.core.services import contacts
+
+    call = call_of(ctx)
+    wanted = contacts.ContactChange(owner, read_fields(field or []))
+    _print(call, Speech(as_json), contacts.change(call.context, address, wanted, _ENTRIES, call.now))
+
+
+def _row(contact: "StoredContact") -> dict[str, Any]:
+    return {
+        "id": f"k_{contact.id}",
+        "email": contact.email,
+        "owner": contact.owner,
+        "tags": list(contact.tags),
+        "fields": dict(contact.fields),
+        "created_at": contact.created_at,
+    }
+
+
+def _document(shown: "ShownContact") -> dict[str, Any]:
+    return {
+        **_row(shown.contact),
+        "suppressed": shown.suppressed,
+        "campaigns": [
+            {"campaign": c.campaign, "recipient": f"r_{c.recipient_id}", "state": c.state, "reason": c.reason}
+            for c in shown.campaigns
+        ],
+        "timeline": [
+            {
+                "at": entry.at,
+                "direction": entry.direction,
+                "mailbox": entry.mailbox,
+                "subject": entry.subject,
+                "message_id": entry.header_id,
+            }
+            for entry in shown.timeline
+        ],
+    }
+
+
+def _print(call: Call, speech: Speech, shown: "ShownContact") -> None:
+    row = _document(shown)
+    if speech.as_json:
+        speech.document(row)
+        return
+    speech.facts(
+        (
+            ("contact", f"{row['email']} ({row['id']})"),
+            ("owner", row["owner"]),
+            ("tags", ", ".join(row["tags"])),
+            *([("suppressed", row["suppressed"])] if row["suppressed"] else []),
+            *((f"{{{{ {name} }}}}", value) for name, value in row["fields"].items()),
+        )
+    )
+    if row["campaigns"]:
+        speech.line()
+        speech.table(("campaign", "recipient", "state"), map(_campaign_cells, row["campaigns"]))
+    if row["timeline"]:
+        speech.line()
+        speech.table(
+            (f"at ({call.zone})", "mail", "mailbox", "subject"),
+            (
+                (instant(e["at"], call.zone), e["direction"], e["mailbox"], e["subject"])
+                for e in row["timeline"]
+            ),
+        )
+
+
+def _campaign_cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    return (
+        row["campaign"],
+        row["recipient"],
+        row["state"] + (f" ({row['reason']})" if row["reason"] else ""),
+    )

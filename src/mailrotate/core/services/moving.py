@@ -1,0 +1,212 @@
+"""Taking people on: who failed when their mailbox was removed, and the open people of a sender (B8)."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from shlex import quote
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.services import authority, dependents, naming, people, removal
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.enrolment import Aside, RowTrouble
+from mailrotate.core.services.lanes import holding_lane
+from mailrotate.core.store import campaigns, connections, events, moves, recipients, removals, senders
+from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
+from mailrotate.core.store.events import About
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.moves import Choice, Going, Left, Place
+from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState
+
+TAKEN_ON = "taken_on"
+
+
+@dataclass(frozen=True)
+class Whom:
+    """People by address (or `r_` id), by tag, or all that a sender has."""
+
+    addresses: Sequence[str] = ()
+    tag: str | None = None
+    from_sender: str | None = None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How many go on from `sender`; it `became_sender` of a campaign that had none any more."""
+
+    campaign: str
+    sender: str
+    moved: int
+    became_sender: bool
+    is_paused: bool
+
+
+def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: Aside, now: datetime) -> Moved:
+    """Let people go on from a mailbox, place and thread kept; whoever cannot is added to `aside`.
+
+    One transaction. Raises NotFound, BadInput, Refused (`campaign.not_running`, `mailbox.…`), Busy.
+    """
+    former = _former(context, whom.from_sender)
+    # What waits in a living sender's lane is taken out of it: nobody may claim it meanwhile.
+    is_living = former is not None and former.removed_at is None
+    lane = holding_lane(context, former.id, now) if former is not None and is_living else nullcontext()
+    with lane, context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        recipients.lock_enrolment(connection)
+        campaign = _running(connection, context, name)
+        taker = _taker(connection, campaign, former, to_sender)
+        choice = _choice(connection, campaign, whom, former, aside)
+        _report(connection, choice, aside)
+        to_sender_id, became_sender = _sender_row(connection, campaign, taker, now)
+        if former is not None and is_living:
+            moved = _move_open(connection, choice, former, to_sender_id)
+        else:
+            moved = _take_on(connection, campaign, choice, to_sender_id, aside, now)
+        events.record(
+            connection,
+            context.actor,
+            "recipients.assigned",
+            now,
+            About(mailbox_id=taker.id, campaign_id=campaign.id),
+            key="sender",
+            before=None if former is None else former.id,
+            after=taker.id,
+            people=moved,
+        )
+    is_paused = campaign.state is CampaignState.PAUSED
+    return Moved(campaign.name, taker.address, moved, became_sender, is_paused)
+
+
+def _former(context: Context, address: str | None) -> StoredMailbox | None:
+    if address is None:
+        return None
+    with context.store.reading() as connection:
+        return naming.find_mailbox(connection, address, with_removed=True)
+
+
+def _running(connection: Connection, context: Context, name: str) -> StoredCampaign:
+    campaign = authority.find_campaign(connection, context.actor, name)
+    if campaign.state in (CampaignState.DRAFT, CampaignState.FINISHED):
+        state = "a draft" if campaign.state is CampaignState.DRAFT else campaign.state
+        raise Refused(
+            "campaign.not_running",
+            f"campaign '{campaign.name}' is {state}: nobody in it waits for a sender",
+            f"mailrotate campaign show {quote(campaign.name)}",
+        )
+    return campaign
+
+
+def _taker(
+    connection: Connection, campaign: StoredCampaign, former: StoredMailbox | None, address: str
+) -> StoredMailbox:
+    taker = naming.find_mailbox(connection, address)
+    if former is not None and former.id == taker.id:
+        raise Refused(
+            "mailbox.same",
+            f"{taker.address} has these people already",
+            f"mailrotate recipient list {quote(campaign.name)} --sender {taker.address}",
+        )
+    removal.require_able(taker)
+    removal.require_owner_may_use(connection, campaign.name, campaign.owner_id, taker)
+    return taker
+
+
+def _choice(
+    connection: Connection,
+    campaign: StoredCampaign,
+    whom: Whom,
+    former: StoredMailbox | None,
+    aside: Aside,
+) -> Choice:
+    if former is None:
+        ids = []
+        for address in dict.fromkeys(whom.addresses):
+            try:
+                ids.append(people.find(connection, campaign, address).id)
+            except NotFound as missing:
+                aside.add(RowTrouble(0, address, missing.message))
+        return Choice(campaign.id, dependents.REMOVED, ids=ids, tag=whom.tag)
+    if former.removed_at is not None:
+        sender_ids = moves.senders_before(connection, campaign.id, former.id, former.slot_id)
+        return Choice(campaign.id, dependents.REMOVED, sender_ids=sender_ids)
+    found = senders.senders_of(connection, campaign.id)
+    return Choice(campaign.id, None, sender_ids=[s.id for s in found if s.mailbox_id == former.id])
+
+
+def _report(connection: Connection, choice: Choice, aside: Aside) -> None:
+    for left in moves.left_behind(connection, choice):
+        aside.add(RowTrouble(0, left.email, _why_left(left)))
+
+
+def _why_left(left: Left) -> str:
+    if left.is_unclear:
+        return "a message is on its way, or held: mailrotate outbox list --state held"
+    if left.state in OPEN_RECIPIENTS:
+        return f"is {left.state} and goes on from its sender; --from-sender moves a sender's open people"
+    return f"is {left.state}" + (f" ({left.reason})" if left.reason else "")
+
+
+def _sender_row(
+    connection: Connection, campaign: StoredCampaign, taker: StoredMailbox, now: datetime
+) -> tuple[int, bool]:
+    """The campaign's sender that these people get, and whether it is a new one for the campaign itself.
+
+    A single sender whose slot nobody is in any more is replaced; anybody else is no sender of the campaign
+    for new people, only for these.
+    """
+    if campaign.rotation is None:
+        (own,) = (s for s in senders.senders_of(connection, campaign.id) if s.left_at is None)
+        if own.mailbox_id == taker.id:
+            return own.id, False
+        if own.mailbox_id is None:
+            removals.bind(connection, [own.id], taker.slot_id)
+            return own.id, True
+    return removals.taker(connection, campaign.id, taker.id, now), False
+
+
+def _move_open(connection: Connection, choice: Choice, former: StoredMailbox, to_sender_id: int) -> int:
+    removals.unplan(connection, former.id, choice.sender_ids)
+    moves.cancel_planned(
+        connection, former.id, choice.sender_ids, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
+    )
+    return moves.move_open(connection, choice, to_sender_id, removal.MOVED)
+
+
+def _take_on(
+    connection: Connection,
+    campaign: StoredCampaign,
+    choice: Choice,
+    to_sender_id: int,
+    aside: Aside,
+    now: datetime,
+) -> int:
+    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
+    count = 0
+    for some in moves.places(connection, choice):
+        going = []
+        for place in some:
+            step = _next_step(steps, place)
+            if step is None:
+                aside.add(RowTrouble(0, place.email, "has had every step"))
+                continue
+            due_at = now if place.last_sent_at is None else place.last_sent_at + step.delay
+            going.append(Going(place.id, step.position, max(due_at, now)))
+        moves.take_on(
+            connection,
+            going,
+            origins(RECIPIENT, TAKEN_ON),
+            outcome(RECIPIENT, TAKEN_ON),
+            to_sender_id,
+            TAKEN_ON,
+        )
+        count += len(going)
+    return count
+
+
+def _next_step(steps: Sequence[StoredStep], place: Place) -> StoredStep | None:
+    """Where somebody goes on: a held message may have proved to be sent since they failed."""
+    had = max(place.last_step or 0, place.next_step - 1)
+    return next((step for step in steps if step.position > had), None)

@@ -1,0 +1,375 @@
+"""What hangs on a mailbox that is removed, counted and changed in sets: one statement for thousands."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.states import (
+    COUNTED_MESSAGES,
+    OPEN_RECIPIENTS,
+    CampaignState,
+    ConnectionState,
+    MessageState,
+    RecipientState,
+)
+
+_UNSENT = (MessageState.SCHEDULED, MessageState.ERROR)
+
+
+@dataclass(frozen=True)
+class Affected:
+    """A campaign, not over, that a mailbox sends or sent for, or that a step of which names it.
+
+    `contacted` and `untouched` are the open people whom it has; `cancellable` the messages in its lane.
+    """
+
+    id: int
+    name: str
+    state: CampaignState
+    rotates: bool
+    owner_id: int
+    sender_ids: tuple[int, ...]
+    is_current_sender: bool
+    contacted: int
+    untouched: int
+    cancellable: int
+    step_count: int
+
+
+@dataclass(frozen=True)
+class HangingPerson:
+    """Somebody open who has the mailbox as sender."""
+
+    campaign: str
+    email: str
+    state: RecipientState
+    step: int
+    last_sent_at: datetime | None
+
+
+def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> list[Affected]:
+    """The campaigns of a mailbox, in the order of their creation; `slot_id` where it is the slot's own."""
+    sender, c = t.campaign_sender.c, t.campaign.c
+    sends = sender.mailbox_id == mailbox_id
+    if slot_id is not None:
+        sends = or_(sends, sender.slot_id == slot_id)
+    rows = connection.execute(select(sender.id, sender.campaign_id, sender.left_at).where(sends)).all()
+    steps = _steps_naming(connection, mailbox_id)
+    ids = {row.campaign_id for row in rows} | set(steps)
+    people = _people_counts(connection, [row.id for row in rows])
+    messages = _unsent_counts(connection, mailbox_id)
+    found = select(c.id, c.name, c.state, c.rotation, c.owner_id).where(
+        c.id.in_(ids), c.state != CampaignState.FINISHED
+    )
+    return [
+        Affected(
+            id=row.id,
+            name=row.name,
+            state=CampaignState(row.state),
+            rotates=row.rotation is not None,
+            owner_id=row.owner_id,
+            sender_ids=tuple(each.id for each in rows if each.campaign_id == row.id),
+            is_current_sender=any(each.campaign_id == row.id and each.left_at is None for each in rows),
+            contacted=people.get(row.id, (0, 0))[0],
+            untouched=people.get(row.id, (0, 0))[1],
+            cancellable=messages.get(row.id, 0),
+            step_count=steps.get(row.id, 0),
+        )
+        for row in connection.execute(found.order_by(c.id))
+    ]
+
+
+def _steps_naming(connection: Connection, mailbox_id: int) -> dict[int, int]:
+    """How many steps of each campaign, as it is now, name the mailbox as their own sender (D9)."""
+    v = t.step_version.c
+    query = (
+        select(t.campaign.c.id, func.count())
+        .join(t.step, t.step.c.campaign_id == t.campaign.c.id)
+        .join(t.step_version, (v.step_id == t.step.c.id) & (v.version == t.campaign.c.version))
+        .where(v.sender_mailbox_id == mailbox_id)
+        .group_by(t.campaign.c.id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _unsent_counts(connection: Connection, mailbox_id: int) -> dict[int, int]:
+    m = t.message.c
+    query = select(m.campaign_id, func.count()).where(m.mailbox_id == mailbox_id, m.state.in_(_UNSENT))
+    return {row[0]: row[1] for row in connection.execute(query.group_by(m.campaign_id))}
+
+
+def _people_counts(connection: Connection, sender_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    r = t.recipient.c
+    contacted = func.sum(case((is_contacted(), 1), else_=0))
+    query = (
+        select(r.campaign_id, contacted, func.count())
+        .where(r.campaign_sender_id.in_(sender_ids), r.state.in_(OPEN_RECIPIENTS))
+        .group_by(r.campaign_id)
+    )
+    return {row[0]: (row[1], row[2] - row[1]) for row in connection.execute(query)}
+
+
+def is_contacted() -> ColumnElement[bool]:
+    """Whether any message of the campaign has reached the recipient, or may have."""
+    m = t.message.c
+    reached = (
+        exists()
+        .where(m.recipient_id == t.recipient.c.id, t.is_living_step, m.state.in_(COUNTED_MESSAGES))
+        .correlate(t.recipient)
+    )
+    return or_(t.recipient.c.state == RecipientState.ACTIVE, reached)
+
+
+def has_living(*states: MessageState) -> ColumnElement[bool]:
+    """Whether a recipient has a message of the campaign in one of these states."""
+    m = t.message.c
+    return (
+        exists()
+        .where(m.recipient_id == t.recipient.c.id, t.is_living_step, m.state.in_(states))
+        .correlate(t.recipient)
+    )
+
+
+def unsent_by_state(connection: Connection, mailbox_id: int) -> dict[MessageState, int]:
+    """How many messages of the mailbox are of each state that is not over."""
+    m = t.message.c
+    states = (MessageState.DRAFT, *_UNSENT, MessageState.HELD)
+    query = select(m.state, func.count()).where(m.mailbox_id == mailbox_id, m.state.in_(states))
+    return {MessageState(row[0]): row[1] for row in connection.execute(query.group_by(m.state))}
+
+
+def people(connection: Connection, sender_ids: Sequence[int]) -> Generator[HangingPerson]:
+    """Everybody open who has one of these senders, campaign by campaign, streamed."""
+    r, m = t.recipient.c, t.message.c
+    last_sent = select(func.max(m.sent_at)).where(m.recipient_id == r.id, t.is_living_step).scalar_subquery()
+    query = (
+        select(t.campaign.c.name, t.contact.c.address, r.state, r.next_step, last_sent)
+        .join(t.campaign, t.campaign.c.id == r.campaign_id)
+        .join(t.contact, t.contact.c.id == r.contact_id)
+        .where(_is_open_of(sender_ids))
+        .order_by(r.campaign_id, r.id)
+    )
+    with connection.execute(query.execution_options(yield_per=500)) as rows:
+        for row in rows:
+            yield HangingPerson(row[0], row[1] or "(erased)", RecipientState(row[2]), row[3], row[4])
+
+
+def contact_ids(sender_ids: Sequence[int]) -> Select[tuple[int]]:
+    """A query of the contacts of everybody open who has one of these senders."""
+    return select(t.recipient.c.contact_id).where(_is_open_of(sender_ids))
+
+
+def _is_open_of(sender_ids: Sequence[int]) -> ColumnElement[bool]:
+    return and_(t.recipient.c.campaign_sender_id.in_(sender_ids), t.recipient.c.state.in_(OPEN_RECIPIENTS))
+
+
+# --- people
+
+
+def fail_contacted(
+    connection: Connection,
+    sender_ids: Sequence[int],
+    origins: tuple[str, ...],
+    to: str,
+    reason: str,
+    now: datetime,
+) -> int:
+    """The set form of a recipient's move, for the contacted people of some senders; each keeps its step."""
+    result = connection.execute(
+        update(t.recipient)
+        .where(
+            t.recipient.c.campaign_sender_id.in_(sender_ids), t.recipient.c.state.in_(origins), is_contacted()
+        )
+        .values(state=to, reason=reason, next_at=None, ended_at=now)
+    )
+    return result.rowcount
+
+
+def unplan(connection: Connection, mailbox_id: int, sender_ids: Sequence[int] | None = None) -> None:
+    """Everybody open whose next message waits in this lane waits to be planned again, due when it was.
+
+    Of all people, or of some senders alone. Their messages are still to be cancelled.
+    """
+    m, r = t.message.c, t.recipient.c
+    waits = and_(m.mailbox_id == mailbox_id, m.state.in_(_UNSENT), t.is_living_step)
+    # What the operator has released stays so: from then on it is not late (H4).
+    due_at = case((m.released_at > m.due_at, m.released_at), else_=m.due_at)
+    mine = (
+        select(func.max(due_at)).where(m.recipient_id == r.id, waits).correlate(t.recipient).scalar_subquery()
+    )
+    query = update(t.recipient).where(
+        r.id.in_(select(m.recipient_id).where(waits)), r.next_at.is_(None), r.state.in_(OPEN_RECIPIENTS)
+    )
+    if sender_ids is not None:
+        query = query.where(r.campaign_sender_id.in_(sender_ids))
+    connection.execute(query.values(next_at=mine))
+
+
+def hand_over(connection: Connection, sender_ids: Sequence[int], to_sender_id: int, reason: str) -> int:
+    """The contacted people of some senders go on from another, place and thread as they are."""
+    result = connection.execute(
+        update(t.recipient)
+        .where(_is_open_of(sender_ids), is_contacted())
+        .values(campaign_sender_id=to_sender_id, assigned_reason=reason)
+    )
+    return result.rowcount
+
+
+def give_back(connection: Connection, sender_ids: Sequence[int]) -> int:
+    """The people of some senders who have had no message wait for a sender again."""
+    r = t.recipient.c
+    result = connection.execute(
+        update(t.recipient)
+        .where(r.campaign_sender_id.in_(sender_ids), r.state == RecipientState.QUEUED, ~is_contacted())
+        .values(campaign_sender_id=None, assigned_reason=None, next_at=None)
+    )
+    return result.rowcount
+
+
+# --- messages
+
+
+def cancel_messages(
+    connection: Connection,
+    mailbox_id: int,
+    failed_of: Sequence[int],
+    origins: tuple[str, ...],
+    to: str,
+) -> int:
+    """Everything unsent of a mailbox, of every kind, and what waits elsewhere for the people whom `failed_of`
+    had (D9)."""
+    m = t.message.c
+    unsent = update(t.message).where(m.state.in_(origins)).values(state=to)
+    count = connection.execute(unsent.where(m.mailbox_id == mailbox_id)).rowcount
+    elsewhere = unsent.where(t.is_living_step, m.recipient_id.in_(_failed(failed_of)))
+    return count + (connection.execute(elsewhere).rowcount if failed_of else 0)
+
+
+def is_sending(connection: Connection, mailbox_id: int, failed_of: Sequence[int] = ()) -> bool:
+    """Whether a message of the mailbox, or elsewhere for somebody whom `failed_of` had, is on its way."""
+    m = t.message.c
+    concerns = or_(m.mailbox_id == mailbox_id, m.recipient_id.in_(_failed(failed_of)))
+    return connection.execute(select(m.id).where(t.is_in_flight, concerns).limit(1)).first() is not None
+
+
+def _failed(sender_ids: Sequence[int]) -> Select[tuple[int]]:
+    r = t.recipient.c
+    return select(r.id).where(r.campaign_sender_id.in_(sender_ids), r.state == RecipientState.FAILED)
+
+
+def drop_copies(connection: Connection, mailbox_id: int) -> None:
+    """Nobody can file a sent copy in it any more."""
+    connection.execute(delete(t.sent_copy).where(t.sent_copy.c.mailbox_id == mailbox_id))
+
+
+# --- senders
+
+
+def leave(connection: Connection, sender_ids: Sequence[int], now: datetime) -> None:
+    """These senders get nobody any more."""
+    c = t.campaign_sender.c
+    query = update(t.campaign_sender).where(c.id.in_(sender_ids), c.left_at.is_(None))
+    connection.execute(query.values(left_at=now))
+
+
+def bind(connection: Connection, sender_ids: Sequence[int], slot_id: int) -> None:
+    """The single senders of some campaigns send from another slot, with everybody they have."""
+    query = update(t.campaign_sender).where(t.campaign_sender.c.id.in_(sender_ids))
+    connection.execute(query.values(slot_id=slot_id))
+
+
+def taker(connection: Connection, campaign_id: int, mailbox_id: int, now: datetime) -> int:
+    """The campaign's sender row of a mailbox that takes people over: its own where it sends for the campaign,
+    else one that has left as it came, so that it gets nobody new."""
+    c = t.campaign_sender.c
+    query = (
+        select(c.id)
+        .where(c.campaign_id == campaign_id, c.mailbox_id == mailbox_id)
+        .order_by(c.left_at.is_not(None), c.id.desc())
+        .limit(1)
+    )
+    known = connection.execute(query).scalar_one_or_none()
+    if known is not None:
+        return int(known)
+    last = select(func.max(c.position)).where(c.campaign_id == campaign_id)
+    made = connection.execute(
+        insert(t.campaign_sender).values(
+            campaign_id=campaign_id,
+            mailbox_id=mailbox_id,
+            position=(connection.execute(last).scalar_one() or 0) + 1,
+            joined_at=now,
+            left_at=now,
+        )
+    )
+    return int((made.inserted_primary_key or (0,))[0])
+
+
+def rename_in_steps(connection: Connection, campaign_ids: Sequence[int], before: int, after: int) -> None:
+    """Steps that name one mailbox as their own sender name another (D9)."""
+    v = t.step_version.c
+    of_these = select(t.step.c.id).where(t.step.c.campaign_id.in_(campaign_ids))
+    connection.execute(
+        update(t.step_version)
+        .where(v.sender_mailbox_id == before, v.step_id.in_(of_these))
+        .values(sender_mailbox_id=after)
+    )
+
+
+def paused_by(connection: Connection, campaign_id: int, reason: str) -> str | None:
+    """The address of the mailbox whose trouble of this kind paused a campaign last."""
+    p = t.campaign_pause.c
+    query = (
+        select(t.mailbox.c.address)
+        .join(t.campaign_pause, p.mailbox_id == t.mailbox.c.id)
+        .where(p.campaign_id == campaign_id, p.reason == reason)
+        .order_by(p.id.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
+def end_deadlines(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """Nobody hangs on the mailbox any more."""
+    d = t.deadline.c
+    query = update(t.deadline).where(d.mailbox_id == mailbox_id, d.ended_at.is_(None))
+    connection.execute(query.values(ended_at=now))
+
+
+# --- the seat
+
+
+def longest_connected(connection: Connection, user_id: int, other_than: int) -> tuple[int, str] | None:
+    """The mailbox of a user that has been connected for longest: id and address (B5)."""
+    c: Any = t.connection.c
+    query = (
+        select(t.mailbox.c.id, t.mailbox.c.address)
+        .join(t.connection, c.mailbox_id == t.mailbox.c.id)
+        .where(
+            t.mailbox.c.user_id == user_id,
+            t.mailbox.c.id != other_than,
+            t.mailbox.c.removed_at.is_(None),
+            c.superseded_at.is_(None),
+            c.state != ConnectionState.DISCONNECTED,
+        )
+        .order_by(c.connected_at, t.mailbox.c.id)
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])

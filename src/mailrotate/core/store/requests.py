@@ -1,0 +1,169 @@
+"""Requested mailboxes, and what became of them (A7)."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.address import canonical_address
+from mailrotate.core.values.states import RequestState
+
+
+@dataclass(frozen=True)
+class StoredRequest:
+    """One request, with what was checked the last time. `ended_at`: it was withdrawn, or the address left."""
+
+    id: int
+    address: str
+    user_id: int
+    user: str
+    requested_by: str
+    requested_at: datetime
+    state: RequestState
+    checks: Sequence[Mapping[str, object]]
+    decided_by: str | None
+    decided_at: datetime | None
+    reason: str | None
+    ended_at: datetime | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for an admin's word."""
+        return self.state is RequestState.REQUESTED and self.ended_at is None
+
+
+def insert_request(
+    connection: Connection, address: str, user_id: int, requested_by: int, checks: str, now: datetime
+) -> int:
+    """A new request; `checks` is a JSON list."""
+    made = connection.execute(
+        insert(t.mailbox_request).values(
+            address=address,
+            canonical=canonical_address(address),
+            user_id=user_id,
+            requested_by=requested_by,
+            state=RequestState.REQUESTED,
+            checks=checks,
+            requested_at=now,
+        )
+    )
+    return int((made.inserted_primary_key or (0,))[0])
+
+
+def find(connection: Connection, request_id: int) -> StoredRequest | None:
+    return next(_found(connection, t.mailbox_request.c.id == request_id), None)
+
+
+def current(connection: Connection, address: str) -> StoredRequest | None:
+    """The one request for this address that is undecided, or approved and still good."""
+    return next(_found(connection, t.is_current_request, _is_of(address)), None)
+
+
+def listing(connection: Connection, *, only_open: bool, user_id: int | None = None) -> list[StoredRequest]:
+    """The requests of one user, or of everybody, oldest first."""
+    r = t.mailbox_request.c
+    where = [_is_open()] if only_open else []
+    where += [] if user_id is None else [r.user_id == user_id]
+    return list(_found(connection, *where))
+
+
+def open_count(connection: Connection) -> int:
+    query = select(func.count()).select_from(t.mailbox_request).where(_is_open())
+    return int(connection.execute(query).scalar_one())
+
+
+def decide(
+    connection: Connection, request_id: int, origins: tuple[str, ...], to: str, **decided: object
+) -> bool:
+    """Compare-and-set: False when it was decided or withdrawn meanwhile."""
+    r = t.mailbox_request.c
+    result = connection.execute(
+        update(t.mailbox_request)
+        .where(r.id == request_id, r.state.in_(origins), r.ended_at.is_(None))
+        .values(state=to, **decided)
+    )
+    return result.rowcount == 1
+
+
+def end(connection: Connection, address: str, now: datetime) -> bool:
+    """The address has left the seat, or the request is withdrawn: neither wish nor approval lasts on."""
+    ended = update(t.mailbox_request).where(t.is_current_request, _is_of(address)).values(ended_at=now)
+    return connection.execute(ended).rowcount == 1
+
+
+def has_approval(connection: Connection, mailbox_id: int) -> bool:
+    """Whether an approval of one of the mailbox's addresses lasts until it is removed."""
+    approved = t.mailbox_request.c.state == RequestState.APPROVED
+    query = select(t.mailbox_request.c.id).where(approved, *_are_of_mailbox(mailbox_id)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def end_of_mailbox(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """Approvals and wishes end for all addresses that a mailbox holds; before these are released."""
+    of_mailbox = _are_of_mailbox(mailbox_id)
+    connection.execute(update(t.mailbox_request).where(*of_mailbox).values(ended_at=now))
+
+
+def _are_of_mailbox(mailbox_id: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    held = select(t.seat_address.c.canonical).where(t.seat_address.c.mailbox_id == mailbox_id)
+    return t.is_current_request, t.mailbox_request.c.canonical.in_(held)
+
+
+def current_count(connection: Connection, user_id: int) -> int:
+    """How many of a user's requests are undecided, or approved and still good."""
+    query = select(func.count()).where(t.is_current_request, t.mailbox_request.c.user_id == user_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def end_of_user(connection: Connection, user_id: int, now: datetime) -> None:
+    """The user has left, and with them what they wished for."""
+    of_user = t.mailbox_request.c.user_id == user_id
+    connection.execute(update(t.mailbox_request).where(t.is_current_request, of_user).values(ended_at=now))
+
+
+def _is_of(address: str) -> ColumnElement[bool]:
+    return t.mailbox_request.c.canonical == canonical_address(address)
+
+
+def _is_open() -> ColumnElement[bool]:
+    r = t.mailbox_request.c
+    return (r.state == RequestState.REQUESTED) & r.ended_at.is_(None)
+
+
+def _found(connection: Connection, *where: ColumnElement[bool]) -> Iterator[StoredRequest]:
+    r, requester, decider = t.mailbox_request.c, t.user.alias("requester"), t.user.alias("decider")
+    query = (
+        select(
+            t.mailbox_request,
+            t.user.c.email.label("user"),
+            requester.c.email.label("requester"),
+            decider.c.email.label("decider"),
+        )
+        .join(t.user, t.user.c.id == r.user_id)
+        .join(requester, requester.c.id == r.requested_by)
+        .outerjoin(decider, decider.c.id == r.decided_by)
+        .where(*where)
+        .order_by(r.id)
+    )
+    yield from map(_read, connection.execute(query))
+
+
+def _read(row: Row[tuple[object, ...]]) -> StoredRequest:
+    r = row._mapping
+    return StoredRequest(
+        id=r["id"],
+        address=r["address"],
+        user_id=r["user_id"],
+        user=r["user"],
+        requested_by=r["requester"],
+        requested_at=r["requested_at"],
+        state=RequestState(r["state"]),
+        checks=json.loads(r["checks"]),
+        decided_by=r["decider"],
+        decided_at=r["decided_at"],
+        reason=r["reason"],
+        ended_at=r["ended_at"],
+    )

@@ -1,0 +1,147 @@
+"""Contacts as people see and change them, on both databases."""
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select
+
+from mailrotate.core.services import contacts
+from mailrotate.core.services.contacts import ContactChange, Wanted
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import contacts as stored
+from mailrotate.core.store import dialects
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.states import Role, UserState
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Workspace, contact_of
+
+KIM, LEE, PIA = (f"{name}@example.com" for name in ("kim", "lee", "pia"))
+
+
+@pytest.fixture
+def context(workspace: Workspace) -> Context:
+    with workspace.store.writing() as connection:
+        for address in (KIM, LEE, PIA):
+            contact_of(connection, address)
+    return context_of(workspace)
+
+
+def listed(context: Context, **which: Any) -> list[str]:
+    with contacts.listing(context, Wanted(**which)) as found:
+        return [contact.email for contact in found]
+
+
+def logged(workspace: Workspace) -> list[tuple[str, dict[str, Any]]]:
+    with workspace.store.reading() as connection:
+        rows = connection.execute(select(t.event.c.action, t.event.c.data).order_by(t.event.c.id)).all()
+    return [(row.action, json.loads(row.data)) for row in rows]
+
+
+def test_contacts_are_tagged_and_found_by_tag_owner_and_page(workspace: Workspace, context: Context) -> None:
+    ben = workspace.add_user("ben@example.org")
+    tagged = contacts.tag(context, " Good  Customer ", [KIM, LEE, "k_2"], remove=False, now=NOW)
+    assert (tagged.tag, tagged.named, tagged.changed) == ("good customer", 2, 2)
+    again = contacts.tag(context, "good customer", [KIM, PIA], remove=False, now=NOW)
+    assert (again.named, again.changed) == (2, 1)
+    off = contacts.tag(context, "GOOD CUSTOMER", [LEE, PIA], remove=True, now=NOW)
+    assert off.changed == 2
+    contacts.tag(context, "away", [KIM], remove=False, now=NOW)
+    contacts.change(context, LEE, ContactChange("ben@example.org"), 1, NOW)
+    assert listed(context) == [KIM, LEE, PIA]
+    assert listed(context, tag="Good Customer") == [KIM]
+    assert listed(context, owner=ben.email) == [LEE]
+    assert listed(context, after=1, limit=1) == [LEE]
+    assert contacts.show(context, "k_1", 1).contact.tags == ("away", "good customer")
+    assert logged(workspace)[:3] == [
+        ("contacts.tagged", {"tag": "good customer", "contacts": ["k_1", "k_2"]}),
+        ("contacts.tagged", {"tag": "good customer", "contacts": ["k_3"]}),
+        ("contacts.untagged", {"tag": "good customer", "contacts": ["k_2", "k_3"]}),
+    ]
+
+
+def test_one_unknown_person_and_nobody_is_tagged(workspace: Workspace, context: Context) -> None:
+    for name in ("eve@example.com", "k_99", "k_" + "9" * 30):
+        with pytest.raises((NotFound, BadInput)) as refused:
+            contacts.tag(context, "customer", [KIM, name], remove=False, now=NOW)
+        assert refused.value.code in ("contact.none", "address.invalid")
+    for tag in (" ", "x" * 61, "a\x1b[2J"):
+        with pytest.raises(BadInput) as mistake:
+            contacts.tag(context, tag, [KIM], remove=False, now=NOW)
+        assert mistake.value.code == "tag.invalid"
+    assert logged(workspace) == []
+
+
+def test_fields_are_set_over_those_there_are_and_removed_by_nothing(
+    workspace: Workspace, context: Context
+) -> None:
+    contacts.change(context, KIM, ContactChange(fields={"first_name": "Kim", "city": "Zürich"}), 1, NOW)
+    shown = contacts.change(
+        context, KIM, ContactChange(fields={"city": " ", "company": "A\r\nB\x00"}), 1, NOW
+    )
+    assert shown.contact.fields == {"first_name": "Kim", "company": "A\nB"}
+    contacts.change(context, KIM, ContactChange(fields={"company": "A\nB"}), 1, NOW)
+    with pytest.raises(BadInput) as nothing:
+        contacts.change(context, KIM, ContactChange(), 1, NOW)
+    assert nothing.value.code == "contact.nothing"
+    assert logged(workspace) == [
+        ("contact.set", {"contact": "k_1", "fields": ["city", "first_name"]}),
+        ("contact.set", {"contact": "k_1", "fields": ["city", "company"]}),
+    ], "whoever is erased leaves no value in the log"
+
+
+def test_a6_whose_contact_it_is_may_give_it_away_and_managers_anybodys(
+    workspace: Workspace, context: Context
+) -> None:
+    ben, cleo = workspace.add_user("ben@example.org"), workspace.add_user("cleo@example.org")
+    dan = workspace.add_user("dan@example.org", Role.MANAGER)
+
+    def give(acting: Any, to: str) -> str | None:
+        changed = contacts.change(context_of(workspace, acting), KIM, ContactChange(to), 1, NOW)
+        return changed.contact.owner
+
+    def refused(acting: Any, to: str) -> bool:
+        with pytest.raises(Refused) as refusal:
+            give(acting, to)
+        return refusal.value.code == "user.not_allowed"
+
+    assert refused(ben, cleo.email), "nobody's contact is no gift of a member's"
+    assert give(ben, ben.email) == ben.email
+    assert refused(cleo, cleo.email)
+    assert give(ben, cleo.email) == cleo.email
+    assert refused(ben, "")
+    assert give(dan, ben.email) == ben.email
+    assert give(workspace.admin, "") is None
+    owners = [told["after"]["owner"] for _, told in logged(workspace)]
+    assert owners == [ben.id, cleo.id, ben.id, None]
+    theirs = context_of(workspace, cleo)
+    assert contacts.change(theirs, KIM, ContactChange(fields={"city": "Bonn"}), 1, NOW).contact.fields
+
+
+def test_a10_a_locked_user_sees_nobody(workspace: Workspace, context: Context) -> None:
+    from mailrotate.core.store import users
+
+    ben = workspace.add_user("ben@example.org")
+    with workspace.store.writing() as connection:
+        users.change(connection, ben.id, state=UserState.LOCKED)
+    with pytest.raises(Refused) as refused:
+        listed(context_of(workspace, ben))
+    assert refused.value.code == "user.locked"
+
+
+def test_h3_people_are_looked_up_by_the_index_of_addresses(workspace: Workspace, context: Context) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        asked.append((statement, parameters))
+
+    with workspace.store.reading() as connection:
+        event.listen(workspace.store.engine, "before_cursor_execute", note)
+        assert stored.known(connection, [KIM, LEE, KIM, "eve@example.com"]) == {KIM: 1, LEE: 2}
+        assert stored.find(connection, PIA) is not None
+        event.remove(workspace.store.engine, "before_cursor_execute", note)
+        # PostgreSQL plans by what the table holds.
+        for statement, parameters in asked if dialects.is_sqlite(connection) else ():
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            assert any("uq_contact (domain=? AND address=?)" in row[3] for row in plan), plan

@@ -1,0 +1,26 @@
+"""Connecting without a server: the services store what was proved, and here nothing is proved before."""
+
+from datetime import datetime
+
+from mailrotate.core.services import connecting
+from mailrotate.core.services.connecting import Connected, NewConnection
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.mailboxes import Settings
+from mailrotate.core.values.mail import Endpoint, ServerGuess
+from mailrotate.core.values.secret import Secret
+from mailrotate.core.values.states import Security
+from tests.support.rows import NOW
+
+SERVERS = ServerGuess(
+    "imap",
+    Endpoint("smtp.example.org", 465, Security.TLS),
+    Endpoint("imap.example.org", 993, Security.TLS),
+    "flags",
+)
+
+
+def connect(context: Context, address: str, user_email: str | None = None, now: datetime = NOW) -> Connected:
+    """As a connect goes on when both servers have taken the login."""
+    return connecting.connect(
+        context, NewConnection(address, SERVERS, Secret("secret"), Settings(), user_email), now
+    )
