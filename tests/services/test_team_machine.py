@@ -50,6 +50,7 @@ _ANOTHER_WAY = {
     "user.has_mailbox": "locking, which is mostly what is meant",
     "user.in_use": "locking, which is mostly what is meant",
     "mailbox.connected": "a reconnect of what is connected already",
+    "slot.in_pool": "what is done with a slot of the pool",
     "mailbox.elsewhere": "the seat that has it may connect it",
 }
 _ONLY_SHOWS = ("list", "show", "requests", "roles", "--help")
@@ -423,8 +424,9 @@ class Way:
     def _filled(self, command: str, words: Sequence[str]) -> str:
         """With something where a person is to put something of their own."""
         values = {"EMAIL": f"new{self.steps}@example.org", "ADDRESS": f"new{self.steps}@example.net"}
-        if "default_user" in command:
-            values["EMAIL"] = next(user for user in look(self.console.store).admins if user not in words)
+        if "user add" not in command:
+            known = look(self.console.store).admins
+            values["EMAIL"] = next((user for user in known if user not in words), ADA)
         return re.sub(r"\b(EMAIL|ADDRESS)\b", lambda found: values[found[0]], command)
 
 
