@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
-from tests.cli.test_hints import commands_in
+from tests.cli.test_hints import commands_in, problem_with
 from tests.support.console import Console
 from tests.support.databases import PostgresqlServer
 from tests.support.program import Completed
@@ -34,6 +34,15 @@ ADDRESSES = (
     "jo.doe@gmail.com", "JoDoe+news@googlemail.com", "ben@example.net", "Ben@Example.NET", "info@example.net",
     "mia.mail@example.net", "ada@example.net", "cleo@example.net", MIA,
 )  # fmt: skip
+PLAN_FLAGS = tuple(
+    (f"--{name}", value)
+    for name, values in {
+        "shared": ("on", "on", "off"),
+        "role-addresses": ("on", "on", "off"),
+        "approval": ("required", "none", "none"),
+    }.items()
+    for value in values
+)
 PASSWORD = "of-the-sandbox"
 # Refusals whose hint names another way on, not the one that was refused.
 _ANOTHER_WAY = {
@@ -41,6 +50,7 @@ _ANOTHER_WAY = {
     "user.has_mailbox": "locking, which is mostly what is meant",
     "user.in_use": "locking, which is mostly what is meant",
     "mailbox.connected": "a reconnect of what is connected already",
+    "slot.in_pool": "what is done with a slot of the pool",
     "mailbox.elsewhere": "the seat that has it may connect it",
 }
 _ONLY_SHOWS = ("list", "show", "requests", "roles", "--help")
@@ -125,6 +135,8 @@ class Team(RuleBasedStateMachine):
 
     def type(self, actor: str, *words: str) -> bool:
         """Whether it was done; what was refused has changed nothing, and its hint leads on."""
+        if problem_with(shlex.join(words)):
+            return False
         self.before = self.seen
         ran = type_on(self.console, self.ground, actor, words)
         self.seen = look(self.place.store)
@@ -159,9 +171,9 @@ class Team(RuleBasedStateMachine):
         }
         return {name: by for name, by in counts.items() if by}
 
-    def _slot(self, pick: int) -> str:
+    def _slot(self, pick: int) -> int | None:
         known = sorted(self.seen.slots)
-        return f"s_{known[pick % len(known)]}" if known else "s_1"
+        return known[pick % len(known)] if known else None
 
     # --- users
 
@@ -193,25 +205,73 @@ class Team(RuleBasedStateMachine):
     # --- the plan and slots
 
     @rule(actor=actors, slots=st.integers(0, 3), force=st.booleans())
-    def set_plan(self, actor: str, slots: int, force: bool) -> None:
-        forced = ["--force"] if force else []
-        if self.type(actor, "plan", "set", "--slots", str(slots), *forced):
+    def set_slots_of_plan(self, actor: str, slots: int, force: bool) -> None:
+        if self.type(actor, "plan", "set", "--slots", str(slots), *(["--force"] * force)):
             assert self.seen.plan["slots_per_user"] == slots
             assert self.seen.connected == self.before.connected
+
+    @rule(actor=actors, flag=st.sampled_from(PLAN_FLAGS), force=st.booleans())
+    def set_flag_of_plan(self, actor: str, flag: tuple[str, str], force: bool) -> None:
+        if self.type(actor, "plan", "set", *flag, *(["--force"] * force)):
+            assert self.change() == {}
 
     @rule(actor=actors, user=users, number=st.integers(1, 2))
     def add_slots(self, actor: str, user: str, number: int) -> None:
         if self.type(actor, "slot", "add", "--user", user, "--count", str(number)):
             assert self.change() == {f"total {user}": number}
 
+    @rule(actor=actors, number=st.integers(1, 2))
+    def buy_slots(self, actor: str, number: int) -> None:
+        if self.type(actor, "slot", "buy", "--count", str(number)):
+            assert self.change() == {"total None": number}
+
+    @rule(actor=actors, user=users, number=st.integers(1, 2))
+    def assign_slots(self, actor: str, user: str, number: int) -> None:
+        if self.type(actor, "slot", "assign", "--user", user, "--count", str(number)):
+            assert self.change() == {f"total {user}": number, "total None": -number}
+
+    @rule(actor=actors, pick=picks)
+    def unassign_slot(self, actor: str, pick: int) -> None:
+        if (slot := self._slot(pick)) and self.type(actor, "slot", "unassign", f"s_{slot}"):
+            assert self.change() == {f"total {self.before.slots[slot]['user']}": -1, "total None": 1}
+
+    @rule(actor=actors, pick=picks)
+    def remove_slot(self, actor: str, pick: int) -> None:
+        """A2: above the plan's number one subscription ends; else none, and a bought slot is the team's."""
+        if (slot := self._slot(pick)) and self.type(actor, "slot", "remove", f"s_{slot}", "--yes"):
+            before, user = self.before, self.before.slots[slot]["user"]
+            bought = [each for each in before.slots.values() if each["kind"] == "purchased"]
+            is_above = user is None or before.total[user] > before.plan["slots_per_user"]
+            ends = is_above and any(each["user"] == user for each in bought)
+            still_bought = [each for each in self.seen.slots.values() if each["kind"] == "purchased"]
+            assert len(still_bought) == len(bought) - ends
+            assert self.seen.total[user] == before.total[user] - 1
+            assert slot not in self.seen.slots or self.seen.slots[slot]["user"] is None
+            assert set(self.seen.mailboxes) == set(before.mailboxes), "deleting is another command"
+
     # --- mailboxes
 
     @rule(actor=actors, address=addresses, user=st.none() | users)
     def connect(self, actor: str, address: str, user: str | None) -> None:
-        whose = ["--for", user] if user else []
-        if self.type(actor, "mailbox", "connect", address, *whose):
-            assert self.change() == {f"connected {user or actor}": 1}
-            assert self.seen.users[user or actor]["default"] is not None
+        whose = user or actor
+        if self.type(actor, "mailbox", "connect", address, *(["--for", user] if user else [])):
+            assert self.change() == {f"connected {whose}": 1}
+            own = address.lower()
+            assert own not in self.seen.users or own == whose, "A8: nobody gets another user's own address"
+            if own not in self.before.mailboxes:
+                self._was_allowed(own)
+
+    def _was_allowed(self, address: str) -> None:
+        """A7, A8: what is new on a seat was approved, and is no role's, where the plan says so."""
+        plan, asked = self.before.plan, self.before.requests.values()
+        approved = [canonical(each["address"]) for each in asked if each["state"] == "approved"]
+        assert not plan["approval_required"] or canonical(address) in approved
+        assert plan["role_addresses"] or not address.startswith("info@")
+
+    @rule(actor=actors, address=addresses)
+    def reconnect(self, actor: str, address: str) -> None:
+        if self.type(actor, "mailbox", "reconnect", address):
+            assert self.change() == {}
 
     @rule(actor=actors, address=addresses)
     def disconnect(self, actor: str, address: str) -> None:
@@ -224,6 +284,45 @@ class Team(RuleBasedStateMachine):
         if self.type(actor, "mailbox", "default", address):
             user = self.seen.mailboxes[address.lower()]["user"]
             assert self.seen.users[user]["default"] == address.lower()
+
+    @rule(actor=actors, address=addresses, to=st.none() | addresses)
+    def remove_mailbox(self, actor: str, address: str, to: str | None) -> None:
+        moved = ["--move-to", to] if to else []
+        if self.type(actor, "mailbox", "remove", address, *moved, "--yes"):
+            assert address.lower() not in self.seen.mailboxes
+            assert set(self.before.mailboxes) - set(self.seen.mailboxes) == {address.lower()}
+            assert self.seen.total == self.before.total
+
+    @rule(actor=actors, address=addresses, what=st.sampled_from(("add", "remove")), alias=addresses)
+    def change_alias(self, actor: str, address: str, what: str, alias: str) -> None:
+        if self.type(actor, "mailbox", "alias", what, address, alias):
+            assert (alias.lower() in self.seen.aliases) == (what == "add")
+            assert self.change() == {}
+
+    @rule(actor=actors, address=addresses, access=st.sampled_from(("personal", "shared")))
+    def set_access(self, actor: str, address: str, access: str) -> None:
+        if self.type(actor, "mailbox", "set", address, "--access", access):
+            assert self.seen.mailboxes[address.lower()]["is_shared"] == (access == "shared")
+            assert access == "personal" or self.seen.plan["shared_mailboxes"]
+
+    @rule(actor=actors, address=addresses, what=st.sampled_from(("add", "remove")), user=users)
+    def change_share(self, actor: str, address: str, what: str, user: str) -> None:
+        if self.type(actor, "mailbox", "share", what, address, user):
+            assert self.change() == {}
+
+    # --- requests
+
+    @rule(actor=actors, address=addresses, user=st.none() | users)
+    def request(self, actor: str, address: str, user: str | None) -> None:
+        if self.type(actor, "mailbox", "request", address, *(["--for", user] if user else [])):
+            assert self.change() == {}
+
+    @rule(actor=actors, pick=picks, what=st.sampled_from(("approve", "approve", "deny")))
+    def decide(self, actor: str, pick: int, what: str) -> None:
+        known = sorted(self.seen.requests)
+        if known and self.type(actor, "mailbox", what, f"q_{known[pick % len(known)]}"):
+            assert actor in self.seen.admins, "A7: an admin decides"
+            assert self.change() == {}
 
     # --- what always holds
 
@@ -325,8 +424,9 @@ class Way:
     def _filled(self, command: str, words: Sequence[str]) -> str:
         """With something where a person is to put something of their own."""
         values = {"EMAIL": f"new{self.steps}@example.org", "ADDRESS": f"new{self.steps}@example.net"}
-        if "default_user" in command:
-            values["EMAIL"] = next(user for user in look(self.console.store).admins if user not in words)
+        if "user add" not in command:
+            known = look(self.console.store).admins
+            values["EMAIL"] = next((user for user in known if user not in words), ADA)
         return re.sub(r"\b(EMAIL|ADDRESS)\b", lambda found: values[found[0]], command)
 
 

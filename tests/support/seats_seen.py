@@ -55,7 +55,7 @@ def _read(connection: Connection) -> Seen:
     users = select(u.email, u.role, u.state, default.c.address.label("default")).outerjoin(
         default, default.c.id == u.default_mailbox_id
     )
-    slots = select(s.id, s.kind, s.created_at, u.email.label("user")).outerjoin(t.user, u.id == s.user_id)
+    slots = select(s.id, s.kind, u.email.label("user")).outerjoin(t.user, u.id == s.user_id)
     boxes = (
         select(m.address, u.email.label("user"), c.slot_id.label("slot"), c.state, c.is_shared)
         .join(t.user, u.id == m.user_id)
