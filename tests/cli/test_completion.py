@@ -38,6 +38,8 @@ def test_tab_completes_addresses_campaigns_and_messages(workspace: Workspace, tm
     assert complete(program, "mailrotate mailbox show ") == ["anna@example.org", "ben@example.org"]
     assert complete(program, "mailrotate mailbox test anna@example.org b") == ["ben@example.org"]
     assert complete(program, "mailrotate campaign start aut") == ["autumn intro"]
+    assert complete(program, "mailrotate user show ") == ["admin@example.org"]
+    assert complete(program, "mailrotate --as a") == ["admin@example.org"]
     assert complete(program, "mailrotate outbox retry m") == [f"m_{held}", f"m_{failed}"]
     assert complete(program, "mailrotate log --campaign w") == ["winter"]
     assert complete(program, "mailrotate why ") == [
@@ -57,16 +59,16 @@ def test_tab_makes_no_database_and_says_nothing_of_one_that_cannot_be_read(tmp_p
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("line", ["mailrotate mailbox sh", "mailrotate mailbox show an"])
+@pytest.mark.parametrize("line", ["mailrotate mailbox sho", "mailrotate mailbox show an"])
 def test_tab_reads_a_file_without_the_slow_imports(workspace: Workspace, tmp_path: Path, line: str) -> None:
     workspace.add_mailbox("anna@example.org")
     program = program_of(workspace, tmp_path)
     program.env |= {
         "_MAILROTATE_COMPLETE": "complete_bash",
         "COMP_WORDS": line,
-        "COMP_CWORD": "2" if line.endswith("sh") else "3",
+        "COMP_CWORD": "2" if line.endswith("sho") else "3",
         "PYTHONPROFILEIMPORTTIME": "1",
     }
     ran = program.run()
-    assert ran.stdout.splitlines() == ["show" if line.endswith("sh") else "anna@example.org"]
+    assert ran.stdout.splitlines() == ["show" if line.endswith("sho") else "anna@example.org"]
     assert not {"sqlmodel", "sqlalchemy", "alembic"} & set(ran.stderr.split())

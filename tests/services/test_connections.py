@@ -14,7 +14,7 @@ from mailrotate.core.services import accounts, connecting, connections, dependen
 from mailrotate.core.services.connecting import NewConnection
 from mailrotate.core.services.connections import LoginChange
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.mailboxes import Settings
+from mailrotate.core.services.mailbox_settings import Settings
 from mailrotate.core.store import campaigns, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
@@ -235,7 +235,7 @@ def test_b4_a_daily_limit_above_the_cap_is_refused(workspace: Workspace, server:
         connecting.connect(context, wanted(server, daily_limit=501), NOW)
     assert refused.value.code == "limit.above_cap"
     connecting.connect(context, wanted(server, daily_limit=500), NOW)
-    assert box_of(workspace).daily_limit == 500
+    assert box_of(workspace).highest_limit == 500
 
 
 # --- what a login says
@@ -476,7 +476,7 @@ def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told
         "timezone": f"mailrotate mailbox set {ANNA} --timezone America/New_York",
     }
     box = box_of(workspace)
-    assert (box.id, box.is_default, box.daily_limit) == (former.id, True, 9)
+    assert (box.id, box.is_default, box.highest_limit) == (former.id, True, 9)
     assert (box.own_sender_name, box.own_timezone, box.own_gap) == (None, None, None)
     assert box.connection_id != former.connection_id
     (listed,) = mailboxes.listing(context, LATER)

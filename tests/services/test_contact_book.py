@@ -176,7 +176,7 @@ def test_b9_only_whose_seat_it_is_may_switch_it(workspace: Workspace, anna: Send
     with pytest.raises(Refused) as refused:
         contact_book.change(theirs, anna.address, LinkChange(True), NOW)
     assert refused.value.code == "user.not_allowed"
-    assert not contact_book.show(theirs, anna.address)[1].is_on
+    assert not contact_book.show(context, anna.address)[1].is_on
     with pytest.raises(BadInput) as mistake:
         contact_book.change(context, anna.address, LinkChange(never=["no domain"]), NOW)
     assert mistake.value.code == "domain.invalid"

@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from mailrotate.core.services import mailboxes
 from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.services.mailboxes import Settings
+from mailrotate.core.services.mailbox_settings import Settings
 from mailrotate.core.store import lanes, liveness, workspaces
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
@@ -41,6 +41,11 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "daily_limit": (500, "plan"),
         "gap": (timedelta(seconds=60), "default"),
         "timezone": ("Europe/Berlin", "workspace"),
+        "ramp": (None, "default"),
+        "access": ("personal", "default"),
+        "shared_with": (None, "default"),
+        "sync_every": (timedelta(minutes=5), "plan"),
+        "sends_as": ("anna@example.org", "default"),
         "sent_copy": ("auto", "default"),
         "contact_book": ("off", "default"),
     }
@@ -51,6 +56,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         gap_seconds=0,
         timezone="Asia/Tokyo",
         sent_copy="off",
+        ramp=(10, 5, 15),
     )
     mailboxes.set_settings(context_of(workspace), anna.address, wanted, NOW)
     assert origins_of(workspace) == {
@@ -59,6 +65,11 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "daily_limit": (20, "own"),
         "gap": (timedelta(), "own"),
         "timezone": ("Asia/Tokyo", "own"),
+        "ramp": ("10,5,15", "own"),
+        "access": ("personal", "default"),
+        "shared_with": (None, "default"),
+        "sync_every": (timedelta(minutes=5), "plan"),
+        "sends_as": ("anna@example.org", "default"),
         "sent_copy": ("off", "own"),
         "contact_book": ("off", "default"),
     }

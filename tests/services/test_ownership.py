@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 
 from mailrotate.core.services import connecting, connections, plans
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailboxes import Settings, set_settings
+from mailrotate.core.services.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes import set_settings
 from mailrotate.core.services.plans import PlanChange
 from mailrotate.core.store import mailboxes, seat_addresses, senders
 from mailrotate.core.store import tables as t

@@ -83,7 +83,7 @@ def test_b4_a_lower_cap_names_the_limits_above_it_and_binds_when_forced(
     assert changed.over.cap == [OverCap("high@example.org", 300)]
     with workspace.store.reading() as connection:
         box = mailboxes.by_id(connection, high.id)
-    assert (box.own_daily_limit, box.daily_limit) == (300, 200)
+    assert (box.own_daily_limit, box.highest_limit) == (300, 200)
 
 
 def test_b6_a_plan_without_sharing_names_what_is_shared_and_unshares_nothing(

@@ -21,7 +21,7 @@ from mailrotate.core.services import (
 from mailrotate.core.services.connecting import NewConnection
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.services.mailboxes import Settings
+from mailrotate.core.services.mailbox_settings import Settings
 from mailrotate.core.services.plans import PlanChange
 from mailrotate.core.services.slots import UserSlots
 from mailrotate.core.store import events, senders

@@ -288,7 +288,8 @@ def test_f5_a_message_is_refused_a_second_before_the_instant_that_why_names_and_
         sender = build_mailbox(workspace, box, now)
         campaign_id = build_campaign(workspace, sender, plan, now)
         message_id = build_message(workspace, sender, campaign_id, what, plan.recipient_zone, now)
-        context = context_of(workspace)
+        # Whoever asks is not the one who may be locked.
+        context = context_of(workspace, workspace.add_user("eve@example.org", Role.ADMIN))
         lane = workspace.own_lane(sender, workspace.add_runner())
         said = why(context, message_id, now)
         event(f"binding: {said.binding}, {'named' if said.next_at else 'by an act'}")

@@ -96,6 +96,8 @@ class Workspace:
         *,
         rotates: bool = True,
         state: str = "active",
+        owner: StoredUser | None = None,
+        team: bool = False,
         steps: Sequence[tuple[timedelta, str | None, str]] = ((timedelta(), "Hello", "Hello {{ name }}"),),
     ) -> StoredCampaign:
         """A campaign with its steps (delay, subject, body) and senders, started unless `state` says not."""
@@ -103,8 +105,8 @@ class Workspace:
             campaign_id = campaigns.insert_campaign(
                 connection,
                 name=name,
-                owner_id=self.admin.id,
-                team=False,
+                owner_id=(owner or self.admin).id,
+                team=team,
                 rotation=Rotation.EQUAL if rotates else None,
                 now=NOW,
             )

@@ -106,11 +106,14 @@ def restore(
 
       mailrotate db restore /backups/mailrotate-2026-12-01.db --yes
     """
+    from mailrotate.core.services import accounts
     from mailrotate.core.store import backups
 
     call, speech = call_of(ctx), Speech(as_json)
     if not source.is_file():
         raise NotFound("restore.no_file", f"there is no file {source}", "mailrotate db restore --help")
+    if call.app.has_database:
+        accounts.require_restorer(call.app.database, _actor(call))
     store = call.app.database
     consequences = [
         f"{store.name} is replaced; a copy of it as it is now stays beside it.",

@@ -14,6 +14,7 @@ from mailrotate.cli import (
     mailbox_crm,
     mailbox_removal,
     mailbox_requests,
+    mailbox_set,
     mailbox_settings,
     mailbox_sharing,
 )
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 app = noun("Connect mailboxes, test them, set them up.")
 mailbox_connect.add_to(app)
 mailbox_settings.add_to(app)
+mailbox_set.add_to(app)
 mailbox_requests.add_to(app)
 mailbox_aliases.add_to(app)
 mailbox_crm.add_to(app)

@@ -25,7 +25,7 @@ from mailrotate.cli.params import ForUser, Json, Yes, read_id
 
 if TYPE_CHECKING:
     from mailrotate.core.services.connecting import Connected, NewConnection
-    from mailrotate.core.services.mailboxes import Settings
+    from mailrotate.core.services.mailbox_settings import Settings
 
 Address = Annotated[
     str,
@@ -93,7 +93,7 @@ def connect(
 
 
 def _first_settings(sender_name: str | None, daily_limit: int | None, gap: str | None) -> "Settings":
-    from mailrotate.core.services.mailboxes import Settings
+    from mailrotate.core.services.mailbox_settings import Settings
     from mailrotate.core.values.duration import parse_duration
 
     settings = Settings()
@@ -111,7 +111,7 @@ def _refuse_early(
 ) -> None:
     """Without a workspace there is no user and no slot to name; the first connect makes both."""
     from mailrotate.core.services import connecting, ownership
-    from mailrotate.core.services.mailboxes import validate_settings
+    from mailrotate.core.services.mailbox_settings import validate_settings
 
     if call.app.has_workspace or for_user or slot_id:
         connecting.refuse_connect(call.context, address, for_user, slot_id, settings)

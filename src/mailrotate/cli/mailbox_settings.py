@@ -8,23 +8,13 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
-    ImapServer,
-    PasswordFile,
-    PasswordStdin,
-    ServerSecurity,
-    SmtpServer,
-    Username,
-    login_change,
-    needed_password,
     server_words,
-    show_step,
 )
 from mailrotate.cli.output import Speech, localised, zoned
 from mailrotate.cli.params import Json
-from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes import ListedMailbox, Settings, ShownMailbox
+    from mailrotate.core.services.mailboxes import ListedMailbox, ShownMailbox
 
 Address = Annotated[
     str,
@@ -36,7 +26,6 @@ def add_to(app: typer.Typer) -> None:
     """Register these verbs with their noun."""
     app.command("list")(list_)
     app.command("show")(show)
-    app.command("set")(set_)
     app.command("default")(default)
     app.command("pause")(pause)
     app.command("resume")(resume)
@@ -121,10 +110,11 @@ def show(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     from mailrotate.core.services import mailboxes
 
     call, speech = call_of(ctx), Speech(as_json)
-    _tell(call, speech, mailboxes.show(call.context, address, call.now))
+    tell(call, speech, mailboxes.show(call.context, address, call.now))
 
 
-def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
+def tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
+    """One mailbox, for people or for a script."""
     row = _row(shown.listed)
     if speech.as_json:
         speech.document(_document(shown))
@@ -179,92 +169,6 @@ def _document(shown: "ShownMailbox") -> dict[str, Any]:
         "sends_as": shown.sends_as or shown.listed.address,
         "aliases": [vars(alias) for alias in shown.aliases],
     }
-
-
-def set_(
-    ctx: typer.Context,
-    address: Address,
-    sender_name: Annotated[
-        str | None, typer.Option(help="The name that recipients see; '' for the user's.")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help="What you call the mailbox; '' for nothing.")] = None,
-    daily_limit: Annotated[str | None, typer.Option(metavar="N|plan", help="Messages a day at most.")] = None,
-    gap: Annotated[
-        str | None, typer.Option(metavar="DURATION|default", help="The least time between two messages.")
-    ] = None,
-    timezone: Annotated[
-        str | None, typer.Option(metavar="ZONE|workspace", help="In which its day turns.")
-    ] = None,
-    sent_copy: Annotated[
-        str | None, typer.Option(metavar="auto|on|off", help="Whether mailrotate files sent copies.")
-    ] = None,
-    smtp: SmtpServer = None,
-    imap: ImapServer = None,
-    security: ServerSecurity = None,
-    username: Username = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
-    as_json: Json = False,
-) -> None:
-    """Change a mailbox's settings. New servers or a new password are tested before they replace the old.
-
-    Examples:
-
-      mailrotate mailbox set anna@example.org --daily-limit 120 --gap 90s
-
-      mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
-    """
-    from mailrotate.core.services import connections, mailboxes
-
-    call, speech = call_of(ctx), Speech(as_json)
-    settings = _wanted(sender_name, name, daily_limit, gap, timezone, sent_copy)
-    mailboxes.check_settings(call.context, address, settings)
-    password = None
-    if password_stdin or password_file:
-        password = needed_password(call.app, speech, address, password_stdin, password_file)
-    change = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
-    if not settings and not change:
-        raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
-    if change:
-        connections.change_login(
-            call.context, address, change, lambda step: show_step(speech, step), call.now
-        )
-    _tell(call, speech, mailboxes.set_settings(call.context, address, settings, call.now))
-
-
-def _wanted(
-    sender_name: str | None,
-    name: str | None,
-    daily_limit: str | None,
-    gap: str | None,
-    timezone: str | None,
-    sent_copy: str | None,
-) -> "Settings":
-    from mailrotate.core.services.mailboxes import Settings
-    from mailrotate.core.values.duration import parse_duration
-
-    settings = Settings()
-    if sender_name is not None:
-        settings["sender_name"] = sender_name or None
-    if name is not None:
-        settings["mailbox_name"] = name or None
-    if daily_limit is not None:
-        settings["daily_limit"] = None if daily_limit == "plan" else _number(daily_limit)
-    if gap is not None:
-        settings["gap_seconds"] = None if gap == "default" else int(parse_duration(gap).total_seconds())
-    if timezone is not None:
-        settings["timezone"] = None if timezone == "workspace" else timezone
-    if sent_copy is not None:
-        settings["sent_copy"] = sent_copy
-    return settings
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise BadInput(
-            "limit.invalid", f"'{text}' is no daily limit", "write a number, or plan for the plan's"
-        )
-    return int(text)
 
 
 def default(ctx: typer.Context, address: Address, as_json: Json = False) -> None:

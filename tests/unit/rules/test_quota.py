@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailrotate.core.rules.quota import (
+    Ramp,
     day_after_zone_change,
     day_of,
     gap_after,
@@ -132,3 +133,36 @@ def test_b4_a_lane_rests_until_a_whole_second(sent_at: datetime, token: str, gap
 
 def test_b4_without_a_gap_a_lane_does_not_rest() -> None:
     assert rest_until(utc("2026-11-24 10:00"), "a" * 32, timedelta(0)) is None
+
+
+ZONES = ["Etc/UTC", "Europe/Berlin", "America/New_York", "Pacific/Auckland"]
+RAMPS = st.builds(
+    lambda start, step, more, from_at: Ramp(start, step, start + more, from_at),
+    st.integers(1, 200),
+    st.integers(1, 100),
+    st.integers(0, 500),
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+)
+
+
+def test_b4_a_ramp_up_grows_by_its_step_each_calendar_day_up_to_its_ceiling() -> None:
+    ramp = Ramp(20, 10, 45, datetime(2026, 10, 23, 22, tzinfo=UTC))  # the 24th in Berlin
+    berlin = "Europe/Berlin"
+    # Over the night on which clocks go back: a day of 25 hours is one day.
+    days = [midnight_before(datetime(2026, 10, day, 12, tzinfo=UTC), berlin) for day in (24, 25, 26, 27, 28)]
+    assert [ramp.day(day, berlin) for day in days] == [1, 2, 3, 4, 5]
+    assert [ramp.limit(ramp.day(day, berlin)) for day in days] == [20, 30, 40, 45, 45]
+    assert str(ramp) == "20,10,45"
+
+
+@given(ramp=RAMPS, days=st.integers(0, 1000), zone=st.sampled_from(ZONES))
+def test_b4_a_ramp_up_never_falls_and_never_passes_its_ceiling(ramp: Ramp, days: int, zone: str) -> None:
+    today = ramp.from_at + timedelta(days=days)
+    limit, next_limit = (ramp.limit(ramp.day(at, zone)) for at in (today, today + timedelta(days=1)))
+    assert ramp.start <= limit <= next_limit <= ramp.ceiling
+    assert next_limit - limit <= 2 * ramp.step  # an hour that a clock change moves may be a day's edge
+
+
+@given(ramp=RAMPS, before=st.timedeltas(timedelta(0), timedelta(days=3)), zone=st.sampled_from(ZONES))
+def test_b4_a_day_before_the_ramp_up_is_its_first(ramp: Ramp, before: timedelta, zone: str) -> None:
+    assert ramp.day(ramp.from_at - before, zone) == 1

@@ -69,6 +69,8 @@ class MailboxFacts:
     inbox_read_at: datetime | None
     inbox_failing_since: datetime | None
     inbox_error: str | None
+    # While the ramp-up is what limits the day: which day of it this is (B4).
+    ramp_day: int | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ def _daily_limit(facts: MailboxFacts, now: datetime) -> _Answer:
         return False, "the daily limit is 0", None
     if now >= facts.day_ends_at:
         return True, f"a new day: 0 of {facts.daily_limit} sent", None
-    count = f"{facts.sent_today} of {facts.daily_limit} sent today"
+    ramp = "" if facts.ramp_day is None else f", day {facts.ramp_day} of the ramp-up"
+    count = f"{facts.sent_today} of {facts.daily_limit} sent today{ramp}"
     return facts.sent_today < facts.daily_limit, count, facts.day_ends_at
 
 

@@ -1,6 +1,7 @@
 """What a mailbox may send: its day, its gap, and how many more."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -40,6 +41,30 @@ def day_after_zone_change(
 ) -> tuple[datetime, datetime]:
     """The running day as it lasts after a change to `new_zone`."""
     return running[0], max(running[1], midnight_after(now, new_zone))
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A daily limit that grows: `start` messages on the day of `from_at`, `step` more on each further
+    calendar day, up to `ceiling` (B4)."""
+
+    start: int
+    step: int
+    ceiling: int
+    from_at: datetime
+
+    def __str__(self) -> str:
+        return f"{self.start},{self.step},{self.ceiling}"
+
+    def day(self, day_starts_at: datetime, zone: str) -> int:
+        """Which day of the ramp-up a mailbox's day is, the first one being 1."""
+        began, today = (
+            instant.astimezone(ZoneInfo(zone)).date() for instant in (self.from_at, day_starts_at)
+        )
+        return max(0, (today - began).days) + 1
+
+    def limit(self, day: int) -> int:
+        return min(self.ceiling, self.start + self.step * (day - 1))
 
 
 def gap_after(token: str, gap: timedelta) -> timedelta:

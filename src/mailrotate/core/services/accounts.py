@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from mailrotate.core.ports import SecretBox
-from mailrotate.core.services import naming
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.errors import Refused, StoreTrouble
 from mailrotate.core.values.states import Role
 
 # What the workspace's key is tried on, so that a wrong key is known before a mailbox is.
@@ -44,6 +45,19 @@ def acting_user(store: Store, email: str | None, os_user: str) -> Actor:
             return Actor(naming.find_user(connection, email).id, os_user)
         workspace = workspaces.find(connection)
     return Actor(None if workspace is None else workspace.default_user_id, os_user)
+
+
+def require_restorer(store: Store, actor: Actor) -> None:
+    """Refused unless whoever acts may put a backup in the place of the database.
+
+    Who may cannot be asked of a database that is damaged or empty: there, having its file is enough.
+    """
+    try:
+        with store.reading() as connection:
+            if workspaces.find(connection) is not None:
+                seats.require_deed(connection, actor, Deed.SETTINGS)
+    except StoreTrouble:
+        return
 
 
 def note_key(context: Context) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.services import ownership, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailboxes import Settings, validate_settings
+from mailrotate.core.services.mailbox_settings import Settings, validate_settings
 from mailrotate.core.store import (
     aliases,
     connections,

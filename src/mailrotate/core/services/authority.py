@@ -96,18 +96,24 @@ def require_messages(connection: Connection, actor: Actor, ids: Sequence[int]) -
 
 
 def require_pick(connection: Connection, actor: Actor, box: StoredMailbox) -> None:
-    """Refused unless whoever acts may send from the mailbox (B6): no role replaces that."""
+    """Refused unless whoever acts may send from the mailbox (B6): no role replaces that.
+
+    Raises Refused (`mailbox.personal`, `mailbox.not_shared`, `user.…`).
+    """
     acting = seats.require_active(connection, actor)
     if seats.may_send_from(connection, acting, box):
         return
     share = f"mailrotate mailbox share add {box.address} {acting.email}"
-    if not box.is_shared:
-        share = f"mailrotate mailbox set {box.address} --access shared, then: {share}"
+    if box.is_shared:
+        raise Refused(
+            "mailbox.not_shared",
+            f"{box.address} is {box.user_email}'s and not shared with {acting.email}",
+            f"add --as {box.user_email}, or: {share}",
+        )
     raise Refused(
         "mailbox.personal",
-        f"{box.address} is {'shared, but not with' if box.is_shared else 'personal, and not that of'} "
-        f"{acting.email}; {box.user_email} may write from it",
-        f"add --as {box.user_email}, or let {box.user_email} share it: {share}",
+        f"{box.address} is {box.user_email}'s alone; {acting.email} cannot send from it",
+        f"add --as {box.user_email}, or: mailrotate mailbox set {box.address} --access shared, then: {share}",
     )
 
 

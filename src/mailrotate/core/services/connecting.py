@@ -21,7 +21,12 @@ from mailrotate.core.services import (
     slots,
 )
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailboxes import Settings, apply_settings, settings_reset, validate_settings
+from mailrotate.core.services.mailbox_settings import (
+    Settings,
+    apply_settings,
+    settings_reset,
+    validate_settings,
+)
 from mailrotate.core.store import connections, events, inboxes, mailboxes, seat_addresses, senders, workspaces
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -99,7 +104,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         if not wanted.takes_awaited_slot:
             slots.refuse_awaited(connection, seat.slot_id, address, now)
         validate_settings(connection, wanted.settings)
-        reset = _reset(connection, seat.former, wanted.settings)
+        reset = reset_of(connection, seat.former, wanted.settings)
         mailbox_id = _place_mailbox(connection, context.actor, seat, address, now)
         connection_id = connections.insert_connection(
             connection,
@@ -127,12 +132,12 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         return _connected(connection, box, reset, followed, odd)
 
 
-def _reset(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, str]:
+def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, str]:
     """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
     if former is None or former.removed_at is not None:
         return {}
     return {
-        **settings_reset(former, wanted),
+        **settings_reset(connection, former, wanted),
         **aliases.reset_commands(connection, former),
         **contact_book.reset_commands(connection, former),
     }

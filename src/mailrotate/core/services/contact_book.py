@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import contact_book
 from mailrotate.core.rules.contact_book import Decision, Link, Whose, as_document, read_link
 from mailrotate.core.rules.inbound import InboundMail
-from mailrotate.core.services import naming, seats
+from mailrotate.core.services import authority, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import connections, contacts, events, mailboxes, seat_addresses, timeline
 from mailrotate.core.store.events import RUNNER, About
@@ -42,9 +42,9 @@ class LinkChange:
 
 
 def show(context: Context, address: str) -> tuple[str, Link]:
-    """The mailbox's address and its link; for everybody, like `mailbox show`. Raises NotFound."""
+    """The mailbox's address and its link; for whoever may see it. Raises NotFound, Refused."""
     with context.store.reading() as connection:
-        box = naming.find_mailbox(connection, address)
+        box = authority.find_seen_mailbox(connection, context.actor, address)
         return box.address, read_link(box.contact_book)
 
 

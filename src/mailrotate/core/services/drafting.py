@@ -245,7 +245,10 @@ def _require_fields(
 
 
 def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Drafted:
-    """A draft with the same words, window and senders, and without people. Raises NotFound, Refused."""
+    """A draft with the same words and window, and those senders that may be picked; without people.
+
+    Raises NotFound, Refused.
+    """
     with context.store.writing() as connection:
         campaign = authority.find_seen_campaign(connection, context.actor, name)
         copied = new_name or _next_name(connection, campaign.name)
@@ -274,20 +277,27 @@ def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Dr
                 for step in steps
             ],
         )
-        senders = [
-            sender.address
-            for sender in current_senders(connection, campaign.id)
-            if sender.address is not None and sender.state != ConnectionState.DISCONNECTED
-        ]
         for step in steps:
             if step.sender_mailbox_id is not None:
                 box = mailboxes.by_id(connection, step.sender_mailbox_id)
                 authority.require_pick(connection, context.actor, box)
+        senders = _copied_senders(connection, context.actor, campaign)
         made = campaigns.by_id(connection, copy_id)
         choosing.choose_senders(connection, context.actor, made, senders, campaign.rotation, now)
         about = About(campaign_id=copy_id)
         events.record(connection, context.actor, "campaign.created", now, about, copy_of=campaign.name)
         return _drafted(connection, copy_id)
+
+
+def _copied_senders(connection: Connection, actor: Actor, campaign: StoredCampaign) -> list[str]:
+    """Those of the campaign's senders that can send, and that whoever copies may write from (B6)."""
+    acting = seats.require_active(connection, actor)
+    boxes = [
+        mailboxes.by_id(connection, sender.mailbox_id)
+        for sender in current_senders(connection, campaign.id)
+        if sender.mailbox_id is not None and sender.state != ConnectionState.DISCONNECTED
+    ]
+    return [box.address for box in boxes if seats.may_send_from(connection, acting, box)]
 
 
 def _next_name(connection: Connection, name: str) -> str:

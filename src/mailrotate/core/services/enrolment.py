@@ -22,7 +22,7 @@ from mailrotate.core.services import assigning
 from mailrotate.core.services.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.facts import RECIPIENT_ZONE
-from mailrotate.core.services.naming import find_campaign, find_user
+from mailrotate.core.services.naming import find_user
 from mailrotate.core.store import campaigns, events, recipients
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
@@ -210,7 +210,7 @@ def _pattern(names: Sequence[str]) -> str:
 def demands_of(context: Context, name: str) -> Demands:
     """What every recipient of the campaign must have. Raises NotFound, Refused (`campaign.finished`)."""
     with context.store.reading() as connection:
-        campaign = find_campaign(connection, name)
+        campaign = find_campaign_to_fill(connection, context.actor, name)
         _refuse_finished(campaign)
         return _demands(connection, campaign)
 

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Decision, MailboxFacts, MessageFacts, Situation, Verdict
-from mailrotate.core.services import dependents
+from mailrotate.core.services import authority, dependents
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.naming import find_campaign, find_mailbox
+from mailrotate.core.services.naming import find_mailbox
 from mailrotate.core.services.prospects import Prospects, earliest
 from mailrotate.core.store import campaigns, mailboxes, outbox, recipients, senders, suppressions, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -55,27 +55,29 @@ class Explanation:
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
     """Of a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
 
-    Raises NotFound (`message.none`, `recipient.none`, `mailbox.none`, `campaign.none`), BadInput when a
-    name fits several (`name.ambiguous`).
+    Raises NotFound (`message.none`, `recipient.none`, `mailbox.none`, `campaign.none`), Refused (`user.…`),
+    BadInput when a name fits several (`name.ambiguous`).
     """
     with context.store.reading() as connection:
         look = Prospects(context, connection, now)
         if address is not None:
-            campaign = find_campaign(connection, subject)
+            campaign = authority.find_seen_campaign(connection, context.actor, subject)
             return _of_person(look, campaign, _person(connection, campaign, address))
         kind, number = _kind_of(connection, subject)
         if kind == "m":
-            return _of_message(look, number)
+            return _of_message(context, look, number)
         if kind == "r":
             found = recipients.by_id(connection, number)
             if found is None:
                 raise NotFound(
                     "recipient.none", f"there is no recipient {subject}", "mailrotate recipient list NAME"
                 )
-            return _of_person(look, campaigns.by_id(connection, found.campaign_id), found)
+            campaign = authority.find_seen_campaign(connection, context.actor, f"c_{found.campaign_id}")
+            return _of_person(look, campaign, found)
         if kind == "b":
-            return _of_mailbox(look, find_mailbox(connection, subject).id)
-        return _of_campaign(look, find_campaign(connection, subject))
+            box = find_mailbox(connection, subject)
+            return _of_mailbox(look, authority.find_seen_mailbox(connection, context.actor, box.address).id)
+        return _of_campaign(look, authority.find_seen_campaign(connection, context.actor, subject))
 
 
 _ID = re.compile(r"([a-z])_([0-9]{1,18})")
@@ -120,10 +122,11 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str) -> S
     return found
 
 
-def _of_message(look: Prospects, message_id: int) -> Explanation:
+def _of_message(context: Context, look: Prospects, message_id: int) -> Explanation:
     message = outbox.by_id(look.connection, message_id)
     if message is None:
         raise NotFound("message.none", f"there is no message m_{message_id}", "mailrotate outbox list")
+    authority.require_sight_of(look.connection, context.actor, message)
     return _explained(f"m_{message_id}", look.situation(message), look.now, f"m_{message_id}")
 
 

@@ -24,9 +24,30 @@ _HOLIDAY_YEARS = 2
 RECIPIENT_ZONE = "recipient"
 
 
+def ramp_of(box: StoredMailbox) -> quota.Ramp | None:
+    """The mailbox's ramp-up, if it has one."""
+    parts = (box.ramp_start, box.ramp_step, box.ramp_ceiling)
+    if box.ramp_from is None or None in parts:
+        return None
+    start, step, ceiling = (int(part or 0) for part in parts)
+    return quota.Ramp(start, step, ceiling, box.ramp_from)
+
+
+def limit_of_day(box: StoredMailbox, day_starts_at: datetime) -> tuple[int, int | None]:
+    """What the mailbox may send on a day of its own, and which day of the ramp-up that is where this is
+    what limits it (B4)."""
+    ramp = ramp_of(box)
+    if ramp is not None:
+        day = ramp.day(day_starts_at, box.timezone)
+        if ramp.limit(day) < box.highest_limit:
+            return ramp.limit(day), day
+    return box.highest_limit, None
+
+
 def mailbox_facts(connection: Connection, box: StoredMailbox, now: datetime) -> gates.MailboxFacts:
     """The mailbox's state and what it has sent, counted in this transaction."""
     start, end = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+    daily_limit, ramp_day = limit_of_day(box, start)
     overrides = provider_limits.overrides_in(workspaces.settings(connection))
     rolling = tuple(
         gates.RollingUse(
@@ -44,7 +65,7 @@ def mailbox_facts(connection: Connection, box: StoredMailbox, now: datetime) -> 
         paused_at=box.paused_at,
         hold_reason=box.hold_reason,
         hold_until=box.hold_until,
-        daily_limit=box.daily_limit,
+        daily_limit=daily_limit,
         sent_today=mailboxes.sent_since(connection, box.id, start),
         day_ends_at=end,
         daily_cap=box.daily_cap,
@@ -54,6 +75,7 @@ def mailbox_facts(connection: Connection, box: StoredMailbox, now: datetime) -> 
         inbox_read_at=box.inbox_read_at,
         inbox_failing_since=box.inbox_failing_since,
         inbox_error=box.inbox_error,
+        ramp_day=ramp_day,
     )
 
 

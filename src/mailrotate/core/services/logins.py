@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from mailrotate.core.rules import roles
 from mailrotate.core.services import health, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.health import TestResult
@@ -23,10 +24,16 @@ def test(context: Context, address: str, now: datetime) -> TestResult:
 
 
 def testable(context: Context) -> list[str]:
-    """The addresses that can be tested."""
+    """The addresses that can be tested, by whoever acts. Raises Refused (`user.…`)."""
     with context.store.reading() as connection:
+        acting = seats.require_active(connection, context.actor)
         boxes = mailboxes.listing(connection)
-    return [box.address for box in boxes if box.state is not ConnectionState.DISCONNECTED]
+    return [
+        box.address
+        for box in boxes
+        if box.state is not ConnectionState.DISCONNECTED
+        and roles.may_on_seat(acting.role, box.user_id == acting.id)
+    ]
 
 
 def _is_disconnected(box: StoredMailbox) -> Refused:

@@ -3,40 +3,29 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypedDict
-from zoneinfo import available_timezones
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
-from mailrotate.core.rules.contact_book import read_link
-from mailrotate.core.services import authority, seats
+from mailrotate.core.services import authority, facts, seats, sharing
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import aliases, connections, events, mailboxes, sights, workspaces
+from mailrotate.core.services.mailbox_settings import (
+    Settings,
+    ShownSetting,
+    access_of,
+    apply_settings,
+    settings_of,
+    validate_settings,
+)
+from mailrotate.core.store import aliases, connections, events, mailboxes, shares, sights, workspaces
 from mailrotate.core.store.aliases import StoredAlias
 from mailrotate.core.store.connections import HangingCampaign, RunningDeadline
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.duration import format_duration
-from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import ConnectionState
-
-ACCESS = "personal"  # B6: only its seat's user writes from it
-SENT_COPY = ("auto", "on", "off")
-_LONGEST_NAME = 200
-_LONGEST_GAP = timedelta(days=7)
-
-
-class Settings(TypedDict, total=False):
-    """The settings to change: one that is left out stays, None goes back to its default."""
-
-    sender_name: str | None
-    mailbox_name: str | None
-    timezone: str | None
-    daily_limit: int | None
-    gap_seconds: int | None
-    sent_copy: str
 
 
 @dataclass(frozen=True)
@@ -63,15 +52,6 @@ class ListedMailbox:
     disconnected_at: datetime | None
     removed_at: datetime | None
     deadlines: Sequence[RunningDeadline]
-
-
-@dataclass(frozen=True)
-class ShownSetting:
-    """A setting's value and where it comes from: `own`, `user`, `plan`, `workspace` or `default`."""
-
-    name: str
-    value: str | int | timedelta | None
-    origin: str
 
 
 @dataclass(frozen=True)
@@ -118,9 +98,9 @@ def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> Listed
         hold_reason=box.hold_reason if on_hold else None,
         hold_until=box.hold_until if on_hold else None,
         is_default=box.is_default,
-        access=ACCESS,
+        access=access_of(box),
         sender_name=box.sender_name,
-        daily_limit=box.daily_limit,
+        daily_limit=facts.limit_of_day(box, day_from)[0],
         sent_today=mailboxes.sent_since(connection, box.id, day_from),
         last_test_at=box.last_test_at,
         last_error=box.last_error,
@@ -139,7 +119,7 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
         _, day_ends_at = quota.day_of(now, box.timezone, box.day_from, box.day_until)
         return ShownMailbox(
             listed=_listed(connection, box, now),
-            settings=_settings_of(box),
+            settings=settings_of(connection, box),
             smtp=box.smtp,
             imap=box.imap,
             username=box.username,
@@ -150,87 +130,6 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
             campaigns=hanging,
             sends_as=box.sends_as,
             aliases=aliases.of_connection(connection, box.connection_id),
-        )
-
-
-def _settings_of(box: StoredMailbox) -> list[ShownSetting]:
-    capped = box.own_daily_limit is not None and box.own_daily_limit <= box.daily_cap
-    return [
-        ShownSetting("sender_name", box.sender_name, "user" if box.own_sender_name is None else "own"),
-        ShownSetting("name", box.mailbox_name, "default" if box.mailbox_name is None else "own"),
-        ShownSetting("daily_limit", box.daily_limit, "own" if capped else "plan"),
-        ShownSetting("gap", box.gap, "default" if box.own_gap is None else "own"),
-        ShownSetting("timezone", box.timezone, "workspace" if box.own_timezone is None else "own"),
-        ShownSetting("sent_copy", box.sent_copy, "default" if box.sent_copy == "auto" else "own"),
-        _contact_book_setting(box),
-    ]
-
-
-def _contact_book_setting(box: StoredMailbox) -> ShownSetting:
-    return ShownSetting(
-        "contact_book", str(read_link(box.contact_book)), "default" if box.contact_book is None else "own"
-    )
-
-
-def settings_reset(former: StoredMailbox, wanted: Settings) -> dict[str, str]:
-    """The former connection's own settings that the new one does not have, each with what sets it again."""
-    own: dict[str, tuple[object, str]] = {
-        "sender_name": (former.own_sender_name, "--sender-name"),
-        "mailbox_name": (former.mailbox_name, "--name"),
-        "daily_limit": (former.own_daily_limit, "--daily-limit"),
-        "gap_seconds": (None if former.own_gap is None else format_duration(former.own_gap), "--gap"),
-        "timezone": (former.own_timezone, "--timezone"),
-        "sent_copy": (None if former.sent_copy == "auto" else former.sent_copy, "--sent-copy"),
-    }
-    return {
-        flag.removeprefix("--").replace("-", "_"): f"mailrotate mailbox set {former.address} {flag} "
-        + _quoted(value)
-        for name, (value, flag) in own.items()
-        if value is not None and name not in wanted
-    }
-
-
-def _quoted(value: object) -> str:
-    from shlex import quote
-
-    return quote(str(value))
-
-
-def validate_settings(connection: Connection | None, settings: Settings) -> None:
-    """Raises BadInput, and Refused (`limit.above_cap`) for a daily limit above the plan's cap (B4)."""
-    for what, name in (("sender name", "sender_name"), ("mailbox name", "mailbox_name")):
-        text = settings.get(name)
-        if isinstance(text, str) and not (text.strip() and text.isprintable() and len(text) <= _LONGEST_NAME):
-            raise BadInput(
-                "mailbox.name",
-                f"a {what} is one line of up to {_LONGEST_NAME} letters",
-                "mailrotate mailbox set --help",
-            )
-    zone = settings.get("timezone")
-    if zone is not None and zone not in available_timezones():
-        raise BadInput(
-            "timezone.unknown", f"'{zone}' is no time zone", "write it like Europe/Berlin or America/New_York"
-        )
-    gap = settings.get("gap_seconds")
-    if gap is not None and not 0 <= gap <= _LONGEST_GAP.total_seconds():
-        raise BadInput(
-            "mailbox.gap", f"a gap is at most {format_duration(_LONGEST_GAP)}", "write it like 90s"
-        )
-    if settings.get("sent_copy", "auto") not in SENT_COPY:
-        raise BadInput("mailbox.sent_copy", f"sent copies are {', '.join(SENT_COPY)}", "add --sent-copy auto")
-    cap = workspaces.daily_cap(connection)
-    limit = settings.get("daily_limit")
-    if limit is not None and limit < 1:
-        raise BadInput(
-            "limit.invalid",
-            "a daily limit is at least 1",
-            "to send nothing: mailrotate mailbox pause ADDRESS",
-        )
-    if limit is not None and limit > cap:
-        raise Refused(
-            "limit.above_cap",
-            f"a daily limit of {limit} is above the plan's cap of {cap}",
-            f"choose at most {cap}",
         )
 
 
@@ -248,23 +147,34 @@ def set_settings(context: Context, address: str, settings: Settings, now: dateti
         if box.state is ConnectionState.DISCONNECTED:
             raise _is_disconnected(box)
         validate_settings(connection, settings)
+        before = settings_of(connection, box)
         apply_settings(connection, box, settings, now)
-        about = About(box.id)
-        events.record(connection, context.actor, "mailbox.set", now, about, settings=sorted(settings))
+        after = settings_of(connection, mailboxes.by_id(connection, box.id))
+        for was, is_now in zip(before, after, strict=True):
+            if (was.value, was.origin) != (is_now.value, is_now.origin):
+                change = {"key": was.name, "before": _told(was.value), "after": _told(is_now.value)}
+                events.record(connection, context.actor, "mailbox.set", now, About(box.id), **change)
     return show(context, address, now)
 
 
-def apply_settings(connection: Connection, box: StoredMailbox, settings: Settings, now: datetime) -> None:
-    """Write settings that were validated. After a change of zone the running day lasts on (B4)."""
-    if settings:
-        mailboxes.change_connection(connection, box.connection_id, **settings)
-    if "timezone" not in settings:
-        return
-    new_zone = settings["timezone"] or box.workspace_timezone
-    if new_zone != box.timezone:
-        running = quota.day_of(now, box.timezone, box.day_from, box.day_until)
-        start, end = quota.day_after_zone_change(now, running, new_zone)
-        mailboxes.change(connection, box.id, day_from=start, day_until=end)
+def _told(value: object) -> object:
+    return format_duration(value) if isinstance(value, timedelta) else value
+
+
+@dataclass(frozen=True)
+class Unshared:
+    """Who loses a mailbox that becomes personal, and which campaigns of theirs go on sending from it."""
+
+    users: Sequence[str]
+    campaigns: Sequence[str]
+
+
+def losing(context: Context, address: str) -> Unshared:
+    """Whom `--access personal` takes a shared mailbox from. Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        box = seats.find_mailbox(connection, context.actor, address)
+        shared_with = sorted(shares.user_ids(connection, box.connection_id))
+        return Unshared(sharing.named(connection, box), sharing.owned_by(connection, box, shared_with))
 
 
 def make_default(context: Context, address: str, now: datetime) -> bool:

@@ -43,8 +43,8 @@ def find_mailbox(connection: Connection, address: str, *, with_removed: bool = F
     if box is not None:
         raise NotFound(
             "mailbox.removed",
-            f"{box.address} was removed; its history is in `mailrotate mailbox show {box.address}`",
-            f"mailrotate mailbox connect {box.address}",
+            f"{box.address} was removed; only its history is left",
+            f"mailrotate mailbox show {box.address}",
         )
     known = [known.address for known in mailboxes.listing(connection)]
     meant = _meant(address, _near_addresses(address, known))

@@ -112,6 +112,7 @@ def send_test(
     passes.check_clock(context, now)
     accounts.prove_key(context)
     with context.store.writing() as connection:
+        authority.find_campaign(connection, context.actor, name)
         shown = _subject(connection, context.actor, name, like, n)
         authority.require_pick(connection, context.actor, shown.box)
         message = _imagined(shown, to_address, now)

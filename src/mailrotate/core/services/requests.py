@@ -83,6 +83,7 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
     """
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
+        seats.require_active(connection, context.actor)
         known = _named(connection, name)
         seats.require_authority(connection, context.actor, known.user_id)
         if known.state is RequestState.DENIED or known.ended_at is not None:

@@ -31,15 +31,15 @@ def named(connection: Connection, box: StoredMailbox) -> list[str]:
 def add(context: Context, address: str, email: str, now: datetime) -> bool:
     """Let a user read, write from and pick a shared mailbox; False when they may already.
 
-    Raises NotFound, Refused (`mailbox.not_shared`, `share.own`).
+    Raises NotFound, Refused (`mailbox.personal`, `share.own`).
     """
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
         box, user = _find(connection, context.actor, address, email)
         if not box.is_shared:
             raise Refused(
-                "mailbox.not_shared",
-                f"{box.address} is personal",
+                "mailbox.personal",
+                f"{box.address} is personal; only a shared mailbox is shared with somebody",
                 f"mailrotate mailbox set {box.address} --access shared",
             )
         if user.id == box.user_id:

@@ -86,8 +86,8 @@ class StoredMailbox:
         return DEFAULT_GAP if self.own_gap is None else self.own_gap
 
     @property
-    def daily_limit(self) -> int:
-        """The mailbox's own limit, never above the plan's cap (B4)."""
+    def highest_limit(self) -> int:
+        """The mailbox's own daily limit, never above the plan's cap; a ramp-up may lower it (B4)."""
         own = self.daily_cap if self.own_daily_limit is None else self.own_daily_limit
         return min(own, self.daily_cap)
 

@@ -21,3 +21,7 @@ def remove(connection: Connection, connection_id: int, user_id: int) -> bool:
     share = t.mailbox_share.c
     gone = delete(t.mailbox_share).where(share.connection_id == connection_id, share.user_id == user_id)
     return connection.execute(gone).rowcount == 1
+
+
+def remove_all(connection: Connection, connection_id: int) -> None:
+    connection.execute(delete(t.mailbox_share).where(t.mailbox_share.c.connection_id == connection_id))

@@ -1,0 +1,176 @@
+"""What a mailbox is set to, where each value comes from, and what begins anew with a new connection (B3, B4,
+B6, C4)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from shlex import quote
+from typing import TypedDict
+from zoneinfo import available_timezones
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import quota
+from mailrotate.core.rules.contact_book import read_link
+from mailrotate.core.services import facts, sharing
+from mailrotate.core.store import mailboxes, plans, shares, workspaces
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.duration import format_duration
+from mailrotate.core.values.errors import BadInput, Refused
+
+PERSONAL, SHARED = "personal", "shared"
+SENT_COPY = ("auto", "on", "off")
+_LONGEST_NAME = 200
+_LONGEST_GAP = timedelta(days=7)
+
+
+class Settings(TypedDict, total=False):
+    """The settings to change: one that is left out stays, None goes back to its default."""
+
+    sender_name: str | None
+    mailbox_name: str | None
+    timezone: str | None
+    daily_limit: int | None
+    gap_seconds: int | None
+    sent_copy: str
+    is_shared: bool
+    ramp: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True)
+class ShownSetting:
+    """A setting's value and where it comes from: `own`, `user`, `plan`, `workspace` or `default`."""
+
+    name: str
+    value: str | int | timedelta | None
+    origin: str
+
+
+def settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting]:
+    """Each setting that the mailbox has, and where it comes from."""
+    capped = box.own_daily_limit is not None and box.own_daily_limit <= box.daily_cap
+    ramp = facts.ramp_of(box)
+    shared_with = sharing.named(connection, box)
+    return [
+        ShownSetting("sender_name", box.sender_name, "user" if box.own_sender_name is None else "own"),
+        ShownSetting("name", box.mailbox_name, "default" if box.mailbox_name is None else "own"),
+        ShownSetting("daily_limit", box.highest_limit, "own" if capped else "plan"),
+        ShownSetting("ramp", None if ramp is None else str(ramp), "default" if ramp is None else "own"),
+        ShownSetting("gap", box.gap, "default" if box.own_gap is None else "own"),
+        ShownSetting("timezone", box.timezone, "workspace" if box.own_timezone is None else "own"),
+        ShownSetting("access", access_of(box), "own" if box.is_shared else "default"),
+        ShownSetting("shared_with", ", ".join(shared_with) or None, "own" if shared_with else "default"),
+        ShownSetting("sync_every", box.sync_every, "plan"),
+        ShownSetting("sends_as", box.sends_as or box.address, "own" if box.sends_as else "default"),
+        ShownSetting("sent_copy", box.sent_copy, "default" if box.sent_copy == "auto" else "own"),
+        _contact_book_setting(box),
+    ]
+
+
+def _contact_book_setting(box: StoredMailbox) -> ShownSetting:
+    return ShownSetting(
+        "contact_book", str(read_link(box.contact_book)), "default" if box.contact_book is None else "own"
+    )
+
+
+def access_of(box: StoredMailbox) -> str:
+    """`personal` or `shared` (B6)."""
+    return SHARED if box.is_shared else PERSONAL
+
+
+def settings_reset(connection: Connection, former: StoredMailbox, wanted: Settings) -> dict[str, str]:
+    """The former connection's own settings that the new one does not have, each with what sets it again."""
+    own: dict[str, tuple[object, str]] = {
+        "sender_name": (former.own_sender_name, "--sender-name"),
+        "mailbox_name": (former.mailbox_name, "--name"),
+        "daily_limit": (former.own_daily_limit, "--daily-limit"),
+        "gap_seconds": (None if former.own_gap is None else format_duration(former.own_gap), "--gap"),
+        "timezone": (former.own_timezone, "--timezone"),
+        "sent_copy": (None if former.sent_copy == "auto" else former.sent_copy, "--sent-copy"),
+        "ramp": (facts.ramp_of(former), "--ramp"),
+        "is_shared": (SHARED if former.is_shared else None, "--access"),
+    }
+    shares = {
+        f"share_{email}": f"mailrotate mailbox share add {former.address} {email}"
+        for email in sharing.named(connection, former)
+    }
+    return {
+        flag.removeprefix("--").replace("-", "_"): f"mailrotate mailbox set {former.address} {flag} "
+        + quote(str(value))
+        for name, (value, flag) in own.items()
+        if value is not None and name not in wanted
+    } | shares
+
+
+def validate_settings(connection: Connection | None, settings: Settings) -> None:
+    """Raises BadInput, and Refused (`limit.above_cap`) for a daily limit above the plan's cap (B4)."""
+    for what, name in (("sender name", "sender_name"), ("mailbox name", "mailbox_name")):
+        text = settings.get(name)
+        if isinstance(text, str) and not (text.strip() and text.isprintable() and len(text) <= _LONGEST_NAME):
+            raise BadInput(
+                "mailbox.name",
+                f"a {what} is one line of up to {_LONGEST_NAME} letters",
+                "mailrotate mailbox set --help",
+            )
+    zone = settings.get("timezone")
+    if zone is not None and zone not in available_timezones():
+        raise BadInput(
+            "timezone.unknown", f"'{zone}' is no time zone", "write it like Europe/Berlin or America/New_York"
+        )
+    gap = settings.get("gap_seconds")
+    if gap is not None and not 0 <= gap <= _LONGEST_GAP.total_seconds():
+        raise BadInput(
+            "mailbox.gap", f"a gap is at most {format_duration(_LONGEST_GAP)}", "write it like 90s"
+        )
+    ramp = settings.get("ramp")
+    if ramp is not None and not (1 <= ramp[0] <= ramp[2] and ramp[1] >= 1):
+        raise BadInput(
+            "mailbox.ramp",
+            "a ramp-up begins with at least 1 a day, grows by at least 1, and ends no lower than it begins",
+            "write it like --ramp 20,10,120",
+        )
+    if settings.get("is_shared") and not (connection and plans.find(connection).shared_mailboxes):
+        raise Refused(
+            "plan.no_sharing", "the plan permits no shared mailboxes", "mailrotate plan set --shared on"
+        )
+    if settings.get("sent_copy", "auto") not in SENT_COPY:
+        raise BadInput("mailbox.sent_copy", f"sent copies are {', '.join(SENT_COPY)}", "add --sent-copy auto")
+    cap = workspaces.daily_cap(connection)
+    limit = settings.get("daily_limit")
+    if limit is not None and limit < 1:
+        raise BadInput(
+            "limit.invalid",
+            "a daily limit is at least 1",
+            "to send nothing: mailrotate mailbox pause ADDRESS",
+        )
+    if limit is not None and limit > cap:
+        raise Refused(
+            "limit.above_cap",
+            f"a daily limit of {limit} is above the plan's cap of {cap}",
+            f"choose at most {cap}",
+        )
+
+
+def apply_settings(connection: Connection, box: StoredMailbox, settings: Settings, now: datetime) -> None:
+    """Write settings that were validated. After a change of zone the running day lasts on (B4)."""
+    columns: dict[str, object] = {name: value for name, value in settings.items() if name != "ramp"}
+    if "ramp" in settings:
+        start, step, ceiling = settings["ramp"] or (None, None, None)
+        day_from, _ = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+        ramp_from = None if settings["ramp"] is None else day_from
+        columns |= {
+            "ramp_start": start,
+            "ramp_step": step,
+            "ramp_ceiling": ceiling,
+            "ramp_from": ramp_from,
+        }
+    if columns:
+        mailboxes.change_connection(connection, box.connection_id, **columns)
+    if settings.get("is_shared") is False:
+        shares.remove_all(connection, box.connection_id)
+    if "timezone" not in settings:
+        return
+    new_zone = settings["timezone"] or box.workspace_timezone
+    if new_zone != box.timezone:
+        running = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+        lasts_from, lasts_until = quota.day_after_zone_change(now, running, new_zone)
+        mailboxes.change(connection, box.id, day_from=lasts_from, day_until=lasts_until)

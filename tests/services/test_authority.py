@@ -1,0 +1,530 @@
+"""Who may do what: campaigns, people, messages, mailboxes, the workspace (A6, A10, B6, C6)."""
+
+import inspect
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pkgutil import iter_modules
+
+import pytest
+from sqlalchemy import insert, update
+
+from mailrotate.adapters.csv_rows import open_rows
+from mailrotate.adapters.key_change import KeyChange
+from mailrotate.adapters.problem_spool import ProblemSpool
+from mailrotate.core import services
+from mailrotate.core.services import (
+    accounts,
+    aliases,
+    campaign_views,
+    campaigns,
+    connecting,
+    connections,
+    contact_book,
+    contacts,
+    drafting,
+    enrolment,
+    explaining,
+    leaving,
+    limits,
+    logins,
+    mailboxes,
+    moving,
+    outbox,
+    people,
+    plans,
+    previewing,
+    removal,
+    requests,
+    secrets,
+    settings,
+    sharing,
+    slot_removal,
+    slots,
+    suppressing,
+    users,
+)
+from mailrotate.core.services.connecting import NewConnection
+from mailrotate.core.services.contact_book import LinkChange
+from mailrotate.core.services.contacts import ContactChange
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.enrolment import HowToImport, Imported
+from mailrotate.core.services.moving import Whom
+from mailrotate.core.services.outbox import Outcome, Which
+from mailrotate.core.services.people import Wanted
+from mailrotate.core.services.plans import PlanChange
+from mailrotate.core.services.sending import Pace
+from mailrotate.core.store import tables as t
+from mailrotate.core.store import workspaces
+from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.clock import system_clock
+from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.mail import Endpoint, ServerGuess
+from mailrotate.core.values.secret import Secret
+from mailrotate.core.values.states import Role, Rotation, Security
+from tests.support.contexts import KeyInMemory, context_of
+from tests.support.plans import TWO_STEPS, plan_of
+from tests.support.rows import NOW, Sender, Workspace
+
+BEN, DAN, CLEO, ADA = "ben@example.org", "dan@example.org", "cleo@example.org", "admin@example.org"
+BOX, SPARE, OTHER_BOX = "ben@example.com", "spare@example.com", "dan@example.com"
+PLAN = plan_of(f'from = ["{BOX}"]\n{TWO_STEPS.replace("autumn", "new")}')
+ENDPOINT = Endpoint("mail.example.org", 465, Security.TLS)
+NEW = NewConnection(
+    "new@example.com", ServerGuess("imap", ENDPOINT, ENDPOINT, "flags"), Secret("secret"), {}, BEN
+)
+NEVER_WAITS = Pace(clock=lambda: NOW, wait=lambda _seconds: True, stopping=lambda: False)
+
+Verb = Callable[[Context], object]
+
+
+@dataclass(frozen=True)
+class Team:
+    """Ben, a member, has two mailboxes, the draft `plain`, the running `autumn` with m_1 and m_2, and the
+    team's draft `ours`; Dan, another member, has a mailbox too."""
+
+    workspace: Workspace
+    by_email: Mapping[str, StoredUser]
+    boxes: Mapping[str, Sender]
+
+    def acting(self, email: str) -> Context:
+        return context_of(self.workspace, self.by_email[email])
+
+    def share(self, address: str, email: str) -> None:
+        box = self.boxes[address]
+        with self.workspace.store.writing() as connection:
+            connection.execute(
+                update(t.connection).where(t.connection.c.id == box.connection_id).values(is_shared=True)
+            )
+            values = {"connection_id": box.connection_id, "user_id": self.by_email[email].id}
+            connection.execute(insert(t.mailbox_share).values(values))
+
+
+@pytest.fixture
+def team(workspace: Workspace) -> Team:
+    ben, dan = workspace.add_user(BEN), workspace.add_user(DAN)
+    cleo = workspace.add_user(CLEO, Role.MANAGER)
+    boxes = {
+        BOX: workspace.add_mailbox(BOX, ben),
+        SPARE: workspace.add_mailbox(SPARE, ben),
+        OTHER_BOX: workspace.add_mailbox(OTHER_BOX, dan),
+    }
+    with workspace.store.writing() as connection:
+        workspaces.set_default_mailbox(connection, ben.id, boxes[BOX].id)
+        workspaces.set_default_mailbox(connection, dan.id, boxes[OTHER_BOX].id)
+    autumn = workspace.add_campaign("autumn", [boxes[BOX]], rotates=False, owner=ben)
+    workspace.add_campaign("plain", [boxes[BOX]], rotates=False, state="draft", owner=ben)
+    workspace.add_campaign("ours", [boxes[BOX]], rotates=False, state="draft", owner=ben, team=True)
+    for n in (1, 2):
+        person = workspace.add_recipient(autumn, f"p{n}@example.com", sender_id=1)
+        workspace.add_message(boxes[BOX], autumn, person, to=f"p{n}@example.com", state="error")
+    everybody = {user.email: user for user in (ben, dan, cleo, workspace.admin)}
+    return Team(workspace, everybody, boxes)
+
+
+def code_of(verb: Verb, context: Context) -> str | None:
+    """How a verb is refused; None when it is done."""
+    try:
+        verb(context)
+    except (Refused, NotFound, BadInput) as refused:
+        return refused.code
+    return None
+
+
+def import_file(context: Context, name: str) -> int:
+    file = io.BytesIO(b"email,company,name\nnew@example.com,Kim & Co,Kim\n")
+    with ProblemSpool() as aside, open_rows(file) as rows:
+        importing = enrolment.importing_file(
+            context, name, rows, HowToImport(), aside, progress=lambda _count: None, now=NOW
+        )
+        with importing as imported:
+            return imported.imported
+
+
+def import_people(context: Context, name: str, other: str) -> Imported:
+    with (
+        ProblemSpool() as aside,
+        enrolment.importing_people(context, name, other, HowToImport(), aside, NOW) as imported,
+    ):
+        return imported
+
+
+def add_person(context: Context, name: str, email: str = "one@example.com") -> str:
+    with ProblemSpool() as aside:
+        return enrolment.add(
+            context, name, email, {"company": "Kim & Co", "name": "Kim"}, aside=aside, now=NOW
+        )
+
+
+def list_people(context: Context, name: str) -> list[object]:
+    with people.listing(context, name, Wanted()) as found:
+        return list(found)
+
+
+def list_contacts(context: Context) -> list[object]:
+    with contacts.listing(context, contacts.Wanted()) as found:
+        return list(found)
+
+
+def people_of_removal(context: Context) -> list[object]:
+    with removal.people(context, BOX) as found:
+        return list(found)
+
+
+def take_on(context: Context) -> object:
+    with ProblemSpool() as aside:
+        return moving.assign(context, "autumn", Whom((), None, BOX), SPARE, aside=aside, now=NOW)
+
+
+def key_place(key: KeyInMemory) -> KeyChange:
+    return KeyChange(key)  # type: ignore[arg-type]  # it loads and stores, which is all that is asked
+
+
+def edit_of(name: str) -> Verb:
+    return lambda c: drafting.edit(c, name, replace(PLAN, from_addresses=()), NOW)
+
+
+VERBS: dict[str, Verb] = {
+    "campaign_views.listing": lambda c: campaign_views.listing(c, NOW),
+    "campaign_views.show": lambda c: campaign_views.show(c, "plain", NOW),
+    "campaigns.start": lambda c: campaigns.start(c, "plain", (), None, NOW),
+    "campaigns.pause": lambda c: campaigns.pause(c, "autumn", NOW),
+    "campaigns.resume": lambda c: campaigns.resume(c, "autumn", NOW),
+    "campaigns.resume_many": lambda c: campaigns.resume_many(c, None, NOW),
+    "campaigns.stoppable": lambda c: campaigns.stoppable(c, "autumn"),
+    "campaigns.stop": lambda c: campaigns.stop(c, "autumn", NOW),
+    "aliases.listing": lambda c: aliases.listing(c, BOX),
+    "aliases.add": lambda c: aliases.add(c, BOX, "b@example.com", None, NOW),
+    "aliases.remove": lambda c: aliases.remove(c, BOX, "b@example.com", NOW),
+    "aliases.use": lambda c: aliases.use(c, BOX, None, NOW),
+    "connecting.refuse_connect": lambda c: connecting.refuse_connect(c, NEW.address, BEN, None, {}),
+    "connecting.connect": lambda c: connecting.connect(c, NEW, NOW),
+    "contact_book.show": lambda c: contact_book.show(c, BOX),
+    "contact_book.change": lambda c: contact_book.change(c, BOX, LinkChange(is_on=True), NOW),
+    "contacts.listing": lambda c: list_contacts(c),
+    "contacts.show": lambda c: contacts.show(c, "p1@example.com", 1),
+    "contacts.tag": lambda c: contacts.tag(c, "vip", ["p1@example.com"], remove=False, now=NOW),
+    "contacts.change": lambda c: contacts.change(c, "p1@example.com", ContactChange(owner=BEN), 1, NOW),
+    "connections.refuse_reconnect": lambda c: connections.refuse_reconnect(c, BOX, None),
+    "connections.reconnect": lambda c: connections.reconnect(
+        c, BOX, connections.LoginChange(), lambda _step: None, resume=False, now=NOW
+    ),
+    "connections.change_login": lambda c: connections.change_login(
+        c, BOX, connections.LoginChange(), lambda _step: None, NOW
+    ),
+    "connections.consequences": lambda c: connections.consequences(c, BOX),
+    "connections.disconnect": lambda c: connections.disconnect(c, BOX, NOW),
+    "drafting.create": lambda c: drafting.create(c, PLAN, NOW),
+    "drafting.edit": edit_of("plain"),
+    "drafting.copy": lambda c: drafting.copy(c, "plain", None, NOW),
+    "drafting.deletable": lambda c: drafting.deletable(c, "plain"),
+    "drafting.delete": lambda c: drafting.delete(c, "plain", NOW),
+    "enrolment.demands_of": lambda c: enrolment.demands_of(c, "ours"),
+    "enrolment.columns_lacking": lambda c: enrolment.columns_lacking(c, "ours", ()),
+    "enrolment.importing_file": lambda c: import_file(c, "ours"),
+    "enrolment.importing_people": lambda c: import_people(c, "ours", "autumn"),
+    "enrolment.add": lambda c: add_person(c, "ours"),
+    "explaining.explain": lambda c: explaining.explain(c, "plain", None, NOW),
+    "limits.change": lambda c: limits.change(c, ["imap.day=7"], ("imap",), NOW),
+    "logins.test": lambda c: logins.test(c, BOX, NOW),
+    "logins.testable": lambda c: logins.testable(c),
+    "mailboxes.listing": lambda c: mailboxes.listing(c, NOW),
+    "mailboxes.show": lambda c: mailboxes.show(c, BOX, NOW),
+    "mailboxes.check_settings": lambda c: mailboxes.check_settings(c, BOX, {}),
+    "mailboxes.set_settings": lambda c: mailboxes.set_settings(c, BOX, {"daily_limit": 7}, NOW),
+    "mailboxes.make_default": lambda c: mailboxes.make_default(c, BOX, NOW),
+    "mailboxes.pause": lambda c: mailboxes.pause(c, BOX, NOW),
+    "mailboxes.resume": lambda c: mailboxes.resume(c, BOX, NOW),
+    "mailboxes.release": lambda c: mailboxes.release(c, BOX, NOW),
+    "outbox.listing": lambda c: list(outbox.listing(c, Which(), NOW)),
+    "outbox.show": lambda c: outbox.show(c, 1, NOW),
+    "outbox.retry": lambda c: outbox.retry(c, Which(ids=(1,)), NOW),
+    "outbox.cancel": lambda c: outbox.cancel(c, (1,), NOW),
+    "outbox.cancellable": lambda c: outbox.cancellable(c, (1,)),
+    "outbox.release": lambda c: outbox.release(c, (1,), NOW),
+    "outbox.release_campaign": lambda c: outbox.release_campaign(c, "autumn", NOW),
+    "outbox.resolve": lambda c: outbox.resolve(c, (1,), True, NOW),
+    "people.listing": lambda c: list_people(c, "plain"),
+    "people.show": lambda c: people.show(c, "autumn", "p1@example.com"),
+    "people.remove": lambda c: people.remove(c, "autumn", "p1@example.com", NOW),
+    "plans.change": lambda c: plans.change(c, PlanChange(daily_cap=7), NOW),
+    "previewing.preview": lambda c: previewing.preview(c, "plain", None, 1, NOW),
+    "previewing.send_test": lambda c: previewing.send_test(
+        c, "plain", BEN, None, 1, NEVER_WAITS, system_clock()
+    ),
+    "secrets.rekey": lambda c: secrets.rekey(c, key_place(KeyInMemory()), NOW),
+    "settings.change": lambda c: settings.change(c, ["lateness=3d"], NOW),
+    "removal.consequences": lambda c: removal.consequences(c, BOX, None),
+    "removal.people": lambda c: people_of_removal(c),
+    "removal.remove": lambda c: removal.remove(c, BOX, now=NOW),
+    "requests.request": lambda c: requests.request(c, "asked@example.com", BEN, NOW),
+    "requests.listing": lambda c: requests.listing(c),
+    "requests.approve": lambda c: requests.approve(c, "q_1", None, NOW),
+    "requests.deny": lambda c: requests.deny(c, "q_1", None, NOW),
+    "requests.withdraw": lambda c: requests.withdraw(c, "q_1", NOW),
+    "sharing.listing": lambda c: sharing.listing(c, BOX),
+    "sharing.campaigns_sent_by": lambda c: sharing.campaigns_sent_by(c, BOX, CLEO),
+    "sharing.add": lambda c: sharing.add(c, BOX, CLEO, NOW),
+    "sharing.remove": lambda c: sharing.remove(c, BOX, CLEO, NOW),
+    "slot_removal.refuse_unnamed": lambda c: slot_removal.refuse_unnamed(c, NOW),
+    "slot_removal.consequences": lambda c: slot_removal.consequences(c, 1, NOW),
+    "slot_removal.remove": lambda c: slot_removal.remove(c, 1, NOW),
+    "slots.listing": lambda c: slots.listing(c, NOW),
+    "slots.buy": lambda c: slots.buy(c, 1, NOW),
+    "slots.add": lambda c: slots.add(c, BEN, 1, NOW),
+    "slots.assign": lambda c: slots.assign(c, BEN, 1, NOW),
+    "slots.unassign": lambda c: slots.unassign(c, 1, NOW),
+    "slots.awaited_returns": lambda c: slots.awaited_returns(c, NEW.address, BEN, None, NOW),
+    "suppressing.add": lambda c: suppressing.add(c, "kim@example.com", "asked", NOW),
+    "suppressing.add_many": lambda c: list(suppressing.add_many(c, ["kim@example.com"], "asked", NOW)),
+    "suppressing.remove": lambda c: suppressing.remove(c, "gone@example.com", NOW),
+    "users.listing": lambda c: users.listing(c),
+    "users.show": lambda c: users.show(c, BEN),
+    "users.add": lambda c: users.add(c, "eve@example.org", None, Role.MEMBER, NOW),
+    "users.change": lambda c: users.change(c, BEN, "Benno", None, NOW),
+    "users.lock_consequences": lambda c: users.lock_consequences(c, DAN),
+    "users.lock": lambda c: users.lock(c, DAN, NOW),
+    "users.unlock": lambda c: users.unlock(c, DAN, NOW),
+    "leaving.consequences": lambda c: leaving.consequences(c, CLEO),
+    "leaving.remove": lambda c: leaving.remove(c, CLEO, NOW),
+    "moving.assign": lambda c: take_on(c),
+}
+
+# What nobody in particular does: the runner's work, and what the verbs above are made of.
+PARTS = {
+    "accounts", "claiming", "contact_book.note_received", "context", "dependents", "facts", "health",
+    "inbound", "lanes", "passes", "planning", "secrets.seal", "settling",
+}  # fmt: skip
+# What everybody is shown, whoever they are: the state of the whole workspace.
+SHOWN = {
+    "limits.show", "logbook", "overview", "plans.show", "runners", "settings.show", "suppressing.listing",
+    "suppressing.open_count",
+}  # fmt: skip
+
+
+def service_verbs() -> Iterator[str]:
+    """Every public function of a service that is called with a context."""
+    for module in iter_modules(services.__path__):
+        for name, found in vars(import_module(f"{services.__name__}.{module.name}")).items():
+            if inspect.isfunction(found) and not name.startswith("_"):
+                of_module = found.__module__ == f"{services.__name__}.{module.name}"
+                if of_module and next(iter(inspect.signature(found).parameters), "") == "context":
+                    yield f"{module.name}.{name}"
+
+
+def test_a10_no_verb_was_forgotten_here() -> None:
+    """A new verb asks who acts, and stands in this table, or says above why nobody is asked."""
+    asked = {verb for verb in service_verbs() if not {verb, verb.partition(".")[0]} & (PARTS | SHOWN)}
+    assert asked == set(VERBS)
+
+
+@pytest.mark.parametrize("role", [Role.MEMBER, Role.ADMIN])
+def test_a10_a_locked_user_acts_on_nothing(team: Team, role: Role) -> None:
+    context = team.acting(BEN)
+    with team.workspace.store.writing() as connection:
+        is_ben = t.user.c.id == team.by_email[BEN].id
+        connection.execute(update(t.user).where(is_ben).values(state="locked", role=role))
+    assert {name: code_of(verb, context) for name, verb in VERBS.items()} == dict.fromkeys(
+        VERBS, "user.locked"
+    )
+
+
+OWNED: dict[str, Verb] = {
+    "edit": edit_of("plain"),
+    "deletable": VERBS["drafting.deletable"],
+    "remove": VERBS["people.remove"],
+    "add": lambda c: add_person(c, "plain"),
+    "import": lambda c: import_file(c, "autumn"),
+    "start": VERBS["campaigns.start"],
+    "pause": VERBS["campaigns.pause"],
+    "resume": VERBS["campaigns.resume"],
+    "release campaign": VERBS["outbox.release_campaign"],
+    "cancellable": VERBS["outbox.cancellable"],
+    "retry": VERBS["outbox.retry"],
+    "release": VERBS["outbox.release"],
+    "resolve": VERBS["outbox.resolve"],
+    "cancel": lambda c: outbox.cancel(c, (2,), NOW),
+    "stoppable": VERBS["campaigns.stoppable"],
+    "stop": VERBS["campaigns.stop"],
+    "delete": lambda c: drafting.delete(c, "ours", NOW),
+}
+
+
+@pytest.mark.parametrize("email", [BEN, CLEO, ADA])
+def test_c6_a_campaign_is_for_its_owner_managers_and_admins(team: Team, email: str) -> None:
+    context = team.acting(email)
+    assert {name: code_of(verb, context) for name, verb in OWNED.items()} == dict.fromkeys(OWNED)
+
+
+def test_c6_another_member_runs_no_campaign_and_decides_on_none_of_its_messages(team: Team) -> None:
+    context = team.acting(DAN)
+    assert {name: code_of(verb, context) for name, verb in OWNED.items()} == dict.fromkeys(
+        OWNED, "user.not_allowed"
+    )
+    nothing = Outcome()
+    for which in (Which(), Which(mailbox=BOX), Which(campaign="autumn")):
+        assert outbox.retry(context, which, NOW) == nothing
+    assert campaigns.resume_many(context, None, NOW).names == ()
+
+
+def test_c6_whose_mailbox_it_is_decides_on_its_messages_in_campaigns_of_others(team: Team) -> None:
+    of_admin = team.workspace.add_campaign("hers", [team.boxes[OTHER_BOX]])
+    message = team.workspace.add_message(team.boxes[OTHER_BOX], of_admin, state="error")
+    assert outbox.retry(team.acting(DAN), Which(), NOW).done == [message]
+    assert code_of(lambda c: campaigns.pause(c, "hers", NOW), team.acting(DAN)) == "user.not_allowed"
+
+
+def test_c6_of_many_campaigns_each_resumes_their_own(team: Team) -> None:
+    with team.workspace.store.writing() as connection:
+        connection.execute(update(t.campaign).where(t.campaign.c.name == "autumn").values(state="paused"))
+    assert campaigns.resume_many(team.acting(DAN), None, NOW).refused == {}
+    assert campaigns.resume_many(team.acting(BEN), None, NOW).names == ("autumn",)
+
+
+def test_e2_every_active_user_adds_people_to_a_teams_campaign_and_to_no_other(team: Team) -> None:
+    context = team.acting(DAN)
+    assert add_person(context, "ours") == "one@example.com"
+    assert import_file(context, "ours") == 1
+    assert code_of(lambda c: add_person(c, "plain"), context) == "user.not_allowed"
+    # Whoever may see people may take them over, and nobody else.
+    assert code_of(lambda c: import_people(c, "ours", "autumn"), context) == "user.not_allowed"
+    assert code_of(lambda c: people.remove(c, "ours", "one@example.com", NOW), context) == "user.not_allowed"
+
+
+@pytest.mark.parametrize("email", [BEN, CLEO, ADA])
+def test_a6_settings_limits_key_and_backups_are_for_admins(team: Team, email: str) -> None:
+    key = KeyInMemory()
+    context = context_of(team.workspace, team.by_email[email], key)
+    accounts.note_key(context)
+    wanted = None if email == ADA else "user.not_allowed"
+    verbs = {name: VERBS[name] for name in ("settings.change", "limits.change")}
+    verbs["rekey"] = lambda c: secrets.rekey(c, key_place(key), NOW)
+    verbs["restore"] = lambda c: accounts.require_restorer(c.store, c.actor)
+    assert {name: code_of(verb, context) for name, verb in verbs.items()} == dict.fromkeys(verbs, wanted)
+
+
+@pytest.mark.parametrize("email", [BEN, CLEO, ADA])
+def test_a6_everybody_suppresses_and_managers_take_it_away(team: Team, email: str) -> None:
+    context = team.acting(email)
+    assert suppressing.add(context, "kim@example.com", "asked", NOW).is_new
+    removed = code_of(lambda c: suppressing.remove(c, "kim@example.com", NOW), context)
+    assert removed == ("user.not_allowed" if email == BEN else None)
+
+
+def test_a6_members_see_their_own_and_the_teams_and_managers_everything(team: Team) -> None:
+    of_admin = team.workspace.add_campaign("hers", [team.boxes[OTHER_BOX]])
+    other = team.workspace.add_message(team.boxes[OTHER_BOX], of_admin)
+
+    def seen(email: str) -> tuple[list[str], list[str], list[int]]:
+        context = team.acting(email)
+        return (
+            [box.address for box in mailboxes.listing(context, NOW)],
+            [view.name for view in campaign_views.listing(context, NOW)],
+            [row.message.id for row in outbox.listing(context, Which(), NOW)],
+        )
+
+    everything = ([BOX, SPARE, OTHER_BOX], ["autumn", "plain", "ours", "hers"], [1, 2, other])
+    assert seen(BEN) == ([BOX, SPARE], ["autumn", "plain", "ours"], [1, 2])
+    assert seen(DAN) == ([OTHER_BOX], ["ours", "hers"], [other])
+    assert seen(CLEO) == seen(ADA) == everything
+    team.share(BOX, DAN)
+    assert seen(DAN) == ([BOX, OTHER_BOX], ["ours", "hers"], [1, 2, other])
+
+
+def test_a6_what_is_in_no_list_is_not_shown_either(team: Team) -> None:
+    shown: dict[str, Verb] = {
+        "mailbox": VERBS["mailboxes.show"],
+        "campaign": VERBS["campaign_views.show"],
+        "people": VERBS["people.listing"],
+        "person": VERBS["people.show"],
+        "message": VERBS["outbox.show"],
+        "preview": VERBS["previewing.preview"],
+        "copy": lambda c: drafting.copy(c, "plain", None, NOW),
+        "why message": lambda c: explaining.explain(c, "m_1", None, NOW),
+        "why recipient": lambda c: explaining.explain(c, "r_1", None, NOW),
+        "why person": lambda c: explaining.explain(c, "autumn", "p1@example.com", NOW),
+        "why mailbox": lambda c: explaining.explain(c, BOX, None, NOW),
+        "why campaign": lambda c: explaining.explain(c, "autumn", None, NOW),
+    }
+    for email, wanted in ((DAN, "user.not_allowed"), (BEN, None), (CLEO, None)):
+        if email == CLEO:
+            del shown["copy"]  # she has no mailbox that it could send from
+        found = {name: code_of(verb, team.acting(email)) for name, verb in shown.items()}
+        assert found == dict.fromkeys(shown, wanted)
+
+
+def with_step_from(address: str) -> Verb:
+    steps = (replace(PLAN.steps[0], sender=address), *PLAN.steps[1:])
+    return lambda c: drafting.create(c, replace(PLAN, name="step", from_addresses=(), steps=steps), NOW)
+
+
+PICKED: dict[str, Verb] = {
+    "create": VERBS["drafting.create"],
+    "step": with_step_from(BOX),
+    "start": lambda c: campaigns.start(c, "hers", [BOX], None, NOW),
+    "edit": lambda c: drafting.edit(c, "hers", replace(PLAN, from_addresses=(BOX, OTHER_BOX)), NOW),
+    "test": VERBS["previewing.send_test"],
+}
+
+
+@pytest.mark.parametrize("email", [CLEO, ADA])
+def test_b6_nobody_but_its_user_picks_a_personal_mailbox_as_sender(team: Team, email: str) -> None:
+    hers = team.workspace.add_campaign("hers", [team.boxes[OTHER_BOX]], state="draft")
+    team.workspace.add_recipient(hers, "kim@example.com", fields={"company": "Kim & Co"})
+    context = team.acting(email)
+    found = {name: code_of(verb, context) for name, verb in PICKED.items()}
+    assert found == dict.fromkeys(PICKED, "mailbox.personal")
+    with pytest.raises(Refused) as refused:
+        drafting.create(context, PLAN, NOW)
+    assert refused.value.hint is not None
+    assert f"--as {BEN}" in refused.value.hint
+    assert f"mailrotate mailbox share add {BOX} {email}" in refused.value.hint
+
+
+def test_b6_a_shared_mailbox_is_picked_by_those_it_is_shared_with(team: Team) -> None:
+    team.share(BOX, CLEO)
+    assert drafting.create(team.acting(CLEO), PLAN, NOW).senders == (BOX,)
+    assert code_of(with_step_from(BOX), team.acting(ADA)) == "mailbox.not_shared"
+
+
+def test_b6_who_runs_a_campaign_of_another_keeps_its_senders_and_adds_only_own_ones(team: Team) -> None:
+    cleo = team.acting(CLEO)
+    kept = replace(PLAN, from_addresses=(BOX,), rotate=Rotation.EQUAL)
+    assert drafting.edit(cleo, "plain", kept, NOW).senders == (BOX,)
+    wider = replace(PLAN, from_addresses=(BOX, SPARE))
+    assert code_of(lambda c: drafting.edit(c, "plain", wider, NOW), cleo) == "mailbox.personal"
+    assert drafting.edit(team.acting(BEN), "plain", wider, NOW).senders == (BOX, SPARE)
+
+
+def test_b6_a_copy_has_the_senders_that_whoever_copies_may_write_from(team: Team) -> None:
+    assert drafting.copy(team.acting(BEN), "ours", None, NOW).senders == (BOX,)
+    assert drafting.copy(team.acting(DAN), "ours", None, NOW).senders == (OTHER_BOX,)
+
+
+def test_b6_admins_set_a_personal_mailbox_all_the_same(team: Team) -> None:
+    assert mailboxes.pause(team.acting(ADA), BOX, NOW)
+    assert mailboxes.set_settings(team.acting(ADA), BOX, {"daily_limit": 7}, NOW).listed.daily_limit == 7
+    assert code_of(lambda c: mailboxes.pause(c, SPARE, NOW), team.acting(CLEO)) == "user.not_allowed"
+
+
+def test_b6_only_a_shared_mailbox_is_shared_by_its_user_or_an_admin(team: Team) -> None:
+    ben = team.acting(BEN)
+    assert code_of(lambda c: sharing.add(c, BOX, DAN, NOW), ben) == "mailbox.personal"
+    team.share(BOX, CLEO)
+    assert code_of(lambda c: sharing.add(c, BOX, DAN, NOW), team.acting(DAN)) == "user.not_allowed"
+    assert code_of(lambda c: sharing.add(c, BOX, DAN, NOW), team.acting(CLEO)) == "user.not_allowed"
+    assert code_of(lambda c: sharing.add(c, BOX, BEN, NOW), ben) == "share.own"
+    assert sharing.add(ben, BOX, DAN, NOW)
+    assert not sharing.add(team.acting(ADA), BOX, DAN, NOW)
+    assert sharing.listing(ben, BOX) == [DAN, CLEO]
+    made = drafting.create(team.acting(DAN), PLAN, NOW)
+    assert sharing.campaigns_sent_by(ben, BOX, DAN) == [made.name]
+    assert sharing.campaigns_sent_by(ben, BOX, CLEO) == []
+    assert sharing.remove(ben, BOX, DAN, NOW)
+    assert not sharing.remove(ben, BOX, DAN, NOW)
+
+
+def test_a6_all_mailboxes_are_tested_by_whoever_may_act_on_them(team: Team) -> None:
+    assert logins.testable(team.acting(DAN)) == [OTHER_BOX]
+    assert logins.testable(team.acting(ADA)) == [BOX, SPARE, OTHER_BOX]

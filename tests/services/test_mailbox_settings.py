@@ -1,0 +1,129 @@
+"""Settings of a mailbox at work: the ramp-up, access, and what a claim renders (B3, B4, B6)."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from mailrotate.core.services import connecting, explaining, facts, mailboxes, plans, sharing
+from mailrotate.core.services.connections import disconnect
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.mailbox_settings import Settings
+from mailrotate.core.services.plans import PlanChange
+from mailrotate.core.store import events
+from mailrotate.core.store import mailboxes as stored
+from mailrotate.core.values.errors import BadInput, Refused
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Sender, Workspace
+
+DAY = timedelta(days=1)
+ANNA, BEN = "anna@example.org", "ben@example.org"
+
+
+@pytest.fixture
+def context(workspace: Workspace) -> Context:
+    return context_of(workspace)
+
+
+@pytest.fixture
+def anna(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox(ANNA)
+
+
+def limits(context: Context, now: datetime) -> tuple[int, int | None]:
+    """What the gates are asked with, and which day of the ramp-up it is."""
+    with context.store.reading() as connection:
+        box = stored.by_address(connection, ANNA)
+        assert box is not None
+        known = facts.mailbox_facts(connection, box, now)
+    assert mailboxes.show(context, ANNA, now).listed.daily_limit == known.daily_limit
+    return known.daily_limit, known.ramp_day
+
+
+def changes(context: Context, action: str = "mailbox.set") -> list[tuple[object, object, object]]:
+    with context.store.reading() as connection:
+        found = [event.data for event in events.listing(connection) if event.action == action]
+    return [(data["key"], data["before"], data["after"]) for data in found]
+
+
+def test_b4_a_ramp_up_lowers_the_daily_limit_and_never_raises_it(context: Context, anna: Sender) -> None:
+    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 1000), daily_limit=45), NOW)
+    assert [limits(context, NOW + days * DAY) for days in range(4)] == [(20, 1), (30, 2), (40, 3), (45, None)]
+    plans.change(context, PlanChange(daily_cap=25), NOW, force=True)
+    assert limits(context, NOW + DAY) == (25, None)
+    mailboxes.set_settings(context, ANNA, Settings(ramp=None), NOW)
+    assert limits(context, NOW) == (25, None)
+
+
+def test_b4_why_names_the_day_of_the_ramp_up(workspace: Workspace, context: Context, anna: Sender) -> None:
+    campaign = workspace.add_campaign("autumn", [anna])
+    workspace.add_sent(anna, NOW)
+    mailboxes.set_settings(context, ANNA, Settings(ramp=(1, 1, 50)), NOW)
+    waiting = workspace.add_message(anna, campaign)
+    said = explaining.explain(context, f"m_{waiting}", None, NOW + timedelta(hours=1))
+    (gate,) = [gate for gate in said.gates if gate.gate == "daily_limit"]
+    assert (gate.open, gate.reason) == (False, "1 of 1 sent today, day 1 of the ramp-up")
+
+
+@pytest.mark.parametrize("ramp", [(0, 1, 10), (5, 0, 10), (11, 1, 10)])
+def test_b4_a_ramp_up_that_does_not_grow_is_refused(
+    context: Context, anna: Sender, ramp: tuple[int, int, int]
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        mailboxes.set_settings(context, ANNA, Settings(ramp=ramp), NOW)
+    assert refused.value.code == "mailbox.ramp"
+    assert changes(context) == []
+
+
+def test_b6_only_a_plan_that_permits_it_lets_a_mailbox_be_shared(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    ben = workspace.add_user(BEN)
+    with pytest.raises(Refused) as refused:
+        mailboxes.set_settings(context, ANNA, Settings(is_shared=True), NOW)
+    assert refused.value.hint == "mailrotate plan set --shared on"
+    plans.change(context, PlanChange(shared_mailboxes=True), NOW)
+    mailboxes.set_settings(context, ANNA, Settings(is_shared=True), NOW)
+    assert sharing.add(context, ANNA, ben.email, NOW)
+    shown = mailboxes.show(context_of(workspace, ben), ANNA, NOW)
+    assert shown.listed.access == "shared"
+    assert {"shared_with": BEN, "access": "shared"}.items() <= {
+        s.name: s.value for s in shown.settings
+    }.items()
+
+    assert mailboxes.losing(context, ANNA).users == [BEN]
+    mailboxes.set_settings(context, ANNA, Settings(is_shared=False), NOW)
+    assert sharing.listing(context, ANNA) == []
+    with pytest.raises(Refused):
+        mailboxes.show(context_of(workspace, ben), ANNA, NOW)
+
+
+def test_b3_each_change_is_a_line_of_the_log_with_before_and_after(context: Context, anna: Sender) -> None:
+    mailboxes.set_settings(context, ANNA, Settings(daily_limit=120, gap_seconds=90), NOW)
+    mailboxes.set_settings(context, ANNA, Settings(daily_limit=120, ramp=(20, 10, 100)), NOW)
+    mailboxes.set_settings(context, ANNA, Settings(daily_limit=None), NOW)
+    assert changes(context) == [
+        ("daily_limit", 500, 120),
+        ("gap", "1m", "1m30s"),
+        ("ramp", None, "20,10,100"),
+        ("daily_limit", 120, 500),
+    ]
+
+
+def test_c4_ramp_access_and_shares_begin_anew_and_are_told(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    workspace.add_user(BEN)
+    plans.change(context, PlanChange(shared_mailboxes=True), NOW)
+    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 100), is_shared=True), NOW)
+    sharing.add(context, ANNA, BEN, NOW)
+    with context.store.reading() as connection:
+        former = stored.by_address(connection, ANNA)
+        assert former is not None
+        told = connecting.reset_of(connection, former, Settings())
+    assert {
+        "ramp": f"mailrotate mailbox set {ANNA} --ramp 20,10,100",
+        "access": f"mailrotate mailbox set {ANNA} --access shared",
+        f"share_{BEN}": f"mailrotate mailbox share add {ANNA} {BEN}",
+    }.items() <= told.items()
+    disconnect(context, ANNA, NOW)
+    assert sharing.listing(context, ANNA) == [BEN]
