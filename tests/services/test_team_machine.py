@@ -423,7 +423,10 @@ class Way:
         ran = type_on(self.console, self.ground, actor, words)
         if ran.status:
             again = ran.error()
-            assert again["code"] != error["code"], f"the hint led nowhere: {actor} {words}: {error}, {again}"
+            # The same about something else is a step further.
+            assert again["message"] != error["message"], (
+                f"the hint led nowhere: {actor} {words}: {error}, {again}"
+            )
             self.lead_on(actor, words, again)
 
     def _filled(self, command: str, words: Sequence[str]) -> str:
