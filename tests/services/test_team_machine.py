@@ -160,10 +160,11 @@ class Team(RuleBasedStateMachine):
         assert any(thing in error["message"].lower() for thing in named), f"{words}: {error} names nothing"
         assert error["hint"], f"{words}: {error}"
         tried = (" ".join(words[:2]), error["code"])
-        self.ground.tried[tried] += 1
-        if self.ground.tried[tried] <= self.ground.tries:
+        if self.ground.tried[tried] < self.ground.tries:
             with self.place.copied() as console:
                 Way(console, self.ground, self.seen).lead_on(actor, tuple(words), error)
+            # Only what worked is not tried again: a failure must fail again when it is replayed.
+            self.ground.tried[tried] += 1
 
     def change(self) -> dict[str, Any]:
         """By how much each count differs from what it was before the last command."""
@@ -510,5 +511,6 @@ def test_a1_a10_a_team_that_types_in_any_order_keeps_to_the_rules(ground: Ground
 
 
 @pytest.mark.proof
+@pytest.mark.timeout(600)
 def test_a1_a10_a_team_that_types_for_long_keeps_to_the_rules(ground: Ground) -> None:
-    play(ground, examples=40, steps=50)
+    play(ground, examples=25, steps=50)
