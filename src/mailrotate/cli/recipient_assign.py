@@ -1,7 +1,7 @@
 """`mailrotate recipient assign`: let people go on from another mailbox."""
 
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,10 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import BadInput
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.enrolment import Aside
+    from mailrotate.core.services.moving import Moved
 
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
@@ -77,26 +81,30 @@ def assign(
     whom = moving.Whom(addresses or (), None if tag is None else read_tag(tag), from_sender)
     with ProblemSpool() as aside:
         moved = moving.assign(call.context, campaign, whom, to_sender, aside=aside, now=call.now)
+        _tell(speech, moved, aside)
+        if aside.count:
+            raise typer.Exit(_DONE_IN_PART)
+    verb = "resume" if moved.is_paused else "show"
+    speech.next(f"mailrotate campaign {verb} {quote(moved.campaign)}")
+
+
+def _tell(speech: Speech, moved: "Moved", aside: "Aside") -> None:
+    if speech.as_json:
         head = {
             "campaign": moved.campaign,
             "sender": moved.sender,
             "assigned": moved.moved,
             "became_sender": moved.became_sender,
+            "not_assigned": aside.count,
         }
-        if as_json:
-            rows = ({"email": each.email, "problem": each.problem} for each in aside)
-            speech.report({**head, "not_assigned": aside.count}, "problems", rows)
-        else:
-            people = counted(moved.moved, "person goes", "people go")
-            speech.line(f"{people} on from {moved.sender} in '{moved.campaign}'")
-            if moved.became_sender:
-                speech.line(f"{moved.sender} is the campaign's sender now")
-            for number, each in enumerate(aside):
-                if number == _MOST_TOLD:
-                    speech.say(f"  … and {aside.count - _MOST_TOLD} more; --json lists them all")
-                    break
-                speech.say(f"  {each.email}: {each.problem}")
-        if aside.count:
-            raise typer.Exit(_DONE_IN_PART)
-    verb = "resume" if moved.is_paused else "show"
-    speech.next(f"mailrotate campaign {verb} {quote(moved.campaign)}")
+        speech.report(head, "problems", ({"email": e.email, "problem": e.problem} for e in aside))
+        return
+    people = counted(moved.moved, "person goes", "people go")
+    speech.line(f"{people} on from {moved.sender} in '{moved.campaign}'")
+    if moved.became_sender:
+        speech.line(f"{moved.sender} is the campaign's sender now")
+    for number, each in enumerate(aside):
+        if number == _MOST_TOLD:
+            speech.say(f"  … and {aside.count - _MOST_TOLD} more; --json lists them all")
+            break
+        speech.say(f"  {each.email}: {each.problem}")
