@@ -50,6 +50,9 @@ _ANOTHER_WAY = {
     "user.has_mailbox": "locking, which is mostly what is meant",
     "user.in_use": "locking, which is mostly what is meant",
     "mailbox.connected": "a reconnect of what is connected already",
+    "request.exists": "deciding about the request that there is",
+    "request.decided": "a new request",
+    "slot.pool": "buys them, and assigns them at once",
     "slot.in_pool": "what is done with a slot of the pool",
     "mailbox.elsewhere": "the seat that has it may connect it",
 }
@@ -152,7 +155,7 @@ class Team(RuleBasedStateMachine):
         error = ran.error()
         event(f"refused: {error['code']}")
         assert re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", error["code"]), error
-        things = {*map(str.lower, (actor, *words)), *self.seen.users, *self.seen.mailboxes}
+        things = {*map(str.lower, (actor, *words)), *self.seen.users, *self.seen.mailboxes, "pool", "plan"}
         named = {word for word in things if len(word) > 1 and not word.startswith("-")}
         assert any(thing in error["message"].lower() for thing in named), f"{words}: {error} names nothing"
         assert error["hint"], f"{words}: {error}"
@@ -399,6 +402,8 @@ class Way:
         elif flag := re.search(r"\badd (--yes|--force)\b", hint):
             self._try_again(actor, (*words, flag[1]), error)
         elif command := next(commands_in(hint), None):
+            if problem_with(command):
+                return
             hinted = tuple(shlex.split(self._filled(command, words)))
             # Nobody can type as somebody who is not there; the hint is for whoever is.
             self._carry_out(actor if actor in look(self.console.store).users else ADA, hinted, told)
@@ -418,7 +423,10 @@ class Way:
         ran = type_on(self.console, self.ground, actor, words)
         if ran.status:
             again = ran.error()
-            assert again["code"] != error["code"], f"the hint led nowhere: {actor} {words}: {error}, {again}"
+            # The same about something else is a step further.
+            assert again["message"] != error["message"], (
+                f"the hint led nowhere: {actor} {words}: {error}, {again}"
+            )
             self.lead_on(actor, words, again)
 
     def _filled(self, command: str, words: Sequence[str]) -> str:
