@@ -48,6 +48,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "sends_as": ("anna@example.org", "default"),
         "sent_copy": ("auto", "default"),
         "contact_book": ("off", "default"),
+        "signature": (None, "default"),
     }
     wanted = Settings(
         sender_name="Anna A.",
@@ -72,6 +73,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "sends_as": ("anna@example.org", "default"),
         "sent_copy": ("off", "own"),
         "contact_book": ("off", "default"),
+        "signature": (None, "default"),
     }
     back = Settings(sender_name=None, daily_limit=None, timezone=None, gap_seconds=None)
     mailboxes.set_settings(context_of(workspace), anna.address, back, NOW)

@@ -17,6 +17,7 @@ from mailrotate.cli import (
     mailbox_set,
     mailbox_settings,
     mailbox_sharing,
+    mailbox_signatures,
 )
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
@@ -47,6 +48,7 @@ mailbox_requests.add_to(app)
 mailbox_aliases.add_to(app)
 mailbox_crm.add_to(app)
 mailbox_sharing.add_to(app)
+mailbox_signatures.add_to(app)
 
 Address = Annotated[
     str,

@@ -128,7 +128,6 @@ def tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         [
             ("address", row["address"]),
             ("state", _health(row)),
-            *([("removed", at(row["removed_at"]))] if row["removed_at"] else []),
             *([("trouble", trouble)] if trouble else []),
             ("seat", f"{row['user']}, slot {row['slot'] or 'none'}{', default' if row['default'] else ''}"),
             (

@@ -18,6 +18,7 @@ from mailrotate.core.services import (
     ownership,
     seats,
     secrets,
+    signatures,
     slots,
 )
 from mailrotate.core.services.context import Context
@@ -140,6 +141,7 @@ def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Setti
         **settings_reset(connection, former, wanted),
         **aliases.reset_commands(connection, former),
         **contact_book.reset_commands(connection, former),
+        **signatures.reset_commands(connection, former),
     }
 
 

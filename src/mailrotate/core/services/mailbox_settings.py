@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import quota
 from mailrotate.core.rules.contact_book import read_link
 from mailrotate.core.services import facts, sharing
-from mailrotate.core.store import mailboxes, plans, shares, workspaces
+from mailrotate.core.store import mailboxes, plans, shares, signatures, workspaces
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, Refused
@@ -50,6 +50,8 @@ def settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting
     capped = box.own_daily_limit is not None and box.own_daily_limit <= box.daily_cap
     ramp = facts.ramp_of(box)
     shared_with = sharing.named(connection, box)
+    known = signatures.of_connection(connection, box.connection_id)
+    main = next((each for each in known if each.is_main), None)
     return [
         ShownSetting("sender_name", box.sender_name, "user" if box.own_sender_name is None else "own"),
         ShownSetting("name", box.mailbox_name, "default" if box.mailbox_name is None else "own"),
@@ -63,6 +65,7 @@ def settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting
         ShownSetting("sends_as", box.sends_as or box.address, "own" if box.sends_as else "default"),
         ShownSetting("sent_copy", box.sent_copy, "default" if box.sent_copy == "auto" else "own"),
         _contact_book_setting(box),
+        ShownSetting("signature", main.name if main else None, "own" if main else "default"),
     ]
 
 

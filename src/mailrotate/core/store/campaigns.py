@@ -226,6 +226,7 @@ def _inserted(connection: Connection, table: object, **values: object) -> int:
 
 _STEPS = (
     select(t.step.c.id, t.step.c.position, t.step_version, t.mailbox.c.id)
+    .select_from(t.step)
     .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
     # What a removed mailbox was to send, the campaign's own sender does.
     .outerjoin(

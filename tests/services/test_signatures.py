@@ -1,0 +1,129 @@
+"""Signatures of a mailbox, on both databases (B3, C4)."""
+
+import pytest
+
+from mailrotate.core.services import connecting, mailboxes, previewing, signatures
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.mailbox_settings import Settings
+from mailrotate.core.store import connections, events
+from mailrotate.core.store import mailboxes as stored
+from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Sender, Workspace
+
+ANNA = "anna@example.org"
+
+
+@pytest.fixture
+def context(workspace: Workspace) -> Context:
+    return context_of(workspace)
+
+
+@pytest.fixture
+def anna(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox(ANNA)
+
+
+def mains(context: Context) -> dict[str, bool]:
+    return {each.name: each.is_main for each in signatures.listing(context, ANNA).signatures}
+
+
+def test_b3_of_several_signatures_one_is_the_main_one_or_none(context: Context, anna: Sender) -> None:
+    signatures.add(context, ANNA, "work", "**Anna**", NOW)
+    assert mains(context) == {"work": False}
+    signatures.add(context, ANNA, "short", "A.", NOW, main=True)
+    signatures.choose_main(context, ANNA, "work", NOW)
+    assert mains(context) == {"work": True, "short": False}
+    shown = {setting.name: setting.value for setting in mailboxes.show(context, ANNA, NOW).settings}
+    assert shown["signature"] == "work"
+    signatures.remove(context, ANNA, "short", NOW)
+    signatures.choose_main(context, ANNA, None, NOW)
+    assert mains(context) == {"work": False}
+    signatures.remove(context, ANNA, "work", NOW)
+    assert mains(context) == {}
+
+
+def test_b3_an_edit_reaches_every_message_that_is_not_yet_being_sent(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna])
+    workspace.add_recipient(campaign, "kim@example.com", fields={"name": "Kim"})
+    before = previewing.preview(context, "autumn", None, 1, NOW).text
+    signatures.add(context, ANNA, "work", "**Anna** {{ name }} <b>x</b>", NOW, main=True)
+    shown = previewing.preview(context, "autumn", None, 1, NOW)
+    assert "-- \nAnna {{ name }}" in shown.text
+    assert "-- " not in before
+    assert "<strong>Anna</strong> {{ name }}" in shown.html
+    assert "<b>" not in shown.html
+    signatures.edit(context, ANNA, "work", "Yours, Anna", NOW)
+    assert "-- \nYours, Anna" in previewing.preview(context, "autumn", None, 1, NOW).text
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "code"),
+    [
+        ("", "x", "signature.name"),
+        ("two\nlines", "x", "signature.name"),
+        ("work", " \n", "signature.empty"),
+        ("work", "x" * 10_001, "signature.too_long"),
+    ],
+)
+def test_b3_a_signature_that_cannot_be_is_refused(
+    context: Context, anna: Sender, name: str, body: str, code: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        signatures.add(context, ANNA, name, body, NOW)
+    assert refused.value.code == code
+    assert mains(context) == {}
+
+
+def test_b3_a_name_is_given_once_and_must_be_known(context: Context, anna: Sender) -> None:
+    signatures.add(context, ANNA, "work", "x", NOW)
+    with pytest.raises(Refused) as twice:
+        signatures.add(context, ANNA, "work", "y", NOW)
+    assert twice.value.hint == f"mailrotate mailbox signature edit {ANNA} work --body FILE"
+    for deed in (
+        lambda: signatures.edit(context, ANNA, "wrok", "y", NOW),
+        lambda: signatures.choose_main(context, ANNA, "wrok", NOW),
+        lambda: signatures.remove(context, ANNA, "wrok", NOW),
+        lambda: signatures.restore(context, ANNA, "wrok", NOW),
+    ):
+        with pytest.raises(NotFound) as unknown:
+            deed()
+        assert unknown.value.code == "signature.none"
+
+
+def test_b3_each_change_of_a_signature_is_logged_without_its_words(context: Context, anna: Sender) -> None:
+    signatures.add(context, ANNA, "work", "secret words", NOW, main=True)
+    signatures.edit(context, ANNA, "work", "others", NOW)
+    signatures.remove(context, ANNA, "work", NOW)
+    with context.store.reading() as connection:
+        told = [dict(event.data) for event in events.listing(connection)]
+    assert [(data["key"], data["before"], data["after"]) for data in told] == [
+        ("signature work", None, "12 characters"),
+        ("main_signature", None, "work"),
+        ("signature work", "12 characters", "6 characters"),
+        ("signature work", "6 characters", None),
+    ]
+
+
+def test_c4_a_signature_of_before_can_be_taken_over_as_the_reset_says(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    signatures.add(context, ANNA, "my work", "Anna", NOW, main=True)
+    with context.store.writing() as connection:
+        former = stored.by_address(connection, ANNA)
+        assert former is not None
+        told = connecting.reset_of(connection, former, Settings())
+        connections.supersede(connection, anna.id, NOW)
+        servers = connections.server_columns(former.smtp, former.imap)
+        connections.insert_connection(
+            connection, anna.id, anna.slot_id, NOW, provider="imap", username=ANNA, **servers
+        )
+    assert told["signature my work"] == f"mailrotate mailbox signature restore {ANNA} 'my work'"
+    assert mains(context) == {}
+    signatures.restore(context, ANNA, "my work", NOW)
+    assert mains(context) == {"my work": True}
+    with pytest.raises(Refused) as twice:
+        signatures.restore(context, ANNA, "my work", NOW)
+    assert twice.value.code == "signature.exists"
