@@ -29,7 +29,8 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
     on_slot = t.connection.alias("on_slot")
     of_mailbox = t.connection.alias("of_mailbox")
     # A slot that a removed mailbox was in is empty.
-    removed = select(t.mailbox.c.id).where(t.mailbox.c.removed_at.is_not(None))
+    gone = t.mailbox.alias("gone")
+    removed = select(gone.c.id).where(gone.c.removed_at.is_not(None))
     mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, on_slot.c.mailbox_id)
     query = (
         select(
@@ -39,6 +40,7 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
             func.coalesce(of_mailbox.c.state, on_slot.c.state).label("connection_state"),
             (t.user.c.state == "locked").label("user_locked"),
         )
+        .select_from(t.campaign_sender)
         .outerjoin(
             on_slot,
             (on_slot.c.slot_id == t.campaign_sender.c.slot_id)
