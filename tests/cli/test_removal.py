@@ -10,6 +10,9 @@ from mailrotate.sandbox.person import answer
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
 from tests.support.program import Program
 
+# Each is some twenty processes, one after the other.
+pytestmark = pytest.mark.timeout(300)
+
 PASSWORD = "not to be guessed"
 CAMPAIGN = """
 name = "autumn"
