@@ -5,7 +5,9 @@ Pages are so many that the points are taken at doubling distances; of the other 
 
 import os
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -129,6 +131,50 @@ def test_a6_a_killed_init_keeps_nobody_from_connecting(
             "mailbox", "connect", inboxes.senders[0], "--smtp", host.endpoint,
             "--imap", f"{inboxes.imap.host}:{inboxes.imap.port}", "--security", "none",
         )  # fmt: skip
+
+
+def test_b8_a_killed_removal_has_changed_nothing_or_everything(
+    ready: Ground, inboxes: SandboxInfo, strace: str, tmp_path: Path
+) -> None:
+    """Half of the people of the mailbox were contacted and fail; the other half goes to the other mailbox."""
+    anna, ben = inboxes.senders[:2]
+    began = ready.copy(tmp_path / "began")
+    rows = (f"person{n}@firm{n % 7}.example.com,Pia {n}\n" for n in range(PEOPLE))
+    (began.home / "people.csv").write_text("email,name\n" + "".join(rows))
+    began.program.run("recipient", "import", CAMPAIGN, "people.csv")
+    began.program.run("campaign", "start", CAMPAIGN, "--from", anna, "--from", ben)
+    with closing(sqlite3.connect(began.database)) as database:
+        database.execute("UPDATE recipient SET state = 'active' WHERE id % 4 < 2")
+        database.commit()
+    before = _ways(began)
+    assert sum(count for _, _, count in before[1:]) == PEOPLE
+    numbers = count()
+    command = ("mailbox", "remove", anna, "--tag", "annas", "--yes")
+    after: list[tuple[object, ...]] = []
+    for ground, killed in killed_runs(
+        strace, lambda: began.copy(tmp_path / str(next(numbers))), command, "pwrite64", "fdatasync"
+    ):
+        found = _ways(ground)
+        if found == before:
+            ground.program.run(*command)
+            found = _ways(ground)
+        after = after or found
+        assert found == after, killed
+        ground.program.run("db", "check")
+    assert after
+    assert after != before
+
+
+def _ways(ground: Ground) -> list[tuple[object, ...]]:
+    """Whether a mailbox is removed, and how many people each sender has in each state."""
+    (seat,) = ground.rows(
+        "SELECT count(removed_at), (SELECT count(*) FROM seat_address),"
+        " (SELECT count(*) FROM contact_tag) FROM mailbox"
+    )
+    return [
+        seat,
+        *ground.rows("SELECT campaign_sender_id, state, count(*) FROM recipient GROUP BY 1, 2 ORDER BY 1, 2"),
+    ]
 
 
 def _people(ground: Ground) -> int:

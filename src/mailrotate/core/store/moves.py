@@ -175,7 +175,8 @@ def take_on(
     r = t.recipient.c
     query = (
         update(t.recipient)
-        .where(r.id == bindparam("b_id"), r.state.in_(origins))
+        # Many rows at once take no list.
+        .where(r.id == bindparam("b_id"), or_(*(r.state == origin for origin in origins)))
         .values(
             state=to,
             reason=None,

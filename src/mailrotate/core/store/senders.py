@@ -40,7 +40,8 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
     on_slot = t.connection.alias("on_slot")
     of_mailbox = t.connection.alias("of_mailbox")
     # A slot that a removed mailbox was in is empty.
-    removed = select(t.mailbox.c.id).where(t.mailbox.c.removed_at.is_not(None))
+    gone = t.mailbox.alias("gone")
+    removed = select(gone.c.id).where(gone.c.removed_at.is_not(None))
     mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, on_slot.c.mailbox_id)
     query = (
         select(

@@ -1,0 +1,196 @@
+"""Taking people on from another mailbox: who goes on, where, and who is reported instead."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from mailrotate.adapters.problem_spool import ProblemSpool
+from mailrotate.core.services import campaign_views, campaigns, moving, outbox, removal
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.explaining import explain
+from mailrotate.core.services.lanes import holding_lane
+from mailrotate.core.services.moving import Moved, Whom
+from mailrotate.core.store import mailboxes as stored
+from mailrotate.core.store import tables as t
+from mailrotate.core.values.errors import Busy, Refused
+from tests.services.test_removal import (
+    ANNA,
+    BEN,
+    CLARA,
+    DUE,
+    LATER,
+    MANY,
+    STEPS,
+    Watched,
+    campaign_of,
+    enrol_many,
+    person,
+    planned_by,
+    row,
+    sender_of,
+    states,
+)
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Sender, Workspace
+
+TOMORROW = NOW + timedelta(days=1)
+
+
+@pytest.fixture
+def context(workspace: Workspace) -> Context:
+    return context_of(workspace)
+
+
+@pytest.fixture
+def anna(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox(ANNA)
+
+
+@pytest.fixture
+def ben(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox(BEN)
+
+
+def assign(
+    context: Context, *addresses: str, to: str = BEN, **whom: Any
+) -> tuple[Moved, list[tuple[str | None, str]]]:
+    with ProblemSpool() as aside:
+        moved = moving.assign(context, "autumn", Whom(addresses, **whom), to, aside=aside, now=TOMORROW)
+        return moved, [(each.email, each.problem) for each in aside]
+
+
+def test_b8_failed_people_are_taken_on_where_they_were_and_the_others_are_reported(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    workspace.add_mailbox(CLARA)
+    campaign = workspace.add_campaign("autumn", [anna, ben], steps=STEPS)
+    kinds = ("active", "waiting", "held", "new", "stopped", "replied")
+    found = {kind: person(workspace, campaign, f"{kind}@example.com", kind, anna) for kind in kinds}
+    removal.remove(context, ANNA, tag="annas", now=LATER)
+    why = explain(context, "autumn", "active@example.com", LATER)
+    assert why.binding == "recipient"
+    assert why.remedy == "mailrotate recipient assign autumn active@example.com --to-sender ADDRESS"
+
+    moved, left = assign(context, *(f"{kind}@example.com" for kind in kinds), "nobody@example.com", to=CLARA)
+    assert (moved.moved, moved.became_sender) == (2, False)
+    reasons = {str(email).partition("@")[0]: problem for email, problem in left}
+    assert set(reasons) == {"held", "new", "stopped", "replied", "nobody"}
+    assert reasons["stopped"] == "is stopped"
+    assert "on its way" in reasons["held"]
+    for kind in ("active", "waiting"):
+        taken = row(workspace, found[kind])
+        assert (taken.state, taken.reason, taken.ended_at, taken.assigned_reason) == (
+            "active", None, None, "taken_on",
+        )  # fmt: skip
+        assert (taken.next_step, taken.next_at) == (2, NOW + STEPS[1][0]), "due as long after the first"
+        assert sender_of(context, "autumn", f"{kind}@example.com") == CLARA
+    assert row(workspace, found["stopped"]).state == "stopped"
+    again, left = assign(context, tag="annas", to=CLARA)
+    assert (again.moved, len(left)) == (0, 4), "the tag finds who was affected; nobody goes twice"
+
+
+def test_b8_late_people_are_due_at_once_and_a_held_message_that_left_counts_as_a_step(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign(
+        "autumn", [anna, ben], steps=(STEPS[0], (timedelta(hours=1), None, "B"))
+    )
+    late = person(workspace, campaign, "late@example.com", "active", anna)
+    held = person(workspace, campaign, "held@example.com", "held", anna)
+    removal.remove(context, ANNA, now=LATER)
+    with workspace.store.reading() as connection:
+        held_one = select(t.message.c.id).where(t.message.c.state == "held")
+        message_id = connection.execute(held_one).scalar_one()
+    outbox.resolve(context, [message_id], True, LATER)
+    moved, left = assign(context, from_sender=ANNA)
+    assert (moved.moved, left) == (2, [])
+    assert (row(workspace, late).next_step, row(workspace, late).next_at) == (2, TOMORROW)
+    assert (row(workspace, held).next_step, row(workspace, held).next_at) == (2, TOMORROW)
+    assert planned_by(workspace, context, ben) == [BEN, BEN]
+
+
+def test_b8_a_campaign_whose_single_sender_is_gone_gets_another_and_runs_again(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    workspace.add_mailbox(CLARA)
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    person(workspace, campaign, "active@example.com", "active", anna)
+    person(workspace, campaign, "other@example.com", "active", anna)
+    person(workspace, campaign, "planned@example.com", "planned", anna)
+    removal.remove(context, ANNA, now=LATER)
+    moved, left = assign(context, "active@example.com")
+    assert (moved.moved, moved.became_sender, moved.is_paused, left) == (1, True, True, [])
+    assert sender_of(context, "autumn", "planned@example.com") == BEN, "they waited for the next sender"
+    campaigns.resume(context, "autumn", TOMORROW)
+    rest, _ = assign(context, from_sender=ANNA, to=CLARA)
+    assert (rest.moved, rest.became_sender) == (1, False)
+    assert sender_of(context, "autumn", "other@example.com") == CLARA
+    assert campaign_views.show(context, "autumn", TOMORROW).mailbox_removed == 0
+
+
+def test_b8_open_people_of_a_living_sender_go_over_with_what_was_planned(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    kinds = ("active", "waiting", "held", "planned", "stopped", "replied")
+    found = {kind: person(workspace, campaign, f"{kind}@example.com", kind, anna) for kind in kinds}
+    moved, left = assign(context, from_sender=ANNA)
+    assert (moved.moved, moved.became_sender) == (3, False)
+    assert [email for email, _ in left] == ["held@example.com", "stopped@example.com"]
+    for kind in ("active", "waiting", "planned"):
+        assert sender_of(context, "autumn", f"{kind}@example.com") == BEN
+        assert row(workspace, found[kind]).next_at == DUE
+    assert states(workspace, found["waiting"]) == ["sent", "cancelled"]
+    assert sender_of(context, "autumn", "held@example.com") == ANNA
+    assert sorted(planned_by(workspace, context, ben)) == [BEN] * 3
+
+
+def test_b8_nobody_is_taken_out_of_a_lane_that_is_at_work(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    with holding_lane(context, anna.id, NOW), pytest.raises(Busy):
+        assign(context, from_sender=ANNA)
+
+
+def test_b8_c6_people_go_only_to_a_connected_mailbox_of_the_owners_and_by_whom_the_campaign_is(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    dan = workspace.add_user("dan@example.org")
+    workspace.add_mailbox("dan@example.com", dan)
+    workspace.add_campaign("autumn", [anna], rotates=False)
+
+    def code(to: str, by: Context = context) -> str:
+        with pytest.raises(Refused) as refused:
+            assign(by, from_sender=ANNA, to=to)
+        assert refused.value.hint
+        return refused.value.code
+
+    assert code("dan@example.com") == "mailbox.not_owners"
+    assert code(ANNA) == "mailbox.same"
+    assert code(BEN, context_of(workspace, dan)) == "user.not_allowed"
+    with workspace.store.writing() as connection:
+        stored.change_connection(connection, ben.connection_id, state="failed")
+    assert code(BEN) == "mailbox.not_connected"
+    campaigns.stop(context, "autumn", LATER)
+    assert code(BEN) == "campaign.not_running"
+
+
+def test_b8_thousands_are_taken_on_in_one_transaction(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    enrol_many(workspace, campaign, anna)
+    removal.remove(context, ANNA, now=LATER)
+    watched = Watched(workspace.store.engine)
+    moved, left = assign(context, from_sender=ANNA)
+    assert (moved.moved, moved.became_sender, left) == (MANY // 2, True, [])
+    (transaction,) = watched.committed
+    assert transaction
+    assert campaign_of(workspace).pause_reasons == ("mailbox_removed",), "only a resume lifts it"
+    r = t.recipient.c
+    taken = select(func.count()).where(r.state == "active", r.next_step == 2, r.next_at == NOW + STEPS[1][0])
+    with workspace.store.reading() as connection:
+        assert connection.execute(taken).scalar_one() == MANY // 2

@@ -1,0 +1,636 @@
+"""Removing a mailbox: who ends, who goes on, who waits, and what becomes of the seat, on both databases."""
+
+import csv
+import tracemalloc
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, event, insert, select, update
+from sqlalchemy.exc import DBAPIError
+
+from mailrotate.adapters.people_file import write_rows
+from mailrotate.core.services import campaign_views, campaigns, mailboxes, outbox, planning, removal
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.explaining import explain
+from mailrotate.core.services.removal import CampaignConsequences
+from mailrotate.core.services.rendering import StepCache, letter_for
+from mailrotate.core.store import campaigns as stored_campaigns
+from mailrotate.core.store import events, inboxes, seat_addresses, workspaces
+from mailrotate.core.store import mailboxes as stored
+from mailrotate.core.store import outbox as stored_outbox
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.dialects import Wall, build_wall
+from mailrotate.core.values.address import canonical_address
+from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.mail import FolderCursor
+from mailrotate.core.values.states import CampaignState, MessageState
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Sender, Workspace, contact_of
+
+ANNA, BEN, CLARA = "anna@example.org", "ben@example.org", "clara@example.org"
+LATER = NOW + timedelta(hours=1)
+DUE = NOW + timedelta(days=1, minutes=3)
+STEPS = (
+    (timedelta(), "Hello", "Hello {{ name }}"),
+    (timedelta(days=2), None, "Again"),
+    (timedelta(days=2), None, "Last"),
+)
+
+
+@pytest.fixture
+def context(workspace: Workspace) -> Context:
+    return context_of(workspace)
+
+
+@pytest.fixture
+def anna(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox(ANNA)
+
+
+@pytest.fixture
+def ben(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox(BEN)
+
+
+def person(
+    workspace: Workspace, campaign: StoredCampaign, name: str, kind: str, sender: Sender, number: int = 0
+) -> int:
+    """Somebody of one of the campaign's senders: `new`, `planned`, `active`, `waiting` (active, their next
+    message planned), `held` (their first is) or an end state."""
+    state = {"new": "queued", "planned": "queued", "waiting": "active", "held": "queued"}.get(kind, kind)
+    sender_id = workspace.senders(campaign)[number]
+    contacted = state != "queued"
+    found = workspace.add_recipient(
+        campaign,
+        name,
+        sender_id=sender_id,
+        state=state,
+        next_step=2 if contacted else 1,
+        next_at={"new": NOW, "active": DUE}.get(kind),
+    )
+    of_it: dict[str, Any] = {"to": name, "campaign_sender_id": sender_id}
+    if contacted:
+        workspace.add_sent(sender, NOW, campaign=campaign, recipient_id=found, subject="Hello", **of_it)
+    if kind in ("planned", "waiting"):
+        step = 1 if kind == "planned" else 2
+        workspace.add_message(sender, campaign, found, step=step, ready_at=DUE, **of_it)
+    if kind == "held":
+        workspace.add_message(sender, campaign, found, state="held", claimed_at=NOW, **of_it)
+    return found
+
+
+def row(workspace: Workspace, recipient_id: int) -> Any:
+    with workspace.store.reading() as connection:
+        return connection.execute(select(t.recipient).where(t.recipient.c.id == recipient_id)).one()
+
+
+def states(workspace: Workspace, recipient_id: int) -> list[str]:
+    m = t.message.c
+    query = select(m.state).where(m.recipient_id == recipient_id).order_by(m.id)
+    with workspace.store.reading() as connection:
+        return list(connection.execute(query).scalars())
+
+
+def campaign_of(workspace: Workspace, name: str = "autumn") -> StoredCampaign:
+    with workspace.store.reading() as connection:
+        found = stored_campaigns.find(connection, name)
+    assert found is not None
+    return found
+
+
+def sender_of(context: Context, campaign: str, address: str) -> str | None:
+    from mailrotate.core.services import people
+
+    return people.show(context, campaign, address).sender
+
+
+def remove(context: Context, address: str = ANNA, **options: Any) -> removal.Consequences:
+    told = removal.consequences(context, address, options.get("move_to"))
+    done = removal.remove(context, address, now=LATER, **options)
+    assert vars(done) | {"tagged": 0} == vars(told), "what was shown is what was done"
+    return done
+
+
+def refused(context: Context, address: str = ANNA, **options: Any) -> str:
+    with pytest.raises(Refused) as trouble:
+        removal.remove(context, address, now=LATER, **options)
+    assert trouble.value.hint
+    return trouble.value.code
+
+
+# --- without another mailbox
+
+
+def test_b8_contacted_people_of_a_rotation_fail_and_the_others_are_assigned_anew(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna, ben], steps=STEPS)
+    kinds = ("active", "waiting", "held", "new", "planned", "replied", "stopped")
+    found = {kind: person(workspace, campaign, f"{kind}@example.com", kind, anna) for kind in kinds}
+    told = remove(context)
+    assert told.campaigns == [
+        CampaignConsequences(
+            "autumn", CampaignState.ACTIVE, True, failed=3, moved=0, assigned_anew=2, waiting=0,
+            cancelled=2, step_count=0, pauses=False,
+        )
+    ]  # fmt: skip
+    for kind in ("active", "waiting", "held"):
+        gone = row(workspace, found[kind])
+        assert (gone.state, gone.reason, gone.next_at) == ("failed", "mailbox_removed", None), kind
+        assert gone.next_step == (1 if kind == "held" else 2), "they keep their place"
+    for kind in ("new", "planned"):
+        assert row(workspace, found[kind]).state == "queued"
+        assert sender_of(context, "autumn", f"{kind}@example.com") == BEN
+        assert row(workspace, found[kind]).next_at == LATER
+    assert [row(workspace, found[kind]).state for kind in ("replied", "stopped")] == ["replied", "stopped"]
+    assert states(workspace, found["waiting"]) == ["sent", "cancelled"]
+    assert states(workspace, found["planned"]) == ["cancelled"]
+    assert states(workspace, found["held"]) == ["held"], "nobody knows whether it left"
+    assert campaign_of(workspace).state is CampaignState.ACTIVE
+
+
+def test_b8_a_single_sender_campaign_pauses_and_whoever_was_not_contacted_keeps_their_place(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    draft = workspace.add_campaign("draft", [anna], rotates=False, state="draft")
+    active = person(workspace, campaign, "active@example.com", "active", anna)
+    planned = person(workspace, campaign, "planned@example.com", "planned", anna)
+    told = {campaign.name: campaign for campaign in remove(context).campaigns}
+    assert (told["autumn"].failed, told["autumn"].waiting, told["autumn"].pauses) == (1, 1, True)
+    assert (told["draft"].state, told["draft"].pauses) == (CampaignState.DRAFT, False)
+    assert campaign_of(workspace).pause_reasons == ("mailbox_removed",)
+    assert row(workspace, active).state == "failed"
+    waiting = row(workspace, planned)
+    assert (waiting.state, waiting.next_at) == ("queued", DUE)
+    assert waiting.campaign_sender_id == workspace.senders(campaign)[0]
+    with pytest.raises(Refused) as no_sender:
+        campaigns.resume(context, "autumn", LATER)
+    again = f"mailrotate recipient assign autumn --from-sender {ANNA} --to-sender ADDRESS"
+    assert no_sender.value.hint == again
+    assert explain(context, "autumn", None, LATER).remedy == again
+    assert campaign_views.show(context, "autumn", LATER).mailbox_removed == 1
+    with workspace.store.reading() as connection:
+        assert stored_campaigns.by_id(connection, draft.id).pause_reasons == ()
+
+
+def test_c7_b8_a_rotation_pauses_with_its_last_able_sender(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    failed = workspace.add_mailbox(CLARA, state="failed")
+    campaign = workspace.add_campaign("autumn", [anna, failed], steps=STEPS)
+    new = person(workspace, campaign, "new@example.com", "new", anna)
+    told = remove(context).campaigns[0]
+    assert (told.assigned_anew, told.waiting, told.pauses) == (0, 1, True)
+    assert campaign_of(workspace).pause_reasons == ("mailbox_removed",)
+    assert row(workspace, new).campaign_sender_id is None
+
+
+def test_d9_b8_a_step_of_a_removed_mailbox_goes_from_the_campaigns_sender_after_a_look(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [ben], rotates=False, steps=STEPS)
+    name_step(workspace, campaign, 2, anna)
+    active = person(workspace, campaign, "active@example.com", "active", ben)
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).where(t.recipient.c.id == active).values(next_at=None))
+    workspace.add_message(anna, campaign, active, step=2, ready_at=DUE, to="active@example.com")
+    told = remove(context).campaigns[0]
+    assert (told.failed, told.step_count, told.pauses) == (0, 1, True)
+    waiting = row(workspace, active)
+    assert (waiting.state, waiting.next_at, states(workspace, active)[-1]) == ("active", DUE, "cancelled")
+    campaigns.resume(context, "autumn", LATER)
+    assert planned_by(workspace, context, ben) == [BEN]
+
+
+def name_step(workspace: Workspace, campaign: StoredCampaign, position: int, sender: Sender) -> None:
+    step = select(t.step.c.id).where(t.step.c.campaign_id == campaign.id, t.step.c.position == position)
+    named = update(t.step_version).where(t.step_version.c.step_id.in_(step))
+    with workspace.store.writing() as connection:
+        connection.execute(named.values(sender_mailbox_id=sender.id))
+
+
+def planned_by(workspace: Workspace, context: Context, box: Sender) -> list[str]:
+    """Plan a lane two days ahead, and return who sends what it planned."""
+    lane = workspace.own_lane(box, workspace.add_runner())
+    with workspace.store.writing() as connection:
+        inboxes.note_read(connection, box.id, "INBOX", FolderCursor(1, 0), LATER)
+    planning.plan_lane(context, lane, StepCache(), LATER)
+    m = t.message.c
+    query = select(m.from_address).where(m.state == "scheduled").order_by(m.id)
+    with workspace.store.reading() as connection:
+        return list(connection.execute(query).scalars())
+
+
+# --- with another mailbox
+
+
+def test_b8_d5_another_mailbox_takes_the_contacted_people_of_a_rotation_in_their_threads(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    clara = workspace.add_mailbox(CLARA)
+    campaign = workspace.add_campaign("autumn", [anna, ben], steps=STEPS)
+    active = person(workspace, campaign, "active@example.com", "active", anna)
+    waiting = person(workspace, campaign, "waiting@example.com", "waiting", anna)
+    stopped = person(workspace, campaign, "stopped@example.com", "stopped", anna)
+    new = person(workspace, campaign, "new@example.com", "new", anna)
+    told = remove(context, move_to=CLARA).campaigns[0]
+    assert (told.failed, told.moved, told.assigned_anew, told.pauses) == (0, 2, 1, False)
+    for found in (active, waiting):
+        kept = row(workspace, found)
+        assert (kept.state, kept.next_step, kept.next_at, kept.assigned_reason) == ("active", 2, DUE, "moved")
+    assert row(workspace, stopped).state == "stopped"
+    assert sender_of(context, "autumn", "new@example.com") == BEN, "it does not join the rotation"
+    assert states(workspace, waiting) == ["sent", "cancelled"]
+    assert planned_by(workspace, context, clara) == [CLARA, CLARA]
+    with workspace.store.reading() as connection:
+        m = t.message.c
+        first = connection.execute(
+            select(m.message_id).where(m.recipient_id == waiting, m.state == "sent")
+        ).scalar_one()
+        planned = connection.execute(
+            select(m.id).where(m.recipient_id == waiting, m.state == "scheduled")
+        ).scalar_one()
+        message = stored_outbox.by_id(connection, planned)
+        assert message is not None
+        assert (message.step_position, message.due_at) == (2, DUE)
+        box = stored.by_id(connection, clara.id)
+        letter = letter_for(connection, StepCache(), message, box, campaign)
+    assert (letter.in_reply_to, letter.references, letter.from_address) == (first, (first,), CLARA)
+    # Whoever comes later is nothing to it either.
+    late = workspace.add_recipient(campaign, "late@example.com")
+    from mailrotate.core.services import assigning
+
+    with workspace.store.writing() as connection:
+        assigning.assign_waiting(connection, campaign.id, LATER)
+    assert sender_of(context, "autumn", "late@example.com") == BEN
+    assert row(workspace, late).assigned_reason == "equal"
+    assert row(workspace, new).assigned_reason == "equal"
+
+
+def test_b8_a_rotation_without_anybody_else_goes_on_for_those_who_were_moved(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], steps=STEPS)
+    person(workspace, campaign, "active@example.com", "active", anna)
+    person(workspace, campaign, "new@example.com", "new", anna)
+    told = remove(context, move_to=BEN).campaigns[0]
+    assert (told.moved, told.assigned_anew, told.waiting, told.pauses) == (1, 0, 1, False)
+    assert campaign_of(workspace).state is CampaignState.ACTIVE
+    assert planned_by(workspace, context, ben) == [BEN]
+
+
+def test_b8_a_mailbox_of_the_rotation_may_take_over_and_stays_in_it(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna, ben], steps=STEPS)
+    active = person(workspace, campaign, "active@example.com", "active", anna)
+    new = person(workspace, campaign, "new@example.com", "new", anna)
+    remove(context, move_to=BEN)
+    bens = workspace.senders(campaign)[1]
+    assert {row(workspace, found).campaign_sender_id for found in (active, new)} == {bens}
+
+
+def test_b8_another_mailbox_becomes_the_sender_of_single_sender_campaigns_and_of_named_steps(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    draft = workspace.add_campaign("draft", [anna], rotates=False, state="draft")
+    name_step(workspace, draft, 1, anna)
+    person(workspace, campaign, "active@example.com", "active", anna)
+    person(workspace, campaign, "planned@example.com", "planned", anna)
+    told = remove(context, move_to=BEN).campaigns
+    assert [(one.name, one.moved, one.pauses) for one in told] == [("autumn", 2, False), ("draft", 0, False)]
+    assert {sender_of(context, "autumn", f"{kind}@example.com") for kind in ("active", "planned")} == {BEN}
+    assert sorted(planned_by(workspace, context, ben)) == [BEN, BEN]
+    assert [sender.address for sender in campaign_views.show(context, "draft", LATER).senders] == [BEN]
+    with workspace.store.reading() as connection:
+        steps = stored_campaigns.steps_of(connection, draft.id, 1)
+    assert steps[0].sender_mailbox_id == ben.id
+
+
+def test_c6_b8_what_was_paused_stays_paused_and_graces_end(
+    workspace: Workspace, context: Context, ben: Sender
+) -> None:
+    anna = workspace.add_mailbox(ANNA, state="failed")
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, state="paused")
+    with workspace.store.writing() as connection:
+        stored_campaigns.add_pause(connection, campaign.id, "mailbox_failed", anna.id, NOW)
+        connection.execute(
+            insert(t.deadline).values(
+                mailbox_id=anna.id, campaign_id=campaign.id, kind="failure", started_at=NOW, ends_at=DUE
+            )
+        )
+    remove(context, move_to=BEN)
+    assert campaign_of(workspace).pause_reasons == ("mailbox_failed",)
+    with workspace.store.reading() as connection:
+        assert connection.execute(select(t.deadline.c.ended_at)).scalar_one() == LATER
+    campaigns.resume(context, "autumn", LATER)
+
+
+def test_b8_c5_the_campaigns_of_a_slot_that_another_address_took_are_not_concerned(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False)
+    with workspace.store.writing() as connection:
+        stored.change_connection(connection, anna.connection_id, state="disconnected")
+        connection.execute(
+            update(t.slot).where(t.slot.c.id != anna.slot_id, t.slot.c.user_id == 1).values(user_id=None)
+        )
+    ben = workspace.add_mailbox(BEN)
+    assert ben.slot_id == anna.slot_id
+    person(workspace, campaign, "active@example.com", "active", ben)
+    assert remove(context).campaigns == []
+    assert sender_of(context, "autumn", "active@example.com") == BEN
+
+
+# --- refusals
+
+
+def test_b8_it_moves_only_to_a_connected_mailbox_that_each_owner_may_use(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    dan = workspace.add_user("dan@example.org")
+    workspace.add_mailbox("dan@example.com", dan)
+    workspace.add_mailbox(CLARA, state="failed")
+    workspace.add_campaign("autumn", [anna], rotates=False)
+    assert refused(context, move_to=ANNA) == "mailbox.same"
+    assert refused(context, move_to=CLARA) == "mailbox.not_connected"
+    with pytest.raises(Refused, match=r"autumn.*admin@example\.org") as owners:
+        removal.consequences(context, ANNA, "dan@example.com")
+    assert owners.value.code == "mailbox.not_owners"
+    stranger = context_of(workspace, dan)
+    assert refused(stranger) == "user.not_allowed", "B6: admins, and the seat's own user"
+    with pytest.raises(NotFound):
+        removal.remove(context, ANNA, move_to="nobody@example.org", now=LATER)
+
+
+def test_b8_it_is_refused_while_a_message_of_it_is_being_sent(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    from mailrotate.core.services.lanes import holding_lane
+
+    campaign = workspace.add_campaign("autumn", [anna])
+    sending = person(workspace, campaign, "planned@example.com", "planned", anna)
+    with holding_lane(context, anna.id, NOW) as lane:
+        with pytest.raises(Busy):
+            removal.remove(context, ANNA, now=LATER)
+        claimed = {"state": "sending", "runner_id": lane.runner_id, "claim_token": "x", "claimed_at": NOW}
+        with workspace.store.writing() as connection:
+            connection.execute(update(t.message).values(**claimed))
+        assert refused(context) == "mailbox.sending"
+    assert row(workspace, sending).state == "queued"
+    remove_after_its_death = removal.remove(context, ANNA, now=LATER)
+    assert remove_after_its_death.scheduled == 1, "what a dead process left is settled first"
+
+
+# --- the seat
+
+
+def test_b5_the_default_passes_to_the_mailbox_that_is_connected_for_longest(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    workspace.add_mailbox(BEN, connected_at=NOW + timedelta(hours=2))
+    workspace.add_mailbox(CLARA, connected_at=NOW + timedelta(hours=1))
+    with workspace.store.writing() as connection:
+        workspaces.set_default_mailbox(connection, workspace.admin.id, anna.id)
+    for gone, heir in ((ANNA, CLARA), (CLARA, BEN), (BEN, None)):
+        told = remove(context, gone)
+        assert (told.is_default, told.next_default) == (True, heir)
+    with workspace.store.reading() as connection:
+        user = workspaces.user_by_id(connection, workspace.admin.id)
+        logged = [e.data["after"] for e in events.listing(connection) if e.action == "mailbox.default"]
+    assert user is not None
+    assert user.default_mailbox_id is None
+    assert [after is None for after in logged] == [False, False, True]
+
+
+def test_b8_a7_a9_the_seat_is_clear_and_the_history_stays(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna])
+    person(workspace, campaign, "active@example.com", "active", anna)
+    with workspace.store.writing() as connection:
+        stored.change_connection(connection, anna.connection_id, secret=b"sealed")
+        connection.execute(
+            insert(t.mailbox_request).values(
+                address=ANNA, canonical=canonical_address(ANNA), user_id=1, requested_by=1,
+                state="approved", requested_at=NOW, checks="[]",
+            )
+        )  # fmt: skip
+    assert remove(context).approval_ends
+    with workspace.store.reading() as connection:
+        box = stored.by_id(connection, anna.id)
+        assert (box.secret, box.state, box.removed_at) == (None, "disconnected", LATER)
+        assert seat_addresses.holder_of(connection, ANNA) is None
+        assert connection.execute(select(t.mailbox_request.c.ended_at)).scalar_one() == LATER
+        about = [e.action for e in events.listing(connection, mailbox_id=anna.id)]
+    assert about == ["campaign.paused", "campaign.sender_removed", "mailbox.removed"]
+    assert mailboxes.listing(context, LATER) == []
+    (gone,) = mailboxes.listing(context, LATER, removed=True)
+    assert (gone.address, gone.sent_today, gone.slot_id) == (ANNA, 1, None)
+    assert mailboxes.show(context, ANNA, LATER).listed.removed_at == LATER
+    found = list(outbox.listing(context, outbox.Which(mailbox=ANNA), LATER))
+    assert [one.message.state for one in found] == [MessageState.SENT]
+    with pytest.raises(NotFound) as removed:
+        removal.remove(context, ANNA, now=LATER)
+    assert removed.value.code == "mailbox.removed"
+
+
+def test_f3_what_was_held_and_did_not_leave_goes_from_the_mailbox_that_took_over(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    held = person(workspace, campaign, "held@example.com", "held", anna)
+    remove(context, move_to=BEN)
+    with workspace.store.reading() as connection:
+        message_id = connection.execute(select(t.message.c.id)).scalar_one()
+    outbox.resolve(context, [message_id], False, LATER)
+    assert states(workspace, held) == ["cancelled"]
+    assert planned_by(workspace, context, ben) == [BEN]
+
+
+# --- tag and list
+
+
+def test_b8_everybody_affected_is_tagged_and_can_be_listed(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender, tmp_path: Path
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna, ben], steps=STEPS)
+    for kind in ("active", "new", "replied"):
+        person(workspace, campaign, f"{kind}@example.com", kind, anna)
+    person(workspace, campaign, "bens@example.com", "active", ben, number=1)
+    with removal.people(context, ANNA) as found:
+        listed = [(one.campaign, one.email, one.state, one.step, one.last_sent_at) for one in found]
+    assert listed == [
+        ("autumn", "active@example.com", "active", 2, NOW),
+        ("autumn", "new@example.com", "queued", 1, None),
+    ]
+    assert remove(context, tag="annas").tagged == 2
+    with workspace.store.reading() as connection:
+        query = select(t.contact.c.address).join(t.contact_tag, t.contact_tag.c.contact_id == t.contact.c.id)
+        assert set(connection.execute(query).scalars()) == {"active@example.com", "new@example.com"}
+
+
+def test_i3_a_list_has_no_formulas_and_is_never_written_over_anything(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "people.csv"
+    rows = [("=1+1", "+kim@example.com", 'a "b", c'), ("@sum", "-x", "")]
+    assert write_rows(file, ("a", "b", "c"), rows) == 2
+    assert file.read_bytes().startswith(b'a,b,c\r\n\'=1+1,\'+kim@example.com,"a ""b"", c"\r\n')
+    with file.open(newline="") as text:
+        assert list(csv.reader(text))[2] == ["'@sum", "'-x", ""]
+    with pytest.raises(BadInput) as there:
+        write_rows(file, ("a",), [])
+    assert there.value.code == "export.exists"
+    with pytest.raises(BadInput) as nowhere:
+        write_rows(file / "below" / "people.csv", ("a",), [])
+    assert nowhere.value.code == "export.failed"
+
+
+# --- thousands
+
+MANY = 10_000
+
+
+def enrol_many(workspace: Workspace, campaign: StoredCampaign, sender: Sender, count: int = MANY) -> None:
+    """Half of them were contacted; of these a half has a planned follow-up, and of the others too."""
+    sender_id = workspace.senders(campaign)[0]
+    with workspace.store.writing() as connection:
+        first = contact_of(connection, "first@example.com")
+        addresses = [f"p{n}@example.com" for n in range(count)]
+        new = [{"address": one, "domain": "example.com", "created_at": NOW} for one in addresses]
+        connection.execute(insert(t.contact), new)
+        ids = range(first + 1, first + 1 + count)
+        people = [
+            {
+                "campaign_id": campaign.id, "contact_id": contact, "campaign_sender_id": sender_id,
+                "state": "active" if n % 2 else "queued", "next_step": 1 + n % 2, "enrolled_at": NOW,
+                "next_at": None if n % 4 < 2 else DUE, "fields": "{}",
+            }
+            for n, contact in enumerate(ids)
+        ]  # fmt: skip
+        connection.execute(insert(t.recipient), people)
+        r = t.recipient.c
+        rows = connection.execute(select(r.id, r.contact_id, r.state, r.next_at).order_by(r.id)).all()
+        messages = []
+        for found in rows:
+            address = addresses[found.contact_id - first - 1]
+            base = {
+                "kind": "campaign", "mailbox_id": sender.id, "campaign_id": campaign.id,
+                "campaign_sender_id": sender_id, "recipient_id": found.id, "to_address": address,
+                "from_address": sender.address, "due_at": DUE, "ready_at": DUE, "planned_at": NOW,
+            }  # fmt: skip
+            if found.state == "active":
+                messages.append(
+                    base | {"state": "sent", "priority": "2", "step_position": 1, "token": f"s{found.id}",
+                            "message_id": f"<s{found.id}@example.org>", "sent_at": NOW, "claimed_at": NOW}
+                )  # fmt: skip
+            if found.next_at is None:
+                step = 2 if found.state == "active" else 1
+                messages.append(
+                    base | {"state": "scheduled", "priority": "1", "step_position": step,
+                            "token": f"p{found.id}", "message_id": f"<p{found.id}@example.org>",
+                            "sent_at": None, "claimed_at": None}
+                )  # fmt: skip
+        connection.execute(insert(t.message), messages)
+
+
+def everything(connection: Connection) -> dict[str, list[Any]]:
+    tables = (t.recipient, t.message, t.campaign_sender, t.connection, t.mailbox, t.event, t.user)
+    return {table.name: sorted(map(repr, connection.execute(select(table)))) for table in tables}
+
+
+class Watched:
+    """What each committed transaction of a store has changed: its statements, in order."""
+
+    def __init__(self, engine: Any) -> None:
+        self.committed: list[list[str]] = []
+        self._open: dict[int, list[str]] = {}
+        event.listen(engine, "before_cursor_execute", self._note)
+        event.listen(engine, "commit", self._commit)
+
+    def _note(self, connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        self._open.setdefault(id(connection.connection.dbapi_connection), []).append(statement)
+
+    def _commit(self, connection: Any) -> None:
+        done = self._open.pop(id(connection.connection.dbapi_connection), [])
+        if any(s.startswith(("UPDATE recipient", "UPDATE message", "UPDATE mailbox ")) for s in done):
+            self.committed.append(done)
+
+
+def test_b8_ten_thousand_people_move_in_one_transaction_and_keep_place_thread_and_history(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    enrol_many(workspace, campaign, anna)
+    query = select(t.recipient).order_by(t.recipient.c.id)
+    sent = select(t.message).where(t.message.c.state == "sent").order_by(t.message.c.id)
+    with workspace.store.reading() as connection:
+        before, history = connection.execute(query).all(), connection.execute(sent).all()
+    watched = Watched(workspace.store.engine)
+    tracemalloc.start()
+    told = removal.remove(context, ANNA, move_to=BEN, tag="annas", now=LATER)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (told.campaigns[0].moved, told.scheduled, told.tagged) == (MANY, MANY // 2, MANY)
+    (transaction,) = watched.committed
+    assert len(transaction) < 80, "a statement for a set, not one for each"
+    assert peak < 5_000_000
+    with workspace.store.reading() as connection:
+        after = connection.execute(query).all()
+        assert connection.execute(sent).all() == history
+        counts = Counter(connection.execute(select(t.message.c.state)).scalars())
+    assert counts == {"sent": MANY // 2, "cancelled": MANY // 2}
+    places = [(one.id, one.state, one.next_step, one.campaign_sender_id) for one in before]
+    assert [(one.id, one.state, one.next_step, one.campaign_sender_id) for one in after] == places
+    assert {one.next_at for one in after} == {DUE}
+    assert sender_of(context, "autumn", "p1@example.com") == BEN
+    planned_by(workspace, context, ben)
+    m = t.message.c
+    with workspace.store.reading() as connection:
+        box = stored.by_id(connection, ben.id)
+        planned = connection.execute(select(m.id, m.recipient_id).where(m.state == "scheduled")).all()
+        assert planned
+        for message_id, recipient_id in planned[:50]:
+            message = stored_outbox.by_id(connection, message_id)
+            assert message is not None
+            letter = letter_for(connection, StepCache(), message, box, campaign)
+            follows = message.step_position == 2
+            assert letter.in_reply_to == (f"<s{recipient_id}@example.org>" if follows else None)
+
+
+def test_b8_ten_thousand_people_of_a_rotation_go_their_ways_in_one_transaction(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    clara = workspace.add_mailbox(CLARA)
+    campaign = workspace.add_campaign("autumn", [anna, ben], steps=STEPS)
+    enrol_many(workspace, campaign, anna)
+    watched = Watched(workspace.store.engine)
+    told = removal.remove(context, ANNA, move_to=CLARA, now=LATER).campaigns[0]
+    assert (told.moved, told.assigned_anew) == (MANY // 2, MANY // 2)
+    (transaction,) = watched.committed
+    assert len(transaction) < 80
+    shares = {s.address: s.assigned for s in campaign_views.show(context, "autumn", LATER).senders}
+    assert shares == {ANNA: 0, BEN: MANY // 2, CLARA: MANY // 2}
+    assert clara.id
+
+
+def test_b8_when_its_last_line_cannot_be_written_nothing_was_changed(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna, ben], steps=STEPS)
+    enrol_many(workspace, campaign, anna, 200)
+    with workspace.store.writing() as connection:
+        build_wall(
+            connection,
+            Wall("no_line", "event", "INSERT", "NEW.action = 'mailbox.removed'", "the disk is full"),
+        )
+        before = everything(connection)
+    with pytest.raises(DBAPIError, match="the disk is full"):
+        removal.remove(context, ANNA, now=LATER)
+    with workspace.store.reading() as connection:
+        assert everything(connection) == before
