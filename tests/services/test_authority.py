@@ -285,6 +285,7 @@ VERBS: dict[str, Verb] = {
     "slots.unassign": lambda c: slots.unassign(c, 1, NOW),
     "slots.awaited_returns": lambda c: slots.awaited_returns(c, NEW.address, BEN, None, NOW),
     "suppressing.add": lambda c: suppressing.add(c, "kim@example.com", "asked", NOW),
+    "suppressing.open_count": lambda c: suppressing.open_count(c, "kim@example.com"),
     "suppressing.add_many": lambda c: list(suppressing.add_many(c, ["kim@example.com"], "asked", NOW)),
     "suppressing.remove": lambda c: suppressing.remove(c, "gone@example.com", NOW),
     "users.listing": lambda c: users.listing(c),
@@ -307,7 +308,6 @@ PARTS = {
 # What everybody is shown, whoever they are: the state of the whole workspace.
 SHOWN = {
     "limits.show", "logbook", "overview", "plans.show", "runners", "settings.show", "suppressing.listing",
-    "suppressing.open_count",
 }  # fmt: skip
 
 
@@ -438,6 +438,17 @@ def test_a6_members_see_their_own_and_the_teams_and_managers_everything(team: Te
     assert seen(CLEO) == seen(ADA) == everything
     team.share(BOX, DAN)
     assert seen(DAN) == ([BOX, OTHER_BOX], ["ours", "hers"], [1, 2, other])
+
+
+def test_a6_d9_a_campaign_is_seen_by_whose_mailbox_one_of_its_steps_names(team: Team) -> None:
+    team.share(OTHER_BOX, BEN)
+    with_step_from(OTHER_BOX)(team.acting(BEN))
+    assert "step" in [view.name for view in campaign_views.listing(team.acting(DAN), NOW)]
+
+
+def test_c6_the_refusal_names_the_campaign_and_whose_it_is(team: Team) -> None:
+    with pytest.raises(Refused, match=f"campaign 'autumn' is {BEN}'s, and {DAN} is a member"):
+        campaigns.pause(team.acting(DAN), "autumn", NOW)
 
 
 def test_a6_what_is_in_no_list_is_not_shown_either(team: Team) -> None:

@@ -1,5 +1,6 @@
 """The wall that PostgreSQL's roles make (SECURITY.md), with the statements as they are printed there."""
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, text, update
 
-from mailrotate.core.services import mailboxes, plans, settings, slots, users
+from mailrotate.adapters.csv_rows import open_rows
+from mailrotate.adapters.problem_spool import ProblemSpool
+from mailrotate.core.services import enrolment, mailboxes, plans, settings, slots, suppressing, users
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.plans import PlanChange
 from mailrotate.core.store import connections, events
@@ -28,11 +31,14 @@ BEN = "ben@example.org"
 @pytest.fixture
 def stores(postgresql_store: Store) -> Iterator[dict[str, Store]]:
     """The workspace as a login of each role sees it."""
-    (printed,) = re.findall(
+    once, again = re.findall(
         r"```sql\n(.*?)```", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), re.DOTALL
     )
+    with postgresql_store.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        # The rights are given again after each upgrade.
+        for printed in (once, again, again):
+            connection.exec_driver_sql(printed)
     with postgresql_store.writing() as connection:
-        connection.exec_driver_sql(printed)
         for role in ROLES:
             connection.execute(text(f"CREATE ROLE a_{role} LOGIN IN ROLE {role}"))
     owner = postgresql_store.engine.url
@@ -125,3 +131,19 @@ def test_the_operators_role_is_enough_for_a_pass_and_for_status(
     assert "anna@example.org" in program.run("status").stdout
     refused = program.run("--as", workspace.admin.email, "user", "add", BEN, "--json", check_status=1).error()
     assert refused["code"] == "store.no_right"
+
+
+def test_an_operator_imports_people_and_suppresses_but_takes_no_suppression_away(
+    workspace: Workspace, stores: dict[str, Store]
+) -> None:
+    operator = as_role(workspace, stores["mailrotate_operator"])
+    workspace.add_campaign("autumn", [workspace.add_mailbox("anna@example.org")], state="draft")
+    people = io.BytesIO(b"email,name\nkim@example.com,Kim\nlee@example.com,Lee\n")
+    with ProblemSpool() as aside, open_rows(people) as rows:
+        how, progress = enrolment.HowToImport(), lambda _count: None
+        importing = enrolment.importing_file(operator, "autumn", rows, how, aside, progress=progress, now=NOW)
+        with importing as imported:
+            assert imported.imported == 2
+    assert suppressing.add(operator, "kim@example.com", "asked", NOW).is_new
+    assert is_refused(lambda: suppressing.remove(operator, "kim@example.com", NOW))
+    assert suppressing.remove(as_role(workspace, stores["mailrotate_admin"]), "kim@example.com", NOW)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import naming, seats
-from mailrotate.core.store import outbox_lists, sights
+from mailrotate.core.store import outbox_lists, sights, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -22,8 +22,17 @@ def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCamp
     Raises NotFound (`campaign.none`), Refused (`user.…`).
     """
     campaign = naming.find_campaign(connection, name)
-    seats.require_authority(connection, actor, campaign.owner_id, Deed.CAMPAIGNS)
-    return campaign
+    acting = seats.require_active(connection, actor)
+    if roles.may_on_seat(acting.role, acting.id == campaign.owner_id, Deed.CAMPAIGNS):
+        return campaign
+    owner = workspaces.user_by_id(connection, campaign.owner_id)
+    able = seats.first_who_may(connection, Deed.CAMPAIGNS)
+    raise Refused(
+        "user.not_allowed",
+        f"campaign '{campaign.name}' is {'nobody' if owner is None else owner.email}'s, and {acting.email} "
+        f"is a {acting.role}",
+        f"let {able.email} do it: add --as {able.email}",
+    )
 
 
 def find_campaign_to_fill(connection: Connection, actor: Actor, name: str) -> StoredCampaign:

@@ -66,9 +66,10 @@ def _add(
 
 
 def open_count(context: Context, text: str) -> int:
-    """How many places in campaigns a suppression would end. Raises BadInput."""
+    """How many places in campaigns a suppression would end. Raises BadInput, Refused (`user.…`)."""
     kind, value = read_value(text)
     with context.store.reading() as connection:
+        seats.require_active(connection, context.actor)
         domain = value if kind is SuppressionKind.DOMAIN else None
         return len(recipients.open_of_address(connection, value, domain))
 

@@ -22,8 +22,18 @@ def campaigns_of(user_id: int) -> Select[int]:
     own = select(t.mailbox.c.id).where(t.mailbox.c.user_id == user_id)
     slots = select(t.slot.c.id).where(t.slot.c.user_id == user_id)
     sending = select(sender.campaign_id).where(or_(sender.mailbox_id.in_(own), sender.slot_id.in_(slots)))
+    steps = (
+        select(t.step.c.campaign_id)
+        .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
+        .where(t.step_version.c.sender_mailbox_id.in_(own))
+    )
     return select(campaign.id).where(
-        or_(campaign.owner_id == user_id, campaign.team, campaign.id.in_(sending))
+        or_(
+            campaign.owner_id == user_id,
+            campaign.team,
+            campaign.id.in_(sending),
+            campaign.id.in_(steps),
+        )
     )
 
 
