@@ -47,6 +47,14 @@ Zone = Annotated[str | None, typer.Option(metavar="ZONE|workspace", help="In whi
 Access = Annotated[
     str | None, typer.Option(metavar="personal|shared", help="Whether others may be named who write from it.")
 ]
+Folders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--folders",
+        metavar="FOLDER|default",
+        help="Also read for replies, beside the INBOX; repeat for more.",
+    ),
+]
 Copies = Annotated[
     str | None, typer.Option(metavar="auto|on|off", help="Whether mailrotate files sent copies.")
 ]
@@ -67,6 +75,7 @@ def change(
     ramp: Ramp = None,
     timezone: Zone = None,
     access: Access = None,
+    folders: Folders = None,
     sent_copy: Copies = None,
     smtp: SmtpServer = None,
     imap: ImapServer = None,
@@ -85,9 +94,12 @@ def change(
 
       mailrotate mailbox set anna@example.org --ramp 20,10,120
 
+      mailrotate mailbox set anna@example.org --folders Replies --folders Lists/Replies
+
       mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
     """
     from mailrotate.core.services import connections, mailboxes
+    from mailrotate.core.services import folders as chosen_folders
 
     call, speech = call_of(ctx), Speech(as_json)
     settings = _wanted(
@@ -102,10 +114,12 @@ def change(
     if password_stdin or password_file:
         password = needed_password(call.app, speech, address, password_stdin, password_file)
     login = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
-    if not settings and not login:
+    if not settings and not login and not folders:
         raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
     if login:
         connections.change_login(call.context, address, login, lambda step: show_step(speech, step), call.now)
+    if folders:
+        chosen_folders.choose(call.context, address, [] if folders == ["default"] else folders, call.now)
     tell(call, speech, mailboxes.set_settings(call.context, address, settings, call.now))
 
 
