@@ -20,6 +20,8 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import NotFound, RemoteError
 from mailrotate.core.values.mail import INBOX, FolderCursor, MailTrouble
 
+_MOST_NAMED = 20
+
 
 def choose(context: Context, address: str, names: Iterable[str], now: datetime) -> tuple[str, ...]:
     """Read these folders beside the INBOX, from what comes after now on; those that were read go on.
@@ -77,9 +79,11 @@ def _refuse_unknown(session: InboxSession, box: StoredMailbox, wanted: Sequence[
     known = session.folder_names()
     for name in wanted:
         if name not in known:
+            # A server may have thousands, and any letters in their names.
+            some = ", ".join(sorted(filter(str.isprintable, known))[:_MOST_NAMED])
             (*_, likeliest) = ("default", *get_close_matches(name, known, 1))
             raise NotFound(
                 "folder.none",
-                f"{box.address} has no folder '{name}' on its server; there are {', '.join(known)}",
+                f"{box.address} has no folder '{name}' on its server; there are {some}",
                 f"mailrotate mailbox set {box.address} {join(['--folders', likeliest])}",
             )
