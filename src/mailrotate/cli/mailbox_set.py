@@ -1,6 +1,6 @@
 """`mailrotate mailbox set`: everything that a mailbox can be set to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -25,6 +25,7 @@ from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
+    from mailrotate.core.services.connections import LoginChange
     from mailrotate.core.services.mailbox_settings import Settings
 
 Address = Annotated[
@@ -98,8 +99,7 @@ def change(
 
       mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
     """
-    from mailrotate.core.services import connections, mailboxes
-    from mailrotate.core.services import folders as chosen_folders
+    from mailrotate.core.services import mailboxes
 
     call, speech = call_of(ctx), Speech(as_json)
     settings = _wanted(
@@ -116,11 +116,20 @@ def change(
     login = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
     if not settings and not login and not folders:
         raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
+    _set_at_server(call, speech, address, login, folders or ())
+    tell(call, speech, mailboxes.set_settings(call.context, address, settings, call.now))
+
+
+def _set_at_server(
+    call: Call, speech: Speech, address: str, login: "LoginChange", names: Sequence[str]
+) -> None:
+    """What its server is asked about before it is changed: the login, then the folders."""
+    from mailrotate.core.services import connections, folders
+
     if login:
         connections.change_login(call.context, address, login, lambda step: show_step(speech, step), call.now)
-    if folders:
-        chosen_folders.choose(call.context, address, [] if folders == ["default"] else folders, call.now)
-    tell(call, speech, mailboxes.set_settings(call.context, address, settings, call.now))
+    if names:
+        folders.choose(call.context, address, () if names == ["default"] else names, call.now)
 
 
 def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes: bool) -> None:
