@@ -1,11 +1,14 @@
 """What a mailbox can be set to, through the command line against a real server (B3, B4, B5, B7, B10)."""
 
+import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
+from tests.sandbox.clients import opened
 from tests.support.program import Program
 
 PASSWORD = "of-the-sandbox"
@@ -69,6 +72,7 @@ def test_b3_what_is_changed_reaches_the_next_message_and_each_value_says_where_i
     assert (shown["from_name"], "-- \nAnna, Example Works" in shown["text"]) == ("Anna of Example", True)
     listed = program.run("mailbox", "signature", "list", anna, "--json").json()
     assert [(row["name"], row["main"]) for row in listed] == [("work", True), ("short", False)]
+    assert program.run("mailbox", "signature", "show", anna, "work").stdout == "*Anna*, Example Works\n"
     program.run("mailbox", "signature", "unmain", anna)
     assert "-- " not in preview()["text"]
     (program.home / "latin.md").write_bytes(b"Andr\xe9")
@@ -174,3 +178,36 @@ def test_b10_how_often_a_mailbox_is_read_is_the_plans(program: Program, server: 
     assert settings(program, anna)["sync_every"] == (600, "plan")
     refused = program.run("mailbox", "set", anna, "--sync-every", "1m", check_status=2)
     assert "No such option" in refused.stderr
+
+
+def test_b3_g3_chosen_folders_are_read_for_replies(program: Program, server: SandboxInfo) -> None:
+    anna = server.senders[0]
+    with opened(server, anna) as mailbox:
+        mailbox.folder.create("Our replies")
+    connect(program, server, anna)
+    program.run("campaign", "create", "spring.toml")
+    program.run("recipient", "import", "spring", "-", input="email,name\nkim@example.com,Kim\n")
+    program.run("campaign", "start", "spring")
+    assert program.run("run", "--once", "--json").json()["sent"] == 1
+
+    folders = ("mailbox", "set", anna, "--json", "--folders")
+    unknown = program.run(*folders, "Our replys", check_status=3).error()
+    assert unknown["code"] == "folder.none"
+    program.run(*shlex.split(unknown["hint"].removeprefix("mailrotate ")))
+    assert settings(program, anna)["folders"] == ("INBOX, Our replies", "own")
+    (sent,) = program.run("outbox", "list", "--json").json()
+    reply = f"From: kim@example.com\r\nIn-Reply-To: {sent['message_id']}\r\n\r\nYes\r\n"
+    with opened(server, anna) as mailbox:
+        mailbox.append(reply.encode(), "Our replies")
+    later = program.at(datetime.now(UTC) + timedelta(minutes=6))
+    assert later.run("run", "--once", "--only", "sync", "--json").json()["replies"] == 1
+
+    with opened(server, anna) as mailbox:
+        mailbox.folder.delete("Our replies")
+    later = program.at(datetime.now(UTC) + timedelta(minutes=12))
+    later.run("run", "--once", "--only", "sync")
+    shown = later.run("mailbox", "show", anna)
+    assert "folder Our replies" in shown.stdout
+    assert later.run("mailbox", "list", "--json").json()[0]["state"] == "connected"
+    later.run(*folders, "default")
+    assert settings(later, anna)["folders"] == ("INBOX", "default")

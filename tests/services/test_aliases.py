@@ -16,10 +16,9 @@ from mailrotate.core.services.rendering import StepCache
 from mailrotate.core.store import events, inboxes, mailboxes, outbox, outbox_lists, seat_addresses
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.lanes import Lane
-from mailrotate.core.store.mailboxes import INBOX
 from mailrotate.core.store.outbox import Claim
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
-from mailrotate.core.values.mail import FolderCursor, InboxHeaders
+from mailrotate.core.values.mail import INBOX, FolderCursor, InboxHeaders
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
@@ -140,7 +139,9 @@ class OneMail:
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
 
-    def new_headers(self, _since: object) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
+    def new_headers(
+        self, _since: object, _folder: str = "INBOX"
+    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
         return FolderCursor(1, 1), iter([InboxHeaders(1, self._raw)])
 
     def has_sent_copy(self, _message_id: str) -> bool:

@@ -1,7 +1,7 @@
 """The life of a connection, on both databases, against a real server on loopback."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -74,6 +74,11 @@ def state_of(workspace: Workspace, name: str) -> CampaignState:
 def actions(workspace: Workspace) -> list[str]:
     with workspace.store.reading() as connection:
         return [event.action for event in events.listing(connection)]
+
+
+def logged(workspace: Workspace) -> list[tuple[str, Mapping[str, object]]]:
+    with workspace.store.reading() as connection:
+        return [(event.action, event.data) for event in events.listing(connection)]
 
 
 # --- connect
@@ -354,6 +359,14 @@ def test_b7_new_servers_are_tested_before_they_replace_the_old(
         after = box_of(workspace)
     assert (after.smtp, after.imap) == (other_smtp := new.smtp, new.imap)
     assert other_smtp != before.smtp
+    connections.change_login(
+        context, ANNA, LoginChange(before.smtp, before.imap, password=Secret(server.password)), unheard, LATER
+    )
+    told = [data for action, data in logged(workspace) if action == "mailbox.set"]
+    old, moved = f"127.0.0.1:{before.smtp.port} (none)", f"127.0.0.1:{after.smtp.port} (none)"
+    assert told[0] == {"key": "smtp", "before": old, "after": moved}
+    assert [data["key"] for data in told] == ["smtp", "imap", "smtp", "imap", "password"]
+    assert told[-1] == {"key": "password", "before": None, "after": "changed"}
     assert account_of(context, after).password == Secret(server.password)
 
 

@@ -53,7 +53,9 @@ class Server:
             return self.answer
         raise MailTrouble(self.answer)
 
-    def new_headers(self, _since: object) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
+    def new_headers(
+        self, _since: object, _folder: str = "INBOX"
+    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
         mails = [InboxHeaders(uid, raw) for uid, raw in enumerate(self.inbox, 1)]
         return FolderCursor(1, len(mails)), iter(mails)
 

@@ -1,16 +1,23 @@
 """Settings of a mailbox at work: the ramp-up, access, and what a claim renders (B3, B4, B6)."""
 
 from datetime import datetime, timedelta
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import cast
 
 import pytest
 
-from mailrotate.core.services import connecting, explaining, facts, mailboxes, plans, sharing
+from mailrotate.core.services import connecting, explaining, facts, mailboxes, plans, sharing, signatures
+from mailrotate.core.services.claiming import claim_next
 from mailrotate.core.services.connections import disconnect
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailbox_settings import Settings
 from mailrotate.core.services.plans import PlanChange
+from mailrotate.core.services.rendering import StepCache
 from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
+from mailrotate.core.store.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
@@ -62,6 +69,62 @@ def test_b4_why_names_the_day_of_the_ramp_up(workspace: Workspace, context: Cont
     said = explaining.explain(context, f"m_{waiting}", None, NOW + timedelta(hours=1))
     (gate,) = [gate for gate in said.gates if gate.gate == "daily_limit"]
     assert (gate.open, gate.reason) == (False, "1 of 1 sent today, day 1 of the ramp-up")
+
+
+def test_b4_a_ramp_up_said_again_goes_on_and_another_begins_today(context: Context, anna: Sender) -> None:
+    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW)
+    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW + 2 * DAY)
+    assert limits(context, NOW + 2 * DAY) == (40, 3)
+    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 90)), NOW + 2 * DAY)
+    assert limits(context, NOW + 2 * DAY) == (20, 1)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Auckland", "Pacific/Honolulu"])
+def test_b4_a_change_of_zone_leaves_the_running_days_limit_alone(
+    context: Context, anna: Sender, zone: str
+) -> None:
+    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW)
+    then = NOW + DAY
+    mailboxes.set_settings(context, ANNA, Settings(timezone=zone), then)
+    assert limits(context, then) == (30, 2)
+    mailboxes.set_settings(context, ANNA, Settings(timezone=None), then)
+    assert limits(context, then) == (30, 2)
+
+
+def test_b3_a_claim_renders_what_the_mailbox_is_set_to_by_then(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    """Whatever was planned before: sender name and signature are those of the claim, in both parts."""
+    campaign = workspace.add_campaign(
+        "autumn", [anna], steps=[(timedelta(), "Hello", "Hi {{ name }}\n\n{{ signature }}\n\nPS")]
+    )
+    mailboxes.set_settings(context, ANNA, Settings(gap_seconds=0), NOW)
+    first, second, third = (
+        workspace.add_message(anna, campaign, workspace.add_recipient(campaign, f"p{n}@example.com"))
+        for n in range(3)
+    )
+    lane = workspace.own_lane(anna, workspace.add_runner())
+
+    def claimed(message: int) -> EmailMessage:
+        found = claim_next(context, lane, StepCache(), NOW, only=message)
+        assert isinstance(found, Claim)
+        return cast(EmailMessage, message_from_bytes(found.raw, policy=SMTP))
+
+    def part(mail: EmailMessage, kind: str) -> str:
+        body = mail.get_body((kind,))
+        assert body is not None
+        return str(body.get_content()).replace("\r\n", "\n")
+
+    before = claimed(first)
+    assert before["From"] == f"Ada Admin <{ANNA}>"
+    mailboxes.set_settings(context, ANNA, Settings(sender_name="Anna of Example"), NOW)
+    signatures.add(context, ANNA, "work", "**Anna** <script>{{ name }}", NOW, main=True)
+    changed = claimed(second)
+    assert changed["From"] == f"Anna of Example <{ANNA}>"
+    assert "Hi you\n\nAnna <script>{{ name }}\n\nPS" in part(changed, "plain")
+    assert "<strong>Anna</strong> &lt;script&gt;{{ name }}" in part(changed, "html")
+    signatures.choose_main(context, ANNA, None, NOW)
+    assert "Anna" not in part(claimed(third), "plain")
 
 
 @pytest.mark.parametrize("ramp", [(0, 1, 10), (5, 0, 10), (11, 1, 10)])

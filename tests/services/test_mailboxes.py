@@ -8,7 +8,7 @@ from sqlalchemy import update
 from mailrotate.core.services import mailboxes
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.store import lanes, liveness, workspaces
+from mailrotate.core.store import events, lanes, liveness, workspaces
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -44,6 +44,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "ramp": (None, "default"),
         "access": ("personal", "default"),
         "shared_with": (None, "default"),
+        "folders": ("INBOX", "default"),
         "sync_every": (timedelta(minutes=5), "plan"),
         "sends_as": ("anna@example.org", "default"),
         "sent_copy": ("auto", "default"),
@@ -69,6 +70,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "ramp": ("10,5,15", "own"),
         "access": ("personal", "default"),
         "shared_with": (None, "default"),
+        "folders": ("INBOX", "default"),
         "sync_every": (timedelta(minutes=5), "plan"),
         "sends_as": ("anna@example.org", "default"),
         "sent_copy": ("off", "own"),
@@ -145,6 +147,9 @@ def test_b5_another_mailbox_can_be_made_the_default(workspace: Workspace, anna: 
     assert mailboxes.make_default(context, ben.address, NOW)
     assert not mailboxes.make_default(context, ben.address, NOW)
     assert [listed.is_default for listed in mailboxes.listing(context, NOW)] == [False, True]
+    with workspace.store.reading() as connection:
+        (told,) = [event.data for event in events.listing(connection)]
+    assert told == {"key": "default", "before": anna.address, "after": ben.address}
 
 
 def test_b12_a_mailbox_rests_and_is_taken_up_again(workspace: Workspace, anna: Sender) -> None:

@@ -36,6 +36,7 @@ def test_b3_of_several_signatures_one_is_the_main_one_or_none(context: Context, 
     assert mains(context) == {"work": True, "short": False}
     shown = {setting.name: setting.value for setting in mailboxes.show(context, ANNA, NOW).settings}
     assert shown["signature"] == "work"
+    assert signatures.show(context, ANNA, "work").body == "**Anna**"
     signatures.remove(context, ANNA, "short", NOW)
     signatures.choose_main(context, ANNA, None, NOW)
     assert mains(context) == {"work": False}
@@ -86,6 +87,7 @@ def test_b3_a_name_is_given_once_and_must_be_known(context: Context, anna: Sende
         lambda: signatures.edit(context, ANNA, "wrok", "y", NOW),
         lambda: signatures.choose_main(context, ANNA, "wrok", NOW),
         lambda: signatures.remove(context, ANNA, "wrok", NOW),
+        lambda: signatures.show(context, ANNA, "wrok"),
         lambda: signatures.restore(context, ANNA, "wrok", NOW),
     ):
         with pytest.raises(NotFound) as unknown:

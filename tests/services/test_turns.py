@@ -59,7 +59,9 @@ class Server:
     def abandon(self) -> None:
         self.usable, self._staged = False, None
 
-    def new_headers(self, _since: object) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
+    def new_headers(
+        self, _since: object, _folder: str = "INBOX"
+    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
         return FolderCursor(1, 0), iter(())
 
     def has_sent_copy(self, _message_id: str) -> bool:

@@ -10,6 +10,7 @@ import smtplib
 import socket
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.support.tls import TlsAuthority
@@ -32,6 +33,7 @@ mail_location = maildir:{folder}/mail/%u
 mail_fsync = never
 maildir_stat_dirs = yes
 mail_max_userip_connections = 0
+lmtp_save_to_detail_mailbox = yes
 postmaster_address = postmaster@example.org
 hostname = mail.example.org
 auth_failure_delay = 0
@@ -123,8 +125,20 @@ class Dovecot:
         file.write_text(f"{address}:{{PLAIN.b64}}{encoded}\n")
         file.chmod(0o644)
 
+    def add_folder(self, address: str, folder: str) -> None:
+        self._in_folders(address, lambda client: client.create(f'"{folder}"'))
+
+    def remove_folder(self, address: str, folder: str) -> None:
+        self._in_folders(address, lambda client: client.delete(f'"{folder}"'))
+
+    def _in_folders(self, address: str, act: Callable[[imaplib.IMAP4], tuple[str, list[object]]]) -> None:
+        with imaplib.IMAP4("127.0.0.1", self.imap_port, 30) as client:
+            client.login(address, self._users[address])
+            status, said = act(client)
+            assert status == "OK", said
+
     def deliver(self, address: str, raw: bytes) -> None:
-        """Into the INBOX, as a mail server delivers it."""
+        """Into the INBOX, or for name+folder@domain into that folder, as a mail server delivers it."""
         with smtplib.LMTP("127.0.0.1", self.lmtp_port, "localhost", timeout=30) as server:
             server.sendmail("outside@example.com", [address], raw)
 

@@ -1,6 +1,6 @@
 """`mailrotate mailbox set`: everything that a mailbox can be set to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -25,6 +25,7 @@ from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
+    from mailrotate.core.services.connections import LoginChange
     from mailrotate.core.services.mailbox_settings import Settings
 
 Address = Annotated[
@@ -47,6 +48,14 @@ Zone = Annotated[str | None, typer.Option(metavar="ZONE|workspace", help="In whi
 Access = Annotated[
     str | None, typer.Option(metavar="personal|shared", help="Whether others may be named who write from it.")
 ]
+Folders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--folders",
+        metavar="FOLDER|default",
+        help="Also read for replies, beside the INBOX; repeat for more.",
+    ),
+]
 Copies = Annotated[
     str | None, typer.Option(metavar="auto|on|off", help="Whether mailrotate files sent copies.")
 ]
@@ -67,6 +76,7 @@ def change(
     ramp: Ramp = None,
     timezone: Zone = None,
     access: Access = None,
+    folders: Folders = None,
     sent_copy: Copies = None,
     smtp: SmtpServer = None,
     imap: ImapServer = None,
@@ -85,9 +95,11 @@ def change(
 
       mailrotate mailbox set anna@example.org --ramp 20,10,120
 
+      mailrotate mailbox set anna@example.org --folders Replies --folders Lists/Replies
+
       mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
     """
-    from mailrotate.core.services import connections, mailboxes
+    from mailrotate.core.services import mailboxes
 
     call, speech = call_of(ctx), Speech(as_json)
     settings = _wanted(
@@ -102,11 +114,22 @@ def change(
     if password_stdin or password_file:
         password = needed_password(call.app, speech, address, password_stdin, password_file)
     login = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
-    if not settings and not login:
+    if not settings and not login and not folders:
         raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
+    _set_at_server(call, speech, address, login, folders or ())
+    tell(call, speech, mailboxes.set_settings(call.context, address, settings, call.now))
+
+
+def _set_at_server(
+    call: Call, speech: Speech, address: str, login: "LoginChange", names: Sequence[str]
+) -> None:
+    """What its server is asked about before it is changed: the login, then the folders."""
+    from mailrotate.core.services import connections, folders
+
     if login:
         connections.change_login(call.context, address, login, lambda step: show_step(speech, step), call.now)
-    tell(call, speech, mailboxes.set_settings(call.context, address, settings, call.now))
+    if names:
+        folders.choose(call.context, address, () if names == ["default"] else names, call.now)
 
 
 def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes: bool) -> None:

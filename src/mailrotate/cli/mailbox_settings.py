@@ -47,6 +47,7 @@ def _row(listed: "ListedMailbox") -> dict[str, Any]:
         "access": listed.access,
         "sender_name": listed.sender_name,
         "daily_limit": listed.daily_limit,
+        "ramp_day": listed.ramp_day,
         "sent_today": listed.sent_today,
         "last_test_at": listed.last_test_at,
         "last_error": listed.last_error,
@@ -123,6 +124,7 @@ def tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
     def at(moment: Any) -> str:
         return zoned(moment, call.zone)
 
+    ramp = f", day {row['ramp_day']} of the ramp-up" if row["ramp_day"] else ""
     trouble = localised(row["hold_reason"] or row["last_error"] or "", call.zone)
     speech.facts(
         [
@@ -132,10 +134,15 @@ def tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
             ("seat", f"{row['user']}, slot {row['slot'] or 'none'}{', default' if row['default'] else ''}"),
             (
                 "sent today",
-                f"{row['sent_today']} of {row['daily_limit']}; the day ends {at(shown.day_ends_at)}",
+                f"{row['sent_today']} of {row['daily_limit']}{ramp}; the day ends {at(shown.day_ends_at)}",
             ),
             ("last test", at(row["last_test_at"])),
             ("inbox read", at(shown.inbox_read_at)),
+            *(
+                (f"folder {each.name}", f"cannot be read: {each.error}")
+                for each in shown.folders[1:]
+                if each.error
+            ),
             ("provider", row["provider"]),
             ("smtp", server_words(shown.smtp)),
             ("imap", server_words(shown.imap)),
@@ -167,6 +174,7 @@ def _document(shown: "ShownMailbox") -> dict[str, Any]:
         "campaigns": [{"campaign": c.name, "state": c.state, "people": c.people} for c in shown.campaigns],
         "sends_as": shown.sends_as or shown.listed.address,
         "aliases": [vars(alias) for alias in shown.aliases],
+        "folders": [vars(folder) for folder in shown.folders],
     }
 
 

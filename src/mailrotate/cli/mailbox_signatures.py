@@ -86,6 +86,20 @@ def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
 
 
 @app.command()
+def show(ctx: typer.Context, address: Address, name: Name, as_json: Json = False) -> None:
+    """One signature, as it was written.
+
+    Examples:
+
+      mailrotate mailbox signature show anna@example.org work
+    """
+    from mailrotate.core.services import signatures
+
+    found = signatures.show(call_of(ctx).context, address, name)
+    Speech(as_json).result({"name": found.name, "main": found.is_main, "body": found.body}, found.body)
+
+
+@app.command()
 def main(ctx: typer.Context, address: Address, name: Name, as_json: Json = False) -> None:
     """Let a signature close what the mailbox sends from now on.
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from mailrotate.core.values.mail import (
+    INBOX,
     CheckStep,
     Envelope,
     FolderCursor,
@@ -45,8 +46,13 @@ class SendSession(Protocol):
 class InboxSession(Protocol):
     """One authenticated IMAP connection. All methods block and raise MailTrouble."""
 
-    def new_headers(self, since: FolderCursor | None) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
-        """The cursor after this reading, and the INBOX headers that came since.
+    def folder_names(self) -> list[str]:
+        """The folders that can be read, as the server names them."""
+
+    def new_headers(
+        self, since: FolderCursor | None, folder: str = INBOX
+    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
+        """The cursor after this reading, and the headers that came to the folder since.
 
         With `since` None (first sight) nothing is read: the cursor is set to the present end. After a
         changed UIDVALIDITY everything is read anew (RFC 3501 2.3.1.1).

@@ -1,4 +1,4 @@
-"""An IMAP session: what came to the INBOX, and the folder for sent mail (RFC 3501). It marks nothing as seen.
+"""An IMAP session: what came to a folder, and the folder for sent mail (RFC 3501). It marks nothing as seen.
 
 What IMAP calls a mailbox is a folder here.
 """
@@ -15,11 +15,10 @@ from imap_tools import BaseMailBox
 from imap_tools.errors import ImapToolsError, UnexpectedCommandStatusError
 from imap_tools.folder import FolderInfo
 
-from mailrotate.core.values.mail import FolderCursor, InboxHeaders, MailAccount, Timeouts
+from mailrotate.core.values.mail import INBOX, FolderCursor, InboxHeaders, MailAccount, Timeouts
 from mailrotate.core.values.states import Phase, Security
 from mailrotate.providers import wire
 
-_INBOX = "INBOX"
 _FETCH_COUNT = 100
 # A stranger's headers may be of any length; the ones that matter stand in the first bytes.
 _HEADER_BYTES = 64 * 1024
@@ -78,10 +77,17 @@ class ImapSession:
         self._redact = redact
         self._sent: FolderInfo | None = None
 
-    def new_headers(self, since: FolderCursor | None) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
+    def folder_names(self) -> list[str]:
+        """See InboxSession."""
+        with _mapped(Phase.PERMISSION, self._redact):
+            return [folder.name for folder in self._folders()]
+
+    def new_headers(
+        self, since: FolderCursor | None, folder: str = INBOX
+    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
         """See InboxSession. The iterator fetches as it goes, and raises MailTrouble too."""
         with _mapped(Phase.PERMISSION, self._redact):
-            uid_validity, end = self._open_inbox()
+            uid_validity, end = self._open(folder)
             if since is None:
                 return FolderCursor(uid_validity, end), iter(())
             read = since.last_uid if since.uid_validity == uid_validity else 0
@@ -118,18 +124,18 @@ class ImapSession:
     def prove_permissions(self) -> str:
         """The INBOX can be read and there is a place for sent mail. Raises MailTrouble."""
         with _mapped(Phase.PERMISSION, self._redact):
-            self._open_inbox()
+            self._open(INBOX)
             sent = self._find_sent()
         if sent is None:
             return "INBOX can be read; a folder for sent mail will be made"
         return f"INBOX can be read; sent mail is in {wire.printable(sent.name)}"
 
-    def _open_inbox(self) -> tuple[int, int]:
+    def _open(self, folder: str) -> tuple[int, int]:
         """UIDVALIDITY, and the highest UID that a message can have by now."""
-        self._box.folder.set(_INBOX, readonly=True)
+        self._box.folder.set(folder, readonly=True)
         validity, following = (_number(self._box.client, name) for name in ("UIDVALIDITY", "UIDNEXT"))
         if validity is None or following is None:
-            status = self._box.folder.status(_INBOX, ("UIDVALIDITY", "UIDNEXT"))
+            status = self._box.folder.status(folder, ("UIDVALIDITY", "UIDNEXT"))
             validity, following = status.get("UIDVALIDITY"), status.get("UIDNEXT")
         if validity is None or following is None:
             raise imaplib.IMAP4.error("the server does not number its messages (UIDVALIDITY, UIDNEXT)")
@@ -145,13 +151,16 @@ class ImapSession:
                 found = list(_headers(answer[1]))
             yield from found
 
+    def _folders(self) -> list[FolderInfo]:
+        return [
+            folder
+            for folder in self._box.folder.list()
+            if not {flag.lower() for flag in folder.flags} & {"\\noselect", "\\nonexistent"}
+        ]
+
     def _find_sent(self) -> FolderInfo | None:
         if self._sent is None:
-            folders = [
-                folder
-                for folder in self._box.folder.list()
-                if not {flag.lower() for flag in folder.flags} & {"\\noselect", "\\nonexistent"}
-            ]
+            folders = self._folders()
             self._sent = next(
                 (folder for folder in folders if "\\sent" in map(str.lower, folder.flags)), None
             )

@@ -1,6 +1,7 @@
 """A mailbox's day, across zones and clock changes, and the gap between two messages (B4)."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -135,13 +136,12 @@ def test_b4_without_a_gap_a_lane_does_not_rest() -> None:
     assert rest_until(utc("2026-11-24 10:00"), "a" * 32, timedelta(0)) is None
 
 
-ZONES = ["Etc/UTC", "Europe/Berlin", "America/New_York", "Pacific/Auckland"]
 RAMPS = st.builds(
     lambda start, step, more, from_at: Ramp(start, step, start + more, from_at),
     st.integers(1, 200),
     st.integers(1, 100),
     st.integers(0, 500),
-    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),
+    instants,
 )
 
 
@@ -150,19 +150,49 @@ def test_b4_a_ramp_up_grows_by_its_step_each_calendar_day_up_to_its_ceiling() ->
     berlin = "Europe/Berlin"
     # Over the night on which clocks go back: a day of 25 hours is one day.
     days = [midnight_before(datetime(2026, 10, day, 12, tzinfo=UTC), berlin) for day in (24, 25, 26, 27, 28)]
-    assert [ramp.day(day, berlin) for day in days] == [1, 2, 3, 4, 5]
-    assert [ramp.limit(ramp.day(day, berlin)) for day in days] == [20, 30, 40, 45, 45]
+    assert [ramp.day(day) for day in days] == [1, 2, 3, 4, 5]
+    assert [ramp.limit(ramp.day(day)) for day in days] == [20, 30, 40, 45, 45]
     assert str(ramp) == "20,10,45"
 
 
-@given(ramp=RAMPS, days=st.integers(0, 1000), zone=st.sampled_from(ZONES))
-def test_b4_a_ramp_up_never_falls_and_never_passes_its_ceiling(ramp: Ramp, days: int, zone: str) -> None:
-    today = ramp.from_at + timedelta(days=days)
-    limit, next_limit = (ramp.limit(ramp.day(at, zone)) for at in (today, today + timedelta(days=1)))
-    assert ramp.start <= limit <= next_limit <= ramp.ceiling
-    assert next_limit - limit <= 2 * ramp.step  # an hour that a clock change moves may be a day's edge
+@settings(max_examples=200)
+@given(instants, zones, st.integers(0, 1500))
+def test_b4_the_days_of_a_ramp_up_are_calendar_days_of_its_zone(now: datetime, zone: str, days: int) -> None:
+    """Across clock changes too, one after the other."""
+    ramp = Ramp(1, 1, 10_000, midnight_before(now, zone))
+    later = midnight_before(now + timedelta(days=days), zone)
+    calendar = later.astimezone(ZoneInfo(zone)).date() - now.astimezone(ZoneInfo(zone)).date()
+    assert ramp.day(later) == calendar.days + 1
+    assert ramp.day(midnight_after(later, zone)) == ramp.day(later) + 1
 
 
-@given(ramp=RAMPS, before=st.timedeltas(timedelta(0), timedelta(days=3)), zone=st.sampled_from(ZONES))
-def test_b4_a_day_before_the_ramp_up_is_its_first(ramp: Ramp, before: timedelta, zone: str) -> None:
-    assert ramp.day(ramp.from_at - before, zone) == 1
+@given(RAMPS, instants, st.timedeltas(timedelta(0), timedelta(days=900)))
+def test_b4_a_ramp_up_never_falls_and_never_passes_its_ceiling(
+    ramp: Ramp, today: datetime, more: timedelta
+) -> None:
+    limit, later = ramp.limit(ramp.day(today)), ramp.limit(ramp.day(today + more))
+    assert ramp.start <= limit <= later <= ramp.ceiling
+
+
+@given(RAMPS, st.timedeltas(timedelta(0), timedelta(days=3)))
+def test_b4_a_day_before_the_ramp_up_is_its_first(ramp: Ramp, before: timedelta) -> None:
+    assert ramp.day(ramp.from_at - before) == 1
+
+
+@settings(max_examples=200)
+@given(instants, zones, st.lists(st.tuples(zones, st.integers(0, 30 * 3600)), min_size=1, max_size=5))
+def test_b4_no_change_of_zone_moves_the_running_day_of_a_ramp_up(
+    now: datetime, zone: str, changes: list[tuple[str, int]]
+) -> None:
+    """The day keeps its number, and none that follows is further on than days have passed."""
+    running = day_of(now, zone, None, None)
+    ramp = Ramp(1, 1, 10_000, running[0])
+    passed = 1
+    for zone, seconds in changes:
+        number = ramp.day(running[0])
+        day_from, day_until = day_after_zone_change(now, running, zone)
+        assert ramp.day(day_of(now, zone, day_from, day_until)[0]) == number
+        now += timedelta(seconds=seconds)
+        passed += -(-seconds // 86_400)
+        running = day_of(now, zone, day_from, day_until)
+        assert number <= ramp.day(running[0]) <= passed + 1

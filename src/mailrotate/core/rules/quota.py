@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 
 from mailrotate.core.values.clock import next_whole_second
 
+_DAY = timedelta(days=1)
+_HALF_A_DAY = _DAY / 2
+
 
 def midnight_after(now: datetime, zone: str) -> datetime:
     """The first instant of the next calendar day in `zone`, in UTC; right across clock changes."""
@@ -56,12 +59,14 @@ class Ramp:
     def __str__(self) -> str:
         return f"{self.start},{self.step},{self.ceiling}"
 
-    def day(self, day_starts_at: datetime, zone: str) -> int:
-        """Which day of the ramp-up a mailbox's day is, the first one being 1."""
-        began, today = (
-            instant.astimezone(ZoneInfo(zone)).date() for instant in (self.from_at, day_starts_at)
-        )
-        return max(0, (today - began).days) + 1
+    def day(self, day_starts_at: datetime) -> int:
+        """Which day of the ramp-up a mailbox's day is, the first one being 1.
+
+        `from_at` begins a day as well, so a whole number of days lies between them, give or take the hour of
+        a clock change. Calendar dates would tell the same, but a change of zone could move the running day
+        to another number, and so give it another allowance.
+        """
+        return max(0, (day_starts_at - self.from_at + _HALF_A_DAY) // _DAY) + 1
 
     def limit(self, day: int) -> int:
         return min(self.ceiling, self.start + self.step * (day - 1))

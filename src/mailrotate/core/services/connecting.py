@@ -15,6 +15,7 @@ from mailrotate.core.services import (
     aliases,
     contact_book,
     dependents,
+    folders,
     ownership,
     seats,
     secrets,
@@ -142,6 +143,7 @@ def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Setti
         **aliases.reset_commands(connection, former),
         **contact_book.reset_commands(connection, former),
         **signatures.reset_commands(connection, former),
+        **folders.reset_commands(former),
     }
 
 

@@ -197,7 +197,28 @@ def _renew(
         health.recover(connection, box, now)
         inboxes.forget_failure(connection, box.id)
         events.record(connection, context.actor, "mailbox.reconnected", now, About(box.id))
-        return mailboxes.by_id(connection, box.id)
+        renewed = mailboxes.by_id(connection, box.id)
+        for told in _changes(box, renewed, with_password=change.password is not None):
+            events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
+        return renewed
+
+
+def _changes(before: StoredMailbox, after: StoredMailbox, *, with_password: bool) -> list[dict[str, object]]:
+    """What a new login replaces, for the log; of a password only that it was given anew."""
+    told: list[dict[str, object]] = [
+        {"key": key, "before": was, "after": new}
+        for key, was, new in (
+            ("smtp", _words(before.smtp), _words(after.smtp)),
+            ("imap", _words(before.imap), _words(after.imap)),
+            ("username", before.username, after.username),
+        )
+        if was != new
+    ]
+    return told + ([{"key": "password", "before": None, "after": "changed"}] if with_password else [])
+
+
+def _words(server: Endpoint) -> str:
+    return f"{server.host}:{server.port} ({server.security})"
 
 
 def _changed(context: Context, box: StoredMailbox, change: LoginChange) -> MailAccount:

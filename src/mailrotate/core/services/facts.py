@@ -38,7 +38,7 @@ def limit_of_day(box: StoredMailbox, day_starts_at: datetime) -> tuple[int, int 
     what limits it (B4)."""
     ramp = ramp_of(box)
     if ramp is not None:
-        day = ramp.day(day_starts_at, box.timezone)
+        day = ramp.day(day_starts_at)
         if ramp.limit(day) < box.highest_limit:
             return ramp.limit(day), day
     return box.highest_limit, None

@@ -13,10 +13,10 @@ from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.store import events, inboxes, mailboxes
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.lanes import Lane
-from mailrotate.core.store.mailboxes import INBOX, StoredMailbox
+from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.clock import next_whole_second
-from mailrotate.core.values.mail import CheckStep, ServerReply
+from mailrotate.core.values.mail import INBOX, CheckStep, ServerReply
 from mailrotate.core.values.states import ConnectionState, ReplyClass, Who
 
 # Between two tries of an unreachable server: as long as it has been away, within these bounds; of an inbox

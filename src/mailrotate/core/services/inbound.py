@@ -12,11 +12,11 @@ from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
 from mailrotate.core.services import contact_book, health, lifecycle, settling
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import events, inboxes, mailboxes, outbox, outbox_lists
+from mailrotate.core.store import aliases, events, inboxes, mailboxes, outbox, outbox_lists
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.mailboxes import INBOX, StoredMailbox
+from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox_lists import Ours
-from mailrotate.core.values.mail import MailTrouble
+from mailrotate.core.values.mail import INBOX, MailTrouble
 from mailrotate.core.values.states import MessageKind, MessageState, ReplyClass, SuppressionKind
 
 _COPIES_AT_A_TIME = 100
@@ -32,22 +32,49 @@ class InboxTally:
 
 
 def read_inbox(context: Context, session: InboxSession, box: StoredMailbox, now: datetime) -> InboxTally:
-    """Read what came since the last time and act on it, in one transaction with the cursor.
+    """Read what came since the last time to the INBOX and to the other folders that are chosen (G3).
+
+    Raises MailTrouble when the INBOX cannot be read. Another folder that cannot is only noted.
+    """
+    tally = InboxTally()
+    for name in box.folders:
+        try:
+            _read_folder(context, session, box, name, now, tally)
+        except MailTrouble as trouble:
+            if name == INBOX:
+                raise
+            with context.store.writing() as connection:
+                inboxes.note_failure(connection, box.id, name, str(trouble), now)
+    return tally
+
+
+def _read_folder(
+    context: Context,
+    session: InboxSession,
+    box: StoredMailbox,
+    name: str,
+    now: datetime,
+    tally: InboxTally,
+) -> None:
+    """Act on what is new in one folder, in one transaction with its cursor.
 
     Raises MailTrouble when the server fails; nothing is recorded then and the same mail is read again.
     """
     with context.store.reading() as connection:
-        since = inboxes.cursor_of(connection, box.id, INBOX)
-    cursor, found = session.new_headers(since)
+        since = inboxes.cursor_of(connection, box.id, name)
+        known = () if name == INBOX else aliases.of_connection(connection, box.connection_id)
+    cursor, found = session.new_headers(since, name)
     mails = [read_headers(headers.raw) for headers in found]
-    tally = InboxTally()
+    if name != INBOX:
+        # A follow-up cites the message before as a reply does, and may be filed in any folder.
+        own = {box.address, *(alias.address for alias in known)}
+        mails = [mail for mail in mails if mail.from_address not in own]
     with context.store.writing() as connection:
         # First, because it may wait for an import: nobody waits for us then.
         contact_book.note_received(connection, box, mails, now)
         for mail in mails:
             _act_on(context, connection, box, mail, now, tally)
-        inboxes.note_read(connection, box.id, INBOX, cursor, now)
-    return tally
+        inboxes.note_read(connection, box.id, name, cursor, now)
 
 
 def note_unreadable(context: Context, box: StoredMailbox, trouble: MailTrouble, now: datetime) -> None:

@@ -61,6 +61,7 @@ def settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting
         ShownSetting("timezone", box.timezone, "workspace" if box.own_timezone is None else "own"),
         ShownSetting("access", access_of(box), "own" if box.is_shared else "default"),
         ShownSetting("shared_with", ", ".join(shared_with) or None, "own" if shared_with else "default"),
+        ShownSetting("folders", ", ".join(box.folders), "own" if box.own_folders else "default"),
         ShownSetting("sync_every", box.sync_every, "plan"),
         ShownSetting("sends_as", box.sends_as or box.address, "own" if box.sends_as else "default"),
         ShownSetting("sent_copy", box.sent_copy, "default" if box.sent_copy == "auto" else "own"),
@@ -157,15 +158,7 @@ def apply_settings(connection: Connection, box: StoredMailbox, settings: Setting
     """Write settings that were validated. After a change of zone the running day lasts on (B4)."""
     columns: dict[str, object] = {name: value for name, value in settings.items() if name != "ramp"}
     if "ramp" in settings:
-        start, step, ceiling = settings["ramp"] or (None, None, None)
-        day_from, _ = quota.day_of(now, box.timezone, box.day_from, box.day_until)
-        ramp_from = None if settings["ramp"] is None else day_from
-        columns |= {
-            "ramp_start": start,
-            "ramp_step": step,
-            "ramp_ceiling": ceiling,
-            "ramp_from": ramp_from,
-        }
+        columns |= _ramp_columns(box, settings["ramp"], now)
     if columns:
         mailboxes.change_connection(connection, box.connection_id, **columns)
     if settings.get("is_shared") is False:
@@ -177,3 +170,19 @@ def apply_settings(connection: Connection, box: StoredMailbox, settings: Setting
         running = quota.day_of(now, box.timezone, box.day_from, box.day_until)
         lasts_from, lasts_until = quota.day_after_zone_change(now, running, new_zone)
         mailboxes.change(connection, box.id, day_from=lasts_from, day_until=lasts_until)
+
+
+def _ramp_columns(
+    box: StoredMailbox, wanted: tuple[int, int, int] | None, now: datetime
+) -> dict[str, object]:
+    """Nothing for the ramp-up that runs already: a script may say it every day without beginning it anew."""
+    if wanted is not None and wanted == (box.ramp_start, box.ramp_step, box.ramp_ceiling):
+        return {}
+    start, step, ceiling = wanted or (None, None, None)
+    day_from, _ = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+    return {
+        "ramp_start": start,
+        "ramp_step": step,
+        "ramp_ceiling": ceiling,
+        "ramp_from": None if wanted is None else day_from,
+    }

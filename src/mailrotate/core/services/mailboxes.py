@@ -17,13 +17,22 @@ from mailrotate.core.services.mailbox_settings import (
     settings_of,
     validate_settings,
 )
-from mailrotate.core.store import aliases, connections, events, mailboxes, shares, sights, workspaces
+from mailrotate.core.store import (
+    aliases,
+    connections,
+    events,
+    inboxes,
+    mailboxes,
+    shares,
+    sights,
+    workspaces,
+)
 from mailrotate.core.store.aliases import StoredAlias
 from mailrotate.core.store.connections import HangingCampaign, RunningDeadline
 from mailrotate.core.store.events import About
+from mailrotate.core.store.inboxes import StoredFolder
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.duration import format_duration
-from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import ConnectionState
 
@@ -45,6 +54,7 @@ class ListedMailbox:
     access: str
     sender_name: str
     daily_limit: int
+    ramp_day: int | None
     sent_today: int
     last_test_at: datetime | None
     last_error: str | None
@@ -70,6 +80,7 @@ class ShownMailbox:
     campaigns: Sequence[HangingCampaign]
     sends_as: str | None
     aliases: Sequence[StoredAlias]
+    folders: Sequence[StoredFolder]
 
 
 def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
@@ -86,6 +97,7 @@ def listing(context: Context, now: datetime, *, removed: bool = False) -> list[L
 
 def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> ListedMailbox:
     day_from, _ = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+    daily_limit, ramp_day = facts.limit_of_day(box, day_from)
     on_hold = box.hold_reason is not None and (box.hold_until is None or box.hold_until > now)
     return ListedMailbox(
         id=box.id,
@@ -100,7 +112,8 @@ def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> Listed
         is_default=box.is_default,
         access=access_of(box),
         sender_name=box.sender_name,
-        daily_limit=facts.limit_of_day(box, day_from)[0],
+        daily_limit=daily_limit,
+        ramp_day=ramp_day,
         sent_today=mailboxes.sent_since(connection, box.id, day_from),
         last_test_at=box.last_test_at,
         last_error=box.last_error,
@@ -130,6 +143,7 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
             campaigns=hanging,
             sends_as=box.sends_as,
             aliases=aliases.of_connection(connection, box.connection_id),
+            folders=inboxes.folders_of(connection, box.id, box.folders),
         )
 
 
@@ -143,9 +157,7 @@ def check_settings(context: Context, address: str, settings: Settings) -> None:
 def set_settings(context: Context, address: str, settings: Settings, now: datetime) -> ShownMailbox:
     """Change settings; they reach every message that is not yet being sent (B3). Raises BadInput, Refused."""
     with context.store.writing() as connection:
-        box = seats.find_mailbox(connection, context.actor, address)
-        if box.state is ConnectionState.DISCONNECTED:
-            raise _is_disconnected(box)
+        box = seats.find_connected(connection, context.actor, address)
         validate_settings(connection, settings)
         before = settings_of(connection, box)
         apply_settings(connection, box, settings, now)
@@ -180,13 +192,15 @@ def losing(context: Context, address: str) -> Unshared:
 def make_default(context: Context, address: str, now: datetime) -> bool:
     """The address that its user sends from unless another is named (B5); False when it was so already."""
     with context.store.writing() as connection:
-        box = seats.find_mailbox(connection, context.actor, address)
-        if box.state is ConnectionState.DISCONNECTED:
-            raise _is_disconnected(box)
+        box = seats.find_connected(connection, context.actor, address)
         if box.is_default:
             return False
+        user = workspaces.user_by_id(connection, box.user_id)
+        before_id = None if user is None else user.default_mailbox_id
+        before = None if before_id is None else mailboxes.by_id(connection, before_id).address
         workspaces.set_default_mailbox(connection, box.user_id, box.id)
-        events.record(connection, context.actor, "mailbox.default", now, About(box.id))
+        change = {"key": "default", "before": before, "after": box.address}
+        events.record(connection, context.actor, "mailbox.default", now, About(box.id), **change)
         return True
 
 
@@ -219,11 +233,3 @@ def release(context: Context, address: str, now: datetime) -> str | None:
             mailboxes.end_hold(connection, box.id)
             events.record(connection, context.actor, "mailbox.released", now, About(box.id))
         return box.hold_reason
-
-
-def _is_disconnected(box: StoredMailbox) -> Refused:
-    return Refused(
-        "mailbox.disconnected",
-        f"{box.address} is disconnected",
-        f"mailrotate mailbox connect {box.address}",
-    )

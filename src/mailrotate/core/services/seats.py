@@ -12,7 +12,7 @@ from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
-from mailrotate.core.values.states import Role, UserState
+from mailrotate.core.values.states import ConnectionState, Role, UserState
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,18 @@ def find_mailbox(connection: Connection, actor: Actor, name: str) -> StoredMailb
     """
     box = naming.find_mailbox(connection, name)
     require_authority(connection, actor, box.user_id)
+    return box
+
+
+def find_connected(connection: Connection, actor: Actor, name: str) -> StoredMailbox:
+    """As `find_mailbox`; Refused too when it is disconnected, for then it has no settings."""
+    box = find_mailbox(connection, actor, name)
+    if box.state is ConnectionState.DISCONNECTED:
+        raise Refused(
+            "mailbox.disconnected",
+            f"{box.address} is disconnected",
+            f"mailrotate mailbox connect {box.address}",
+        )
     return box
 
 

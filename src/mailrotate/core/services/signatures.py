@@ -15,7 +15,6 @@ from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.signatures import StoredSignature
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
-from mailrotate.core.values.states import ConnectionState
 
 LONGEST_BODY = 10_000
 _LONGEST_NAME = 60
@@ -33,6 +32,12 @@ def listing(context: Context, address: str) -> MailboxSignatures:
     """Raises NotFound, Refused."""
     with context.store.reading() as connection:
         return _of(connection, authority.find_seen_mailbox(connection, context.actor, address))
+
+
+def show(context: Context, address: str, name: str) -> StoredSignature:
+    """Raises NotFound (`signature.none`), Refused."""
+    with context.store.reading() as connection:
+        return _named(connection, authority.find_seen_mailbox(connection, context.actor, address), name)
 
 
 def add(
@@ -161,14 +166,7 @@ def _told(body: str) -> str:
 def _connected(connection: Connection, context: Context, address: str) -> StoredMailbox:
     # One at a time: two must not add the same name.
     connections.lock_workspace(connection)
-    box = seats.find_mailbox(connection, context.actor, address)
-    if box.state is ConnectionState.DISCONNECTED:
-        raise Refused(
-            "mailbox.disconnected",
-            f"{box.address} is disconnected",
-            f"mailrotate mailbox connect {box.address}",
-        )
-    return box
+    return seats.find_connected(connection, context.actor, address)
 
 
 def _named(connection: Connection, box: StoredMailbox, name: str) -> StoredSignature:

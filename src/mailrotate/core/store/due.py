@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.mailboxes import INBOX
+from mailrotate.core.values.mail import INBOX
 from mailrotate.core.values.states import CampaignState, ConnectionState, Priority, UserState
 
 

@@ -1,5 +1,6 @@
 """How far inboxes were read, and the copies that are still to be filed in them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,6 +16,25 @@ class PendingCopy:
     header_id: str
     attempts: int
     raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class StoredFolder:
+    """When a folder was read, and what its server says while it cannot be."""
+
+    name: str
+    read_at: datetime | None
+    error: str | None
+
+
+def folders_of(connection: Connection, mailbox_id: int, names: Sequence[str]) -> list[StoredFolder]:
+    """These folders in this order, also such as were never read."""
+    f = t.folder.c
+    query = select(f.name, f.read_at, f.last_error).where(f.mailbox_id == mailbox_id, f.name.in_(names))
+    found = {
+        row.name: StoredFolder(row.name, row.read_at, row.last_error) for row in connection.execute(query)
+    }
+    return [found.get(name, StoredFolder(name, None, None)) for name in names]
 
 
 def cursor_of(connection: Connection, mailbox_id: int, name: str) -> FolderCursor | None:

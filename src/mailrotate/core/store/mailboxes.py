@@ -8,10 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, RowMapping, Select, and_, bindparam, func, or_, select, update
 
 from mailrotate.core.store import tables as t
-from mailrotate.core.values.mail import DEFAULT_GAP, Endpoint
+from mailrotate.core.values.mail import DEFAULT_GAP, INBOX, Endpoint
 from mailrotate.core.values.states import ConnectionState, ReplyClass, Security, UserState
-
-INBOX = "INBOX"
 
 
 @dataclass(frozen=True)
@@ -84,6 +82,11 @@ class StoredMailbox:
     @property
     def gap(self) -> timedelta:
         return DEFAULT_GAP if self.own_gap is None else self.own_gap
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Which folders are read; the INBOX is the first and always among them (G3)."""
+        return (INBOX, *(self.own_folders or ()))
 
     @property
     def highest_limit(self) -> int:

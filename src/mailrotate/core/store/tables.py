@@ -210,7 +210,7 @@ class Connection(SQLModel, table=True):
     # The alias that From names; null for the mailbox's own address (B11).
     sends_as: str | None = None
     is_shared: bool = Field(default=False, sa_column=Column(Boolean, nullable=False, server_default=false()))
-    # JSON: the folders that are read, null for the inbox alone; the contact-book link, null for none (B9).
+    # JSON, null for none: the folders that are read beside the inbox; the contact-book link (B9).
     folders: str | None = None
     contact_book: str | None = None
     # The daily limit grows: by `ramp_step` a day from `ramp_start` on the day of `ramp_from` (B4).

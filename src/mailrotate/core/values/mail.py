@@ -7,6 +7,8 @@ from datetime import timedelta
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Phase, Security
 
+# The one folder that every server has (RFC 3501 5.1).
+INBOX = "INBOX"
 # Between two messages of a mailbox that has no gap of its own.
 DEFAULT_GAP = timedelta(seconds=60)
 

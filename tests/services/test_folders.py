@@ -1,0 +1,197 @@
+"""Folders that are read beside the INBOX, on both databases against a real Dovecot (B3, G3)."""
+
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from sqlalchemy import update
+
+from mailrotate.core.services import connecting, folders, inbound, lanes, mailboxes
+from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.mailbox_settings import Settings
+from mailrotate.core.services.secrets import secret_name
+from mailrotate.core.store import events, outbox
+from mailrotate.core.store import mailboxes as stored
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.errors import Busy, NotFound, Refused, RemoteError
+from tests.support.contexts import context_of
+from tests.support.dovecot import Dovecot
+from tests.support.rows import NOW, Sender, Workspace
+
+LATER = NOW + timedelta(minutes=5)
+_numbers = count(1)
+
+
+@pytest.fixture
+def anna(workspace: Workspace, dovecot: Dovecot) -> Sender:
+    address = f"anna{next(_numbers)}@example.org"
+    dovecot.add_user(address, "secret")
+    here = {"imap_host": "127.0.0.1", "imap_port": dovecot.imap_port, "imap_security": "none"}
+    return workspace.add_mailbox(address, **here)
+
+
+@pytest.fixture
+def context(workspace: Workspace, anna: Sender) -> Context:
+    context = context_of(workspace)
+    sealed = context.secrets.seal(secret_name(anna.connection_id), 1, b"secret")
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.connection).values(secret=sealed))
+    return context
+
+
+def box_of(context: Context, anna: Sender) -> StoredMailbox:
+    with context.store.reading() as connection:
+        return stored.by_id(connection, anna.id)
+
+
+def read(context: Context, anna: Sender) -> int:
+    """The replies that are found now."""
+    box = box_of(context, anna)
+    session = context.provider("imap").open_inbox(account_of(context, box))
+    try:
+        return inbound.read_inbox(context, session, box, LATER).replies
+    finally:
+        session.close()
+
+
+def written_to(workspace: Workspace, anna: Sender, *people: str) -> list[str]:
+    """The Message-IDs of what a campaign has sent to each."""
+    campaign = workspace.add_campaign("autumn", [anna])
+    sent = [
+        workspace.add_message(
+            anna,
+            campaign,
+            workspace.add_recipient(campaign, person, state="active"),
+            state="sent",
+            sent_at=NOW,
+        )
+        for person in people
+    ]
+    with workspace.store.reading() as connection:
+        found = [outbox.by_id(connection, message) for message in sent]
+    return [message.message_id for message in found if message is not None]
+
+
+def reply(sender: str, message_id: str) -> bytes:
+    return f"From: {sender}\r\nIn-Reply-To: {message_id}\r\nSubject: Re\r\n\r\nYes\r\n".encode()
+
+
+def in_folder(anna: Sender, folder: str) -> str:
+    """Where a rule of Dovecot's delivers to, which sorts by what stands behind the plus."""
+    return anna.address.replace("@", f"+{folder}@")
+
+
+def test_g3_a_reply_that_the_server_sorted_into_a_chosen_folder_is_recognised(
+    workspace: Workspace, context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    kims, lees = written_to(workspace, anna, "kim@example.com", "lee@example.com")
+    dovecot.add_folder(anna.address, "Replies")
+    assert read(context, anna) == 0
+    dovecot.deliver(in_folder(anna, "Replies"), reply("kim@example.com", kims))
+    assert read(context, anna) == 0
+    assert folders.choose(context, anna.address, ["inbox", "Replies", "Replies"], NOW) == (
+        "INBOX",
+        "Replies",
+    )
+    # What came before the folder was chosen stays unread, as in an INBOX that is connected.
+    assert read(context, anna) == 0
+    dovecot.deliver(in_folder(anna, "Replies"), reply("kim@example.com", kims))
+    dovecot.deliver(anna.address, reply("lee@example.com", lees))
+    assert read(context, anna) == 2
+    assert read(context, anna) == 0
+
+
+def test_g3_what_comes_between_the_choice_and_the_first_reading_is_read(
+    workspace: Workspace, context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    (kims,) = written_to(workspace, anna, "kim@example.com")
+    dovecot.add_folder(anna.address, "Archive")
+    folders.choose(context, anna.address, ["Archive"], NOW)
+    dovecot.deliver(in_folder(anna, "Archive"), reply("kim@example.com", kims))
+    assert read(context, anna) == 1
+
+
+def test_g3_what_the_mailbox_itself_wrote_is_no_reply_in_any_folder(
+    workspace: Workspace, context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    """A follow-up that is filed as sent cites the message before."""
+    (kims,) = written_to(workspace, anna, "kim@example.com")
+    folders.choose(context, anna.address, ["Sent"], NOW)
+    dovecot.deliver(in_folder(anna, "Sent"), reply(f"Anna <{anna.address.upper()}>", kims))
+    assert read(context, anna) == 0
+    dovecot.deliver(in_folder(anna, "Sent"), reply("kim@example.com", kims))
+    assert read(context, anna) == 1
+
+
+def test_g3_a_folder_that_the_server_does_not_have_is_refused(
+    context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    dovecot.add_folder(anna.address, "Our replies")
+    with pytest.raises(NotFound) as refused:
+        folders.choose(context, anna.address, ["Sent", "Our replys"], NOW)
+    assert refused.value.message.endswith(
+        "has no folder 'Our replys' on its server; there are INBOX, Our replies, Sent"
+    )
+    assert refused.value.hint == f"mailrotate mailbox set {anna.address} --folders 'Our replies'"
+    assert box_of(context, anna).folders == ("INBOX",)
+
+
+def test_g3_h5_a_folder_that_vanishes_is_a_note_and_holds_nothing_back(
+    workspace: Workspace, context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    (kims,) = written_to(workspace, anna, "kim@example.com")
+    for name in ("First", "Second"):
+        dovecot.add_folder(anna.address, name)
+    folders.choose(context, anna.address, ["First", "Second"], NOW)
+    dovecot.remove_folder(anna.address, "First")
+    read(context, anna)
+    dovecot.deliver(in_folder(anna, "Second"), reply("kim@example.com", kims))
+    assert read(context, anna) == 1
+    shown = mailboxes.show(context, anna.address, LATER)
+    inbox, first, second = shown.folders
+    assert first.error is not None
+    assert "First" in first.error
+    assert (inbox.error, second.error, second.read_at) == (None, None, LATER)
+    assert (shown.listed.state, shown.inbox_error) == ("connected", None)
+    assert box_of(context, anna).inbox_failing_since is None
+    folders.choose(context, anna.address, ["Second"], LATER)
+    assert [folder.error for folder in mailboxes.show(context, anna.address, LATER).folders] == [None, None]
+
+
+def test_g3_nothing_changes_where_the_server_cannot_be_asked(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    with workspace.store.writing() as connection:
+        stored.change_connection(connection, anna.connection_id, imap_port=9)
+    with pytest.raises(RemoteError) as unreachable:
+        folders.choose(context, anna.address, ["Replies"], NOW)
+    assert unreachable.value.code == "folder.unreadable"
+    assert folders.choose(context, anna.address, [], NOW) == ("INBOX",)
+
+
+def test_g3_the_server_is_asked_in_the_mailboxs_lane(context: Context, anna: Sender) -> None:
+    with lanes.holding_lane(context, anna.id, NOW), pytest.raises(Busy):
+        folders.choose(context, anna.address, ["Sent"], NOW)
+
+
+def test_g3_a_disconnected_mailbox_has_no_folders_to_choose(workspace: Workspace) -> None:
+    workspace.add_mailbox("ben@example.org", state="disconnected")
+    with pytest.raises(Refused) as refused:
+        folders.choose(context_of(workspace), "ben@example.org", [], NOW)
+    assert refused.value.code == "mailbox.disconnected"
+
+
+def test_g3_c4_the_choice_is_logged_and_what_begins_anew_says_how_to_choose_again(
+    context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    dovecot.add_folder(anna.address, "Our replies")
+    for chosen in (["Sent", "Our replies"], ["Sent", "Our replies"]):
+        folders.choose(context, anna.address, chosen, NOW)
+    with context.store.reading() as connection:
+        (told,) = [event.data for event in events.listing(connection) if event.action == "mailbox.set"]
+        reset = connecting.reset_of(connection, box_of(context, anna), Settings())
+    assert told == {"key": "folders", "before": ["INBOX"], "after": ["INBOX", "Sent", "Our replies"]}
+    assert reset["folders"] == (
+        f"mailrotate mailbox set {anna.address} --folders Sent --folders 'Our replies'"
+    )
