@@ -426,7 +426,7 @@ def test_b8_a7_a9_the_seat_is_clear_and_the_history_stays(
     with workspace.store.reading() as connection:
         box = stored.by_id(connection, anna.id)
         assert (box.secret, box.state, box.removed_at) == (None, "disconnected", LATER)
-        assert seat_addresses.holder_of(connection, ANNA) is None
+        assert seat_addresses.holding(connection, ANNA) is None
         assert connection.execute(select(t.mailbox_request.c.ended_at)).scalar_one() == LATER
         about = [e.action for e in events.listing(connection, mailbox_id=anna.id)]
     assert about == ["campaign.paused", "campaign.sender_removed", "mailbox.removed"]

@@ -48,7 +48,7 @@ def add(
 
       mailrotate mailbox alias add anna@example.org anna.example@example.com
 
-      mailrotate mailbox alias add anna@example.org anna@example.net --sender-name "Anna of Sales" --use
+      mailrotate mailbox alias add anna@example.org anna@example.net --use
     """
     from mailrotate.core.services import aliases
 

@@ -91,9 +91,7 @@ def change(
 
     Examples:
 
-      mailrotate mailbox set anna@example.org --daily-limit 120 --gap 90s
-
-      mailrotate mailbox set anna@example.org --ramp 20,10,120
+      mailrotate mailbox set anna@example.org --daily-limit 120 --gap 90s --ramp 20,10,120
 
       mailrotate mailbox set anna@example.org --folders Replies --folders Lists/Replies
 
