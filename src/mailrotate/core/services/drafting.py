@@ -153,7 +153,8 @@ def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Draf
             campaigns.change(connection, campaign.id, team=plan.team)
             _choose_again(connection, context.actor, campaign.id, plan, now)
         about = About(campaign_id=campaign.id)
-        events.record(connection, context.actor, "campaign.edited", now, about, version=campaign.version + 1)
+        versions = {"key": "version", "before": campaign.version, "after": campaign.version + 1}
+        events.record(connection, context.actor, "campaign.edited", now, about, **versions)
         return _drafted(connection, campaign.id)
 
 

@@ -65,7 +65,9 @@ def suppress(
     open_ones = recipients.open_of_address(connection, address, domain)
     end_recipients(connection, actor, open_ones, "unsubscribed", reason, now)
     if added:
-        events.record(connection, actor, "suppression.added", now, About(), kind=kind, reason=reason)
+        # A domain is nobody in particular; an address would be.
+        told = {"kind": kind, "domain": domain, "reason": reason}
+        events.record(connection, actor, "suppression.added", now, About(), **told)
     return added
 
 

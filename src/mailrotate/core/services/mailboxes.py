@@ -231,5 +231,6 @@ def release(context: Context, address: str, now: datetime) -> str | None:
         box = seats.find_mailbox(connection, context.actor, address)
         if box.hold_reason is not None:
             mailboxes.end_hold(connection, box.id)
-            events.record(connection, context.actor, "mailbox.released", now, About(box.id))
+            held = {"key": "hold", "before": box.hold_class, "after": None}
+            events.record(connection, context.actor, "mailbox.released", now, About(box.id), **held)
         return box.hold_reason

@@ -96,9 +96,8 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
                 f"mailrotate mailbox show {mailboxes.by_id(connection, held.mailbox_id).address}",
             )
         requests.end(connection, known.address, now)
-        events.record(
-            connection, context.actor, "request.withdrawn", now, About(), request=known.id, before=known.state
-        )
+        told = {"request": known.id, "user": known.user_id, "before": known.state}
+        events.record(connection, context.actor, "request.withdrawn", now, About(), **told)
         return _again(connection, known.id)
 
 

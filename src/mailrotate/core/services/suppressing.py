@@ -100,7 +100,10 @@ def remove(context: Context, text: str, now: datetime) -> str:
         seats.require_deed(connection, context.actor, Deed.UNSUPPRESS)
         if not suppressions.remove(connection, value):
             raise NotFound("suppression.none", f"{value} is not suppressed", "mailrotate suppression list")
-        events.record(connection, context.actor, "suppression.removed", now, About(), kind=kind)
+        domain = value if kind is SuppressionKind.DOMAIN else None
+        events.record(
+            connection, context.actor, "suppression.removed", now, About(), kind=kind, domain=domain
+        )
     return value
 
 
