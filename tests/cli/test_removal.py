@@ -11,7 +11,7 @@ from mailrotate.sandbox.server import Sandbox, SandboxInfo
 from tests.support.program import Program
 
 # Each is some twenty processes, one after the other.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(300)]
 
 PASSWORD = "not to be guessed"
 CAMPAIGN = """

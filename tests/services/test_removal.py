@@ -562,6 +562,8 @@ class Watched:
             self.committed.append(done)
 
 
+@pytest.mark.proof
+@pytest.mark.timeout(300)
 def test_b8_ten_thousand_people_move_in_one_transaction_and_keep_place_thread_and_history(
     workspace: Workspace, context: Context, anna: Sender, ben: Sender
 ) -> None:
@@ -603,6 +605,8 @@ def test_b8_ten_thousand_people_move_in_one_transaction_and_keep_place_thread_an
             assert letter.in_reply_to == (f"<s{recipient_id}@example.org>" if follows else None)
 
 
+@pytest.mark.proof
+@pytest.mark.timeout(300)
 def test_b8_ten_thousand_people_of_a_rotation_go_their_ways_in_one_transaction(
     workspace: Workspace, context: Context, anna: Sender, ben: Sender
 ) -> None:
