@@ -67,6 +67,7 @@ def test_b3_an_edit_reaches_every_message_that_is_not_yet_being_sent(
         ("two\nlines", "x", "signature.name"),
         ("work", " \n", "signature.empty"),
         ("work", "x" * 10_001, "signature.too_long"),
+        ("work", "a\0b", "signature.unreadable"),
     ],
 )
 def test_b3_a_signature_that_cannot_be_is_refused(

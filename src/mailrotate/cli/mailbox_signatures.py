@@ -164,6 +164,8 @@ def _read(source: str) -> str:
         else:
             with Path(source).open("rb") as file:
                 raw = file.read(_MOST_BYTES)
+        if len(raw) == _MOST_BYTES:
+            raise BadInput("signature.too_long", f"{where} is too long for a signature")
         return raw.decode("utf-8-sig")
     except OSError as trouble:
         raise BadInput("signature.unreadable", f"cannot read {where}: {trouble.strerror}") from None
