@@ -22,7 +22,8 @@ LOCKS = ("run.txt", "dev.txt")
 
 # Longer than 400 lines, each with the reason why it is better whole.
 LONG_FILES: dict[str, str] = {
-    "core/store/tables.py": "every table on one page, each a few lines without behaviour",
+    "core/store/migrations/versions/0001_first.py": "one revision, every table once; it has made databases, so"
+    " it is never edited again, and a part of it would be no revision",
 }
 
 
@@ -128,12 +129,12 @@ def test_only_the_store_speaks_sql() -> None:
         if isinstance(node, ast.ImportFrom):
             words = {"select", "insert", "update", "delete", "text", "func"}
             from_sql = (node.module or "").split(".")[0] in {"sqlalchemy", "sqlmodel"}
-            tables = node.module == "mailrotate.core.store.tables" or (
+            tables = (node.module or "").startswith("mailrotate.core.store.tables") or (
                 node.module == "mailrotate.core.store" and any(name.name == "tables" for name in node.names)
             )
             return tables or (from_sql and any(name.name in words for name in node.names))
         if isinstance(node, ast.Import):
-            return any(name.name == "mailrotate.core.store.tables" for name in node.names)
+            return any(name.name.startswith("mailrotate.core.store.tables") for name in node.names)
         if not isinstance(node, ast.Call):
             return False
         called = node.func
@@ -157,9 +158,7 @@ def test_only_one_page_asks_which_database_it_is() -> None:
 def test_no_file_outgrows_a_head() -> None:
     """About 400 lines; what is longer says why here, and leaves the list when it shrinks."""
     lengths = {inside(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources()}
-    # A migration is a list that is never edited again.
-    long = {n for n, count in lengths.items() if count > 400 and "migrations/versions/" not in n}
-    assert long == set(LONG_FILES)
+    assert {name for name, count in lengths.items() if count > 400} == set(LONG_FILES)
 
 
 def test_no_function_outgrows_a_screen() -> None:

@@ -1,0 +1,109 @@
+"""People: contacts, their place in campaigns, and who must not be written to."""
+
+from datetime import datetime
+
+from sqlalchemy import Column, Index, Text
+from sqlmodel import Field, SQLModel
+
+from mailrotate.core.store.tables.declaring import LASTING_IDS, one_of, only_while, own_id, refers
+from mailrotate.core.values import states
+
+# The conditions of the partial indexes; `tables` has them again as expressions for queries.
+_AWAITS_FIRST = "next_at IS NOT NULL AND next_step = 1"
+_AWAITS_FOLLOW_UP = "next_at IS NOT NULL AND next_step > 1"
+
+
+class Contact(SQLModel, table=True):
+    __table_args__ = (
+        # By the domain first: so it also finds a suppressed domain's people, and an import that goes by
+        # domain and address only ever appends to it.
+        Index("uq_contact", "domain", "address", unique=True),
+        LASTING_IDS,
+    )
+    id: int = own_id()
+    address: str | None = None
+    # Of the address. Both go when the contact is erased.
+    domain: str | None = None
+    fields: str = "{}"
+    owner_id: int | None = refers("user.id", nullable=True)
+    created_at: datetime
+    erased_at: datetime | None = None
+
+
+class ContactTag(SQLModel, table=True):
+    __tablename__ = "contact_tag"
+    __table_args__ = (Index("ix_contact_tag_tag", "tag", "contact_id"),)
+    contact_id: int = refers("contact.id", primary_key=True)
+    tag: str = Field(primary_key=True)
+
+
+class Timeline(SQLModel, table=True):
+    """A mail from or to a contact that a linked mailbox has seen (B9). Its words go with an erasure."""
+
+    __table_args__ = (
+        Index("uq_timeline", "contact_id", "mailbox_id", "header_id", unique=True),
+        Index("ix_timeline_contact", "contact_id", "at"),
+        LASTING_IDS,
+    )
+    id: int = own_id()
+    contact_id: int = refers("contact.id")
+    mailbox_id: int = refers("mailbox.id")
+    at: datetime
+    direction: str
+    header_id: str
+    subject: str | None = None
+
+
+class Recipient(SQLModel, table=True):
+    """One contact in one campaign. `next_at` is set while the next step waits to be planned: null before
+    the start, while a message of theirs is in the outbox, and after the end."""
+
+    __table_args__ = (
+        one_of("state", states.RecipientState),
+        # In this order a suppressed contact is found in all campaigns by the same index.
+        Index("uq_recipient", "contact_id", "campaign_id", unique=True),
+        # Two, because each is read in the order of `next_at`: a few follow-ups must not be looked for
+        # among a million people who wait for their first message.
+        Index("ix_recipient_first", "campaign_sender_id", "next_at", "id", **only_while(_AWAITS_FIRST)),
+        Index(
+            "ix_recipient_follow_up", "campaign_sender_id", "next_at", "id", **only_while(_AWAITS_FOLLOW_UP)
+        ),
+        Index("ix_recipient_campaign", "campaign_id", "state"),
+        LASTING_IDS,
+    )
+    id: int = own_id()
+    campaign_id: int = refers("campaign.id")
+    contact_id: int = refers("contact.id")
+    state: str = "queued"
+    reason: str | None = None
+    campaign_sender_id: int | None = refers("campaign_sender.id", nullable=True)
+    assigned_reason: str | None = None
+    fields: str = Field(default="{}", sa_column=Column(Text, nullable=False))
+    timezone: str | None = None
+    next_step: int = 1
+    next_at: datetime | None = None
+    added_by: int | None = refers("user.id", nullable=True)
+    enrolled_at: datetime
+    ended_at: datetime | None = None
+
+
+class Suppression(SQLModel, table=True):
+    """An address or domain that is never written to again. Erased, its hash alone remains."""
+
+    __table_args__ = (one_of("kind", states.SuppressionKind), LASTING_IDS)
+    id: int = own_id()
+    kind: str
+    value: str | None = Field(default=None, unique=True)
+    hash: str = Field(unique=True)
+    reason: str
+    source: str
+    added_by: int | None = refers("user.id", nullable=True)
+    added_at: datetime
+
+
+class Stopped(SQLModel, table=True):
+    """The tombstone of a stopped recipient: it outlives removal, re-import and erasure (C9)."""
+
+    campaign_id: int = refers("campaign.id", primary_key=True)
+    address_hash: str = Field(primary_key=True)
+    stopped_at: datetime

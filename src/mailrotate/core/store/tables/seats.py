@@ -1,0 +1,71 @@
+"""The workspace, its people and what they may connect: users, plan, slots, settings."""
+
+from datetime import datetime
+
+from sqlmodel import Field, SQLModel
+
+from mailrotate.core.store.tables.declaring import LASTING_IDS, blob, one_of, own_id, refers
+from mailrotate.core.values import states
+
+
+class Workspace(SQLModel, table=True):
+    """One row: who this database is, and how far its runners have come."""
+
+    id: int = own_id()
+    identity: str
+    name: str
+    timezone: str
+    default_user_id: int | None = Field(default=None)
+    key_check: bytes | None = blob()
+    last_pass_at: datetime | None = None
+    created_at: datetime
+
+
+class Setting(SQLModel, table=True):
+    key: str = Field(primary_key=True)
+    value: str
+
+
+class Absence(SQLModel, table=True):
+    """A time in which no runner ran, longer than the lateness that waits for a word (H4)."""
+
+    __table_args__ = (LASTING_IDS,)
+    id: int = own_id()
+    from_at: datetime
+    until_at: datetime
+
+
+class User(SQLModel, table=True):
+    __table_args__ = (one_of("role", states.Role), one_of("state", states.UserState), LASTING_IDS)
+    id: int = own_id()
+    email: str = Field(unique=True)
+    name: str
+    role: str
+    state: str = "active"
+    default_mailbox_id: int | None = Field(default=None)
+    created_at: datetime
+    # Campaigns and the log name whoever has left; the address comes back with its row.
+    removed_at: datetime | None = None
+
+
+class Plan(SQLModel, table=True):
+    """One row: what the workspace allows (A1: data, not code)."""
+
+    id: int = own_id()
+    slots_per_user: int
+    daily_cap: int
+    shared_mailboxes: bool
+    role_addresses: bool
+    approval_required: bool
+    sync_every_seconds: int
+
+
+class Slot(SQLModel, table=True):
+    __table_args__ = (one_of("kind", states.SlotKind), LASTING_IDS)
+    id: int = own_id()
+    user_id: int | None = refers("user.id", nullable=True)
+    kind: str
+    # When it was bought, or came with the plan; a purchased one renews monthly from that day.
+    created_at: datetime
+    # Connections, campaigns and messages name a slot that is gone.
+    removed_at: datetime | None = None
