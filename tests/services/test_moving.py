@@ -7,7 +7,15 @@ import pytest
 from sqlalchemy import func, select
 
 from mailrotate.adapters.problem_spool import ProblemSpool
-from mailrotate.core.services import campaign_views, campaigns, moving, outbox, removal
+from mailrotate.core.services import (
+    campaign_views,
+    campaigns,
+    connections,
+    mailboxes,
+    moving,
+    outbox,
+    removal,
+)
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.explaining import explain
 from mailrotate.core.services.lanes import holding_lane
@@ -194,3 +202,41 @@ def test_b8_thousands_are_taken_on_in_one_transaction(
     taken = select(func.count()).where(r.state == "active", r.next_step == 2, r.next_at == NOW + STEPS[1][0])
     with workspace.store.reading() as connection:
         assert connection.execute(taken).scalar_one() == MANY // 2
+
+
+@pytest.mark.parametrize("move_to", [None, CLARA])
+def test_b8_who_took_people_of_a_single_sender_over_can_be_removed_and_loses_nobody(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender, move_to: str | None
+) -> None:
+    workspace.add_mailbox(CLARA)
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    active = person(workspace, campaign, "active@example.com", "active", anna)
+    new = person(workspace, campaign, "new@example.com", "new", anna)
+    assert assign(context, from_sender=ANNA)[0].moved == 2
+    following = removal.consequences(context, BEN, move_to)
+    removal.remove(context, BEN, move_to=move_to, now=LATER)
+    assert campaign_of(workspace, "autumn").state == "active", "its own sender is there"
+    assert (row(workspace, new).state, sender_of(context, "autumn", "new@example.com")) == ("queued", ANNA)
+    assert row(workspace, new).next_at is not None
+    (told,) = following.campaigns
+    assert (told.assigned_anew, told.waiting, told.pauses) == (1, 0, False)
+    if move_to is None:
+        assert (row(workspace, active).state, told.failed) == ("failed", 1)
+    else:
+        assert (sender_of(context, "autumn", "active@example.com"), told.moved) == (CLARA, 1)
+
+
+def test_b8_c6_who_only_took_people_over_is_told_of_and_lets_the_campaign_go_on(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], steps=STEPS)
+    person(workspace, campaign, "active@example.com", "active", anna)
+    assert assign(context, from_sender=ANNA)[0].moved == 1
+    (told,) = connections.consequences(context, BEN).campaigns
+    assert (told.name, told.people, told.is_sender) == ("autumn", 1, False)
+    (shown,) = mailboxes.show(context, BEN, LATER).campaigns
+    assert shown.people == 1
+    connections.disconnect(context, BEN, LATER)
+    assert campaign_of(workspace, "autumn").state == "active"
+    why = explain(context, "autumn", None, LATER)
+    assert {gate.mailbox for gate in why.gates if gate.gate == "connection"} == {ANNA, BEN}

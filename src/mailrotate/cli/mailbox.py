@@ -158,9 +158,8 @@ def _consequences(following: "Consequences") -> list[str]:
     address = following.address
     lines = [f"disconnecting {address}:"]
     for campaign in following.campaigns:
-        what = {"draft": "cannot be started meanwhile", "active": "pauses"}.get(
-            campaign.state, "stays paused"
-        )
+        active = "pauses" if campaign.is_sender else "goes on with its own senders"
+        what = {"draft": "cannot be started meanwhile", "active": active}.get(campaign.state, "stays paused")
         lines.append(
             f"  campaign {campaign.name} {what}; people who wait for this mailbox: {campaign.people}"
         )

@@ -44,8 +44,13 @@ def pause_for_failure(connection: Connection, box: StoredMailbox, now: datetime)
 
 
 def pause_for_disconnect(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
-    """A disconnect pauses every campaign that the mailbox sends for (C6)."""
+    """A disconnect pauses every campaign that the mailbox sends for (C6).
+
+    One for which it only took people over goes on with its own senders; those people wait.
+    """
     for campaign in connections.hanging_on(connection, box.id, box.slot_id):
+        if not campaign.is_sender:
+            continue
         lifecycle.pause_campaign(connection, actor, campaign.id, DISCONNECTED, box.id, now)
 
 
@@ -68,7 +73,7 @@ def stops_without(connection: Connection, campaign: Affected, box: StoredMailbox
     names the mailbox (D9): from whom that goes instead is for a person to see.
     """
     if not campaign.rotates:
-        return True
+        return bool(campaign.bound_ids or campaign.step_count)
     return campaign.is_current_sender and not others_send(connection, campaign.id, {box.id})
 
 
@@ -169,6 +174,8 @@ def pauses_without(
     connection: Connection, campaign: HangingCampaign, away: Collection[int | None] = ()
 ) -> bool:
     """Whether a campaign stops while the mailboxes `away` cannot send: a rotation only without any other."""
+    if not campaign.is_sender:
+        return False
     return not campaign.rotates or not others_send(connection, campaign.id, away)
 
 

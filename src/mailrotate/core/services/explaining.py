@@ -179,8 +179,10 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     shown = [_shown(verdict) for verdict in own.gates]
     first: list[tuple[Decision, Situation]] = []
     boxes: list[MailboxFacts] = []
+    awaited = recipients.awaited_senders(look.connection, campaign.id)
     for sender in senders.senders_of(look.connection, campaign.id):
-        if sender.left_at is not None or sender.mailbox_id is None:
+        goes_on = sender.left_at is None or sender.id in awaited
+        if sender.mailbox_id is None or not goes_on:
             continue
         known = look.mailbox_facts(sender.mailbox_id)
         boxes.append(known)

@@ -178,8 +178,9 @@ def _consequences(connection: Connection, case: _Case) -> Consequences:
 
 def _for_campaign(connection: Connection, case: _Case, campaign: Affected) -> CampaignConsequences:
     moves = case.taker is not None
-    goes_along = moves and not campaign.rotates
-    spreads = campaign.rotates and dependents.others_send(connection, campaign.id, {case.box.id})
+    goes_along = moves and bool(campaign.bound_ids)
+    others = not campaign.rotates or dependents.others_send(connection, campaign.id, {case.box.id})
+    spreads = others and not campaign.bound_ids
     return CampaignConsequences(
         name=campaign.name,
         state=campaign.state,
@@ -249,14 +250,14 @@ def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
     )
     removals.unplan(connection, case.box.id)
     for campaign in case.affected:
-        if campaign.rotates:
+        if campaign.joined_ids:
             if case.taker is not None and campaign.contacted:
                 to = removals.taker(connection, campaign.id, case.taker.id, now)
-                removals.hand_over(connection, campaign.sender_ids, to, MOVED)
-            removals.give_back(connection, campaign.sender_ids)
-            removals.leave(connection, campaign.sender_ids, now)
-        elif case.taker is not None:
-            removals.bind(connection, campaign.sender_ids, case.taker.slot_id)
+                removals.hand_over(connection, campaign.joined_ids, to, MOVED)
+            removals.give_back(connection, campaign.joined_ids)
+            removals.leave(connection, campaign.joined_ids, now)
+        if campaign.bound_ids and case.taker is not None:
+            removals.bind(connection, campaign.bound_ids, case.taker.slot_id)
     if case.taker is not None:
         named = [campaign.id for campaign in case.affected if campaign.step_count]
         removals.rename_in_steps(connection, named, case.box.id, case.taker.id)
@@ -272,7 +273,7 @@ def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
 def _settle_campaigns(connection: Connection, case: _Case, following: Consequences, now: datetime) -> None:
     dependents.let_go(connection, case.actor, case.box, case.stopping, now)
     for campaign, told in zip(case.affected, following.campaigns, strict=True):
-        if campaign.rotates and campaign.state is not CampaignState.DRAFT:
+        if campaign.joined_ids and campaign.state is not CampaignState.DRAFT:
             assigning.assign_waiting(connection, campaign.id, now)
         events.record(
             connection,
@@ -285,7 +286,7 @@ def _settle_campaigns(connection: Connection, case: _Case, following: Consequenc
             after=None if case.taker is None else case.taker.id,
             failed=told.failed,
             moved=told.moved,
-            given_back=campaign.untouched if campaign.rotates else 0,
+            given_back=0 if campaign.bound_ids else campaign.untouched,
         )
 
 

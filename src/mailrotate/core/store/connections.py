@@ -26,13 +26,17 @@ from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, Connec
 
 @dataclass(frozen=True)
 class HangingCampaign:
-    """A campaign that a mailbox sends for, and how many people there wait for it."""
+    """A campaign that a mailbox sends for, and how many people there wait for it.
+
+    It is no sender of the campaign where it only took people over, whom it goes on with (B8).
+    """
 
     id: int
     name: str
     state: CampaignState
     rotates: bool
     people: int
+    is_sender: bool
 
 
 @dataclass(frozen=True)
@@ -183,20 +187,28 @@ def hanging_on(connection: Connection, mailbox_id: int, slot_id: int) -> list[Ha
         t.recipient.c.campaign_id == c.id,
         t.recipient.c.state.in_(OPEN_RECIPIENTS),
     )
+    is_sender = func.max(case((sender.left_at.is_(None), 1), else_=0)).label("is_sender")
     query = (
-        select(c.id, c.name, c.state, c.rotation, func.count(t.recipient.c.id).label("people"))
+        select(c.id, c.name, c.state, c.rotation, func.count(t.recipient.c.id).label("people"), is_sender)
         .join(t.campaign_sender, sender.campaign_id == c.id)
         .outerjoin(t.recipient, waits)
         .where(
             or_(sender.mailbox_id == mailbox_id, sender.slot_id == slot_id),
-            sender.left_at.is_(None),
+            or_(sender.left_at.is_(None), t.recipient.c.id.is_not(None)),
             c.state != CampaignState.FINISHED,
         )
         .group_by(c.id, c.name, c.state, c.rotation)
         .order_by(c.id)
     )
     return [
-        HangingCampaign(row.id, row.name, CampaignState(row.state), row.rotation is not None, row.people)
+        HangingCampaign(
+            row.id,
+            row.name,
+            CampaignState(row.state),
+            row.rotation is not None,
+            row.people,
+            bool(row.is_sender),
+        )
         for row in connection.execute(query)
     ]
 

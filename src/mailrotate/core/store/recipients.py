@@ -195,6 +195,15 @@ def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def awaited_senders(connection: Connection, campaign_id: int) -> frozenset[int]:
+    """The senders of a campaign whom anybody open has."""
+    c = t.recipient.c
+    query = select(c.campaign_sender_id).where(
+        c.campaign_id == campaign_id, c.state.in_(OPEN_RECIPIENTS), c.campaign_sender_id.is_not(None)
+    )
+    return frozenset(connection.execute(query.distinct()).scalars())
+
+
 def first_of(connection: Connection, campaign_id: int) -> StoredRecipient | None:
     found = list(listing(connection, campaign_id, limit=1))
     return found[0] if found else None

@@ -38,6 +38,8 @@ class Affected:
     """A campaign, not over, that a mailbox sends or sent for, or that a step of which names it.
 
     `contacted` and `untouched` are the open people whom it has; `cancellable` the messages in its lane.
+    `bound_ids` are single senders by its slot, `joined_ids` itself: in a rotation, or for people whom it took
+    over.
     """
 
     id: int
@@ -45,12 +47,17 @@ class Affected:
     state: CampaignState
     rotates: bool
     owner_id: int
-    sender_ids: tuple[int, ...]
+    bound_ids: tuple[int, ...]
+    joined_ids: tuple[int, ...]
     is_current_sender: bool
     contacted: int
     untouched: int
     cancellable: int
     step_count: int
+
+    @property
+    def sender_ids(self) -> tuple[int, ...]:
+        return self.bound_ids + self.joined_ids
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,8 @@ def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> li
     sends = sender.mailbox_id == mailbox_id
     if slot_id is not None:
         sends = or_(sends, sender.slot_id == slot_id)
-    rows = connection.execute(select(sender.id, sender.campaign_id, sender.left_at).where(sends)).all()
+    columns = (sender.id, sender.campaign_id, sender.left_at, sender.slot_id)
+    rows = connection.execute(select(*columns).where(sends)).all()
     steps = _steps_naming(connection, mailbox_id)
     ids = {row.campaign_id for row in rows} | set(steps)
     people = _people_counts(connection, [row.id for row in rows])
@@ -85,7 +93,8 @@ def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> li
             state=CampaignState(row.state),
             rotates=row.rotation is not None,
             owner_id=row.owner_id,
-            sender_ids=tuple(each.id for each in rows if each.campaign_id == row.id),
+            bound_ids=tuple(each.id for each in rows if each.campaign_id == row.id and each.slot_id),
+            joined_ids=tuple(each.id for each in rows if each.campaign_id == row.id and not each.slot_id),
             is_current_sender=any(each.campaign_id == row.id and each.left_at is None for each in rows),
             contacted=people.get(row.id, (0, 0))[0],
             untouched=people.get(row.id, (0, 0))[1],
