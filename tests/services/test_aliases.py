@@ -1,6 +1,5 @@
 """Aliases, and what a mailbox that sends as one writes into its mail; on both databases (B11)."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import SMTP
@@ -18,9 +17,10 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.outbox import Claim
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
-from mailrotate.core.values.mail import INBOX, FolderCursor, InboxHeaders
+from mailrotate.core.values.mail import INBOX, FolderCursor
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
+from tests.support.inbox import Inbox
 from tests.support.rows import NOW, Sender, Workspace
 
 ADA, ALIAS = "ada@example.org", "ada.admin@example.net"
@@ -133,25 +133,11 @@ def test_b11_a_follow_up_as_an_alias_stays_in_the_thread(
     assert mail["Subject"] == "Re: Hello"
 
 
-class OneMail:
+class OneMail(Inbox):
     """An inbox into which one mail came."""
 
     def __init__(self, raw: bytes) -> None:
-        self._raw = raw
-
-    def new_headers(
-        self, _since: object, _folder: str = "INBOX"
-    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
-        return FolderCursor(1, 1), iter([InboxHeaders(1, self._raw)])
-
-    def has_sent_copy(self, _message_id: str) -> bool:
-        return True
-
-    def file_sent_copy(self, _raw: bytes) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+        self.inbox = [raw]
 
 
 def test_b11_a_reply_to_the_alias_is_known_by_its_thread(

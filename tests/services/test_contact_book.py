@@ -1,7 +1,7 @@
 """A mailbox's link to the contact book, and what it records, on both databases (B9)."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
@@ -21,9 +21,10 @@ from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
-from mailrotate.core.values.mail import Envelope, FolderCursor, InboxHeaders, MailTrouble, ServerReply
+from mailrotate.core.values.mail import Envelope, MailTrouble, ServerReply
 from mailrotate.core.values.states import Phase
 from tests.support.contexts import context_of
+from tests.support.inbox import Inbox
 from tests.support.rows import NOW, Sender, Workspace, contact_of
 
 KIM = "kim@example.com"
@@ -32,7 +33,7 @@ TAKEN = ServerReply(Phase.DOT, 250, None, "taken")
 
 
 @dataclass
-class Server:
+class Server(Inbox):
     """Takes every message, and has mail in its inbox."""
 
     inbox: list[bytes] = field(default_factory=list)
@@ -52,18 +53,6 @@ class Server:
         if self.answer.code == 250:
             return self.answer
         raise MailTrouble(self.answer)
-
-    def new_headers(
-        self, _since: object, _folder: str = "INBOX"
-    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
-        mails = [InboxHeaders(uid, raw) for uid, raw in enumerate(self.inbox, 1)]
-        return FolderCursor(1, len(mails)), iter(mails)
-
-    def has_sent_copy(self, _message_id: str) -> bool:
-        return True
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture

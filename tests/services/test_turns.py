@@ -1,7 +1,7 @@
 """What happens in a lane between claim, mark and settle, with a server that does what a test wants then."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -21,20 +21,22 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER
 from mailrotate.core.store.outbox import Claim
 from mailrotate.core.values.errors import Busy
-from mailrotate.core.values.mail import Envelope, FolderCursor, InboxHeaders, MailTrouble, ServerReply
+from mailrotate.core.values.mail import Envelope, MailTrouble, ServerReply
 from mailrotate.core.values.states import Phase, SuppressionKind
 from tests.support.contexts import context_of
+from tests.support.inbox import Inbox
 from tests.support.rows import NOW, Sender, Workspace
 
 LATER = NOW + timedelta(hours=1)
 
 
 @dataclass
-class Server:
+class Server(Inbox):
     """A mail server that takes everything; `while_staging` is called when a message is there but its dot."""
 
     while_staging: Callable[[], None] = lambda: None
     taken: list[str] = field(default_factory=list)
+    inbox: list[bytes] = field(default_factory=list)
     usable: bool = True
     logins: int = 0
     _staged: Envelope | None = None
@@ -58,17 +60,6 @@ class Server:
 
     def abandon(self) -> None:
         self.usable, self._staged = False, None
-
-    def new_headers(
-        self, _since: object, _folder: str = "INBOX"
-    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
-        return FolderCursor(1, 0), iter(())
-
-    def has_sent_copy(self, _message_id: str) -> bool:
-        return True
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
