@@ -29,10 +29,12 @@ from mailrotate.core.services import (
     folders,
     leaving,
     limits,
+    logbook,
     logins,
     mailboxes,
     moving,
     outbox,
+    overview,
     people,
     plans,
     previewing,
@@ -164,6 +166,11 @@ def list_people(context: Context, name: str) -> list[object]:
         return list(found)
 
 
+def logged(context: Context) -> list[str]:
+    with logbook.listing(context, logbook.Wanted(), after=None, limit=100) as lines:
+        return [str(line.mailbox or line.actor) for line in lines]
+
+
 def list_contacts(context: Context) -> list[object]:
     with contacts.listing(context, contacts.Wanted()) as found:
         return list(found)
@@ -201,6 +208,7 @@ VERBS: dict[str, Verb] = {
     "aliases.remove": lambda c: aliases.remove(c, BOX, "b@example.com", NOW),
     "aliases.use": lambda c: aliases.use(c, BOX, None, NOW),
     "connecting.refuse_connect": lambda c: connecting.refuse_connect(c, NEW.address, BEN, None, {}),
+    "connecting.former_servers": lambda c: connecting.former_servers(c, BOX),
     "connecting.connect": lambda c: connecting.connect(c, NEW, NOW),
     "contact_book.show": lambda c: contact_book.show(c, BOX),
     "contact_book.change": lambda c: contact_book.change(c, BOX, LinkChange(is_on=True), NOW),
@@ -230,6 +238,7 @@ VERBS: dict[str, Verb] = {
     "explaining.explain": lambda c: explaining.explain(c, "plain", None, NOW),
     "folders.choose": lambda c: folders.choose(c, BOX, ["Replies"], NOW),
     "limits.change": lambda c: limits.change(c, ["imap.day=7"], ("imap",), NOW),
+    "logbook.listing": lambda c: logged(c),
     "logins.test": lambda c: logins.test(c, BOX, NOW),
     "logins.testable": lambda c: logins.testable(c),
     "mailboxes.listing": lambda c: mailboxes.listing(c, NOW),
@@ -310,7 +319,7 @@ PARTS = {
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
 SHOWN = {
-    "limits.show", "logbook", "overview", "plans.show", "runners", "settings.show", "suppressing.listing",
+    "limits.show", "overview", "plans.show", "runners", "settings.show", "suppressing.listing",
 }  # fmt: skip
 
 
@@ -452,6 +461,19 @@ def test_a6_d9_a_campaign_is_seen_by_whose_mailbox_one_of_its_steps_names(team: 
 def test_c6_the_refusal_names_the_campaign_and_whose_it_is(team: Team) -> None:
     with pytest.raises(Refused, match=f"campaign 'autumn' is {BEN}'s, and {DAN} is a member"):
         campaigns.pause(team.acting(DAN), "autumn", NOW)
+
+
+def test_a6_members_read_the_log_and_the_overview_of_their_own(team: Team) -> None:
+    for address in (BOX, OTHER_BOX):
+        mailboxes.pause(team.acting(ADA), address, NOW)
+    mailboxes.resume(team.acting(DAN), OTHER_BOX, NOW)
+    assert logged(team.acting(DAN)) == [OTHER_BOX, OTHER_BOX]
+    assert logged(team.acting(BEN)) == [BOX]
+    assert logged(team.acting(CLEO)) == [BOX, OTHER_BOX, OTHER_BOX]
+    seen = overview.look(team.acting(DAN), NOW)
+    assert [line.address for line in seen.mailboxes] == [OTHER_BOX]
+    assert [line.name for line in seen.campaigns] == ["ours"]
+    assert len(overview.look(team.acting(ADA), NOW).mailboxes) == 3
 
 
 def test_a6_what_is_in_no_list_is_not_shown_either(team: Team) -> None:

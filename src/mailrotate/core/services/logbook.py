@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from mailrotate.core.services import authority
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_campaign, find_mailbox, find_user
 from mailrotate.core.store import events, users
-from mailrotate.core.store.events import LoggedEvent
+from mailrotate.core.store.events import Actor, LoggedEvent
 from mailrotate.core.values.clock import monotonic_seconds
 
 _AT_A_TIME = 500
@@ -36,13 +37,14 @@ class Wanted:
     until: datetime | None = None
 
 
-def _found(connection: Connection, wanted: Wanted) -> events.Wanted:
-    """Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`)."""
+def _found(connection: Connection, actor: Actor, wanted: Wanted) -> events.Wanted:
+    """Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused (`user.…`)."""
     return {
         "mailbox_id": None if wanted.mailbox is None else _mailbox_id(connection, wanted.mailbox),
         "campaign_id": None if wanted.campaign is None else find_campaign(connection, wanted.campaign).id,
         "actor_id": None if wanted.by is None else _user_id(connection, wanted.by),
         "user_id": None if wanted.user is None else _user_id(connection, wanted.user),
+        "seen_by": authority.viewer_of(connection, actor),
         "action": wanted.action,
         "since": wanted.since,
         "until": wanted.until,
@@ -66,11 +68,13 @@ def listing(
 ) -> Iterator[Iterator[LoggedEvent]]:
     """The newest lines, or the first ones after a number, in their order, streamed while the block lasts.
 
-    Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`).
+    Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused (`user.…`).
     """
     # Closed before the connection, also when not all of it was wanted.
     with context.store.reading() as connection:
-        found = events.listing(connection, after=after, limit=limit, **_found(connection, wanted))
+        found = events.listing(
+            connection, after=after, limit=limit, **_found(connection, context.actor, wanted)
+        )
         with closing(found), closing(_named(connection, found)) as lines:
             yield lines
 
@@ -99,13 +103,13 @@ class Follower:
     On PostgreSQL a line's number is given when it is written but the line appears when its transaction
     ends: a lower number may appear after a higher one. So numbers that are missing are asked for again.
 
-    Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`).
+    Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused (`user.…`).
     """
 
     def __init__(self, context: Context, wanted: Wanted | None = None) -> None:
         self._context = context
         with context.store.reading() as connection:
-            self._wanted = _found(connection, wanted or Wanted())
+            self._wanted = _found(connection, context.actor, wanted or Wanted())
             self._newest = self.began_at = events.newest_id(connection)
             start = max(0, self._newest - _OPEN_END)
             there = events.ids_after(connection, start)

@@ -15,8 +15,9 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.prospects import Prospects, earliest
 from mailrotate.core.services.runners import RunnerEntry
 from mailrotate.core.services.slots import TeamSlots
-from mailrotate.core.store import campaigns, mailboxes, outbox_lists, recipients, requests, workspaces
+from mailrotate.core.store import campaigns, mailboxes, outbox_lists, recipients, requests, sights, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -89,8 +90,13 @@ def look(context: Context, now: datetime) -> Overview:
         workspace = workspaces.find(connection)
         last_pass_at = None if workspace is None else workspace.last_pass_at
         prospects = Prospects(context, connection, now)
+        viewer = _viewer(context, connection)
+        seen_boxes = None if viewer is None else sights.mailbox_ids(connection, viewer)
+        seen_campaigns = None if viewer is None else sights.campaign_ids(connection, viewer)
         boxes, decisions = [], []
         for box in mailboxes.listing(connection):
+            if seen_boxes is not None and box.id not in seen_boxes:
+                continue
             decision = prospects.of_lane(box.id)
             boxes.append(_mailbox_line(prospects, box.id, box.state, decision))
             decisions += [] if decision is None else [decision]
@@ -103,6 +109,7 @@ def look(context: Context, now: datetime) -> Overview:
                 _overdue(prospects, campaign),
             )
             for campaign in campaigns.listing(connection)
+            if seen_campaigns is None or campaign.id in seen_campaigns
         )
         team = slots.team(connection, context.actor, now)
         attention = outbox_lists.attention_counts(connection)
@@ -126,9 +133,20 @@ def look(context: Context, now: datetime) -> Overview:
     )
 
 
-def _requests(context: Context, connection: Connection) -> int:
+def _acting(context: Context, connection: Connection) -> StoredUser | None:
+    """Nobody is refused: whether it is sending is asked by machines, too."""
     actor_id = context.actor.user_id
-    acting = None if actor_id is None else workspaces.user_by_id(connection, actor_id)
+    return None if actor_id is None else workspaces.user_by_id(connection, actor_id)
+
+
+def _viewer(context: Context, connection: Connection) -> int | None:
+    """Whose mailboxes and campaigns alone are shown; None for everybody's (A6)."""
+    acting = _acting(context, connection)
+    return None if acting is None or roles.may(acting.role, Deed.SEE_TEAM) else acting.id
+
+
+def _requests(context: Context, connection: Connection) -> int:
+    acting = _acting(context, connection)
     decides = acting is not None and roles.may(acting.role, Deed.REQUESTS)
     return requests.open_count(connection) if decides else 0
 

@@ -10,6 +10,7 @@ from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select
 
+from mailrotate.core.store import sights
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.dialects import json_text
 
@@ -57,7 +58,9 @@ class Wanted(TypedDict, total=False):
     """Which events: all that is named must fit, and None chooses nothing.
 
     `action` is what their key begins with, `actor_id` who did it, `user_id` whom it is about, who has lost or
-    got something, or whose seat the mailbox is on; `since` belongs to the time, `until` does not.
+    got something, or whose seat the mailbox is on; `since` belongs to the time, `until` does not. `seen_by`
+    is a user who sees their own and the team's alone: what they did, and what concerns them, or a mailbox or
+    campaign that they see.
     """
 
     since: datetime | None
@@ -65,6 +68,7 @@ class Wanted(TypedDict, total=False):
     action: str | None
     actor_id: int | None
     user_id: int | None
+    seen_by: int | None
     mailbox_id: int | None
     campaign_id: int | None
     message_id: int | None
@@ -147,12 +151,21 @@ def _conditions(connection: Connection, wanted: Wanted) -> list[ColumnElement[bo
         changes_hands = and_(key.in_(USER_KEYS), or_(before == str(user_id), after == str(user_id)))
         return or_(user == str(user_id), changes_hands, t.mailbox.c.user_id == user_id)
 
+    def seen_by(user_id: int) -> ColumnElement[bool]:
+        return or_(
+            e.actor_id == user_id,
+            names_user(user_id),
+            e.mailbox_id.in_(sights.mailboxes_of(user_id)),
+            e.campaign_id.in_(sights.campaigns_of(user_id)),
+        )
+
     fits: dict[str, Callable[[Any], ColumnElement[bool]]] = {
         "since": lambda at: e.at >= at,
         "until": lambda at: e.at < at,
         "action": lambda beginning: e.action.startswith(beginning, autoescape=True),
         "actor_id": lambda user_id: e.actor_id == user_id,
         "user_id": names_user,
+        "seen_by": seen_by,
         "mailbox_id": lambda mailbox_id: e.mailbox_id == mailbox_id,
         "campaign_id": lambda campaign_id: e.campaign_id == campaign_id,
         "message_id": lambda message_id: e.message_id == message_id,
