@@ -1,6 +1,7 @@
 """A mailbox's signatures (B3): plain Markdown, in which nothing is filled in. What changes reaches every
 message that is not yet being sent, because the main one is read at the claim."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,13 +83,18 @@ def remove(context: Context, address: str, name: str, now: datetime) -> MailboxS
     with context.store.writing() as connection:
         box = _connected(connection, context, address)
         known = _named(connection, box, name)
+        if known.is_main:
+            _make_main(connection, context, box, None, now)
         signatures.delete_signature(connection, known.id)
         _record(connection, context, box, f"signature {name}", _told(known.body), None, now)
         return _of(connection, box)
 
 
 def restore(context: Context, address: str, name: str, now: datetime) -> MailboxSignatures:
-    """Take a signature over from the connection before this one (C4). Raises NotFound, Refused."""
+    """Take a signature over from the connection before this one (C4), as the main one unless another is.
+
+    Raises NotFound, Refused.
+    """
     with context.store.writing() as connection:
         box = _connected(connection, context, address)
         former = signatures.former(connection, box.id)
@@ -101,7 +107,9 @@ def restore(context: Context, address: str, name: str, now: datetime) -> Mailbox
                 f"{box.address} has a signature '{name}' already",
                 f"mailrotate mailbox signature list {box.address}",
             )
-        _insert(connection, context, box, name, found.body, now, main=found.is_main)
+        present = signatures.of_connection(connection, box.connection_id)
+        main = found.is_main and not any(known.is_main for known in present)
+        _insert(connection, context, box, name, found.body, now, main=main)
         return _of(connection, box)
 
 
@@ -159,8 +167,8 @@ def _record(
 
 
 def _told(body: str) -> str:
-    """What the log says of a text: how long it is."""
-    return f"{len(body)} characters"
+    """What the log says of a text: how long it is, and a mark that another text has not."""
+    return f"{len(body)} characters, {hashlib.blake2b(body.encode(), digest_size=4).hexdigest()}"
 
 
 def _connected(connection: Connection, context: Context, address: str) -> StoredMailbox:
