@@ -53,7 +53,7 @@ def changes(context: Context, action: str = "mailbox.set") -> list[tuple[object,
 
 
 def test_b4_a_ramp_up_lowers_the_daily_limit_and_never_raises_it(context: Context, anna: Sender) -> None:
-    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 1000), daily_limit=45), NOW)
+    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 400), daily_limit=45), NOW)
     assert [limits(context, NOW + days * DAY) for days in range(4)] == [(20, 1), (30, 2), (40, 3), (45, None)]
     plans.change(context, PlanChange(daily_cap=25), NOW, force=True)
     assert limits(context, NOW + DAY) == (25, None)
@@ -135,6 +135,13 @@ def test_b4_a_ramp_up_that_does_not_grow_is_refused(
         mailboxes.set_settings(context, ANNA, Settings(ramp=ramp), NOW)
     assert refused.value.code == "mailbox.ramp"
     assert changes(context) == []
+
+
+def test_b4_the_ceiling_of_a_ramp_up_is_at_most_the_plans_cap(context: Context, anna: Sender) -> None:
+    with pytest.raises(Refused) as refused:
+        mailboxes.set_settings(context, ANNA, Settings(ramp=(5, 5, 501)), NOW)
+    assert refused.value.code == "limit.above_cap"
+    assert "ceiling of 501" in refused.value.message
 
 
 def test_b6_only_a_plan_that_permits_it_lets_a_mailbox_be_shared(

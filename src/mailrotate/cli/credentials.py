@@ -88,8 +88,9 @@ def find_servers(
     imap: str | None,
     security: Security | None,
     username: str | None,
+    known: "ServerGuess | None" = None,
 ) -> "ServerGuess":
-    """What the flags say, and for what they leave out what the address tells (B1)."""
+    """What the flags say, and for what they leave out what was known or what the address tells (B1)."""
     from mailrotate.core.services.connections import secured
     from mailrotate.core.values.mail import ServerGuess
     from mailrotate.providers.discovery import servers_of
@@ -102,7 +103,7 @@ def find_servers(
     named_smtp, named_imap = _endpoint(smtp, security), _endpoint(imap, security)
     if named_smtp and named_imap:
         return ServerGuess(provider or "imap", named_smtp, named_imap, "flags", username)
-    guess = (servers_of(provider, address) if provider else None) or app.find_servers(address)
+    guess = (servers_of(provider, address) if provider else known) or app.find_servers(address)
     return replace(
         guess,
         provider=provider or guess.provider,

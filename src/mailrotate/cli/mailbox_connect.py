@@ -65,8 +65,6 @@ def connect(
 
     Examples:
 
-      mailrotate mailbox connect anna@example.org
-
       mailrotate mailbox connect anna@example.org --provider google
     """
     from mailrotate.core.services import connecting
@@ -80,10 +78,12 @@ def connect(
     _refuse_early(call, address, for_user, slot_id, settings)
     takes = slots.ask_for_slot(call, speech, address, for_user, slot_id, yes=yes)
     password = needed_password(call.app, speech, address, password_stdin, password_file)
+    known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
     with speech.progress(f"looking for the servers of {address}"):
         servers = find_servers(
-            call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
-        )
+            call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username,
+            known=known,
+        )  # fmt: skip
     wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes_awaited_slot=takes)
     _log_in(call, speech, wanted)
     made = call.app.make_workspace(address, sender_name or address.partition("@")[0])

@@ -54,7 +54,7 @@ def request(
     if not requested.is_needed:
         speech.say("the plan requires no approval: it can be connected at once")
     speech.next(
-        f"mailrotate mailbox approve q_{requested.request.id}"
+        "mailrotate mailbox requests"
         if requested.is_needed
         else f"mailrotate mailbox connect {requested.request.address} --for {requested.request.user}"
     )

@@ -170,7 +170,11 @@ def _ramp(text: str) -> tuple[int, int, int] | None:
 
 def _access(text: str) -> bool:
     if text not in ("personal", "shared"):
-        raise BadInput("mailbox.access", f"access is personal or shared, not '{text}'", "add --access shared")
+        raise BadInput(
+            "mailbox.access",
+            f"access is personal or shared, not '{text}'",
+            "add --access personal, or --access shared",
+        )
     return text == "shared"
 
 

@@ -147,10 +147,11 @@ def unassign(ctx: typer.Context, slot: SlotId, as_json: Json = False) -> None:
     from mailrotate.core.services import slots
 
     call, speech = call_of(ctx), Speech(as_json)
-    freed = slots.unassign(call.context, read_id(slot, "s", "slot"), call.now)
+    slot_id = read_id(slot, "s", "slot")
+    freed = slots.unassign(call.context, slot_id, call.now)
     speech.result(
-        {**_slot_row(freed), "former": slot},
-        f"{slot} is unassigned; s_{freed.id} in the team's pool renews on {freed.renews_on}",
+        {**_slot_row(freed), "former": f"s_{slot_id}"},
+        f"s_{slot_id} is unassigned; s_{freed.id} in the team's pool renews on {freed.renews_on}",
     )
     speech.next("mailrotate slot assign --user EMAIL")
 

@@ -194,10 +194,12 @@ def remove(
 def _leaving(following: "Leaving") -> list[str]:
     lines = [f"removing {following.email}:", "  acts on nothing any more, and is in no list"]
     if following.included_slots:
-        lines.append(f"  {counted(following.included_slots, 'included slot')} ends with the seat")
+        lines.append(
+            f"  {counted(following.included_slots, 'included slot ends', 'included slots end')} with the seat"
+        )
     if following.purchased_slots:
         bought = counted(following.purchased_slots, "purchased slot goes", "purchased slots go")
-        lines.append(f"  {bought} back to the team's pool and renew on")
+        lines.append(f"  {bought} back to the team's pool")
     if following.requests:
         asked = counted(following.requests, "request or approval", "requests and approvals")
         lines.append(f"  {asked} of mailboxes end")

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import provider_limits, quota
+from mailrotate.core.rules import provider_limits, quota, roles
 from mailrotate.core.services import (
     accounts,
     aliases,
@@ -79,6 +79,23 @@ class Connected:
     reset: Mapping[str, str]
     followed: Sequence[str]
     warnings: Sequence[str]
+
+
+def former_servers(context: Context, address: str) -> ServerGuess | None:
+    """The servers that a disconnected mailbox had: they are no setting, and do not begin anew (C4).
+
+    None of one that whoever acts may not connect. Raises Refused (`user.…`).
+    """
+    with context.store.reading() as connection:
+        acting = seats.require_active(connection, context.actor)
+        box = mailboxes.by_address(connection, address)
+    if (
+        box is None
+        or box.removed_at is not None
+        or not roles.may_on_seat(acting.role, acting.id == box.user_id)
+    ):
+        return None
+    return ServerGuess(box.provider, box.smtp, box.imap, "before", box.username)
 
 
 def refuse_connect(

@@ -125,33 +125,36 @@ def validate_settings(connection: Connection | None, settings: Settings) -> None
         raise BadInput(
             "mailbox.gap", f"a gap is at most {format_duration(_LONGEST_GAP)}", "write it like 90s"
         )
-    ramp = settings.get("ramp")
-    if ramp is not None and not (1 <= ramp[0] <= ramp[2] and ramp[1] >= 1):
-        raise BadInput(
-            "mailbox.ramp",
-            "a ramp-up begins with at least 1 a day, grows by at least 1, and ends no lower than it begins",
-            "write it like --ramp 20,10,120",
-        )
     if settings.get("is_shared") and not (connection and plans.find(connection).shared_mailboxes):
         raise Refused(
             "plan.no_sharing", "the plan permits no shared mailboxes", "mailrotate plan set --shared on"
         )
     if settings.get("sent_copy", "auto") not in SENT_COPY:
         raise BadInput("mailbox.sent_copy", f"sent copies are {', '.join(SENT_COPY)}", "add --sent-copy auto")
-    cap = workspaces.daily_cap(connection)
-    limit = settings.get("daily_limit")
+    _check_limits(settings, workspaces.daily_cap(connection))
+
+
+def _check_limits(settings: Settings, cap: int) -> None:
+    limit, ramp = settings.get("daily_limit"), settings.get("ramp")
     if limit is not None and limit < 1:
         raise BadInput(
             "limit.invalid",
             "a daily limit is at least 1",
             "to send nothing: mailrotate mailbox pause ADDRESS",
         )
-    if limit is not None and limit > cap:
-        raise Refused(
-            "limit.above_cap",
-            f"a daily limit of {limit} is above the plan's cap of {cap}",
-            f"choose at most {cap}",
+    if ramp is not None and not (1 <= ramp[0] <= ramp[2] and ramp[1] >= 1):
+        raise BadInput(
+            "mailbox.ramp",
+            "a ramp-up begins with at least 1 a day, grows by at least 1, and ends no lower than it begins",
+            "write it like --ramp 20,10,120",
         )
+    for named, number in (("daily limit", limit), ("ramp-up's ceiling", ramp and ramp[2])):
+        if number is not None and number > cap:
+            raise Refused(
+                "limit.above_cap",
+                f"a {named} of {number} is above the plan's cap of {cap}",
+                f"choose at most {cap}",
+            )
 
 
 def apply_settings(connection: Connection, box: StoredMailbox, settings: Settings, now: datetime) -> None:

@@ -157,6 +157,8 @@ def check_settings(context: Context, address: str, settings: Settings) -> None:
 def set_settings(context: Context, address: str, settings: Settings, now: datetime) -> ShownMailbox:
     """Change settings; they reach every message that is not yet being sent (B3). Raises BadInput, Refused."""
     with context.store.writing() as connection:
+        # Not while the plan changes: what it allows is decided here.
+        connections.lock_workspace(connection)
         box = seats.find_connected(connection, context.actor, address)
         validate_settings(connection, settings)
         before = settings_of(connection, box)
@@ -192,6 +194,8 @@ def losing(context: Context, address: str) -> Unshared:
 def make_default(context: Context, address: str, now: datetime) -> bool:
     """The address that its user sends from unless another is named (B5); False when it was so already."""
     with context.store.writing() as connection:
+        # Not while the mailbox is removed: a default is on its user's seat.
+        connections.lock_workspace(connection)
         box = seats.find_connected(connection, context.actor, address)
         if box.is_default:
             return False

@@ -72,8 +72,8 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
             now,
             About(mailbox_id=taker.id, campaign_id=campaign.id),
             key="sender",
-            before=None if former is None else former.id,
-            after=taker.id,
+            before=None if former is None else former.address,
+            after=taker.address,
             people=moved,
         )
     is_paused = campaign.state is CampaignState.PAUSED

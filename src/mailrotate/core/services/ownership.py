@@ -114,7 +114,7 @@ def held_refusal(connection: Connection, user: StoredUser, address: str) -> Refu
         held = HeldAddress(own.address, own.id)
     box = mailboxes.by_id(connection, held.mailbox_id)
     is_alias = held.address != box.address
-    locked = ", which is locked," if box.user_state is UserState.LOCKED else ""
+    locked = " (locked)" if box.user_state is UserState.LOCKED else ""
     spelt = "" if held.address == address else f" as {held.address}"
     owner = f" (an alias of {box.address})" if is_alias else ""
     return Refused(

@@ -59,7 +59,8 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
         horizon = quota.midnight_after(known.day_ends_at, box.timezone)
         late_before = facts.absences_in(connection).late_before
         at = _Lane(context, connection, cache, box, running, horizon, late_before, now)
-        room = max(0, known.daily_limit - known.sent_today) + known.daily_limit
+        tomorrow, _ = facts.limit_of_day(box, known.day_ends_at)
+        room = max(0, known.daily_limit - known.sent_today) + tomorrow
         waiting, planned = _fill(at, Priority.FOLLOW_UP, room)
         # First messages get what follow-ups, also the ones that wait already, leave; and where those wait
         # for an inbox that cannot be read, they leave everything (H5).

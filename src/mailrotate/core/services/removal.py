@@ -19,6 +19,7 @@ from mailrotate.core.store import (
     removals,
     requests,
     seat_addresses,
+    shares,
     tags,
     workspaces,
 )
@@ -282,8 +283,8 @@ def _settle_campaigns(connection: Connection, case: _Case, following: Consequenc
             now,
             About(mailbox_id=case.box.id, campaign_id=campaign.id),
             key="sender",
-            before=case.box.id,
-            after=None if case.taker is None else case.taker.id,
+            before=case.box.address,
+            after=None if case.taker is None else case.taker.address,
             failed=told.failed,
             moved=told.moved,
             given_back=0 if campaign.bound_ids else campaign.untouched,
@@ -305,6 +306,7 @@ def _clear_seat(connection: Connection, case: _Case, following: Consequences, no
     mailboxes.change(connection, box.id, removed_at=now)
     requests.end_of_mailbox(connection, box.id, now)
     seat_addresses.release_all(connection, box.id)
+    shares.remove_all(connection, box.connection_id)
     about = About(box.id)
     events.record(
         connection,
@@ -322,5 +324,6 @@ def _clear_seat(connection: Connection, case: _Case, following: Consequences, no
         heir = removals.longest_connected(connection, box.user_id, box.id)
         after = None if heir is None else heir[0]
         workspaces.set_default_mailbox(connection, box.user_id, after)
-        passed = {"key": "default", "before": box.id, "after": after, "user": box.user_id}
+        heir_address = None if heir is None else heir[1]
+        passed = {"key": "default", "before": box.address, "after": heir_address, "user": box.user_id}
         events.record(connection, case.actor, "mailbox.default", now, About(after or box.id), **passed)

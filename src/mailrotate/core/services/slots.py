@@ -128,6 +128,8 @@ def add(context: Context, email: str, count: int, now: datetime) -> UserSlots:
     """
     _check(count)
     with context.store.writing() as connection:
+        # Not while the user is removed.
+        connections.lock_workspace(connection)
         user = _slot_taker(connection, context, email)
         for _ in range(count):
             slot_id = slots.insert_purchased(connection, user.id, now)

@@ -107,7 +107,7 @@ class InboxHeaders:
 
 @dataclass(frozen=True)
 class ServerGuess:
-    """Where a mailbox's servers were found, and how (`table`, `mx`, `autoconfig` or `flags`)."""
+    """Where a mailbox's servers were found, and how (`table`, `mx`, `autoconfig`, `flags` or `before`)."""
 
     provider: str
     smtp: Endpoint
