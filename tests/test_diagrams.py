@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mailrotate.core.rules.gates import GATES
-from mailrotate.core.rules.transitions import CAMPAIGN, CONNECTION, MESSAGE, RECIPIENT, REQUEST, Machine
+from mailrotate.core.rules.transitions import CAMPAIGN, CONNECTION, MESSAGE, RECIPIENT, REQUEST, USER, Machine
 from tests.test_house import ROOT
 
 MACHINES = {
@@ -13,6 +13,7 @@ MACHINES = {
     "recipient": RECIPIENT,
     "campaign": CAMPAIGN,
     "connection": CONNECTION,
+    "user": USER,
     "request": REQUEST,
 }
 

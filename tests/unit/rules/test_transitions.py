@@ -14,6 +14,7 @@ from mailrotate.core.values.states import (
     MessageState,
     RecipientState,
     RequestState,
+    UserState,
 )
 
 MACHINES: dict[str, tuple[Machine, type[StrEnum]]] = {
@@ -21,6 +22,7 @@ MACHINES: dict[str, tuple[Machine, type[StrEnum]]] = {
     "recipient": (transitions.RECIPIENT, RecipientState),
     "message": (transitions.MESSAGE, MessageState),
     "connection": (transitions.CONNECTION, ConnectionState),
+    "user": (transitions.USER, UserState),
     "request": (transitions.REQUEST, RequestState),
 }
 PAIRS = [

@@ -11,6 +11,7 @@ from mailrotate.core.values.states import ConnectionState as K
 from mailrotate.core.values.states import MessageState as M
 from mailrotate.core.values.states import RecipientState as R
 from mailrotate.core.values.states import RequestState as Q
+from mailrotate.core.values.states import UserState as U
 
 Machine = Mapping[str, Mapping[StrEnum, StrEnum]]
 
@@ -64,6 +65,8 @@ CONNECTION: Machine = {
 }
 
 # The end of an approval (A7) is an instant of its own: its decision stays what it was.
+USER: Machine = {"lock": {U.ACTIVE: U.LOCKED}, "unlock": {U.LOCKED: U.ACTIVE}}
+
 REQUEST: Machine = {"approve": {Q.REQUESTED: Q.APPROVED}, "deny": {Q.REQUESTED: Q.DENIED}}
 
 

@@ -28,7 +28,6 @@ from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.address import canonical_address, normalise_address
 from mailrotate.core.values.errors import NotFound, Refused
-from mailrotate.core.values.states import ConnectionState
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def add(
     alias = normalise_address(alias)
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
-        box = _connected(connection, context, address)
+        box = seats.find_connected(connection, context.actor, address)
         validate_settings(
             connection, Settings() if sender_name is None else Settings(sender_name=sender_name)
         )
@@ -102,7 +101,7 @@ def use(context: Context, address: str, alias: str | None, now: datetime) -> Mai
     """Send as an alias from the next message on, or with None as the mailbox itself. Raises as `remove`."""
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
-        box = _connected(connection, context, address)
+        box = seats.find_connected(connection, context.actor, address)
         _send_as(
             connection, context, box, None if alias is None else _alias(connection, box, alias).address, now
         )
@@ -124,17 +123,6 @@ def _of(connection: Connection, box: StoredMailbox, warnings: Sequence[str] = ()
     return MailboxAliases(
         box.address, now_is.sends_as, aliases.of_connection(connection, box.connection_id), warnings
     )
-
-
-def _connected(connection: Connection, context: Context, address: str) -> StoredMailbox:
-    box = seats.find_mailbox(connection, context.actor, address)
-    if box.state is ConnectionState.DISCONNECTED:
-        raise Refused(
-            "mailbox.disconnected",
-            f"{box.address} is disconnected",
-            f"mailrotate mailbox connect {box.address}",
-        )
-    return box
 
 
 def _refuse_known(connection: Connection, box: StoredMailbox, alias: str) -> None:

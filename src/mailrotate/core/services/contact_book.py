@@ -18,8 +18,8 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate
 from mailrotate.core.store.timeline import NewEntry
 from mailrotate.core.values.address import domain_of, normalise_address
-from mailrotate.core.values.errors import BadInput, Refused
-from mailrotate.core.values.states import ConnectionState, Direction, MessageKind
+from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.states import Direction, MessageKind
 
 # Tests and notices are no correspondence with a person.
 _CORRESPONDENCE = (MessageKind.CAMPAIGN, MessageKind.COMPOSE)
@@ -53,13 +53,7 @@ def change(context: Context, address: str, wanted: LinkChange, now: datetime) ->
     added, removed = (tuple(map(read_domain, names)) for names in (wanted.never, wanted.never_remove))
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
-        box = seats.find_mailbox(connection, context.actor, address)
-        if box.state is ConnectionState.DISCONNECTED:
-            raise Refused(
-                "mailbox.disconnected",
-                f"{box.address} is disconnected",
-                f"mailrotate mailbox connect {box.address}",
-            )
+        box = seats.find_connected(connection, context.actor, address)
         before = read_link(box.contact_book)
         link = Link(
             before.is_on if wanted.is_on is None else wanted.is_on,

@@ -59,7 +59,7 @@ def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now
     now, when they are resumed; returns their names."""
     stranded = senders.bound_to_removed_slots(connection, box.user_id, box.id)
     for sender in stranded:
-        senders.bind_to_slot(connection, sender.id, box.slot_id)
+        senders.bind_to_slot(connection, [sender.id], box.slot_id)
         about = About(mailbox_id=box.id, campaign_id=sender.campaign_id)
         change = {"before": f"s_{sender.slot_id}", "after": f"s_{box.slot_id}"}
         events.record(connection, actor, "campaign.sender", now, about, key="slot", **change)

@@ -8,17 +8,13 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.health import TestResult
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.store import mailboxes
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import ConnectionState
 
 
 def test(context: Context, address: str, now: datetime) -> TestResult:
     """Log in to both servers now, through the mailbox's lane (C1). Raises Busy, Refused, KeyTrouble."""
     with context.store.reading() as connection:
-        box = seats.find_mailbox(connection, context.actor, address)
-    if box.state is ConnectionState.DISCONNECTED:
-        raise _is_disconnected(box)
+        box = seats.find_connected(connection, context.actor, address)
     with holding_lane(context, box.id, now) as lane:
         return health.test(context, lane, now)
 
@@ -34,11 +30,3 @@ def testable(context: Context) -> list[str]:
         if box.state is not ConnectionState.DISCONNECTED
         and roles.may_on_seat(acting.role, box.user_id == acting.id)
     ]
-
-
-def _is_disconnected(box: StoredMailbox) -> Refused:
-    return Refused(
-        "mailbox.disconnected",
-        f"{box.address} is disconnected",
-        f"mailrotate mailbox connect {box.address}",
-    )

@@ -162,7 +162,7 @@ def _sender_row(
         if own.mailbox_id == taker.id:
             return own.id, False
         if own.mailbox_id is None:
-            removals.bind(connection, [own.id], taker.slot_id)
+            senders.bind_to_slot(connection, [own.id], taker.slot_id)
             return own.id, True
     return removals.taker(connection, campaign.id, taker.id, now), False
 

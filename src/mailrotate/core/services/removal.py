@@ -19,6 +19,7 @@ from mailrotate.core.store import (
     removals,
     requests,
     seat_addresses,
+    senders,
     shares,
     tags,
     workspaces,
@@ -258,7 +259,7 @@ def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
             removals.give_back(connection, campaign.joined_ids)
             removals.leave(connection, campaign.joined_ids, now)
         if campaign.bound_ids and case.taker is not None:
-            removals.bind(connection, campaign.bound_ids, case.taker.slot_id)
+            senders.bind_to_slot(connection, campaign.bound_ids, case.taker.slot_id)
     if case.taker is not None:
         named = [campaign.id for campaign in case.affected if campaign.step_count]
         removals.rename_in_steps(connection, named, case.box.id, case.taker.id)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.transitions import USER, origins, outcome
 from mailrotate.core.services import assigning, dependents, naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import campaigns, connections, events, mailboxes, users, workspaces
@@ -161,8 +162,7 @@ def lock(context: Context, email: str, now: datetime) -> Seat:
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
         user = _lockable(connection, context, email)
-        if user.state is UserState.ACTIVE:
-            users.change(connection, user.id, state=UserState.LOCKED)
+        if users.move(connection, user.id, origins(USER, "lock"), outcome(USER, "lock")):
             events.record(connection, context.actor, "user.locked", now, About(), user=user.id)
             boxes = mailboxes_of(connection, user)
             dependents.pause_for_lock(connection, context.actor, boxes, now)
@@ -176,8 +176,7 @@ def unlock(context: Context, email: str, now: datetime) -> Unlocked:
         seats.require_deed(connection, context.actor, Deed.USERS)
         user = naming.find_user(connection, email)
         boxes = mailboxes_of(connection, user)
-        if user.state is UserState.LOCKED:
-            users.change(connection, user.id, state=UserState.ACTIVE)
+        if users.move(connection, user.id, origins(USER, "unlock"), outcome(USER, "unlock")):
             events.record(connection, context.actor, "user.unlocked", now, About(), user=user.id)
             for box in boxes:
                 assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
@@ -214,7 +213,7 @@ def _seat(connection: Connection, user: StoredUser) -> Seat:
 
 def mailboxes_of(connection: Connection, user: StoredUser) -> list[StoredMailbox]:
     """What the seat holds, disconnected ones too."""
-    return [box for box in mailboxes.listing(connection) if box.user_id == user.id]
+    return mailboxes.listing(connection, user_id=user.id)
 
 
 def _again(connection: Connection, user: StoredUser) -> StoredUser:

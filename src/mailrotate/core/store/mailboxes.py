@@ -224,10 +224,18 @@ def by_address(connection: Connection, address: str) -> StoredMailbox | None:
     return None if row is None else _read(row)
 
 
-def listing(connection: Connection, *, removed: bool = False) -> list[StoredMailbox]:
-    """Every mailbox that was not removed, or that was, in the order in which they were first connected."""
+def listing(
+    connection: Connection, *, removed: bool = False, user_id: int | None = None
+) -> list[StoredMailbox]:
+    """Every mailbox that was not removed, or that was, in the order in which they were first connected.
+
+    Of everybody, or of one user's seat.
+    """
     there = t.mailbox.c.removed_at.is_not(None) if removed else t.mailbox.c.removed_at.is_(None)
-    return [_read(row) for row in connection.execute(_query().where(there).order_by(t.mailbox.c.id))]
+    query = _query().where(there).order_by(t.mailbox.c.id)
+    if user_id is not None:
+        query = query.where(t.mailbox.c.user_id == user_id)
+    return [_read(row) for row in connection.execute(query)]
 
 
 def on_slot(connection: Connection, slot_id: int) -> StoredMailbox | None:

@@ -298,12 +298,6 @@ def leave(connection: Connection, sender_ids: Sequence[int], now: datetime) -> N
     connection.execute(query.values(left_at=now))
 
 
-def bind(connection: Connection, sender_ids: Sequence[int], slot_id: int) -> None:
-    """The single senders of some campaigns send from another slot, with everybody they have."""
-    query = update(t.campaign_sender).where(t.campaign_sender.c.id.in_(sender_ids))
-    connection.execute(query.values(slot_id=slot_id))
-
-
 def taker(connection: Connection, campaign_id: int, mailbox_id: int, now: datetime) -> int:
     """The campaign's sender row of a mailbox that takes people over: its own where it sends for the campaign,
     else one that has left as it came, so that it gets nobody new."""

@@ -157,10 +157,10 @@ def bound_to_removed_slots(connection: Connection, user_id: int, mailbox_id: int
     ]
 
 
-def bind_to_slot(connection: Connection, campaign_sender_id: int, slot_id: int) -> None:
-    """A single sender sends from whatever is connected in this slot from now on."""
-    by_id = t.campaign_sender.c.id == campaign_sender_id
-    connection.execute(update(t.campaign_sender).where(by_id).values(slot_id=slot_id))
+def bind_to_slot(connection: Connection, sender_ids: Sequence[int], slot_id: int) -> None:
+    """The single senders of some campaigns send from whatever is connected in this slot from now on."""
+    these = t.campaign_sender.c.id.in_(sender_ids)
+    connection.execute(update(t.campaign_sender).where(these).values(slot_id=slot_id))
 
 
 def leave_all(connection: Connection, mailbox_id: int, now: datetime) -> None:
