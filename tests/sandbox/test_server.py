@@ -141,8 +141,9 @@ FOREGROUND = """
 import signal, sys
 from mailrotate.sandbox.server import Sandbox
 with Sandbox() as sandbox:
-    print(sandbox.info.smtp.port, flush=True)
-    sandbox.serve_until(signal.SIGINT, signal.SIGTERM)
+    def tell():
+        print(sandbox.info.smtp.port, flush=True)
+    sandbox.serve_until(signal.SIGINT, signal.SIGTERM, ready=tell)
 print("stopped")
 """
 
@@ -160,7 +161,7 @@ def test_a_signal_ends_the_foreground_at_once_and_in_silence(number: signal.Sign
     with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
         assert client.recv(200).startswith(b"220 ")
         process.send_signal(number)
-        said, complained = process.communicate(timeout=10)
+        said, complained = process.communicate(timeout=30)
     assert (process.returncode, said, complained) == (0, "stopped\n", "")
 
 
