@@ -170,6 +170,27 @@ def test_b7_servers_and_password_are_tested_before_they_replace_the_old(
     assert program.run("mailbox", "test", anna, "--json").json()[0]["passed"]
 
 
+def test_b3_b7_a_good_login_with_a_folder_that_is_not_there_changes_nothing(
+    program: Program, server: SandboxInfo
+) -> None:
+    anna = server.senders[0]
+    connect(program, server, anna)
+
+    def everything() -> tuple[object, object]:
+        shown = program.run("mailbox", "show", anna, "--json").json()
+        return shown, program.run("log", "--json").json()
+
+    before = everything()
+    moved = ("--smtp", f"localhost:{server.smtp.port}", "--imap", f"localhost:{server.imap.port}")
+    login = (*moved, "--security", "none", "--password-stdin", "--gap", "5m", "--daily-limit", "7")
+    command = ("mailbox", "set", anna, *login, "--folders", "Nowhere", "--json")
+    refused = program.run(*command, input=PASSWORD, check_status=3)
+    assert refused.error()["code"] == "folder.none"
+    assert "imap  auth       ok" in refused.stderr
+    assert everything() == before
+    assert program.run("mailbox", "test", anna, "--json").json()[0]["passed"]
+
+
 def test_b10_how_often_a_mailbox_is_read_is_the_plans(program: Program, server: SandboxInfo) -> None:
     anna = server.senders[0]
     connect(program, server, anna)

@@ -26,7 +26,6 @@ from mailrotate.core.services import (
     drafting,
     enrolment,
     explaining,
-    folders,
     leaving,
     limits,
     logbook,
@@ -220,9 +219,6 @@ VERBS: dict[str, Verb] = {
     "connections.reconnect": lambda c: connections.reconnect(
         c, BOX, connections.LoginChange(), lambda _step: None, resume=False, now=NOW
     ),
-    "connections.change_login": lambda c: connections.change_login(
-        c, BOX, connections.LoginChange(), lambda _step: None, NOW
-    ),
     "connections.consequences": lambda c: connections.consequences(c, BOX),
     "connections.disconnect": lambda c: connections.disconnect(c, BOX, NOW),
     "drafting.create": lambda c: drafting.create(c, PLAN, NOW),
@@ -236,7 +232,6 @@ VERBS: dict[str, Verb] = {
     "enrolment.importing_people": lambda c: import_people(c, "ours", "autumn"),
     "enrolment.add": lambda c: add_person(c, "ours"),
     "explaining.explain": lambda c: explaining.explain(c, "plain", None, NOW),
-    "folders.choose": lambda c: folders.choose(c, BOX, ["Replies"], NOW),
     "limits.change": lambda c: limits.change(c, ["imap.day=7"], ("imap",), NOW),
     "logbook.listing": lambda c: logged(c),
     "logins.test": lambda c: logins.test(c, BOX, NOW),
@@ -314,8 +309,9 @@ VERBS: dict[str, Verb] = {
 
 # What nobody in particular does: the runner's work, and what the verbs above are made of.
 PARTS = {
-    "accounts", "claiming", "contact_book.note_received", "context", "dependents", "facts", "health",
-    "inbound", "lanes", "passes", "planning", "secrets.seal", "settling",
+    "accounts", "claiming", "connections.proved", "connections.renew", "contact_book.note_received",
+    "context", "dependents", "facts", "folders.ends_of", "health", "inbound", "lanes", "passes", "planning",
+    "secrets.seal", "settling",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
 SHOWN = {

@@ -351,16 +351,20 @@ def test_b7_new_servers_are_tested_before_they_replace_the_old(
     context, before = connected(workspace, server)
     away = Endpoint("127.0.0.1", closed_port(), Security.NONE)
     with pytest.raises(RemoteError):
-        connections.change_login(context, ANNA, LoginChange(smtp=away), unheard, LATER)
+        mailboxes.set_settings(context, ANNA, {}, LATER, login=LoginChange(smtp=away))
     assert box_of(workspace) == before
     with Sandbox(password=server.password) as other:
         new = LoginChange(smtp=other.info.smtp, imap=other.info.imap)
-        connections.change_login(context, ANNA, new, unheard, LATER)
+        mailboxes.set_settings(context, ANNA, {}, LATER, login=new)
         after = box_of(workspace)
     assert (after.smtp, after.imap) == (other_smtp := new.smtp, new.imap)
     assert other_smtp != before.smtp
-    connections.change_login(
-        context, ANNA, LoginChange(before.smtp, before.imap, password=Secret(server.password)), unheard, LATER
+    mailboxes.set_settings(
+        context,
+        ANNA,
+        {},
+        LATER,
+        login=LoginChange(before.smtp, before.imap, password=Secret(server.password)),
     )
     told = [data for action, data in logged(workspace) if action == "mailbox.set"]
     old, moved = f"127.0.0.1:{before.smtp.port} (none)", f"127.0.0.1:{after.smtp.port} (none)"
@@ -368,6 +372,42 @@ def test_b7_new_servers_are_tested_before_they_replace_the_old(
     assert [data["key"] for data in told] == ["smtp", "imap", "smtp", "imap", "password"]
     assert told[-1] == {"key": "password", "before": None, "after": "changed"}
     assert account_of(context, after).password == Secret(server.password)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (Settings(folders=("Sent", "Nowhere")), "folder.none"),
+        (Settings(daily_limit=501), "limit.above_cap"),
+        (Settings(is_shared=True), "plan.no_sharing"),
+    ],
+)
+def test_b3_b7_one_refused_part_leaves_all_of_it_undone(
+    workspace: Workspace, server: SandboxInfo, change: Settings, code: str
+) -> None:
+    """The new login is good and the other settings are; the folders are looked up by the new servers."""
+    context, before = connected(workspace, server)
+    told = logged(workspace)
+    with Sandbox(password="another") as other:
+        login = LoginChange(other.info.smtp, other.info.imap, password=Secret("another"))
+        good = Settings(sender_name="Anna A.", gap_seconds=90, timezone="Asia/Tokyo", ramp=(1, 1, 9))
+        with pytest.raises((Refused, NotFound)) as refused:
+            mailboxes.set_settings(context, ANNA, {**good, **change}, LATER, login=login)
+        assert refused.value.code == code
+        assert (box_of(workspace), logged(workspace)) == (before, told)
+        bad = replace(login, password=Secret("wrong"))
+        with pytest.raises(RemoteError) as wrong:
+            mailboxes.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=bad)
+        assert wrong.value.code == "connect.auth"
+        assert (box_of(workspace), logged(workspace)) == (before, told)
+        mailboxes.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=login)
+    after = box_of(workspace)
+    assert (after.imap, after.folders, after.sender_name) == (login.imap, ("INBOX", "Sent"), "Anna A.")
+    assert account_of(context, after).password == Secret("another")
+    keys = [data["key"] for action, data in logged(workspace) if action == "mailbox.set"]
+    assert sorted(map(str, keys)) == [
+        "folders", "gap", "imap", "password", "ramp", "sender_name", "smtp", "timezone",
+    ]  # fmt: skip
 
 
 def test_c3_a_reconnect_says_how_many_go_on_and_when(workspace: Workspace, server: SandboxInfo) -> None:

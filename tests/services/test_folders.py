@@ -1,13 +1,15 @@
 """Folders that are read beside the INBOX, on both databases against a real Dovecot (B3, G3)."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
 from sqlalchemy import update
 
-from mailrotate.core.services import connecting, folders, inbound, lanes, mailboxes
+from mailrotate.core.services import connecting, inbound, lanes, mailboxes
 from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.folders import beside_inbox
 from mailrotate.core.services.mailbox_settings import Settings
 from mailrotate.core.services.secrets import secret_name
 from mailrotate.core.store import events, outbox
@@ -43,6 +45,12 @@ def context(workspace: Workspace, anna: Sender) -> Context:
 def box_of(context: Context, anna: Sender) -> StoredMailbox:
     with context.store.reading() as connection:
         return stored.by_id(connection, anna.id)
+
+
+def choose(context: Context, address: str, names: Sequence[str], now: datetime) -> tuple[str, ...]:
+    """The folders that are read from then on."""
+    shown = mailboxes.set_settings(context, address, Settings(folders=beside_inbox(names)), now)
+    return tuple(folder.name for folder in shown.folders)
 
 
 def read(context: Context, anna: Sender) -> int:
@@ -90,7 +98,7 @@ def test_g3_a_reply_that_the_server_sorted_into_a_chosen_folder_is_recognised(
     assert read(context, anna) == 0
     dovecot.deliver(in_folder(anna, "Replies"), reply("kim@example.com", kims))
     assert read(context, anna) == 0
-    assert folders.choose(context, anna.address, ["inbox", "Replies", "Replies"], NOW) == (
+    assert choose(context, anna.address, ["inbox", "Replies", "Replies"], NOW) == (
         "INBOX",
         "Replies",
     )
@@ -107,7 +115,7 @@ def test_g3_what_comes_between_the_choice_and_the_first_reading_is_read(
 ) -> None:
     (kims,) = written_to(workspace, anna, "kim@example.com")
     dovecot.add_folder(anna.address, "Archive")
-    folders.choose(context, anna.address, ["Archive"], NOW)
+    choose(context, anna.address, ["Archive"], NOW)
     dovecot.deliver(in_folder(anna, "Archive"), reply("kim@example.com", kims))
     assert read(context, anna) == 1
 
@@ -117,7 +125,7 @@ def test_g3_what_the_mailbox_itself_wrote_is_no_reply_in_any_folder(
 ) -> None:
     """A follow-up that is filed as sent cites the message before."""
     (kims,) = written_to(workspace, anna, "kim@example.com")
-    folders.choose(context, anna.address, ["Sent"], NOW)
+    choose(context, anna.address, ["Sent"], NOW)
     dovecot.deliver(in_folder(anna, "Sent"), reply(f"Anna <{anna.address.upper()}>", kims))
     assert read(context, anna) == 0
     dovecot.deliver(in_folder(anna, "Sent"), reply("kim@example.com", kims))
@@ -129,9 +137,9 @@ def test_g3_a_folder_that_the_server_does_not_have_is_refused(
 ) -> None:
     dovecot.add_folder(anna.address, "Our replies")
     with pytest.raises(NotFound) as refused:
-        folders.choose(context, anna.address, ["Sent", "Our replys"], NOW)
+        choose(context, anna.address, ["Sent", "Our replys"], NOW)
     assert refused.value.message.endswith(
-        "has no folder 'Our replys' on its server; there are INBOX, Our replies, Sent"
+        "has no folder 'Our replys' on its server; did you mean 'Our replies', 'Sent', 'INBOX'?"
     )
     assert refused.value.hint == f"mailrotate mailbox set {anna.address} --folders 'Our replies'"
     assert box_of(context, anna).folders == ("INBOX",)
@@ -143,7 +151,7 @@ def test_g3_h5_a_folder_that_vanishes_is_a_note_and_holds_nothing_back(
     (kims,) = written_to(workspace, anna, "kim@example.com")
     for name in ("First", "Second"):
         dovecot.add_folder(anna.address, name)
-    folders.choose(context, anna.address, ["First", "Second"], NOW)
+    choose(context, anna.address, ["First", "Second"], NOW)
     dovecot.remove_folder(anna.address, "First")
     read(context, anna)
     dovecot.deliver(in_folder(anna, "Second"), reply("kim@example.com", kims))
@@ -155,7 +163,7 @@ def test_g3_h5_a_folder_that_vanishes_is_a_note_and_holds_nothing_back(
     assert (inbox.error, second.error, second.read_at) == (None, None, LATER)
     assert (shown.listed.state, shown.inbox_error) == ("connected", None)
     assert box_of(context, anna).inbox_failing_since is None
-    folders.choose(context, anna.address, ["Second"], LATER)
+    choose(context, anna.address, ["Second"], LATER)
     assert [folder.error for folder in mailboxes.show(context, anna.address, LATER).folders] == [None, None]
 
 
@@ -165,20 +173,20 @@ def test_g3_nothing_changes_where_the_server_cannot_be_asked(
     with workspace.store.writing() as connection:
         stored.change_connection(connection, anna.connection_id, imap_port=9)
     with pytest.raises(RemoteError) as unreachable:
-        folders.choose(context, anna.address, ["Replies"], NOW)
+        choose(context, anna.address, ["Replies"], NOW)
     assert unreachable.value.code == "folder.unreadable"
-    assert folders.choose(context, anna.address, [], NOW) == ("INBOX",)
+    assert choose(context, anna.address, [], NOW) == ("INBOX",)
 
 
 def test_g3_the_server_is_asked_in_the_mailboxs_lane(context: Context, anna: Sender) -> None:
     with lanes.holding_lane(context, anna.id, NOW), pytest.raises(Busy):
-        folders.choose(context, anna.address, ["Sent"], NOW)
+        choose(context, anna.address, ["Sent"], NOW)
 
 
 def test_g3_a_disconnected_mailbox_has_no_folders_to_choose(workspace: Workspace) -> None:
     workspace.add_mailbox("ben@example.org", state="disconnected")
     with pytest.raises(Refused) as refused:
-        folders.choose(context_of(workspace), "ben@example.org", [], NOW)
+        choose(context_of(workspace), "ben@example.org", [], NOW)
     assert refused.value.code == "mailbox.disconnected"
 
 
@@ -187,7 +195,7 @@ def test_g3_c4_the_choice_is_logged_and_what_begins_anew_says_how_to_choose_agai
 ) -> None:
     dovecot.add_folder(anna.address, "Our replies")
     for chosen in (["Sent", "Our replies"], ["Sent", "Our replies"]):
-        folders.choose(context, anna.address, chosen, NOW)
+        choose(context, anna.address, chosen, NOW)
     with context.store.reading() as connection:
         (told,) = [event.data for event in events.listing(connection) if event.action == "mailbox.set"]
         reset = connecting.reset_of(connection, box_of(context, anna), Settings())

@@ -119,7 +119,7 @@ def login_change(
     imap: str | None,
     security: Security | None,
     username: str | None,
-    password: Secret | None,
+    password: Secret | None = None,
 ) -> "LoginChange":
     from mailrotate.core.services.connections import LoginChange
 

@@ -1,7 +1,9 @@
 """`mailrotate mailbox set`: everything that a mailbox can be set to."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, cast
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -25,7 +27,6 @@ from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.connections import LoginChange
     from mailrotate.core.services.mailbox_settings import Settings
 
 Address = Annotated[
@@ -97,37 +98,25 @@ def change(
 
       mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
     """
-    from mailrotate.core.services import mailboxes
+    from mailrotate.core.services.mailboxes import check_settings, set_settings
 
     call, speech = call_of(ctx), Speech(as_json)
-    settings = _wanted(
-        {
-            "sender_name": sender_name, "mailbox_name": name, "daily_limit": daily_limit, "gap_seconds": gap,
-            "ramp": ramp, "timezone": timezone, "is_shared": access, "sent_copy": sent_copy,
-        }
-    )  # fmt: skip
-    mailboxes.check_settings(call.context, address, settings)
+    named = {
+        "sender_name": sender_name, "mailbox_name": name, "daily_limit": daily_limit, "gap_seconds": gap,
+        "ramp": ramp, "timezone": timezone, "is_shared": access, "sent_copy": sent_copy,
+        "folders": folders or None,
+    }  # fmt: skip
+    settings = _wanted(named)
+    login = login_change(smtp=smtp, imap=imap, security=security, username=username)
+    if not (settings or login or password_stdin or password_file):
+        raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
+    check_settings(call.context, address, settings)
     _ask(call, speech, address, settings, yes=yes)
-    password = None
     if password_stdin or password_file:
         password = needed_password(call.app, speech, address, password_stdin, password_file)
-    login = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
-    if not settings and not login and not folders:
-        raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
-    _set_at_server(call, speech, address, login, folders or ())
-    tell(call, speech, mailboxes.set_settings(call.context, address, settings, call.now))
-
-
-def _set_at_server(
-    call: Call, speech: Speech, address: str, login: "LoginChange", names: Sequence[str]
-) -> None:
-    """What its server is asked about before it is changed: the login, then the folders."""
-    from mailrotate.core.services import connections, folders
-
-    if login:
-        connections.change_login(call.context, address, login, lambda step: show_step(speech, step), call.now)
-    if names:
-        folders.choose(call.context, address, () if names == ["default"] else names, call.now)
+        login = replace(login, password=password)
+    heard = partial(show_step, speech)
+    tell(call, speech, set_settings(call.context, address, settings, call.now, login=login, tell=heard))
 
 
 def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes: bool) -> None:
@@ -146,8 +135,14 @@ def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes:
         raise typer.Exit
 
 
-def _wanted(named: Mapping[str, str | None]) -> "Settings":
+def _wanted(named: Mapping[str, Any]) -> "Settings":
     return cast("Settings", {key: _READERS[key](text) for key, text in named.items() if text is not None})
+
+
+def _folders(names: list[str]) -> tuple[str, ...] | None:
+    from mailrotate.core.services.folders import beside_inbox
+
+    return None if names == ["default"] else beside_inbox(names)
 
 
 def _number(text: str) -> int:
@@ -178,7 +173,7 @@ def _access(text: str) -> bool:
     return text == "shared"
 
 
-_READERS: Mapping[str, Callable[[str], object]] = {
+_READERS: Mapping[str, Callable[[Any], object]] = {
     "sender_name": lambda text: text or None,
     "mailbox_name": lambda text: text or None,
     "daily_limit": lambda text: None if text == "plan" else _number(text),
@@ -187,4 +182,5 @@ _READERS: Mapping[str, Callable[[str], object]] = {
     "timezone": lambda text: None if text == "workspace" else text,
     "is_shared": _access,
     "sent_copy": str,
+    "folders": _folders,
 }

@@ -14,6 +14,7 @@ from mailrotate.cli.output import Speech, localised, zoned
 from mailrotate.cli.params import Json
 
 if TYPE_CHECKING:
+    from mailrotate.core.services.mailbox_settings import ShownSetting
     from mailrotate.core.services.mailboxes import ListedMailbox, ShownMailbox
 
 Address = Annotated[
@@ -152,16 +153,20 @@ def tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         ]
     )
     speech.line()
-    speech.table(("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings])
+    speech.table(("setting", "value", "from"), [(s.name, _value(s), s.origin) for s in shown.settings])
     if shown.campaigns:
         speech.line()
         speech.table(("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns])
 
 
+def _value(setting: "ShownSetting") -> object:
+    return ", ".join(setting.value) if isinstance(setting.value, tuple) else setting.value
+
+
 def _document(shown: "ShownMailbox") -> dict[str, Any]:
     return {
         **_row(shown.listed),
-        "settings": {s.name: {"value": s.value, "from": s.origin} for s in shown.settings},
+        "settings": {s.name: {"value": _value(s), "from": s.origin} for s in shown.settings},
         "smtp": f"{shown.smtp.host}:{shown.smtp.port}",
         "smtp_security": shown.smtp.security,
         "imap": f"{shown.imap.host}:{shown.imap.port}",

@@ -63,6 +63,9 @@ class LoginChange:
         return any((self.smtp, self.imap, self.security, self.username, self.password))
 
 
+KEEPS_LOGIN = LoginChange()
+
+
 @dataclass(frozen=True)
 class Renewed:
     """A mailbox that logs in again; `resumed` are the campaigns that run again by it."""
@@ -137,18 +140,15 @@ def reconnect(
     """
     refuse_reconnect(context, address, change.username)
     box = _connected_mailbox(context, address)
+    accounts.prove_key(context)
     with holding_lane(context, box.id, now):
-        renewed = _renew(context, box.address, change, tell, "reconnect", now)
+        account = proved(context, box, change, tell, "reconnect")
+        with context.store.writing() as connection:
+            box = seats.find_mailbox(connection, context.actor, box.address)
+            renewed = renew(context, connection, box, account, change, now)
     with context.store.writing() as connection:
         resumed = dependents.lift_pauses(connection, context.actor, renewed, now) if resume else ()
         return Renewed(box.address, dependents.waiting_for(context, connection, renewed, now), resumed)
-
-
-def change_login(context: Context, address: str, change: LoginChange, tell: Tell, now: datetime) -> None:
-    """Replace servers, user name or password, if they log in; else the old ones stay (B7)."""
-    box = _connected_mailbox(context, address)
-    with holding_lane(context, box.id, now):
-        _renew(context, box.address, change, tell, "set", now)
 
 
 def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
@@ -173,34 +173,43 @@ def _refuse_other_address(box: StoredMailbox, username: str) -> None:
         )
 
 
-def _renew(
-    context: Context, address: str, change: LoginChange, tell: Tell, verb: str, now: datetime
-) -> StoredMailbox:
-    """Prove the new login and store it; the caller holds the mailbox's lane."""
-    with context.store.reading() as connection:
-        box = seats.find_mailbox(connection, context.actor, address)
-    accounts.prove_key(context)
+def proved(context: Context, box: StoredMailbox, change: LoginChange, tell: Tell, verb: str) -> MailAccount:
+    """What the mailbox logs in with after the change, both servers having taken it.
+
+    Whoever calls holds the mailbox's lane. Raises RemoteError, KeyTrouble.
+    """
     account = _changed(context, box, change)
     prove(context.provider(box.provider), account, tell, verb)
-    with context.store.writing() as connection:
-        generation = box.generation + 1
-        sealed = secrets.seal(context, connection, box.connection_id, generation, account.password)
-        mailboxes.change_connection(
-            connection,
-            box.connection_id,
-            generation=generation,
-            secret=sealed,
-            username=account.username,
-            last_test_at=now,
-            **connections.server_columns(account.smtp, account.imap),
-        )
-        health.recover(connection, box, now)
-        inboxes.forget_failure(connection, box.id)
-        events.record(connection, context.actor, "mailbox.reconnected", now, About(box.id))
-        renewed = mailboxes.by_id(connection, box.id)
-        for told in _changes(box, renewed, with_password=change.password is not None):
-            events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
-        return renewed
+    return account
+
+
+def renew(
+    context: Context,
+    connection: Connection,
+    box: StoredMailbox,
+    account: MailAccount,
+    change: LoginChange,
+    now: datetime,
+) -> StoredMailbox:
+    """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane."""
+    generation = box.generation + 1
+    sealed = secrets.seal(context, connection, box.connection_id, generation, account.password)
+    mailboxes.change_connection(
+        connection,
+        box.connection_id,
+        generation=generation,
+        secret=sealed,
+        username=account.username,
+        last_test_at=now,
+        **connections.server_columns(account.smtp, account.imap),
+    )
+    health.recover(connection, box, now)
+    inboxes.forget_failure(connection, box.id)
+    events.record(connection, context.actor, "mailbox.reconnected", now, About(box.id))
+    renewed = mailboxes.by_id(connection, box.id)
+    for told in _changes(box, renewed, with_password=change.password is not None):
+        events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
+    return renewed
 
 
 def _changes(before: StoredMailbox, after: StoredMailbox, *, with_password: bool) -> list[dict[str, object]]:

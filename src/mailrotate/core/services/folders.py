@@ -4,50 +4,67 @@ The INBOX is always among them, and it alone decides whether follow-ups wait (H5
 what somebody answers into another folder, but what is there was not promised to be all.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from shlex import join
 
+from sqlalchemy import Connection
+
 from mailrotate.core.ports import InboxSession
-from mailrotate.core.services import accounts, seats
-from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.store import events, inboxes, mailboxes
-from mailrotate.core.store.events import About
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import inboxes
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.values.errors import NotFound, RemoteError
-from mailrotate.core.values.mail import INBOX, FolderCursor, MailTrouble
+from mailrotate.core.values.errors import BadInput, NotFound, RemoteError
+from mailrotate.core.values.mail import INBOX, FolderCursor, MailAccount, MailTrouble
 
-_MOST_NAMED = 20
+_MOST_NAMED = 10
 
 
-def choose(context: Context, address: str, names: Iterable[str], now: datetime) -> tuple[str, ...]:
-    """Read these folders beside the INBOX, from what comes after now on; those that were read go on.
+def beside_inbox(names: Iterable[str]) -> tuple[str, ...] | None:
+    """Each once, without the INBOX, which alone is written in any case (RFC 9051 5.1); None for none.
 
-    Raises NotFound (`folder.none`) for one that the server does not have, RemoteError
-    (`folder.unreadable`), Refused (`mailbox.disconnected`), Busy: nothing is changed then.
+    Raises BadInput (`folder.unnamed`).
     """
-    # RFC 3501 5.1: INBOX alone is written in any case.
     wanted = tuple(name for name in dict.fromkeys(names) if name.upper() != INBOX)
-    accounts.prove_key(context)
-    with context.store.reading() as connection:
-        box = seats.find_connected(connection, context.actor, address)
-    with holding_lane(context, box.id, now):
-        ends = _ends_of(context, box, wanted) if wanted else {}
-        with context.store.writing() as connection:
-            box = seats.find_connected(connection, context.actor, address)
-            for name, end in ends.items():
-                cursor = inboxes.cursor_of(connection, box.id, name) or end
-                inboxes.note_read(connection, box.id, name, cursor, now)
-            own = json.dumps(wanted) if wanted else None
-            mailboxes.change_connection(connection, box.connection_id, folders=own)
-            after = mailboxes.by_id(connection, box.id).folders
-            if after != box.folders:
-                change = {"key": "folders", "before": list(box.folders), "after": list(after)}
-                events.record(connection, context.actor, "mailbox.set", now, About(box.id), **change)
-            return after
+    if "" in wanted:
+        raise BadInput(
+            "folder.unnamed",
+            "--folders '' names no folder",
+            "name one, or for the INBOX alone add --folders default",
+        )
+    return wanted or None
+
+
+def ends_of(context: Context, account: MailAccount, wanted: Sequence[str]) -> dict[str, FolderCursor]:
+    """Where each folder ends now. Raises NotFound (`folder.none`) for one that the server does not have,
+    RemoteError (`folder.unreadable`)."""
+    try:
+        session = context.provider(account.provider).open_inbox(account)
+        try:
+            _refuse_unknown(session, account.address, wanted)
+            return {name: session.new_headers(None, name)[0] for name in wanted}
+        finally:
+            session.close()
+    except MailTrouble as trouble:
+        raise RemoteError(
+            "folder.unreadable",
+            f"{account.address}: its folders cannot be read: {trouble}",
+            f"mailrotate mailbox test {account.address}",
+        ) from None
+
+
+def begin(connection: Connection, mailbox_id: int, ends: Mapping[str, FolderCursor], now: datetime) -> None:
+    """Read each folder from its end on the first time it is chosen, and from where it was left ever after.
+
+    What lies in a folder before anybody chose it was never promised to be read. One that is chosen again
+    was: what came to it meanwhile may be the answer of somebody who is still being written to, and a reply
+    ends the sequence however late it is seen (D6). The INBOX too goes on where it was when a mailbox is
+    connected again.
+    """
+    for name, end in ends.items():
+        cursor = inboxes.cursor_of(connection, mailbox_id, name) or end
+        inboxes.note_read(connection, mailbox_id, name, cursor, now)
 
 
 def reset_commands(former: StoredMailbox) -> dict[str, str]:
@@ -58,32 +75,18 @@ def reset_commands(former: StoredMailbox) -> dict[str, str]:
     return {"folders": f"mailrotate mailbox set {former.address} {join(options)}"}
 
 
-def _ends_of(context: Context, box: StoredMailbox, wanted: Sequence[str]) -> dict[str, FolderCursor]:
-    """Where each folder ends now: what comes from here on is read, also before the first reading."""
-    try:
-        session = context.provider(box.provider).open_inbox(account_of(context, box))
-        try:
-            _refuse_unknown(session, box, wanted)
-            return {name: session.new_headers(None, name)[0] for name in wanted}
-        finally:
-            session.close()
-    except MailTrouble as trouble:
-        raise RemoteError(
-            "folder.unreadable",
-            f"{box.address}: its folders cannot be read: {trouble}",
-            f"mailrotate mailbox test {box.address}",
-        ) from None
-
-
-def _refuse_unknown(session: InboxSession, box: StoredMailbox, wanted: Sequence[str]) -> None:
-    known = session.folder_names()
+def _refuse_unknown(session: InboxSession, address: str, wanted: Sequence[str]) -> None:
+    known = session.folder_names() or [INBOX]
     for name in wanted:
         if name not in known:
-            # A server may have thousands, and any letters in their names.
-            some = ", ".join(sorted(filter(str.isprintable, known))[:_MOST_NAMED])
-            (*_, likeliest) = ("default", *get_close_matches(name, known, 1))
+            near = sorted(known, key=lambda other: _likeness(name, other), reverse=True)[:_MOST_NAMED]
+            meant = ", ".join(f"'{other}'" for other in near)
             raise NotFound(
                 "folder.none",
-                f"{box.address} has no folder '{name}' on its server; there are {some}",
-                f"mailrotate mailbox set {box.address} {join(['--folders', likeliest])}",
+                f"{address} has no folder '{name}' on its server; did you mean {meant}?",
+                f"mailrotate mailbox set {address} {join(['--folders', near[0]])}",
             )
+
+
+def _likeness(name: str, other: str) -> float:
+    return SequenceMatcher(None, name.casefold(), other.casefold()).ratio()

@@ -1,6 +1,7 @@
 """What a mailbox is set to, where each value comes from, and what begins anew with a new connection (B3, B4,
 B6, C4)."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from shlex import quote
@@ -34,6 +35,8 @@ class Settings(TypedDict, total=False):
     sent_copy: str
     is_shared: bool
     ramp: tuple[int, int, int] | None
+    # Beside the INBOX; the server is asked for them first.
+    folders: tuple[str, ...] | None
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class ShownSetting:
     """A setting's value and where it comes from: `own`, `user`, `plan`, `workspace` or `default`."""
 
     name: str
-    value: str | int | timedelta | None
+    value: str | int | timedelta | tuple[str, ...] | None
     origin: str
 
 
@@ -61,7 +64,7 @@ def settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting
         ShownSetting("timezone", box.timezone, "workspace" if box.own_timezone is None else "own"),
         ShownSetting("access", access_of(box), "own" if box.is_shared else "default"),
         ShownSetting("shared_with", ", ".join(shared_with) or None, "own" if shared_with else "default"),
-        ShownSetting("folders", ", ".join(box.folders), "own" if box.own_folders else "default"),
+        ShownSetting("folders", box.folders, "own" if box.own_folders else "default"),
         ShownSetting("sync_every", box.sync_every, "plan"),
         ShownSetting("sends_as", box.sends_as or box.address, "own" if box.sends_as else "default"),
         ShownSetting("sent_copy", box.sent_copy, "default" if box.sent_copy == "auto" else "own"),
@@ -160,6 +163,8 @@ def _check_limits(settings: Settings, cap: int) -> None:
 def apply_settings(connection: Connection, box: StoredMailbox, settings: Settings, now: datetime) -> None:
     """Write settings that were validated. After a change of zone the running day lasts on (B4)."""
     columns: dict[str, object] = {name: value for name, value in settings.items() if name != "ramp"}
+    if settings.get("folders"):
+        columns["folders"] = json.dumps(settings["folders"])
     if "ramp" in settings:
         columns |= _ramp_columns(box, settings["ramp"], now)
     if columns:

@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
-from mailrotate.core.services import authority, facts, seats, sharing
-from mailrotate.core.services.context import Context
+from mailrotate.core.services import accounts, authority, facts, folders, seats, sharing
+from mailrotate.core.services.connections import KEEPS_LOGIN, LoginChange, Tell, proved, renew
+from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.services.mailbox_settings import (
     Settings,
     ShownSetting,
@@ -147,28 +149,65 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
         )
 
 
-def check_settings(context: Context, address: str, settings: Settings) -> None:
-    """All refusals of `set_settings`, without changing anything."""
+def check_settings(context: Context, address: str, settings: Settings) -> StoredMailbox:
+    """All refusals of `set_settings` that need no server, without changing anything."""
     with context.store.reading() as connection:
-        seats.find_mailbox(connection, context.actor, address)
-        validate_settings(connection, settings)
-
-
-def set_settings(context: Context, address: str, settings: Settings, now: datetime) -> ShownMailbox:
-    """Change settings; they reach every message that is not yet being sent (B3). Raises BadInput, Refused."""
-    with context.store.writing() as connection:
-        # Not while the plan changes: what it allows is decided here.
-        connections.lock_workspace(connection)
         box = seats.find_connected(connection, context.actor, address)
         validate_settings(connection, settings)
-        before = settings_of(connection, box)
-        apply_settings(connection, box, settings, now)
-        after = settings_of(connection, mailboxes.by_id(connection, box.id))
-        for was, is_now in zip(before, after, strict=True):
-            if (was.value, was.origin) != (is_now.value, is_now.origin):
-                change = {"key": was.name, "before": _told(was.value), "after": _told(is_now.value)}
-                events.record(connection, context.actor, "mailbox.set", now, About(box.id), **change)
-    return show(context, address, now)
+        return box
+
+
+def set_settings(
+    context: Context,
+    address: str,
+    settings: Settings,
+    now: datetime,
+    *,
+    login: LoginChange = KEEPS_LOGIN,
+    tell: Tell = lambda _step: None,
+) -> ShownMailbox:
+    """Change settings, servers, login and folders, all of them or nothing (B3, B7).
+
+    They reach every message that is not yet being sent. What only its server can judge is asked before, the
+    folders with the new login. Raises BadInput, Refused, NotFound (`folder.none`), RemoteError, Busy,
+    KeyTrouble: nothing is changed then.
+    """
+    box = check_settings(context, address, settings)
+    named = settings.get("folders")
+    if not (login or named):
+        with context.store.writing() as connection:
+            _set_within(context, connection, box.address, settings, now)
+        return show(context, box.address, now)
+    accounts.prove_key(context)
+    with holding_lane(context, box.id, now):
+        with context.store.reading() as connection:
+            # Another login may have been stored while we waited for the lane.
+            box = seats.find_connected(connection, context.actor, box.address)
+        account = proved(context, box, login, tell, "set") if login else account_of(context, box)
+        ends = folders.ends_of(context, account, named) if named else {}
+        with context.store.writing() as connection:
+            box = _set_within(context, connection, box.address, settings, now)
+            folders.begin(connection, box.id, ends, now)
+            if login:
+                renew(context, connection, box, account, login, now)
+    return show(context, box.address, now)
+
+
+def _set_within(
+    context: Context, connection: Connection, address: str, settings: Settings, now: datetime
+) -> StoredMailbox:
+    # Not while the plan changes: what it allows is decided here.
+    connections.lock_workspace(connection)
+    box = seats.find_connected(connection, context.actor, address)
+    validate_settings(connection, settings)
+    before = settings_of(connection, box)
+    apply_settings(connection, box, settings, now)
+    after = settings_of(connection, mailboxes.by_id(connection, box.id))
+    for was, is_now in zip(before, after, strict=True):
+        if (was.value, was.origin) != (is_now.value, is_now.origin):
+            change = {"key": was.name, "before": _told(was.value), "after": _told(is_now.value)}
+            events.record(connection, context.actor, "mailbox.set", now, About(box.id), **change)
+    return box
 
 
 def _told(value: object) -> object:
