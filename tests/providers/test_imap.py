@@ -37,6 +37,39 @@ def at(port: int, **changes: Any) -> MailAccount:
 # --- reading
 
 
+def test_g3_a_folder_is_read_whatever_letters_its_name_has(dovecot: Dovecot, account: MailAccount) -> None:
+    """As it stands between quotes on the wire (RFC 3501 4.3, 5.1.3), and as people write it."""
+    names = {
+        "back\\\\slash": "back\\slash",
+        'quo\\"te': 'quo"te',
+        'both\\\\\\" ends\\\\': 'both\\" ends\\',
+        "M&APw-ller &- Co": "Müller & Co",
+        "50%*(x)": "50%*(x)",
+    }
+    for wire in names:
+        dovecot.add_folder(account.address, wire)
+    session = imap.open_session(account, TIMEOUTS)
+    assert sorted(session.folder_names()) == sorted(["INBOX", "Sent", *names.values()])
+    starts = {name: session.new_headers(None, name)[0] for name in names.values()}
+    for wire, name in names.items():
+        dovecot.file(account.address, wire, letter(1))
+        assert len(list(session.new_headers(starts[name], name)[1])) == 1, name
+    session.close()
+
+
+def test_g3_a_listing_is_understood_in_each_of_its_forms() -> None:
+    """Literals, bare names and no hierarchy; a name that is no UTF-7 is left out and spoils nothing."""
+    lines = [
+        '() "\\\\" "one\\\\two"', '(\\Noselect) "/" dots', "() NIL NIL", '() "/" {5}\r\na\\"b ',
+        '() "/" R&D', '() "/" M&APw-ller', '() "/" INBOX',
+    ]  # fmt: skip
+    listed = "".join(f"* LIST {line}\r\n" for line in lines)
+    with ScriptedImap({"LIST": f"{listed}OK done"}) as server:
+        session = imap.open_session(at(server.port), TIMEOUTS)
+        assert session.folder_names() == ["one\\two", "NIL", 'a\\"b ', "Müller", "INBOX"]
+        session.close()
+
+
 @pytest.mark.parametrize("security", list(Security))
 def test_b1_a_login_works_whatever_the_security(
     security: Security, dovecot: Dovecot, account: MailAccount

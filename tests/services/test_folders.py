@@ -132,6 +132,63 @@ def test_g3_what_the_mailbox_itself_wrote_is_no_reply_in_any_folder(
     assert read(context, anna) == 1
 
 
+def test_b3_g3_a_folder_with_quotes_and_backslashes_in_its_name_is_read(
+    workspace: Workspace, context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    (kims,) = written_to(workspace, anna, "kim@example.com")
+    on_the_wire, name = 'Kim\\"s \\\\ answers', 'Kim"s \\ answers'
+    dovecot.add_folder(anna.address, on_the_wire)
+    assert choose(context, anna.address, [name], NOW) == ("INBOX", name)
+    dovecot.file(anna.address, on_the_wire, reply("kim@example.com", kims))
+    assert read(context, anna) == 1
+
+
+def test_g3_a_folder_that_is_chosen_again_is_read_from_where_it_was_left(
+    workspace: Workspace, context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    """Who answered meanwhile is not written to again (D6); nothing older than the first choice is read."""
+    kims, lees, mias = written_to(workspace, anna, "kim@example.com", "lee@example.com", "mia@example.com")
+    dovecot.add_folder(anna.address, "Replies")
+    dovecot.file(anna.address, "Replies", reply("mia@example.com", mias))
+    choose(context, anna.address, ["Replies"], NOW)
+    dovecot.file(anna.address, "Replies", reply("kim@example.com", kims))
+    assert read(context, anna) == 1
+    choose(context, anna.address, [], NOW)
+    dovecot.file(anna.address, "Replies", reply("lee@example.com", lees))
+    assert read(context, anna) == 0
+    choose(context, anna.address, ["Replies"], NOW)
+    assert (read(context, anna), read(context, anna)) == (1, 0)
+
+
+def test_g3_a_folder_that_was_made_anew_since_is_read_whole(
+    workspace: Workspace, context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    """Where it was left says nothing of another folder of that name."""
+    (kims,) = written_to(workspace, anna, "kim@example.com")
+    dovecot.add_folder(anna.address, "Replies")
+    dovecot.file(anna.address, "Replies", reply("away@example.com", "<other@example.com>"))
+    for names in (["Replies"], []):
+        choose(context, anna.address, names, NOW)
+    dovecot.remove_folder(anna.address, "Replies")
+    dovecot.add_folder(anna.address, "Replies")
+    dovecot.file(anna.address, "Replies", reply("kim@example.com", kims))
+    choose(context, anna.address, ["Replies"], NOW)
+    assert read(context, anna) == 1
+
+
+def test_g3_of_many_folders_the_ten_nearest_are_named_the_nearest_first(
+    context: Context, anna: Sender, dovecot: Dovecot
+) -> None:
+    for number in range(12):
+        dovecot.add_folder(anna.address, f"Lists/{number:02}")
+    dovecot.add_folder(anna.address, "lists/Answers")
+    with pytest.raises(NotFound) as refused:
+        choose(context, anna.address, ["Lists/Answer"], NOW)
+    named = refused.value.message.partition("did you mean ")[2].split(", ")
+    assert (named[0], len(named)) == ("'lists/Answers'", 10)
+    assert refused.value.hint == f"mailrotate mailbox set {anna.address} --folders lists/Answers"
+
+
 def test_g3_a_folder_that_the_server_does_not_have_is_refused(
     context: Context, anna: Sender, dovecot: Dovecot
 ) -> None:

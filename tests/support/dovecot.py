@@ -131,6 +131,10 @@ class Dovecot:
     def remove_folder(self, address: str, folder: str) -> None:
         self._in_folders(address, lambda client: client.delete(f'"{folder}"'))
 
+    def file(self, address: str, folder: str, raw: bytes) -> None:
+        """What somebody, or a rule, puts into a folder."""
+        self._in_folders(address, lambda client: client.append(f'"{folder}"', "", "", raw))
+
     def _in_folders(self, address: str, act: Callable[[imaplib.IMAP4], tuple[str, list[object]]]) -> None:
         with imaplib.IMAP4("127.0.0.1", self.imap_port, 30) as client:
             client.login(address, self._users[address])

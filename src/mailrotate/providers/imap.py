@@ -14,6 +14,7 @@ from typing import cast
 from imap_tools import BaseMailBox
 from imap_tools.errors import ImapToolsError, UnexpectedCommandStatusError
 from imap_tools.folder import FolderInfo
+from imap_tools.imap_utf7 import utf7_decode
 
 from mailrotate.core.values.mail import INBOX, FolderCursor, InboxHeaders, MailAccount, Timeouts
 from mailrotate.core.values.states import Phase, Security
@@ -42,6 +43,12 @@ _SENT_NAMES = (
 )
 _UID = re.compile(rb"\bUID (\d+)")
 _BAD = re.compile(r"command error: BAD \[b'(.*)'\]", re.DOTALL)
+_QUOTED = rb'"(?:[^"\\]|\\.)*"'
+_LISTED = re.compile(
+    rb"\((?P<flags>[^)]*)\) (?P<delim>NIL|" + _QUOTED + rb") (?P<name>" + _QUOTED + rb"|[^\"].*)",
+    re.IGNORECASE,
+)
+_ESCAPED = re.compile(rb"\\(.)")
 # What imaplib puts before the words of whom it could not hear.
 _COMMAND = re.compile(r"command: \w+ => ")
 _PERSONAL_NAMESPACE = re.compile(rb'\(\("((?:[^"\\]|\\.)*)"')
@@ -152,10 +159,14 @@ class ImapSession:
             yield from found
 
     def _folders(self) -> list[FolderInfo]:
+        # Not imap-tools' own list: it leaves each backslash of a name doubled.
+        answer = self._box.client.list()
+        if answer[0] != "OK":
+            raise UnexpectedCommandStatusError(answer, "OK")
         return [
             folder
-            for folder in self._box.folder.list()
-            if not {flag.lower() for flag in folder.flags} & {"\\noselect", "\\nonexistent"}
+            for folder in map(_listed, answer[1])
+            if folder and not set(map(str.lower, folder.flags)) & {"\\noselect", "\\nonexistent"}
         ]
 
     def _find_sent(self) -> FolderInfo | None:
@@ -248,6 +259,30 @@ def _number(client: imaplib.IMAP4, name: str) -> int | None:
     values = client.response(name)[1]
     value = values[-1] if values else None
     return int(value) if isinstance(value, bytes) and value.isdigit() else None
+
+
+def _listed(line: object) -> FolderInfo | None:
+    """One answer to LIST (RFC 3501 7.2.2), whose name may stand in quotes, bare, or as a literal.
+
+    None for a name that could not be said back to the server: it breaks the rules of RFC 3501 5.1.3.
+    """
+    head, literal = line if isinstance(line, tuple) else (line, None)
+    found = _LISTED.match(head) if isinstance(head, bytes) else None
+    if found is None:
+        return None
+    name = _unquoted(found["name"]) if literal is None else literal
+    try:
+        decoded = utf7_decode(name)
+    except ValueError:
+        return None
+    flags = found["flags"].decode("ascii", "replace").split()
+    delimiter = b"" if found["delim"].upper() == b"NIL" else _unquoted(found["delim"])
+    return FolderInfo(decoded, delimiter.decode("ascii", "replace"), tuple(flags))
+
+
+def _unquoted(text: bytes) -> bytes:
+    """The letters of a quoted string (RFC 3501 4.3), or of what stands bare."""
+    return _ESCAPED.sub(rb"\1", text[1:-1]) if text.startswith(b'"') else text
 
 
 def _last_part(folder: FolderInfo) -> str:
