@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.output import Speech, is_terminal
+from mailrotate.cli.params import read_flag
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Security
@@ -42,16 +43,17 @@ def given_password(app: "App", from_stdin: bool, file: Path | None) -> Secret | 
     if from_stdin and file is not None:
         raise BadInput("password.twice", "--password-stdin and --password-file exclude each other")
     if from_stdin:
-        return _secret(sys.stdin.readline(_LONGEST) if not is_terminal(sys.stdin) else None)
+        typed = sys.stdin.readline(_LONGEST) if not is_terminal(sys.stdin) else None
+        return _secret(typed, "--password-stdin")
     if file is not None:
         try:
             with file.open(encoding="utf-8") as content:
-                return _secret(content.readline(_LONGEST))
+                return _secret(content.readline(_LONGEST), f"--password-file {file}")
         except (OSError, UnicodeDecodeError) as trouble:
             words = trouble.strerror if isinstance(trouble, OSError) else "it is no text"
-            raise BadInput("password.unreadable", f"cannot read {file}: {words}") from None
+            raise BadInput("password.unreadable", f"--password-file: cannot read {file}: {words}") from None
     text = app.settings.environment.get(_VARIABLE)
-    return None if text is None else _secret(text)
+    return None if text is None else _secret(text, _VARIABLE)
 
 
 def needed_password(app: "App", speech: Speech, address: str, from_stdin: bool, file: Path | None) -> Secret:
@@ -67,14 +69,16 @@ def needed_password(app: "App", speech: Speech, address: str, from_stdin: bool, 
             f"there is no password for {address}, and no terminal to ask for it",
             f"add --password-stdin or --password-file FILE, or set {_VARIABLE}",
         )
-    return _secret(typed)
+    return _secret(typed, "the prompt")
 
 
-def _secret(text: str | None) -> Secret:
+def _secret(text: str | None, source: str) -> Secret:
     password = (text or "").rstrip("\r\n")
     if not password:
         raise BadInput(
-            "password.empty", "the password is empty", "add --password-stdin or --password-file FILE"
+            "password.empty",
+            f"{source}: the password is empty",
+            "give it in one line: --password-stdin or --password-file FILE",
         )
     return Secret(password)
 
@@ -100,7 +104,8 @@ def find_servers(
         raise BadInput(
             "provider.unknown", f"there is no provider '{provider}'; known are {', '.join(PROVIDERS)}"
         )
-    named_smtp, named_imap = _endpoint(smtp, security), _endpoint(imap, security)
+    username = _username(username)
+    named_smtp, named_imap = _endpoint("--smtp", smtp, security), _endpoint("--imap", imap, security)
     if named_smtp and named_imap:
         return ServerGuess(provider or "imap", named_smtp, named_imap, "flags", username)
     guess = (servers_of(provider, address) if provider else known) or app.find_servers(address)
@@ -123,13 +128,23 @@ def login_change(
 ) -> "LoginChange":
     from mailrotate.core.services.connections import LoginChange
 
-    return LoginChange(_endpoint(smtp, security), _endpoint(imap, security), security, username, password)
+    smtp_server, imap_server = _endpoint("--smtp", smtp, security), _endpoint("--imap", imap, security)
+    return LoginChange(smtp_server, imap_server, security, _username(username), password)
 
 
-def _endpoint(text: str | None, security: Security | None) -> "Endpoint | None":
+def _endpoint(flag: str, text: str | None, security: Security | None) -> "Endpoint | None":
     from mailrotate.providers.discovery import parse_endpoint
 
-    return None if text is None else parse_endpoint(text, security)
+    return None if text is None else read_flag(flag, text, lambda given: parse_endpoint(given, security))
+
+
+def _username(text: str | None) -> str | None:
+    """Raises BadInput (`username.invalid`): what is no line of its own could say more than a name."""
+    if text is not None and not (text.strip() and text.isprintable()):
+        raise BadInput(
+            "username.invalid", f"--username: {text!r} is no login name", "write it like --username anna"
+        )
+    return text
 
 
 def show_step(speech: Speech, step: "CheckStep") -> None:

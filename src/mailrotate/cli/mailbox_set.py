@@ -22,7 +22,7 @@ from mailrotate.cli.credentials import (
 )
 from mailrotate.cli.mailbox_settings import tell
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json, Yes
+from mailrotate.cli.params import Json, Yes, read_flag
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
@@ -136,13 +136,18 @@ def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes:
 
 
 def _wanted(named: Mapping[str, Any]) -> "Settings":
-    return cast("Settings", {key: _READERS[key](text) for key, text in named.items() if text is not None})
+    given = {key: said for key, said in named.items() if said is not None}
+    return cast("Settings", {key: read_flag(_READERS[key][0], given[key], _READERS[key][1]) for key in given})
 
 
 def _folders(names: list[str]) -> tuple[str, ...] | None:
     from mailrotate.core.services.folders import beside_inbox
 
     return None if names == ["default"] else beside_inbox(names)
+
+
+def _seconds(text: str) -> int:
+    return int(parse_duration(text).total_seconds())
 
 
 def _number(text: str) -> int:
@@ -173,14 +178,15 @@ def _access(text: str) -> bool:
     return text == "shared"
 
 
-_READERS: Mapping[str, Callable[[Any], object]] = {
-    "sender_name": lambda text: text or None,
-    "mailbox_name": lambda text: text or None,
-    "daily_limit": lambda text: None if text == "plan" else _number(text),
-    "gap_seconds": lambda text: None if text == "default" else int(parse_duration(text).total_seconds()),
-    "ramp": _ramp,
-    "timezone": lambda text: None if text == "workspace" else text,
-    "is_shared": _access,
-    "sent_copy": str,
-    "folders": _folders,
+# Each setting's flag, and how what is said with it is read.
+_READERS: Mapping[str, tuple[str, Callable[[Any], object]]] = {
+    "sender_name": ("--sender-name", lambda text: text or None),
+    "mailbox_name": ("--name", lambda text: text or None),
+    "daily_limit": ("--daily-limit", lambda text: None if text == "plan" else _number(text)),
+    "gap_seconds": ("--gap", lambda text: None if text == "default" else _seconds(text)),
+    "ramp": ("--ramp", _ramp),
+    "timezone": ("--timezone", lambda text: None if text == "workspace" else text),
+    "is_shared": ("--access", _access),
+    "sent_copy": ("--sent-copy", str),
+    "folders": ("--folders", _folders),
 }

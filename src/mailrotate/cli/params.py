@@ -1,13 +1,17 @@
 """Options that several commands share, and how what people type becomes values."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
 
 from mailrotate.cli import completion
 from mailrotate.core.values.errors import BadInput, NotFound
+
+Text = TypeVar("Text")
+Value = TypeVar("Value")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
@@ -18,6 +22,14 @@ ForUser = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Show so many at most.")]
 After = Annotated[str | None, typer.Option(metavar="ID", help="Go on after this one.")]
+
+
+def read_flag(flag: str, text: Text, read: Callable[[Text], Value]) -> Value:
+    """What is said with a flag. Raises BadInput that names it."""
+    try:
+        return read(text)
+    except BadInput as wrong:
+        raise BadInput(wrong.code, f"{flag}: {wrong.message}", wrong.hint) from None
 
 
 def read_id(text: str, prefix: str, kind: str) -> int:

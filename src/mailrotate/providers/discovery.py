@@ -65,7 +65,7 @@ def parse_endpoint(text: str, security: Security | None = None) -> Endpoint:
     if not well_formed or not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
         raise BadInput(
             "server.invalid",
-            f"'{text}' is not HOST:PORT, like mail.example.org:993 or [2001:db8::1]:993",
+            f"{text!r} is not HOST:PORT, like mail.example.org:993 or [2001:db8::1]:993",
             "mailrotate mailbox connect --help",
         )
     number = int(port)

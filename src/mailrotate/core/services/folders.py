@@ -30,7 +30,7 @@ def beside_inbox(names: Iterable[str]) -> tuple[str, ...] | None:
     if "" in wanted:
         raise BadInput(
             "folder.unnamed",
-            "--folders '' names no folder",
+            "'' names no folder",
             "name one, or for the INBOX alone add --folders default",
         )
     return wanted or None

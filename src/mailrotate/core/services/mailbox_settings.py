@@ -21,6 +21,8 @@ from mailrotate.core.values.errors import BadInput, Refused
 PERSONAL, SHARED = "personal", "shared"
 SENT_COPY = ("auto", "on", "off")
 _LONGEST_NAME = 200
+# Of what is no name, so much is said back.
+_SHOWN = 60
 _LONGEST_GAP = timedelta(days=7)
 
 
@@ -110,30 +112,39 @@ def settings_reset(connection: Connection, former: StoredMailbox, wanted: Settin
 
 def validate_settings(connection: Connection | None, settings: Settings) -> None:
     """Raises BadInput, and Refused (`limit.above_cap`) for a daily limit above the plan's cap (B4)."""
-    for what, name in (("sender name", "sender_name"), ("mailbox name", "mailbox_name")):
+    for what, name, flag in (
+        ("sender name", "sender_name", "--sender-name"),
+        ("mailbox name", "mailbox_name", "--name"),
+    ):
         text = settings.get(name)
         if isinstance(text, str) and not (text.strip() and text.isprintable() and len(text) <= _LONGEST_NAME):
             raise BadInput(
                 "mailbox.name",
-                f"a {what} is one line of up to {_LONGEST_NAME} letters",
-                "mailrotate mailbox set --help",
+                f"{text[:_SHOWN]!r} is no {what}: it is one line of up to {_LONGEST_NAME} letters",
+                f"write it like {flag} 'Anna Example'",
             )
     zone = settings.get("timezone")
     if zone is not None and zone not in available_timezones():
         raise BadInput(
-            "timezone.unknown", f"'{zone}' is no time zone", "write it like Europe/Berlin or America/New_York"
+            "timezone.unknown", f"'{zone}' is no time zone", "write it like --timezone Europe/Berlin"
         )
     gap = settings.get("gap_seconds")
     if gap is not None and not 0 <= gap <= _LONGEST_GAP.total_seconds():
-        raise BadInput(
-            "mailbox.gap", f"a gap is at most {format_duration(_LONGEST_GAP)}", "write it like 90s"
-        )
+        named, longest = format_duration(timedelta(seconds=gap)), format_duration(_LONGEST_GAP)
+        raise BadInput("mailbox.gap", f"a gap is at most {longest}, not {named}", "write it like --gap 90s")
     if settings.get("is_shared") and not (connection and plans.find(connection).shared_mailboxes):
         raise Refused(
-            "plan.no_sharing", "the plan permits no shared mailboxes", "mailrotate plan set --shared on"
+            "plan.no_sharing",
+            "--access shared: the plan permits no shared mailboxes",
+            "mailrotate plan set --shared on",
         )
-    if settings.get("sent_copy", "auto") not in SENT_COPY:
-        raise BadInput("mailbox.sent_copy", f"sent copies are {', '.join(SENT_COPY)}", "add --sent-copy auto")
+    copies = settings.get("sent_copy", "auto")
+    if copies not in SENT_COPY:
+        raise BadInput(
+            "mailbox.sent_copy",
+            f"sent copies are {', '.join(SENT_COPY)}, not '{copies}'",
+            "add --sent-copy auto",
+        )
     _check_limits(settings, workspaces.daily_cap(connection))
 
 
@@ -142,21 +153,25 @@ def _check_limits(settings: Settings, cap: int) -> None:
     if limit is not None and limit < 1:
         raise BadInput(
             "limit.invalid",
-            "a daily limit is at least 1",
-            "to send nothing: mailrotate mailbox pause ADDRESS",
+            f"{limit} is no daily limit: it is at least 1",
+            "write it like --daily-limit 120, or to send nothing: mailrotate mailbox pause ADDRESS",
         )
     if ramp is not None and not (1 <= ramp[0] <= ramp[2] and ramp[1] >= 1):
         raise BadInput(
             "mailbox.ramp",
-            "a ramp-up begins with at least 1 a day, grows by at least 1, and ends no lower than it begins",
+            f"{','.join(map(str, ramp))} is no ramp-up: it begins with at least 1 a day, grows by at least "
+            "1, and ends no lower than it begins",
             "write it like --ramp 20,10,120",
         )
-    for named, number in (("daily limit", limit), ("ramp-up's ceiling", ramp and ramp[2])):
+    for named, flag, number in (
+        ("daily limit", "--daily-limit", limit),
+        ("ramp-up's ceiling", "--ramp", ramp and ramp[2]),
+    ):
         if number is not None and number > cap:
             raise Refused(
                 "limit.above_cap",
                 f"a {named} of {number} is above the plan's cap of {cap}",
-                f"choose at most {cap}",
+                f"choose at most {cap} for {flag}",
             )
 
 

@@ -16,13 +16,14 @@ def parse_duration(text: str) -> timedelta:
     Raises BadInput (`duration.invalid`).
     """
     cleaned = text.strip().lower()
-    if not _WHOLE.fullmatch(cleaned):
+    seconds = sum(int(n) * _UNITS[unit] for n, unit in _PART.findall(cleaned))
+    if not _WHOLE.fullmatch(cleaned) or seconds > timedelta.max.total_seconds():
         raise BadInput(
             "duration.invalid",
             f"'{text}' is not a duration",
             "write a number with its unit, like 90s, 15m, 1h30m, 3d or 2w",
         )
-    return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in _PART.findall(cleaned)))
+    return timedelta(seconds=seconds)
 
 
 def format_duration(duration: timedelta) -> str:
