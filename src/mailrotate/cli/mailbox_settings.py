@@ -81,15 +81,19 @@ def list_(
 
       mailrotate mailbox list --json
     """
-    from mailrotate.core.services import mailboxes
+    from mailrotate.core.services import mailboxes, users
 
     call, speech = call_of(ctx), Speech(as_json)
     zone = call.zone
+    rows = [_row(listed) for listed in mailboxes.listing(call.context, call.now, removed=removed)]
+    # A member may see mailboxes of others, who share them, but not their seats.
+    several = not as_json and (len({row["user"] for row in rows}) > 1 or len(users.listing(call.context)) > 1)
     speech.listing(
-        ("address", "state", "today", "default", "slot", "provider", "trouble"),
-        [_row(listed) for listed in mailboxes.listing(call.context, call.now, removed=removed)],
+        ("address", *(["user"] * several), "state", "today", "default", "slot", "provider", "trouble"),
+        rows,
         lambda row: (
             row["address"],
+            *([row["user"]] * several),
             _health(row),
             f"{row['sent_today']}/{row['daily_limit']}",
             row["default"],

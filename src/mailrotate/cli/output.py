@@ -21,8 +21,11 @@ from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, Mailrota
 # C0 and C1 control characters, and those that turn the direction of writing (Unicode TR36, section 3.2).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _RFC3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_ID = re.compile(r"\b[a-z]_[0-9]+\b")
 _MORE_PROBLEMS = 50
 _CELL_GAP = "  "
+# Longer words of prose may go on in the next line of a narrow column.
+_SHORT_WORD = 12
 
 
 def plain(text: object) -> str:
@@ -296,16 +299,58 @@ def _capitals(column: str) -> str:
 
 
 def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Wrapped to the terminal; one fact a line where that would break what one copies."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in columns:
-        # A narrow terminal makes cells longer; an address that is cut off is of no use.
-        table.add_column(column, overflow="fold")
+    console = Console()
+    room = console.width - len(_CELL_GAP) * (len(columns) - 1)
+    widths = _widths([columns, *rows], room)
+    if widths is None:
+        _print_facts(columns, rows)
+        return
+    # The box's own line between two columns is the other half of the gap.
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, len(_CELL_GAP) - 1, 0, 0))
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, width=width, overflow="fold")
     for row in rows:
         # Text, not markup: a stranger's square brackets are letters.
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    console.print(table)
+
+
+def _widths(table: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """How wide each column may be, the widest made narrower first; None where an address or an id would have
+    to be broken."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
+    narrowest = [
+        max((_unbroken(word) for cell in column for word in cell.split()), default=1)
+        for column in zip(*table, strict=True)
+    ]
+    if sum(narrowest) > room:
+        return None
+    while sum(widths) > room:
+        shrinkable = (index for index, width in enumerate(widths) if width > narrowest[index])
+        widths[max(shrinkable, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _unbroken(word: str) -> int:
+    """How much of a word stays on one line: an address or an id whole, a long word of prose its beginning."""
+    from rich.cells import cell_len
+
+    length = cell_len(word)
+    return length if "@" in word or _ID.search(word) else min(length, _SHORT_WORD)
+
+
+def _print_facts(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    width = max(map(len, columns))
+    for number, row in enumerate(rows):
+        if number:
+            print()
+        for column, cell in zip(columns, row, strict=True):
+            print(f"{column:<{width}}{_CELL_GAP}{cell}")
