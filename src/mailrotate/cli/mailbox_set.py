@@ -16,10 +16,11 @@ from mailrotate.cli.credentials import (
     Username,
     login_change,
     needed_password,
+    server_words,
     show_step,
 )
-from mailrotate.cli.mailbox_settings import tell
-from mailrotate.cli.output import Speech
+from mailrotate.cli.mailbox_settings import document_of
+from mailrotate.cli.output import Speech, cell
 from mailrotate.cli.params import Json, Yes
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
@@ -27,6 +28,7 @@ from mailrotate.core.values.errors import BadInput
 if TYPE_CHECKING:
     from mailrotate.core.services.connections import LoginChange
     from mailrotate.core.services.mailbox_settings import Settings
+    from mailrotate.core.services.mailboxes import ShownMailbox
 
 Address = Annotated[
     str,
@@ -114,8 +116,10 @@ def change(
     login = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
     if not settings and not login and not folders:
         raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
+    before = mailboxes.show(call.context, address, call.now)
     _set_at_server(call, speech, address, login, folders or ())
-    tell(call, speech, mailboxes.set_settings(call.context, address, settings, call.now))
+    after = mailboxes.set_settings(call.context, address, settings, call.now)
+    _tell(speech, after, _changes(before, after, new_password=password is not None))
 
 
 def _set_at_server(
@@ -128,6 +132,49 @@ def _set_at_server(
         connections.change_login(call.context, address, login, lambda step: show_step(speech, step), call.now)
     if names:
         folders.choose(call.context, address, () if names == ["default"] else names, call.now)
+
+
+def _changes(before: "ShownMailbox", after: "ShownMailbox", *, new_password: bool) -> list[dict[str, object]]:
+    """What is another value, or comes from elsewhere, than before; of a password only that it is new."""
+    pairs = [
+        ("smtp", server_words(before.smtp), server_words(after.smtp)),
+        ("imap", server_words(before.imap), server_words(after.imap)),
+        ("username", before.username, after.username),
+    ]
+    changes: list[dict[str, object]] = [
+        {"key": was.name, "before": was.value, "after": now_is.value, "from": now_is.origin}
+        for was, now_is in zip(before.settings, after.settings, strict=True)
+        if (was.value, was.origin) != (now_is.value, now_is.origin)
+    ]
+    changes += [
+        {"key": key, "before": was, "after": now_is, "from": "own"}
+        for key, was, now_is in pairs
+        if was != now_is
+    ]
+    if new_password:
+        changes.append({"key": "password", "before": None, "after": None, "from": "own"})
+    return changes
+
+
+def _tell(speech: Speech, shown: "ShownMailbox", changes: Sequence[Mapping[str, object]]) -> None:
+    address = shown.listed.address
+    lines = [f"changed {address}:", *(f"  {_in_words(each)}" for each in changes)]
+    document = {**document_of(shown), "changes": list(changes)}
+    speech.result(document, *(lines if changes else [f"{address} is set so already: nothing was changed"]))
+    speech.next(f"mailrotate mailbox show {address}")
+
+
+def _in_words(change: Mapping[str, object]) -> str:
+    if change["key"] == "password":
+        return "password: replaced"
+    origin = str(change["from"])
+    return (
+        f"{change['key']}: {cell(change['before'])} -> {cell(change['after'])} "
+        f"({_ORIGINS.get(origin, f'from the {origin}')})"
+    )
+
+
+_ORIGINS = {"own": "own", "default": "the default"}
 
 
 def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes: bool) -> None:

@@ -62,7 +62,7 @@ def _row(listed: "ListedMailbox") -> dict[str, Any]:
 
 
 def _health(row: Mapping[str, Any]) -> str:
-    notes = ["removed" if row["removed_at"] else str(row["state"])]
+    notes = [str(row["state"])]
     notes += ["paused"] if row["paused_at"] else []
     notes += ["on hold"] if row["hold_reason"] else []
     return ", ".join(notes)
@@ -115,15 +115,15 @@ def show(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     from mailrotate.core.services import mailboxes
 
     call, speech = call_of(ctx), Speech(as_json)
-    tell(call, speech, mailboxes.show(call.context, address, call.now))
+    shown = mailboxes.show(call.context, address, call.now)
+    if as_json:
+        speech.document(document_of(shown))
+    else:
+        _tell(call, speech, shown)
 
 
-def tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
-    """One mailbox, for people or for a script."""
+def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
     row = _row(shown.listed)
-    if speech.as_json:
-        speech.document(_document(shown))
-        return
 
     def at(moment: Any) -> str:
         return zoned(moment, call.zone)
@@ -162,7 +162,8 @@ def tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         speech.table(("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns])
 
 
-def _document(shown: "ShownMailbox") -> dict[str, Any]:
+def document_of(shown: "ShownMailbox") -> dict[str, Any]:
+    """One mailbox for a script."""
     return {
         **_row(shown.listed),
         "settings": {s.name: {"value": s.value, "from": s.origin} for s in shown.settings},

@@ -131,7 +131,7 @@ class Speech:
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str = "nothing to show"
     ) -> None:
         """Rich on a terminal, aligned text in a pipe."""
-        filled = [[_cell(value) for value in row] for row in rows]
+        filled = [[cell(value) for value in row] for row in rows]
         if not filled:
             self.say(nothing)
         elif is_terminal(sys.stdout):
@@ -141,7 +141,7 @@ class Speech:
 
     def facts(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Names and values of one thing, below each other."""
-        shown = [(name, _cell(value)) for name, value in pairs]
+        shown = [(name, cell(value)) for name, value in pairs]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
             print(f"{name:<{width}}{_CELL_GAP}{value}")
@@ -274,7 +274,8 @@ def close_standard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as it stands in a table or a sentence, on one line."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):

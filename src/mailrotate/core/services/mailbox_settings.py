@@ -11,8 +11,10 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
 from mailrotate.core.rules.contact_book import read_link
-from mailrotate.core.services import facts, sharing
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import advice, facts, sharing
 from mailrotate.core.store import mailboxes, plans, shares, signatures, workspaces
+from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, Refused
@@ -105,8 +107,11 @@ def settings_reset(connection: Connection, former: StoredMailbox, wanted: Settin
     } | shares
 
 
-def validate_settings(connection: Connection | None, settings: Settings) -> None:
-    """Raises BadInput, and Refused (`limit.above_cap`) for a daily limit above the plan's cap (B4)."""
+def validate_settings(connection: Connection | None, settings: Settings, actor: Actor | None = None) -> None:
+    """Raises BadInput, and Refused (`limit.above_cap`) for a daily limit above the plan's cap (B4).
+
+    Whoever may change the plan, not every `actor`, is told how.
+    """
     for what, name in (("sender name", "sender_name"), ("mailbox name", "mailbox_name")):
         text = settings.get(name)
         if isinstance(text, str) and not (text.strip() and text.isprintable() and len(text) <= _LONGEST_NAME):
@@ -126,15 +131,23 @@ def validate_settings(connection: Connection | None, settings: Settings) -> None
             "mailbox.gap", f"a gap is at most {format_duration(_LONGEST_GAP)}", "write it like 90s"
         )
     if settings.get("is_shared") and not (connection and plans.find(connection).shared_mailboxes):
-        raise Refused(
-            "plan.no_sharing", "the plan permits no shared mailboxes", "mailrotate plan set --shared on"
-        )
+        permit = _plan_change(connection, actor, "--shared on")
+        raise Refused("plan.no_sharing", "the plan permits no shared mailboxes", permit)
     if settings.get("sent_copy", "auto") not in SENT_COPY:
         raise BadInput("mailbox.sent_copy", f"sent copies are {', '.join(SENT_COPY)}", "add --sent-copy auto")
-    _check_limits(settings, workspaces.daily_cap(connection))
+    _check_limits(connection, settings, actor)
 
 
-def _check_limits(settings: Settings, cap: int) -> None:
+def _plan_change(connection: Connection | None, actor: Actor | None, change: str) -> str:
+    command = f"mailrotate plan set {change}"
+    # Before the first connect nobody is here; then it is the admin, who may.
+    if connection is None or actor is None:
+        return command
+    return advice.way(connection, actor, Deed.PLAN, command)
+
+
+def _check_limits(connection: Connection | None, settings: Settings, actor: Actor | None) -> None:
+    cap = workspaces.daily_cap(connection)
     limit, ramp = settings.get("daily_limit"), settings.get("ramp")
     if limit is not None and limit < 1:
         raise BadInput(
@@ -153,7 +166,7 @@ def _check_limits(settings: Settings, cap: int) -> None:
             raise Refused(
                 "limit.above_cap",
                 f"a {named} of {number} is above the plan's cap of {cap}",
-                f"choose at most {cap}",
+                f"choose at most {cap}, or: {_plan_change(connection, actor, f'--daily-cap {number}')}",
             )
 
 
