@@ -116,10 +116,19 @@ def change(
     login = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
     if not settings and not login and not folders:
         raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
+    _set(call, speech, address, login, folders or (), settings)
+
+
+def _set(
+    call: Call, speech: Speech, address: str, login: "LoginChange", names: Sequence[str], settings: "Settings"
+) -> None:
+    """Change it, and say what is another now."""
+    from mailrotate.core.services import mailboxes
+
     before = mailboxes.show(call.context, address, call.now)
-    _set_at_server(call, speech, address, login, folders or ())
+    _set_at_server(call, speech, address, login, names)
     after = mailboxes.set_settings(call.context, address, settings, call.now)
-    _tell(speech, after, _changes(before, after, new_password=password is not None))
+    _tell(speech, after, _changes(before, after, new_password=login.password is not None))
 
 
 def _set_at_server(

@@ -170,8 +170,8 @@ def remove(
 ) -> None:
     """Take a slot away, and disconnect what is in it. What follows is shown first.
 
-    The mailbox stays on its seat, disconnected and without a slot. Without SLOT nothing is removed: those that
-    can be are listed.
+    The mailbox stays on its seat, disconnected and without a slot. Without SLOT nothing is removed, and those
+    that can be are listed.
 
     Examples:
 
