@@ -11,12 +11,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
 
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, MailrotateError
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # C0 and C1 control characters, and those that turn the direction of writing (Unicode TR36, section 3.2).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -26,6 +29,8 @@ _MORE_PROBLEMS = 50
 _CELL_GAP = "  "
 # Longer words of prose may go on in the next line of a narrow column.
 _SHORT_WORD = 12
+# Of what belongs to a row and stands below it.
+_INDENT = 2
 
 
 def plain(text: object) -> str:
@@ -300,44 +305,80 @@ def _capitals(column: str) -> str:
 
 
 def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Wrapped to the terminal; one fact a line where that would break what one copies."""
-    from rich.box import SIMPLE_HEAD
+    """Wrapped to the terminal; where addresses would be broken, a row goes on in a second line."""
     from rich.console import Console
+    from rich.padding import Padding
+    from rich.rule import Rule
+
+    console = Console()
+    bands = _bands([columns, *rows], console.width)
+    if len(bands) == 1:
+        console.print(_rich_table(bands[0], rows, columns))
+        return
+    for row in (columns, *rows):
+        for number, band in enumerate(bands):
+            indent = _INDENT if number else 0
+            style = "bold" if row is columns else "none"
+            console.print(Padding(_rich_table(band, [row]), (0, 0, 0, indent)), style=style)
+        if row is columns:
+            console.print(Rule(style="none"))
+
+
+def _rich_table(
+    widths: Mapping[int, int], rows: Iterable[Sequence[str]], heads: Sequence[str] | None = None
+) -> "Table":
+    """Some columns, each with its width, of rows that have more."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
-    room = console.width - len(_CELL_GAP) * (len(columns) - 1)
-    widths = _widths([columns, *rows], room)
-    if widths is None:
-        _print_facts(columns, rows)
-        return
-    # The box's own line between two columns is the other half of the gap.
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, len(_CELL_GAP) - 1, 0, 0))
-    for column, width in zip(columns, widths, strict=True):
-        table.add_column(column, width=width, overflow="fold")
+    # The box's own blank between two columns is the other half of the gap.
+    table = Table(
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        show_header=heads is not None,
+        pad_edge=False,
+        padding=(0, len(_CELL_GAP) - 1, 0, 0),
+    )
+    for index, width in widths.items():
+        table.add_column("" if heads is None else heads[index], width=width, overflow="fold")
     for row in rows:
         # Text, not markup: a stranger's square brackets are letters.
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+        table.add_row(*(Text(row[index]) for index in widths))
+    return table
 
 
-def _widths(table: Sequence[Sequence[str]], room: int) -> list[int] | None:
-    """How wide each column may be, the widest made narrower first; None where an address or an id would have
-    to be broken."""
+def _bands(table: Sequence[Sequence[str]], room: int) -> list[dict[int, int]]:
+    """The columns that have room beside each other without breaking an address or an id, with their widths;
+    then those below them."""
+    bands: list[dict[int, int]] = [{}]
+    narrowest: list[int] = []
+    for index, cells in enumerate(zip(*table, strict=True)):
+        narrow = max((_unbroken(word) for text in cells for word in text.split()), default=1)
+        taken = sum(narrowest[each] for each in bands[-1]) + len(_CELL_GAP) * len(bands[-1])
+        if bands[-1] and taken + narrow > room - (_INDENT if len(bands) > 1 else 0):
+            bands.append({})
+        bands[-1][index] = _longest(cells)
+        narrowest.append(narrow)
+    for number, band in enumerate(bands):
+        free = room - (_INDENT if number else 0) - len(_CELL_GAP) * (len(band) - 1)
+        _shrink(band, narrowest, free)
+    return bands
+
+
+def _shrink(widths: dict[int, int], narrowest: Sequence[int], room: int) -> None:
+    """Make the widest columns narrower until all have room, as far as that can be."""
+    while sum(widths.values()) > room:
+        shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
+        if not shrinkable:
+            return
+        widths[max(shrinkable, key=lambda index: widths[index])] -= 1
+
+
+def _longest(cells: Iterable[str]) -> int:
     from rich.cells import cell_len
 
-    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
-    narrowest = [
-        max((_unbroken(word) for cell in column for word in cell.split()), default=1)
-        for column in zip(*table, strict=True)
-    ]
-    if sum(narrowest) > room:
-        return None
-    while sum(widths) > room:
-        shrinkable = (index for index, width in enumerate(widths) if width > narrowest[index])
-        widths[max(shrinkable, key=widths.__getitem__)] -= 1
-    return widths
+    return max(map(cell_len, cells))
 
 
 def _unbroken(word: str) -> int:
@@ -346,12 +387,3 @@ def _unbroken(word: str) -> int:
 
     length = cell_len(word)
     return length if "@" in word or _ID.search(word) else min(length, _SHORT_WORD)
-
-
-def _print_facts(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    width = max(map(len, columns))
-    for number, row in enumerate(rows):
-        if number:
-            print()
-        for column, cell in zip(columns, row, strict=True):
-            print(f"{column:<{width}}{_CELL_GAP}{cell}")

@@ -212,14 +212,19 @@ def remove(
 def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
     """Show what can be removed; nothing was, so that a script that names no slot hears of it (A4)."""
     speech.listing(
-        ("slot", "user", "kind", "renews", "mailbox"),
+        ("slot", "user", "mailbox", "kind", "renews"),
         [
-            {"id": f"s_{slot.slot_id}", "user": slot.user, "kind": slot.kind, "renews_on": slot.renews_on,
-             "mailbox": slot.mailbox}
+            {
+                "id": f"s_{slot.slot_id}",
+                "user": slot.user,
+                "mailbox": slot.mailbox,
+                "kind": slot.kind,
+                "renews_on": slot.renews_on,
+            }
             for slot in there
         ],
         lambda row: (row["id"], row["user"] or "(team's pool)", *tuple(row.values())[2:]),
-    )  # fmt: skip
+    )
     hint = f"mailrotate slot remove s_{there[0].slot_id} --dry-run" if there else "mailrotate slot list"
     return BadInput("slot.which", "name the slot to remove" if there else "there is no slot to remove", hint)
 
