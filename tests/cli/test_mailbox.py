@@ -65,6 +65,7 @@ def test_a6_b2_the_first_connect_makes_the_workspace_and_a_refused_one_makes_not
     first = connect(program, server, anna, "--sender-name", "Anna A.", "--gap", "5s", "--json").json()
     assert first["workspace_made"]
     assert (first["slots"], first["default"], first["servers"]["source"]) == ("1/2", True, "flags")
+    assert (first["connected"], first["total"]) == (1, 2)
     second = connect(program, server, ben).stdout
     assert "slots 2/2" in second
     assert f"default sender {anna}" in second

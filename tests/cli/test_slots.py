@@ -155,9 +155,15 @@ def test_a4_removing_a_slot_tells_what_follows_and_its_campaign_goes_on_from_ano
     recipient_id = workspace.add_recipient(campaign, "kim@example.com", sender_id=sender_id)
     workspace.add_message(box, campaign, recipient_id)
 
-    which = program.run("slot", "remove", "--json", check_status=2).error()
-    assert which["code"] == "slot.which"
-    assert which["problems"][-1] == f"s_3 of {ADA}: holds {anna}, purchased, renews {renewal()}"
+    which = program.run("slot", "remove", "--json", check_status=2)
+    assert (which.error()["code"], which.error()["hint"]) == (
+        "slot.which", "mailrotate slot remove s_1 --dry-run",
+    )  # fmt: skip
+    assert [slot["mailbox"] for slot in which.json()] == [None, None, anna]
+    assert which.json()[-1] == {
+        "id": "s_3", "user": ADA, "kind": "purchased", "renews_on": renewal(), "mailbox": anna,
+    }  # fmt: skip
+    assert f"s_3   {ADA}" in program.run("slot", "remove", check_status=2).stdout
     asked = program.run("slot", "remove", "s_3", "--json", check_status=7)
     assert asked.error()["code"] == "confirmation.needed"
     for said in (

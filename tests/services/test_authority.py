@@ -282,7 +282,7 @@ VERBS: dict[str, Verb] = {
     "signatures.choose_main": lambda c: signatures.choose_main(c, BOX, None, NOW),
     "signatures.remove": lambda c: signatures.remove(c, BOX, "work", NOW),
     "signatures.restore": lambda c: signatures.restore(c, BOX, "work", NOW),
-    "slot_removal.refuse_unnamed": lambda c: slot_removal.refuse_unnamed(c, NOW),
+    "slot_removal.removable": lambda c: slot_removal.removable(c, NOW),
     "slot_removal.consequences": lambda c: slot_removal.consequences(c, 1, NOW),
     "slot_removal.remove": lambda c: slot_removal.remove(c, 1, NOW),
     "slots.listing": lambda c: slots.listing(c, NOW),

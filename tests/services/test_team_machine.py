@@ -398,8 +398,9 @@ class Way:
         self.steps += 1
         assert self.steps < 12, f"hints lead in a circle: {words}: {error}"
         hint, told = error["hint"], f"{actor} {shlex.join(words)}: {error}"
-        if "add --as EMAIL" in hint:
-            self._try_again(look(self.console.store).admins[0], words, error)
+        if someone := re.search(r"\badd --as (\S+)$", hint):
+            admin = look(self.console.store).admins[0]
+            self._try_again(admin if someone[1] == "EMAIL" else someone[1], words, error)
         elif flag := re.search(r"\badd (--yes|--force)\b", hint):
             self._try_again(actor, (*words, flag[1]), error)
         elif command := next(commands_in(hint), None):

@@ -218,20 +218,30 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
         speech.line(f"{people}: no sender was connected that could take them")
     if view.mailbox_removed:
         people = counted(view.mailbox_removed, "person", "people")
-        speech.line(
-            f"{people} failed when their mailbox was removed; another takes them on: "
-            f"mailrotate recipient assign {quote(view.name)} --from-sender REMOVED --to-sender ADDRESS"
-        )
+        speech.line(f"{people} failed when their mailbox was removed; another takes them on:")
+        for command in _ways_on(view):
+            speech.line(f"  {command}")
     speech.line()
     speech.table(
         ("sender", "state", "assigned", "sent"),
-        [(s["address"], s["state"], s["assigned"], s["sent"]) for s in row["senders"]],
+        [(s["address"] or "(empty slot)", s["state"], s["assigned"], s["sent"]) for s in row["senders"]],
     )
     speech.line()
     speech.table(
         ("step", "delay", "subject", "sent"),
         [(step.n, step.delay, step.subject or "(reply in the thread)", step.sent) for step in view.steps],
     )
+
+
+def _ways_on(view: "CampaignView") -> list[str]:
+    name = quote(view.name)
+    if not view.removed_senders:
+        # The mailbox is back, and has its open people only.
+        return [f"mailrotate recipient list {name} --state failed"]
+    return [
+        f"mailrotate recipient assign {name} --from-sender {address} --to-sender ADDRESS"
+        for address in view.removed_senders
+    ]
 
 
 def _state(row: Mapping[str, Any]) -> str:
@@ -257,6 +267,7 @@ def _row(view: "CampaignView") -> dict[str, Any]:
         "recipients": dict(view.recipients),
         "waiting": view.waiting,
         "mailbox_removed": view.mailbox_removed,
+        "removed_senders": list(view.removed_senders),
         "steps": [vars(step) for step in view.steps],
         "next_send_at": view.next_send_at,
     }

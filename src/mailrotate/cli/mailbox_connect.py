@@ -144,6 +144,8 @@ def _tell_connected(
         "user": connected.user,
         "slot": f"s_{connected.slot_id}",
         "slots": f"{connected.slots_taken}/{connected.slots_total}",
+        "connected": connected.slots_taken,
+        "total": connected.slots_total,
         "provider": servers.provider,
         "servers": {
             "smtp": f"{servers.smtp.host}:{servers.smtp.port}",

@@ -1,6 +1,6 @@
 """`mailrotate mailbox set`: everything that a mailbox can be set to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -18,16 +18,18 @@ from mailrotate.cli.credentials import (
     Username,
     login_change,
     needed_password,
+    server_words,
     show_step,
 )
-from mailrotate.cli.mailbox_settings import tell
-from mailrotate.cli.output import Speech
+from mailrotate.cli.mailbox_settings import document_of, value_of
+from mailrotate.cli.output import Speech, cell
 from mailrotate.cli.params import Json, Yes, read_flag
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailbox_settings import Settings
+    from mailrotate.core.services.mailboxes import ShownMailbox
 
 Address = Annotated[
     str,
@@ -98,7 +100,7 @@ def change(
 
       mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
     """
-    from mailrotate.core.services.mailboxes import check_settings, set_settings
+    from mailrotate.core.services.mailboxes import check_settings, set_settings, show
 
     call, speech = call_of(ctx), Speech(as_json)
     named = {
@@ -116,7 +118,52 @@ def change(
         password = needed_password(call.app, speech, address, password_stdin, password_file)
         login = replace(login, password=password)
     heard = partial(show_step, speech)
-    tell(call, speech, set_settings(call.context, address, settings, call.now, login=login, tell=heard))
+    before = show(call.context, address, call.now)
+    after = set_settings(call.context, address, settings, call.now, login=login, tell=heard)
+    _tell(speech, after, _changes(before, after, new_password=login.password is not None))
+
+
+def _changes(before: "ShownMailbox", after: "ShownMailbox", *, new_password: bool) -> list[dict[str, object]]:
+    """What is another value, or comes from elsewhere, than before; of a password only that it is new."""
+    pairs = [
+        ("smtp", server_words(before.smtp), server_words(after.smtp)),
+        ("imap", server_words(before.imap), server_words(after.imap)),
+        ("username", before.username, after.username),
+    ]
+    changes: list[dict[str, object]] = [
+        {"key": was.name, "before": value_of(was), "after": value_of(now_is), "from": now_is.origin}
+        for was, now_is in zip(before.settings, after.settings, strict=True)
+        if (was.value, was.origin) != (now_is.value, now_is.origin)
+    ]
+    changes += [
+        {"key": key, "before": was, "after": now_is, "from": "own"}
+        for key, was, now_is in pairs
+        if was != now_is
+    ]
+    if new_password:
+        changes.append({"key": "password", "before": None, "after": None, "from": "own"})
+    return changes
+
+
+def _tell(speech: Speech, shown: "ShownMailbox", changes: Sequence[Mapping[str, object]]) -> None:
+    address = shown.listed.address
+    lines = [f"changed {address}:", *(f"  {_in_words(each)}" for each in changes)]
+    document = {**document_of(shown), "changes": list(changes)}
+    speech.result(document, *(lines if changes else [f"{address} is set so already: nothing was changed"]))
+    speech.next(f"mailrotate mailbox show {address}")
+
+
+def _in_words(change: Mapping[str, object]) -> str:
+    if change["key"] == "password":
+        return "password: replaced"
+    origin = str(change["from"])
+    return (
+        f"{change['key']}: {cell(change['before'])} -> {cell(change['after'])} "
+        f"({_ORIGINS.get(origin, f'from the {origin}')})"
+    )
+
+
+_ORIGINS = {"own": "own", "default": "the default"}
 
 
 def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes: bool) -> None:

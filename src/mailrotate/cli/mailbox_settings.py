@@ -63,7 +63,7 @@ def _row(listed: "ListedMailbox") -> dict[str, Any]:
 
 
 def _health(row: Mapping[str, Any]) -> str:
-    notes = ["removed" if row["removed_at"] else str(row["state"])]
+    notes = [str(row["state"])]
     notes += ["paused"] if row["paused_at"] else []
     notes += ["on hold"] if row["hold_reason"] else []
     return ", ".join(notes)
@@ -82,15 +82,19 @@ def list_(
 
       mailrotate mailbox list --json
     """
-    from mailrotate.core.services import mailboxes
+    from mailrotate.core.services import mailboxes, users
 
     call, speech = call_of(ctx), Speech(as_json)
     zone = call.zone
+    rows = [_row(listed) for listed in mailboxes.listing(call.context, call.now, removed=removed)]
+    # A member may see mailboxes of others, who share them, but not their seats.
+    several = not as_json and (len({row["user"] for row in rows}) > 1 or len(users.listing(call.context)) > 1)
     speech.listing(
-        ("address", "state", "today", "default", "slot", "provider", "trouble"),
-        [_row(listed) for listed in mailboxes.listing(call.context, call.now, removed=removed)],
+        ("address", *(["user"] * several), "state", "today", "default", "slot", "provider", "trouble"),
+        rows,
         lambda row: (
             row["address"],
+            *([row["user"]] * several),
             _health(row),
             f"{row['sent_today']}/{row['daily_limit']}",
             row["default"],
@@ -112,15 +116,15 @@ def show(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     from mailrotate.core.services import mailboxes
 
     call, speech = call_of(ctx), Speech(as_json)
-    tell(call, speech, mailboxes.show(call.context, address, call.now))
+    shown = mailboxes.show(call.context, address, call.now)
+    if as_json:
+        speech.document(document_of(shown))
+    else:
+        _tell(call, speech, shown)
 
 
-def tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
-    """One mailbox, for people or for a script."""
+def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
     row = _row(shown.listed)
-    if speech.as_json:
-        speech.document(_document(shown))
-        return
 
     def at(moment: Any) -> str:
         return zoned(moment, call.zone)
@@ -153,20 +157,22 @@ def tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         ]
     )
     speech.line()
-    speech.table(("setting", "value", "from"), [(s.name, _value(s), s.origin) for s in shown.settings])
+    speech.table(("setting", "value", "from"), [(s.name, value_of(s), s.origin) for s in shown.settings])
     if shown.campaigns:
         speech.line()
         speech.table(("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns])
 
 
-def _value(setting: "ShownSetting") -> object:
+def value_of(setting: "ShownSetting") -> object:
+    """A setting's value in one piece, as people and scripts read it."""
     return ", ".join(setting.value) if isinstance(setting.value, tuple) else setting.value
 
 
-def _document(shown: "ShownMailbox") -> dict[str, Any]:
+def document_of(shown: "ShownMailbox") -> dict[str, Any]:
+    """One mailbox for a script."""
     return {
         **_row(shown.listed),
-        "settings": {s.name: {"value": _value(s), "from": s.origin} for s in shown.settings},
+        "settings": {s.name: {"value": value_of(s), "from": s.origin} for s in shown.settings},
         "smtp": f"{shown.smtp.host}:{shown.smtp.port}",
         "smtp_security": shown.smtp.security,
         "imap": f"{shown.imap.host}:{shown.imap.port}",

@@ -11,18 +11,26 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
 
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, MailrotateError
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 # C0 and C1 control characters, and those that turn the direction of writing (Unicode TR36, section 3.2).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _RFC3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+_ID = re.compile(r"\b[a-z]_[0-9]+\b")
 _MORE_PROBLEMS = 50
 _CELL_GAP = "  "
+# Longer words of prose may go on in the next line of a narrow column.
+_SHORT_WORD = 12
+# Of what belongs to a row and stands below it.
+_INDENT = 2
 
 
 def plain(text: object) -> str:
@@ -128,7 +136,7 @@ class Speech:
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str = "nothing to show"
     ) -> None:
         """Rich on a terminal, aligned text in a pipe."""
-        filled = [[_cell(value) for value in row] for row in rows]
+        filled = [[cell(value) for value in row] for row in rows]
         if not filled:
             self.say(nothing)
         elif is_terminal(sys.stdout):
@@ -138,7 +146,7 @@ class Speech:
 
     def facts(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Names and values of one thing, below each other."""
-        shown = [(name, _cell(value)) for name, value in pairs]
+        shown = [(name, cell(value)) for name, value in pairs]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
             print(f"{name:<{width}}{_CELL_GAP}{value}")
@@ -271,7 +279,8 @@ def close_standard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
+    """A value as it stands in a table or a sentence, on one line."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
@@ -296,16 +305,85 @@ def _capitals(column: str) -> str:
 
 
 def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
+    """Wrapped to the terminal; where addresses would be broken, a row goes on in a second line."""
     from rich.console import Console
+    from rich.padding import Padding
+    from rich.rule import Rule
+
+    console = Console()
+    bands = _bands([columns, *rows], console.width)
+    if len(bands) == 1:
+        console.print(_rich_table(bands[0], rows, columns))
+        return
+    for row in (columns, *rows):
+        for number, band in enumerate(bands):
+            indent = _INDENT if number else 0
+            style = "bold" if row is columns else "none"
+            console.print(Padding(_rich_table(band, [row]), (0, 0, 0, indent)), style=style)
+        if row is columns:
+            console.print(Rule(style="none"))
+
+
+def _rich_table(
+    widths: Mapping[int, int], rows: Iterable[Sequence[str]], heads: Sequence[str] | None = None
+) -> "Table":
+    """Some columns, each with its width, of rows that have more."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in columns:
-        # A narrow terminal makes cells longer; an address that is cut off is of no use.
-        table.add_column(column, overflow="fold")
+    # The box's own blank between two columns is the other half of the gap.
+    table = Table(
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        show_header=heads is not None,
+        pad_edge=False,
+        padding=(0, len(_CELL_GAP) - 1, 0, 0),
+    )
+    for index, width in widths.items():
+        table.add_column("" if heads is None else heads[index], width=width, overflow="fold")
     for row in rows:
         # Text, not markup: a stranger's square brackets are letters.
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(Text(row[index]) for index in widths))
+    return table
+
+
+def _bands(table: Sequence[Sequence[str]], room: int) -> list[dict[int, int]]:
+    """The columns that have room beside each other without breaking an address or an id, with their widths;
+    then those below them."""
+    bands: list[dict[int, int]] = [{}]
+    narrowest: list[int] = []
+    for index, cells in enumerate(zip(*table, strict=True)):
+        narrow = max((_unbroken(word) for text in cells for word in text.split()), default=1)
+        taken = sum(narrowest[each] for each in bands[-1]) + len(_CELL_GAP) * len(bands[-1])
+        if bands[-1] and taken + narrow > room - (_INDENT if len(bands) > 1 else 0):
+            bands.append({})
+        bands[-1][index] = _longest(cells)
+        narrowest.append(narrow)
+    for number, band in enumerate(bands):
+        free = room - (_INDENT if number else 0) - len(_CELL_GAP) * (len(band) - 1)
+        _shrink(band, narrowest, free)
+    return bands
+
+
+def _shrink(widths: dict[int, int], narrowest: Sequence[int], room: int) -> None:
+    """Make the widest columns narrower until all have room, as far as that can be."""
+    while sum(widths.values()) > room:
+        shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
+        if not shrinkable:
+            return
+        widths[max(shrinkable, key=lambda index: widths[index])] -= 1
+
+
+def _longest(cells: Iterable[str]) -> int:
+    from rich.cells import cell_len
+
+    return max(map(cell_len, cells))
+
+
+def _unbroken(word: str) -> int:
+    """How much of a word stays on one line: an address or an id whole, a long word of prose its beginning."""
+    from rich.cells import cell_len
+
+    length = cell_len(word)
+    return length if "@" in word or _ID.search(word) else min(length, _SHORT_WORD)

@@ -11,9 +11,10 @@ from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, zoned
 from mailrotate.cli.params import DryRun, Json, Yes, read_id
+from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.slot_removal import Consequences, Ending
+    from mailrotate.core.services.slot_removal import Consequences, Ending, Removable
     from mailrotate.core.services.slots import Slot, TeamSlots, UserSlots
     from mailrotate.core.store.connections import AwaitedReturn
 
@@ -169,8 +170,8 @@ def remove(
 ) -> None:
     """Take a slot away, and disconnect what is in it. What follows is shown first.
 
-    The mailbox stays on its seat, disconnected and without a slot. Without SLOT every slot is listed that can
-    be removed.
+    The mailbox stays on its seat, disconnected and without a slot. Without SLOT nothing is removed, and those
+    that can be are listed.
 
     Examples:
 
@@ -182,7 +183,7 @@ def remove(
 
     call, speech = call_of(ctx), Speech(as_json)
     if slot is None:
-        raise slot_removal.refuse_unnamed(call.context, call.now)
+        raise _unnamed(speech, slot_removal.removable(call.context, call.now))
     following = slot_removal.consequences(call.context, read_id(slot, "s", "slot"), call.now)
     told, warnings = _consequences(following), _warnings(following, call.zone)
     done = speech.confirm(
@@ -206,6 +207,26 @@ def remove(
     )
     if done:
         speech.next("mailrotate slot list")
+
+
+def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
+    """Show what can be removed; nothing was, so that a script that names no slot hears of it (A4)."""
+    speech.listing(
+        ("slot", "user", "mailbox", "kind", "renews"),
+        [
+            {
+                "id": f"s_{slot.slot_id}",
+                "user": slot.user,
+                "mailbox": slot.mailbox,
+                "kind": slot.kind,
+                "renews_on": slot.renews_on,
+            }
+            for slot in there
+        ],
+        lambda row: (row["id"], row["user"] or "(team's pool)", *tuple(row.values())[2:]),
+    )
+    hint = f"mailrotate slot remove s_{there[0].slot_id} --dry-run" if there else "mailrotate slot list"
+    return BadInput("slot.which", "name the slot to remove" if there else "there is no slot to remove", hint)
 
 
 def ask_for_slot(

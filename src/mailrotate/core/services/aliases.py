@@ -63,10 +63,10 @@ def add(
         user = workspaces.user_by_id(connection, box.user_id)
         assert user is not None  # a mailbox refers to its user
         _refuse_known(connection, box, alias)
-        refusal = ownership.held_refusal(connection, user, alias)
+        refusal = ownership.held_refusal(connection, context.actor, user, alias)
         if refusal is not None:
             raise refusal
-        ownership.refuse_new(connection, user, alias)
+        ownership.refuse_new(connection, context.actor, user, alias)
         seat_addresses.hold(connection, alias, box.id)
         aliases.insert_alias(connection, box.connection_id, alias, sender_name)
         events.record(

@@ -8,14 +8,15 @@ from mailrotate.core.services import authority, dependents
 from mailrotate.core.services.assigning import current_senders
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.prospects import Prospects, earliest
-from mailrotate.core.store import campaigns, outbox_lists, recipients, senders, sights, workspaces
+from mailrotate.core.store import campaigns, moves, outbox_lists, recipients, senders, sights, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
-from mailrotate.core.values.states import CampaignState, RecipientState
+from mailrotate.core.values.states import REMOVED_MAILBOX, CampaignState, RecipientState
 
 
 @dataclass(frozen=True)
 class SenderShare:
-    """A sender's people and messages; `address` is None while its slot is empty."""
+    """A sender's people and messages; `address` is None while its slot is empty. `state` is the connection's,
+    or `removed`."""
 
     address: str | None
     state: str | None
@@ -49,8 +50,9 @@ class CampaignView:
     senders: tuple[SenderShare, ...]
     recipients: Mapping[str, int]
     waiting: int
-    # Who failed when their mailbox was removed, and may be taken on by another.
+    # Who failed when their mailbox was removed, and may be taken on by another; and which mailboxes were.
     mailbox_removed: int
+    removed_senders: tuple[str, ...]
     steps: tuple[StepProgress, ...]
     next_send_at: datetime | None
 
@@ -97,12 +99,18 @@ def _view(prospects: Prospects, campaign: StoredCampaign) -> CampaignView:
         started_at=campaign.started_at,
         finished_at=campaign.finished_at,
         senders=tuple(
-            SenderShare(sender.address, sender.state, people.get(sender.id, 0), by_sender.get(sender.id, 0))
+            SenderShare(
+                sender.address,
+                REMOVED_MAILBOX if sender.is_removed else sender.state,
+                people.get(sender.id, 0),
+                by_sender.get(sender.id, 0),
+            )
             for sender in senders.senders_of(connection, campaign.id)
         ),
         recipients={state: by_state.get(state, 0) for state in RecipientState},
         waiting=sum(by_state.values()) - sum(people.values()),
         mailbox_removed=recipients.failed_for(connection, campaign.id, dependents.REMOVED),
+        removed_senders=moves.removed_senders(connection, campaign.id, dependents.REMOVED),
         steps=tuple(
             StepProgress(step.position, step.delay, step.subject, by_step.get(step.position, 0))
             for step in steps

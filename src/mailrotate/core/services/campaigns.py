@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.services import assigning, authority, choosing, dependents, lifecycle, seats
+from mailrotate.core.services import advice, assigning, authority, choosing, dependents, lifecycle, seats
 from mailrotate.core.services.assigning import current_senders, is_connected
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_mailbox
 from mailrotate.core.store import campaigns, events, mailboxes, outbox, recipients
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.events import About
+from mailrotate.core.store.events import About, Actor
 from mailrotate.core.values.errors import MailrotateError, Refused
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, Rotation
 
@@ -62,7 +62,7 @@ def start(
         if addresses or rotate is not None:
             choosing.choose_senders(connection, context.actor, campaign, addresses, rotate, now)
             campaign = campaigns.by_id(connection, campaign.id)
-        _require_sender(connection, campaign)
+        _require_sender(connection, context.actor, campaign)
         count = recipients.unassigned_count(connection, campaign.id)
         if count == 0:
             raise Refused(
@@ -120,7 +120,7 @@ _ONLY = {CampaignState.DRAFT: "a draft", CampaignState.PAUSED: "a paused one"}
 _PARTICIPLES = {"start": "started", "resume": "resumed"}
 
 
-def _require_sender(connection: Connection, campaign: StoredCampaign) -> None:
+def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampaign) -> None:
     """Refused while no sender, or not the single one, is connected (C6) and its user active (A10)."""
     senders = current_senders(connection, campaign.id)
     if any(is_connected(sender) and not sender.user_locked for sender in senders):
@@ -131,7 +131,7 @@ def _require_sender(connection: Connection, campaign: StoredCampaign) -> None:
         raise Refused(
             "campaign.sender_locked",
             f"{locked.address} cannot send for campaign '{campaign.name}': its user {email} is locked",
-            f"mailrotate user unlock {email}",
+            advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {email}"),
         )
     named = ", ".join(sender.address or "an empty slot" for sender in senders) or "nobody"
     first = next((sender for sender in senders if sender.address is not None), None)
@@ -196,7 +196,7 @@ def resume_many(context: Context, address: str | None, now: datetime) -> Resumed
 
 def _resume(context: Context, connection: Connection, campaign: StoredCampaign, now: datetime) -> None:
     _require(campaign, CampaignState.PAUSED, "resume")
-    _require_sender(connection, campaign)
+    _require_sender(connection, context.actor, campaign)
     campaigns.lift_pauses(connection, campaign.id)
     campaigns.move(
         connection,

@@ -107,7 +107,7 @@ def refuse_connect(
     """
     with context.store.reading() as connection:
         seats.seat_for(connection, context.actor, address, user_email, slot_id)
-        validate_settings(connection, settings)
+        validate_settings(connection, settings, context.actor)
     accounts.prove_key(context)
 
 
@@ -122,7 +122,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
         if not wanted.takes_awaited_slot:
             slots.refuse_awaited(connection, seat.slot_id, address, now)
-        validate_settings(connection, wanted.settings)
+        validate_settings(connection, wanted.settings, context.actor)
         reset = reset_of(connection, seat.former, wanted.settings)
         mailbox_id = _place_mailbox(connection, context.actor, seat, address, now)
         connection_id = connections.insert_connection(

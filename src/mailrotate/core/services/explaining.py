@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Decision, MailboxFacts, MessageFacts, Situation, Verdict
-from mailrotate.core.services import authority, dependents
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import advice, authority, dependents
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_mailbox
 from mailrotate.core.services.prospects import Prospects, earliest
@@ -127,7 +128,7 @@ def _of_message(context: Context, look: Prospects, message_id: int) -> Explanati
     if message is None:
         raise NotFound("message.none", f"there is no message m_{message_id}", "mailrotate outbox list")
     authority.require_sight_of(look.connection, context.actor, message)
-    return _explained(f"m_{message_id}", look.situation(message), look.now, f"m_{message_id}")
+    return _explained(look, f"m_{message_id}", look.situation(message), f"m_{message_id}")
 
 
 def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Explanation:
@@ -136,12 +137,12 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
     if person.state in OPEN_RECIPIENTS:
         planned = outbox.unsent_of(look.connection, person.id)
         if planned is not None:
-            return _explained(subject, look.situation(planned), look.now, f"m_{planned.id}")
+            return _explained(look, subject, look.situation(planned), f"m_{planned.id}")
     known = {sender.id: sender for sender in senders.senders_of(look.connection, campaign.id)}
     sender = None if person.campaign_sender_id is None else known.get(person.campaign_sender_id)
     message = look.next_message(campaign, person, sender)
     situation = _unassigned(look, campaign, person) if message is None else look.situation(message)
-    explained = _explained(subject, situation, look.now)
+    explained = _explained(look, subject, situation)
     if person.state is RecipientState.FAILED and person.reason == dependents.REMOVED:
         again = f"mailrotate recipient assign {quote(campaign.name)} {person.email} --to-sender ADDRESS"
         return replace(explained, remedy=again)
@@ -168,7 +169,7 @@ def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipie
 
 def _of_mailbox(look: Prospects, mailbox_id: int) -> Explanation:
     known = look.mailbox_facts(mailbox_id)
-    return _explained(known.address, Situation(None, known, None), look.now)
+    return _explained(look, known.address, Situation(None, known, None))
 
 
 def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
@@ -196,27 +197,27 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     if decision is None:
         waits = not own.open and own.next_at is None
         summary = gates.summary(own) if waits else "nothing of it waits to be sent"
-        remedy = _remedy(Situation(bound, None, None), own, None)
+        remedy = _remedy(look, Situation(bound, None, None), own, None)
         if campaign.state is CampaignState.PAUSED:
             remedy = dependents.way_on(look.connection, campaign) or _reconnection(boxes) or remedy
         return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary, remedy)
     situation = next(situation for known, situation in first if known is decision)
-    remedy = _remedy(situation, decision, None)
+    remedy = _remedy(look, situation, decision, None)
     return Explanation(
         campaign.name, decision.next_at, decision.binding, tuple(shown), _summary(decision), remedy
     )
 
 
 def _explained(
-    subject: str, situation: Situation, now: datetime, message_name: str | None = None
+    look: Prospects, subject: str, situation: Situation, message_name: str | None = None
 ) -> Explanation:
-    decision = gates.decide(situation, now)
+    decision = gates.decide(situation, look.now)
     # Whoever asks about what is over, or on its way, wants to hear that, whatever else is closed.
     own = next((gate for gate in decision.gates if gate.gate in _OWN_STATE and not gate.open), None)
     if own is not None:
         decision = replace(decision, next_at=None, binding=own.gate)
     shown = tuple(_shown(verdict) for verdict in decision.gates)
-    remedy = _remedy(situation, decision, message_name)
+    remedy = _remedy(look, situation, decision, message_name)
     return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision), remedy)
 
 
@@ -233,10 +234,12 @@ def _reconnection(boxes: list[MailboxFacts]) -> str | None:
 _OWN_STATE = ("message", "recipient")
 
 
-def _remedy(at: Situation, decision: Decision, message_name: str | None) -> str | None:
+def _remedy(look: Prospects, at: Situation, decision: Decision, message_name: str | None) -> str | None:
     """The command that opens the binding gate; None where time opens it, or no command does."""
     if decision.next_at is not None or decision.binding is None:
         return None
+    if decision.binding == "user" and at.mailbox is not None:
+        return _unlocking(look, at.mailbox)
     commands: dict[str, str] = {}
     if at.campaign is not None:
         life = {CampaignState.DRAFT: "start", CampaignState.PAUSED: "resume"}.get(at.campaign.state)
@@ -262,6 +265,12 @@ def _remedy(at: Situation, decision: Decision, message_name: str | None) -> str 
         commands["overdue"] = f"outbox release {message_name}"
     found = commands.get(decision.binding)
     return None if found is None else f"mailrotate {found}"
+
+
+def _unlocking(look: Prospects, known: MailboxFacts) -> str:
+    """Nothing leaves a locked user's seat until an admin unlocks it (A10)."""
+    command = f"mailrotate user unlock {find_mailbox(look.connection, known.address).user_email}"
+    return advice.way(look.connection, look.context.actor, Deed.USERS, command)
 
 
 def _shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:

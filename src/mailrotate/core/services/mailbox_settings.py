@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
 from mailrotate.core.rules.contact_book import read_link
-from mailrotate.core.services import facts, sharing
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import advice, facts, sharing
 from mailrotate.core.store import mailboxes, plans, shares, signatures, workspaces
+from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, Refused
@@ -110,8 +112,11 @@ def settings_reset(connection: Connection, former: StoredMailbox, wanted: Settin
     } | shares
 
 
-def validate_settings(connection: Connection | None, settings: Settings) -> None:
-    """Raises BadInput, and Refused (`limit.above_cap`) for a daily limit above the plan's cap (B4)."""
+def validate_settings(connection: Connection | None, settings: Settings, actor: Actor | None = None) -> None:
+    """Raises BadInput, and Refused (`limit.above_cap`) for a daily limit above the plan's cap (B4).
+
+    Whoever may change the plan, not every `actor`, is told how.
+    """
     for what, name, flag in (
         ("sender name", "sender_name", "--sender-name"),
         ("mailbox name", "mailbox_name", "--name"),
@@ -133,11 +138,8 @@ def validate_settings(connection: Connection | None, settings: Settings) -> None
         named, longest = format_duration(timedelta(seconds=gap)), format_duration(_LONGEST_GAP)
         raise BadInput("mailbox.gap", f"a gap is at most {longest}, not {named}", "write it like --gap 90s")
     if settings.get("is_shared") and not (connection and plans.find(connection).shared_mailboxes):
-        raise Refused(
-            "plan.no_sharing",
-            "--access shared: the plan permits no shared mailboxes",
-            "mailrotate plan set --shared on",
-        )
+        permit = _plan_change(connection, actor, "--shared on")
+        raise Refused("plan.no_sharing", "--access shared: the plan permits no shared mailboxes", permit)
     copies = settings.get("sent_copy", "auto")
     if copies not in SENT_COPY:
         raise BadInput(
@@ -145,10 +147,19 @@ def validate_settings(connection: Connection | None, settings: Settings) -> None
             f"sent copies are {', '.join(SENT_COPY)}, not '{copies}'",
             "add --sent-copy auto",
         )
-    _check_limits(settings, workspaces.daily_cap(connection))
+    _check_limits(connection, settings, actor)
 
 
-def _check_limits(settings: Settings, cap: int) -> None:
+def _plan_change(connection: Connection | None, actor: Actor | None, change: str) -> str:
+    command = f"mailrotate plan set {change}"
+    # Before the first connect nobody is here; then it is the admin, who may.
+    if connection is None or actor is None:
+        return command
+    return advice.way(connection, actor, Deed.PLAN, command)
+
+
+def _check_limits(connection: Connection | None, settings: Settings, actor: Actor | None) -> None:
+    cap = workspaces.daily_cap(connection)
     limit, ramp = settings.get("daily_limit"), settings.get("ramp")
     if limit is not None and limit < 1:
         raise BadInput(
@@ -171,7 +182,8 @@ def _check_limits(settings: Settings, cap: int) -> None:
             raise Refused(
                 "limit.above_cap",
                 f"a {named} of {number} is above the plan's cap of {cap}",
-                f"choose at most {cap} for {flag}",
+                f"choose at most {cap} for {flag}, or: "
+                f"{_plan_change(connection, actor, f'--daily-cap {number}')}",
             )
 
 

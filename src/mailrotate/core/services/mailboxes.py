@@ -36,19 +36,19 @@ from mailrotate.core.store.inboxes import StoredFolder
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.mail import Endpoint
-from mailrotate.core.values.states import ConnectionState
+from mailrotate.core.values.states import REMOVED_MAILBOX, ConnectionState
 
 
 @dataclass(frozen=True)
 class ListedMailbox:
-    """One line of the list."""
+    """One line of the list; `state` is the connection's, or `removed`."""
 
     id: int
     address: str
     user: str
     slot_id: int | None
     provider: str
-    state: ConnectionState
+    state: str
     paused_at: datetime | None
     hold_reason: str | None
     hold_until: datetime | None
@@ -107,7 +107,7 @@ def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> Listed
         user=box.user_email,
         slot_id=None if box.state is ConnectionState.DISCONNECTED else box.slot_id,
         provider=box.provider,
-        state=box.state,
+        state=box.state if box.removed_at is None else REMOVED_MAILBOX,
         paused_at=box.paused_at,
         hold_reason=box.hold_reason if on_hold else None,
         hold_until=box.hold_until if on_hold else None,
@@ -153,7 +153,7 @@ def check_settings(context: Context, address: str, settings: Settings) -> Stored
     """All refusals of `set_settings` that need no server, without changing anything."""
     with context.store.reading() as connection:
         box = seats.find_connected(connection, context.actor, address)
-        validate_settings(connection, settings)
+        validate_settings(connection, settings, context.actor)
         return box
 
 
@@ -199,7 +199,7 @@ def _set_within(
     # Not while the plan changes: what it allows is decided here.
     connections.lock_workspace(connection)
     box = seats.find_connected(connection, context.actor, address)
-    validate_settings(connection, settings)
+    validate_settings(connection, settings, context.actor)
     before = settings_of(connection, box)
     apply_settings(connection, box, settings, now)
     after = settings_of(connection, mailboxes.by_id(connection, box.id))

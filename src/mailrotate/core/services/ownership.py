@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.role_addresses import is_role_address, shows_its_user
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services import advice
 from mailrotate.core.store import connections, mailboxes, plans, requests, seat_addresses, users
+from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.seat_addresses import HeldAddress
 from mailrotate.core.store.workspaces import StoredUser
@@ -42,7 +45,7 @@ def refuse_first(address: str) -> None:
         )
 
 
-def former_of(connection: Connection, user: StoredUser, address: str) -> StoredMailbox | None:
+def former_of(connection: Connection, actor: Actor, user: StoredUser, address: str) -> StoredMailbox | None:
     """The mailbox that `address` was before: disconnected on this seat, or removed from any; else None.
 
     Raises Refused (`mailbox.connected`, `mailbox.elsewhere`, `mailbox.on_seat`): an address is on one seat,
@@ -59,18 +62,18 @@ def former_of(connection: Connection, user: StoredUser, address: str) -> StoredM
         held = seat_addresses.holding(connection, address)
         if held is None or held.mailbox_id == former.id:
             return former
-    refusal = held_refusal(connection, user, address)
+    refusal = held_refusal(connection, actor, user, address)
     if refusal is not None:
         raise refusal
     return former
 
 
-def refuse_new(connection: Connection, user: StoredUser, address: str) -> None:
+def refuse_new(connection: Connection, actor: Actor, user: StoredUser, address: str) -> None:
     """Refused unless an address that no seat holds may come to this user's (A7, A8)."""
     for refusal in (
-        _role_refusal(connection, address),
-        _others_refusal(connection, user, address),
-        _approval_refusal(connection, user, address),
+        _role_refusal(connection, actor, address),
+        _others_refusal(connection, actor, user, address),
+        _approval_refusal(connection, actor, user, address),
     ):
         if refusal is not None:
             raise refusal
@@ -83,16 +86,20 @@ def warnings(user: StoredUser, address: str) -> tuple[str, ...]:
     return (f"{address} shows nothing of the name of its user, {user.name} ({user.email})",)
 
 
-def checks(connection: Connection, user: StoredUser, address: str) -> list[Check]:
+def checks(connection: Connection, actor: Actor, user: StoredUser, address: str) -> list[Check]:
     """What an approver is told of an address on this user's seat, as things are now (A7)."""
     free = connections.free_slots(connection, user.id)
     shown = warnings(user, address)
     slots = f"{user.email} has a free slot" if free else f"{user.email} has no free slot"
     return [
         Check("valid", True, f"{address} is an e-mail address", is_hard=True),
-        _hard("role_address", _role_refusal(connection, address), "it is no role's, or the plan permits it"),
-        _hard("another_user", _others_refusal(connection, user, address), "it is no other user's own"),
-        _hard("free", held_refusal(connection, user, address), "it is on no seat"),
+        _hard(
+            "role_address",
+            _role_refusal(connection, actor, address),
+            "it is no role's, or the plan permits it",
+        ),
+        _hard("another_user", _others_refusal(connection, actor, user, address), "it is no other user's own"),
+        _hard("free", held_refusal(connection, actor, user, address), "it is on no seat"),
         Check("shows_user", not shown, shown[0] if shown else "it shows something of its user's name"),
         Check("slot", bool(free), slots),
     ]
@@ -103,7 +110,7 @@ def _hard(check: str, refusal: Refused | None, well: str) -> Check:
     return Check(check, refusal is None, message, is_hard=True, refusal=refusal)
 
 
-def held_refusal(connection: Connection, user: StoredUser, address: str) -> Refused | None:
+def held_refusal(connection: Connection, actor: Actor, user: StoredUser, address: str) -> Refused | None:
     """Why the address cannot come to this user's seat: some seat, their own too, holds it already (A9)."""
     held = seat_addresses.holding(connection, address)
     if held is None:
@@ -121,34 +128,42 @@ def held_refusal(connection: Connection, user: StoredUser, address: str) -> Refu
         "mailbox.on_seat" if box.user_id == user.id else "mailbox.elsewhere",
         f"{address} is on the seat of {box.user_email}{locked}{spelt}{owner}; "
         "an address is on one seat only, and there once",
-        f"mailrotate mailbox alias remove {box.address} {held.address}"
-        if is_alias
-        else f"mailrotate mailbox remove {box.address}",
+        advice.way(
+            connection,
+            actor,
+            Deed.ANY_SEAT,
+            f"mailrotate mailbox alias remove {box.address} {held.address}"
+            if is_alias
+            else f"mailrotate mailbox remove {box.address}",
+            seat_id=box.user_id,
+        ),
     )
 
 
-def _role_refusal(connection: Connection, address: str) -> Refused | None:
+def _role_refusal(connection: Connection, actor: Actor, address: str) -> Refused | None:
     if not is_role_address(address) or plans.find(connection).role_addresses:
         return None
     return Refused(
         "address.role",
         f"{address} is the address of a role or a group, and the plan permits none",
-        "mailrotate plan set --role-addresses on",
+        advice.way(connection, actor, Deed.PLAN, "mailrotate plan set --role-addresses on"),
     )
 
 
-def _others_refusal(connection: Connection, user: StoredUser, address: str) -> Refused | None:
+def _others_refusal(connection: Connection, actor: Actor, user: StoredUser, address: str) -> Refused | None:
     found = users.whose_own(connection, address)
     if found is None or found[0] == user.id:
         return None
     return Refused(
         "address.another_user",
         f"{address} is the own address of another user, {found[1]}",
-        f"mailrotate mailbox connect {address} --for {found[1]}",
+        advice.way(
+            connection, actor, Deed.ANY_SEAT, f"mailrotate mailbox connect {address} --for {found[1]}"
+        ),
     )
 
 
-def _approval_refusal(connection: Connection, user: StoredUser, address: str) -> Refused | None:
+def _approval_refusal(connection: Connection, actor: Actor, user: StoredUser, address: str) -> Refused | None:
     if not plans.find(connection).approval_required:
         return None
     known = requests.current(connection, address)
@@ -162,12 +177,18 @@ def _approval_refusal(connection: Connection, user: StoredUser, address: str) ->
         return Refused(
             "request.other_seat",
             f"{address} is {known.state} for {known.user}, as q_{known.id}",
-            f"mailrotate mailbox withdraw q_{known.id}",
+            advice.way(
+                connection,
+                actor,
+                Deed.ANY_SEAT,
+                f"mailrotate mailbox withdraw q_{known.id}",
+                seat_id=known.user_id,
+            ),
         )
     if known.state is RequestState.APPROVED:
         return None
     return Refused(
         "request.undecided",
         f"{address} is requested for {user.email}, as q_{known.id}, and not approved yet",
-        f"mailrotate mailbox approve q_{known.id}",
+        advice.way(connection, actor, Deed.REQUESTS, f"mailrotate mailbox approve q_{known.id}"),
     )

@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import REQUEST, origins, outcome
-from mailrotate.core.services import ownership, seats
+from mailrotate.core.services import advice, ownership, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import connections, events, mailboxes, plans, requests, seat_addresses, workspaces
-from mailrotate.core.store.events import About
+from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.requests import StoredRequest
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.address import normalise_address
@@ -41,13 +41,13 @@ def request(context: Context, address: str, user_email: str | None, now: datetim
         user = seats.user_for(connection, context.actor, user_email)
         acting = seats.require_active(connection, context.actor)
         _refuse_on_seat(connection, user, address)
-        elsewhere = ownership.held_refusal(connection, user, address)
+        elsewhere = ownership.held_refusal(connection, context.actor, user, address)
         if elsewhere is not None:
             raise elsewhere
         known = requests.current(connection, address)
         if known is not None:
-            raise _is_requested(known, user)
-        found = _checks(connection, user, address)
+            raise _is_requested(connection, context.actor, known, user)
+        found = _checks(connection, context.actor, user, address)
         told = json.dumps([check.told() for check in found])
         request_id = requests.insert_request(connection, address, user.id, acting.id, told, now)
         told_of = {"request": request_id, "user": user.id, "after": RequestState.REQUESTED}
@@ -117,9 +117,9 @@ def _decide(context: Context, name: str, event: str, reason: str | None, now: da
         assert user is not None  # a request refers to its user
         if event == "approve":
             _refuse_on_seat(connection, user, known.address)
-            found = _checks(connection, user, known.address)
+            found = _checks(connection, context.actor, user, known.address)
         else:
-            found = ownership.checks(connection, user, known.address)
+            found = ownership.checks(connection, context.actor, user, known.address)
         if not requests.decide(
             connection,
             known.id,
@@ -137,9 +137,9 @@ def _decide(context: Context, name: str, event: str, reason: str | None, now: da
         return decided
 
 
-def _checks(connection: Connection, user: StoredUser, address: str) -> list[ownership.Check]:
+def _checks(connection: Connection, actor: Actor, user: StoredUser, address: str) -> list[ownership.Check]:
     """All checks, if no hard one refuses. Raises that one's Refused."""
-    found = ownership.checks(connection, user, address)
+    found = ownership.checks(connection, actor, user, address)
     for check in found:
         if check.refusal is not None:
             raise check.refusal
@@ -162,13 +162,14 @@ def _refuse_on_seat(connection: Connection, user: StoredUser, address: str) -> N
     )
 
 
-def _is_requested(known: StoredRequest, user: StoredUser) -> Refused:
+def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, user: StoredUser) -> Refused:
     if known.user_id == user.id and known.state is RequestState.APPROVED:
         hint = f"mailrotate mailbox connect {known.address} --for {user.email}"
     elif known.user_id == user.id:
-        hint = f"mailrotate mailbox approve q_{known.id}"
+        hint = advice.way(connection, actor, Deed.REQUESTS, f"mailrotate mailbox approve q_{known.id}")
     else:
-        hint = f"mailrotate mailbox withdraw q_{known.id}"
+        withdraw = f"mailrotate mailbox withdraw q_{known.id}"
+        hint = advice.way(connection, actor, Deed.ANY_SEAT, withdraw, seat_id=known.user_id)
     return Refused(
         "request.exists", f"{known.address} is {known.state} for {known.user} already, as q_{known.id}", hint
     )

@@ -6,13 +6,13 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.services import naming, ownership
+from mailrotate.core.services import advice, naming, ownership
 from mailrotate.core.store import connections, shares, slots, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
-from mailrotate.core.values.states import ConnectionState, Role, UserState
+from mailrotate.core.values.states import ConnectionState, UserState
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ def require_authority(
     """Refused unless whoever acts may act on this user's seat; another's needs the deed `of_others` (A6)."""
     acting = require_active(connection, actor)
     if not roles.may_on_seat(acting.role, acting.id == user_id, of_others):
-        raise _not_allowed(acting, of_others, "acts on its own seat only")
+        raise _not_allowed(connection, acting, of_others, "acts on its own seat only")
 
 
 def require_deed(connection: Connection, actor: Actor, deed: Deed) -> None:
     """Refused unless the role of whoever acts may do this (A6)."""
     acting = require_active(connection, actor)
     if not roles.may(acting.role, deed):
-        raise _not_allowed(acting, deed, f"may not {roles.WORDS[deed]}")
+        raise _not_allowed(connection, acting, deed, f"may not {roles.WORDS[deed]}")
 
 
 def may_send_from(connection: Connection, user: StoredUser, box: StoredMailbox) -> bool:
@@ -81,16 +81,17 @@ def require_active(connection: Connection, actor: Actor) -> StoredUser:
             "add --as EMAIL",
         )
     if acting.state is UserState.LOCKED:
-        raise Refused("user.locked", f"the acting user {acting.email} is locked", "add --as EMAIL")
+        unlock = advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {acting.email}")
+        raise Refused("user.locked", f"the acting user {acting.email} is locked", unlock)
     return acting
 
 
-def _not_allowed(acting: StoredUser, deed: Deed, because: str) -> Refused:
-    able = " or ".join(f"{'an' if role is Role.ADMIN else 'a'} {role}" for role in roles.roles_that_may(deed))
+def _not_allowed(connection: Connection, acting: StoredUser, deed: Deed, because: str) -> Refused:
+    able = advice.who_may(connection, deed)
     return Refused(
         "user.not_allowed",
         f"{acting.email} is a {acting.role} and {because}",
-        f"let {able} do it: add --as EMAIL",
+        f"let {advice.named(able)} do it: add --as {able[0].email}",
     )
 
 
@@ -102,9 +103,9 @@ def seat_for(
     Raises NotFound (`user.none`), Refused (`user.…`, `mailbox.…`, `address.…`, `request.…`, `slot.…`).
     """
     user = user_for(connection, actor, user_email)
-    former = ownership.former_of(connection, user, address)
+    former = ownership.former_of(connection, actor, user, address)
     if former is None or former.removed_at is not None:
-        ownership.refuse_new(connection, user, address)
+        ownership.refuse_new(connection, actor, user, address)
     return Seat(user, _slot_for(connection, actor, user, slot_id, former), former)
 
 
@@ -144,11 +145,7 @@ def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refuse
     """With the command that makes a slot free, from the pool or bought, and who may run it."""
     held = [slot.mailbox for slot in slots.of_user(connection, user.id)]
     verb = "assign" if slots.of_user(connection, None) else "add"
-    hint = f"mailrotate slot {verb} --user {user.email}"
-    acting = require_active(connection, actor)
-    if not roles.may(acting.role, Deed.SLOTS):
-        able = first_who_may(connection, Deed.SLOTS)
-        hint = f"let {able.email} do it: {hint.replace('mailrotate', f'mailrotate --as {able.email}')}"
+    hint = advice.way(connection, actor, Deed.SLOTS, f"mailrotate slot {verb} --user {user.email}")
     count = f"({len(held)}/{len(held)})"
     taken = f"all slots of {user.email} are taken {count}: {', '.join(map(str, held))}"
     return Refused("slot.none_free", taken if held else f"{user.email} has no slot", hint)
@@ -156,9 +153,4 @@ def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refuse
 
 def first_who_may(connection: Connection, deed: Deed) -> StoredUser:
     """Somebody who can: a workspace always has an active admin."""
-    found = (workspaces.user_by_id(connection, user_id) for user_id, _, _ in slots.users(connection))
-    return next(
-        user
-        for user in found
-        if user is not None and user.state is UserState.ACTIVE and roles.may(user.role, deed)
-    )
+    return advice.who_may(connection, deed)[0]

@@ -18,7 +18,7 @@ from mailrotate.core.store import connections, events, mailboxes, plans, slots
 from mailrotate.core.store.connections import AwaitedReturn, HangingCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.slots import StoredSlot
-from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import SlotKind
 
 
@@ -55,6 +55,17 @@ class Consequences:
 
 
 @dataclass(frozen=True)
+class Removable:
+    """A slot and what it holds; `user` is None in the team's pool."""
+
+    slot_id: int
+    kind: SlotKind
+    user: str | None
+    mailbox: str | None
+    renews_on: date | None
+
+
+@dataclass(frozen=True)
 class Removed:
     """`pool_slot_id` is the slot of the pool that the subscription goes on with, where it does not end."""
 
@@ -62,27 +73,14 @@ class Removed:
     pool_slot_id: int | None
 
 
-def refuse_unnamed(context: Context, now: datetime) -> BadInput:
-    """The error of whoever names no slot: it lists every one that can be removed, empty or not (A4).
-
-    Raises Refused (`user.…`).
-    """
+def removable(context: Context, now: datetime) -> list[Removable]:
+    """Every slot, connected or empty: each can be removed (A4). Raises Refused (`user.…`)."""
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.SLOTS)
-        there = slots.listing(connection)
-    if not there:
-        return BadInput("slot.which", "there is no slot to remove", "mailrotate slot list")
-    hint = f"mailrotate slot remove s_{there[0].id} --dry-run"
-    told = [_told(slot, now) for slot in there]
-    return BadInput("slot.which", "name the slot; these can be removed:", hint, told)
-
-
-def _told(slot: StoredSlot, now: datetime) -> str:
-    renews_on = as_of(slot, now).renews_on
-    whose = "in the team's pool" if slot.user is None else f"of {slot.user}"
-    held = f"holds {slot.mailbox}" if slot.mailbox else "empty"
-    paid = "included" if renews_on is None else f"purchased, renews {renews_on}"
-    return f"s_{slot.id} {whose}: {held}, {paid}"
+        return [
+            Removable(slot.id, slot.kind, slot.user, slot.mailbox, as_of(slot, now).renews_on)
+            for slot in slots.listing(connection)
+        ]
 
 
 def consequences(context: Context, slot_id: int, now: datetime) -> Consequences:

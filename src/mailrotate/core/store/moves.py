@@ -72,6 +72,28 @@ def senders_before(connection: Connection, campaign_id: int, mailbox_id: int, sl
     return [int(sender_id) for sender_id in connection.execute(query).scalars()]
 
 
+def removed_senders(connection: Connection, campaign_id: int, reason: str) -> tuple[str, ...]:
+    """The addresses of removed mailboxes whose people have failed for `reason`, each once.
+
+    Where several have sent for one sender, of which all its people are taken on at once, the latest.
+    """
+    c, m, r, box = t.campaign_sender.c, t.message.c, t.recipient.c, t.mailbox.c
+    has_sent = exists().where(
+        m.campaign_id == campaign_id, m.campaign_sender_id == c.id, m.mailbox_id == box.id
+    )
+    has_failed = exists().where(
+        r.campaign_sender_id == c.id, r.state == RecipientState.FAILED, r.reason == reason
+    )
+    query = (
+        select(c.id, box.address)
+        .select_from(t.campaign_sender)
+        .join(t.mailbox, or_(c.mailbox_id == box.id, and_(c.slot_id.is_not(None), has_sent)))
+        .where(c.campaign_id == campaign_id, box.removed_at.is_not(None), has_failed)
+        .order_by(box.removed_at, box.id)
+    )
+    return tuple(dict.fromkeys({row[0]: row[1] for row in connection.execute(query)}.values()))
+
+
 def _named(connection: Connection, choice: Choice) -> ColumnElement[bool]:
     r = t.recipient.c
     named: list[ColumnElement[bool]] = [false()]

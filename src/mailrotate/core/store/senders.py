@@ -12,7 +12,7 @@ from mailrotate.core.values.states import CampaignState
 
 @dataclass(frozen=True)
 class StoredSender:
-    """One sender of a campaign; `mailbox_id` is None while its slot is empty."""
+    """One sender of a campaign; `mailbox_id` is None while its slot is empty; `state` is the connection's."""
 
     id: int
     position: int
@@ -23,6 +23,7 @@ class StoredSender:
     user_locked: bool
     left_at: datetime | None
     assigned_count: int
+    is_removed: bool
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
             t.mailbox.c.address,
             func.coalesce(of_mailbox.c.state, on_slot.c.state).label("connection_state"),
             (t.user.c.state == "locked").label("user_locked"),
+            t.mailbox.c.removed_at.is_not(None).label("is_removed"),
         )
         .select_from(t.campaign_sender)
         .outerjoin(
@@ -81,6 +83,7 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
             user_locked=bool(m["user_locked"]),
             left_at=m["left_at"],
             assigned_count=m["assigned_count"],
+            is_removed=bool(m["is_removed"]),
         )
     return list(found.values())
 

@@ -33,6 +33,10 @@ class ConnectionState(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+# What a mailbox is called that was removed; its connection stays `disconnected`.
+REMOVED_MAILBOX = "removed"
+
+
 class CampaignState(StrEnum):
     DRAFT = "draft"
     ACTIVE = "active"
