@@ -88,7 +88,9 @@ def change(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Change a mailbox's settings. New servers or a new password are tested before they replace the old.
+    """Change a mailbox's settings, all that are named or none. New servers or a new password are tested first.
+
+    A setting goes back to what it was at first by '', plan, default, off, workspace, personal or auto.
 
     Examples:
 

@@ -11,7 +11,7 @@ from zoneinfo import available_timezones
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
-from mailrotate.core.rules.contact_book import read_link
+from mailrotate.core.rules.contact_book import NEVER_LINKED, read_link
 from mailrotate.core.services import facts, sharing
 from mailrotate.core.store import mailboxes, plans, shares, signatures, workspaces
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -76,9 +76,8 @@ def settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting
 
 
 def _contact_book_setting(box: StoredMailbox) -> ShownSetting:
-    return ShownSetting(
-        "contact_book", str(read_link(box.contact_book)), "default" if box.contact_book is None else "own"
-    )
+    link = read_link(box.contact_book)
+    return ShownSetting("contact_book", str(link), "default" if link == NEVER_LINKED else "own")
 
 
 def access_of(box: StoredMailbox) -> str:
