@@ -127,6 +127,15 @@ def test_d6_a_folder_that_was_numbered_anew_is_read_from_its_beginning(
     assert sorted(found) == [b"Subject: number 1", b"Subject: number 2"]
 
 
+def test_d6_b7_another_server_that_numbers_alike_is_read_from_its_beginning() -> None:
+    """A mailbox that has moved: what comes to it now has numbers that the old server gave long ago."""
+    with ScriptedImap() as server:
+        session = imap.open_session(at(server.port), TIMEOUTS)
+        assert session.new_headers(FolderCursor(7, 5000))[0] == FolderCursor(7, 12)
+        session.close()
+    assert [command for command in server.commands if "SEARCH" in command] == ["UID SEARCH UID 1:12"]
+
+
 def test_d6_more_letters_than_one_fetch_takes_are_all_read(
     dovecot: Dovecot, account: MailAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ What it leaves out are the interpreter's start and its end; `program.py` has bot
 
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -38,7 +38,7 @@ class Console:
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             for name, value in self._env.items():
                 patch.setenv(name, value)
-            patch.setattr(sys, "stdin", StringIO(input))
+            patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(input.encode())))
             with pytest.raises(SystemExit) as ended:
                 main(list(args))
         status = ended.value.code

@@ -41,6 +41,7 @@ def crm(
     """Link a mailbox to the contact book: its mail is put on the timelines of contacts (contact show).
 
     Mail from and to contacts is recorded, with 'all' everybody is made one. Without options, show the link.
+    It begins as --off, with known for both.
 
     Examples:
 

@@ -90,7 +90,9 @@ def change(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Change a mailbox's settings. New servers or a new password are tested before they replace the old.
+    """Change a mailbox's settings, all or none. New servers and passwords are tested before they are kept.
+
+    A setting goes back to what it was at first by '', plan, default, off, workspace, personal or auto.
 
     Examples:
 
@@ -100,19 +102,17 @@ def change(
 
       mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
     """
-    from mailrotate.core.services.mailboxes import check_settings, set_settings, show
+    from mailrotate.core.services.mailboxes import set_settings, show
 
     call, speech = call_of(ctx), Speech(as_json)
     named = {
         "sender_name": sender_name, "mailbox_name": name, "daily_limit": daily_limit, "gap_seconds": gap,
-        "ramp": ramp, "timezone": timezone, "is_shared": access, "sent_copy": sent_copy,
-        "folders": folders or None,
+        "ramp": ramp, "timezone": timezone, "is_shared": access, "sent_copy": sent_copy, "folders": folders,
     }  # fmt: skip
     settings = _wanted(named)
     login = login_change(smtp=smtp, imap=imap, security=security, username=username)
     if not (settings or login or password_stdin or password_file):
         raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
-    check_settings(call.context, address, settings)
     _ask(call, speech, address, settings, yes=yes)
     if password_stdin or password_file:
         password = needed_password(call.app, speech, address, password_stdin, password_file)
@@ -167,9 +167,13 @@ _ORIGINS = {"own": "own", "default": "the default"}
 
 
 def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes: bool) -> None:
-    """Before users lose a mailbox that campaigns of theirs send from; ends the command at a no."""
+    """Before users lose a mailbox that campaigns of theirs send from, unless something is refused anyhow.
+
+    Ends the command at a no.
+    """
     from mailrotate.core.services import mailboxes
 
+    mailboxes.check_settings(call.context, address, settings)
     if settings.get("is_shared") is not False:
         return
     losing = mailboxes.losing(call.context, address)
@@ -183,7 +187,7 @@ def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes:
 
 
 def _wanted(named: Mapping[str, Any]) -> "Settings":
-    given = {key: said for key, said in named.items() if said is not None}
+    given = {key: said for key, said in named.items() if said not in (None, [])}
     return cast("Settings", {key: read_flag(_READERS[key][0], given[key], _READERS[key][1]) for key in given})
 
 

@@ -97,10 +97,12 @@ class ImapSession:
             uid_validity, end = self._open(folder)
             if since is None:
                 return FolderCursor(uid_validity, end), iter(())
-            read = since.last_uid if since.uid_validity == uid_validity else 0
+            # UIDs only ever grow: where there were more of them it was another server, however it numbers.
+            is_same = since.uid_validity == uid_validity and since.last_uid <= end
+            read = since.last_uid if is_same else 0
             # Both ends are named: `n:*` would find the last message also when it is before n.
             uids = self._box.uids(f"UID {read + 1}:{end}", charset=None) if read < end else []
-        return FolderCursor(uid_validity, max(read, end)), self._fetch(uids)
+        return FolderCursor(uid_validity, end), self._fetch(uids)
 
     def has_sent_copy(self, message_id: str) -> bool:
         """See InboxSession."""

@@ -11,10 +11,10 @@ from zoneinfo import available_timezones
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
-from mailrotate.core.rules.contact_book import read_link
+from mailrotate.core.rules.contact_book import NEVER_LINKED, read_link
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import advice, facts, sharing
-from mailrotate.core.store import mailboxes, plans, shares, signatures, workspaces
+from mailrotate.core.store import claims, lanes, mailboxes, plans, shares, signatures, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.duration import format_duration
@@ -78,9 +78,8 @@ def settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting
 
 
 def _contact_book_setting(box: StoredMailbox) -> ShownSetting:
-    return ShownSetting(
-        "contact_book", str(read_link(box.contact_book)), "default" if box.contact_book is None else "own"
-    )
+    link = read_link(box.contact_book)
+    return ShownSetting("contact_book", str(link), "default" if link == NEVER_LINKED else "own")
 
 
 def access_of(box: StoredMailbox) -> str:
@@ -196,6 +195,8 @@ def apply_settings(connection: Connection, box: StoredMailbox, settings: Setting
         columns |= _ramp_columns(box, settings["ramp"], now)
     if columns:
         mailboxes.change_connection(connection, box.connection_id, **columns)
+    if "gap_seconds" in settings:
+        _rest_anew(connection, mailboxes.by_id(connection, box.id))
     if settings.get("is_shared") is False:
         shares.remove_all(connection, box.connection_id)
     if "timezone" not in settings:
@@ -205,6 +206,15 @@ def apply_settings(connection: Connection, box: StoredMailbox, settings: Setting
         running = quota.day_of(now, box.timezone, box.day_from, box.day_until)
         lasts_from, lasts_until = quota.day_after_zone_change(now, running, new_zone)
         mailboxes.change(connection, box.id, day_from=lasts_from, day_until=lasts_until)
+
+
+def _rest_anew(connection: Connection, box: StoredMailbox) -> None:
+    """The next message keeps the new gap from the one before, also where the old one is running (B3)."""
+    lanes.lock(connection, box.id)
+    last = claims.latest(connection, box.id)
+    if last is not None:
+        token, left_at = last
+        lanes.rest(connection, box.id, quota.rest_until(left_at, token, box.gap))
 
 
 def _ramp_columns(

@@ -11,7 +11,17 @@ from mailrotate.core.rules.retry import RetryPolicy, next_try
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
 from mailrotate.core.services import contact_book, health, lifecycle
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, claims, events, inboxes, lanes, outbox, recipients, senders
+from mailrotate.core.store import (
+    campaigns,
+    claims,
+    events,
+    inboxes,
+    lanes,
+    mailboxes,
+    outbox,
+    recipients,
+    senders,
+)
 from mailrotate.core.store.claims import InFlight
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.lanes import Lane
@@ -65,14 +75,22 @@ def settle_sent(
             error_hint=None,
         )
         if recorded:
-            if box.gap:
-                lanes.rest(connection, box.id, quota.rest_until(now, message.token, box.gap))
+            _rest(connection, box, message.token, now)
             after_sent(connection, message, now)
             contact_book.note_sent(connection, box, message, now)
             if _needs_copy(box):
                 inboxes.keep_copy(connection, message.id, box.id, claimed.raw, _copy_due_at(box, now))
             _log(connection, message, "message.sent", now, reply=reply.text)
     return Settled(MessageState.SENT, None, True)
+
+
+def _rest(connection: Connection, box: StoredMailbox, token: str, now: datetime) -> None:
+    """Keep the gap before the next message: the one that is set by now, whatever it was at the claim (B3)."""
+    # Also where there is none: from here on the lane's row is locked, and whoever sets another gap waits.
+    lanes.rest(connection, box.id, quota.rest_until(now, token, box.gap))
+    gap = mailboxes.gap_of(connection, box.connection_id)
+    if gap != box.gap:
+        lanes.rest(connection, box.id, quota.rest_until(now, token, gap))
 
 
 def after_sent(connection: Connection, message: Candidate, now: datetime) -> None:

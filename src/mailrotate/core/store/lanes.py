@@ -62,6 +62,11 @@ def free_lanes_of(connection: Connection, runner_id: int) -> None:
     connection.execute(update(t.lane).where(t.lane.c.runner_id == runner_id).values(runner_id=None))
 
 
+def lock(connection: Connection, mailbox_id: int) -> None:
+    """Until the transaction ends, nobody else sets when the mailbox may send next."""
+    connection.execute(select(t.lane.c.token).where(t.lane.c.mailbox_id == mailbox_id).with_for_update())
+
+
 def rest(connection: Connection, mailbox_id: int, until: datetime | None) -> None:
     """Set when the mailbox may send next."""
     connection.execute(_LANE, {"b_mailbox": mailbox_id, "next_send_at": until})

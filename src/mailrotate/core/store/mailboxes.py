@@ -210,6 +210,7 @@ _NTH_LATEST = (
     .offset(bindparam("b_offset"))
     .limit(1)
 )
+_GAP = select(t.connection.c.gap_seconds).where(t.connection.c.id == bindparam("b_connection"))
 _MAIN_SIGNATURE = select(t.signature.c.body).where(
     t.signature.c.connection_id == bindparam("b_connection"), t.signature.c.is_main
 )
@@ -323,6 +324,12 @@ def not_tested_since(connection: Connection, instant: datetime, now: datetime) -
         .order_by(c.mailbox_id)
     )
     return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
+
+
+def gap_of(connection: Connection, connection_id: int) -> timedelta:
+    """The gap between two messages as it is set by now."""
+    own = connection.execute(_GAP, {"b_connection": connection_id}).scalar_one()
+    return DEFAULT_GAP if own is None else timedelta(seconds=own)
 
 
 def main_signature(connection: Connection, connection_id: int) -> str | None:
