@@ -53,14 +53,14 @@ def require_authority(
     """Refused unless whoever acts may act on this user's seat; another's needs the deed `of_others` (A6)."""
     acting = require_active(connection, actor)
     if not roles.may_on_seat(acting.role, acting.id == user_id, of_others):
-        raise _not_allowed(connection, acting, of_others, "acts on their own seat only")
+        raise _not_allowed(connection, acting, of_others, " and acts on their own seat only")
 
 
 def require_deed(connection: Connection, actor: Actor, deed: Deed) -> None:
     """Refused unless the role of whoever acts may do this (A6)."""
     acting = require_active(connection, actor)
     if not roles.may(acting.role, deed):
-        raise _not_allowed(connection, acting, deed, f"only {_those_who_may(deed)} may {roles.WORDS[deed]}")
+        raise _not_allowed(connection, acting, deed, f"; only {_those_who_may(deed)} may {roles.WORDS[deed]}")
 
 
 def may_send_from(connection: Connection, user: StoredUser, box: StoredMailbox) -> bool:
@@ -94,7 +94,7 @@ def _not_allowed(connection: Connection, acting: StoredUser, deed: Deed, because
     able = advice.who_may(connection, deed)
     return Refused(
         "user.not_allowed",
-        f"{acting.email} is a {acting.role} and {because}",
+        f"{acting.email} is a {acting.role}{because}",
         f"let {advice.named(able)} do it: add --as {able[0].email}",
     )
 
