@@ -131,7 +131,10 @@ def _consequences(following: "LockConsequences") -> list[str]:
     if following.is_default:
         lines.append("  is who acts where nobody is named: commands then need --as EMAIL")
     if following.addresses:
-        lines.append(f"  stay connected, are read and tested, send nothing: {', '.join(following.addresses)}")
+        one = "stays connected, is read and tested, sends nothing"
+        several = "stay connected, are read and tested, send nothing"
+        stays = one if len(following.addresses) == 1 else several
+        lines.append(f"  {stays}: {', '.join(following.addresses)}")
     for campaign in following.campaigns:
         what = "pauses" if campaign.pauses else "goes on with its other senders"
         lines.append(
