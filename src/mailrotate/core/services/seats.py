@@ -91,11 +91,10 @@ def _those_who_may(deed: Deed) -> str:
 
 
 def _not_allowed(connection: Connection, acting: StoredUser, deed: Deed, because: str) -> Refused:
-    able = advice.who_may(connection, deed)
     return Refused(
         "user.not_allowed",
         f"{acting.email} is a {acting.role}{because}",
-        f"let {advice.named(able)} do it: add --as {able[0].email}",
+        advice.instead(connection, deed),
     )
 
 
