@@ -140,6 +140,9 @@ def test_b3_a_change_of_settings_says_what_is_another_now_and_where_it_comes_fro
     document = program.run("mailbox", "set", ANNA, "--daily-limit", "plan", "--json").json()
     assert document["settings"]["daily_limit"] == {"value": 500, "from": "plan"}
     assert document["changes"] == [{"key": "daily_limit", "before": 20, "after": 500, "from": "plan"}]
+    program.run("mailbox", "crm", ANNA, "--on", "--never", "example.com")
+    (told,) = program.run("log", "--action", "mailbox.contact_book").stdout.splitlines()
+    assert "never - → example.com  on no → yes" in told, "what stays the same is not told"
     again = program.run("mailbox", "set", ANNA, "--daily-limit", "plan").stdout
     assert again == f"{ANNA} is set so already: nothing was changed\n"
     assert f"next: mailrotate mailbox show {ANNA}" in on_terminal(

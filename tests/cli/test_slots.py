@@ -167,7 +167,7 @@ def test_a4_removing_a_slot_tells_what_follows_and_its_campaign_goes_on_from_ano
     asked = program.run("slot", "remove", "s_3", "--json", check_status=7)
     assert asked.error()["code"] == "confirmation.needed"
     for said in (
-        f"{anna} of {ADA} stops sending",
+        f"{anna} stops sending; it stays on the seat of {ADA}",
         "campaign autumn pauses; people who wait for it: 1",
         "1 planned message waits",
         "replies to it are no longer recognised",

@@ -214,6 +214,11 @@ def test_b11_c4_a_disconnect_and_connect_begins_without_aliases_and_says_how_to_
     assert aliases.add(context, ADA, ALIAS, None, LATER).aliases[0].address == ALIAS
 
 
+def test_b11_whoever_names_the_mailbox_itself_sends_as_it_again(context: Context, ada: Sender) -> None:
+    aliases.add(context, ADA, ALIAS, None, NOW, use=True)
+    assert aliases.use(context, ADA, ADA.upper(), NOW).sends_as is None
+
+
 def test_b11_what_makes_no_sense_is_refused(context: Context, ada: Sender) -> None:
     with pytest.raises(NotFound) as none:
         aliases.use(context, ADA, ALIAS, NOW)

@@ -20,6 +20,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.explaining import explain
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.services.moving import Moved, Whom
+from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.errors import Busy, Refused
@@ -97,6 +98,9 @@ def test_b8_failed_people_are_taken_on_where_they_were_and_the_others_are_report
     assert row(workspace, found["stopped"]).state == "stopped"
     again, left = assign(context, tag="annas", to=CLARA)
     assert (again.moved, len(left)) == (0, 4), "the tag finds who was affected; nobody goes twice"
+    with workspace.store.reading() as connection:
+        told = [line.data["people"] for line in events.listing(connection) if "assigned" in line.action]
+    assert told == [2], "what changed nothing is not in the log"
 
 
 def test_b8_late_people_are_due_at_once_and_a_held_message_that_left_counts_as_a_step(
@@ -128,6 +132,7 @@ def test_b8_a_campaign_whose_single_sender_is_gone_gets_another_and_runs_again(
     person(workspace, campaign, "other@example.com", "active", anna)
     person(workspace, campaign, "planned@example.com", "planned", anna)
     removal.remove(context, ANNA, now=LATER)
+    assert campaign_views.show(context, "autumn", LATER).removed_senders == (ANNA,)
     moved, left = assign(context, "active@example.com")
     assert (moved.moved, moved.became_sender, moved.is_paused, left) == (1, True, True, [])
     assert sender_of(context, "autumn", "planned@example.com") == BEN, "they waited for the next sender"
@@ -135,7 +140,8 @@ def test_b8_a_campaign_whose_single_sender_is_gone_gets_another_and_runs_again(
     rest, _ = assign(context, from_sender=ANNA, to=CLARA)
     assert (rest.moved, rest.became_sender) == (1, False)
     assert sender_of(context, "autumn", "other@example.com") == CLARA
-    assert campaign_views.show(context, "autumn", TOMORROW).mailbox_removed == 0
+    shown = campaign_views.show(context, "autumn", TOMORROW)
+    assert (shown.mailbox_removed, shown.removed_senders) == (0, ())
 
 
 def test_b8_open_people_of_a_living_sender_go_over_with_what_was_planned(

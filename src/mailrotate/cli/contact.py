@@ -48,7 +48,7 @@ def list_(
             ("id", "email", "owner", "tags"),
             map(_row, found),
             lambda row: (row["id"], row["email"], row["owner"], ", ".join(row["tags"])),
-            "no such contacts",
+            "no such contact" if wanted != contacts.Wanted() else "no contacts yet; campaigns bring them",
         )
 
 

@@ -158,7 +158,11 @@ def _said(line: "LoggedEvent") -> Iterator[str]:
     rest = dict(line.data)
     if rest.keys() & {"before", "after"}:
         key, before, after = (rest.pop(name, None) for name in ("key", "before", "after"))
-        yield f"{'' if key is None else f'{key} '}{_value(before)} → {_value(after)}"
+        if isinstance(before, dict) and isinstance(after, dict):
+            changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+            yield from (f"{name} {_value(before.get(name))} → {_value(after.get(name))}" for name in changed)
+        else:
+            yield f"{'' if key is None else f'{key} '}{_value(before)} → {_value(after)}"
     yield from (f"{key}={_value(value)}" for key, value in rest.items() if value is not None)
 
 
@@ -170,4 +174,6 @@ def _value(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(each)}" for name, each in value.items()) or "-"
     return str(value)

@@ -165,8 +165,9 @@ def _consequences(following: "Consequences") -> list[str]:
         )
     if not following.campaigns:
         lines.append("  no campaign sends from it")
-    waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-    lines.append(f"  {waiting} until it is connected again")
+    if following.waiting_messages:
+        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
+        lines.append(f"  {waiting} until it is connected again")
     lines.append("  replies to it are no longer recognised")
     lines.append("  its settings start from their defaults when it is connected again; its history stays")
     if following.is_default:

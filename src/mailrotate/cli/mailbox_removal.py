@@ -133,14 +133,21 @@ def _lines(told: "Consequences") -> list[str]:
 
 
 def _of(campaign: "CampaignConsequences", told: "Consequences") -> list[str]:
-    anew = "get another sender of the rotation"
+    # The rest of a sentence about one, and about several.
     counts = (
-        (campaign.failed, "contacted: get nothing more (failed, mailbox_removed)"),
-        (campaign.moved, f"go on from {told.move_to}"),
-        (campaign.assigned_anew, f"not contacted yet: {anew}"),
-        (campaign.waiting, "not contacted yet: wait for the campaign's next sender"),
-    )
-    lines = [f"{counted(count, 'person', 'people')} {what}" for count, what in counts if count]
+        (campaign.failed, "who was contacted gets", "who were contacted get",
+         "nothing more (failed, mailbox_removed)"),
+        (campaign.moved, "goes", "go", f"on from {told.move_to}"),
+        (campaign.assigned_anew, "not contacted yet gets", "not contacted yet get",
+         "another sender of the rotation"),
+        (campaign.waiting, "not contacted yet waits", "not contacted yet wait",
+         "for the campaign's next sender"),
+    )  # fmt: skip
+    lines = [
+        f"{counted(count, f'person {one}', f'people {several}')} {rest}"
+        for count, one, several, rest in counts
+        if count
+    ]
     if campaign.step_count:
         from_whom = told.move_to or "the campaign's own sender"
         lines.append(

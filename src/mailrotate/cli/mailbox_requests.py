@@ -115,6 +115,7 @@ def deny(ctx: typer.Context, request: RequestId, reason: Reason = None, as_json:
 
     call, speech = call_of(ctx), Speech(as_json)
     _tell(speech, requests.deny(call.context, request, reason, call.now), "denied {address} for {user}")
+    speech.next("mailrotate mailbox requests")
 
 
 def withdraw(ctx: typer.Context, request: RequestId, as_json: Json = False) -> None:

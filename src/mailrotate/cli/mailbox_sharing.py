@@ -73,6 +73,8 @@ def remove(
         {"address": address, "user": user, "changed": changed, "campaigns": list(campaigns)},
         *([f"{address} {words} {user}"] if done else []),
     )
+    if done:
+        speech.next(f"mailrotate mailbox share list {address}")
 
 
 @app.command("list")

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -53,9 +54,12 @@ def add(
     """
     from mailrotate.core.services import signatures
 
-    call = call_of(ctx)
+    call, speech = call_of(ctx), Speech(as_json)
     text = _read(body)
-    _tell(as_json, signatures.add(call.context, address, name, text, call.now, main=main))
+    found = signatures.add(call.context, address, name, text, call.now, main=main)
+    _tell(speech, found, f"added signature '{name}'")
+    if not main:
+        speech.next(f"mailrotate mailbox signature main {found.address} {quote(name)}")
 
 
 @app.command()
@@ -68,8 +72,9 @@ def edit(ctx: typer.Context, address: Address, name: Name, body: Body, as_json: 
     """
     from mailrotate.core.services import signatures
 
-    call = call_of(ctx)
-    _tell(as_json, signatures.edit(call.context, address, name, _read(body), call.now))
+    call, speech = call_of(ctx), Speech(as_json)
+    found = signatures.edit(call.context, address, name, _read(body), call.now)
+    _tell(speech, found, f"signature '{name}' has these words now")
 
 
 @app.command("list")
@@ -82,7 +87,7 @@ def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     """
     from mailrotate.core.services import signatures
 
-    _tell(as_json, signatures.listing(call_of(ctx).context, address))
+    _tell(Speech(as_json), signatures.listing(call_of(ctx).context, address))
 
 
 @app.command()
@@ -109,8 +114,9 @@ def main(ctx: typer.Context, address: Address, name: Name, as_json: Json = False
     """
     from mailrotate.core.services import signatures
 
-    call = call_of(ctx)
-    _tell(as_json, signatures.choose_main(call.context, address, name, call.now))
+    call, speech = call_of(ctx), Speech(as_json)
+    found = signatures.choose_main(call.context, address, name, call.now)
+    _tell(speech, found, f"{found.address} closes its messages with '{name}'")
 
 
 @app.command()
@@ -123,8 +129,9 @@ def unmain(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     """
     from mailrotate.core.services import signatures
 
-    call = call_of(ctx)
-    _tell(as_json, signatures.choose_main(call.context, address, None, call.now))
+    call, speech = call_of(ctx), Speech(as_json)
+    found = signatures.choose_main(call.context, address, None, call.now)
+    _tell(speech, found, f"{found.address} sends without a signature")
 
 
 @app.command()
@@ -137,8 +144,9 @@ def remove(ctx: typer.Context, address: Address, name: Name, as_json: Json = Fal
     """
     from mailrotate.core.services import signatures
 
-    call = call_of(ctx)
-    _tell(as_json, signatures.remove(call.context, address, name, call.now))
+    call, speech = call_of(ctx), Speech(as_json)
+    found = signatures.remove(call.context, address, name, call.now)
+    _tell(speech, found, f"deleted signature '{name}'")
 
 
 @app.command()
@@ -151,8 +159,9 @@ def restore(ctx: typer.Context, address: Address, name: Name, as_json: Json = Fa
     """
     from mailrotate.core.services import signatures
 
-    call = call_of(ctx)
-    _tell(as_json, signatures.restore(call.context, address, name, call.now))
+    call, speech = call_of(ctx), Speech(as_json)
+    found = signatures.restore(call.context, address, name, call.now)
+    _tell(speech, found, f"signature '{name}' is back")
 
 
 def _read(source: str) -> str:
@@ -175,12 +184,14 @@ def _read(source: str) -> str:
         ) from None
 
 
-def _tell(as_json: bool, found: "MailboxSignatures") -> None:
+def _tell(speech: Speech, found: "MailboxSignatures", done: str | None = None) -> None:
+    if done is not None and not speech.as_json:
+        speech.line(done)
     rows: list[dict[str, Any]] = [
         {"name": each.name, "main": each.is_main, "body": each.body} for each in found.signatures
     ]
     add_one = f"mailrotate mailbox signature add {found.address} NAME --body FILE"
-    Speech(as_json).listing(
+    speech.listing(
         ("name", "main", "begins with"),
         rows,
         lambda row: (row["name"], row["main"], row["body"].strip().splitlines()[0][:50]),

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 # C0 and C1 control characters, and those that turn the direction of writing (Unicode TR36, section 3.2).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _RFC3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-_ID = re.compile(r"\b[a-z]_[0-9]+\b")
+# An address, a link or an id.
+_COPIED = re.compile(r"@|://|\b[a-z]_[0-9]+\b")
 _MORE_PROBLEMS = 50
 _CELL_GAP = "  "
 # Longer words of prose may go on in the next line of a narrow column.
-_SHORT_WORD = 12
+_SHORT_WORD = 18
 # Of what belongs to a row and stands below it.
 _INDENT = 2
 
@@ -382,8 +383,8 @@ def _longest(cells: Iterable[str]) -> int:
 
 
 def _unbroken(word: str) -> int:
-    """How much of a word stays on one line: an address or an id whole, a long word of prose its beginning."""
+    """How much of a word stays on one line: what one copies whole, of other long words the beginning."""
     from rich.cells import cell_len
 
     length = cell_len(word)
-    return length if "@" in word or _ID.search(word) else min(length, _SHORT_WORD)
+    return length if _COPIED.search(word) else min(length, _SHORT_WORD)

@@ -150,9 +150,10 @@ def unassign(ctx: typer.Context, slot: SlotId, as_json: Json = False) -> None:
     call, speech = call_of(ctx), Speech(as_json)
     slot_id = read_id(slot, "s", "slot")
     freed = slots.unassign(call.context, slot_id, call.now)
+    heir = "" if freed.id == slot_id else f", as s_{freed.id}"
     speech.result(
         {**_slot_row(freed), "former": f"s_{slot_id}"},
-        f"s_{slot_id} is unassigned; s_{freed.id} in the team's pool renews on {freed.renews_on}",
+        f"s_{slot_id} is in the team's pool again{heir}; it renews on {freed.renews_on}",
     )
     speech.next("mailrotate slot assign --user EMAIL")
 
@@ -261,7 +262,7 @@ def _consequences(following: "Consequences") -> list[str]:
     lines = [f"removing s_{following.slot_id}, {whose}:"]
     if following.mailbox:
         lines.append(
-            f"  {following.mailbox} of {following.user} stops sending; it stays on the seat, disconnected"
+            f"  {following.mailbox} stops sending; it stays on the seat of {following.user}, disconnected"
         )
     for campaign in following.campaigns:
         what = {"draft": "cannot be started meanwhile", "active": "pauses"}.get(
@@ -271,8 +272,9 @@ def _consequences(following: "Consequences") -> list[str]:
     if not following.campaigns:
         lines.append("  no campaign sends from it")
     if following.mailbox:
-        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-        lines.append(f"  {waiting} until it is connected again, in another slot")
+        if following.waiting_messages:
+            waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
+            lines.append(f"  {waiting} until it is connected again, in another slot")
         lines.append("  replies to it are no longer recognised; its password is deleted")
         lines.append("  its settings start from their defaults when it is connected again; its history stays")
     if following.is_default:
@@ -290,7 +292,8 @@ def _subscription(following: "Consequences") -> str:
         return f"its subscription ends; {would}"
     if following.total_before > following.included_count:
         return "no subscription ends: none of the user's slots has one"
-    within = f"the user has {following.total_before} of the {following.included_count} that the plan includes"
+    has = counted(following.total_before, "slot")
+    within = f"the user has {has}, and the plan includes {following.included_count}"
     kept = "; what is paid for stays, as a slot of the team's pool" if following.goes_to_pool else ""
     return f"no subscription ends: {within}{kept}"
 

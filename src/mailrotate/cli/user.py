@@ -1,5 +1,6 @@
 """`mailrotate user`: the seats of a team, and what each role may do."""
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -130,7 +131,10 @@ def _consequences(following: "LockConsequences") -> list[str]:
     if following.is_default:
         lines.append("  is who acts where nobody is named: commands then need --as EMAIL")
     if following.addresses:
-        lines.append(f"  stay connected, are read and tested, send nothing: {', '.join(following.addresses)}")
+        one = "stays connected, is read and tested, sends nothing"
+        several = "stay connected, are read and tested, send nothing"
+        stays = one if len(following.addresses) == 1 else several
+        lines.append(f"  {stays}: {', '.join(following.addresses)}")
     for campaign in following.campaigns:
         what = "pauses" if campaign.pauses else "goes on with its other senders"
         lines.append(
@@ -155,12 +159,14 @@ def unlock(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
     call, speech = call_of(ctx), Speech(as_json)
     unlocked = users.unlock(call.context, email, call.now)
     paused = unlocked.still_paused
-    lines = [f"{unlocked.seat.email} is {unlocked.seat.state}"]
+    lines = [f"unlocked {unlocked.seat.email}"]
     if paused:
         lines.append(f"still paused by the lock: {', '.join(paused)}")
     speech.result({**_row(unlocked.seat), "still_paused": list(paused)}, *lines)
     if paused:
-        speech.next("mailrotate campaign resume CAMPAIGN")
+        speech.next(f"mailrotate campaign resume {quote(paused[0])}")
+    else:
+        speech.next(f"mailrotate user show {unlocked.seat.email}")
 
 
 @app.command()
@@ -189,6 +195,8 @@ def remove(
         {"email": following.email, "consequences": told, "removed": done},
         *([f"removed {following.email}"] if done else []),
     )
+    if done:
+        speech.next("mailrotate user list")
 
 
 def _leaving(following: "Leaving") -> list[str]:
@@ -265,7 +273,6 @@ def _print(speech: Speech, seat: "Seat") -> None:
             ("state", seat.state),
             ("connected", f"{seat.connected}/{seat.total}"),
             ("default", seat.default),
+            *(("mailbox", f"{box.address}, {box.state}") for box in seat.mailboxes),
         )
     )
-    for box in seat.mailboxes:
-        speech.line(f"{box.address} is {box.state}")

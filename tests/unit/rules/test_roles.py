@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailrotate.core.rules.roles import MAY, WORDS, Deed, may_on_seat
+from mailrotate.core.rules.roles import MAY, WORDS, Deed, may_on_seat, roles_that_may
 from mailrotate.core.values.states import Role
 
 
@@ -33,3 +33,8 @@ def test_a6_on_the_seat_of_another_the_role_decides(
     assert may_on_seat(role, is_own=True)
     assert may_on_seat(role, is_own=False) is acts_for_others
     assert may_on_seat(role, is_own=False, of_others=Deed.SEE_TEAM) is sees_others
+
+
+def test_a6_a_refusal_can_name_who_may_instead() -> None:
+    assert roles_that_may(Deed.USERS) == [Role.ADMIN]
+    assert set(roles_that_may(Deed.SLOTS)) == {Role.ADMIN, Role.MANAGER}

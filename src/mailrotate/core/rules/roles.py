@@ -52,3 +52,7 @@ def may(role: Role, deed: Deed) -> bool:
 def may_on_seat(role: Role, is_own: bool, of_others: Deed = Deed.ANY_SEAT) -> bool:
     """Whether somebody may do on a seat what, on a seat of others, needs the deed `of_others`."""
     return may(role, Deed.OWN_SEAT if is_own else of_others)
+
+
+def roles_that_may(deed: Deed) -> list[Role]:
+    return [role for role in Role if may(role, deed)]

@@ -25,16 +25,23 @@ def way(connection: Connection, actor: Actor, deed: Deed, command: str, *, seat_
     ):
         return command
     able = who_may(connection, deed)
-    return f"let {named(able)} do it: {command.replace('mailrotate', f'mailrotate --as {able[0].email}', 1)}"
+    if not able:
+        return command
+    return f"let {_named(able)} do it: {command.replace('mailrotate', f'mailrotate --as {able[0].email}', 1)}"
 
 
-def named(able: Sequence[StoredUser]) -> str:
-    """Some of those who may."""
+def instead(connection: Connection, deed: Deed) -> str:
+    """Who may do the deed, for the same command to be typed by them."""
+    able = who_may(connection, deed)
+    return f"let {_named(able)} do it: add --as {able[0].email}" if able else "add --as EMAIL"
+
+
+def _named(able: Sequence[StoredUser]) -> str:
     return " or ".join(user.email for user in able[:_MOST_NAMED])
 
 
 def who_may(connection: Connection, deed: Deed) -> list[StoredUser]:
-    """Whoever can, in the order in which they were added: a workspace always has an active admin."""
+    """Whoever can, in the order in which they were added; nobody only where rows were changed by hand."""
     found = (workspaces.user_by_id(connection, user_id) for user_id in users.ids(connection))
     return [user for user in found if user is not None and _is_active(user) and roles.may(user.role, deed)]
 

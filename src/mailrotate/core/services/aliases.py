@@ -98,13 +98,17 @@ def remove(context: Context, address: str, alias: str, now: datetime) -> Mailbox
 
 
 def use(context: Context, address: str, alias: str | None, now: datetime) -> MailboxAliases:
-    """Send as an alias from the next message on, or with None as the mailbox itself. Raises as `remove`."""
+    """Send as an alias from the next message on; with None, or its own address, as the mailbox itself.
+
+    Raises as `remove`.
+    """
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
         box = seats.find_connected(connection, context.actor, address)
-        _send_as(
-            connection, context, box, None if alias is None else _alias(connection, box, alias).address, now
-        )
+        own, wanted = canonical_address(box.address), None
+        if alias is not None and canonical_address(normalise_address(alias)) != own:
+            wanted = _alias(connection, box, alias).address
+        _send_as(connection, context, box, wanted, now)
         return _of(connection, box)
 
 

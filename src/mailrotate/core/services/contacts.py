@@ -133,7 +133,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
             owner_id = naming.find_user(connection, wanted.owner).id if wanted.owner else None
             if owner_id != before.owner_id:
                 _refuse_giving(connection, context.actor, before, owner_id)
-                told |= {"before": {"owner": before.owner_id}, "after": {"owner": owner_id}}
+                told |= {"key": "owner", "before": before.owner_id, "after": owner_id}
                 contacts.change(connection, before.id, owner_id=owner_id)
         fields = _merged(before.fields, wanted.fields)
         if fields != before.fields:

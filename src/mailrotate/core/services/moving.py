@@ -65,17 +65,18 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
             moved = _move_open(connection, choice, former, to_sender_id)
         else:
             moved = _take_on(connection, campaign, choice, to_sender_id, aside, now)
-        events.record(
-            connection,
-            context.actor,
-            "recipients.assigned",
-            now,
-            About(mailbox_id=taker.id, campaign_id=campaign.id),
-            key="sender",
-            before=None if former is None else former.address,
-            after=taker.address,
-            people=moved,
-        )
+        if moved or became_sender:
+            events.record(
+                connection,
+                context.actor,
+                "recipients.assigned",
+                now,
+                About(mailbox_id=taker.id, campaign_id=campaign.id),
+                key="sender",
+                before=None if former is None else former.address,
+                after=taker.address,
+                people=moved,
+            )
     is_paused = campaign.state is CampaignState.PAUSED
     return Moved(campaign.name, taker.address, moved, became_sender, is_paused)
 
@@ -126,8 +127,8 @@ def _choice(
         for address in dict.fromkeys(whom.addresses):
             try:
                 ids.append(people.find(connection, campaign, address).id)
-            except NotFound as missing:
-                aside.add(RowTrouble(0, address, missing.message))
+            except NotFound:
+                aside.add(RowTrouble(0, address, f"is no recipient of '{campaign.name}'"))
         return Choice(campaign.id, dependents.REMOVED, ids=ids, tag=whom.tag)
     if former.removed_at is not None:
         sender_ids = moves.senders_before(connection, campaign.id, former.id, former.slot_id)

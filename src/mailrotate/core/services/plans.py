@@ -170,7 +170,7 @@ def _over_cap(connection: Connection, cap: int) -> list[OverCap]:
 
 
 def _too_strict(over: Over) -> Refused:
-    told = [f"{each.user} has {each.used} included slots in use" for each in over.slots]
+    told = [f"{each.user} has {_slots(each.used)} in use" for each in over.slots]
     told += [f"{each.mailbox} has a daily limit of {each.daily_limit}" for each in over.cap]
     told += [f"{address} is shared" for address in over.shared]
     told += [f"{address} is a role's address" for address in over.role_addresses]
@@ -181,6 +181,10 @@ def _too_strict(over: Over) -> Refused:
         f"that plan is stricter than what there is: {named}{more}",
         "add --force to set it all the same: nobody loses what is in use, and the lower limit binds",
     )
+
+
+def _slots(count: int) -> str:
+    return "1 included slot" if count == 1 else f"{count} included slots"
 
 
 def _fit_slots(connection: Connection, context: Context, included: int, now: datetime) -> tuple[int, int]:

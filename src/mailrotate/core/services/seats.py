@@ -12,7 +12,7 @@ from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
-from mailrotate.core.values.states import ConnectionState, UserState
+from mailrotate.core.values.states import ConnectionState, Role, UserState
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ def require_authority(
     """Refused unless whoever acts may act on this user's seat; another's needs the deed `of_others` (A6)."""
     acting = require_active(connection, actor)
     if not roles.may_on_seat(acting.role, acting.id == user_id, of_others):
-        raise _not_allowed(connection, acting, of_others, "acts on its own seat only")
+        raise _not_allowed(connection, acting, of_others, " and acts on their own seat only")
 
 
 def require_deed(connection: Connection, actor: Actor, deed: Deed) -> None:
     """Refused unless the role of whoever acts may do this (A6)."""
     acting = require_active(connection, actor)
     if not roles.may(acting.role, deed):
-        raise _not_allowed(connection, acting, deed, f"may not {roles.WORDS[deed]}")
+        raise _not_allowed(connection, acting, deed, f"; only {_those_who_may(deed)} may {roles.WORDS[deed]}")
 
 
 def may_send_from(connection: Connection, user: StoredUser, box: StoredMailbox) -> bool:
@@ -86,12 +86,15 @@ def require_active(connection: Connection, actor: Actor) -> StoredUser:
     return acting
 
 
+def _those_who_may(deed: Deed) -> str:
+    return " or ".join(f"{'an' if role is Role.ADMIN else 'a'} {role}" for role in roles.roles_that_may(deed))
+
+
 def _not_allowed(connection: Connection, acting: StoredUser, deed: Deed, because: str) -> Refused:
-    able = advice.who_may(connection, deed)
     return Refused(
         "user.not_allowed",
-        f"{acting.email} is a {acting.role} and {because}",
-        f"let {advice.named(able)} do it: add --as {able[0].email}",
+        f"{acting.email} is a {acting.role}{because}",
+        advice.instead(connection, deed),
     )
 
 

@@ -151,7 +151,7 @@ def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots
         if len(pool) < count:
             raise Refused(
                 "slot.pool",
-                f"{count} wanted, {len(pool)} in the team's pool",
+                f"the team's pool has {len(pool)} of the {count} slots that are wanted",
                 f"mailrotate slot buy --count {count - len(pool)}"
                 if pool
                 else f"mailrotate slot add --user {user.email} --count {count}",
