@@ -70,7 +70,7 @@ def listing(context: Context, wanted: Wanted) -> Iterator[Iterator[StoredContact
     Raises NotFound (`user.none`), BadInput (`tag.invalid`), Refused.
     """
     with context.store.reading() as connection:
-        seats.require_active(connection, context.actor)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
         found = contacts.listing(
             connection,
             tag=None if wanted.tag is None else read_tag(wanted.tag),
@@ -86,7 +86,7 @@ def listing(context: Context, wanted: Wanted) -> Iterator[Iterator[StoredContact
 def show(context: Context, name: str, entries: int) -> ShownContact:
     """With the newest `entries` of the timeline. Raises NotFound (`contact.none`), BadInput, Refused."""
     with context.store.reading() as connection:
-        seats.require_active(connection, context.actor)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
         return _shown(connection, _find(connection, name), entries)
 
 
@@ -104,7 +104,7 @@ def tag(context: Context, word: str, names: Sequence[str], *, remove: bool, now:
     """Put a tag on contacts, or take it off. Raises NotFound (`contact.none`): nobody is tagged then."""
     meant = read_tag(word)
     with context.store.writing() as connection:
-        seats.require_active(connection, context.actor)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
         named = {contact.id: contact for contact in (_find(connection, name) for name in names)}
         changing = sorted(number for number, contact in named.items() if (meant in contact.tags) is remove)
         if changing:
@@ -125,7 +125,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
             "contact.nothing", "nothing is to be changed", "add --owner USER or --field NAME=VALUE"
         )
     with context.store.writing() as connection:
-        seats.require_active(connection, context.actor)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
         contacts.lock(connection, _find(connection, name).id)
         before = _find(connection, name)
         told: dict[str, object] = {}
