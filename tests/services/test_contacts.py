@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
-from mailrotate.core.services import contacts
+from mailrotate.core.services import contacts, logbook
 from mailrotate.core.services.contacts import ContactChange, Wanted
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import contacts as stored
@@ -16,6 +16,7 @@ from mailrotate.core.values.errors import BadInput, NotFound, Refused
 from mailrotate.core.values.states import Role, UserState
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Workspace, contact_of
+from tests.support.statements import statements
 
 KIM, LEE, PIA = (f"{name}@example.com" for name in ("kim", "lee", "pia"))
 
@@ -59,6 +60,23 @@ def test_contacts_are_tagged_and_found_by_tag_owner_and_page(workspace: Workspac
         ("contacts.tagged", {"tag": "good customer", "contacts": ["k_3"]}),
         ("contacts.untagged", {"tag": "good customer", "contacts": ["k_2", "k_3"]}),
     ]
+
+
+def test_thousands_are_tagged_with_few_statements(workspace: Workspace, context: Context) -> None:
+    people = [f"p{n}@example.com" for n in range(1100)]
+    with workspace.store.writing() as connection:
+        stored.add(connection, people, workspace.admin.id, NOW)
+    with statements(workspace.store) as few:
+        contacts.tag(context, "good", [KIM, "k_2"], remove=False, now=NOW)
+    with statements(workspace.store) as many:
+        tagged = contacts.tag(context, "good", [*people, KIM, "k_2"], remove=False, now=NOW)
+    assert (tagged.named, tagged.changed) == (1102, 1100)
+    # Three more for each further portion of 500: who they are, whether they have the tag, the tag itself.
+    assert len(many) <= len(few) + 3 * 2
+    with statements(workspace.store) as off:
+        assert contacts.tag(context, "good", people, remove=True, now=NOW).changed == 1100
+    assert len(off) <= len(many)
+    assert listed(context, tag="good") == [KIM, LEE]
 
 
 def test_one_unknown_person_and_nobody_is_tagged(workspace: Workspace, context: Context) -> None:
@@ -113,8 +131,13 @@ def test_a6_whose_contact_it_is_may_give_it_away_and_managers_anybodys(
     assert refused(ben, "")
     assert give(dan, ben.email) == ben.email
     assert give(workspace.admin, "") is None
-    owners = [told["after"]["owner"] for _, told in logged(workspace)]
-    assert owners == [ben.id, cleo.id, ben.id, None]
+    ids = [ben.id, cleo.id, ben.id, None]
+    assert logged(workspace) == [
+        ("contact.set", {"contact": "k_1", "key": "owner", "before": before, "after": after})
+        for before, after in zip([None, *ids], ids, strict=False)
+    ]
+    with logbook.listing(context, logbook.Wanted(), after=None, limit=1) as lines:
+        assert [line.data["before"] for line in lines] == [ben.email], "people read addresses"
     theirs = context_of(workspace, cleo)
     assert contacts.change(theirs, KIM, ContactChange(fields={"city": "Bonn"}), 1, NOW).contact.fields
 

@@ -103,10 +103,12 @@ def _shown(connection: Connection, contact: StoredContact, entries: int) -> Show
 def tag(context: Context, word: str, names: Sequence[str], *, remove: bool, now: datetime) -> Tagged:
     """Put a tag on contacts, or take it off. Raises NotFound (`contact.none`): nobody is tagged then."""
     meant = read_tag(word)
+    read = {name: _read_name(name) for name in names}
     with context.store.writing() as connection:
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
-        named = {contact.id: contact for contact in (_find(connection, name) for name in names)}
-        changing = sorted(number for number, contact in named.items() if (meant in contact.tags) is remove)
+        named = _find_all(connection, read)
+        have_it = tags.among(connection, named, meant)
+        changing = sorted(number for number in named if (number in have_it) is remove)
         if changing:
             (tags.remove if remove else tags.add)(connection, changing, meant)
             action = "contacts.untagged" if remove else "contacts.tagged"
@@ -133,7 +135,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
             owner_id = naming.find_user(connection, wanted.owner).id if wanted.owner else None
             if owner_id != before.owner_id:
                 _refuse_giving(connection, context.actor, before, owner_id)
-                told |= {"before": {"owner": before.owner_id}, "after": {"owner": owner_id}}
+                told |= {"key": "owner", "before": before.owner_id, "after": owner_id}
                 contacts.change(connection, before.id, owner_id=owner_id)
         fields = _merged(before.fields, wanted.fields)
         if fields != before.fields:
@@ -165,11 +167,29 @@ def contact_name(contact_id: int) -> str:
 
 
 def _find(connection: Connection, name: str) -> StoredContact:
-    number = name.removeprefix(f"{CONTACT_PREFIX}_")
-    if number != name and number.isascii() and number.isdigit() and len(number) < 19:
-        found = contacts.by_id(connection, int(number))
-    else:
-        found = contacts.find(connection, normalise_address(name))
+    meant = _read_name(name)
+    found = contacts.by_id(connection, meant) if isinstance(meant, int) else contacts.find(connection, meant)
     if found is None:
-        raise NotFound("contact.none", f"there is no contact {name}", "mailrotate contact list")
+        raise _is_none(name)
     return found
+
+
+def _find_all(connection: Connection, read: Mapping[str, int | str]) -> list[int]:
+    """The ids of many, each once, with few statements; `read` is what each name means."""
+    there = contacts.among(connection, [one for one in read.values() if isinstance(one, int)])
+    known = contacts.known(connection, [one for one in read.values() if isinstance(one, str)])
+    for name, meant in read.items():
+        if meant not in there and meant not in known:
+            raise _is_none(name)
+    return sorted(there | set(known.values()))
+
+
+def _read_name(name: str) -> int | str:
+    """An id, or else a normalised address. Raises BadInput."""
+    number = name.removeprefix(f"{CONTACT_PREFIX}_")
+    is_id = number != name and number.isascii() and number.isdigit() and len(number) < 19
+    return int(number) if is_id else normalise_address(name)
+
+
+def _is_none(name: str) -> NotFound:
+    return NotFound("contact.none", f"there is no contact {name}", "mailrotate contact list")

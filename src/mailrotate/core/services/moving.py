@@ -18,7 +18,7 @@ from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.moves import Choice, Going, Left, Place
-from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState
 
 TAKEN_ON = "taken_on"
@@ -122,18 +122,16 @@ def _choice(
     aside: Aside,
 ) -> Choice:
     if former is None:
-        ids = []
-        for address in dict.fromkeys(whom.addresses):
-            try:
-                ids.append(people.find(connection, campaign, address).id)
-            except NotFound as missing:
-                aside.add(RowTrouble(0, address, missing.message))
-        return Choice(campaign.id, dependents.REMOVED, ids=ids, tag=whom.tag)
+        found = people.ids_of(connection, campaign, whom.addresses)
+        for name in dict.fromkeys(whom.addresses):
+            if name not in found:
+                aside.add(RowTrouble(0, name, people.is_none(campaign, name).message))
+        return Choice(campaign.id, dependents.REMOVED, ids=list(found.values()), tag=whom.tag)
     if former.removed_at is not None:
         sender_ids = moves.senders_before(connection, campaign.id, former.id, former.slot_id)
         return Choice(campaign.id, dependents.REMOVED, sender_ids=sender_ids)
-    found = senders.senders_of(connection, campaign.id)
-    return Choice(campaign.id, None, sender_ids=[s.id for s in found if s.mailbox_id == former.id])
+    own = [s.id for s in senders.senders_of(connection, campaign.id) if s.mailbox_id == former.id]
+    return Choice(campaign.id, None, sender_ids=own)
 
 
 def _report(connection: Connection, choice: Choice, aside: Aside) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import portions
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
@@ -128,6 +129,30 @@ def find(connection: Connection, campaign_id: int, address: str) -> StoredRecipi
 def by_id(connection: Connection, recipient_id: int) -> StoredRecipient | None:
     row = connection.execute(_query().where(t.recipient.c.id == recipient_id)).one_or_none()
     return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
+
+
+def of_contacts(connection: Connection, campaign_id: int, contact_ids: Sequence[int]) -> dict[int, int]:
+    """A campaign's recipients, by contact, as far as these are any."""
+    r = t.recipient.c
+    return {
+        int(row.contact_id): int(row.id)
+        for some in portions(contact_ids)
+        for row in connection.execute(
+            select(r.contact_id, r.id).where(r.campaign_id == campaign_id, r.contact_id.in_(some))
+        )
+    }
+
+
+def among(connection: Connection, campaign_id: int, recipient_ids: Sequence[int]) -> set[int]:
+    """Those of these ids that are a recipient's of the campaign."""
+    r = t.recipient.c
+    return {
+        int(recipient_id)
+        for some in portions(recipient_ids)
+        for recipient_id in connection.execute(
+            select(r.id).where(r.campaign_id == campaign_id, r.id.in_(some))
+        ).scalars()
+    }
 
 
 def listing(
