@@ -156,9 +156,8 @@ def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refuse
 
 def first_who_may(connection: Connection, deed: Deed) -> StoredUser:
     """Somebody who can: a workspace always has an active admin."""
-    found = (workspaces.user_by_id(connection, user_id) for user_id, _, _ in slots.users(connection))
     return next(
         user
-        for user in found
-        if user is not None and user.state is UserState.ACTIVE and roles.may(user.role, deed)
+        for user in workspaces.users(connection)
+        if user.state is UserState.ACTIVE and roles.may(user.role, deed)
     )

@@ -201,14 +201,6 @@ def counts_by_state(connection: Connection, campaign_id: int) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def failed_for(connection: Connection, campaign_id: int, reason: str) -> int:
-    c = t.recipient.c
-    query = select(func.count()).where(
-        c.campaign_id == campaign_id, c.state == RecipientState.FAILED, c.reason == reason
-    )
-    return int(connection.execute(query).scalar_one())
-
-
 def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]:
     """How many people each `campaign_sender` has, whatever their state."""
     c = t.recipient.c
