@@ -83,20 +83,36 @@ def listing(context: Context, wanted: Wanted) -> Iterator[Iterator[StoredContact
             yield found
 
 
-def show(context: Context, name: str, entries: int) -> ShownContact:
-    """With the newest `entries` of the timeline. Raises NotFound (`contact.none`), BadInput, Refused."""
+def show(context: Context, name: str, entries: int, after: int | None = None) -> ShownContact:
+    """With the newest `entries` of the timeline, or the next ones `after` that entry.
+
+    Raises NotFound (`contact.none`, `timeline.none`), BadInput, Refused.
+    """
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
-        return _shown(connection, _find(connection, name), entries)
+        return _shown(connection, _find(connection, name), entries, after)
 
 
-def _shown(connection: Connection, contact: StoredContact, entries: int) -> ShownContact:
+def _shown(
+    connection: Connection, contact: StoredContact, entries: int, after: int | None = None
+) -> ShownContact:
     covering = suppressions.covering(connection, contact.email)
+    last = None
+    if after is not None:
+        at = timeline.instant_of(connection, contact.id, after)
+        if at is None:
+            named = contact_name(contact.id)
+            raise NotFound(
+                "timeline.none",
+                f"t_{after} is not on the timeline of {named}",
+                f"mailrotate contact show {named} --json",
+            )
+        last = (at, after)
     return ShownContact(
         contact,
         None if covering is None else covering.reason,
         contacts.campaigns_of(connection, contact.id),
-        timeline.newest(connection, contact.id, entries),
+        timeline.newest(connection, contact.id, entries, last),
     )
 
 
