@@ -23,7 +23,8 @@ from mailrotate.core.services.moving import Moved, Whom
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.errors import Busy, Refused
-from tests.services.test_removal import (
+from tests.support.contexts import context_of
+from tests.support.people import (
     ANNA,
     BEN,
     CLARA,
@@ -31,7 +32,6 @@ from tests.services.test_removal import (
     LATER,
     MANY,
     STEPS,
-    Watched,
     campaign_of,
     enrol_many,
     person,
@@ -40,25 +40,10 @@ from tests.services.test_removal import (
     sender_of,
     states,
 )
-from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
+from tests.support.statements import Watched
 
 TOMORROW = NOW + timedelta(days=1)
-
-
-@pytest.fixture
-def context(workspace: Workspace) -> Context:
-    return context_of(workspace)
-
-
-@pytest.fixture
-def anna(workspace: Workspace) -> Sender:
-    return workspace.add_mailbox(ANNA)
-
-
-@pytest.fixture
-def ben(workspace: Workspace) -> Sender:
-    return workspace.add_mailbox(BEN)
 
 
 def assign(

@@ -1,6 +1,7 @@
 """Counts what is asked of the database."""
 
 from types import TracebackType
+from typing import Any
 
 from sqlalchemy import event
 
@@ -25,3 +26,21 @@ class statements:
 
     def _note(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
         self._seen.append(statement)
+
+
+class Watched:
+    """What each committed transaction of a store has changed: its statements, in order."""
+
+    def __init__(self, engine: Any) -> None:
+        self.committed: list[list[str]] = []
+        self._open: dict[int, list[str]] = {}
+        event.listen(engine, "before_cursor_execute", self._note)
+        event.listen(engine, "commit", self._commit)
+
+    def _note(self, connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        self._open.setdefault(id(connection.connection.dbapi_connection), []).append(statement)
+
+    def _commit(self, connection: Any) -> None:
+        done = self._open.pop(id(connection.connection.dbapi_connection), [])
+        if any(s.startswith(("UPDATE recipient", "UPDATE message", "UPDATE mailbox ")) for s in done):
+            self.committed.append(done)
