@@ -52,7 +52,8 @@ def assign(
     from_sender: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDRESS", help="All open people of this mailbox; of a removed one, those who failed."
+            metavar="ADDRESS",
+            help="All open people of this mailbox, and those who failed when it was removed.",
         ),
     ] = None,
     as_json: Json = False,
