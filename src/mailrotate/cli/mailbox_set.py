@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -20,7 +19,7 @@ from mailrotate.cli.credentials import (
 )
 from mailrotate.cli.mailbox_settings import tell
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json, Yes
+from mailrotate.cli.params import Address, Json, Yes
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from mailrotate.core.services.connections import LoginChange
     from mailrotate.core.services.mailbox_settings import Settings
 
-Address = Annotated[
-    str,
-    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
-]
 SenderName = Annotated[str | None, typer.Option(help="The name that recipients see; '' for the user's.")]
 Name = Annotated[str | None, typer.Option(help="What you call the mailbox; '' for nothing.")]
 DailyLimit = Annotated[str | None, typer.Option(metavar="N|plan", help="Messages a day at most.")]

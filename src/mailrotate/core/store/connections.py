@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import seat_addresses
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import portions
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState
 
@@ -260,10 +260,8 @@ def running_deadlines(connection: Connection, mailbox_ids: Sequence[int]) -> dic
         .where(d.ended_at.is_(None))
         .order_by(d.ends_at, d.id)
     )
-    for some in portions(mailbox_ids):
-        for row in connection.execute(query.where(d.mailbox_id.in_(some))):
-            deadline = RunningDeadline(row.name, row.kind, row.ends_at)
-            found.setdefault(row.mailbox_id, []).append(deadline)
+    for row in rows_with(connection, query, d.mailbox_id, mailbox_ids):
+        found.setdefault(row.mailbox_id, []).append(RunningDeadline(row.name, row.kind, row.ends_at))
     return found
 
 

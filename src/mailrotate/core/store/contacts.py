@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import dialects, tags
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import portions
+from mailrotate.core.store.portions import portions, rows_with
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.states import RecipientState
 
@@ -145,13 +145,8 @@ def _known(connection: Connection, addresses: Sequence[str]) -> Iterator[tuple[s
 def among(connection: Connection, contact_ids: Sequence[int]) -> set[int]:
     """Those of these ids that are a contact's, who was not erased."""
     c = t.contact.c
-    return {
-        int(contact_id)
-        for some in portions(contact_ids)
-        for contact_id in connection.execute(
-            select(c.id).where(c.id.in_(some), c.address.is_not(None))
-        ).scalars()
-    }
+    query = select(c.id).where(c.address.is_not(None))
+    return {int(row.id) for row in rows_with(connection, query, c.id, contact_ids)}
 
 
 _c = t.contact.c

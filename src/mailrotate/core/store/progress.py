@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import portions
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.states import MessageKind, MessageState, RecipientState
 
 
@@ -67,8 +67,8 @@ def _counted(
 ) -> dict[int, dict[Any, int]]:
     """By campaign and key how many rows there are; those without a key do not count."""
     found: dict[int, dict[Any, int]] = {}
-    query = select(campaign, key, func.count()).where(key.is_not(None), *where).group_by(campaign, key)
-    for some in portions(campaign_ids):
-        for row in connection.execute(query.where(campaign.in_(some))):
-            found.setdefault(row[0], {})[row[1]] = row[2]
+    counted = (campaign.label("campaign"), key.label("key"), func.count().label("count_"))
+    query = select(*counted).where(key.is_not(None), *where).group_by(campaign, key)
+    for row in rows_with(connection, query, campaign, campaign_ids):
+        found.setdefault(row.campaign, {})[row.key] = row.count_
     return found

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import portions
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
@@ -134,25 +134,17 @@ def by_id(connection: Connection, recipient_id: int) -> StoredRecipient | None:
 def of_contacts(connection: Connection, campaign_id: int, contact_ids: Sequence[int]) -> dict[int, int]:
     """A campaign's recipients, by contact, as far as these are any."""
     r = t.recipient.c
+    query = select(r.contact_id, r.id).where(r.campaign_id == campaign_id)
     return {
-        int(row.contact_id): int(row.id)
-        for some in portions(contact_ids)
-        for row in connection.execute(
-            select(r.contact_id, r.id).where(r.campaign_id == campaign_id, r.contact_id.in_(some))
-        )
+        int(row.contact_id): int(row.id) for row in rows_with(connection, query, r.contact_id, contact_ids)
     }
 
 
 def among(connection: Connection, campaign_id: int, recipient_ids: Sequence[int]) -> set[int]:
     """Those of these ids that are a recipient's of the campaign."""
     r = t.recipient.c
-    return {
-        int(recipient_id)
-        for some in portions(recipient_ids)
-        for recipient_id in connection.execute(
-            select(r.id).where(r.campaign_id == campaign_id, r.id.in_(some))
-        ).scalars()
-    }
+    query = select(r.id).where(r.campaign_id == campaign_id)
+    return {int(row.id) for row in rows_with(connection, query, r.id, recipient_ids)}
 
 
 def listing(

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, delete, insert, literal, select
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import portions
+from mailrotate.core.store.portions import portions, rows_with
 
 
 def add(connection: Connection, contact_ids: Sequence[int], tag: str) -> int:
@@ -39,13 +39,8 @@ def remove(connection: Connection, contact_ids: Sequence[int], tag: str) -> int:
 def among(connection: Connection, contact_ids: Sequence[int], tag: str) -> set[int]:
     """Those of these contacts that have the tag."""
     c = t.contact_tag.c
-    return {
-        int(contact_id)
-        for some in portions(contact_ids)
-        for contact_id in connection.execute(
-            select(c.contact_id).where(c.tag == tag, c.contact_id.in_(some))
-        ).scalars()
-    }
+    query = select(c.contact_id).where(c.tag == tag)
+    return {int(row.contact_id) for row in rows_with(connection, query, c.contact_id, contact_ids)}
 
 
 def tags_of(connection: Connection, contact_id: int) -> list[str]:
