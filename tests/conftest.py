@@ -8,6 +8,8 @@ pytest_plugins = [
     "tests.support.mail_fixtures",
     "tests.support.post_office",
     "tests.support.rows",
+    # After those that it imports.
+    "tests.support.people",
 ]
 
 # A shared machine may be slow at any moment; how long an example takes proves nothing.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mailrotate.core.services.context import Context
     from mailrotate.core.store.engine import Store
     from mailrotate.core.store.events import Actor
-    from mailrotate.core.store.names import Names
+    from mailrotate.core.store.names import Ask, Names
     from mailrotate.core.store.workspaces import StoredWorkspace
     from mailrotate.core.values.mail import ServerGuess
 
@@ -189,13 +189,20 @@ class App:
         password = self.settings.db_password
         return open_store(self.settings.db, None if password is None else password.reveal())
 
-    def names(self, wanted: "Names") -> list[str]:
-        """For completion; a file is read as it is, and none is made. Raises StoreTrouble, Busy."""
+    def names(self, *wanted: "Names") -> list[str]:
+        """For completion, what whoever acts may see; a file is read as it is, and none is made.
+
+        Raises BadInput, StoreTrouble, Busy.
+        """
+        from mailrotate.core.services import completing
         from mailrotate.core.store import names
 
+        def find(ask: "Ask") -> list[str]:
+            return completing.offered(ask, wanted, self.settings.user)
+
         if _is_postgresql(self.settings.db):
-            return names.in_store(self.database, wanted)
-        return names.in_file(Path(self.settings.db), wanted)
+            return names.in_store(self.database, find)
+        return names.in_file(Path(self.settings.db), find)
 
     @cached_property
     def store(self) -> "Store":

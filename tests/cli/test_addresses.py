@@ -112,7 +112,12 @@ def test_a7_a_mailbox_is_requested_checked_approved_and_then_connected(
     denied = team.run("mailbox", "deny", second["id"], "--reason", "not yours", "--json").json()
     assert (denied["state"], denied["reason"]) == ("denied", "not yours")
     assert team.run("mailbox", "requests", "--json").json() == []
-    assert len(team.run("mailbox", "requests", "--all", "--json").json()) == 2
+    everything = team.run("mailbox", "requests", "--all", "--json").json()
+    assert [row["checks_at_request"] for row in everything] == [requested["checks"], second["checks"]]
+    page = team.run(
+        "mailbox", "requests", "--all", "--after", requested["id"], "--limit", "1", "--json"
+    ).json()
+    assert page == everything[1:]
     third = team.run("mailbox", "request", "ben.blum@example.net", "--for", BEN, "--json").json()
     assert team.run("--as", BEN, "mailbox", "withdraw", third["id"], "--json").json()["ended_at"]
 

@@ -1,11 +1,20 @@
-"""What Tab offers for the values of arguments: the addresses, campaigns and messages that are there."""
+"""What Tab offers for the values of arguments: the addresses, campaigns and messages that one may see."""
 
 from pathlib import Path
 
 import pytest
 
+from mailrotate.core.services import campaign_views, completing, mailboxes, outbox, requests, slots, users
+from mailrotate.core.services.outbox import Which
+from mailrotate.core.store import mailboxes as mailboxes_stored
+from mailrotate.core.store import names, shares, workspaces
+from mailrotate.core.store.engine import Store
+from mailrotate.core.store.names import Ask, Names
+from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.states import Role
+from tests.support.contexts import context_of
 from tests.support.program import Program
-from tests.support.rows import Workspace
+from tests.support.rows import NOW, Sender, Workspace
 
 
 def complete(program: Program, line: str) -> list[str]:
@@ -26,8 +35,14 @@ def program_of(workspace: Workspace, home: Path) -> Program:
     return Program(home, {"MAILROTATE_DB": str(workspace.store.path or url)})
 
 
+def by_default(workspace: Workspace, user: StoredUser) -> None:
+    with workspace.store.writing() as connection:
+        workspaces.change(connection, default_user_id=user.id)
+
+
 def test_tab_completes_addresses_campaigns_and_messages(workspace: Workspace, tmp_path: Path) -> None:
     program = program_of(workspace, tmp_path)
+    by_default(workspace, workspace.admin)
     anna = workspace.add_mailbox("anna@example.org")
     workspace.add_mailbox("ben@example.org")
     autumn = workspace.add_campaign("autumn intro", [anna])
@@ -47,6 +62,91 @@ def test_tab_completes_addresses_campaigns_and_messages(workspace: Workspace, tm
     ]  # fmt: skip
 
 
+def offered(workspace: Workspace, email: str | None) -> list[list[str]]:
+    """For each kind of name what somebody is offered, without a shell."""
+
+    def find(kind: Names) -> list[str]:
+        if workspace.store.path is None:
+            return names.in_store(workspace.store, lambda ask: completing.offered(ask, [kind], email))
+        return names.in_file(workspace.store.path, lambda ask: completing.offered(ask, [kind], email))
+
+    return [sorted(find(kind)) for kind in Names]
+
+
+def test_a6_a10_tab_offers_what_the_lists_show_and_nothing_to_a_locked_user(workspace: Workspace) -> None:
+    ben, dan = workspace.add_user("ben@example.org"), workspace.add_user("dan@example.org")
+    cleo = workspace.add_user("cleo@example.org", Role.MANAGER)
+    boxes = [workspace.add_mailbox(f"{user.name}@example.com".lower(), user) for user in (ben, dan, cleo)]
+    share(workspace, boxes[2], ben)
+    for number, (owner, sender, team, rotates) in enumerate(
+        [
+            (ben, boxes[0], False, True),
+            (dan, boxes[1], False, True),
+            (dan, boxes[0], False, False),
+            (dan, boxes[0], False, True),
+            (cleo, boxes[2], True, True),
+        ],
+        1,
+    ):
+        campaign = workspace.add_campaign(f"c{number}", [sender], rotates=rotates, owner=owner, team=team)
+        workspace.add_message(sender, campaign, state="error")
+    for user in (ben, dan, cleo, workspace.admin):
+        context = context_of(workspace, user)
+        requests.request(context, f"new-{user.id}@example.com", None, NOW)
+    for user in (ben, dan, cleo, workspace.admin):
+        context = context_of(workspace, user)
+        team_slots = slots.listing(context, NOW)
+        wanted: dict[Names, list[str]] = {
+            Names.MAILBOXES: [box.address for box in mailboxes.listing(context, NOW)],
+            Names.USERS: [seat.email for seat in users.listing(context)],
+            Names.CAMPAIGNS: [view.name for view in campaign_views.listing(context, NOW)],
+            Names.SLOTS: [f"s_{slot.id}" for one in team_slots.users for slot in one.slots],
+            Names.MESSAGES: [f"m_{row.message.id}" for row in outbox.listing(context, Which(), NOW)],
+            Names.REQUESTS: [f"q_{request.id}" for request in requests.listing(context)],
+            Names.ACTORS: [seat.email for seat in users.listing(context_of(workspace))],
+        }
+        assert offered(workspace, user.email) == [sorted(wanted[kind]) for kind in Names]
+        by_default(workspace, user)
+        assert offered(workspace, None) == offered(workspace, user.email.upper())
+    users.lock(context_of(workspace), ben.email, NOW)
+    nothing = [[] for kind in Names if kind is not Names.ACTORS]
+    for email in ("ben@example.org", "nobody@example.org"):
+        assert offered(workspace, email)[:-1] == nothing
+    assert "ben@example.org" not in offered(workspace, ben.email)[-1]
+
+
+def share(workspace: Workspace, box: Sender, user: StoredUser) -> None:
+    with workspace.store.writing() as connection:
+        mailboxes_stored.change_connection(connection, box.connection_id, is_shared=True)
+        shares.add(connection, box.connection_id, user.id)
+
+
+def test_a6_a10_tab_goes_by_whoever_acts(workspace: Workspace, tmp_path: Path) -> None:
+    ben = workspace.add_user("ben@example.org")
+    workspace.add_mailbox("anna@example.org")
+    workspace.add_mailbox("ben@example.com", ben)
+    by_default(workspace, workspace.admin)
+    program = program_of(workspace, tmp_path)
+    everything, own = ["anna@example.org", "ben@example.com"], ["ben@example.com"]
+    assert complete(program, "mailrotate --as ben@example.org mailbox show ") == own
+    # Before anybody acts, everybody may be named who could.
+    assert complete(program, "mailrotate --as ") == ["admin@example.org", "ben@example.org"]
+    program.env["MAILROTATE_USER"] = "ben@example.org"
+    assert complete(program, "mailrotate mailbox show ") == own
+    assert complete(program, "mailrotate --as admin@example.org mailbox show ") == everything
+    for nobody in ("no address", "nobody@example.org"):
+        program.env["MAILROTATE_USER"] = nobody
+        assert complete(program, "mailrotate mailbox show ") == []
+
+
+def test_tab_says_nothing_of_a_database_without_tables(empty_store: Store) -> None:
+    def find(ask: Ask) -> list[str]:
+        return completing.offered(ask, [Names.MAILBOXES], None)
+
+    path = empty_store.path
+    assert (names.in_store(empty_store, find) if path is None else names.in_file(path, find)) == []
+
+
 def test_tab_makes_no_database_and_says_nothing_of_one_that_cannot_be_read(tmp_path: Path) -> None:
     program = Program(tmp_path)
     database = tmp_path / "workspace.db"
@@ -62,6 +162,7 @@ def test_tab_makes_no_database_and_says_nothing_of_one_that_cannot_be_read(tmp_p
 @pytest.mark.parametrize("line", ["mailrotate mailbox sho", "mailrotate mailbox show an"])
 def test_tab_reads_a_file_without_the_slow_imports(workspace: Workspace, tmp_path: Path, line: str) -> None:
     workspace.add_mailbox("anna@example.org")
+    by_default(workspace, workspace.admin)
     program = program_of(workspace, tmp_path)
     program.env |= {
         "_MAILROTATE_COMPLETE": "complete_bash",

@@ -88,6 +88,8 @@ def test_b9_a_linked_mailbox_fills_the_timelines(program: Program, post_office: 
     newest = later.run("contact", "show", kim["id"], "--limit", "1").stdout
     assert "Re: A question" in newest
     assert "outgoing" not in newest
+    older = later.run("contact", "show", KIM, "--after", kim["timeline"][0]["id"], "--json").json()
+    assert older["timeline"] == kim["timeline"][1:]
     listed = later.run("contact", "list", "--json").json()
     assert [(row["email"], row["owner"]) for row in listed] == [(KIM, ANNA), (LEE, ANNA)]
     assert later.run("contact", "show", LEE, "--json").json()["timeline"][0]["subject"] == "Grüße aus Köln"

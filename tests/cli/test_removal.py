@@ -133,6 +133,9 @@ def test_g2_b8_after_a_removal_replies_to_it_are_not_recognised_and_its_people_g
     moved = program.run("mailbox", "remove", anna, "--move-to", ben, "--yes", "--json").json()
     assert [(c["moved"], c["failed"], c["pauses"]) for c in moved["campaigns"]] == [(1, 0, False)]
     assert people(program)[annas] == ("active", None, ben)
+    taking = ("recipient", "assign", "autumn", "--to-sender", ben, "--json")
+    nobody = program.run(*taking, "--from-sender", anna, check_status=3).error()
+    assert (nobody["code"], "--tag" in nobody["hint"]) == ("recipient.nobody", True)
     answer(server, annas, "Yes, gladly.")
     assert program.run("run", "--once", "--json").json()["replies"] == 0
     assert people(program)[annas][0] == "active"

@@ -68,6 +68,10 @@ def test_a6_each_event_says_who_acted_by_flag_environment_or_default_and_as_whic
     logged = [row for row in program.run("log", "--json").json() if row["action"] == "suppression.added"]
     assert [row["actor"] for row in logged] == [ADA, CLEO, BEN]
     assert {row["os_user"] for row in logged} == {operating_system_user()}
+    # Whom nobody may write to, everybody sees; a role's table says so.
+    seen = program.run("--as", BEN, "suppression", "list", "--json").json()
+    assert [row["value"] for row in seen] == ["one.example", "two.example", "three.example"]
+    assert "see and add to all suppressions" in program.run("user", "roles").stdout
 
 
 def test_a6_members_see_and_run_their_own(program: Program, workspace: Workspace, box: Sender) -> None:
@@ -121,6 +125,7 @@ def test_a10_a_locked_user_acts_on_nothing(program: Program, workspace: Workspac
         "campaign create winter.toml",
         "campaign list",
         "suppression add one.example --yes",
+        "suppression list",
         f"mailbox set {BOX} --daily-limit 7",
         "outbox retry --all",
         f"why {BOX}",

@@ -170,6 +170,11 @@ def logged(context: Context) -> list[str]:
         return [str(line.mailbox or line.actor) for line in lines]
 
 
+def list_suppressed(context: Context) -> list[object]:
+    with suppressing.listing(context, None, None) as found:
+        return [suppressed.value for suppressed in found]
+
+
 def list_contacts(context: Context) -> list[object]:
     with contacts.listing(context, contacts.Wanted()) as found:
         return list(found)
@@ -294,6 +299,7 @@ VERBS: dict[str, Verb] = {
     "suppressing.add": lambda c: suppressing.add(c, "kim@example.com", "asked", NOW),
     "suppressing.open_count": lambda c: suppressing.open_count(c, "kim@example.com"),
     "suppressing.add_many": lambda c: list(suppressing.add_many(c, ["kim@example.com"], "asked", NOW)),
+    "suppressing.listing": lambda c: list_suppressed(c),
     "suppressing.remove": lambda c: suppressing.remove(c, "gone@example.com", NOW),
     "users.listing": lambda c: users.listing(c),
     "users.show": lambda c: users.show(c, BEN),
@@ -314,9 +320,7 @@ PARTS = {
     "secrets.seal", "settling",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
-SHOWN = {
-    "limits.show", "overview", "plans.show", "runners", "settings.show", "suppressing.listing",
-}  # fmt: skip
+SHOWN = {"limits.show", "overview", "plans.show", "runners", "settings.show"}
 
 
 def service_verbs() -> Iterator[str]:
@@ -421,9 +425,14 @@ def test_a6_settings_limits_key_and_backups_are_for_admins(team: Team, email: st
 
 
 @pytest.mark.parametrize("email", [BEN, CLEO, ADA])
-def test_a6_everybody_suppresses_and_managers_take_it_away(team: Team, email: str) -> None:
+def test_a6_d6_everybody_sees_all_suppressions_and_adds_and_managers_take_them_away(
+    team: Team, email: str
+) -> None:
     context = team.acting(email)
+    suppressing.add(team.acting(DAN), "lee@example.com", "asked", NOW)
     assert suppressing.add(context, "kim@example.com", "asked", NOW).is_new
+    # Also whom another member's campaign has lost: nobody is to write to them.
+    assert list_suppressed(context) == ["lee@example.com", "kim@example.com"]
     removed = code_of(lambda c: suppressing.remove(c, "kim@example.com", NOW), context)
     assert removed == ("user.not_allowed" if email == BEN else None)
 

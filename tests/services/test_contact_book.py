@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.contact_book import Link, Whose
@@ -26,6 +26,7 @@ from mailrotate.core.values.states import Phase
 from tests.support.contexts import context_of
 from tests.support.inbox import Inbox
 from tests.support.rows import NOW, Sender, Workspace, contact_of
+from tests.support.statements import statements
 
 KIM = "kim@example.com"
 LATER = NOW + timedelta(hours=1)
@@ -315,7 +316,7 @@ def test_b9_h3_an_inbox_of_thousands_takes_few_statements(
 ) -> None:
     link(context, incoming=Whose.ALL)
     mails = [mail(f"p{n}@d{n % 7}.example.com", n) for n in range(1200)]
-    with statements(workspace) as seen:
+    with statements(workspace.store) as seen:
         read(context, anna, mails)
     assert len(timeline(workspace)) == len(contacts_in(workspace)) == 1200
     assert len([one for one in seen if "contact" in one or "timeline" in one]) <= 15
@@ -323,24 +324,6 @@ def test_b9_h3_an_inbox_of_thousands_takes_few_statements(
 
 
 # --- what goes out
-
-
-class statements:
-    """The statements that the block runs; many rows with one statement count as one."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        self._engine = workspace.store.engine
-        self._seen: list[str] = []
-
-    def __enter__(self) -> list[str]:
-        event.listen(self._engine, "before_cursor_execute", self._note)
-        return self._seen
-
-    def __exit__(self, *_: object) -> None:
-        event.remove(self._engine, "before_cursor_execute", self._note)
-
-    def _note(self, _connection: object, _cursor: object, statement: str, *_: object) -> None:
-        self._seen.append(statement)
 
 
 def test_b9_what_leaves_is_recorded_with_one_statement_more(
@@ -356,7 +339,7 @@ def test_b9_what_leaves_is_recorded_with_one_statement_more(
         contact_book.change(context, anna.address, LinkChange(linked), NOW)
         claimed = claim_next(context, lane, StepCache(), NOW)
         assert isinstance(claimed, Claim)
-        with statements(workspace) as seen:
+        with statements(workspace.store) as seen:
             settling.settle_sent(context, claimed, claimed.box, TAKEN, NOW)
         counts.append(len(seen))
     assert timeline(workspace) == [(f"p{n}@example.com", "outgoing", "Hello") for n in (1, 3)]

@@ -1,21 +1,24 @@
 """Contacts as people see and change them, on both databases."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import event, select
 
-from mailrotate.core.services import contacts
+from mailrotate.core.services import contacts, logbook
 from mailrotate.core.services.contacts import ContactChange, Wanted
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import contacts as stored
-from mailrotate.core.store import dialects
+from mailrotate.core.store import dialects, timeline
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.timeline import NewEntry
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
-from mailrotate.core.values.states import Role, UserState
+from mailrotate.core.values.states import Direction, Role, UserState
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Workspace, contact_of
+from tests.support.statements import statements
 
 KIM, LEE, PIA = (f"{name}@example.com" for name in ("kim", "lee", "pia"))
 
@@ -59,6 +62,49 @@ def test_contacts_are_tagged_and_found_by_tag_owner_and_page(workspace: Workspac
         ("contacts.tagged", {"tag": "good customer", "contacts": ["k_3"]}),
         ("contacts.untagged", {"tag": "good customer", "contacts": ["k_2", "k_3"]}),
     ]
+
+
+def test_b9_a_timeline_is_shown_page_by_page_also_where_much_happened_at_once(
+    workspace: Workspace, context: Context
+) -> None:
+    box = workspace.add_mailbox("anna@example.org")
+    moments = [NOW, NOW, NOW, NOW - timedelta(days=1), NOW + timedelta(days=1)]
+    with workspace.store.writing() as connection:
+        for contact_id in (1, 2):
+            timeline.note(
+                connection,
+                [
+                    NewEntry(contact_id, box.id, at, Direction.INCOMING, f"<{contact_id}-{n}@x>", f"Mail {n}")
+                    for n, at in enumerate(moments)
+                ],
+            )
+    everything = contacts.show(context, KIM, 10).timeline
+    assert [entry.subject for entry in everything] == [f"Mail {n}" for n in (4, 2, 1, 0, 3)]
+    pages = [contacts.show(context, KIM, 2).timeline]
+    while len(pages[-1]) == 2:
+        pages.append(contacts.show(context, KIM, 2, after=pages[-1][-1].id).timeline)
+    assert [entry for page in pages for entry in page] == everything
+    of_lee = contacts.show(context, LEE, 1).timeline[0].id
+    with pytest.raises(NotFound) as elsewhere:
+        contacts.show(context, KIM, 1, after=of_lee)
+    assert elsewhere.value.code == "timeline.none"
+
+
+def test_thousands_are_tagged_with_few_statements(workspace: Workspace, context: Context) -> None:
+    people = [f"p{n}@example.com" for n in range(1100)]
+    with workspace.store.writing() as connection:
+        stored.add(connection, people, workspace.admin.id, NOW)
+    with statements(workspace.store) as few:
+        contacts.tag(context, "good", [KIM, "k_2"], remove=False, now=NOW)
+    with statements(workspace.store) as many:
+        tagged = contacts.tag(context, "good", [*people, KIM, "k_2"], remove=False, now=NOW)
+    assert (tagged.named, tagged.changed) == (1102, 1100)
+    # Three more for each further portion of 500: who they are, whether they have the tag, the tag itself.
+    assert len(many) <= len(few) + 3 * 2
+    with statements(workspace.store) as off:
+        assert contacts.tag(context, "good", people, remove=True, now=NOW).changed == 1100
+    assert len(off) <= len(many)
+    assert listed(context, tag="good") == [KIM, LEE]
 
 
 def test_one_unknown_person_and_nobody_is_tagged(workspace: Workspace, context: Context) -> None:
@@ -113,8 +159,13 @@ def test_a6_whose_contact_it_is_may_give_it_away_and_managers_anybodys(
     assert refused(ben, "")
     assert give(dan, ben.email) == ben.email
     assert give(workspace.admin, "") is None
-    owners = [told["after"] for _, told in logged(workspace)]
-    assert owners == [ben.id, cleo.id, ben.id, None]
+    ids = [ben.id, cleo.id, ben.id, None]
+    assert logged(workspace) == [
+        ("contact.set", {"contact": "k_1", "key": "owner", "before": before, "after": after})
+        for before, after in zip([None, *ids], ids, strict=False)
+    ]
+    with logbook.listing(context, logbook.Wanted(), after=None, limit=1) as lines:
+        assert [line.data["before"] for line in lines] == [ben.email], "people read addresses"
     theirs = context_of(workspace, cleo)
     assert contacts.change(theirs, KIM, ContactChange(fields={"city": "Bonn"}), 1, NOW).contact.fields
 

@@ -23,8 +23,10 @@ from mailrotate.core.services.moving import Moved, Whom
 from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
-from mailrotate.core.values.errors import Busy, Refused
-from tests.services.test_removal import (
+from mailrotate.core.values.errors import Busy, NotFound, Refused
+from tests.support.addresses import connect
+from tests.support.contexts import context_of
+from tests.support.people import (
     ANNA,
     BEN,
     CLARA,
@@ -32,7 +34,6 @@ from tests.services.test_removal import (
     LATER,
     MANY,
     STEPS,
-    Watched,
     campaign_of,
     enrol_many,
     person,
@@ -41,25 +42,10 @@ from tests.services.test_removal import (
     sender_of,
     states,
 )
-from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
+from tests.support.statements import Watched
 
 TOMORROW = NOW + timedelta(days=1)
-
-
-@pytest.fixture
-def context(workspace: Workspace) -> Context:
-    return context_of(workspace)
-
-
-@pytest.fixture
-def anna(workspace: Workspace) -> Sender:
-    return workspace.add_mailbox(ANNA)
-
-
-@pytest.fixture
-def ben(workspace: Workspace) -> Sender:
-    return workspace.add_mailbox(BEN)
 
 
 def assign(
@@ -142,6 +128,44 @@ def test_b8_a_campaign_whose_single_sender_is_gone_gets_another_and_runs_again(
     assert sender_of(context, "autumn", "other@example.com") == CLARA
     shown = campaign_views.show(context, "autumn", TOMORROW)
     assert (shown.mailbox_removed, shown.removed_senders) == (0, ())
+
+
+@pytest.mark.parametrize("rotates", [True, False])
+@pytest.mark.parametrize("to", [BEN, ANNA])
+def test_b8_who_failed_by_a_removal_is_found_when_the_mailbox_is_connected_again(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender, rotates: bool, to: str
+) -> None:
+    campaign = workspace.add_campaign(
+        "autumn", [anna, ben] if rotates else [anna], rotates=rotates, steps=STEPS
+    )
+    kinds = ("active", "waiting", "stopped", "replied")
+    found = {kind: person(workspace, campaign, f"{kind}@example.com", kind, anna) for kind in kinds}
+    removal.remove(context, ANNA, now=LATER)
+    assert connect(context, ANNA, None).address == ANNA
+    moved, left = assign(context, from_sender=ANNA, to=to)
+    assert moved.moved == 2
+    assert [email for email, _ in left] == ["stopped@example.com"], "each is reported once"
+    assert [row(workspace, number).state for number in found.values()] == [
+        "active", "active", "stopped", "replied",
+    ]  # fmt: skip
+    assert {sender_of(context, "autumn", f"{kind}@example.com") for kind in ("active", "waiting")} == {to}
+
+
+def test_b8_where_nobody_is_found_it_says_why_and_what_to_type(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender
+) -> None:
+    workspace.add_campaign("autumn", [ben], steps=STEPS)
+    for whom in ({"from_sender": ANNA}, {"tag": "annas"}):
+        with pytest.raises(NotFound) as nobody:
+            assign(context, **whom)
+        assert nobody.value.code == "recipient.nobody"
+        assert nobody.value.hint
+    removal.remove(context, ANNA, now=LATER)
+    with pytest.raises(NotFound, match=f"waits for {ANNA}, or failed when it was removed"):
+        assign(context, from_sender=ANNA)
+    with pytest.raises(Refused) as same:
+        assign(context, from_sender=BEN, to=BEN)
+    assert same.value.code == "mailbox.same"
 
 
 def test_b8_open_people_of_a_living_sender_go_over_with_what_was_planned(

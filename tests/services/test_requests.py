@@ -1,15 +1,18 @@
 """Requested mailboxes, on both databases (A7)."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from mailrotate.core.services import overview, plans, requests
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.plans import PlanChange
 from mailrotate.core.store import events
 from mailrotate.core.store import requests as stored
+from mailrotate.core.store import tables as t
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
@@ -142,6 +145,33 @@ def test_a7_the_checks_run_again_at_the_approval(workspace: Workspace, admin: Co
     assert all(found.is_open for found in requests.listing(admin))
     denied = requests.deny(admin, f"q_{held.id}", "it is Ada's", NOW)
     assert [check["passed"] for check in denied.checks if check["check"] == "free"] == [False]
+    assert denied.checks_at_request == held.checks == held.checks_at_request, "both runs stay visible"
+    assert [check["passed"] for check in held.checks if check["check"] == "free"] == [True]
+
+
+def test_a7_of_a_request_that_was_decided_when_one_run_alone_was_kept_the_first_is_unknown(
+    workspace: Workspace, admin: Context, ben: Context
+) -> None:
+    waiting = requests.request(ben, WANTED, None, NOW).request
+    decided = requests.deny(
+        admin, f"q_{requests.request(ben, 'b@example.net', None, NOW).request.id}", None, NOW
+    )
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.mailbox_request).values(checks=json.dumps(waiting.checks)))
+    assert requests.listing(admin, only_open=False) == [
+        replace(waiting, checks_at_request=waiting.checks),
+        replace(decided, checks=waiting.checks, checks_at_request=None),
+    ]
+
+
+def test_a7_requests_are_shown_page_by_page(admin: Context, ben: Context) -> None:
+    asked = [requests.request(ben, f"b{n}@example.net", None, NOW).request.id for n in range(5)]
+    pages = []
+    after: int | None = None
+    while page := requests.listing(admin, after=after, limit=2):
+        pages.append([found.id for found in page])
+        after = pages[-1][-1]
+    assert pages == [asked[:2], asked[2:4], asked[4:]]
 
 
 def test_a7_requesting_and_deciding_twice_is_refused(admin: Context, ben: Context, cleo: Context) -> None:

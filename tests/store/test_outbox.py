@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from mailrotate.core.store import claims, lanes, mailboxes, outbox, outbox_lists
+from mailrotate.core.store import claims, lanes, mailboxes, outbox, outbox_lists, progress
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.outbox import Candidate, Claim
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
@@ -279,8 +279,8 @@ def test_a_campaigns_messages_are_counted_by_state_sender_and_step(
             MessageState.SENT: 3,
             MessageState.SCHEDULED: 1,
         }
-        assert outbox_lists.sent_by_sender(connection, campaign.id) == {sender: 3}
-        assert outbox_lists.sent_by_step(connection, campaign.id) == {1: 2, 2: 1}
+        done = progress.of_campaigns(connection, [campaign.id], "mailbox_removed")[campaign.id]
+        assert (done.sent_by_sender, done.sent_by_step) == ({sender: 3}, {1: 2, 2: 1})
         assert outbox_lists.waits_in(connection, campaign.id)
 
 

@@ -1,4 +1,4 @@
-"""What Tab offers for the values of arguments: names that are in the database.
+"""What Tab offers for the values of arguments: names in the database that whoever acts may see.
 
 A completer opens it for reading only, makes none, and offers nothing where it cannot be read: a shell has
 no place for an error message.
@@ -36,7 +36,7 @@ def messages(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def slots(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of the slots of everybody and of the pool."""
+    """Ids of slots, also of the pool."""
     from mailrotate.core.store.names import Names
 
     return _beginning(ctx, incomplete, Names.SLOTS)
@@ -47,6 +47,13 @@ def users(ctx: typer.Context, incomplete: str) -> list[str]:
     from mailrotate.core.store.names import Names
 
     return _beginning(ctx, incomplete, Names.USERS)
+
+
+def actors(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Addresses of everybody who may act."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, Names.ACTORS)
 
 
 def requests(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -64,13 +71,15 @@ def anything(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def _beginning(ctx: typer.Context, incomplete: str, *wanted: "Names") -> list[str]:
+    from contextlib import closing
+
     from mailrotate.app import App, load_settings
 
     try:
         # The root's callback, which makes the call, does not run for Tab.
-        app = App(load_settings(ctx.find_root().params.get("db")))
-        found = [name for kind in wanted for name in app.names(kind)]
-        app.close()
+        given = ctx.find_root().params
+        with closing(App(load_settings(given.get("db"), given.get("acting")))) as app:
+            found = app.names(*wanted)
     except MailrotateError:
         return []
     return [name for name in found if name.startswith(incomplete)]

@@ -53,7 +53,15 @@ def list_(
 
 
 @app.command()
-def show(ctx: typer.Context, address: Name, limit: Entries = _ENTRIES, as_json: Json = False) -> None:
+def show(
+    ctx: typer.Context,
+    address: Name,
+    limit: Entries = _ENTRIES,
+    after: Annotated[
+        str | None, typer.Option(metavar="ID", help="Go on after this entry of the timeline.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """One contact: fields, owner, tags, campaigns and the timeline, newest first.
 
     The log names contacts by their id alone, like k_17.
@@ -62,12 +70,13 @@ def show(ctx: typer.Context, address: Name, limit: Entries = _ENTRIES, as_json: 
 
       mailrotate contact show kim@example.com
 
-      mailrotate contact show k_17 --limit 100 --json
+      mailrotate contact show k_17 --limit 100 --after t_1200 --json
     """
     from mailrotate.core.services import contacts
 
     call = call_of(ctx)
-    _print(call, Speech(as_json), contacts.show(call.context, address, limit))
+    after_id = None if after is None else read_id(after, "t", "timeline entry")
+    _print(call, Speech(as_json), contacts.show(call.context, address, limit, after_id))
 
 
 @app.command()
@@ -146,6 +155,7 @@ def _document(shown: "ShownContact") -> dict[str, Any]:
         ],
         "timeline": [
             {
+                "id": f"t_{entry.id}",
                 "at": entry.at,
                 "direction": entry.direction,
                 "mailbox": entry.mailbox,
@@ -177,9 +187,9 @@ def _print(call: Call, speech: Speech, shown: "ShownContact") -> None:
     if row["timeline"]:
         speech.line()
         speech.table(
-            (f"at ({call.zone})", "mail", "mailbox", "subject"),
+            ("id", f"at ({call.zone})", "mail", "mailbox", "subject"),
             (
-                (instant(e["at"], call.zone), e["direction"], e["mailbox"], e["subject"])
+                (e["id"], instant(e["at"], call.zone), e["direction"], e["mailbox"], e["subject"])
                 for e in row["timeline"]
             ),
         )

@@ -33,7 +33,7 @@ from mailrotate.cli.credentials import (
 )
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, zoned
-from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.cli.params import Address, DryRun, Json, Yes
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
 
 if TYPE_CHECKING:
@@ -50,10 +50,6 @@ mailbox_crm.add_to(app)
 mailbox_sharing.add_to(app)
 mailbox_signatures.add_to(app)
 
-Address = Annotated[
-    str,
-    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
-]
 _DONE_IN_PART = 8
 
 

@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
+from mailrotate.cli.params import Address, Json
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
 
 app = noun("Other addresses of a mailbox, and which of them it sends as.")
 
-Address = Annotated[
-    str,
-    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
-]
 Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="The other address.")]
 
 

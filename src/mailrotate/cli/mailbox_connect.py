@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailrotate.cli import completion
 from mailrotate.cli import slot as slots
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
@@ -21,16 +20,12 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import ForUser, Json, Yes, read_id
+from mailrotate.cli.params import Address, ForUser, Json, Yes, read_id
 
 if TYPE_CHECKING:
     from mailrotate.core.services.connecting import Connected, NewConnection
     from mailrotate.core.services.mailbox_settings import Settings
 
-Address = Annotated[
-    str,
-    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
-]
 Provider = Annotated[
     str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
 ]

@@ -4,10 +4,9 @@ from typing import Annotated
 
 import typer
 
-from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
+from mailrotate.cli.params import Address, Json
 from mailrotate.core.rules.contact_book import Whose, as_document
 
 
@@ -18,10 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 def crm(
     ctx: typer.Context,
-    address: Annotated[
-        str,
-        typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
-    ],
+    address: Address,
     on: Annotated[
         bool | None, typer.Option("--on/--off", help="Record mail on timelines, or do not.")
     ] = None,

@@ -9,17 +9,13 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.cli.params import Address, DryRun, Json, Yes
 
 if TYPE_CHECKING:
     from mailrotate.core.services.removal import CampaignConsequences, Consequences
 
 _COLUMNS = ("campaign", "email", "state", "step", "last_sent_at")
 
-Address = Annotated[
-    str,
-    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
-]
 MoveTo = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import ForUser, Json
+from mailrotate.cli.params import After, ForUser, Json, Limit, read_id
 
 if TYPE_CHECKING:
     from mailrotate.core.store.requests import StoredRequest
@@ -63,6 +63,8 @@ def request(
 def list_(
     ctx: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="Also those that are decided or withdrawn.")] = False,
+    limit: Limit = None,
+    after: After = None,
     as_json: Json = False,
 ) -> None:
     """The requests that wait for an admin's word; a member sees their own.
@@ -71,13 +73,15 @@ def list_(
 
       mailrotate mailbox requests
 
-      mailrotate mailbox requests --all --json
+      mailrotate mailbox requests --all --limit 100 --after q_1200 --json
     """
     from mailrotate.core.services import requests
 
+    after_id = None if after is None else read_id(after, "q", "request")
+    found = requests.listing(call_of(ctx).context, only_open=not every, after=after_id, limit=limit)
     Speech(as_json).listing(
         ("id", "address", "user", "state", "flagged"),
-        [_row(found) for found in requests.listing(call_of(ctx).context, only_open=not every)],
+        map(_row, found),
         lambda row: (
             row["id"],
             row["address"],
@@ -146,6 +150,7 @@ def _row(found: "StoredRequest") -> dict[str, Any]:
         "user": found.user,
         "state": found.state,
         "checks": list(found.checks),
+        "checks_at_request": None if found.checks_at_request is None else list(found.checks_at_request),
         "requested_by": found.requested_by,
         "requested_at": found.requested_at,
         "decided_by": found.decided_by,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -23,7 +22,7 @@ from mailrotate.cli.credentials import (
 )
 from mailrotate.cli.mailbox_settings import document_of, value_of
 from mailrotate.cli.output import Speech, cell
-from mailrotate.cli.params import Json, Yes, read_flag
+from mailrotate.cli.params import Address, Json, Yes, read_flag
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     from mailrotate.core.services.mailbox_settings import Settings
     from mailrotate.core.services.mailboxes import ShownMailbox
 
-Address = Annotated[
-    str,
-    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
-]
 SenderName = Annotated[str | None, typer.Option(help="The name that recipients see; '' for the user's.")]
 Name = Annotated[str | None, typer.Option(help="What you call the mailbox; '' for nothing.")]
 DailyLimit = Annotated[str | None, typer.Option(metavar="N|plan", help="Messages a day at most.")]

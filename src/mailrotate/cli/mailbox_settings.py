@@ -5,22 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     server_words,
 )
 from mailrotate.cli.output import Speech, localised, zoned
-from mailrotate.cli.params import Json
+from mailrotate.cli.params import Address, Json
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailbox_settings import ShownSetting
     from mailrotate.core.services.mailboxes import ListedMailbox, ShownMailbox
-
-Address = Annotated[
-    str,
-    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
-]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
+from mailrotate.cli.params import Address, Json
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,10 +21,6 @@ app = noun("Closing texts of a mailbox; the main one stands below what it sends.
 # UTF-8 needs up to four bytes for a character; the service counts these.
 _MOST_BYTES = 4 * 10_000 + 1
 
-Address = Annotated[
-    str,
-    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
-]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the signature is called.")]
 Body = Annotated[
     str, typer.Option("--body", metavar="FILE|-", help="Its Markdown text; - reads standard input.")

@@ -70,7 +70,7 @@ def start(
     db: Annotated[str | None, typer.Option(help="The database: a path, or postgresql://….")] = None,
     acting: Annotated[
         str | None,
-        typer.Option("--as", help="The user who acts.", autocompletion=completion.users),
+        typer.Option("--as", help="The user who acts.", autocompletion=completion.actors),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version: Annotated[

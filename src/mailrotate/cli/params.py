@@ -16,6 +16,16 @@ Value = TypeVar("Value")
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would follow.")]
+Address = Annotated[
+    str,
+    typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),
+]
+Campaign = Annotated[
+    str,
+    typer.Argument(
+        metavar="CAMPAIGN", help="The campaign's name, or its id.", autocompletion=completion.campaigns
+    ),
+]
 ForUser = Annotated[
     str | None,
     typer.Option("--for", metavar="USER", help="On whose seat.", autocompletion=completion.users),

@@ -13,7 +13,7 @@ from mailrotate.cli import completion, recipient_assign
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
-from mailrotate.cli.params import After, DryRun, Json, Limit, Yes, read_fields, read_id
+from mailrotate.cli.params import After, Campaign, DryRun, Json, Limit, Yes, read_fields, read_id
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,12 +25,6 @@ app = noun("Who a campaign writes to.")
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
 
-Campaign = Annotated[
-    str,
-    typer.Argument(
-        metavar="CAMPAIGN", help="The campaign's name, or its id.", autocompletion=completion.campaigns
-    ),
-]
 FromCampaign = Annotated[
     str | None,
     typer.Option(

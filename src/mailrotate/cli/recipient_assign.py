@@ -8,7 +8,7 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import Json
+from mailrotate.cli.params import Campaign, Json
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
 
-Campaign = Annotated[
-    str,
-    typer.Argument(
-        metavar="CAMPAIGN", help="The campaign's name, or its id.", autocompletion=completion.campaigns
-    ),
-]
 ToSender = Annotated[
     str,
     typer.Option(
         metavar="ADDRESS",
         help="The connected mailbox that they go on from.",
         autocompletion=completion.mailboxes,
+    ),
+]
+FromSender = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS", help="All open people of this mailbox, and those who failed when it was removed."
     ),
 ]
 
@@ -49,12 +49,7 @@ def assign(
     tag: Annotated[
         str | None, typer.Option(metavar="TAG", help="Everybody with this tag who failed (mailbox_removed).")
     ] = None,
-    from_sender: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="All open people of this mailbox; of a removed one, those who failed."
-        ),
-    ] = None,
+    from_sender: FromSender = None,
     as_json: Json = False,
 ) -> None:
     """Take people on from another mailbox: each goes on at their step, in their thread.

@@ -12,7 +12,7 @@ def test_a6_the_table_knows_every_role_and_has_words_for_every_deed() -> None:
 
 
 def test_a6_members_have_their_own_seat_managers_slots_too_and_admins_everything() -> None:
-    assert MAY[Role.MEMBER] == {Deed.OWN_SEAT}
+    assert MAY[Role.MEMBER] == {Deed.OWN_SEAT, Deed.PEOPLE}
     assert set(Deed) - MAY[Role.MANAGER] == {
         Deed.ANY_SEAT,
         Deed.USERS,

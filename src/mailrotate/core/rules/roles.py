@@ -10,6 +10,7 @@ class Deed(StrEnum):
     """What somebody may be allowed to do."""
 
     OWN_SEAT = "own_seat"
+    PEOPLE = "people"
     SEE_TEAM = "see_team"
     SLOTS = "slots"
     CONTACTS = "contacts"
@@ -23,7 +24,9 @@ class Deed(StrEnum):
 
 
 WORDS: Mapping[Deed, str] = {
-    Deed.OWN_SEAT: "use the mailboxes of one's own seat, make campaigns, suppress addresses",
+    Deed.OWN_SEAT: "use the mailboxes of one's own seat, make campaigns",
+    # The whole workspace's for everybody: whoever could not see whom nobody may write to would write to them.
+    Deed.PEOPLE: "see and correct every contact, see and add to all suppressions",
     Deed.SEE_TEAM: "see the seats, campaigns and messages of everybody",
     Deed.SLOTS: "buy, assign and remove slots, of anybody",
     Deed.CONTACTS: "give the contacts of anybody to another owner",
@@ -36,11 +39,10 @@ WORDS: Mapping[Deed, str] = {
     Deed.REQUESTS: "approve and deny requested mailboxes",
 }
 
+_EVERYBODYS = frozenset({Deed.OWN_SEAT, Deed.PEOPLE})
 MAY: Mapping[Role, frozenset[Deed]] = {
-    Role.MEMBER: frozenset({Deed.OWN_SEAT}),
-    Role.MANAGER: frozenset(
-        {Deed.OWN_SEAT, Deed.SEE_TEAM, Deed.SLOTS, Deed.CONTACTS, Deed.CAMPAIGNS, Deed.UNSUPPRESS}
-    ),
+    Role.MEMBER: _EVERYBODYS,
+    Role.MANAGER: _EVERYBODYS | {Deed.SEE_TEAM, Deed.SLOTS, Deed.CONTACTS, Deed.CAMPAIGNS, Deed.UNSUPPRESS},
     Role.ADMIN: frozenset(Deed),
 }
 

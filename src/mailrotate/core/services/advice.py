@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.store import users, workspaces
+from mailrotate.core.store import workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.states import UserState
@@ -42,8 +42,11 @@ def _named(able: Sequence[StoredUser]) -> str:
 
 def who_may(connection: Connection, deed: Deed) -> list[StoredUser]:
     """Whoever can, in the order in which they were added; nobody only where rows were changed by hand."""
-    found = (workspaces.user_by_id(connection, user_id) for user_id in users.ids(connection))
-    return [user for user in found if user is not None and _is_active(user) and roles.may(user.role, deed)]
+    return [
+        user
+        for user in workspaces.users(connection)
+        if user.state is UserState.ACTIVE and roles.may(user.role, deed)
+    ]
 
 
 def _is_active(user: StoredUser) -> bool:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mailrotate.core.services import authority, dependents
-from mailrotate.core.services.assigning import current_senders
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.prospects import Prospects, earliest
-from mailrotate.core.store import campaigns, moves, outbox_lists, recipients, senders, sights, workspaces
+from mailrotate.core.store import campaigns, moves, progress, senders, sights, users
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
+from mailrotate.core.store.progress import Progress
+from mailrotate.core.store.senders import StoredSender
 from mailrotate.core.values.states import REMOVED_MAILBOX, CampaignState, RecipientState
 
 
@@ -63,33 +64,54 @@ def listing(context: Context, now: datetime) -> list[CampaignView]:
         prospects = Prospects(context, connection, now)
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else sights.campaign_ids(connection, viewer)
-        return [
-            _view(prospects, found)
-            for found in campaigns.listing(connection)
-            if seen is None or found.id in seen
-        ]
+        known = campaigns.listing(connection)
+        return _views(prospects, [one for one in known if seen is None or one.id in seen])
 
 
 def show(context: Context, name: str, now: datetime) -> CampaignView:
     """Raises NotFound (`campaign.none`)."""
     with context.store.reading() as connection:
-        return _view(
-            Prospects(context, connection, now), authority.find_seen_campaign(connection, context.actor, name)
+        campaign = authority.find_seen_campaign(connection, context.actor, name)
+        return _views(Prospects(context, connection, now), [campaign])[0]
+
+
+def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[CampaignView]:
+    """Of many with as few statements as of one, but for what the gates say of those that run."""
+    connection, ids = prospects.connection, [campaign.id for campaign in found]
+    steps = campaigns.current_steps(connection, ids)
+    all_senders = senders.senders_of_each(connection, ids)
+    done = progress.of_campaigns(connection, ids, dependents.REMOVED)
+    gone = moves.removed_senders(
+        connection, [number for number in ids if done[number].failed], dependents.REMOVED
+    )
+    owners = users.emails(connection)
+    return [
+        _view(
+            campaign,
+            owners.get(campaign.owner_id, "-"),
+            all_senders[campaign.id],
+            steps[campaign.id],
+            done[campaign.id],
+            tuple(gone.get(campaign.id, ())),
+            _next_send_at(prospects, campaign, all_senders[campaign.id], steps[campaign.id]),
         )
+        for campaign in found
+    ]
 
 
-def _view(prospects: Prospects, campaign: StoredCampaign) -> CampaignView:
-    connection = prospects.connection
-    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
-    owner = workspaces.user_by_id(connection, campaign.owner_id)
-    people = recipients.counts_by_sender(connection, campaign.id)
-    by_state = recipients.counts_by_state(connection, campaign.id)
-    by_sender = outbox_lists.sent_by_sender(connection, campaign.id)
-    by_step = outbox_lists.sent_by_step(connection, campaign.id)
+def _view(
+    campaign: StoredCampaign,
+    owner: str,
+    campaign_senders: Sequence[StoredSender],
+    steps: Sequence[StoredStep],
+    done: Progress,
+    removed_senders: tuple[str, ...],
+    next_send_at: datetime | None,
+) -> CampaignView:
     return CampaignView(
         id=campaign.id,
         name=campaign.name,
-        owner="-" if owner is None else owner.email,
+        owner=owner,
         team=campaign.team,
         state=campaign.state,
         pause_reasons=campaign.pause_reasons,
@@ -102,31 +124,34 @@ def _view(prospects: Prospects, campaign: StoredCampaign) -> CampaignView:
             SenderShare(
                 sender.address,
                 REMOVED_MAILBOX if sender.is_removed else sender.state,
-                people.get(sender.id, 0),
-                by_sender.get(sender.id, 0),
+                done.people_by_sender.get(sender.id, 0),
+                done.sent_by_sender.get(sender.id, 0),
             )
-            for sender in senders.senders_of(connection, campaign.id)
+            for sender in campaign_senders
         ),
-        recipients={state: by_state.get(state, 0) for state in RecipientState},
-        waiting=sum(by_state.values()) - sum(people.values()),
-        mailbox_removed=recipients.failed_for(connection, campaign.id, dependents.REMOVED),
-        removed_senders=moves.removed_senders(connection, campaign.id, dependents.REMOVED),
+        recipients={state: done.people.get(state, 0) for state in RecipientState},
+        waiting=sum(done.people.values()) - sum(done.people_by_sender.values()),
+        mailbox_removed=done.failed,
+        removed_senders=removed_senders,
         steps=tuple(
-            StepProgress(step.position, step.delay, step.subject, by_step.get(step.position, 0))
+            StepProgress(step.position, step.delay, step.subject, done.sent_by_step.get(step.position, 0))
             for step in steps
         ),
-        next_send_at=_next_send_at(prospects, campaign, steps),
+        next_send_at=next_send_at,
     )
 
 
 def _next_send_at(
-    prospects: Prospects, campaign: StoredCampaign, steps: Sequence[StoredStep]
+    prospects: Prospects,
+    campaign: StoredCampaign,
+    campaign_senders: Sequence[StoredSender],
+    steps: Sequence[StoredStep],
 ) -> datetime | None:
     """When the first of its messages may leave; None while only an act, or nothing, would send one."""
     if campaign.state is not CampaignState.ACTIVE:
         return None
-    senders = current_senders(prospects.connection, campaign.id)
-    lanes = {sender.mailbox_id for sender in senders} | {step.sender_mailbox_id for step in steps}
+    lanes = {sender.mailbox_id for sender in campaign_senders if sender.left_at is None}
+    lanes |= {step.sender_mailbox_id for step in steps}
     first = earliest(
         [
             prospects.decide(message)

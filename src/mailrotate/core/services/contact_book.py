@@ -16,6 +16,7 @@ from mailrotate.core.store import connections, contacts, events, mailboxes, seat
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.outbox import Candidate
+from mailrotate.core.store.portions import portions
 from mailrotate.core.store.timeline import NewEntry
 from mailrotate.core.values.address import domain_of, normalise_address
 from mailrotate.core.values.errors import BadInput
@@ -126,8 +127,7 @@ def note_received(
     if not link.is_on:
         return
     senders = [(sender, mail) for mail in mails if (sender := _person_of(mail)) is not None]
-    for first in range(0, len(senders), contacts.AT_A_TIME):
-        some = senders[first : first + contacts.AT_A_TIME]
+    for some in portions(senders):
         found = _contacts_of(connection, box, link, Direction.INCOMING, [one for one, _ in some], now)
         timeline.note(
             connection,

@@ -70,7 +70,7 @@ def listing(context: Context, wanted: Wanted) -> Iterator[Iterator[StoredContact
     Raises NotFound (`user.none`), BadInput (`tag.invalid`), Refused.
     """
     with context.store.reading() as connection:
-        seats.require_active(connection, context.actor)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
         found = contacts.listing(
             connection,
             tag=None if wanted.tag is None else read_tag(wanted.tag),
@@ -83,30 +83,48 @@ def listing(context: Context, wanted: Wanted) -> Iterator[Iterator[StoredContact
             yield found
 
 
-def show(context: Context, name: str, entries: int) -> ShownContact:
-    """With the newest `entries` of the timeline. Raises NotFound (`contact.none`), BadInput, Refused."""
+def show(context: Context, name: str, entries: int, after: int | None = None) -> ShownContact:
+    """With the newest `entries` of the timeline, or the next ones `after` that entry.
+
+    Raises NotFound (`contact.none`, `timeline.none`), BadInput, Refused.
+    """
     with context.store.reading() as connection:
-        seats.require_active(connection, context.actor)
-        return _shown(connection, _find(connection, name), entries)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
+        return _shown(connection, _find(connection, name), entries, after)
 
 
-def _shown(connection: Connection, contact: StoredContact, entries: int) -> ShownContact:
+def _shown(
+    connection: Connection, contact: StoredContact, entries: int, after: int | None = None
+) -> ShownContact:
     covering = suppressions.covering(connection, contact.email)
+    last = None
+    if after is not None:
+        at = timeline.instant_of(connection, contact.id, after)
+        if at is None:
+            named = contact_name(contact.id)
+            raise NotFound(
+                "timeline.none",
+                f"t_{after} is not on the timeline of {named}",
+                f"mailrotate contact show {named} --json",
+            )
+        last = (at, after)
     return ShownContact(
         contact,
         None if covering is None else covering.reason,
         contacts.campaigns_of(connection, contact.id),
-        timeline.newest(connection, contact.id, entries),
+        timeline.newest(connection, contact.id, entries, last),
     )
 
 
 def tag(context: Context, word: str, names: Sequence[str], *, remove: bool, now: datetime) -> Tagged:
     """Put a tag on contacts, or take it off. Raises NotFound (`contact.none`): nobody is tagged then."""
     meant = read_tag(word)
+    read = {name: _read_name(name) for name in names}
     with context.store.writing() as connection:
-        seats.require_active(connection, context.actor)
-        named = {contact.id: contact for contact in (_find(connection, name) for name in names)}
-        changing = sorted(number for number, contact in named.items() if (meant in contact.tags) is remove)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
+        named = _find_all(connection, read)
+        have_it = tags.among(connection, named, meant)
+        changing = sorted(number for number in named if (number in have_it) is remove)
         if changing:
             (tags.remove if remove else tags.add)(connection, changing, meant)
             action = "contacts.untagged" if remove else "contacts.tagged"
@@ -125,7 +143,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
             "contact.nothing", "nothing is to be changed", "add --owner USER or --field NAME=VALUE"
         )
     with context.store.writing() as connection:
-        seats.require_active(connection, context.actor)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
         contacts.lock(connection, _find(connection, name).id)
         before = _find(connection, name)
         told: dict[str, object] = {}
@@ -165,11 +183,29 @@ def contact_name(contact_id: int) -> str:
 
 
 def _find(connection: Connection, name: str) -> StoredContact:
-    number = name.removeprefix(f"{CONTACT_PREFIX}_")
-    if number != name and number.isascii() and number.isdigit() and len(number) < 19:
-        found = contacts.by_id(connection, int(number))
-    else:
-        found = contacts.find(connection, normalise_address(name))
+    meant = _read_name(name)
+    found = contacts.by_id(connection, meant) if isinstance(meant, int) else contacts.find(connection, meant)
     if found is None:
-        raise NotFound("contact.none", f"there is no contact {name}", "mailrotate contact list")
+        raise _is_none(name)
     return found
+
+
+def _find_all(connection: Connection, read: Mapping[str, int | str]) -> list[int]:
+    """The ids of many, each once, with few statements; `read` is what each name means."""
+    there = contacts.among(connection, [one for one in read.values() if isinstance(one, int)])
+    known = contacts.known(connection, [one for one in read.values() if isinstance(one, str)])
+    for name, meant in read.items():
+        if meant not in there and meant not in known:
+            raise _is_none(name)
+    return sorted(there | set(known.values()))
+
+
+def _read_name(name: str) -> int | str:
+    """An id, or else a normalised address. Raises BadInput."""
+    number = name.removeprefix(f"{CONTACT_PREFIX}_")
+    is_id = number != name and number.isascii() and number.isdigit() and len(number) < 19
+    return int(number) if is_id else normalise_address(name)
+
+
+def _is_none(name: str) -> NotFound:
+    return NotFound("contact.none", f"there is no contact {name}", "mailrotate contact list")

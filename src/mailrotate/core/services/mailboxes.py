@@ -90,15 +90,24 @@ def listing(context: Context, now: datetime, *, removed: bool = False) -> list[L
     with context.store.reading() as connection:
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else sights.mailbox_ids(connection, viewer)
-        return [
-            _listed(connection, box, now)
-            for box in mailboxes.listing(connection, removed=removed)
-            if seen is None or box.id in seen
-        ]
+        boxes = mailboxes.listing(connection, removed=removed)
+        return _listed(connection, [box for box in boxes if seen is None or box.id in seen], now)
 
 
-def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> ListedMailbox:
-    day_from, _ = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+def _listed(connection: Connection, boxes: Sequence[StoredMailbox], now: datetime) -> list[ListedMailbox]:
+    days = {box.id: quota.day_of(now, box.timezone, box.day_from, box.day_until)[0] for box in boxes}
+    sent = mailboxes.sent_since_each(connection, days)
+    deadlines = connections.running_deadlines(connection, list(days))
+    return [_line(box, now, days[box.id], sent.get(box.id, 0), deadlines.get(box.id, ())) for box in boxes]
+
+
+def _line(
+    box: StoredMailbox,
+    now: datetime,
+    day_from: datetime,
+    sent_today: int,
+    deadlines: Sequence[RunningDeadline],
+) -> ListedMailbox:
     daily_limit, ramp_day = facts.limit_of_day(box, day_from)
     on_hold = box.hold_reason is not None and (box.hold_until is None or box.hold_until > now)
     return ListedMailbox(
@@ -116,13 +125,13 @@ def _listed(connection: Connection, box: StoredMailbox, now: datetime) -> Listed
         sender_name=box.sender_name,
         daily_limit=daily_limit,
         ramp_day=ramp_day,
-        sent_today=mailboxes.sent_since(connection, box.id, day_from),
+        sent_today=sent_today,
         last_test_at=box.last_test_at,
         last_error=box.last_error,
         failed_at=box.failed_at,
         disconnected_at=box.disconnected_at,
         removed_at=box.removed_at,
-        deadlines=connections.running_deadlines(connection, box.id),
+        deadlines=deadlines,
     )
 
 
@@ -133,7 +142,7 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
         hanging = connections.hanging_on(connection, box.id, box.slot_id) if box.removed_at is None else ()
         _, day_ends_at = quota.day_of(now, box.timezone, box.day_from, box.day_until)
         return ShownMailbox(
-            listed=_listed(connection, box, now),
+            listed=_listed(connection, [box], now)[0],
             settings=settings_of(connection, box),
             smtp=box.smtp,
             imap=box.imap,

@@ -47,7 +47,9 @@ class Moved:
 def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: Aside, now: datetime) -> Moved:
     """Let people go on from a mailbox, place and thread kept; whoever cannot is added to `aside`.
 
-    One transaction. Raises NotFound, BadInput, Refused (`campaign.not_running`, `mailbox.…`), Busy.
+    Of a mailbox that was removed and is connected again, those who failed then go on as well, also from
+    itself. One transaction. Raises NotFound (`recipient.nobody`, …), BadInput, Refused
+    (`campaign.not_running`, `mailbox.…`), Busy.
     """
     former = _former(context, whom.from_sender)
     # What waits in a living sender's lane is taken out of it: nobody may claim it meanwhile.
@@ -57,25 +59,28 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
         connections.lock_workspace(connection)
         recipients.lock_enrolment(connection)
         campaign = _running(connection, context, name)
-        taker = _taker(connection, campaign, former, to_sender)
-        choice = _choice(connection, campaign, whom, former, aside)
-        _report(connection, choice, aside)
+        taker = _taker(connection, campaign, to_sender)
+        failed = _failed(connection, campaign, whom, former, aside)
+        still_open = _open(connection, campaign, former, taker) if is_living else None
+        reported = _report(connection, [one for one in (still_open, failed) if one is not None], aside)
         to_sender_id, became_sender = _sender_row(connection, campaign, taker, now)
-        if former is not None and is_living:
-            moved = _move_open(connection, choice, former, to_sender_id)
-        else:
-            moved = _take_on(connection, campaign, choice, to_sender_id, aside, now)
+        moved = _take_on(connection, campaign, failed, to_sender_id, aside, now)
+        if former is not None and still_open is not None:
+            moved += _move_open(connection, still_open, former, to_sender_id)
+        if not (moved or became_sender or reported or whom.addresses):
+            raise _nobody(campaign, whom, former, taker)
         if moved or became_sender:
+            change = {"before": None if former is None else former.address, "after": taker.address}
+            about = About(mailbox_id=taker.id, campaign_id=campaign.id)
             events.record(
                 connection,
                 context.actor,
                 "recipients.assigned",
                 now,
-                About(mailbox_id=taker.id, campaign_id=campaign.id),
+                about,
                 key="sender",
-                before=None if former is None else former.address,
-                after=taker.address,
                 people=moved,
+                **change,
             )
     is_paused = campaign.state is CampaignState.PAUSED
     return Moved(campaign.name, taker.address, moved, became_sender, is_paused)
@@ -100,46 +105,75 @@ def _running(connection: Connection, context: Context, name: str) -> StoredCampa
     return campaign
 
 
-def _taker(
-    connection: Connection, campaign: StoredCampaign, former: StoredMailbox | None, address: str
-) -> StoredMailbox:
+def _taker(connection: Connection, campaign: StoredCampaign, address: str) -> StoredMailbox:
     taker = naming.find_mailbox(connection, address)
-    if former is not None and former.id == taker.id:
-        raise Refused(
-            "mailbox.same",
-            f"{taker.address} has these people already",
-            f"mailrotate recipient list {quote(campaign.name)} --sender {taker.address}",
-        )
     removal.require_able(taker)
     removal.require_owner_may_use(connection, campaign.name, campaign.owner_id, taker)
     return taker
 
 
-def _choice(
+def _nobody(
+    campaign: StoredCampaign, whom: Whom, former: StoredMailbox | None, taker: StoredMailbox
+) -> Refused | NotFound:
+    """Why nobody goes on, and where to look for those who were meant."""
+    name = quote(campaign.name)
+    if former is None:
+        return NotFound(
+            "recipient.nobody",
+            f"nobody in campaign '{campaign.name}' has the tag '{whom.tag}'",
+            f"mailrotate contact list --tag {quote(whom.tag or '')}",
+        )
+    if former.id == taker.id:
+        return Refused(
+            "mailbox.same",
+            f"{taker.address} has these people already, and nobody failed when it was removed",
+            f"mailrotate recipient list {name} --sender {taker.address}",
+        )
+    return NotFound(
+        "recipient.nobody",
+        f"nobody in campaign '{campaign.name}' waits for {former.address}, or failed when it was removed",
+        "name people by address, or by the tag of the removal (--tag); who failed, and why: "
+        f"mailrotate recipient list {name} --state failed",
+    )
+
+
+def _failed(
     connection: Connection,
     campaign: StoredCampaign,
     whom: Whom,
     former: StoredMailbox | None,
     aside: Aside,
 ) -> Choice:
+    """Those who failed with their mailbox: named ones, or all of the mailbox, as it was before it went."""
     if former is None:
-        ids = []
-        for address in dict.fromkeys(whom.addresses):
-            try:
-                ids.append(people.find(connection, campaign, address).id)
-            except NotFound:
-                aside.add(RowTrouble(0, address, f"is no recipient of '{campaign.name}'"))
-        return Choice(campaign.id, dependents.REMOVED, ids=ids, tag=whom.tag)
-    if former.removed_at is not None:
-        sender_ids = moves.senders_before(connection, campaign.id, former.id, former.slot_id)
-        return Choice(campaign.id, dependents.REMOVED, sender_ids=sender_ids)
-    found = senders.senders_of(connection, campaign.id)
-    return Choice(campaign.id, None, sender_ids=[s.id for s in found if s.mailbox_id == former.id])
+        found = people.ids_of(connection, campaign, whom.addresses)
+        for name in dict.fromkeys(whom.addresses):
+            if name not in found:
+                aside.add(RowTrouble(0, name, people.is_none(campaign, name).message))
+        return Choice(campaign.id, dependents.REMOVED, ids=list(found.values()), tag=whom.tag)
+    sender_ids = moves.senders_before(connection, campaign.id, former.id, former.slot_id)
+    return Choice(campaign.id, dependents.REMOVED, sender_ids=sender_ids)
 
 
-def _report(connection: Connection, choice: Choice, aside: Aside) -> None:
-    for left in moves.left_behind(connection, choice):
-        aside.add(RowTrouble(0, left.email, _why_left(left)))
+def _open(
+    connection: Connection, campaign: StoredCampaign, former: StoredMailbox | None, taker: StoredMailbox
+) -> Choice | None:
+    """Those who wait for a mailbox that is there; None where it would take them over from itself."""
+    if former is None or former.id == taker.id:
+        return None
+    own = [s.id for s in senders.senders_of(connection, campaign.id) if s.mailbox_id == former.id]
+    return Choice(campaign.id, None, sender_ids=own)
+
+
+def _report(connection: Connection, choices: Sequence[Choice], aside: Aside) -> int:
+    """Add to `aside`, each once, who does not go on; returns how many."""
+    told: set[str] = set()
+    for choice in choices:
+        for left in moves.left_behind(connection, choice):
+            if left.email not in told:
+                told.add(left.email)
+                aside.add(RowTrouble(0, left.email, _why_left(left)))
+    return len(told)
 
 
 def _why_left(left: Left) -> str:

@@ -4,7 +4,7 @@ from difflib import get_close_matches
 
 from sqlalchemy import Connection
 
-from mailrotate.core.store import campaigns, mailboxes, seat_addresses, users, workspaces
+from mailrotate.core.store import campaigns, mailboxes, seat_addresses, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
@@ -62,8 +62,8 @@ def find_user(connection: Connection, email: str) -> StoredUser:
     user = workspaces.user_by_email(connection, email.strip().lower())
     if user is not None:
         return user
-    known = (workspaces.user_by_id(connection, user_id) for user_id in users.ids(connection))
-    meant = _meant(email, _near_addresses(email, [user.email for user in known if user is not None]))
+    known = [user.email for user in workspaces.users(connection)]
+    meant = _meant(email, _near_addresses(email, known))
     raise NotFound("user.none", f"there is no user {email} in this workspace{meant}", "mailrotate user list")
 
 

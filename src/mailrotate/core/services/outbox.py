@@ -1,7 +1,7 @@
 """The outbox as the operator sees and steers it (F1–F3, H4): look, retry, cancel, release, resolve."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -17,6 +17,7 @@ from mailrotate.core.store import campaigns, events, mailboxes, outbox, outbox_l
 from mailrotate.core.store.events import About, LoggedEvent
 from mailrotate.core.store.outbox import Candidate
 from mailrotate.core.store.outbox_lists import ListedMessage, MessageDetail
+from mailrotate.core.store.portions import portions
 from mailrotate.core.values.errors import NotFound
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
@@ -193,12 +194,12 @@ def cancellable(context: Context, ids: Sequence[int]) -> Outcome:
     found = Outcome()
     with context.store.reading() as connection:
         authority.require_messages(connection, context.actor, ids)
-        for message_id in ids:
-            message = outbox.by_id(connection, message_id)
-            if message is None:
-                raise _no_message(message_id)
-            refusal = _why_not_cancel(message)
-            _note(found, message_id, refusal)
+        for some in portions(ids):
+            known = outbox.by_ids(connection, some)
+            for message_id in some:
+                if message_id not in known:
+                    raise _no_message(message_id)
+                _note(found, message_id, _why_not_cancel(known[message_id]))
     return found
 
 
@@ -312,23 +313,19 @@ def _each(
 ) -> Outcome:
     """Do it to each, some hundreds in a transaction. Raises NotFound before anything is changed."""
     with context.store.reading() as connection:
-        for some in _chunks(ids):
+        for some in portions(ids):
             known = outbox.by_ids(connection, some)
             missing = next((message_id for message_id in some if message_id not in known), None)
             if missing is not None:
                 raise _no_message(missing)
             authority.require_messages(connection, context.actor, some)
     done = Outcome()
-    for some in _chunks(ids):
+    for some in portions(ids):
         with context.store.writing() as connection:
             for message_id in some:
                 message = outbox.by_id(connection, message_id)
                 _note(done, message_id, "it is gone" if message is None else act(connection, message))
     return done
-
-
-def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[start : start + _AT_A_TIME] for start in range(0, len(ids), _AT_A_TIME))
 
 
 def _note(outcomes: Outcome, message_id: int, refusal: str | None) -> None:

@@ -15,7 +15,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.prospects import Prospects, earliest
 from mailrotate.core.services.runners import RunnerEntry
 from mailrotate.core.services.slots import TeamSlots
-from mailrotate.core.store import campaigns, mailboxes, outbox_lists, recipients, requests, sights, workspaces
+from mailrotate.core.store import campaigns, mailboxes, outbox_lists, progress, requests, sights, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.states import (
@@ -100,16 +100,9 @@ def look(context: Context, now: datetime) -> Overview:
             decision = prospects.of_lane(box.id)
             boxes.append(_mailbox_line(prospects, box.id, box.state, decision))
             decisions += [] if decision is None else [decision]
-        lines = tuple(
-            CampaignLine(
-                campaign.name,
-                campaign.state,
-                campaign.pause_reasons,
-                recipients.counts_by_state(connection, campaign.id),
-                _overdue(prospects, campaign),
-            )
-            for campaign in campaigns.listing(connection)
-            if seen_campaigns is None or campaign.id in seen_campaigns
+        known = campaigns.listing(connection)
+        lines = _campaign_lines(
+            connection, [one for one in known if seen_campaigns is None or one.id in seen_campaigns]
         )
         team = slots.team(connection, context.actor, now)
         attention = outbox_lists.attention_counts(connection)
@@ -151,10 +144,20 @@ def _requests(context: Context, connection: Connection) -> int:
     return requests.open_count(connection) if decides else 0
 
 
-def _overdue(prospects: Prospects, campaign: StoredCampaign) -> int:
-    if campaign.state not in (CampaignState.ACTIVE, CampaignState.PAUSED):
-        return 0
-    return outbox_lists.overdue_count(prospects.connection, campaign.id)
+def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> tuple[CampaignLine, ...]:
+    people = progress.people(connection, [campaign.id for campaign in found])
+    running = (CampaignState.ACTIVE, CampaignState.PAUSED)
+    overdue = progress.overdue(connection, [one.id for one in found if one.state in running])
+    return tuple(
+        CampaignLine(
+            campaign.name,
+            campaign.state,
+            campaign.pause_reasons,
+            people.get(campaign.id, {}),
+            overdue.get(campaign.id, 0),
+        )
+        for campaign in found
+    )
 
 
 def _mailbox_line(

@@ -1,6 +1,6 @@
 """A campaign's recipients, one by one: listed, shown, taken out (D3)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from mailrotate.core.services import dependents, lifecycle
 from mailrotate.core.services.authority import find_campaign, find_seen_campaign
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import edits, events, recipients
+from mailrotate.core.store import contacts, edits, events, recipients
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.recipients import StoredRecipient
@@ -113,20 +113,41 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
 
 def find(connection: Connection, campaign: StoredCampaign, address: str) -> StoredRecipient:
     """By address, or an id like `r_17`. Raises NotFound (`recipient.none`), BadInput."""
-    number = address.removeprefix("r_")
-    if address.startswith("r_") and number.isascii() and number.isdigit():
-        person = recipients.by_id(connection, int(number))
-        if person is not None and person.campaign_id == campaign.id:
-            return person
-    else:
-        person = recipients.find(connection, campaign.id, normalise_address(address))
-        if person is not None:
-            return person
-    raise NotFound(
+    meant = _read_name(address)
+    person = (
+        recipients.by_id(connection, meant)
+        if isinstance(meant, int)
+        else recipients.find(connection, campaign.id, meant)
+    )
+    if person is None or person.campaign_id != campaign.id:
+        raise is_none(campaign, address)
+    return person
+
+
+def ids_of(connection: Connection, campaign: StoredCampaign, names: Sequence[str]) -> dict[str, int]:
+    """By name who of many is a recipient, with few statements. Raises BadInput."""
+    meant = {name: _read_name(name) for name in names}
+    ids = [one for one in meant.values() if isinstance(one, int)]
+    known = contacts.known(connection, [one for one in meant.values() if isinstance(one, str)])
+    enrolled = recipients.of_contacts(connection, campaign.id, list(known.values()))
+    found: dict[int | str, int] = {one: one for one in recipients.among(connection, campaign.id, ids)}
+    found |= {address: enrolled[contact] for address, contact in known.items() if contact in enrolled}
+    return {name: found[one] for name, one in meant.items() if one in found}
+
+
+def is_none(campaign: StoredCampaign, name: str) -> NotFound:
+    return NotFound(
         "recipient.none",
-        f"{address} is no recipient of campaign '{campaign.name}'",
+        f"{name} is no recipient of campaign '{campaign.name}'",
         f"mailrotate recipient list {quote(campaign.name)}",
     )
+
+
+def _read_name(name: str) -> int | str:
+    """An id, or else a normalised address."""
+    number = name.removeprefix("r_")
+    is_id = name.startswith("r_") and number.isascii() and number.isdigit() and len(number) < 19
+    return int(number) if is_id else normalise_address(name)
 
 
 def _entry(person: StoredRecipient) -> RecipientEntry:

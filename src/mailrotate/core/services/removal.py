@@ -57,7 +57,8 @@ class CampaignConsequences:
 
 @dataclass(frozen=True)
 class Consequences:
-    """What a removal does, or has done. `next_default` is who takes over from a default; held messages stay
+    """What a removal does, or has done. `scheduled` are all messages that are not sent any more, also those
+    that other mailboxes were to send. `next_default` is who takes over from a default; held messages stay
     for the operator."""
 
     address: str
@@ -164,13 +165,14 @@ def require_owner_may_use(connection: Connection, campaign: str, owner_id: int, 
 
 def _consequences(connection: Connection, case: _Case) -> Consequences:
     unsent = removals.unsent_by_state(connection, case.box.id)
+    elsewhere = sum(campaign.elsewhere for campaign in case.affected if case.taker is None)
     heir = removals.longest_connected(connection, case.box.user_id, case.box.id)
     return Consequences(
         address=case.box.address,
         move_to=None if case.taker is None else case.taker.address,
         campaigns=[_for_campaign(connection, case, campaign) for campaign in case.affected],
         drafts=unsent.get(MessageState.DRAFT, 0),
-        scheduled=unsent.get(MessageState.SCHEDULED, 0) + unsent.get(MessageState.ERROR, 0),
+        scheduled=unsent.get(MessageState.SCHEDULED, 0) + unsent.get(MessageState.ERROR, 0) + elsewhere,
         held=unsent.get(MessageState.HELD, 0),
         is_default=case.box.is_default,
         next_default=heir[1] if case.box.is_default and heir is not None else None,
@@ -191,7 +193,7 @@ def _for_campaign(connection: Connection, case: _Case, campaign: Affected) -> Ca
         moved=(campaign.contacted if moves else 0) + (campaign.untouched if goes_along else 0),
         assigned_anew=campaign.untouched if spreads else 0,
         waiting=0 if spreads or goes_along else campaign.untouched,
-        cancelled=campaign.cancellable,
+        cancelled=campaign.cancellable + (0 if moves else campaign.elsewhere),
         step_count=campaign.step_count,
         pauses=campaign in case.stopping and campaign.state is CampaignState.ACTIVE,
     )

@@ -1,6 +1,5 @@
 """Requested mailboxes: asked for by their user, checked, decided by an admin (A7)."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -48,19 +47,22 @@ def request(context: Context, address: str, user_email: str | None, now: datetim
         if known is not None:
             raise _is_requested(connection, context.actor, known, user)
         found = _checks(connection, context.actor, user, address)
-        told = json.dumps([check.told() for check in found])
+        told = [check.told() for check in found]
         request_id = requests.insert_request(connection, address, user.id, acting.id, told, now)
         told_of = {"request": request_id, "user": user.id, "after": RequestState.REQUESTED}
         events.record(connection, context.actor, "mailbox.requested", now, About(), **told_of)
         return Requested(_again(connection, request_id), plans.find(connection).approval_required)
 
 
-def listing(context: Context, *, only_open: bool = True) -> list[StoredRequest]:
+def listing(
+    context: Context, *, only_open: bool = True, after: int | None = None, limit: int | None = None
+) -> list[StoredRequest]:
     """Everybody's for whoever sees the team, else one's own. Raises Refused."""
     with context.store.reading() as connection:
         acting = seats.require_active(connection, context.actor)
         sees_all = roles.may(acting.role, Deed.SEE_TEAM)
-        return requests.listing(connection, only_open=only_open, user_id=None if sees_all else acting.id)
+        user_id = None if sees_all else acting.id
+        return requests.listing(connection, only_open=only_open, user_id=user_id, after=after, limit=limit)
 
 
 def approve(context: Context, name: str, reason: str | None, now: datetime) -> StoredRequest:
@@ -122,10 +124,10 @@ def _decide(context: Context, name: str, event: str, reason: str | None, now: da
             found = ownership.checks(connection, context.actor, user, known.address)
         if not requests.decide(
             connection,
-            known.id,
+            known,
             origins(REQUEST, event),
             outcome(REQUEST, event),
-            checks=json.dumps([check.told() for check in found]),
+            [check.told() for check in found],
             decided_by=acting.id,
             decided_at=now,
             reason=reason,

@@ -1,4 +1,7 @@
-"""Who must never be written to again, whatever the campaign (D6, I4)."""
+"""Who must never be written to again, whatever the campaign (D6, I4).
+
+The list is the workspace's: it protects people from everybody, so everybody active sees it and adds to it.
+"""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -57,7 +60,7 @@ def _add(
 ) -> Added:
     domain = value if kind is SuppressionKind.DOMAIN else None
     with context.store.writing() as connection:
-        seats.require_active(connection, context.actor)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
         ended = recipients.open_of_address(connection, value, domain)
         is_new = lifecycle.suppress(
             connection, context.actor, kind, value, reason=reason, source=source, now=now
@@ -69,7 +72,7 @@ def open_count(context: Context, text: str) -> int:
     """How many places in campaigns a suppression would end. Raises BadInput, Refused (`user.…`)."""
     kind, value = read_value(text)
     with context.store.reading() as connection:
-        seats.require_active(connection, context.actor)
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
         domain = value if kind is SuppressionKind.DOMAIN else None
         return len(recipients.open_of_address(connection, value, domain))
 
@@ -109,10 +112,9 @@ def remove(context: Context, text: str, now: datetime) -> str:
 
 @contextmanager
 def listing(context: Context, after: int | None, limit: int | None) -> Iterator[Iterator[Suppressed]]:
-    """In the order in which they were added, streamed while the block lasts."""
-    # Closed before the connection, also when not all of it was wanted.
-    with (
-        context.store.reading() as connection,
-        closing(suppressions.listing(connection, after, limit)) as found,
-    ):
-        yield found
+    """In the order in which they were added, streamed while the block lasts. Raises Refused (`user.…`)."""
+    with context.store.reading() as connection:
+        seats.require_deed(connection, context.actor, Deed.PEOPLE)
+        # Closed before the connection, also when not all of it was wanted.
+        with closing(suppressions.listing(connection, after, limit)) as found:
+            yield found

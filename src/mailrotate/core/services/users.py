@@ -11,10 +11,11 @@ from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import USER, origins, outcome
 from mailrotate.core.services import assigning, dependents, naming, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, connections, events, mailboxes, users, workspaces
+from mailrotate.core.store import campaigns, connections, events, mailboxes, slots, users, workspaces
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Refused
@@ -77,11 +78,17 @@ def listing(context: Context) -> list[Seat]:
     """Every seat that whoever acts may see: members see their own (A6). Raises Refused."""
     with context.store.reading() as connection:
         acting = seats.require_active(connection, context.actor)
-        found = [workspaces.user_by_id(connection, user_id) for user_id in users.ids(connection)]
+        if not roles.may(acting.role, Deed.SEE_TEAM):
+            return [_seat(connection, acting)]
+        boxes: dict[int, list[StoredMailbox]] = {}
+        for box in mailboxes.listing(connection):
+            boxes.setdefault(box.user_id, []).append(box)
+        held: dict[int | None, list[StoredSlot]] = {}
+        for slot in slots.listing(connection):
+            held.setdefault(slot.user_id, []).append(slot)
         return [
-            _seat(connection, user)
-            for user in found
-            if user is not None and roles.may_on_seat(acting.role, user.id == acting.id, Deed.SEE_TEAM)
+            _seat_with(user, boxes.get(user.id, ()), held.get(user.id, ()))
+            for user in workspaces.users(connection)
         ]
 
 
@@ -193,15 +200,18 @@ def _read_name(name: str) -> str:
 
 
 def _seat(connection: Connection, user: StoredUser) -> Seat:
-    boxes = mailboxes_of(connection, user)
+    return _seat_with(user, mailboxes_of(connection, user), slots.of_user(connection, user.id))
+
+
+def _seat_with(user: StoredUser, boxes: Sequence[StoredMailbox], held: Sequence[StoredSlot]) -> Seat:
     return Seat(
         user.email,
         user.name,
         user.role,
         user.state,
         next((box.address for box in boxes if box.is_default), None),
-        connections.taken_slots(connection, user.id),
-        len(workspaces.slots_of(connection, user.id)),
+        sum(slot.mailbox is not None for slot in held),
+        len(held),
         [
             SeatMailbox(
                 box.address, box.state, None if box.state is ConnectionState.DISCONNECTED else box.slot_id

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, or_, select, update
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import portions
 from mailrotate.core.values.states import CampaignState, Rotation
 
 
@@ -224,8 +225,8 @@ def _inserted(connection: Connection, table: object, **values: object) -> int:
     return int((result.inserted_primary_key or (0,))[0])
 
 
-_STEPS = (
-    select(t.step.c.id, t.step.c.position, t.step_version, t.mailbox.c.id)
+_ALL_STEPS = (
+    select(t.step.c.campaign_id, t.step.c.id, t.step.c.position, t.step_version, t.mailbox.c.id)
     .select_from(t.step)
     .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
     # What a removed mailbox was to send, the campaign's own sender does.
@@ -233,11 +234,15 @@ _STEPS = (
         t.mailbox,
         (t.mailbox.c.id == t.step_version.c.sender_mailbox_id) & t.mailbox.c.removed_at.is_(None),
     )
-    .where(
-        t.step.c.campaign_id == bindparam("b_campaign"), t.step_version.c.version == bindparam("b_version")
-    )
     .order_by(t.step.c.position)
 )
+_STEPS = _ALL_STEPS.where(
+    t.step.c.campaign_id == bindparam("b_campaign"), t.step_version.c.version == bindparam("b_version")
+)
+_CURRENT_STEPS = _ALL_STEPS.join(
+    t.campaign,
+    (t.campaign.c.id == t.step.c.campaign_id) & (t.campaign.c.version == t.step_version.c.version),
+).where(t.campaign.c.id.in_(bindparam("b_campaigns", expanding=True)))
 _STEP_AFTER = (
     select(t.step.c.position, t.step_version.c.delay_seconds)
     .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
@@ -260,19 +265,29 @@ def step_after(connection: Connection, campaign_id: int, position: int) -> tuple
 
 def steps_of(connection: Connection, campaign_id: int, version: int) -> list[StoredStep]:
     known = {"b_campaign": campaign_id, "b_version": version}
+    return [_read_step(row._mapping) for row in connection.execute(_STEPS, known)]
+
+
+def current_steps(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, list[StoredStep]]:
+    """By campaign the steps of its version."""
+    found: dict[int, list[StoredStep]] = {campaign_id: [] for campaign_id in campaign_ids}
+    for some in portions(campaign_ids):
+        for row in connection.execute(_CURRENT_STEPS, {"b_campaigns": some}):
+            found[row._mapping[t.step.c.campaign_id]].append(_read_step(row._mapping))
+    return found
+
+
+def _read_step(m: RowMapping) -> StoredStep:
     v = t.step_version.c
-    return [
-        StoredStep(
-            id=m[t.step.c.id],
-            version_id=m[v.id],
-            position=m[t.step.c.position],
-            delay=timedelta(seconds=m[v.delay_seconds]),
-            subject=m[v.subject],
-            body=m[v.body],
-            sender_mailbox_id=m[t.mailbox.c.id],
-        )
-        for m in (row._mapping for row in connection.execute(_STEPS, known))
-    ]
+    return StoredStep(
+        id=m[t.step.c.id],
+        version_id=m[v.id],
+        position=m[t.step.c.position],
+        delay=timedelta(seconds=m[v.delay_seconds]),
+        subject=m[v.subject],
+        body=m[v.body],
+        sender_mailbox_id=m[t.mailbox.c.id],
+    )
 
 
 def attachments_of(connection: Connection, step_version_id: int) -> list[tuple[str, str, bytes]]:

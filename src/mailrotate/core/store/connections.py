@@ -1,6 +1,6 @@
 """Making, replacing and sealing connections, and who hangs on a mailbox."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import seat_addresses
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState
 
@@ -250,15 +251,18 @@ def lift_pauses_of(connection: Connection, campaign_id: int, mailbox_id: int) ->
     return connection.execute(select(p.id).where(p.campaign_id == campaign_id).limit(1)).first() is None
 
 
-def running_deadlines(connection: Connection, mailbox_id: int) -> list[RunningDeadline]:
-    d = t.deadline.c
+def running_deadlines(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, list[RunningDeadline]]:
+    """By mailbox, those that end first standing first."""
+    d, found = t.deadline.c, dict[int, list[RunningDeadline]]()
     query = (
-        select(t.campaign.c.name, d.kind, d.ends_at)
+        select(d.mailbox_id, t.campaign.c.name, d.kind, d.ends_at)
         .join(t.campaign, t.campaign.c.id == d.campaign_id)
-        .where(d.mailbox_id == mailbox_id, d.ended_at.is_(None))
+        .where(d.ended_at.is_(None))
         .order_by(d.ends_at, d.id)
     )
-    return [RunningDeadline(row.name, row.kind, row.ends_at) for row in connection.execute(query)]
+    for row in rows_with(connection, query, d.mailbox_id, mailbox_ids):
+        found.setdefault(row.mailbox_id, []).append(RunningDeadline(row.name, row.kind, row.ends_at))
+    return found
 
 
 def awaited_returns(connection: Connection, slot_id: int, but: str, now: datetime) -> list[AwaitedReturn]:

@@ -1,7 +1,7 @@
 """Contacts: the people of the workspace, by address or id. Erased ones are found no more."""
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,11 +23,9 @@ from sqlalchemy import (
 
 from mailrotate.core.store import dialects, tags
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import portions, rows_with
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.states import RecipientState
-
-# Addresses in one statement: a database takes only so many parameters.
-AT_A_TIME = 500
 
 
 @dataclass(frozen=True)
@@ -125,17 +123,30 @@ def listing(
 
 
 def known(connection: Connection, addresses: Sequence[str]) -> dict[str, int]:
-    """The ids of those of these addresses, `AT_A_TIME` at most, that have a contact."""
-    if not addresses:
-        return {}
+    """The ids of those of these normalised addresses that have a contact."""
+    return {
+        address: contact_id
+        for some in portions(list(dict.fromkeys(addresses)))
+        for address, contact_id in _known(connection, some)
+    }
+
+
+def _known(connection: Connection, addresses: Sequence[str]) -> Iterator[tuple[str, int]]:
     c = t.contact.c
     # Joined, because SQLite looks through the whole table for `(domain, address) IN (VALUES …)`.
     pairs = values(column("domain", Text), column("address", Text), name="people")
-    people = pairs.data([(domain_of(address), address) for address in set(addresses)]).cte("people")
+    people = pairs.data([(domain_of(address), address) for address in addresses]).cte("people")
     query = select(c.address, c.id).join(
         people, (c.domain == people.c.domain) & (c.address == people.c.address)
     )
-    return {row.address: row.id for row in connection.execute(query)}
+    yield from ((row.address, row.id) for row in connection.execute(query))
+
+
+def among(connection: Connection, contact_ids: Sequence[int]) -> set[int]:
+    """Those of these ids that are a contact's, who was not erased."""
+    c = t.contact.c
+    query = select(c.id).where(c.address.is_not(None))
+    return {int(row.id) for row in rows_with(connection, query, c.id, contact_ids)}
 
 
 _c = t.contact.c

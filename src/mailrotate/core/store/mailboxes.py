@@ -1,13 +1,28 @@
 """Mailboxes and their connections: what is stored, and the facts that the gates need of them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, RowMapping, Select, and_, bindparam, func, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    column,
+    func,
+    or_,
+    select,
+    update,
+    values,
+)
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import portions
 from mailrotate.core.values.mail import DEFAULT_GAP, INBOX, Endpoint
 from mailrotate.core.values.states import ConnectionState, ReplyClass, Security, UserState
 
@@ -255,6 +270,24 @@ def lock_present(connection: Connection, mailbox_id: int) -> bool:
 def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:
     """What the mailbox's day counts: sent, being sent, and held (it may have left)."""
     return int(connection.execute(_SENT_SINCE, {"b_mailbox": mailbox_id, "b_start": start}).scalar_one())
+
+
+def sent_since_each(connection: Connection, starts: Mapping[int, datetime]) -> dict[int, int]:
+    """As `sent_since`, for many, each with the start of its own day; who sent nothing is missing."""
+    m = t.message.c
+    days = values(column("mailbox_id", m.mailbox_id.type), column("start", m.claimed_at.type), name="days")
+    found: dict[int, int] = {}
+    for some in portions(list(starts.items())):
+        # Joined, so that each mailbox's day is looked up in the index.
+        day = days.data([*some]).cte("day")
+        query = (
+            select(m.mailbox_id, func.count())
+            .join(day, and_(m.mailbox_id == day.c.mailbox_id, m.claimed_at >= day.c.start))
+            .where(t.is_counted)
+            .group_by(m.mailbox_id)
+        )
+        found |= {int(row[0]): int(row[1]) for row in connection.execute(query)}
+    return found
 
 
 def sent_through_slot_since(connection: Connection, slot_id: int, start: datetime) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, false
 
 from mailrotate.core.store import removals, tags
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
 
 # People looked at, and changed, in one statement.
@@ -72,26 +73,32 @@ def senders_before(connection: Connection, campaign_id: int, mailbox_id: int, sl
     return [int(sender_id) for sender_id in connection.execute(query).scalars()]
 
 
-def removed_senders(connection: Connection, campaign_id: int, reason: str) -> tuple[str, ...]:
-    """The addresses of removed mailboxes whose people have failed for `reason`, each once.
+def removed_senders(
+    connection: Connection, campaign_ids: Sequence[int], reason: str
+) -> dict[int, tuple[str, ...]]:
+    """By campaign the addresses of the mailboxes whose people have failed for `reason`, each once.
 
-    Where several have sent for one sender, of which all its people are taken on at once, the latest.
+    Where several have sent for one sender, of which all its people are taken on at once, the latest removed.
     """
     c, m, r, box = t.campaign_sender.c, t.message.c, t.recipient.c, t.mailbox.c
     has_sent = exists().where(
-        m.campaign_id == campaign_id, m.campaign_sender_id == c.id, m.mailbox_id == box.id
+        m.campaign_id == c.campaign_id, m.campaign_sender_id == c.id, m.mailbox_id == box.id
     )
     has_failed = exists().where(
         r.campaign_sender_id == c.id, r.state == RecipientState.FAILED, r.reason == reason
     )
+    by_slot = and_(c.slot_id.is_not(None), box.removed_at.is_not(None), has_sent)
     query = (
-        select(c.id, box.address)
+        select(c.campaign_id, c.id, box.address)
         .select_from(t.campaign_sender)
-        .join(t.mailbox, or_(c.mailbox_id == box.id, and_(c.slot_id.is_not(None), has_sent)))
-        .where(c.campaign_id == campaign_id, box.removed_at.is_not(None), has_failed)
+        .join(t.mailbox, or_(c.mailbox_id == box.id, by_slot))
+        .where(has_failed)
         .order_by(box.removed_at, box.id)
     )
-    return tuple(dict.fromkeys({row[0]: row[1] for row in connection.execute(query)}.values()))
+    found: dict[int, dict[int, str]] = {}
+    for campaign_id, sender_id, address in rows_with(connection, query, c.campaign_id, campaign_ids):
+        found.setdefault(campaign_id, {})[sender_id] = address
+    return {campaign_id: tuple(dict.fromkeys(of.values())) for campaign_id, of in found.items()}
 
 
 def _named(connection: Connection, choice: Choice) -> ColumnElement[bool]:

@@ -1,9 +1,11 @@
 """The names that a shell completes, read so cheaply that nobody waits for Tab.
 
-A file is read without SQLAlchemy, whose import alone takes longer than a person notices.
+A file is read without SQLAlchemy, whose import alone takes longer than a person notices. What `viewer` sees
+is what `sights` says in SQLAlchemy's words; the tests hold the two together.
 """
 
 import sqlite3
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
@@ -12,33 +14,91 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mailrotate.core.store.engine import Store
 
+# Runs a statement on either database; `:name` stands for a value.
+Ask = Callable[[str, Mapping[str, object]], list[tuple[object, ...]]]
+
+# Whoever acts, if they may: by address, else the workspace's default user. PostgreSQL must be told a type.
+_ACTING = """
+    SELECT id, role FROM "user" WHERE removed_at IS NULL AND state = 'active'
+    AND (email = CAST(:email AS TEXT)
+         OR CAST(:email AS TEXT) IS NULL AND id = (SELECT default_user_id FROM workspace))
+"""
+_SEES_ALL = "CAST(:viewer AS INTEGER) IS NULL"
+_SEAT = "SELECT id FROM mailbox WHERE user_id = :viewer"
+_MAILBOXES = f"""
+    {_SEAT} UNION SELECT c.mailbox_id FROM connection c JOIN mailbox_share s ON s.connection_id = c.id
+    WHERE s.user_id = :viewer AND c.superseded_at IS NULL AND c.is_shared
+"""
+_CAMPAIGNS = f"""
+    SELECT id FROM campaign WHERE owner_id = :viewer OR team OR id IN (
+        SELECT campaign_id FROM campaign_sender
+        WHERE mailbox_id IN ({_SEAT}) OR slot_id IN (SELECT id FROM slot WHERE user_id = :viewer)
+        UNION SELECT s.campaign_id FROM step s JOIN step_version v ON v.step_id = s.id
+        WHERE v.sender_mailbox_id IN ({_SEAT}))
+"""
+
 
 class Names(StrEnum):
     """What may be named on a command line, and the statement that lists it on either database."""
 
-    MAILBOXES = "SELECT address FROM mailbox WHERE removed_at IS NULL ORDER BY address"
-    USERS = 'SELECT email FROM "user" WHERE removed_at IS NULL ORDER BY email'
-    CAMPAIGNS = "SELECT name FROM campaign ORDER BY name"
-    SLOTS = "SELECT 's_' || id FROM slot WHERE removed_at IS NULL ORDER BY id LIMIT 1000"
+    MAILBOXES = f"""
+        SELECT address FROM mailbox WHERE removed_at IS NULL
+        AND ({_SEES_ALL} OR id IN ({_MAILBOXES})) ORDER BY address
+    """
+    USERS = f"""
+        SELECT email FROM "user" WHERE removed_at IS NULL
+        AND ({_SEES_ALL} OR id = :viewer) ORDER BY email
+    """
+    CAMPAIGNS = f"SELECT name FROM campaign WHERE {_SEES_ALL} OR id IN ({_CAMPAIGNS}) ORDER BY name"
+    SLOTS = f"""
+        SELECT 's_' || id FROM slot WHERE removed_at IS NULL
+        AND ({_SEES_ALL} OR user_id = :viewer) ORDER BY id LIMIT 1000
+    """
     # The others are too many, and nobody acts on them.
-    MESSAGES = "SELECT 'm_' || id FROM message WHERE state IN ('error', 'held') ORDER BY id DESC LIMIT 100"
-    REQUESTS = (
-        "SELECT 'q_' || id FROM mailbox_request WHERE state = 'requested' AND ended_at IS NULL ORDER BY id"
-    )
+    MESSAGES = f"""
+        SELECT 'm_' || id FROM message WHERE state IN ('error', 'held')
+        AND ({_SEES_ALL} OR mailbox_id IN ({_MAILBOXES}) OR campaign_id IN ({_CAMPAIGNS}))
+        ORDER BY id DESC LIMIT 100
+    """
+    REQUESTS = f"""
+        SELECT 'q_' || id FROM mailbox_request WHERE state = 'requested' AND ended_at IS NULL
+        AND ({_SEES_ALL} OR user_id = :viewer) ORDER BY id LIMIT 1000
+    """
+    # Who may be claimed to act: before anybody does.
+    ACTORS = """SELECT email FROM "user" WHERE removed_at IS NULL AND state = 'active' ORDER BY email"""
 
 
-def in_file(path: Path, wanted: Names) -> list[str]:
-    """Of a SQLite file, which is never made; nothing of one that cannot be read."""
+def acting(ask: Ask, email: str | None) -> tuple[int, str] | None:
+    """Id and role of whoever acts; None when nobody does or may."""
+    for user_id, role in ask(_ACTING, {"email": email}):
+        return int(str(user_id)), str(role)
+    return None
+
+
+def listing(ask: Ask, wanted: Names, viewer: int | None) -> list[str]:
+    """As far as a member with that id sees it, or all of it."""
+    known = {} if wanted is Names.ACTORS else {"viewer": viewer}
+    return [str(name) for (name,) in ask(wanted, known)]
+
+
+def in_file(path: Path, find: Callable[[Ask], list[str]]) -> list[str]:
+    """What is found in a SQLite file, which is never made; nothing in one that cannot be read."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            return [str(name) for (name,) in connection.execute(wanted)]
+            return find(lambda statement, known: connection.execute(statement, known).fetchall())
     except sqlite3.Error:
         return []
 
 
-def in_store(store: "Store", wanted: Names) -> list[str]:
-    """Raises StoreTrouble, Busy."""
+def in_store(store: "Store", find: Callable[[Ask], list[str]]) -> list[str]:
+    """Nothing where there are no tables, or older ones. Raises StoreTrouble, Busy."""
     from sqlalchemy import text
+    from sqlalchemy.exc import SQLAlchemyError
 
-    with store.reading() as connection:
-        return [str(name) for name in connection.execute(text(wanted)).scalars()]
+    try:
+        with store.reading() as connection:
+            return find(
+                lambda statement, known: [tuple(row) for row in connection.execute(text(statement), known)]
+            )
+    except SQLAlchemyError:
+        return []

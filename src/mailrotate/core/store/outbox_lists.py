@@ -214,30 +214,6 @@ def counts_by_state(
     return {MessageState(state): count for state, count in connection.execute(query)}
 
 
-def sent_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]:
-    """How many campaign messages each `campaign_sender` has sent."""
-    return _sent_by(connection, campaign_id, t.message.c.campaign_sender_id)
-
-
-def sent_by_step(connection: Connection, campaign_id: int) -> dict[int, int]:
-    """How many messages of each step, by its position, were sent."""
-    return _sent_by(connection, campaign_id, t.message.c.step_position)
-
-
-def _sent_by(connection: Connection, campaign_id: int, column: ColumnElement[int]) -> dict[int, int]:
-    query = (
-        select(column, func.count())
-        .where(
-            t.message.c.campaign_id == campaign_id,
-            t.message.c.state == MessageState.SENT,
-            t.message.c.kind == MessageKind.CAMPAIGN,
-            column.is_not(None),
-        )
-        .group_by(column)
-    )
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
 @dataclass(frozen=True)
 class Ours:
     """One of our messages, recognised by its Message-ID's token."""

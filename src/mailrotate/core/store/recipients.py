@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
@@ -130,6 +131,22 @@ def by_id(connection: Connection, recipient_id: int) -> StoredRecipient | None:
     return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
 
 
+def of_contacts(connection: Connection, campaign_id: int, contact_ids: Sequence[int]) -> dict[int, int]:
+    """A campaign's recipients, by contact, as far as these are any."""
+    r = t.recipient.c
+    query = select(r.contact_id, r.id).where(r.campaign_id == campaign_id)
+    return {
+        int(row.contact_id): int(row.id) for row in rows_with(connection, query, r.contact_id, contact_ids)
+    }
+
+
+def among(connection: Connection, campaign_id: int, recipient_ids: Sequence[int]) -> set[int]:
+    """Those of these ids that are a recipient's of the campaign."""
+    r = t.recipient.c
+    query = select(r.id).where(r.campaign_id == campaign_id)
+    return {int(row.id) for row in rows_with(connection, query, r.id, recipient_ids)}
+
+
 def listing(
     connection: Connection,
     campaign_id: int,
@@ -174,14 +191,6 @@ def counts_by_state(connection: Connection, campaign_id: int) -> dict[str, int]:
         .group_by(t.recipient.c.state)
     )
     return {row[0]: row[1] for row in connection.execute(query)}
-
-
-def failed_for(connection: Connection, campaign_id: int, reason: str) -> int:
-    c = t.recipient.c
-    query = select(func.count()).where(
-        c.campaign_id == campaign_id, c.state == RecipientState.FAILED, c.reason == reason
-    )
-    return int(connection.execute(query).scalar_one())
 
 
 def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]:

@@ -37,7 +37,8 @@ _UNSENT = (MessageState.SCHEDULED, MessageState.ERROR)
 class Affected:
     """A campaign, not over, that a mailbox sends or sent for, or that a step of which names it.
 
-    `contacted` and `untouched` are the open people whom it has; `cancellable` the messages in its lane.
+    `contacted` and `untouched` are the open people whom it has; `cancellable` the messages in its lane,
+    `elsewhere` those that other mailboxes were to send to people who fail (D9).
     `bound_ids` are single senders by its slot, `joined_ids` itself: in a rotation, or for people whom it took
     over.
     """
@@ -53,6 +54,7 @@ class Affected:
     contacted: int
     untouched: int
     cancellable: int
+    elsewhere: int
     step_count: int
 
     @property
@@ -81,7 +83,9 @@ def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> li
     rows = connection.execute(select(*columns).where(sends)).all()
     steps = _steps_naming(connection, mailbox_id)
     ids = {row.campaign_id for row in rows} | set(steps)
-    people = _people_counts(connection, [row.id for row in rows])
+    sender_ids = [row.id for row in rows]
+    people = _people_counts(connection, sender_ids)
+    elsewhere = _elsewhere_counts(connection, mailbox_id, sender_ids)
     messages = _unsent_counts(connection, mailbox_id)
     found = select(c.id, c.name, c.state, c.rotation, c.owner_id).where(
         c.id.in_(ids), c.state != CampaignState.FINISHED
@@ -99,6 +103,7 @@ def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> li
             contacted=people.get(row.id, (0, 0))[0],
             untouched=people.get(row.id, (0, 0))[1],
             cancellable=messages.get(row.id, 0),
+            elsewhere=elsewhere.get(row.id, 0),
             step_count=steps.get(row.id, 0),
         )
         for row in connection.execute(found.order_by(c.id))
@@ -121,6 +126,16 @@ def _steps_naming(connection: Connection, mailbox_id: int) -> dict[int, int]:
 def _unsent_counts(connection: Connection, mailbox_id: int) -> dict[int, int]:
     m = t.message.c
     query = select(m.campaign_id, func.count()).where(m.mailbox_id == mailbox_id, m.state.in_(_UNSENT))
+    return {row[0]: row[1] for row in connection.execute(query.group_by(m.campaign_id))}
+
+
+def _elsewhere_counts(connection: Connection, mailbox_id: int, sender_ids: Sequence[int]) -> dict[int, int]:
+    m, r = t.message.c, t.recipient.c
+    failing = or_(r.state == RecipientState.FAILED, and_(r.state.in_(OPEN_RECIPIENTS), is_contacted()))
+    theirs = select(r.id).where(r.campaign_sender_id.in_(sender_ids), failing)
+    query = select(m.campaign_id, func.count()).where(
+        m.recipient_id.in_(theirs), m.mailbox_id != mailbox_id, m.state.in_(_UNSENT), t.is_living_step
+    )
     return {row[0]: row[1] for row in connection.execute(query.group_by(m.campaign_id))}
 
 

@@ -11,10 +11,13 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.states import RequestState
 
+Checks = Sequence[Mapping[str, object]]
+
 
 @dataclass(frozen=True)
 class StoredRequest:
-    """One request, with what was checked the last time. `ended_at`: it was withdrawn, or the address left."""
+    """One request, with what was checked the last time, and when it was made; None where only the last
+    checks were kept. `ended_at`: it was withdrawn, or the address left."""
 
     id: int
     address: str
@@ -23,7 +26,8 @@ class StoredRequest:
     requested_by: str
     requested_at: datetime
     state: RequestState
-    checks: Sequence[Mapping[str, object]]
+    checks: Checks
+    checks_at_request: Checks | None
     decided_by: str | None
     decided_at: datetime | None
     reason: str | None
@@ -36,9 +40,9 @@ class StoredRequest:
 
 
 def insert_request(
-    connection: Connection, address: str, user_id: int, requested_by: int, checks: str, now: datetime
+    connection: Connection, address: str, user_id: int, requested_by: int, checks: Checks, now: datetime
 ) -> int:
-    """A new request; `checks` is a JSON list."""
+    """A new request."""
     made = connection.execute(
         insert(t.mailbox_request).values(
             address=address,
@@ -46,7 +50,7 @@ def insert_request(
             user_id=user_id,
             requested_by=requested_by,
             state=RequestState.REQUESTED,
-            checks=checks,
+            checks=json.dumps([checks]),
             requested_at=now,
         )
     )
@@ -62,12 +66,20 @@ def current(connection: Connection, address: str) -> StoredRequest | None:
     return next(_found(connection, t.is_current_request, _is_of(address)), None)
 
 
-def listing(connection: Connection, *, only_open: bool, user_id: int | None = None) -> list[StoredRequest]:
+def listing(
+    connection: Connection,
+    *,
+    only_open: bool,
+    user_id: int | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> list[StoredRequest]:
     """The requests of one user, or of everybody, oldest first."""
     r = t.mailbox_request.c
     where = [_is_open()] if only_open else []
     where += [] if user_id is None else [r.user_id == user_id]
-    return list(_found(connection, *where))
+    where += [] if after is None else [r.id > after]
+    return list(_found(connection, *where, limit=limit))
 
 
 def open_count(connection: Connection) -> int:
@@ -76,14 +88,21 @@ def open_count(connection: Connection) -> int:
 
 
 def decide(
-    connection: Connection, request_id: int, origins: tuple[str, ...], to: str, **decided: object
+    connection: Connection,
+    known: StoredRequest,
+    origins: tuple[str, ...],
+    to: str,
+    checks: Checks,
+    **decided: object,
 ) -> bool:
-    """Compare-and-set: False when it was decided or withdrawn meanwhile."""
+    """Compare-and-set: False when it was decided or withdrawn meanwhile. The checks of the request stay
+    beside those of the decision."""
     r = t.mailbox_request.c
+    runs = json.dumps([known.checks, checks])
     result = connection.execute(
         update(t.mailbox_request)
-        .where(r.id == request_id, r.state.in_(origins), r.ended_at.is_(None))
-        .values(state=to, **decided)
+        .where(r.id == known.id, r.state.in_(origins), r.ended_at.is_(None))
+        .values(state=to, checks=runs, **decided)
     )
     return result.rowcount == 1
 
@@ -133,7 +152,9 @@ def _is_open() -> ColumnElement[bool]:
     return (r.state == RequestState.REQUESTED) & r.ended_at.is_(None)
 
 
-def _found(connection: Connection, *where: ColumnElement[bool]) -> Iterator[StoredRequest]:
+def _found(
+    connection: Connection, *where: ColumnElement[bool], limit: int | None = None
+) -> Iterator[StoredRequest]:
     r, requester, decider = t.mailbox_request.c, t.user.alias("requester"), t.user.alias("decider")
     query = (
         select(
@@ -147,12 +168,14 @@ def _found(connection: Connection, *where: ColumnElement[bool]) -> Iterator[Stor
         .outerjoin(decider, decider.c.id == r.decided_by)
         .where(*where)
         .order_by(r.id)
+        .limit(limit)
     )
     yield from map(_read, connection.execute(query))
 
 
 def _read(row: Row[tuple[object, ...]]) -> StoredRequest:
     r = row._mapping
+    checks, at_request = _read_checks(r["checks"], RequestState(r["state"]))
     return StoredRequest(
         id=r["id"],
         address=r["address"],
@@ -161,9 +184,18 @@ def _read(row: Row[tuple[object, ...]]) -> StoredRequest:
         requested_by=r["requester"],
         requested_at=r["requested_at"],
         state=RequestState(r["state"]),
-        checks=json.loads(r["checks"]),
+        checks=checks,
+        checks_at_request=at_request,
         decided_by=r["decider"],
         decided_at=r["decided_at"],
         reason=r["reason"],
         ended_at=r["ended_at"],
     )
+
+
+def _read_checks(stored: str, state: RequestState) -> tuple[Checks, Checks | None]:
+    """The last run and that of the request; at first the table held the checks of the last run alone."""
+    runs = json.loads(stored)
+    if all(isinstance(run, list) for run in runs):
+        return (runs[-1], runs[0]) if runs else ((), ())
+    return runs, runs if state is RequestState.REQUESTED else None

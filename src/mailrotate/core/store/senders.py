@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, case, delete, func, insert, or_, select, update
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import portions
 from mailrotate.core.values.states import CampaignState
 
 
@@ -38,13 +39,27 @@ class StrandedSender:
 
 def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
     """All senders the campaign ever had, in the order of adding; `left_at` tells the former ones."""
+    return senders_of_each(connection, [campaign_id])[campaign_id]
+
+
+def senders_of_each(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, list[StoredSender]]:
+    """As `senders_of`, by campaign."""
+    found: dict[int, dict[int, StoredSender]] = {campaign_id: {} for campaign_id in campaign_ids}
+    for some in portions(campaign_ids):
+        for m in (row._mapping for row in connection.execute(_senders_of(some))):
+            # A slot may also carry a disconnected former connection; the newest one, last in order, counts.
+            found[m["campaign_id"]][m["id"]] = _read(m)
+    return {campaign_id: list(senders.values()) for campaign_id, senders in found.items()}
+
+
+def _senders_of(campaign_ids: Sequence[int]) -> Select[tuple[object, ...]]:
     on_slot = t.connection.alias("on_slot")
     of_mailbox = t.connection.alias("of_mailbox")
     # A slot that a removed mailbox was in is empty.
     gone = t.mailbox.alias("gone")
     removed = select(gone.c.id).where(gone.c.removed_at.is_not(None))
     mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, on_slot.c.mailbox_id)
-    query = (
+    return (
         select(
             t.campaign_sender,
             mailbox_id.label("current_mailbox_id"),
@@ -67,25 +82,24 @@ def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
         )
         .outerjoin(t.mailbox, t.mailbox.c.id == mailbox_id)
         .outerjoin(t.user, t.user.c.id == t.mailbox.c.user_id)
-        .where(t.campaign_sender.c.campaign_id == campaign_id)
+        .where(t.campaign_sender.c.campaign_id.in_(campaign_ids))
         .order_by(t.campaign_sender.c.position, on_slot.c.id)
     )
-    found: dict[int, StoredSender] = {}
-    for m in (row._mapping for row in connection.execute(query)):
-        # A slot may also carry a disconnected former connection; the newest one, last in order, counts.
-        found[m["id"]] = StoredSender(
-            id=m["id"],
-            position=m["position"],
-            slot_id=m["slot_id"],
-            mailbox_id=m["current_mailbox_id"],
-            address=m["address"],
-            state=m["connection_state"],
-            user_locked=bool(m["user_locked"]),
-            left_at=m["left_at"],
-            assigned_count=m["assigned_count"],
-            is_removed=bool(m["is_removed"]),
-        )
-    return list(found.values())
+
+
+def _read(m: RowMapping) -> StoredSender:
+    return StoredSender(
+        id=m["id"],
+        position=m["position"],
+        slot_id=m["slot_id"],
+        mailbox_id=m["current_mailbox_id"],
+        address=m["address"],
+        state=m["connection_state"],
+        user_locked=bool(m["user_locked"]),
+        left_at=m["left_at"],
+        assigned_count=m["assigned_count"],
+        is_removed=bool(m["is_removed"]),
+    )
 
 
 def replace_senders(

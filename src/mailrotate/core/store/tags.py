@@ -1,22 +1,20 @@
 """Tags: words that people put on contacts to find them again. An erased contact has none."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, insert, literal, select
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
-
-# Ids in one statement: a database takes only so many parameters.
-_AT_A_TIME = 500
+from mailrotate.core.store.portions import portions, rows_with
 
 
-def add(connection: Connection, contact_ids: Iterable[int], tag: str) -> int:
+def add(connection: Connection, contact_ids: Sequence[int], tag: str) -> int:
     """Tag these contacts; returns how many did not have the tag."""
     return sum(
         add_where(connection, select(t.contact.c.id).where(t.contact.c.id.in_(some)), tag)
-        for some in _portions(contact_ids)
+        for some in portions(contact_ids)
     )
 
 
@@ -29,13 +27,20 @@ def add_where(connection: Connection, contact_ids: Select[Any], tag: str) -> int
     return connection.execute(new.execution_options(preserve_rowcount=True)).rowcount
 
 
-def remove(connection: Connection, contact_ids: Iterable[int], tag: str) -> int:
+def remove(connection: Connection, contact_ids: Sequence[int], tag: str) -> int:
     """Take the tag off these contacts; returns how many had it."""
     c = t.contact_tag.c
     return sum(
         connection.execute(delete(t.contact_tag).where(c.tag == tag, c.contact_id.in_(some))).rowcount
-        for some in _portions(contact_ids)
+        for some in portions(contact_ids)
     )
+
+
+def among(connection: Connection, contact_ids: Sequence[int], tag: str) -> set[int]:
+    """Those of these contacts that have the tag."""
+    c = t.contact_tag.c
+    query = select(c.contact_id).where(c.tag == tag)
+    return {int(row.contact_id) for row in rows_with(connection, query, c.contact_id, contact_ids)}
 
 
 def tags_of(connection: Connection, contact_id: int) -> list[str]:
@@ -47,8 +52,3 @@ def tags_of(connection: Connection, contact_id: int) -> list[str]:
 def contacts_with(_connection: Connection, tag: str) -> Select[tuple[int]]:
     """A query of the ids of everybody who has the tag, for other queries to look in."""
     return select(t.contact_tag.c.contact_id).where(t.contact_tag.c.tag == tag)
-
-
-def _portions(contact_ids: Iterable[int]) -> Iterable[list[int]]:
-    ids = list(contact_ids)
-    return (ids[first : first + _AT_A_TIME] for first in range(0, len(ids), _AT_A_TIME))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, literal, select
+from sqlalchemy import Connection, and_, bindparam, insert, literal, or_, select
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
@@ -86,7 +86,16 @@ def note(connection: Connection, entries: Sequence[NewEntry]) -> None:
         connection.execute(_NOTE, rows)
 
 
-def newest(connection: Connection, contact_id: int, limit: int) -> list[TimelineEntry]:
+def instant_of(connection: Connection, contact_id: int, entry_id: int) -> datetime | None:
+    """When an entry of the contact's timeline was; None where it has no such entry."""
+    query = select(_c.at).where(_c.id == entry_id, _c.contact_id == contact_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def newest(
+    connection: Connection, contact_id: int, limit: int, after: tuple[datetime, int] | None = None
+) -> list[TimelineEntry]:
+    """The newest first; `after` is the instant and id of the entry to go on from, towards the oldest."""
     query = (
         select(_c.id, _c.at, _c.direction, t.mailbox.c.address, _c.header_id, _c.subject)
         .join(t.mailbox, t.mailbox.c.id == _c.mailbox_id)
@@ -94,6 +103,9 @@ def newest(connection: Connection, contact_id: int, limit: int) -> list[Timeline
         .order_by(_c.at.desc(), _c.id.desc())
         .limit(limit)
     )
+    if after is not None:
+        at, entry_id = after
+        query = query.where(or_(_c.at < at, and_(_c.at == at, _c.id < entry_id)))
     return [
         TimelineEntry(row.id, row.at, Direction(row.direction), row.address, row.header_id, row.subject)
         for row in connection.execute(query)

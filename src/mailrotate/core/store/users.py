@@ -9,12 +9,6 @@ from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.states import CampaignState, Role, UserState
 
 
-def ids(connection: Connection) -> list[int]:
-    """Everybody who was not removed, in the order of adding."""
-    query = select(t.user.c.id).where(t.user.c.removed_at.is_(None)).order_by(t.user.c.id)
-    return list(connection.execute(query).scalars())
-
-
 def emails(connection: Connection) -> dict[int, str]:
     """Everybody's address by id."""
     return {row.id: row.email for row in connection.execute(select(t.user.c.id, t.user.c.email))}

@@ -4,8 +4,9 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.states import Role, SlotKind, UserState
@@ -114,10 +115,18 @@ def user_by_id(connection: Connection, user_id: int) -> StoredUser | None:
     return _user(connection, t.user.c.id == user_id)
 
 
+def users(connection: Connection) -> list[StoredUser]:
+    """Everybody who was not removed, in the order of adding."""
+    query = select(t.user).where(t.user.c.removed_at.is_(None)).order_by(t.user.c.id)
+    return [_read_user(row) for row in connection.execute(query)]
+
+
 def _user(connection: Connection, *where: ColumnElement[bool]) -> StoredUser | None:
     row = connection.execute(select(t.user).where(*where)).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _read_user(row)
+
+
+def _read_user(row: Row[Any]) -> StoredUser:
     return StoredUser(
         row.id,
         row.email,

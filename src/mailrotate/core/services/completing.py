@@ -1,0 +1,25 @@
+"""What a shell may offer to whoever acts (A6, A10). It imports nothing slow: somebody waits for Tab."""
+
+from collections.abc import Sequence
+
+from mailrotate.core.rules import roles
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.store import names
+from mailrotate.core.store.names import Ask, Names
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.states import Role
+
+
+def offered(ask: Ask, wanted: Sequence[Names], email: str | None) -> list[str]:
+    """The names that lists would show to the user `email`, or to the workspace's default user.
+
+    Nothing to who is locked or unknown. Raises BadInput where `email` is no address.
+    """
+    if list(wanted) == [Names.ACTORS]:
+        return names.listing(ask, Names.ACTORS, None)
+    found = names.acting(ask, None if email is None else normalise_address(email))
+    if found is None:
+        return []
+    user_id, role = found
+    viewer = None if roles.may(Role(role), Deed.SEE_TEAM) else user_id
+    return [name for kind in wanted for name in names.listing(ask, kind, viewer)]
