@@ -96,8 +96,8 @@ def removed_senders(
         .order_by(box.removed_at, box.id)
     )
     found: dict[int, dict[int, str]] = {}
-    for campaign_id, sender_id, address in rows_with(connection, query, c.campaign_id, campaign_ids):
-        found.setdefault(campaign_id, {})[sender_id] = address
+    for row in rows_with(connection, query, c.campaign_id, campaign_ids):
+        found.setdefault(row.campaign_id, {})[row.id] = row.address
     return {campaign_id: tuple(dict.fromkeys(of.values())) for campaign_id, of in found.items()}
 
 
