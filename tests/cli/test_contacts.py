@@ -69,7 +69,8 @@ def test_b9_a_linked_mailbox_fills_the_timelines(program: Program, post_office: 
     program.run("campaign", "create", "autumn.toml", "--from", ANNA)
     program.run("recipient", "add", "autumn", KIM, "--field", "first_name=Kim")
     program.run("campaign", "start", "autumn")
-    assert program.run("run", "--once", "--json").json()["sent"] == 1
+    # A clock that began anew with each command may be behind the start.
+    assert program.at(NOON + timedelta(minutes=5)).run("run", "--once", "--json").json()["sent"] == 1
     (letter,) = post_office.inbox(KIM)
     post_office.answer(letter)
     post_office.answer(letter, Auto_Submitted="auto-replied")
