@@ -149,10 +149,11 @@ FILE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]>'
         autoconfig(before=FILE, username="&a;"),
         autoconfig(before=BOMB).decode().encode("utf-16"),
         autoconfig().replace(b"password-cleartext", b"OAuth2"),
+        autoconfig(username="pia&#13;&#10;A1 DELETE INBOX"),
     ],
     ids=[
         "empty", "page", "nonsense", "plain imap", "plain smtp", "bad host", "bad port", "bomb", "file",
-        "bomb in UTF-16", "no password",
+        "bomb in UTF-16", "no password", "two lines as a name",
     ],
 )  # fmt: skip
 def test_i2_i3_a_document_that_is_no_safe_description_is_passed_over(document: bytes) -> None:

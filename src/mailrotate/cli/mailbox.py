@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,9 +79,10 @@ def reconnect(
 
     call, speech = call_of(ctx), Speech(as_json)
     # The cheap refusals come before anybody types a password.
+    named = login_change(smtp=smtp, imap=imap, security=security, username=username)
     connections.refuse_reconnect(call.context, address, username)
     password = needed_password(call.app, speech, address, password_stdin, password_file)
-    change = login_change(smtp=smtp, imap=imap, security=security, username=username, password=password)
+    change = replace(named, password=password)
     with speech.progress("logging in"):
         renewed = connections.reconnect(
             call.context, address, change, lambda step: show_step(speech, step), resume=resume, now=call.now

@@ -20,7 +20,7 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Address, ForUser, Json, Yes, read_id
+from mailrotate.cli.params import Address, ForUser, Json, Yes, read_flag, read_id
 
 if TYPE_CHECKING:
     from mailrotate.core.services.connecting import Connected, NewConnection
@@ -97,7 +97,7 @@ def _first_settings(sender_name: str | None, daily_limit: int | None, gap: str |
     if daily_limit is not None:
         settings["daily_limit"] = daily_limit
     if gap is not None:
-        settings["gap_seconds"] = int(parse_duration(gap).total_seconds())
+        settings["gap_seconds"] = int(read_flag("--gap", gap, parse_duration).total_seconds())
     return settings
 
 

@@ -148,7 +148,10 @@ def _servers(
             endpoint = parse_endpoint(f"{host}:{port}", security)
         except BadInput:
             continue
-        yield endpoint, _filled_in(server.findtext("username"), address) or None
+        username = _filled_in(server.findtext("username"), address)
+        # A name with an end of line in it would be a command of its own.
+        if username.isprintable():
+            yield endpoint, username or None
 
 
 def _filled_in(text: str | None, address: str) -> str:
