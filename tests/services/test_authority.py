@@ -479,6 +479,8 @@ def test_a6_members_read_the_log_and_the_overview_of_their_own(team: Team) -> No
     assert [line.address for line in seen.mailboxes] == [OTHER_BOX]
     assert [line.name for line in seen.campaigns] == ["ours"]
     assert len(overview.look(team.acting(ADA), NOW).mailboxes) == 3
+    errors = {email: overview.look(team.acting(email), NOW).errors for email in (DAN, BEN, CLEO)}
+    assert errors == {DAN: 0, BEN: 2, CLEO: 2}
 
 
 def test_a6_what_is_in_no_list_is_not_shown_either(team: Team) -> None:

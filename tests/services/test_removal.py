@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from mailrotate.adapters.people_file import write_rows
-from mailrotate.core.services import campaign_views, campaigns, mailboxes, outbox, removal
+from mailrotate.core.services import campaign_views, campaigns, mailboxes, outbox, overview, removal
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.explaining import explain
 from mailrotate.core.services.removal import CampaignConsequences
@@ -113,6 +113,7 @@ def test_b8_a_single_sender_campaign_pauses_and_whoever_was_not_contacted_keeps_
     again = f"mailrotate recipient assign autumn --from-sender {ANNA} --to-sender ADDRESS"
     assert no_sender.value.hint == again
     assert explain(context, "autumn", None, LATER).remedy == again
+    assert overview.look(context, LATER).next_command == "mailrotate why autumn"
     assert campaign_views.show(context, "autumn", LATER).mailbox_removed == 1
     with workspace.store.reading() as connection:
         assert stored_campaigns.by_id(connection, draft.id).pause_reasons == ()

@@ -27,6 +27,7 @@ from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
+    from mailrotate.core.services.connections import LoginChange
     from mailrotate.core.services.mailbox_settings import Settings
     from mailrotate.core.services.mailboxes import ShownMailbox
 
@@ -97,8 +98,6 @@ def change(
 
       mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
     """
-    from mailrotate.core.services.mailboxes import set_settings, show
-
     call, speech = call_of(ctx), Speech(as_json)
     named = {
         "sender_name": sender_name, "mailbox_name": name, "daily_limit": daily_limit, "gap_seconds": gap,
@@ -112,6 +111,13 @@ def change(
     if password_stdin or password_file:
         password = needed_password(call.app, speech, address, password_stdin, password_file)
         login = replace(login, password=password)
+    _set(call, speech, address, settings, login)
+
+
+def _set(call: Call, speech: Speech, address: str, settings: "Settings", login: "LoginChange") -> None:
+    """All of it or nothing; then say what is another value now."""
+    from mailrotate.core.services.mailboxes import set_settings, show
+
     heard = partial(show_step, speech)
     before = show(call.context, address, call.now)
     after = set_settings(call.context, address, settings, call.now, login=login, tell=heard)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import gates, roles
 from mailrotate.core.rules.gates import Decision, Situation
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.services import runners, slots
+from mailrotate.core.services import dependents, runners, slots
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.prospects import Prospects, earliest
 from mailrotate.core.services.runners import RunnerEntry
@@ -105,7 +105,7 @@ def look(context: Context, now: datetime) -> Overview:
             connection, [one for one in known if seen_campaigns is None or one.id in seen_campaigns]
         )
         team = slots.team(connection, context.actor, now)
-        attention = outbox_lists.attention_counts(connection)
+        attention = outbox_lists.attention_counts(connection, viewer)
         requested = _requests(context, connection)
     first = earliest(decisions)
     is_run = bool(alive) or (last_pass_at is not None and now - last_pass_at <= _PASS_IS_RECENT)
@@ -217,7 +217,10 @@ def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[
         return False, f"{broken.address}: {broken.reason}", f"mailrotate mailbox {verb} {broken.address}"
     if paused is not None:
         reasons = ", ".join(paused.pause_reasons) or "no reason is noted"
-        command = f"mailrotate campaign resume {quote(paused.name)}"
+        # What a removal or a lock has paused cannot be resumed yet; `why` names what comes before.
+        comes_first = {dependents.REMOVED, dependents.USER_LOCKED} & {*paused.pause_reasons}
+        verb = "why" if comes_first else "campaign resume"
+        command = f"mailrotate {verb} {quote(paused.name)}"
         return False, f"{paused.name} is paused: {reasons}", command
     if draft is not None:
         return False, f"{draft.name} is a draft", f"mailrotate campaign start {quote(draft.name)}"

@@ -114,18 +114,20 @@ def listing(
     if state in (MessageState.ERROR, MessageState.HELD):
         query = query.where(t.wants_attention)
     if seen_by is not None:
-        query = query.where(
-            or_(
-                t.message.c.campaign_id.in_(sights.campaigns_of(seen_by)),
-                t.message.c.mailbox_id.in_(sights.mailboxes_of(seen_by)),
-            )
-        )
+        query = query.where(_is_seen_by(seen_by))
     if after is not None:
         query = query.where(t.message.c.id > after)
     if limit is not None:
         query = query.limit(limit)
     for row in connection.execute(query.execution_options(yield_per=500)):
         yield _read(dict(row._mapping))
+
+
+def _is_seen_by(user_id: int) -> ColumnElement[bool]:
+    return or_(
+        t.message.c.campaign_id.in_(sights.campaigns_of(user_id)),
+        t.message.c.mailbox_id.in_(sights.mailboxes_of(user_id)),
+    )
 
 
 def detail(connection: Connection, message_id: int) -> MessageDetail | None:
@@ -179,9 +181,11 @@ def errors_of_step(connection: Connection, campaign_id: int, step_position: int,
     return int(connection.execute(query).scalar_one())
 
 
-def attention_counts(connection: Connection) -> dict[MessageState, int]:
-    """How many messages are in error, and how many are held."""
+def attention_counts(connection: Connection, seen_by: int | None = None) -> dict[MessageState, int]:
+    """How many messages are in error, and how many are held; `seen_by` a member as in `listing`."""
     query = select(t.message.c.state, func.count()).where(t.wants_attention).group_by(t.message.c.state)
+    if seen_by is not None:
+        query = query.where(_is_seen_by(seen_by))
     return {MessageState(state): count for state, count in connection.execute(query)}
 
 
