@@ -99,6 +99,7 @@ def test_b3_a_name_is_given_once_and_must_be_known(context: Context, anna: Sende
 def test_b3_each_change_of_a_signature_is_logged_without_its_words(context: Context, anna: Sender) -> None:
     signatures.add(context, ANNA, "work", "secret words", NOW, main=True)
     signatures.edit(context, ANNA, "work", "twelve signs", NOW)
+    signatures.edit(context, ANNA, "work", "twelve signs", NOW)  # the same again is no change
     signatures.remove(context, ANNA, "work", NOW)
     with context.store.reading() as connection:
         told = [dict(event.data) for event in events.listing(connection)]

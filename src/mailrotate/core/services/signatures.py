@@ -64,8 +64,9 @@ def edit(context: Context, address: str, name: str, body: str, now: datetime) ->
     with context.store.writing() as connection:
         box = _connected(connection, context, address)
         known = _named(connection, box, name)
-        signatures.change(connection, known.id, body=body)
-        _record(connection, context, box, f"signature {name}", _told(known.body), _told(body), now)
+        if body != known.body:
+            signatures.change(connection, known.id, body=body)
+            _record(connection, context, box, f"signature {name}", _told(known.body), _told(body), now)
         return _of(connection, box)
 
 
