@@ -56,12 +56,12 @@ def server() -> Iterator[SandboxInfo]:
 
 
 @pytest.fixture
-def anna(console: Console, server: SandboxInfo, monkeypatch: pytest.MonkeyPatch) -> Console:
+def anna(console: Console, server: SandboxInfo) -> Console:
     """Who has a mailbox with every setting at its default."""
-    monkeypatch.setenv("TZ", "UTC")
     smtp, imap = (f"{end.host}:{end.port}" for end in (server.smtp, server.imap))
     login = ("--smtp", smtp, "--imap", imap, "--security", "none", "--password-stdin")
     console.run("mailbox", "connect", ANNA, *login, input=PASSWORD)
+    console.run("settings", "set", "timezone=UTC")
     console.run("user", "add", BEN)
     console.run("plan", "set", "--shared", "on")
     return console

@@ -249,8 +249,10 @@ def test_i1_a_password_is_in_no_name_and_no_message() -> None:
 
 def test_a_new_database_file_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "new" / "mailrotate.db"
-    with open_store(str(path)).reading():
+    store = open_store(str(path))
+    with store.reading():
         pass
+    store.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 

@@ -271,8 +271,6 @@ def _delay(step: Table, n: int) -> timedelta:
     except BadInput as trouble:
         step.add("delay", f"{trouble.message}; {trouble.hint}")
         return timedelta()
-    except OverflowError:
-        delay = timedelta.max
     if delay > LONGEST_DELAY:
         step.add("delay", f"'{written}' is too long; at most {LONGEST_DELAY.days}d are allowed")
     return delay

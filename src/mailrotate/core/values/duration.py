@@ -17,12 +17,11 @@ def parse_duration(text: str) -> timedelta:
     """
     cleaned = text.strip().lower()
     seconds = sum(int(n) * _UNITS[unit] for n, unit in _PART.findall(cleaned))
-    if not _WHOLE.fullmatch(cleaned) or seconds > timedelta.max.total_seconds():
-        raise BadInput(
-            "duration.invalid",
-            f"'{text}' is not a duration",
-            "write a number with its unit, like 90s, 15m, 1h30m, 3d or 2w",
-        )
+    if not _WHOLE.fullmatch(cleaned):
+        hint = "write a number with its unit, like 90s, 15m, 1h30m, 3d or 2w"
+        raise BadInput("duration.invalid", f"'{text}' is not a duration", hint)
+    if seconds > timedelta.max.total_seconds():
+        raise BadInput("duration.invalid", f"'{text}' is too long", "write a shorter one, like 3d or 2w")
     return timedelta(seconds=seconds)
 
 
