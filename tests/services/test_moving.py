@@ -11,6 +11,7 @@ from mailrotate.core.services import (
     campaign_views,
     campaigns,
     connections,
+    dependents,
     mailboxes,
     moving,
     outbox,
@@ -20,9 +21,10 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.explaining import explain
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.services.moving import Moved, Whom
-from mailrotate.core.store import events
+from mailrotate.core.store import events, moves
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.moves import Choice
 from mailrotate.core.values.errors import Busy, NotFound, Refused
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
@@ -142,6 +144,7 @@ def test_b8_who_failed_by_a_removal_is_found_when_the_mailbox_is_connected_again
     found = {kind: person(workspace, campaign, f"{kind}@example.com", kind, anna) for kind in kinds}
     removal.remove(context, ANNA, now=LATER)
     assert connect(context, ANNA, None).address == ANNA
+    assert campaign_views.show(context, "autumn", LATER).removed_senders == (ANNA,)
     moved, left = assign(context, from_sender=ANNA, to=to)
     assert moved.moved == 2
     assert [email for email, _ in left] == ["stopped@example.com"], "each is reported once"
@@ -149,6 +152,30 @@ def test_b8_who_failed_by_a_removal_is_found_when_the_mailbox_is_connected_again
         "active", "active", "stopped", "replied",
     ]  # fmt: skip
     assert {sender_of(context, "autumn", f"{kind}@example.com") for kind in ("active", "waiting")} == {to}
+
+
+@pytest.mark.parametrize("to", [BEN, CLARA])
+def test_b8_nobody_fails_by_the_removal_of_whoever_has_the_slot_now(
+    workspace: Workspace, context: Context, anna: Sender, ben: Sender, to: str
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    failed = person(workspace, campaign, "active@example.com", "active", anna)
+    removal.remove(context, ANNA, now=LATER)
+    assert connect(context, CLARA, None).slot_id == anna.slot_id
+    with pytest.raises((NotFound, Refused)) as nobody:
+        assign(context, from_sender=CLARA, to=to)
+    assert nobody.value.code == ("mailbox.same" if to == CLARA else "recipient.nobody")
+    assert row(workspace, failed).state == "failed"
+
+
+def test_b8_more_people_may_be_named_than_a_statement_takes(workspace: Workspace, anna: Sender) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    failed = person(workspace, campaign, "active@example.com", "active", anna)
+    removal.remove(context_of(workspace), ANNA, now=LATER)
+    many = Choice(campaign.id, dependents.REMOVED, ids=range(1, 70_000))
+    with workspace.store.writing() as connection:
+        assert [place.id for some in moves.places(connection, many) for place in some] == [failed]
+        assert list(moves.left_behind(connection, many)) == []
 
 
 def test_b8_where_nobody_is_found_it_says_why_and_what_to_type(

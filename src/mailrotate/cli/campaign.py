@@ -219,8 +219,9 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     if view.mailbox_removed:
         people = counted(view.mailbox_removed, "person", "people")
         speech.line(f"{people} failed when their mailbox was removed; another takes them on:")
-        for command in _ways_on(view):
-            speech.line(f"  {command}")
+        for address in view.removed_senders:
+            again = f"--from-sender {quote(address)} --to-sender ADDRESS"
+            speech.line(f"  mailrotate recipient assign {quote(view.name)} {again}")
     speech.line()
     speech.table(
         ("sender", "state", "assigned", "sent"),
@@ -231,17 +232,6 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
         ("step", "delay", "subject", "sent"),
         [(step.n, step.delay, step.subject or "(reply in the thread)", step.sent) for step in view.steps],
     )
-
-
-def _ways_on(view: "CampaignView") -> list[str]:
-    name = quote(view.name)
-    if not view.removed_senders:
-        # The mailbox is back, and has its open people only.
-        return [f"mailrotate recipient list {name} --state failed"]
-    return [
-        f"mailrotate recipient assign {name} --from-sender {address} --to-sender ADDRESS"
-        for address in view.removed_senders
-    ]
 
 
 def _state(row: Mapping[str, Any]) -> str:

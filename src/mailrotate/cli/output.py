@@ -28,6 +28,7 @@ _RFC3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _COPIED = re.compile(r"@|://|\b[a-z]_[0-9]+\b")
 _MORE_PROBLEMS = 50
 _CELL_GAP = "  "
+_NOTHING = "-"
 # Longer words of prose may go on in the next line of a narrow column.
 _SHORT_WORD = 18
 # Of what belongs to a row and stands below it.
@@ -283,7 +284,7 @@ def close_standard_output() -> None:
 def cell(value: object) -> str:
     """A value as it stands in a table or a sentence, on one line."""
     if value is None or value == "":
-        return "-"
+        return _NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, timedelta):
@@ -318,6 +319,8 @@ def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         return
     for row in (columns, *rows):
         for number, band in enumerate(bands):
+            if number and all(row[index] == _NOTHING for index in band):
+                continue
             indent = _INDENT if number else 0
             style = "bold" if row is columns else "none"
             console.print(Padding(_rich_table(band, [row]), (0, 0, 0, indent)), style=style)

@@ -51,7 +51,8 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
     itself. One transaction. Raises NotFound (`recipient.nobody`, …), BadInput, Refused
     (`campaign.not_running`, `mailbox.…`), Busy.
     """
-    former = _former(context, whom.from_sender)
+    with context.store.reading() as connection:
+        former = _former(connection, whom.from_sender)
     # What waits in a living sender's lane is taken out of it: nobody may claim it meanwhile.
     is_living = former is not None and former.removed_at is None
     lane = holding_lane(context, former.id, now) if former is not None and is_living else nullcontext()
@@ -59,6 +60,7 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
         connections.lock_workspace(connection)
         recipients.lock_enrolment(connection)
         campaign = _running(connection, context, name)
+        former = _unchanged(former, _former(connection, whom.from_sender))
         taker = _taker(connection, campaign, to_sender)
         failed = _failed(connection, campaign, whom, former, aside)
         still_open = _open(connection, campaign, former, taker) if is_living else None
@@ -86,11 +88,19 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
     return Moved(campaign.name, taker.address, moved, became_sender, is_paused)
 
 
-def _former(context: Context, address: str | None) -> StoredMailbox | None:
-    if address is None:
-        return None
-    with context.store.reading() as connection:
-        return naming.find_mailbox(connection, address, with_removed=True)
+def _former(connection: Connection, address: str | None) -> StoredMailbox | None:
+    return None if address is None else naming.find_mailbox(connection, address, with_removed=True)
+
+
+def _unchanged(before: StoredMailbox | None, now_is: StoredMailbox | None) -> StoredMailbox | None:
+    """As it is in this transaction; its lane was, or was not, taken for what it was before."""
+    if before is not None and now_is is not None and before.removed_at != now_is.removed_at:
+        raise Refused(
+            "mailbox.changed",
+            f"{now_is.address} was removed, or is back, since a moment ago; nothing was changed",
+            f"run it again; how it is now: mailrotate mailbox show {now_is.address}",
+        )
+    return now_is
 
 
 def _running(connection: Connection, context: Context, name: str) -> StoredCampaign:
@@ -151,7 +161,7 @@ def _failed(
             if name not in found:
                 aside.add(RowTrouble(0, name, people.is_none(campaign, name).message))
         return Choice(campaign.id, dependents.REMOVED, ids=list(found.values()), tag=whom.tag)
-    sender_ids = moves.senders_before(connection, campaign.id, former.id, former.slot_id)
+    sender_ids = moves.senders_before(connection, campaign.id, former)
     return Choice(campaign.id, dependents.REMOVED, sender_ids=sender_ids)
 
 

@@ -1,18 +1,17 @@
 """People who go over to another sender of their campaign, in sets or some hundreds at a time."""
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, false, func, or_, select, update
 
 from mailrotate.core.store import removals, tags
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import rows_with
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.portions import AT_A_TIME, portions, rows_with
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
 
-# People looked at, and changed, in one statement.
-_AT_A_TIME = 500
 # While the fate of a message is open, the next mailbox might send it a second time.
 _UNCLEAR = (MessageState.SENDING, MessageState.HELD)
 
@@ -61,15 +60,19 @@ class Going:
     next_at: datetime
 
 
-def senders_before(connection: Connection, campaign_id: int, mailbox_id: int, slot_id: int) -> list[int]:
+def senders_before(connection: Connection, campaign_id: int, box: StoredMailbox) -> list[int]:
     """The senders of a campaign that a removed mailbox was: itself in a rotation, else by its slot, also if
-    another slot has taken its place."""
+    another slot has taken its place.
+
+    Of one that is connected again, those for which it has sent: its slot may have been another's.
+    """
     c, m = t.campaign_sender.c, t.message.c
     has_sent = exists().where(
-        m.campaign_id == campaign_id, m.campaign_sender_id == c.id, m.mailbox_id == mailbox_id
+        m.campaign_id == campaign_id, m.campaign_sender_id == c.id, m.mailbox_id == box.id
     )
-    by_slot = and_(c.slot_id.is_not(None), or_(c.slot_id == slot_id, has_sent))
-    query = select(c.id).where(c.campaign_id == campaign_id, or_(c.mailbox_id == mailbox_id, by_slot))
+    was_there = has_sent if box.removed_at is None else or_(c.slot_id == box.slot_id, has_sent)
+    by_slot = and_(c.slot_id.is_not(None), was_there)
+    query = select(c.id).where(c.campaign_id == campaign_id, or_(c.mailbox_id == box.id, by_slot))
     return [int(sender_id) for sender_id in connection.execute(query).scalars()]
 
 
@@ -81,24 +84,28 @@ def removed_senders(
     Where several have sent for one sender, of which all its people are taken on at once, the latest removed.
     """
     c, m, r, box = t.campaign_sender.c, t.message.c, t.recipient.c, t.mailbox.c
-    has_sent = exists().where(
-        m.campaign_id == c.campaign_id, m.campaign_sender_id == c.id, m.mailbox_id == box.id
-    )
-    has_failed = exists().where(
-        r.campaign_sender_id == c.id, r.state == RecipientState.FAILED, r.reason == reason
-    )
-    by_slot = and_(c.slot_id.is_not(None), box.removed_at.is_not(None), has_sent)
     query = (
-        select(c.campaign_id, c.id, box.address)
-        .select_from(t.campaign_sender)
-        .join(t.mailbox, or_(c.mailbox_id == box.id, by_slot))
-        .where(has_failed)
-        .order_by(box.removed_at, box.id)
+        select(r.campaign_id, c.id, box.address)
+        .select_from(t.recipient)
+        .join(t.campaign_sender, c.id == r.campaign_sender_id)
+        .outerjoin(t.message, and_(m.recipient_id == r.id, t.is_living_step, m.sent_at.is_not(None)))
+        .join(t.mailbox, box.id == func.coalesce(c.mailbox_id, m.mailbox_id))
+        .where(r.state == RecipientState.FAILED, r.reason == reason)
+        .group_by(r.campaign_id, c.id, box.id)
+        .order_by(box.removed_at.is_not(None), box.removed_at, box.id)
     )
     found: dict[int, dict[int, str]] = {}
-    for row in rows_with(connection, query, c.campaign_id, campaign_ids):
+    for row in rows_with(connection, query, r.campaign_id, campaign_ids):
         found.setdefault(row.campaign_id, {})[row.id] = row.address
     return {campaign_id: tuple(dict.fromkeys(of.values())) for campaign_id, of in found.items()}
+
+
+def _parts(choice: Choice) -> Iterator[Choice]:
+    """The same people, in as many choices as a statement takes names."""
+    for some in portions(choice.ids):
+        yield Choice(choice.campaign_id, choice.reason, ids=some)
+    if choice.sender_ids or choice.tag is not None:
+        yield replace(choice, ids=())
 
 
 def _named(connection: Connection, choice: Choice) -> ColumnElement[bool]:
@@ -123,6 +130,11 @@ def _is_wanted(choice: Choice) -> ColumnElement[bool]:
 def left_behind(connection: Connection, choice: Choice) -> Generator[Left]:
     """Whoever is named and does not go over, streamed. Of a sender's people not those who have ended
     otherwise, unless they were stopped."""
+    for part in _parts(choice):
+        yield from _left_behind(connection, part)
+
+
+def _left_behind(connection: Connection, choice: Choice) -> Generator[Left]:
     r = t.recipient.c
     unclear, wanted = removals.has_living(*_UNCLEAR), _is_wanted(choice)
     query = (
@@ -133,7 +145,7 @@ def left_behind(connection: Connection, choice: Choice) -> Generator[Left]:
     )
     if choice.sender_ids:
         query = query.where(or_(wanted, r.state == RecipientState.STOPPED))
-    with connection.execute(query.execution_options(yield_per=_AT_A_TIME)) as rows:
+    with connection.execute(query.execution_options(yield_per=AT_A_TIME)) as rows:
         for row in rows:
             yield Left(row[0] or "(erased)", RecipientState(row[1]), row[2], bool(row[3]))
 
@@ -163,6 +175,11 @@ def cancel_planned(
 def places(connection: Connection, choice: Choice) -> Iterator[list[Place]]:
     """The people who go over with how far they have come, some hundreds at a time; nobody else changes them
     until the transaction ends."""
+    for part in _parts(choice):
+        yield from _places(connection, part)
+
+
+def _places(connection: Connection, choice: Choice) -> Iterator[list[Place]]:
     r, m = t.recipient.c, t.message.c
     sent = and_(m.recipient_id == r.id, t.is_living_step, m.sent_at.is_not(None))
     query = (
@@ -181,7 +198,7 @@ def places(connection: Connection, choice: Choice) -> Iterator[list[Place]]:
             r.id > bindparam("b_after"),
         )
         .order_by(r.id)
-        .limit(_AT_A_TIME)
+        .limit(AT_A_TIME)
         .with_for_update(of=t.recipient)
     )
     after = 0
