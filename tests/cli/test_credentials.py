@@ -68,6 +68,17 @@ def test_a_password_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatc
     assert given_password(app, False, None) is None
 
 
+@pytest.mark.parametrize("ends", ["\r", "\n", "\r\n", "\0"])
+def test_i1_a_password_of_two_lines_reaches_no_server(
+    monkeypatch: pytest.MonkeyPatch, app: App, ends: str
+) -> None:
+    monkeypatch.setitem(app.settings.environment, "MAILROTATE_PASSWORD", f"first{ends}A1 SECOND")  # type: ignore[arg-type]
+    with pytest.raises(BadInput) as refused:
+        given_password(app, False, None)
+    assert refused.value.code == "password.lines"
+    assert "first" not in refused.value.message
+
+
 def test_standard_input_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAILROTATE_PASSWORD", "from-there")
     monkeypatch.setattr("sys.stdin", io.StringIO("typed\n"))

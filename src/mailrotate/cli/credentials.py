@@ -80,6 +80,13 @@ def _secret(text: str | None, source: str) -> Secret:
             f"{source}: the password is empty",
             "give it in one line: --password-stdin or --password-file FILE",
         )
+    if any(ends in password for ends in "\r\n\0"):
+        # Its rest would reach the server as a line of its own, and be said again in what it answers.
+        raise BadInput(
+            "password.lines",
+            f"{source}: the password has an end of line in it",
+            "give it in one line: --password-stdin or --password-file FILE",
+        )
     return Secret(password)
 
 

@@ -149,7 +149,7 @@ def disconnect(
         *([f"disconnected {following.address}; its password is deleted"] if done else []),
     )
     if done:
-        speech.next(f"mailrotate mailbox connect {following.address}")
+        speech.next(f"mailrotate mailbox connect {quote(following.address)}")
 
 
 def _consequences(following: "Consequences") -> list[str]:
@@ -171,7 +171,8 @@ def _consequences(following: "Consequences") -> list[str]:
     if following.is_default:
         lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
     lines.append(
-        f"to renew its password none of this is needed: mailrotate mailbox reconnect {address} --resume"
+        "to renew its password none of this is needed: "
+        f"mailrotate mailbox reconnect {quote(address)} --resume"
     )
     return lines
 
@@ -261,9 +262,9 @@ def _refused(result: "TestResult") -> MailrotateError:
     return RemoteError(
         f"connect.{failed.step}",
         f"{result.address}: {failed.service.upper()} {failed.step} failed: {failed.message}",
-        f"mailrotate why {result.address}"
+        f"mailrotate why {quote(result.address)}"
         if result.state == "connected"
-        else f"mailrotate mailbox reconnect {result.address}",
+        else f"mailrotate mailbox reconnect {quote(result.address)}",
     )
 
 

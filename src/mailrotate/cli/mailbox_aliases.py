@@ -1,5 +1,6 @@
 """`mailrotate mailbox alias`: other addresses of a mailbox, and which of them it sends as."""
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,7 +53,7 @@ def add(
     added = changed.aliases[-1].address
     _tell(speech, changed, f"{added} is an alias of {changed.address}")
     if not use:
-        speech.next(f"mailrotate mailbox alias use {changed.address} {added}")
+        speech.next(f"mailrotate mailbox alias use {quote(changed.address)} {added}")
 
 
 @app.command("list")
@@ -70,7 +71,7 @@ def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
         ("alias", "sender name", "in use"),
         _rows(found),
         lambda row: (row["address"], row["sender_name"] or "the mailbox's", row["in_use"]),
-        f"no alias; mailrotate mailbox alias add {found.address} ALIAS",
+        f"no alias; mailrotate mailbox alias add {quote(found.address)} ALIAS",
     )
 
 
@@ -108,7 +109,9 @@ def use(
     from mailrotate.core.services import aliases
 
     if none == (alias is not None):
-        raise BadInput("alias.which", "name an alias, or --none", f"mailrotate mailbox alias list {address}")
+        raise BadInput(
+            "alias.which", "name an alias, or --none", f"mailrotate mailbox alias list {quote(address)}"
+        )
     call, speech = call_of(ctx), Speech(as_json)
     _tell(speech, aliases.use(call.context, address, alias, call.now))
 

@@ -108,9 +108,10 @@ def _lines(told: "Consequences") -> list[str]:
     if not told.campaigns:
         lines.append("  no campaign sends from it")
     if told.scheduled:
-        lines.append(f"  {counted(told.scheduled, 'scheduled message')} cancelled")
+        are = counted(told.scheduled, "planned message is", "planned messages are")
+        lines.append(f"  {are} cancelled; whoever goes on gets theirs planned anew")
     if told.drafts:
-        lines.append(f"  {counted(told.drafts, 'draft')} cancelled")
+        lines.append(f"  {counted(told.drafts, 'draft is', 'drafts are')} cancelled")
     if told.held:
         what = counted(told.held, "held message stays", "held messages stay")
         lines.append(f"  {what} held: mailrotate outbox list --state held")
@@ -125,6 +126,8 @@ def _lines(told: "Consequences") -> list[str]:
     if told.approval_ends:
         lines.append("  its approval ends")
     lines.append("  its password is deleted, its slot and its address are free; its history stays")
+    if any(campaign.failed for campaign in told.campaigns):
+        lines.append("to let another mailbox go on with those who were contacted: add --move-to ADDRESS")
     return lines
 
 
@@ -195,7 +198,7 @@ def _say_next(speech: Speech, told: "Consequences") -> None:
     paused = next((campaign for campaign in told.campaigns if campaign.state == "paused"), None)
     if failed is not None:
         speech.next(
-            f"mailrotate recipient assign {quote(failed.name)} --from-sender {told.address} "
+            f"mailrotate recipient assign {quote(failed.name)} --from-sender {quote(told.address)} "
             "--to-sender ADDRESS"
         )
     elif paused is not None and told.move_to is not None:

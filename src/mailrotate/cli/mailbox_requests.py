@@ -1,5 +1,6 @@
 """The verbs of `mailrotate mailbox` by which a mailbox is asked for and approved."""
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -53,10 +54,11 @@ def request(
     _tell(speech, requested.request, "requested {address} for {user}, as {id}")
     if not requested.is_needed:
         speech.say("the plan requires no approval: it can be connected at once")
+    address, user = quote(requested.request.address), quote(requested.request.user)
     speech.next(
         "mailrotate mailbox requests"
         if requested.is_needed
-        else f"mailrotate mailbox connect {requested.request.address} --for {requested.request.user}"
+        else f"mailrotate mailbox connect {address} --for {user}"
     )
 
 
@@ -105,7 +107,7 @@ def approve(ctx: typer.Context, request: RequestId, reason: Reason = None, as_js
     call, speech = call_of(ctx), Speech(as_json)
     decided = requests.approve(call.context, request, reason, call.now)
     _tell(speech, decided, "approved {address} for {user}")
-    speech.next(f"mailrotate mailbox connect {decided.address} --for {decided.user}")
+    speech.next(f"mailrotate mailbox connect {quote(decided.address)} --for {quote(decided.user)}")
 
 
 def deny(ctx: typer.Context, request: RequestId, reason: Reason = None, as_json: Json = False) -> None:

@@ -1,8 +1,9 @@
 """`mailrotate mailbox set`: everything that a mailbox can be set to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -17,7 +18,6 @@ from mailrotate.cli.credentials import (
     Username,
     login_change,
     needed_password,
-    server_words,
     show_step,
 )
 from mailrotate.cli.mailbox_settings import document_of, value_of
@@ -116,42 +116,22 @@ def change(
 
 def _set(call: Call, speech: Speech, address: str, settings: "Settings", login: "LoginChange") -> None:
     """All of it or nothing; then say what is another value now."""
-    from mailrotate.core.services.mailboxes import set_settings, show
+    from mailrotate.core.services.mailboxes import set_settings
 
     heard = partial(show_step, speech)
-    before = show(call.context, address, call.now)
-    after = set_settings(call.context, address, settings, call.now, login=login, tell=heard)
-    _tell(speech, after, _changes(before, after, new_password=login.password is not None))
+    _tell(speech, set_settings(call.context, address, settings, call.now, login=login, tell=heard))
 
 
-def _changes(before: "ShownMailbox", after: "ShownMailbox", *, new_password: bool) -> list[dict[str, object]]:
-    """What is another value, or comes from elsewhere, than before; of a password only that it is new."""
-    pairs = [
-        ("smtp", server_words(before.smtp), server_words(after.smtp)),
-        ("imap", server_words(before.imap), server_words(after.imap)),
-        ("username", before.username, after.username),
-    ]
-    changes: list[dict[str, object]] = [
-        {"key": was.name, "before": value_of(was), "after": value_of(now_is), "from": now_is.origin}
-        for was, now_is in zip(before.settings, after.settings, strict=True)
-        if (was.value, was.origin) != (now_is.value, now_is.origin)
-    ]
-    changes += [
-        {"key": key, "before": was, "after": now_is, "from": "own"}
-        for key, was, now_is in pairs
-        if was != now_is
-    ]
-    if new_password:
-        changes.append({"key": "password", "before": None, "after": None, "from": "own"})
-    return changes
-
-
-def _tell(speech: Speech, shown: "ShownMailbox", changes: Sequence[Mapping[str, object]]) -> None:
+def _tell(speech: Speech, shown: "ShownMailbox") -> None:
     address = shown.listed.address
+    changes: list[dict[str, object]] = [
+        {"key": one.key, "before": value_of(one.before), "after": value_of(one.after), "from": one.origin}
+        for one in shown.changes
+    ]
     lines = [f"changed {address}:", *(f"  {_in_words(each)}" for each in changes)]
-    document = {**document_of(shown), "changes": list(changes)}
+    document = {**document_of(shown), "changes": changes}
     speech.result(document, *(lines if changes else [f"{address} is set so already: nothing was changed"]))
-    speech.next(f"mailrotate mailbox show {address}")
+    speech.next(f"mailrotate mailbox show {quote(address)}")
 
 
 def _in_words(change: Mapping[str, object]) -> str:
@@ -205,7 +185,7 @@ def _seconds(text: str) -> int:
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise BadInput(
-            "limit.invalid", f"'{text}' is no daily limit", "write a number, or plan for the plan's"
+            "limit.invalid", f"'{text}' is no daily limit", "write a number from 1 on, or plan for the plan's"
         )
     return int(text)
 

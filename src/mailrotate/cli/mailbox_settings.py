@@ -1,19 +1,17 @@
-"""The verbs of `mailrotate mailbox` that need no server, and `set`."""
+"""The verbs of `mailrotate mailbox` that need no server; `set` is in `mailbox_set.py`."""
 
 from collections.abc import Callable, Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.credentials import (
-    server_words,
-)
+from mailrotate.cli.credentials import server_words
 from mailrotate.cli.output import Speech, localised, zoned
 from mailrotate.cli.params import Address, Json
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailbox_settings import ShownSetting
     from mailrotate.core.services.mailboxes import ListedMailbox, ShownMailbox
 
 
@@ -129,6 +127,7 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         [
             ("address", row["address"]),
             ("state", _health(row)),
+            *([("removed", at(row["removed_at"]))] if row["removed_at"] else []),
             *([("trouble", trouble)] if trouble else []),
             ("seat", f"{row['user']}, slot {row['slot'] or 'none'}{', default' if row['default'] else ''}"),
             (
@@ -151,22 +150,24 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         ]
     )
     speech.line()
-    speech.table(("setting", "value", "from"), [(s.name, value_of(s), s.origin) for s in shown.settings])
+    speech.table(
+        ("setting", "value", "from"), [(s.name, value_of(s.value), s.origin) for s in shown.settings]
+    )
     if shown.campaigns:
         speech.line()
         speech.table(("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns])
 
 
-def value_of(setting: "ShownSetting") -> object:
+def value_of(value: object) -> object:
     """A setting's value in one piece, as people and scripts read it."""
-    return ", ".join(setting.value) if isinstance(setting.value, tuple) else setting.value
+    return ", ".join(value) if isinstance(value, tuple) else value
 
 
 def document_of(shown: "ShownMailbox") -> dict[str, Any]:
     """One mailbox for a script."""
     return {
         **_row(shown.listed),
-        "settings": {s.name: {"value": value_of(s), "from": s.origin} for s in shown.settings},
+        "settings": {s.name: {"value": value_of(s.value), "from": s.origin} for s in shown.settings},
         "smtp": f"{shown.smtp.host}:{shown.smtp.port}",
         "smtp_security": shown.smtp.security,
         "imap": f"{shown.imap.host}:{shown.imap.port}",
@@ -248,4 +249,4 @@ def _do(
     changed = bool(act(call.context, address, call.now))
     speech.result({"address": address, "changed": changed}, f"{address} {words[0 if changed else 1]}")
     if changed:
-        speech.next(f"mailrotate mailbox show {address}")
+        speech.next(f"mailrotate mailbox show {quote(address)}")

@@ -1,5 +1,6 @@
 """`mailrotate mailbox share`: who else reads and writes from a shared mailbox."""
 
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -36,7 +37,7 @@ def add(ctx: typer.Context, address: Address, user: User, as_json: Json = False)
     changed = sharing.add(call.context, address, user, call.now)
     words = "is shared with" if changed else "was shared already with"
     speech.result({"address": address, "user": user, "changed": changed}, f"{address} {words} {user}")
-    speech.next(f"mailrotate mailbox share list {address}")
+    speech.next(f"mailrotate mailbox share list {quote(address)}")
 
 
 @app.command()
@@ -70,7 +71,7 @@ def remove(
         *([f"{address} {words} {user}"] if done else []),
     )
     if done:
-        speech.next(f"mailrotate mailbox share list {address}")
+        speech.next(f"mailrotate mailbox share list {quote(address)}")
 
 
 @app.command("list")
@@ -88,5 +89,5 @@ def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
         ("user",),
         [{"user": email} for email in sharing.listing(call.context, address)],
         lambda row: (row["user"],),
-        f"{address} is shared with nobody; mailrotate mailbox share add {address} USER",
+        f"{address} is shared with nobody; mailrotate mailbox share add {quote(address)} USER",
     )

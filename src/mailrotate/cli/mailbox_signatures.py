@@ -54,7 +54,7 @@ def add(
     found = signatures.add(call.context, address, name, text, call.now, main=main)
     _tell(speech, found, f"added signature '{name}'")
     if not main:
-        speech.next(f"mailrotate mailbox signature main {found.address} {quote(name)}")
+        speech.next(f"mailrotate mailbox signature main {quote(found.address)} {quote(name)}")
 
 
 @app.command()
@@ -185,7 +185,7 @@ def _tell(speech: Speech, found: "MailboxSignatures", done: str | None = None) -
     rows: list[dict[str, Any]] = [
         {"name": each.name, "main": each.is_main, "body": each.body} for each in found.signatures
     ]
-    add_one = f"mailrotate mailbox signature add {found.address} NAME --body FILE"
+    add_one = f"mailrotate mailbox signature add {quote(found.address)} NAME --body FILE"
     speech.listing(
         ("name", "main", "begins with"),
         rows,

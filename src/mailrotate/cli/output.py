@@ -228,7 +228,7 @@ class Speech:
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
             raise ConfirmationNeeded(
                 "confirmation.needed",
-                f"{question.rstrip('?')}: nobody is here to confirm it",
+                f"{question.rstrip('?')}: nobody is here to confirm it, so nothing was changed",
                 "add --yes to do it",
             )
         print(f"{plain(question)} [y/N] ", end="", file=sys.stderr, flush=True)
@@ -362,7 +362,7 @@ def _bands(table: Sequence[Sequence[str]], room: int) -> list[dict[int, int]]:
         taken = sum(narrowest[each] for each in bands[-1]) + len(_CELL_GAP) * len(bands[-1])
         if bands[-1] and taken + narrow > room - (_INDENT if len(bands) > 1 else 0):
             bands.append({})
-        bands[-1][index] = _longest(cells)
+        bands[-1][index] = min(_longest(cells), room)
         narrowest.append(narrow)
     for number, band in enumerate(bands):
         free = room - (_INDENT if number else 0) - len(_CELL_GAP) * (len(band) - 1)

@@ -270,9 +270,9 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address, as_json: Json
     if entry.is_for_another:
         speech.line(
             "another mailbox takes them on: "
-            f"mailrotate recipient assign {quote(campaign)} {entry.email} --to-sender ADDRESS"
+            f"mailrotate recipient assign {quote(campaign)} {quote(entry.email)} --to-sender ADDRESS"
         )
-    speech.next(f"mailrotate why {quote(campaign)} {entry.email}")
+    speech.next(f"mailrotate why {quote(campaign)} {quote(entry.email)}")
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """`mailrotate run`: send what is due, once or for good."""
 
 from datetime import timedelta
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -86,8 +87,9 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
     for address in report.outlook.unreadable:
         speech.warn(
             f"follow-ups of {address} wait because its inbox cannot be read; "
-            f"see: mailrotate mailbox test {address}"
+            f"see: mailrotate mailbox test {quote(address)}"
         )
+    speech.next("mailrotate status")
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
         raise typer.Exit(1)
     if report.troubles:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -183,12 +184,11 @@ def _directions(info: "SandboxInfo") -> list[str]:
 
 
 def _connects(info: "SandboxInfo", smtp: str, imap: str) -> Iterator[str]:
-    import shlex
 
     for number, address in enumerate(info.senders):
         if number == INCLUDED_SLOTS:
             yield f"mailrotate slot add --user {info.senders[0]}"
         yield (
-            f"echo {shlex.quote(info.password)} | mailrotate mailbox connect {address}"
+            f"echo {quote(info.password)} | mailrotate mailbox connect {quote(address)}"
             f" --smtp {smtp} --imap {imap} --security none --password-stdin"
         )

@@ -224,7 +224,13 @@ def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
             }
             for slot in there
         ],
-        lambda row: (row["id"], row["user"] or "(team's pool)", *tuple(row.values())[2:]),
+        lambda row: (
+            row["id"],
+            row["user"] or "(team's pool)",
+            row["mailbox"],
+            row["kind"],
+            row["renews_on"],
+        ),
     )
     hint = f"mailrotate slot remove s_{there[0].slot_id} --dry-run" if there else "mailrotate slot list"
     return BadInput("slot.which", "name the slot to remove" if there else "there is no slot to remove", hint)

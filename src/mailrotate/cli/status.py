@@ -96,7 +96,7 @@ def _attention(speech: Speech, found: "Overview") -> None:
     for box in found.mailboxes:
         remedy = "connect" if box.state == "disconnected" else _REMEDIES.get(box.gate or "")
         if remedy is not None and box.until is None:
-            speech.line(f"{box.address}: mailrotate mailbox {remedy} {box.address}")
+            speech.line(f"{box.address}: mailrotate mailbox {remedy} {quote(box.address)}")
     if found.errors:
         speech.line(f"{counted(found.errors, 'message')} in error: mailrotate outbox list --state error")
     if found.held:

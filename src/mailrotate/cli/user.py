@@ -48,7 +48,7 @@ def add(
     call, speech = call_of(ctx), Speech(as_json)
     seat = users.add(call.context, email, name, role, call.now)
     speech.result(_row(seat), f"added {seat.email}, {seat.role}, with {counted(seat.total, 'slot')}")
-    speech.next(f"mailrotate mailbox connect ADDRESS --for {seat.email}")
+    speech.next(f"mailrotate mailbox connect ADDRESS --for {quote(seat.email)}")
 
 
 @app.command("list")
@@ -123,7 +123,7 @@ def lock(
     if speech.confirm(_consequences(following), question, yes=yes, dry_run=dry_run):
         seat = users.lock(call.context, email, call.now)
         speech.result(_row(seat), f"locked {seat.email}")
-        speech.next(f"mailrotate user unlock {seat.email}")
+        speech.next(f"mailrotate user unlock {quote(seat.email)}")
 
 
 def _consequences(following: "LockConsequences") -> list[str]:
@@ -166,7 +166,7 @@ def unlock(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
     if paused:
         speech.next(f"mailrotate campaign resume {quote(paused[0])}")
     else:
-        speech.next(f"mailrotate user show {unlocked.seat.email}")
+        speech.next(f"mailrotate user show {quote(unlocked.seat.email)}")
 
 
 @app.command()

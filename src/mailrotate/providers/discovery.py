@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from shlex import quote
 from typing import Any, NoReturn
 
 from mailrotate.core.values.address import domain_of
@@ -170,5 +171,5 @@ def _give_up(address: str, domain: str) -> NoReturn:
     raise NotFound(
         "servers.unknown",
         f"the mail servers of {domain} are not known and could not be found",
-        f"mailrotate mailbox connect {address} --smtp HOST:PORT --imap HOST:PORT",
+        f"mailrotate mailbox connect {quote(address)} --smtp HOST:PORT --imap HOST:PORT",
     )

@@ -7,6 +7,9 @@ from zoneinfo import ZoneInfo
 
 from mailrotate.core.values.clock import next_whole_second
 
+# What a plan may allow a mailbox in a day; no provider lets so much through.
+HIGHEST_CAP = 100_000
+
 _DAY = timedelta(days=1)
 _HALF_A_DAY = _DAY / 2
 

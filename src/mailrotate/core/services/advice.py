@@ -1,6 +1,7 @@
 """The next command, said so that it works: to who may run it, else with whom to ask for it (A6)."""
 
 from collections.abc import Sequence
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -27,13 +28,14 @@ def way(connection: Connection, actor: Actor, deed: Deed, command: str, *, seat_
     able = who_may(connection, deed)
     if not able:
         return command
-    return f"let {_named(able)} do it: {command.replace('mailrotate', f'mailrotate --as {able[0].email}', 1)}"
+    theirs = command.replace("mailrotate", f"mailrotate --as {quote(able[0].email)}", 1)
+    return f"let {_named(able)} do it: {theirs}"
 
 
 def instead(connection: Connection, deed: Deed) -> str:
     """Who may do the deed, for the same command to be typed by them."""
     able = who_may(connection, deed)
-    return f"let {_named(able)} do it: add --as {able[0].email}" if able else "add --as EMAIL"
+    return f"let {_named(able)} do it: add --as {quote(able[0].email)}" if able else "add --as EMAIL"
 
 
 def _named(able: Sequence[StoredUser]) -> str:

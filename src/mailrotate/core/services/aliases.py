@@ -115,7 +115,8 @@ def use(context: Context, address: str, alias: str | None, now: datetime) -> Mai
 def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, str]:
     """What gives a new connection the aliases of the former one again (C4)."""
     return {
-        f"alias {known.address}": f"mailrotate mailbox alias add {former.address} {known.address}"
+        f"alias {known.address}": "mailrotate mailbox alias add "
+        + f"{quote(former.address)} {quote(known.address)}"
         + ("" if known.sender_name is None else f" --sender-name {quote(known.sender_name)}")
         + (" --use" if known.address == former.sends_as else "")
         for known in aliases.of_connection(connection, former.connection_id)
@@ -137,13 +138,13 @@ def _refuse_known(connection: Connection, box: StoredMailbox, alias: str) -> Non
         raise Refused(
             "alias.own",
             f"{alias} is the mailbox {box.address} itself, so it needs no alias",
-            f"mailrotate mailbox alias list {box.address}",
+            f"mailrotate mailbox alias list {quote(box.address)}",
         )
     raise Refused(
         "alias.exists",
         f"{alias} is an alias of {box.address} already"
         + ("" if held.address == alias else f", as {held.address}"),
-        f"mailrotate mailbox alias use {box.address} {held.address}",
+        f"mailrotate mailbox alias use {quote(box.address)} {quote(held.address)}",
     )
 
 
@@ -154,7 +155,9 @@ def _alias(connection: Connection, box: StoredMailbox, alias: str) -> StoredAlia
         if canonical_address(known.address) == wanted:
             return known
     raise NotFound(
-        "alias.none", f"{alias} is no alias of {box.address}", f"mailrotate mailbox alias list {box.address}"
+        "alias.none",
+        f"{alias} is no alias of {box.address}",
+        f"mailrotate mailbox alias list {quote(box.address)}",
     )
 
 

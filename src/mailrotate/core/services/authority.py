@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.services import naming, seats
-from mailrotate.core.store import outbox_lists, sights, workspaces
+from mailrotate.core.services import advice, naming, seats
+from mailrotate.core.store import outbox_lists, plans, sights, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -26,12 +26,11 @@ def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCamp
     if roles.may_on_seat(acting.role, acting.id == campaign.owner_id, Deed.CAMPAIGNS):
         return campaign
     owner = workspaces.user_by_id(connection, campaign.owner_id)
-    able = seats.first_who_may(connection, Deed.CAMPAIGNS)
     raise Refused(
         "user.not_allowed",
         f"campaign '{campaign.name}' is {'nobody' if owner is None else owner.email}'s, and {acting.email} "
         f"is a {acting.role}",
-        f"let {able.email} do it: add --as {able.email}",
+        advice.instead(connection, Deed.CAMPAIGNS),
     )
 
 
@@ -96,11 +95,10 @@ def require_messages(connection: Connection, actor: Actor, ids: Sequence[int]) -
     foreign = None if settler is None else outbox_lists.foreign_to(connection, settler, ids)
     if foreign is not None:
         acting = seats.require_active(connection, actor)
-        able = seats.first_who_may(connection, Deed.CAMPAIGNS)
         raise Refused(
             "user.not_allowed",
             f"{acting.email} is a {acting.role}, and m_{foreign} is of no campaign or mailbox of theirs",
-            f"let {able.email} do it: add --as {able.email}",
+            advice.instead(connection, Deed.CAMPAIGNS),
         )
 
 
@@ -112,25 +110,26 @@ def require_pick(connection: Connection, actor: Actor, box: StoredMailbox) -> No
     acting = seats.require_active(connection, actor)
     if seats.may_send_from(connection, acting, box):
         return
-    share = f"mailrotate mailbox share add {box.address} {acting.email}"
+    theirs = f"mailrotate --as {quote(box.user_email)} mailbox"
     if box.is_shared:
         raise Refused(
             "mailbox.not_shared",
             f"{box.address} is {box.user_email}'s and not shared with {acting.email}",
-            f"add --as {box.user_email}, or: {share}",
+            f"add --as {quote(box.user_email)}, or: {theirs} share add "
+            f"{quote(box.address)} {quote(acting.email)}",
         )
+    sharing = f", or: {theirs} set {quote(box.address)} --access shared"
     raise Refused(
         "mailbox.personal",
         f"{box.address} is {box.user_email}'s alone; {acting.email} cannot send from it",
-        f"add --as {box.user_email}, or: mailrotate mailbox set {box.address} --access shared, then: {share}",
+        f"add --as {quote(box.user_email)}{sharing if plans.find(connection).shared_mailboxes else ''}",
     )
 
 
 def _hidden(connection: Connection, actor: Actor, what: str, command: str) -> Refused:
     acting = seats.require_active(connection, actor)
-    able = seats.first_who_may(connection, Deed.SEE_TEAM)
     return Refused(
         "user.not_allowed",
         f"{acting.email} is a {acting.role}, and {what} is neither theirs nor the team's",
-        f"mailrotate --as {able.email} {command}",
+        advice.way(connection, actor, Deed.SEE_TEAM, f"mailrotate {command}"),
     )

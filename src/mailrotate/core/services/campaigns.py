@@ -131,14 +131,14 @@ def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampai
         raise Refused(
             "campaign.sender_locked",
             f"{locked.address} cannot send for campaign '{campaign.name}': its user {email} is locked",
-            advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {email}"),
+            advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {quote(email)}"),
         )
     named = ", ".join(sender.address or "an empty slot" for sender in senders) or "nobody"
     first = next((sender for sender in senders if sender.address is not None), None)
     hint = dependents.way_on(connection, campaign) or "mailrotate mailbox connect ADDRESS"
-    if first is not None:
+    if first is not None and first.address is not None:
         verb = "connect" if first.state == "disconnected" else "reconnect"
-        hint = f"mailrotate mailbox {verb} {first.address}"
+        hint = f"mailrotate mailbox {verb} {quote(first.address)}"
     raise Refused(
         "campaign.no_sender_connected",
         f"no sender of campaign '{campaign.name}' is connected: {named}",

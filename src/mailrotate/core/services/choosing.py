@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -77,7 +78,7 @@ def sending_mailbox(
         raise Refused(
             "mailbox.disconnected",
             f"{box.address} is disconnected and cannot send",
-            f"mailrotate mailbox connect {box.address}",
+            f"mailrotate mailbox connect {quote(box.address)}",
         )
     return box
 

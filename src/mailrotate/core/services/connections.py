@@ -6,28 +6,19 @@ Both servers are logged in to before anything is stored; what they answer is tol
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
-from mailrotate.core.services import (
-    accounts,
-    dependents,
-    health,
-    seats,
-    secrets,
-)
+from mailrotate.core.services import accounts, dependents, health, seats, secrets
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.dependents import Waiting
 from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.store import (
-    connections,
-    events,
-    inboxes,
-    mailboxes,
-)
+from mailrotate.core.services.mailbox_settings import Change
+from mailrotate.core.store import connections, events, inboxes, mailboxes
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -102,7 +93,7 @@ def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = 
         f"connect.{failed.step}",
         f"{account.address}: {failed.service.upper()} {_STEP_NAMES.get(failed.step, failed.step)} at "
         f"{server.host}:{server.port} failed: {failed.message}",
-        _way_on(failed, account, f"mailrotate mailbox {verb} {account.address}"),
+        _way_on(failed, account, f"mailrotate mailbox {verb} {quote(account.address)}"),
     )
 
 
@@ -158,7 +149,7 @@ def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
         raise Refused(
             "mailbox.disconnected",
             f"{box.address} is disconnected; it is connected anew, with default settings",
-            f"mailrotate mailbox connect {box.address}",
+            f"mailrotate mailbox connect {quote(box.address)}",
         )
     return box
 
@@ -169,7 +160,8 @@ def _refuse_other_address(box: StoredMailbox, username: str) -> None:
         raise Refused(
             "mailbox.other_address",
             f"{username} is another address than {box.address}; a reconnect keeps the address",
-            f"mailrotate mailbox disconnect {box.address}, then: mailrotate mailbox connect {username}",
+            f"mailrotate mailbox disconnect {quote(box.address)}, "
+            f"then: mailrotate mailbox connect {quote(username)}",
         )
 
 
@@ -207,15 +199,16 @@ def renew(
     inboxes.forget_failure(connection, box.id)
     events.record(connection, context.actor, "mailbox.reconnected", now, About(box.id))
     renewed = mailboxes.by_id(connection, box.id)
-    for told in _changes(box, renewed, with_password=change.password is not None):
+    for one in login_changes(box, renewed, change):
+        told = {"key": one.key, "before": one.before, "after": one.after}
         events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
     return renewed
 
 
-def _changes(before: StoredMailbox, after: StoredMailbox, *, with_password: bool) -> list[dict[str, object]]:
-    """What a new login replaces, for the log; of a password only that it was given anew."""
-    told: list[dict[str, object]] = [
-        {"key": key, "before": was, "after": new}
+def login_changes(before: StoredMailbox, after: StoredMailbox, change: LoginChange) -> list[Change]:
+    """What a new login has replaced."""
+    told = [
+        Change(key, was, new)
         for key, was, new in (
             ("smtp", _words(before.smtp), _words(after.smtp)),
             ("imap", _words(before.imap), _words(after.imap)),
@@ -223,7 +216,7 @@ def _changes(before: StoredMailbox, after: StoredMailbox, *, with_password: bool
         )
         if was != new
     ]
-    return told + ([{"key": "password", "before": None, "after": "changed"}] if with_password else [])
+    return told + ([Change("password", None, "changed")] if change.password is not None else [])
 
 
 def _words(server: Endpoint) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -93,7 +94,7 @@ def reset_commands(_connection: Connection, former: StoredMailbox) -> dict[str, 
         f"--outgoing {link.outgoing}",
     ]
     options += [f"--never {domain}" for domain in link.never]
-    return {"contact_book": f"mailrotate mailbox crm {former.address} {' '.join(options)}"}
+    return {"contact_book": f"mailrotate mailbox crm {quote(former.address)} {' '.join(options)}"}
 
 
 # --- what is recorded

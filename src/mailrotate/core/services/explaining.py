@@ -144,7 +144,9 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
     situation = _unassigned(look, campaign, person) if message is None else look.situation(message)
     explained = _explained(look, subject, situation)
     if person.state is RecipientState.FAILED and person.reason == dependents.REMOVED:
-        again = f"mailrotate recipient assign {quote(campaign.name)} {person.email} --to-sender ADDRESS"
+        again = (
+            f"mailrotate recipient assign {quote(campaign.name)} {quote(person.email)} --to-sender ADDRESS"
+        )
         return replace(explained, remedy=again)
     return explained
 
@@ -227,8 +229,8 @@ def _reconnection(boxes: list[MailboxFacts]) -> str | None:
         return None
     failed = next((box for box in boxes if box.connection is ConnectionState.FAILED), None)
     if failed is not None:
-        return f"mailrotate mailbox reconnect {failed.address} --resume"
-    return f"mailrotate mailbox connect {boxes[0].address}"
+        return f"mailrotate mailbox reconnect {quote(failed.address)} --resume"
+    return f"mailrotate mailbox connect {quote(boxes[0].address)}"
 
 
 _OWN_STATE = ("message", "recipient")

@@ -7,7 +7,7 @@ what somebody answers into another folder, but what is there was not promised to
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
-from shlex import join
+from shlex import join, quote
 
 from sqlalchemy import Connection
 
@@ -19,6 +19,7 @@ from mailrotate.core.values.errors import BadInput, NotFound, RemoteError
 from mailrotate.core.values.mail import INBOX, FolderCursor, MailAccount, MailTrouble
 
 _MOST_NAMED = 10
+_LONGEST_SHOWN = 100
 
 
 def beside_inbox(names: Iterable[str]) -> tuple[str, ...] | None:
@@ -50,7 +51,7 @@ def ends_of(context: Context, account: MailAccount, wanted: Sequence[str]) -> di
         raise RemoteError(
             "folder.unreadable",
             f"{account.address}: its folders cannot be read: {trouble}",
-            f"mailrotate mailbox test {account.address}",
+            f"mailrotate mailbox test {quote(account.address)}",
         ) from None
 
 
@@ -72,19 +73,20 @@ def reset_commands(former: StoredMailbox) -> dict[str, str]:
     if not former.own_folders:
         return {}
     options = [part for name in former.own_folders for part in ("--folders", name)]
-    return {"folders": f"mailrotate mailbox set {former.address} {join(options)}"}
+    return {"folders": f"mailrotate mailbox set {quote(former.address)} {join(options)}"}
 
 
 def _refuse_unknown(session: InboxSession, address: str, wanted: Sequence[str]) -> None:
-    known = session.folder_names() or [INBOX]
+    # What could not be typed is not offered: a server's names are a stranger's words.
+    known = [name for name in session.folder_names() if name.isprintable()] or [INBOX]
     for name in wanted:
         if name not in known:
             near = sorted(known, key=lambda other: _likeness(name, other), reverse=True)[:_MOST_NAMED]
-            meant = ", ".join(f"'{other}'" for other in near)
+            meant = ", ".join(f"'{other[:_LONGEST_SHOWN]}'" for other in near)
             raise NotFound(
                 "folder.none",
                 f"{address} has no folder '{name}' on its server; did you mean {meant}?",
-                f"mailrotate mailbox set {address} {join(['--folders', near[0]])}",
+                f"mailrotate mailbox set {quote(address)} {join(['--folders', near[0]])}",
             )
 
 

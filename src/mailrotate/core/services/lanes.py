@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from shlex import quote
 
 from mailrotate.core.services import passes, settling
 from mailrotate.core.services.context import Context
@@ -32,7 +33,7 @@ def holding_lane(context: Context, mailbox_id: int, now: datetime) -> Iterator[L
                 "lane.busy",
                 f"another process is working with {address} right now; nothing was changed",
                 # A runner stays in a lane from message to message; a resting mailbox it leaves.
-                f"run the command again; if it stays busy, first: mailrotate mailbox pause {address}",
+                f"run the command again; if it stays busy, first: mailrotate mailbox pause {quote(address)}",
             )
         yield lane
     finally:

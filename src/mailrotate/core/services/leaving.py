@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -72,8 +73,8 @@ def _removable(connection: Connection, context: Context, email: str) -> StoredUs
         raise Refused(
             "user.has_mailbox",
             f"the seat of {user.email} holds {', '.join(box.address for box in boxes)}",
-            f"mailrotate mailbox remove {boxes[0].address}, or to stop all that is sent from the seat: "
-            f"mailrotate user lock {user.email}",
+            f"mailrotate mailbox remove {quote(boxes[0].address)}, "
+            f"or to stop all that is sent from the seat: mailrotate user lock {quote(user.email)}",
         )
     workspace = workspaces.find(connection)
     if workspace is not None and workspace.default_user_id == user.id:

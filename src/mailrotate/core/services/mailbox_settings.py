@@ -52,6 +52,16 @@ class ShownSetting:
     origin: str
 
 
+@dataclass(frozen=True)
+class Change:
+    """What a deed has made another; of a password only that it is new. `origin` as in ShownSetting."""
+
+    key: str
+    before: object
+    after: object
+    origin: str = "own"
+
+
 def settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting]:
     """Each setting that the mailbox has, and where it comes from."""
     capped = box.own_daily_limit is not None and box.own_daily_limit <= box.daily_cap
@@ -100,11 +110,11 @@ def settings_reset(connection: Connection, former: StoredMailbox, wanted: Settin
         "is_shared": (SHARED if former.is_shared else None, "--access"),
     }
     shares = {
-        f"share_{email}": f"mailrotate mailbox share add {former.address} {email}"
+        f"share_{email}": f"mailrotate mailbox share add {quote(former.address)} {quote(email)}"
         for email in sharing.named(connection, former)
     }
     return {
-        flag.removeprefix("--").replace("-", "_"): f"mailrotate mailbox set {former.address} {flag} "
+        flag.removeprefix("--").replace("-", "_"): f"mailrotate mailbox set {quote(former.address)} {flag} "
         + quote(str(value))
         for name, (value, flag) in own.items()
         if value is not None and name not in wanted
@@ -178,11 +188,13 @@ def _check_limits(connection: Connection | None, settings: Settings, actor: Acto
         ("ramp-up's ceiling", "--ramp", ramp and ramp[2]),
     ):
         if number is not None and number > cap:
+            hint = f"choose at most {cap} for {flag}"
+            if number <= quota.HIGHEST_CAP:
+                hint += f", or: {_plan_change(connection, actor, f'--daily-cap {number}')}"
             raise Refused(
                 "limit.above_cap",
                 f"a {named} of {number} is above the plan's cap of {cap}",
-                f"choose at most {cap} for {flag}, or: "
-                f"{_plan_change(connection, actor, f'--daily-cap {number}')}",
+                hint,
             )
 
 

@@ -1,17 +1,18 @@
 """Mailboxes as people see and set them: listing, settings with their sources, rest and holds (B3–B5, B12)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
 from mailrotate.core.services import accounts, authority, facts, folders, seats, sharing
-from mailrotate.core.services.connections import KEEPS_LOGIN, LoginChange, Tell, proved, renew
+from mailrotate.core.services.connections import KEEPS_LOGIN, LoginChange, Tell, login_changes, proved, renew
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.services.mailbox_settings import (
+    Change,
     Settings,
     ShownSetting,
     access_of,
@@ -68,7 +69,7 @@ class ListedMailbox:
 
 @dataclass(frozen=True)
 class ShownMailbox:
-    """Everything about one mailbox but its secret."""
+    """Everything about one mailbox but its secret; `changes` is what a deed has just made another."""
 
     listed: ListedMailbox
     settings: Sequence[ShownSetting]
@@ -83,6 +84,7 @@ class ShownMailbox:
     sends_as: str | None
     aliases: Sequence[StoredAlias]
     folders: Sequence[StoredFolder]
+    changes: Sequence[Change] = ()
 
 
 def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
@@ -185,8 +187,8 @@ def set_settings(
     named = settings.get("folders")
     if not (login or named):
         with context.store.writing() as connection:
-            _set_within(context, connection, box.address, settings, now)
-        return show(context, box.address, now)
+            _, changes = _set_within(context, connection, box.address, settings, now)
+        return replace(show(context, box.address, now), changes=changes)
     accounts.prove_key(context)
     with holding_lane(context, box.id, now):
         with context.store.reading() as connection:
@@ -195,16 +197,18 @@ def set_settings(
         account = proved(context, box, login, tell, "set") if login else account_of(context, box)
         ends = folders.ends_of(context, account, named) if named else {}
         with context.store.writing() as connection:
-            box = _set_within(context, connection, box.address, settings, now)
+            box, changes = _set_within(context, connection, box.address, settings, now)
             folders.begin(connection, box.id, ends, now)
             if login:
-                renew(context, connection, box, account, login, now)
-    return show(context, box.address, now)
+                renewed = renew(context, connection, box, account, login, now)
+                changes += login_changes(box, renewed, login)
+    return replace(show(context, box.address, now), changes=changes)
 
 
 def _set_within(
     context: Context, connection: Connection, address: str, settings: Settings, now: datetime
-) -> StoredMailbox:
+) -> tuple[StoredMailbox, list[Change]]:
+    """The mailbox as it was, and what is another now."""
     # Not while the plan changes: what it allows is decided here.
     connections.lock_workspace(connection)
     box = seats.find_connected(connection, context.actor, address)
@@ -212,11 +216,15 @@ def _set_within(
     before = settings_of(connection, box)
     apply_settings(connection, box, settings, now)
     after = settings_of(connection, mailboxes.by_id(connection, box.id))
-    for was, is_now in zip(before, after, strict=True):
-        if (was.value, was.origin) != (is_now.value, is_now.origin):
-            change = {"key": was.name, "before": _told(was.value), "after": _told(is_now.value)}
-            events.record(connection, context.actor, "mailbox.set", now, About(box.id), **change)
-    return box
+    changes = [
+        Change(is_now.name, was.value, is_now.value, is_now.origin)
+        for was, is_now in zip(before, after, strict=True)
+        if (was.value, was.origin) != (is_now.value, is_now.origin)
+    ]
+    for one in changes:
+        told = {"key": one.key, "before": _told(one.before), "after": _told(one.after)}
+        events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
+    return box, changes
 
 
 def _told(value: object) -> object:

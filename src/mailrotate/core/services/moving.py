@@ -15,7 +15,7 @@ from mailrotate.core.services.enrolment import Aside, RowTrouble
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.store import campaigns, connections, events, moves, recipients, removals, senders
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
-from mailrotate.core.store.events import About
+from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.moves import Choice, Going, Left, Place
 from mailrotate.core.values.errors import NotFound, Refused
@@ -61,7 +61,7 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
         recipients.lock_enrolment(connection)
         campaign = _running(connection, context, name)
         former = _unchanged(former, _former(connection, whom.from_sender))
-        taker = _taker(connection, campaign, to_sender)
+        taker = _taker(connection, context.actor, campaign, to_sender)
         failed = _failed(connection, campaign, whom, former, aside)
         still_open = _open(connection, campaign, former, taker) if is_living else None
         reported = _report(connection, [one for one in (still_open, failed) if one is not None], aside)
@@ -98,7 +98,7 @@ def _unchanged(before: StoredMailbox | None, now_is: StoredMailbox | None) -> St
         raise Refused(
             "mailbox.changed",
             f"{now_is.address} was removed, or is back, since a moment ago; nothing was changed",
-            f"run it again; how it is now: mailrotate mailbox show {now_is.address}",
+            f"run it again; how it is now: mailrotate mailbox show {quote(now_is.address)}",
         )
     return now_is
 
@@ -115,9 +115,9 @@ def _running(connection: Connection, context: Context, name: str) -> StoredCampa
     return campaign
 
 
-def _taker(connection: Connection, campaign: StoredCampaign, address: str) -> StoredMailbox:
+def _taker(connection: Connection, actor: Actor, campaign: StoredCampaign, address: str) -> StoredMailbox:
     taker = naming.find_mailbox(connection, address)
-    removal.require_able(taker)
+    removal.require_able(connection, actor, taker)
     removal.require_owner_may_use(connection, campaign.name, campaign.owner_id, taker)
     return taker
 
@@ -137,7 +137,7 @@ def _nobody(
         return Refused(
             "mailbox.same",
             f"{taker.address} has these people already, and nobody failed when it was removed",
-            f"mailrotate recipient list {name} --sender {taker.address}",
+            f"mailrotate recipient list {name} --sender {quote(taker.address)}",
         )
     return NotFound(
         "recipient.nobody",

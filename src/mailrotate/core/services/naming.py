@@ -1,6 +1,7 @@
 """How people name campaigns, mailboxes and users, and what they are told when there is none of that name."""
 
 from difflib import get_close_matches
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -44,11 +45,11 @@ def find_mailbox(connection: Connection, address: str, *, with_removed: bool = F
         raise NotFound(
             "mailbox.removed",
             f"{box.address} was removed; only its history is left",
-            f"mailrotate mailbox show {box.address}",
+            f"mailrotate mailbox show {quote(box.address)}",
         )
     known = [known.address for known in mailboxes.listing(connection)]
     meant = _meant(address, _near_addresses(address, known))
-    hint = "mailrotate mailbox list" if meant else f"mailrotate mailbox connect {address}"
+    hint = "mailrotate mailbox list" if meant else f"mailrotate mailbox connect {quote(address)}"
     raise NotFound("mailbox.none", f"there is no mailbox {address}{meant}", hint)
 
 

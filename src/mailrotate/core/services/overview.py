@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from shlex import quote
 
 from sqlalchemy import Connection
@@ -108,8 +109,7 @@ def look(context: Context, now: datetime) -> Overview:
         attention = outbox_lists.attention_counts(connection, viewer)
         requested = _requests(context, connection)
     first = earliest(decisions)
-    is_run = bool(alive) or (last_pass_at is not None and now - last_pass_at <= _PASS_IS_RECENT)
-    sending, summary, command = _judge(boxes, lines, first, is_run, last_pass_at is None)
+    sending, summary, command = _judge(boxes, lines, first, _run_of(alive, last_pass_at, now))
     return Overview(
         sending=sending,
         summary=summary,
@@ -180,27 +180,43 @@ def _mailbox_line(
     )
 
 
+class _Run(Enum):
+    """When there was a runner."""
+
+    NOW = "a runner works"
+    RECENTLY = "a pass has just been"
+    LONG_AGO = "no runner has run for a while"
+    NEVER = "no runner ever ran"
+
+
+def _run_of(alive: Sequence[RunnerEntry], last_pass_at: datetime | None, now: datetime) -> _Run:
+    if alive:
+        return _Run.NOW
+    if last_pass_at is None:
+        return _Run.NEVER
+    return _Run.RECENTLY if now - last_pass_at <= _PASS_IS_RECENT else _Run.LONG_AGO
+
+
 def _judge(
     boxes: Sequence[MailboxLine],
     lines: Sequence[CampaignLine],
     first: Decision | None,
-    is_run: bool,
-    never_run: bool,
+    run: _Run,
 ) -> tuple[bool, str, str]:
     """Whether it is sending, why (not), and the command that comes next."""
     if not boxes:
         return False, "no mailbox is connected", "mailrotate mailbox connect ADDRESS"
     if first is not None and first.next_at is None:
         stuck = next(box for box in boxes if box.waits)
-        return False, f"nothing can leave: {gates.summary(first)}", f"mailrotate why {stuck.address}"
+        return False, f"nothing can leave: {gates.summary(first)}", f"mailrotate why {quote(stuck.address)}"
     if first is None:
         return _idle(boxes, lines)
-    if not is_run:
-        since = "no runner ever ran" if never_run else "no runner has run for a while"
-        return False, f"mail waits, but {since}", "mailrotate run --once"
-    if first.open:
-        return True, "mail is due and the next pass takes it", "mailrotate log --follow"
-    return True, gates.summary(first), "mailrotate log --follow"
+    if run in (_Run.NEVER, _Run.LONG_AGO):
+        return False, f"mail waits, but {run.value}", "mailrotate run --once"
+    # Without a runner it is a person, or cron, who sees to the next pass.
+    command = "mailrotate log --follow" if run is _Run.NOW else "mailrotate run"
+    summary = "mail is due and the next pass takes it" if first.open else gates.summary(first)
+    return True, summary, command
 
 
 def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[bool, str, str]:
@@ -214,7 +230,11 @@ def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[
         return False, "nothing waits: everybody had what was due", command
     if broken is not None:
         verb = "connect" if broken.state is ConnectionState.DISCONNECTED else "reconnect"
-        return False, f"{broken.address}: {broken.reason}", f"mailrotate mailbox {verb} {broken.address}"
+        return (
+            False,
+            f"{broken.address}: {broken.reason}",
+            f"mailrotate mailbox {verb} {quote(broken.address)}",
+        )
     if paused is not None:
         reasons = ", ".join(paused.pause_reasons) or "no reason is noted"
         # What a removal or a lock has paused cannot be resumed yet; `why` names what comes before.

@@ -6,6 +6,7 @@ seat: one that is there already stays usable when the plan becomes stricter.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -41,7 +42,7 @@ def refuse_first(address: str) -> None:
         raise Refused(
             "address.role",
             f"{address} is the address of a role or a group, and a new workspace's plan permits none",
-            f"mailrotate init --email {address}, then: mailrotate plan set --role-addresses on",
+            f"mailrotate init --email {quote(address)}, then: mailrotate plan set --role-addresses on",
         )
 
 
@@ -57,7 +58,7 @@ def former_of(connection: Connection, actor: Actor, user: StoredUser, address: s
             raise Refused(
                 "mailbox.connected",
                 f"{address} is on the seat of {former.user_email} already and {former.state}",
-                f"mailrotate mailbox reconnect {address}",
+                f"mailrotate mailbox reconnect {quote(address)}",
             )
         held = seat_addresses.holding(connection, address)
         if held is None or held.mailbox_id == former.id:
@@ -132,9 +133,9 @@ def held_refusal(connection: Connection, actor: Actor, user: StoredUser, address
             connection,
             actor,
             Deed.ANY_SEAT,
-            f"mailrotate mailbox alias remove {box.address} {held.address}"
+            f"mailrotate mailbox alias remove {quote(box.address)} {quote(held.address)}"
             if is_alias
-            else f"mailrotate mailbox remove {box.address}",
+            else f"mailrotate mailbox remove {quote(box.address)}",
             seat_id=box.user_id,
         ),
     )
@@ -154,12 +155,11 @@ def _others_refusal(connection: Connection, actor: Actor, user: StoredUser, addr
     found = users.whose_own(connection, address)
     if found is None or found[0] == user.id:
         return None
+    theirs = f"mailrotate mailbox connect {quote(address)} --for {quote(found[1])}"
     return Refused(
         "address.another_user",
         f"{address} is the own address of another user, {found[1]}",
-        advice.way(
-            connection, actor, Deed.ANY_SEAT, f"mailrotate mailbox connect {address} --for {found[1]}"
-        ),
+        advice.way(connection, actor, Deed.ANY_SEAT, theirs),
     )
 
 
@@ -171,7 +171,7 @@ def _approval_refusal(connection: Connection, actor: Actor, user: StoredUser, ad
         return Refused(
             "request.needed",
             f"the plan requires that {address} is approved before {user.email} has it",
-            f"mailrotate mailbox request {address} --for {user.email}",
+            f"mailrotate mailbox request {quote(address)} --for {quote(user.email)}",
         )
     if known.user_id != user.id:
         return Refused(

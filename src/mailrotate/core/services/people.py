@@ -99,7 +99,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
             raise Refused(
                 "recipient.ended",
                 f"{person.email} has ended already ({person.state}) and gets nothing more",
-                f"mailrotate recipient show {quote(campaign.name)} {person.email}",
+                f"mailrotate recipient show {quote(campaign.name)} {quote(person.email)}",
             )
         known = edits.has_messages(connection, person.id)
         if known:

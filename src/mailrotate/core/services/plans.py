@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules import quota
 from mailrotate.core.rules.role_addresses import is_role_address
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import seats
@@ -18,7 +19,6 @@ from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.states import ConnectionState
 
 _MOST_SLOTS = 1000
-_HIGHEST_CAP = 100_000
 _SYNC_BOUNDS = (timedelta(minutes=1), timedelta(days=1))
 _NAMED_AT_MOST = 10
 
@@ -122,9 +122,9 @@ def _check(wanted: PlanChange) -> None:
         raise BadInput("plan.nothing", "nothing is to be changed", "mailrotate plan set --help")
     if wanted.slots_per_user is not None and not 0 <= wanted.slots_per_user <= _MOST_SLOTS:
         raise BadInput("plan.slots", f"--slots must be from 0 to {_MOST_SLOTS}, not {wanted.slots_per_user}")
-    if wanted.daily_cap is not None and not 1 <= wanted.daily_cap <= _HIGHEST_CAP:
+    if wanted.daily_cap is not None and not 1 <= wanted.daily_cap <= quota.HIGHEST_CAP:
         raise BadInput(
-            "plan.daily_cap", f"--daily-cap must be from 1 to {_HIGHEST_CAP}, not {wanted.daily_cap}"
+            "plan.daily_cap", f"--daily-cap must be from 1 to {quota.HIGHEST_CAP}, not {wanted.daily_cap}"
         )
     least, most = _SYNC_BOUNDS
     if wanted.sync_every is not None and not least <= wanted.sync_every <= most:

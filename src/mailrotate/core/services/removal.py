@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import CONNECTION, MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.services import assigning, dependents, naming, seats
+from mailrotate.core.services import advice, assigning, dependents, naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.lanes import holding_lane
 from mailrotate.core.store import (
@@ -108,7 +110,7 @@ def _case(connection: Connection, actor: Actor, address: str, move_to: str | Non
     sender = mailboxes.on_slot(connection, box.slot_id)
     own_slot = box.slot_id if sender is not None and sender.id == box.id else None
     affected = removals.affected(connection, box.id, own_slot)
-    taker = None if move_to is None else _taker(connection, box, affected, move_to)
+    taker = None if move_to is None else _taker(connection, actor, box, affected, move_to)
     stopping = [
         campaign
         for campaign in affected
@@ -118,36 +120,37 @@ def _case(connection: Connection, actor: Actor, address: str, move_to: str | Non
 
 
 def _taker(
-    connection: Connection, box: StoredMailbox, affected: Sequence[Affected], move_to: str
+    connection: Connection, actor: Actor, box: StoredMailbox, affected: Sequence[Affected], move_to: str
 ) -> StoredMailbox:
     taker = naming.find_mailbox(connection, move_to)
     if taker.id == box.id:
         raise Refused(
             "mailbox.same",
             f"{box.address} cannot take over from itself",
-            f"name another: mailrotate user show {box.user_email}",
+            f"name another: mailrotate user show {quote(box.user_email)}",
         )
-    require_able(taker)
+    require_able(connection, actor, taker)
     for campaign in affected:
         if campaign.contacted or campaign.step_count or not campaign.rotates:
             require_owner_may_use(connection, campaign.name, campaign.owner_id, taker)
     return taker
 
 
-def require_able(taker: StoredMailbox) -> None:
+def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> None:
     """Refused unless the mailbox is connected and its user may send (A10)."""
     if taker.state is not ConnectionState.CONNECTED:
         verb = "connect" if taker.state is ConnectionState.DISCONNECTED else "reconnect"
+        command = f"mailrotate mailbox {verb} {quote(taker.address)}"
         raise Refused(
             "mailbox.not_connected",
             f"{taker.address} is {taker.state}; only a connected mailbox takes people over",
-            f"mailrotate mailbox {verb} {taker.address}",
+            advice.way(connection, actor, Deed.ANY_SEAT, command, seat_id=taker.user_id),
         )
     if taker.user_state is UserState.LOCKED:
         raise Refused(
             "mailbox.user_locked",
             f"{taker.address} sends nothing: its user {taker.user_email} is locked",
-            f"mailrotate user unlock {taker.user_email}",
+            advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {quote(taker.user_email)}"),
         )
 
 
@@ -159,7 +162,7 @@ def require_owner_may_use(connection: Connection, campaign: str, owner_id: int, 
         raise Refused(
             "mailbox.not_owners",
             f"campaign '{campaign}' is owned by {owner.email}, who may not send from {taker.address}",
-            f"choose a mailbox of theirs: mailrotate user show {owner.email}",
+            f"choose a mailbox of theirs: mailrotate user show {quote(owner.email)}",
         )
 
 
@@ -240,7 +243,7 @@ def _is_sending(box: StoredMailbox) -> Refused:
     return Refused(
         "mailbox.sending",
         f"a message of {box.address} is being sent right now; nothing was changed",
-        f"let it rest first: mailrotate mailbox pause {box.address}",
+        f"let it rest first: mailrotate mailbox pause {quote(box.address)}",
     )
 
 

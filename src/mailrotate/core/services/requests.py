@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -158,15 +159,15 @@ def _refuse_on_seat(connection: Connection, user: StoredUser, address: str) -> N
     raise Refused(
         "request.on_seat",
         f"{address} is on the seat of {user.email} already{spelt}, and needs no approval",
-        f"mailrotate mailbox connect {box.address} --for {user.email}"
+        f"mailrotate mailbox connect {quote(box.address)} --for {quote(user.email)}"
         if again
-        else f"mailrotate mailbox show {box.address}",
+        else f"mailrotate mailbox show {quote(box.address)}",
     )
 
 
 def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, user: StoredUser) -> Refused:
     if known.user_id == user.id and known.state is RequestState.APPROVED:
-        hint = f"mailrotate mailbox connect {known.address} --for {user.email}"
+        hint = f"mailrotate mailbox connect {quote(known.address)} --for {quote(user.email)}"
     elif known.user_id == user.id:
         hint = advice.way(connection, actor, Deed.REQUESTS, f"mailrotate mailbox approve q_{known.id}")
     else:
@@ -180,9 +181,9 @@ def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, us
 def _is_over(known: StoredRequest) -> Refused:
     if known.ended_at is not None:
         what = f"q_{known.id} is over: it was withdrawn, or {known.address} has left the seat of {known.user}"
-        hint = f"mailrotate mailbox request {known.address} --for {known.user}"
+        hint = f"mailrotate mailbox request {quote(known.address)} --for {quote(known.user)}"
         return Refused("request.ended", what, hint)
-    again = f"mailrotate mailbox request {known.address} --for {known.user}"
+    again = f"mailrotate mailbox request {quote(known.address)} --for {quote(known.user)}"
     return Refused(
         "request.decided",
         f"q_{known.id}, {known.address} for {known.user}, was {known.state} by {known.decided_by}",

@@ -1,6 +1,7 @@
 """Whose seat it is: for whom somebody acts, and in which slot (A1, A5, A6, A9)."""
 
 from dataclasses import dataclass
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -42,7 +43,7 @@ def find_connected(connection: Connection, actor: Actor, name: str) -> StoredMai
         raise Refused(
             "mailbox.disconnected",
             f"{box.address} is disconnected",
-            f"mailrotate mailbox connect {box.address}",
+            f"mailrotate mailbox connect {quote(box.address)}",
         )
     return box
 
@@ -81,7 +82,7 @@ def require_active(connection: Connection, actor: Actor) -> StoredUser:
             "add --as EMAIL",
         )
     if acting.state is UserState.LOCKED:
-        unlock = advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {acting.email}")
+        unlock = advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {quote(acting.email)}")
         raise Refused("user.locked", f"the acting user {acting.email} is locked", unlock)
     return acting
 
@@ -148,12 +149,7 @@ def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refuse
     """With the command that makes a slot free, from the pool or bought, and who may run it."""
     held = [slot.mailbox for slot in slots.of_user(connection, user.id)]
     verb = "assign" if slots.of_user(connection, None) else "add"
-    hint = advice.way(connection, actor, Deed.SLOTS, f"mailrotate slot {verb} --user {user.email}")
+    hint = advice.way(connection, actor, Deed.SLOTS, f"mailrotate slot {verb} --user {quote(user.email)}")
     count = f"({len(held)}/{len(held)})"
     taken = f"all slots of {user.email} are taken {count}: {', '.join(map(str, held))}"
     return Refused("slot.none_free", taken if held else f"{user.email} has no slot", hint)
-
-
-def first_who_may(connection: Connection, deed: Deed) -> StoredUser:
-    """Somebody who can: a workspace always has an active admin."""
-    return advice.who_may(connection, deed)[0]

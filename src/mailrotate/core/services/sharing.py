@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -40,13 +41,13 @@ def add(context: Context, address: str, email: str, now: datetime) -> bool:
             raise Refused(
                 "mailbox.personal",
                 f"{box.address} is personal; only a shared mailbox is shared with somebody",
-                f"mailrotate mailbox set {box.address} --access shared",
+                f"mailrotate mailbox set {quote(box.address)} --access shared",
             )
         if user.id == box.user_id:
             raise Refused(
                 "share.own",
                 f"{box.address} is on the seat of {user.email}, who need not be named",
-                f"mailrotate mailbox show {box.address}",
+                f"mailrotate mailbox show {quote(box.address)}",
             )
         if user.id in shares.user_ids(connection, box.connection_id):
             return False

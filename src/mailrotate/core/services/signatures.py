@@ -52,7 +52,7 @@ def add(
             raise Refused(
                 "signature.exists",
                 f"{box.address} has a signature '{name}' already",
-                f"mailrotate mailbox signature edit {box.address} {quote(name)} --body FILE",
+                f"mailrotate mailbox signature edit {quote(box.address)} {quote(name)} --body FILE",
             )
         _insert(connection, context, box, name, body, now, main=main)
         return _of(connection, box)
@@ -106,7 +106,7 @@ def restore(context: Context, address: str, name: str, now: datetime) -> Mailbox
             raise Refused(
                 "signature.exists",
                 f"{box.address} has a signature '{name}' already",
-                f"mailrotate mailbox signature list {box.address}",
+                f"mailrotate mailbox signature list {quote(box.address)}",
             )
         present = signatures.of_connection(connection, box.connection_id)
         main = found.is_main and not any(known.is_main for known in present)
@@ -116,7 +116,7 @@ def restore(context: Context, address: str, name: str, now: datetime) -> Mailbox
 
 def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, str]:
     """The former connection's signatures, each with what sets it again (C4)."""
-    again = f"mailrotate mailbox signature restore {former.address}"
+    again = f"mailrotate mailbox signature restore {quote(former.address)}"
     return {
         f"signature {known.name}": f"{again} {quote(known.name)}"
         for known in signatures.of_connection(connection, former.connection_id)
@@ -191,7 +191,7 @@ def _none(box: StoredMailbox, name: str, known: Sequence[str]) -> NotFound:
     return NotFound(
         "signature.none",
         f"{box.address} has no signature '{name}'{there}",
-        f"mailrotate mailbox signature list {box.address}",
+        f"mailrotate mailbox signature list {quote(box.address)}",
     )
 
 

@@ -154,7 +154,7 @@ def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots
                 f"the team's pool has {len(pool)} of the {count} slots that are wanted",
                 f"mailrotate slot buy --count {count - len(pool)}"
                 if pool
-                else f"mailrotate slot add --user {user.email} --count {count}",
+                else f"mailrotate slot add --user {quote(user.email)} --count {count}",
             )
         for slot in pool[:count]:
             _move(connection, context, "slot.assigned", slot, user.id, now)
@@ -205,7 +205,9 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
         )
     if slot.mailbox is not None:
         raise Refused(
-            "slot.taken", f"{name} holds {slot.mailbox}", f"mailrotate mailbox disconnect {slot.mailbox}"
+            "slot.taken",
+            f"{name} holds {slot.mailbox}",
+            f"mailrotate mailbox disconnect {quote(slot.mailbox)}",
         )
     bound = connections.hanging_on(connection, 0, slot.id)
     if bound:

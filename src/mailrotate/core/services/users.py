@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -109,7 +110,7 @@ def add(context: Context, email: str, name: str | None, role: Role, now: datetim
         seats.require_deed(connection, context.actor, Deed.USERS)
         if workspaces.user_by_email(connection, address) is not None:
             raise Refused(
-                "user.exists", f"{address} is a user here already", f"mailrotate user show {address}"
+                "user.exists", f"{address} is a user here already", f"mailrotate user show {quote(address)}"
             )
         user = workspaces.add_user(connection, address, named, role, now)
         events.record(connection, context.actor, "user.added", now, About(), user=user.id, role=role)

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, inser
 from mailrotate.core.store import sights
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.dialects import json_text
+from mailrotate.core.store.portions import AT_A_TIME, rows_with
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,6 @@ class Wanted(TypedDict, total=False):
 
 
 _RECORD = insert(t.event)
-_AT_A_TIME = 500
 # Where `key` is one of these, `before` and `after` are users, by id.
 USER_KEYS = ("user", "default_user", "owner")
 # Servers repeat whom a message was for, and people write down who asked: `<kim@example.com>: no such user`.
@@ -137,7 +137,7 @@ def listing(
         query = query.where(t.event.c.id.in_(ids))
     if after is not None:
         query = query.where(t.event.c.id > after)
-    with connection.execute(_in_order(query, after, limit).execution_options(yield_per=_AT_A_TIME)) as rows:
+    with connection.execute(_in_order(query, after, limit).execution_options(yield_per=AT_A_TIME)) as rows:
         yield from map(_read, rows)
 
 
@@ -206,8 +206,5 @@ def ids_after(connection: Connection, after: int) -> set[int]:
 
 def ids_among(connection: Connection, numbers: Collection[int]) -> set[int]:
     """Those of the numbers that are an event's."""
-    wanted, found = sorted(numbers), set[int]()
-    for start in range(0, len(wanted), _AT_A_TIME):
-        some = t.event.c.id.in_(wanted[start : start + _AT_A_TIME])
-        found.update(connection.execute(select(t.event.c.id).where(some)).scalars())
-    return found
+    e = t.event.c
+    return {row.id for row in rows_with(connection, select(e.id), e.id, sorted(numbers))}
