@@ -65,9 +65,8 @@ def remove(
     if file is not None:
         refuse_existing(file)
     told = removal.consequences(call.context, address, move_to)
-    done = speech.confirm(
-        _lines(told), f"Remove {told.address}?", yes=yes, dry_run=dry_run, has_document=True
-    )
+    lines = [*_lines(told), *([] if yes else _other_way(told))]
+    done = speech.confirm(lines, f"Remove {told.address}?", yes=yes, dry_run=dry_run, has_document=True)
     exported = _export(call, told.address, file) if done and file is not None else None
     if done:
         told = removal.remove(call.context, address, move_to=move_to, tag=word, now=call.now)
@@ -126,9 +125,13 @@ def _lines(told: "Consequences") -> list[str]:
     if told.approval_ends:
         lines.append("  its approval ends")
     lines.append("  its password is deleted, its slot and its address are free; its history stays")
-    if any(campaign.failed for campaign in told.campaigns):
-        lines.append("to let another mailbox go on with those who were contacted: add --move-to ADDRESS")
     return lines
+
+
+def _other_way(told: "Consequences") -> list[str]:
+    if not any(campaign.failed for campaign in told.campaigns):
+        return []
+    return ["to let another mailbox go on with those who were contacted: add --move-to ADDRESS"]
 
 
 def _of(campaign: "CampaignConsequences", told: "Consequences") -> list[str]:
