@@ -1,10 +1,11 @@
 """How far campaigns are: people by state and sender, messages by sender and step, of many at once."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import rows_with
@@ -16,33 +17,37 @@ class Progress:
     """People by state and by `campaign_sender`, and how many of them `failed` for the reason asked for;
     what was sent by `campaign_sender` and by the step's position."""
 
-    people: Mapping[str, int]
-    people_by_sender: Mapping[int, int]
+    people: Counter[str]
+    people_by_sender: Counter[int]
     failed: int
-    sent_by_sender: Mapping[int, int]
-    sent_by_step: Mapping[int, int]
+    sent_by_sender: Counter[int]
+    sent_by_step: Counter[int]
 
 
 def of_campaigns(connection: Connection, campaign_ids: Sequence[int], failed_for: str) -> dict[int, Progress]:
     """By campaign, each of those named."""
+    found = {number: Progress(Counter(), Counter(), 0, Counter(), Counter()) for number in campaign_ids}
     r, m = t.recipient.c, t.message.c
-    sent = (m.state == MessageState.SENT, m.kind == MessageKind.CAMPAIGN)
-    failed = (r.state == RecipientState.FAILED, r.reason == failed_for)
-    people = _counted(connection, campaign_ids, r.campaign_id, r.state)
-    by_sender = _counted(connection, campaign_ids, r.campaign_id, r.campaign_sender_id)
-    gone = _counted(connection, campaign_ids, r.campaign_id, r.state, *failed)
-    sent_by_sender = _counted(connection, campaign_ids, m.campaign_id, m.campaign_sender_id, *sent)
-    sent_by_step = _counted(connection, campaign_ids, m.campaign_id, m.step_position, *sent)
-    return {
-        number: Progress(
-            people.get(number, {}),
-            by_sender.get(number, {}),
-            sum(gone.get(number, {}).values()),
-            sent_by_sender.get(number, {}),
-            sent_by_step.get(number, {}),
-        )
-        for number in campaign_ids
-    }
+    # Reasons are few: they are words of ours.
+    of_people = (r.campaign_id, r.state, r.campaign_sender_id, r.reason)
+    for row in rows_with(connection, _counting(*of_people), r.campaign_id, campaign_ids):
+        one = found[row.campaign_id]
+        one.people[row.state] += row.count_
+        if row.campaign_sender_id is not None:
+            one.people_by_sender[row.campaign_sender_id] += row.count_
+        if (row.state, row.reason) == (RecipientState.FAILED, failed_for):
+            found[row.campaign_id] = replace(one, failed=one.failed + row.count_)
+    of_sent = _counting(m.campaign_id, m.campaign_sender_id, m.step_position).where(
+        m.state == MessageState.SENT, m.kind == MessageKind.CAMPAIGN
+    )
+    for row in rows_with(connection, of_sent, m.campaign_id, campaign_ids):
+        found[row.campaign_id].sent_by_sender[row.campaign_sender_id] += row.count_
+        found[row.campaign_id].sent_by_step[row.step_position] += row.count_
+    return found
+
+
+def _counting(*columns: ColumnElement[Any]) -> Select[Any]:
+    return select(*columns, func.count().label("count_")).group_by(*columns)
 
 
 def people(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
