@@ -12,9 +12,8 @@ from sqlalchemy import update
 
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.engine import open_store
-from mailrotate.core.store.workspaces import user_by_email
 from mailrotate.core.values.states import Role
+from tests.support.inside import inside
 from tests.support.program import Program
 from tests.support.rows import NOW, Workspace
 
@@ -32,13 +31,8 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture
 def workspace(program: Program) -> Iterator[Workspace]:
-    """The program's own database, from the inside."""
-    store = open_store(program.env["MAILROTATE_DB"])
-    with store.reading() as connection:
-        admin = user_by_email(connection, ADA)
-    assert admin is not None
-    yield Workspace(store, admin)
-    store.close()
+    with inside(program, ADA) as workspace:
+        yield workspace
 
 
 def on_terminal(program: Program, columns: int, *args: str) -> str:
