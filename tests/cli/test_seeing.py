@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mailrotate.core.store.engine import open_store
-from mailrotate.core.store.workspaces import user_by_email
+from tests.support.inside import inside
 from tests.support.program import Program
 from tests.support.rows import Workspace
 
@@ -38,13 +37,8 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture
 def workspace(program: Program) -> Iterator[Workspace]:
-    """The program's own database, from the inside."""
-    store = open_store(program.env["MAILROTATE_DB"])
-    with store.reading() as connection:
-        admin = user_by_email(connection, "ada@example.org")
-    assert admin is not None
-    yield Workspace(store, admin)
-    store.close()
+    with inside(program, "ada@example.org") as workspace:
+        yield workspace
 
 
 def message(workspace: Workspace, **values: object) -> str:
