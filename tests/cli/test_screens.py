@@ -186,3 +186,14 @@ def test_a8_whom_the_plan_refuses_a_role_s_address_is_told_who_can_permit_it(
     line = ("--as", BEN, "mailbox", "request", "info@example.org", "--json")
     refused = program.run(*line, check_status=4).error()
     assert refused["hint"] == (f"let {ADA} do it: mailrotate --as {ADA} plan set --role-addresses on")
+
+
+def test_help_tells_of_everything_of_a_command_and_of_the_exit_statuses(program: Program) -> None:
+    assert program.run("help").stdout == program.run("--help").stdout
+    named = program.run("help", "mailbox", "connect").stdout
+    assert named == program.run("mailbox", "connect", "--help").stdout
+    assert "did you mean mailbox?" in program.run("help", "mailbx", check_status=2).stderr
+    statuses = program.run("help", "exit-status", "--json").json()
+    assert [row["status"] for row in statuses] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]
+    assert len(program.run("help", "exit-status").stdout.splitlines()) == len(statuses)
+    assert program.run("help", "mailbox", "--json", check_status=2).error()["code"] == "help.topic"

@@ -1,4 +1,4 @@
-"""`mailrotate help`: pages about things that are no command."""
+"""`mailrotate help`: of commands, and of the exit statuses."""
 
 from typing import Annotated
 
@@ -30,18 +30,30 @@ _EXIT_STATUS = (
 
 @app.command()
 def help_(
-    topic: Annotated[str, typer.Argument(help="exit-status")] = "exit-status", as_json: Json = False
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="COMMAND…|exit-status", help="What to tell about.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Pages about things that are no command.
+    """Tell what a command does, as its --help, or what the exit statuses mean.
 
     Examples:
+
+      mailrotate help mailbox connect
 
       mailrotate help exit-status
     """
     speech = Speech(as_json)
-    if topic != "exit-status":
-        raise BadInput("help.topic", f"there is no page '{topic}'", "mailrotate help exit-status")
-    if as_json:
+    if words != ["exit-status"]:
+        if as_json:
+            raise BadInput(
+                "help.topic", "only the exit statuses come as JSON", "mailrotate help exit-status --json"
+            )
+        from mailrotate.cli.main import root
+
+        typer.main.get_command(root).main([*(words or ()), "--help"], "mailrotate", standalone_mode=False)
+    elif as_json:
         speech.document([{"status": status, "meaning": meaning} for status, meaning in _EXIT_STATUS])
-    for status, meaning in () if as_json else _EXIT_STATUS:
-        speech.line(f"{status:>3}  {meaning}")
+    else:
+        for status, meaning in _EXIT_STATUS:
+            speech.line(f"{status:>3}  {meaning}")

@@ -45,7 +45,7 @@ class _Root(Lazy):
         "db": (f"{_COMMANDS}.db", "Check, back up, restore and upgrade the database."),
         "sandbox": (f"{_COMMANDS}.sandbox", "A local mail server to try everything on."),
         "demo": (f"{_COMMANDS}.demo", "The main job, shown on a sandbox in a minute."),
-        "help": (f"{_COMMANDS}.help", "Pages about things that are no command."),
+        "help": (f"{_COMMANDS}.help", "Tell what a command does, or what the exit statuses mean."),
     }
 
 

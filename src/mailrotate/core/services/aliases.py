@@ -74,7 +74,7 @@ def add(
         )  # fmt: skip
         if use:
             _send_as(connection, context, box, alias, now)
-        return _of(connection, box, ownership.warnings(user, alias))
+        return _of(connection, box, ownership.warnings(connection, user, alias))
 
 
 def remove(context: Context, address: str, alias: str, now: datetime) -> MailboxAliases:

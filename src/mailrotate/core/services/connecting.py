@@ -145,7 +145,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         about = About(mailbox_id)
         events.record(connection, context.actor, "mailbox.connected", now, about, provider=account.provider)
         is_new = seat.former is None or seat.former.removed_at is not None
-        odd = ownership.warnings(seat.user, address) if is_new else ()
+        odd = ownership.warnings(connection, seat.user, address) if is_new else ()
         box = mailboxes.by_id(connection, mailbox_id)
         followed = dependents.follow_to_slot(connection, context.actor, box, now)
         return _connected(connection, box, reset, followed, odd)

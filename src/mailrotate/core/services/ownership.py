@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules.role_addresses import is_role_address, shows_its_user
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services import advice
-from mailrotate.core.store import connections, mailboxes, plans, requests, seat_addresses, users
+from mailrotate.core.store import connections, mailboxes, plans, requests, seat_addresses, users, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.seat_addresses import HeldAddress
@@ -80,17 +80,25 @@ def refuse_new(connection: Connection, actor: Actor, user: StoredUser, address: 
             raise refusal
 
 
-def warnings(user: StoredUser, address: str) -> tuple[str, ...]:
-    """What is said, and refuses nothing, about an address that comes to this user's seat (A8)."""
+def warnings(connection: Connection, user: StoredUser, address: str) -> tuple[str, ...]:
+    """What is said, and refuses nothing, about an address that comes to this user's seat (A8).
+
+    Nothing to one operator alone, who has nobody's name to be mistaken for (A6).
+    """
+    odd = _oddity(user, address)
+    return () if odd is None or len(workspaces.users(connection)) == 1 else (odd,)
+
+
+def _oddity(user: StoredUser, address: str) -> str | None:
     if shows_its_user(address, user.name, user.email):
-        return ()
-    return (f"{address} shows nothing of the name of its user, {user.name} ({user.email})",)
+        return None
+    return f"{address} shows nothing of the name of its user, {user.name} ({user.email})"
 
 
 def checks(connection: Connection, actor: Actor, user: StoredUser, address: str) -> list[Check]:
     """What an approver is told of an address on this user's seat, as things are now (A7)."""
     free = connections.free_slots(connection, user.id)
-    shown = warnings(user, address)
+    odd = _oddity(user, address)
     slots = f"{user.email} has a free slot" if free else f"{user.email} has no free slot"
     return [
         Check("valid", True, f"{address} is an e-mail address", is_hard=True),
@@ -101,7 +109,7 @@ def checks(connection: Connection, actor: Actor, user: StoredUser, address: str)
         ),
         _hard("another_user", _others_refusal(connection, actor, user, address), "it is no other user's own"),
         _hard("free", held_refusal(connection, actor, user, address), "it is on no seat"),
-        Check("shows_user", not shown, shown[0] if shown else "it shows something of its user's name"),
+        Check("shows_user", odd is None, odd or "it shows something of its user's name"),
         Check("slot", bool(free), slots),
     ]
 
