@@ -20,20 +20,10 @@ from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
 from tests.support.contexts import context_of
+from tests.support.people import ANNA, BEN
 from tests.support.rows import NOW, Sender, Workspace
 
 DAY = timedelta(days=1)
-ANNA, BEN = "anna@example.org", "ben@example.org"
-
-
-@pytest.fixture
-def context(workspace: Workspace) -> Context:
-    return context_of(workspace)
-
-
-@pytest.fixture
-def anna(workspace: Workspace) -> Sender:
-    return workspace.add_mailbox(ANNA)
 
 
 def limits(context: Context, now: datetime) -> tuple[int, int | None]:

@@ -8,20 +8,8 @@ from mailrotate.core.services.mailbox_settings import Settings
 from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
-from tests.support.contexts import context_of
+from tests.support.people import ANNA
 from tests.support.rows import NOW, Sender, Workspace
-
-ANNA = "anna@example.org"
-
-
-@pytest.fixture
-def context(workspace: Workspace) -> Context:
-    return context_of(workspace)
-
-
-@pytest.fixture
-def anna(workspace: Workspace) -> Sender:
-    return workspace.add_mailbox(ANNA)
 
 
 def mains(context: Context) -> dict[str, bool]:

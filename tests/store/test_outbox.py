@@ -275,10 +275,6 @@ def test_a_campaigns_messages_are_counted_by_state_sender_and_step(
     for person, step, state in ((one, 1, "sent"), (one, 2, "sent"), (two, 1, "sent"), (two, 2, "scheduled")):
         workspace.add_message(box, campaign, person, step=step, state=state, campaign_sender_id=sender)
     with store.reading() as connection:
-        assert outbox_lists.counts_by_state(connection, campaign_id=campaign.id) == {
-            MessageState.SENT: 3,
-            MessageState.SCHEDULED: 1,
-        }
         done = progress.of_campaigns(connection, [campaign.id], "mailbox_removed")[campaign.id]
         assert (done.sent_by_sender, done.sent_by_step) == ({sender: 3}, {1: 2, 2: 1})
         assert outbox_lists.waits_in(connection, campaign.id)

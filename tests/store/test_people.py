@@ -14,6 +14,7 @@ from mailrotate.core.store import (
     events,
     inboxes,
     mailboxes,
+    progress,
     recipients,
     senders,
     suppressions,
@@ -116,7 +117,7 @@ def test_recipients_are_listed_by_state_and_sender_in_pages(
         assert listed(state="active") == ids[1:]
         assert listed(sender="anna@example.org") == [ids[0], ids[2]]
         assert listed(after=ids[0], limit=1) == [ids[1]]
-        assert recipients.counts_by_state(connection, campaign.id) == {"queued": 1, "active": 2}
+        assert progress.people(connection, [campaign.id]) == {campaign.id: {"queued": 1, "active": 2}}
         assert recipients.counts_by_sender(connection, campaign.id) == {sender: 2, other: 1}
         third = recipients.find(connection, campaign.id, "p2@example.com")
     assert third is not None

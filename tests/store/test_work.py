@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, event, update
 
-from mailrotate.core.store import claims, due, inboxes, mailboxes, outbox, outbox_lists, recipients
+from mailrotate.core.store import claims, due, inboxes, mailboxes, outbox, outbox_lists, progress, recipients
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.values.states import Priority, UserState
@@ -45,7 +45,7 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "end of recipients": lambda c: outbox.move_many(c, ("error",), "cancelled", recipient_ids=[1]),
     "unsent": lambda c: outbox.unsent_of(c, 1),
     "attention": lambda c: outbox_lists.attention_counts(c),
-    "overdue": lambda c: outbox_lists.overdue_count(c, 1),
+    "overdue": lambda c: progress.overdue(c, [1]),
     "retryable": lambda c: outbox_lists.retryable(c, mailbox_id=1),
     "waits": lambda c: outbox_lists.waits_in(c, 1),
     "sent today": lambda c: mailboxes.sent_since(c, 1, NOW),

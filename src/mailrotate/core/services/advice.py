@@ -44,11 +44,7 @@ def _named(able: Sequence[StoredUser]) -> str:
 
 def who_may(connection: Connection, deed: Deed) -> list[StoredUser]:
     """Whoever can, in the order in which they were added; nobody only where rows were changed by hand."""
-    return [
-        user
-        for user in workspaces.users(connection)
-        if user.state is UserState.ACTIVE and roles.may(user.role, deed)
-    ]
+    return [user for user in workspaces.users(connection) if _is_active(user) and roles.may(user.role, deed)]
 
 
 def _is_active(user: StoredUser) -> bool:

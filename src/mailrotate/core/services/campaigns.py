@@ -14,7 +14,7 @@ from mailrotate.core.services import advice, assigning, authority, choosing, dep
 from mailrotate.core.services.assigning import current_senders, is_connected
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.naming import find_mailbox
-from mailrotate.core.store import campaigns, events, mailboxes, outbox, recipients
+from mailrotate.core.store import campaigns, events, mailboxes, outbox, progress, recipients
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.values.errors import MailrotateError, Refused
@@ -218,7 +218,7 @@ def stoppable(context: Context, name: str) -> tuple[str, int]:
         campaign = authority.find_campaign(connection, context.actor, name)
         if campaign.state not in origins(CAMPAIGN, "stop"):
             raise _nothing_to_stop(campaign)
-        counts = recipients.counts_by_state(connection, campaign.id)
+        counts = progress.people(connection, [campaign.id])[campaign.id]
     return campaign.name, sum(counts.get(state, 0) for state in OPEN_RECIPIENTS)
 
 

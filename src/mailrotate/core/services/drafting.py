@@ -23,6 +23,7 @@ from mailrotate.core.store import (
     events,
     mailboxes,
     outbox_lists,
+    progress,
     recipients,
 )
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign, StoredStep
@@ -314,7 +315,7 @@ def deletable(context: Context, name: str) -> tuple[str, int]:
     """The draft's name and how many people it lists. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         campaign = _draft(connection, context.actor, name)
-        return campaign.name, sum(recipients.counts_by_state(connection, campaign.id).values())
+        return campaign.name, sum(progress.people(connection, [campaign.id])[campaign.id].values())
 
 
 def _draft(connection: Connection, actor: Actor, name: str) -> StoredCampaign:

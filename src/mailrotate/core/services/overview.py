@@ -153,7 +153,7 @@ def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> 
             campaign.name,
             campaign.state,
             campaign.pause_reasons,
-            people.get(campaign.id, {}),
+            people[campaign.id],
             overdue.get(campaign.id, 0),
         )
         for campaign in found

@@ -13,7 +13,15 @@ from mailrotate.core.rules.window import next_open
 from mailrotate.core.services import facts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.store import campaigns, lanes, mailboxes, outbox, outbox_lists, recipients, senders
+from mailrotate.core.store import (
+    campaigns,
+    lanes,
+    mailboxes,
+    outbox,
+    progress,
+    recipients,
+    senders,
+)
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.lanes import Lane
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -88,7 +96,7 @@ def _fill(at: _Lane, priority: Priority, room: int) -> tuple[int, int]:
 def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room: int) -> int:
     planned = 0
     since = None
-    if at.late_before is not None and outbox_lists.overdue_count(at.connection, campaign.id) >= room:
+    if at.late_before is not None and progress.overdue(at.connection, [campaign.id])[campaign.id] >= room:
         # Enough of its late messages wait for a word: a million late people are not a million rows.
         since = at.late_before
     for sender in senders.senders_of(at.connection, campaign.id):

@@ -189,33 +189,12 @@ def attention_counts(connection: Connection, seen_by: int | None = None) -> dict
     return {MessageState(state): count for state, count in connection.execute(query)}
 
 
-def overdue_count(connection: Connection, campaign_id: int) -> int:
-    """How many rows of a campaign are parked until `outbox release` (H4)."""
-    query = select(func.count()).where(
-        t.message.c.campaign_id == campaign_id,
-        t.message.c.state == MessageState.SCHEDULED,
-        t.message.c.overdue_at.is_not(None),
-    )
-    return int(connection.execute(query).scalar_one())
-
-
 def waits_in(connection: Connection, campaign_id: int) -> bool:
     """Whether anything of a campaign is scheduled or being sent."""
     c = t.message.c
     states = (MessageState.SCHEDULED, MessageState.SENDING)
     query = select(c.id).where(c.campaign_id == campaign_id, c.state.in_(states)).limit(1)
     return connection.execute(query).first() is not None
-
-
-def counts_by_state(
-    connection: Connection, *, mailbox_id: int | None = None, campaign_id: int | None = None
-) -> dict[MessageState, int]:
-    query = (
-        select(t.message.c.state, func.count())
-        .where(*_which(mailbox_id, campaign_id))
-        .group_by(t.message.c.state)
-    )
-    return {MessageState(state): count for state, count in connection.execute(query)}
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,9 @@ def _counted(
     *where: ColumnElement[bool],
 ) -> dict[int, dict[Any, int]]:
     """By campaign and key how many rows there are; those without a key do not count."""
-    found: dict[int, dict[Any, int]] = {}
+    found: dict[int, dict[Any, int]] = {number: {} for number in campaign_ids}
     counted = (campaign.label("campaign"), key.label("key"), func.count().label("count_"))
     query = select(*counted).where(key.is_not(None), *where).group_by(campaign, key)
     for row in rows_with(connection, query, campaign, campaign_ids):
-        found.setdefault(row.campaign, {})[row.key] = row.count_
+        found[row.campaign][row.key] = row.count_
     return found

@@ -184,15 +184,6 @@ def people(connection: Connection, campaign_id: int) -> Generator[tuple[str, dic
             yield address, json.loads(fields)
 
 
-def counts_by_state(connection: Connection, campaign_id: int) -> dict[str, int]:
-    query = (
-        select(t.recipient.c.state, func.count())
-        .where(t.recipient.c.campaign_id == campaign_id)
-        .group_by(t.recipient.c.state)
-    )
-    return {row[0]: row[1] for row in connection.execute(query)}
-
-
 def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]:
     """How many people each `campaign_sender` has, whatever their state."""
     c = t.recipient.c

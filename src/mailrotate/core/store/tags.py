@@ -43,12 +43,6 @@ def among(connection: Connection, contact_ids: Sequence[int], tag: str) -> set[i
     return {int(row.contact_id) for row in rows_with(connection, query, c.contact_id, contact_ids)}
 
 
-def tags_of(connection: Connection, contact_id: int) -> list[str]:
-    """In the order of the alphabet."""
-    c = t.contact_tag.c
-    return sorted(connection.execute(select(c.tag).where(c.contact_id == contact_id)).scalars())
-
-
 def contacts_with(_connection: Connection, tag: str) -> Select[tuple[int]]:
     """A query of the ids of everybody who has the tag, for other queries to look in."""
     return select(t.contact_tag.c.contact_id).where(t.contact_tag.c.tag == tag)
