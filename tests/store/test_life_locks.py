@@ -6,9 +6,11 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from mailrotate.core.services import passes, runners
-from mailrotate.core.store import backups, liveness
+from mailrotate.core.services.running import passes
+from mailrotate.core.services.sending import runners
+from mailrotate.core.store import backups
 from mailrotate.core.store.engine import Store
+from mailrotate.core.store.sending import liveness
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Workspace
 

@@ -17,7 +17,7 @@ from mailrotate.core.values.errors import BadInput
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mailrotate.core.services.logbook import Wanted
+    from mailrotate.core.services.views.logbook import Wanted
     from mailrotate.core.store.events import LoggedEvent
 
 app = typer.Typer(
@@ -85,7 +85,7 @@ def log(
 
       mailrotate log --follow --campaign autumn-intro --json
     """
-    from mailrotate.core.services import logbook
+    from mailrotate.core.services.views import logbook
 
     call, speech = call_of(ctx), Speech(as_json)
     wanted = logbook.Wanted(mailbox, campaign, by, user, action, _instant(call, since), _instant(call, until))
@@ -113,7 +113,7 @@ def _texts(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> Iterato
 
 
 def _follow(call: Call, speech: Speech, wanted: "Wanted", after: int | None, limit: int | None) -> None:
-    from mailrotate.core.services import logbook
+    from mailrotate.core.services.views import logbook
 
     follower = logbook.Follower(call.context, wanted)
     pause = threading.Event()

@@ -12,7 +12,7 @@ from mailrotate.cli.params import Json
 from mailrotate.core.values.duration import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.plans import Changed
+    from mailrotate.core.services.mailboxes.plan_changes import Changed
     from mailrotate.core.store.plans import StoredPlan
 
 app = noun("What the workspace allows.")
@@ -37,9 +37,9 @@ def show(ctx: typer.Context, as_json: Json = False) -> None:
 
       mailrotate plan show
     """
-    from mailrotate.core.services import plans
+    from mailrotate.core.services.mailboxes import plan_changes
 
-    _print(Speech(as_json), plans.show(call_of(ctx).context), {})
+    _print(Speech(as_json), plan_changes.show(call_of(ctx).context), {})
 
 
 @app.command("set")
@@ -73,10 +73,10 @@ def set_(
 
       mailrotate plan set --approval required --role-addresses off --force
     """
-    from mailrotate.core.services import plans
+    from mailrotate.core.services.mailboxes import plan_changes
 
     call, speech = call_of(ctx), Speech(as_json)
-    wanted = plans.PlanChange(
+    wanted = plan_changes.PlanChange(
         slots,
         daily_cap,
         None if sync_every is None else parse_duration(sync_every),
@@ -84,7 +84,7 @@ def set_(
         None if role_addresses is None else role_addresses is Switch.ON,
         None if approval is None else approval is Approval.REQUIRED,
     )
-    changed = plans.change(call.context, wanted, call.now, force=force)
+    changed = plan_changes.change(call.context, wanted, call.now, force=force)
     _print(speech, changed.plan, _differences(changed))
     _tell_change(speech, changed)
 

@@ -23,7 +23,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 
       mailrotate runner list
     """
-    from mailrotate.core.services import runners
+    from mailrotate.core.services.sending import runners
 
     call, speech = call_of(ctx), Speech(as_json)
     rows = [{**vars(found), "id": f"run_{found.id}"} for found in runners.listing(call.context)]

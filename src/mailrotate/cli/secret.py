@@ -23,7 +23,7 @@ def rekey(ctx: typer.Context, as_json: Json = False) -> None:
 
       mailrotate secret rekey
     """
-    from mailrotate.core.services import secrets
+    from mailrotate.core.services.access import secrets
 
     call, speech = call_of(ctx), Speech(as_json)
     count = secrets.rekey(call.context, call.app.key_place, call.now)

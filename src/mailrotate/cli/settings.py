@@ -10,7 +10,7 @@ from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Json
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.settings import Shown
+    from mailrotate.core.services.views.workspace_settings import Shown
 
 app = noun("The workspace's settings.")
 
@@ -23,9 +23,9 @@ def show(ctx: typer.Context, as_json: Json = False) -> None:
 
       mailrotate settings show
     """
-    from mailrotate.core.services import settings
+    from mailrotate.core.services.views import workspace_settings
 
-    _print(Speech(as_json), settings.show(call_of(ctx).context))
+    _print(Speech(as_json), workspace_settings.show(call_of(ctx).context))
 
 
 @app.command("set")
@@ -42,10 +42,10 @@ def set_(
 
       mailrotate settings set timezone=Europe/Berlin
     """
-    from mailrotate.core.services import settings
+    from mailrotate.core.services.views import workspace_settings
 
     call = call_of(ctx)
-    _print(Speech(as_json), settings.change(call.context, assignments, call.now))
+    _print(Speech(as_json), workspace_settings.change(call.context, assignments, call.now))
 
 
 def _print(speech: Speech, found: "list[Shown]") -> None:

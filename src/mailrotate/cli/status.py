@@ -12,7 +12,7 @@ from mailrotate.cli.params import Json
 from mailrotate.cli.slot import team_line, team_row
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.overview import CampaignLine, MailboxLine, Overview
+    from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
@@ -32,7 +32,7 @@ def status(ctx: typer.Context, as_json: Json = False) -> None:
 
       mailrotate status --json
     """
-    from mailrotate.core.services import overview
+    from mailrotate.core.services.views import overview
 
     call, speech = call_of(ctx), Speech(as_json)
     found = overview.look(call.context, call.now)

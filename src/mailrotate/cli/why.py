@@ -42,7 +42,7 @@ def why(
 
       mailrotate why anna@example.org --json
     """
-    from mailrotate.core.services import explaining
+    from mailrotate.core.services.views import explaining
 
     call, speech = call_of(ctx), Speech(as_json)
     found = explaining.explain(call.context, subject, address, call.now)
