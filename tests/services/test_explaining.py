@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from mailrotate.core.services import periods
 from mailrotate.core.services.sending.claiming import Nothing, claim_next
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.views import limit_settings, logbook, overview, workspace_settings
@@ -177,8 +178,8 @@ def test_settings_are_changed_together_or_not_at_all(workspace: Workspace, anna:
     assert {shown.key: shown.value for shown in workspace_settings.show(context)}["lateness"] == "1w"
     workspace_settings.change(context, ["lateness=3d"], NOW)
     with workspace.store.reading() as connection:
-        assert workspace_settings.period(connection, "lateness") == timedelta(days=3)
-        assert workspace_settings.period(connection, "network_patience") == timedelta(minutes=30)
+        assert periods.period(connection, "lateness") == timedelta(days=3)
+        assert periods.period(connection, "network_patience") == timedelta(minutes=30)
 
 
 def test_b4_another_zone_of_the_workspace_gives_no_mailbox_a_second_allowance(

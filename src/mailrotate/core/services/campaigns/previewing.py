@@ -13,9 +13,8 @@ from mailrotate.core.rules import gates, templates
 from mailrotate.core.rules.compose import compose, message_id_for, words_of
 from mailrotate.core.services.access import accounts, authority
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.deciding import facts
+from mailrotate.core.services.deciding import clock_guard, facts
 from mailrotate.core.services.effects.assigning import current_senders, is_connected
-from mailrotate.core.services.running import passes
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.services.sending.rendering import StepCache, letter_for
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
@@ -113,7 +112,7 @@ def send_test(
     ClockTrouble, KeyTrouble.
     """
     to_address = normalise_address(to)
-    passes.check_clock(context, now)
+    clock_guard.check_clock(context, now)
     accounts.prove_key(context)
     with context.store.writing() as connection:
         authority.find_campaign(connection, context.actor, name)

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates, provider_limits, quota
 from mailrotate.core.rules.window import next_open
+from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.views import workspace_settings
 from mailrotate.core.store import campaigns, mailboxes, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -130,7 +130,7 @@ class Absences:
 
 
 def absences_in(connection: Connection) -> Absences:
-    return Absences(workspace_settings.period(connection, "lateness"), workspaces.absences(connection))
+    return Absences(periods.period(connection, "lateness"), workspaces.absences(connection))
 
 
 def message_facts(

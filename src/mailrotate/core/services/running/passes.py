@@ -11,18 +11,17 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import clock_trust, gates
+from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Situation
+from mailrotate.core.services import periods
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.deciding import facts
-from mailrotate.core.services.sending import health, settling
+from mailrotate.core.services.deciding import clock_guard, facts
+from mailrotate.core.services.sending import health, recovery, settling
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
-from mailrotate.core.services.views import workspace_settings
-from mailrotate.core.store import instants, mailboxes, workspaces
-from mailrotate.core.store.sending import claims, due, lanes, liveness
+from mailrotate.core.store import mailboxes, workspaces
+from mailrotate.core.store.sending import due, lanes
 from mailrotate.core.store.sending.lanes import Lane
-from mailrotate.core.values.errors import ClockTrouble
 from mailrotate.core.values.states import ConnectionState
 
 # Gates that say "no mailbox can send", in contrast to a limit, a gap or a window that opens by itself.
@@ -41,38 +40,15 @@ class Work(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """What dead runners left: messages put back, and those whose fate is unknown."""
-
-    returned: int = 0
-    held: int = 0
-
-
-def begin(context: Context, now: datetime) -> Recovered:
+def begin(context: Context, now: datetime) -> recovery.Recovered:
     """Check clock and key, note a long absence, settle what dead runners left.
 
     Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched.
     """
-    check_clock(context, now)
+    clock_guard.check_clock(context, now)
     accounts.prove_key(context)
     _note_absence(context, now)
-    return recover(context, now)
-
-
-def check_clock(context: Context, now: datetime) -> None:
-    """Raises ClockTrouble: `clock.behind`, `clock.off`."""
-    with context.store.reading() as connection:
-        distrust = clock_trust.judge(
-            now,
-            latest_acted_at=instants.latest_acted_at(connection),
-            database_now=instants.database_now(connection),
-            behind=workspace_settings.period(connection, "clock_tolerance"),
-        )
-    if distrust is not None:
-        raise ClockTrouble(
-            distrust.code, f"{distrust.reason}; nothing is sent", "set the clock, then run again"
-        )
+    return recovery.recover(context, now)
 
 
 def _note_absence(context: Context, now: datetime) -> None:
@@ -80,30 +56,10 @@ def _note_absence(context: Context, now: datetime) -> None:
     with context.store.writing() as connection:
         workspace = workspaces.find(connection)
         last = None if workspace is None else workspace.last_pass_at
-        if last is not None and now - last > workspace_settings.period(connection, "lateness"):
+        if last is not None and now - last > periods.period(connection, "lateness"):
             workspaces.note_absence(connection, last, now)
         if last is None or now > last:
             workspaces.change(connection, last_pass_at=now)
-
-
-def recover(context: Context, now: datetime) -> Recovered:
-    """Settle the messages and free the lanes of runners whose life lock is free (F3)."""
-    with context.store.reading() as connection:
-        suspects = sorted(
-            {
-                *lanes.owners(connection),
-                *claims.in_flight_runners(connection),
-                *(entry[0] for entry in liveness.living_runners(connection)),
-            }
-        )
-    returned = held = 0
-    for runner_id in liveness.dead_runners(context.store, suspects):
-        with context.store.writing() as connection:
-            put_back, unknown = settling.recover_orphans(connection, runner_id, now)
-            liveness.note_end(connection, runner_id, now)
-        returned += put_back
-        held += unknown
-    return Recovered(returned, held)
 
 
 def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
@@ -111,7 +67,7 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
     with context.store.reading() as connection:
         found: list[int] = []
         if only in (None, Work.TEST):
-            found += health.due_for_test(connection, now, workspace_settings.period(connection, "test_every"))
+            found += health.due_for_test(connection, now, periods.period(connection, "test_every"))
         if only in (None, Work.SEND, Work.SYNC):
             found += due.lanes_with_work(connection, now)
     return sorted(set(found))
@@ -139,7 +95,7 @@ def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counte
     tally: Counter[str] = Counter()
     now = pace.clock()
     with context.store.reading() as connection:
-        tests = health.due_for_test(connection, now, workspace_settings.period(connection, "test_every"))
+        tests = health.due_for_test(connection, now, periods.period(connection, "test_every"))
     if only in (None, Work.TEST) and lane.mailbox_id in tests:
         health.test(context, lane, now)
         tally["tested"] += 1

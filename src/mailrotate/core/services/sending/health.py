@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.effects import affected_campaigns, assigning
-from mailrotate.core.services.views import workspace_settings
 from mailrotate.core.store import events, mailboxes
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -146,7 +146,7 @@ def _note_only_inbox_unreachable(
     """The other server has just answered, so that it is not this machine's own trouble (C2)."""
     note_unreadable(connection, box, said, now)
     since = box.inbox_failing_since
-    if since is not None and now - since >= workspace_settings.period(connection, "network_patience"):
+    if since is not None and now - since >= periods.period(connection, "network_patience"):
         fail(connection, box, ReplyClass.NET, said, now)
 
 
@@ -160,7 +160,7 @@ def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now
         last_error_class=ReplyClass.NET,
         last_error=said,
     )
-    patience = workspace_settings.period(connection, "network_patience")
+    patience = periods.period(connection, "network_patience")
     if now - since >= patience and not _offline(connection, box, since):
         fail(connection, box, ReplyClass.NET, said, now)
 

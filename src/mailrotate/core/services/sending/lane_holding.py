@@ -7,8 +7,7 @@ from datetime import datetime
 from shlex import quote
 
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.running import passes
-from mailrotate.core.services.sending import settling
+from mailrotate.core.services.sending import recovery, settling
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.lanes import Lane
@@ -26,7 +25,7 @@ def holding_lane(context: Context, mailbox_id: int, now: datetime) -> Iterator[L
         with context.store.writing() as connection:
             lane = settling.take_lane(connection, mailbox_id, living.id, now)
         if lane is None:
-            passes.recover(context, now)
+            recovery.recover(context, now)
             with context.store.writing() as connection:
                 lane = settling.take_lane(connection, mailbox_id, living.id, now)
                 address = mailboxes.by_id(connection, mailbox_id).address

@@ -1,55 +1,22 @@
-"""The workspace's settings: what all its machines agree on. One table says which there are."""
+"""The workspace settings that all machines share; `periods.py` declares the durations among them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import clock_trust, quota
+from mailrotate.core.rules import quota
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.periods import PERIODS
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.events import About
 from mailrotate.core.values.delivery_window import check_zone
 from mailrotate.core.values.duration import format_duration, parse_duration
 from mailrotate.core.values.errors import BadInput, NotFound
 
-
-@dataclass(frozen=True)
-class Period:
-    """A setting that is a duration, and the bounds within which it makes sense."""
-
-    default: timedelta
-    least: timedelta
-    most: timedelta
-    about: str
-
-
-PERIODS: Mapping[str, Period] = {
-    "network_patience": Period(
-        timedelta(minutes=30),
-        timedelta(),
-        timedelta(days=7),
-        "how long a server may be out of reach before its mailbox counts as failed",
-    ),
-    "lateness": Period(
-        timedelta(days=7),
-        timedelta(minutes=1),
-        timedelta(weeks=520),
-        "how late the absence of a runner may make a message before it waits for `outbox release`",
-    ),
-    "test_every": Period(
-        timedelta(minutes=15), timedelta(minutes=1), timedelta(days=7), "how often connections are tested"
-    ),
-    "clock_tolerance": Period(
-        clock_trust.BEHIND,
-        timedelta(),
-        timedelta(days=1),
-        "how far a clock may lag behind what was last acted on before its runner sends nothing",
-    ),
-}
 _TIMEZONE = "timezone"
 _DEFAULT_USER = "default_user"
 KEYS = (_TIMEZONE, _DEFAULT_USER, *PERIODS)
@@ -63,12 +30,6 @@ class Shown:
     value: str | None
     default: str | None
     about: str
-
-
-def period(connection: Connection, key: str) -> timedelta:
-    """The duration in force."""
-    value = workspaces.settings(connection).get(key)
-    return PERIODS[key].default if value is None else parse_duration(value)
 
 
 def show(context: Context) -> list[Shown]:
