@@ -10,6 +10,7 @@ from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.params import Json
 from mailrotate.cli.slot import team_line, team_row
+from mailrotate.core.values import reasons
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
 )
-
-# What opens a gate of a mailbox that opens by nothing else.
-_REMEDIES = {"connection": "reconnect", "rest": "resume", "hold": "release"}
 
 
 @app.command()
@@ -79,24 +77,25 @@ def _slots(speech: Speech, found: "Overview") -> None:
 
 
 def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
+    from mailrotate.core.rules.gates import Gate
+
     next_at = instant(line.next_at, zone) if line.waits else "nothing waits"
     if line.waits and line.next_at is None:
-        next_at = "when its inbox is read" if line.binding == "inbox" else "when somebody acts"
+        next_at = "when its inbox is read" if line.binding is Gate.INBOX else "when somebody acts"
     why = localised(line.waits_for or line.reason or "", zone)
     return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
 
 
 def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
-    state = f"{line.state} ({', '.join(line.pause_reasons)})" if line.pause_reasons else line.state
+    state = reasons.paused(line.pause_reasons) if line.pause_reasons else line.state
     people = ", ".join(f"{count} {state}" for state, count in line.recipients.items())
     return line.name, state, f"{line.ended}/{line.total}", people
 
 
 def _attention(speech: Speech, found: "Overview") -> None:
     for box in found.mailboxes:
-        remedy = "connect" if box.state == "disconnected" else _REMEDIES.get(box.gate or "")
-        if remedy is not None and box.until is None:
-            speech.line(f"{box.address}: mailrotate mailbox {remedy} {quote(box.address)}")
+        if box.remedy is not None and box.until is None:
+            speech.line(f"{box.address}: {box.remedy}")
     if found.errors:
         speech.line(f"{counted(found.errors, 'message')} in error: mailrotate outbox list --state error")
     if found.held:

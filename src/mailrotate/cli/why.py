@@ -14,9 +14,6 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
 )
 
-# What no command opens again: the message is on its way or gone, its recipient or campaign has ended.
-_FINAL = ("message", "recipient", "campaign")
-
 Subject = Annotated[
     str,
     typer.Argument(
@@ -55,8 +52,6 @@ def why(
     speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
     if found.remedy is not None:
         speech.line(f"next: {found.remedy} (gate {found.binding})")
-    elif found.next_at is None and found.binding not in (None, *_FINAL):
-        speech.line(f"next: only when somebody acts (gate {found.binding})")
     elif found.next_at is not None and found.next_at > call.now:
         speech.line(f"next: {zoned(found.next_at, call.zone)} (gate {found.binding})")
     speech.line()

@@ -13,6 +13,7 @@ from mailrotate.cli.campaign.options import From, Name, Rotate, plan_of, read_ro
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
 from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.core.values import reasons
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.campaign_views import CampaignView
@@ -235,8 +236,7 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
 
 
 def _state(row: Mapping[str, Any]) -> str:
-    reasons = ", ".join(row["pause_reasons"])
-    return f"{row['state']} ({reasons})" if reasons else str(row["state"])
+    return reasons.paused(row["pause_reasons"]) if row["pause_reasons"] else str(row["state"])
 
 
 def _row(view: "CampaignView") -> dict[str, Any]:

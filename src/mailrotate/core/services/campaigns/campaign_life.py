@@ -22,9 +22,8 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import MailrotateError, Refused
+from mailrotate.core.values.reasons import BY_HAND
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, Rotation
-
-BY_HAND = "by_hand"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients, tags
 from mailrotate.core.store.removals import Affected, HangingPerson
+from mailrotate.core.values import reasons
 from mailrotate.core.values.errors import Busy, Refused
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, UserState
 
@@ -257,7 +258,7 @@ def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
         failing,
         origins(RECIPIENT, event),
         outcome(RECIPIENT, event),
-        affected_campaigns.REMOVED,
+        reasons.MAILBOX_REMOVED,
         now,
     )
     removals.unplan(connection, case.box.id)
