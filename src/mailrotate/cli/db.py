@@ -39,8 +39,8 @@ def upgrade(ctx: typer.Context, as_json: Json = False) -> None:
 
       mailrotate db upgrade
     """
+    from mailrotate.core.store.backups import upgrade as upgrade_schema
     from mailrotate.core.store.schema import REVISIONS
-    from mailrotate.core.store.schema import upgrade as upgrade_schema
 
     call, speech = call_of(ctx), Speech(as_json)
     copy = upgrade_schema(_database(call), call.now)

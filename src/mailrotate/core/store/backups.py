@@ -10,7 +10,7 @@ from pathlib import Path
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.schema import check_database, migrate, revision_of
+from mailrotate.core.store.schema import check_database, migrate, require_current, revision_of
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused, StoreTrouble
@@ -45,6 +45,23 @@ def back_up(store: Store, target: Path) -> None:
         raise StoreTrouble(
             "backup.failed", f"{target} could not be written: {problem}", "name a file on another disk"
         ) from None
+
+
+def upgrade(store: Store, now: datetime) -> Path | None:
+    """Bring the database to our revision; a file that holds an older one is copied first.
+
+    Returns where the copy is. Raises StoreTrouble when the database is newer or somebody else's.
+    """
+    copy = None
+    try:
+        with store.reading() as connection:
+            require_current(connection)
+    except Refused:
+        if store.path is not None:
+            copy = backup_name(store.path, "upgrade", now)
+            back_up(store, copy)
+    migrate(store)
+    return copy
 
 
 def _copy_pages(path: Path, target: Path) -> None:

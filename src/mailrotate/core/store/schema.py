@@ -3,9 +3,6 @@
 Alembic is imported only to make or upgrade a database: the check that every command makes is one SELECT.
 """
 
-from datetime import datetime
-from pathlib import Path
-
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
@@ -66,25 +63,6 @@ def _require_known(found: str) -> None:
             f"the database was made by a newer mailrotate (revision {found}); nothing was changed",
             "upgrade mailrotate on this machine",
         )
-
-
-def upgrade(store: Store, now: datetime) -> Path | None:
-    """Bring the database to our revision; a file that holds an older one is copied first.
-
-    Returns where the copy is. Raises StoreTrouble when the database is newer or somebody else's.
-    """
-    from mailrotate.core.store.backups import back_up, backup_name
-
-    with store.reading() as connection:
-        found = revision_of(connection)
-    if found is not None:
-        _require_known(found)
-    copy = None
-    if store.path is not None and found is not None and found != REVISIONS[-1]:
-        copy = backup_name(store.path, "upgrade", now)
-        back_up(store, copy)
-    migrate(store)
-    return copy
 
 
 def migrate(store: Store) -> None:
