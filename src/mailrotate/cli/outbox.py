@@ -21,6 +21,8 @@ app = noun("What is to be sent, was sent, or failed.")
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
+# When something may happen, not when it did.
+_AHEAD = ("due_at", "expected_at", "ready_at")
 _NOTHING_PLANNED = "the outbox is empty: a runner plans each message when it is due; see mailrotate status"
 
 _MESSAGES: Any = typer.Argument(
@@ -144,7 +146,7 @@ def show(
         return
     zone, error = call.zone, row.pop("error")
     speech.facts(
-        (name.replace("_", " "), zoned(value, zone) if name.endswith("_at") else value)
+        (name.replace("_", " "), zoned(value, zone, ahead=name in _AHEAD) if name.endswith("_at") else value)
         for name, value in row.items()
         if value not in (None, "", [])
     )

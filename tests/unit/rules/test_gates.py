@@ -255,6 +255,18 @@ def test_f5_until_is_rounded_up_to_a_whole_second() -> None:
     assert closed_in(at)[0].until == NOW + SECOND
 
 
+def test_f5_reasons_tell_whole_seconds_and_of_what_is_permitted_none_that_is_too_early() -> None:
+    part = timedelta(milliseconds=1)
+    waits = situation(
+        message__due_at=NOW + part, message__ready_at=NOW + part, mailbox__next_send_at=NOW + part
+    )
+    told = [closed.reason for closed in closed_in(waits)]
+    assert len(told) == 3
+    assert all("2026-11-24T10:00:01Z" in reason for reason in told)
+    (paused,) = closed_in(situation(mailbox__paused_at=NOW - HOUR + part))
+    assert paused.reason == "the mailbox is paused since 2026-11-24T09:00:00Z"
+
+
 def test_f5_windows_that_never_meet_never_open() -> None:
     monday = DeliveryWindow.parse({"days": "mon", "hours": "09:00-17:00"})
     tuesday = DeliveryWindow.parse({"days": "tue", "hours": "09:00-17:00"})

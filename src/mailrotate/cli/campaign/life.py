@@ -40,6 +40,7 @@ def start(
 
     call, speech = call_of(ctx), Speech(as_json)
     started = campaign_life.start(call.context, name, sender or (), read_rotation(rotate), call.now)
+    begins = zoned(started.first_due_at, call.zone, ahead=True)
     shares = ", ".join(f"{address} {count}" for address, count in started.assigned.items())
     speech.result(
         {
@@ -50,7 +51,7 @@ def start(
             "first_due_at": started.first_due_at,
         },
         f"started campaign '{started.name}': {shares}",
-        f"first messages are due from {zoned(started.first_due_at, call.zone)}, inside the window",
+        f"first messages are due from {begins}, inside the window",
     )
     speech.next("mailrotate run --once")
 

@@ -221,7 +221,7 @@ def list_(
                 r["sender"],
                 r["step"],
                 r["sent"],
-                instant(r["next_at"], zone),
+                instant(r["next_at"], zone, ahead=True),
             ),
             "no such recipients",
         )
@@ -264,7 +264,7 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address, as_json: Json
             ("assigned by", entry.assigned_reason),
             ("sent", entry.sent),
             ("next step", entry.step if entry.next_at else None),
-            ("next", zoned(entry.next_at, call.zone)),
+            ("next", zoned(entry.next_at, call.zone, ahead=True)),
             *((f"{{{{ {name} }}}}", value) for name, value in entry.fields.items()),
         )
     )

@@ -56,9 +56,14 @@ def _of_message(decide: Callable[[MessageFacts, datetime], Answer]) -> Decider:
     return lambda at, now: None if at.message is None else decide(at.message, now)
 
 
-def _instant(permitted_at: datetime) -> str:
-    """Rounded up: people who read it must not come too early."""
+def _from(permitted_at: datetime) -> str:
+    """For people: rounded up to the second, who must not come too early."""
     return rfc3339(next_whole_second(permitted_at))
+
+
+def _since(happened_at: datetime) -> str:
+    """For people: whole seconds."""
+    return rfc3339(happened_at.replace(microsecond=0))
 
 
 @_of_campaign
@@ -89,7 +94,7 @@ def _within(window: DeliveryWindow | None, now: datetime) -> Answer:
         return Shut(window.unusable or "the delivery window never opens")
     if opens <= now:
         return "inside the delivery window"
-    return Shut(f"the delivery window opens at {_instant(opens)}", opens)
+    return Shut(f"the delivery window opens at {_from(opens)}", opens)
 
 
 @_of_campaign
@@ -118,7 +123,7 @@ def _user(facts: MailboxFacts, now: datetime) -> Answer:
 def _rest(facts: MailboxFacts, now: datetime) -> Answer:
     if facts.paused_at is None:
         return "the mailbox is not paused"
-    since = rfc3339(facts.paused_at)
+    since = _since(facts.paused_at)
     return Shut(f"the mailbox is paused since {since}", remedy=Command("mailbox", "resume", facts.address))
 
 
@@ -170,7 +175,7 @@ def _gap(facts: MailboxFacts, now: datetime) -> Answer:
     ends_at = facts.next_send_at
     if ends_at is None or now >= ends_at:
         return "the gap since the last message has passed"
-    return Shut(f"the gap after the last message ends at {_instant(ends_at)}", ends_at)
+    return Shut(f"the gap after the last message ends at {_from(ends_at)}", ends_at)
 
 
 @_of_message
@@ -228,8 +233,8 @@ def _suppression(facts: MessageFacts, now: datetime) -> Answer:
 @_of_message
 def _due(facts: MessageFacts, now: datetime) -> Answer:
     if now >= facts.due_at:
-        return f"due since {rfc3339(facts.due_at)}"
-    return Shut(f"due at {_instant(facts.due_at)}", facts.due_at)
+        return f"due since {_since(facts.due_at)}"
+    return Shut(f"due at {_from(facts.due_at)}", facts.due_at)
 
 
 @_of_message
@@ -241,13 +246,13 @@ def _recipient_window(facts: MessageFacts, now: datetime) -> Answer:
 def _retry(facts: MessageFacts, now: datetime) -> Answer:
     if now >= facts.ready_at:
         return "no retry pending"
-    at = _instant(facts.ready_at)
+    at = _from(facts.ready_at)
     return Shut(
         f"retry at {at} after: {facts.last_error}" if facts.last_error else f"not before {at}", facts.ready_at
     )
 
 
-def inbox_is_read(mailbox: MailboxFacts, now: datetime) -> bool:
+def inbox_is_read(mailbox: MailboxFacts) -> bool:
     """Whether follow-ups may leave this mailbox: the whole lane's answer of the gate `inbox` (H5)."""
     return mailbox.inbox_failing_since is None and mailbox.inbox_read_at is not None
 
@@ -260,11 +265,11 @@ def _inbox(at: Situation, now: datetime) -> Answer | None:
         return "not a follow-up"
     if mailbox.inbox_failing_since is not None:
         because = f": {mailbox.inbox_error}" if mailbox.inbox_error else ""
-        said = f"the inbox cannot be read since {rfc3339(mailbox.inbox_failing_since)}{because}"
+        said = f"the inbox cannot be read since {_since(mailbox.inbox_failing_since)}{because}"
         return Shut(said, remedy=Command("mailbox", "test", mailbox.address))
     if mailbox.inbox_read_at is None:
         return Shut("the inbox has not been read yet", remedy=Command("run", "--once"))
-    return f"the inbox was read at {rfc3339(mailbox.inbox_read_at)}"
+    return f"the inbox was read at {_since(mailbox.inbox_read_at)}"
 
 
 def _overdue(at: Situation, now: datetime) -> Answer | None:
@@ -273,7 +278,7 @@ def _overdue(at: Situation, now: datetime) -> Answer | None:
         return None
     if facts.late_since is None or facts.released_at is not None:
         return "not late"
-    late = f"late since {rfc3339(facts.late_since)} because no runner was running; release it to send it"
+    late = f"late since {_since(facts.late_since)} because no runner was running; release it to send it"
     if facts.id is not None:
         return Shut(late, remedy=Command("outbox", "release", f"m_{facts.id}"))
     name = "NAME" if at.campaign is None else at.campaign.name

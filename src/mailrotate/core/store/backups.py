@@ -142,7 +142,8 @@ def _hold_everything(incoming: Path, made_at: datetime, actor: Actor, now: datet
     arriving = open_store(str(incoming))
     try:
         with arriving.writing() as connection:
-            said = f"restored from a backup of {rfc3339(made_at)}: compare the sent mail, then release it"
+            at = rfc3339(made_at.replace(microsecond=0))
+            said = f"restored from a backup of {at}: compare the sent mail, then release it"
             held = mailboxes.hold_all(connection, RESTORED, said)
             if actor.user_id is not None and workspaces.user_by_id(connection, actor.user_id) is None:
                 # Somebody who joined after the backup was made.

@@ -123,7 +123,7 @@ def _candidates(at: _Lane) -> Iterator[Candidate]:
     if by_hand is not None:
         yield by_hand
         return
-    follow_ups = inbox_is_read(at.facts, at.now)
+    follow_ups = inbox_is_read(at.facts)
     for campaign_id in at.campaigns:
         for priority in (Priority.FOLLOW_UP, Priority.FIRST) if follow_ups else (Priority.FIRST,):
             found = outbox.earliest_ready(at.connection, at.box.id, campaign_id, priority, at.now)

@@ -67,7 +67,7 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
         waiting, planned = _fill(at, Priority.FOLLOW_UP, room)
         # First messages get what follow-ups, also the ones that wait already, leave; and where those wait
         # for an inbox that cannot be read, they leave everything (H5).
-        if inbox_is_read(known, now):
+        if inbox_is_read(known):
             room -= waiting + planned
         return planned + _fill(at, Priority.FIRST, room)[1]
 
