@@ -25,7 +25,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The campaign's TOML 
 
 
 @app.command()
-def check(ctx: typer.Context, file: File, as_json: Json = False) -> None:
+def check(file: File, as_json: Json = False) -> None:
     """Find every mistake in a campaign's file. Needs no workspace and stores nothing.
 
     Examples:

@@ -39,8 +39,8 @@ class Work(StrEnum):
     TEST = "test"
 
 
-def begin(context: Context, now: datetime) -> recovery.Recovered:
-    """Check clock and key, note a long absence, settle what dead runners left.
+def begin(context: Context, now: datetime) -> int:
+    """Check clock and key, note a long absence, settle what dead runners left; returns how many are held.
 
     Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched.
     """
