@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from mailrotate.core.ports import MailProvider
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.services.effects import lifecycle
@@ -109,7 +110,7 @@ def states(workspace: Workspace) -> list[str]:
 
 def end_by_reply(context: Context, recipient_id: int) -> None:
     with context.store.writing() as connection:
-        lifecycle.end_recipients(connection, RUNNER, [recipient_id], "replied", "reply", NOW)
+        lifecycle.end_recipients(connection, RUNNER, [recipient_id], RECIPIENT["replied"], "reply", NOW)
 
 
 def suppress(context: Context, _recipient_id: int) -> None:

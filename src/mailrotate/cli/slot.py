@@ -16,7 +16,7 @@ from mailrotate.core.values.errors import BadInput
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.slot_pool import Slot, TeamSlots, UserSlots
     from mailrotate.core.services.mailboxes.slot_removal import Consequences, Ending, Removable
-    from mailrotate.core.store.connections import AwaitedReturn
+    from mailrotate.core.store.deadlines import AwaitedReturn
 
 app = noun("How many mailboxes each user may connect.")
 
@@ -243,11 +243,11 @@ def ask_for_slot(
 
     Asks only where that is so, and ends the command when the answer is no (A5).
     """
-    from mailrotate.core.services.mailboxes import slot_pool
+    from mailrotate.core.services.effects import grace_periods
 
     if not call.app.has_workspace:
         return False
-    awaited = slot_pool.awaited_returns(call.context, address, for_user, slot_id, call.now)
+    awaited = grace_periods.awaited_returns(call.context, address, for_user, slot_id, call.now)
     question = f"Connect {address} in its place?"
     told = _awaited(awaited, call.zone)
     if awaited and not speech.confirm(told, question, yes=yes, dry_run=False):

@@ -9,7 +9,7 @@ from shlex import quote
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.steps import taken_on
-from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.access import authority, naming
 from mailrotate.core.services.campaigns import recipient_list
 from mailrotate.core.services.campaigns.enrolment import Aside, RowTrouble
@@ -17,12 +17,13 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import campaigns, connections, events, removals, senders
+from mailrotate.core.store import campaigns, connections, events, moves, removals, senders
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import reassignments, recipients
 from mailrotate.core.store.people.reassignments import Choice, Going, Left
+from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import NotFound, Refused
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState
 
@@ -219,9 +220,8 @@ def _sender_row(
 
 def _move_open(connection: Connection, choice: Choice, former: StoredMailbox, to_sender_id: int) -> int:
     removals.unplan(connection, former.id, choice.sender_ids)
-    reassignments.cancel_planned(
-        connection, former.id, choice.sender_ids, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
-    )
+    planned = outbox.in_lane_for(former.id, choice.sender_ids)
+    moves.move_many(connection, MESSAGE["cancel"], planned)
     return reassignments.move_open(connection, choice, to_sender_id, mailbox_removal.MOVED)
 
 
@@ -245,9 +245,8 @@ def _take_on(
             going.append(Going(one.id, place.step, place.due_at))
         reassignments.take_on(
             connection,
+            RECIPIENT["taken_on"],
             going,
-            origins(RECIPIENT, TAKEN_ON),
-            outcome(RECIPIENT, TAKEN_ON),
             to_sender_id,
             TAKEN_ON,
         )

@@ -9,7 +9,7 @@ from shlex import quote
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.transitions import CONNECTION, MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.rules.transitions import CONNECTION, MESSAGE, RECIPIENT
 from mailrotate.core.services.access import advice, naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
@@ -18,6 +18,7 @@ from mailrotate.core.store import (
     connections,
     events,
     mailboxes,
+    moves,
     removals,
     requests,
     seat_addresses,
@@ -29,6 +30,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients, tags
 from mailrotate.core.store.removals import Affected, HangingPerson
+from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import Busy, Refused
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, UserState
 
@@ -250,14 +252,12 @@ def _is_sending(box: StoredMailbox) -> Refused:
 def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
     """Everybody of the mailbox ends, goes on elsewhere or waits; recipients first, then their messages, as
     whoever ends somebody does."""
-    event = "mailbox_removed"
     failing = case.sender_ids if case.taker is None else []
-    removals.fail_contacted(
+    recipients.end_many(
         connection,
-        failing,
-        origins(RECIPIENT, event),
-        outcome(RECIPIENT, event),
+        RECIPIENT["mailbox_removed"],
         affected_campaigns.REMOVED,
+        removals.contacted_by(failing),
         now,
     )
     removals.unplan(connection, case.box.id)
@@ -273,9 +273,9 @@ def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
     if case.taker is not None:
         named = [campaign.id for campaign in case.affected if campaign.step_count]
         removals.rename_in_steps(connection, named, case.box.id, case.taker.id)
-    removals.cancel_messages(
-        connection, case.box.id, failing, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
-    )
+    moves.move_many(connection, MESSAGE["cancel"], outbox.in_lane(case.box.id))
+    if failing:
+        moves.move_many(connection, MESSAGE["cancel"], removals.for_failed(failing))
     # Asked last: what was claimed before it could be cancelled is seen here.
     if removals.is_sending(connection, case.box.id, failing):
         raise _is_sending(case.box)
@@ -305,11 +305,10 @@ def _settle_campaigns(connection: Connection, case: _Case, following: Consequenc
 def _clear_seat(connection: Connection, case: _Case, following: Consequences, now: datetime) -> None:
     """The connection ends with its secret; address, approval, slot and default are free (A7, A9, B5)."""
     box = case.box
-    mailboxes.move_connection(
+    moves.move(
         connection,
+        CONNECTION["disconnect"],
         box.connection_id,
-        origins(CONNECTION, "disconnect"),
-        outcome(CONNECTION, "disconnect"),
         disconnected_at=now,
         trouble_since=None,
     )

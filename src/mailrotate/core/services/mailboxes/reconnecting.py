@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.access import accounts, seats, secrets
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.effects import affected_campaigns
@@ -20,7 +20,7 @@ from mailrotate.core.services.effects.affected_campaigns import Waiting
 from mailrotate.core.services.mailboxes.mailbox_settings import Change
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import connections, events, mailboxes
+from mailrotate.core.store import connections, events, mailboxes, moves
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -270,11 +270,10 @@ def disconnect(context: Context, address: str, now: datetime) -> None:
 
 def disconnect_within(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
     """Disconnect in the transaction of whoever may, and holds the mailbox's lane."""
-    if mailboxes.move_connection(
+    if moves.move(
         connection,
+        CONNECTION["disconnect"],
         box.connection_id,
-        origins(CONNECTION, "disconnect"),
-        outcome(CONNECTION, "disconnect"),
         secret=None,
         disconnected_at=now,
         trouble_since=None,

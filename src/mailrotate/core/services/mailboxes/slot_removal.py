@@ -11,11 +11,13 @@ from mailrotate.core.rules.renewal import RENEWAL_IS_NEAR, Term, subscription_en
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.services.mailboxes.reconnecting import disconnect_within
 from mailrotate.core.services.mailboxes.slot_pool import as_of, find, to_pool
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import connections, events, mailboxes, plans, slots
-from mailrotate.core.store.connections import AwaitedReturn, HangingCampaign
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.deadlines import AwaitedReturn
 from mailrotate.core.store.events import About
 from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.values.errors import Refused
@@ -104,7 +106,7 @@ def _consequences(connection: Connection, slot: StoredSlot, now: datetime) -> Co
         connections.hanging_on(connection, slot.mailbox_id or 0, slot.id),
         connections.waiting_count(connection, slot.mailbox_id or 0),
         box is not None and box.is_default,
-        connections.awaited_returns(connection, slot.id, slot.mailbox or "", now),
+        grace_periods.awaited_in(connection, slot.id, slot.mailbox or "", now),
         None if ended is None else _ending(ended, slot, now),
         slot.kind is SlotKind.PURCHASED and ended is None,
         included,

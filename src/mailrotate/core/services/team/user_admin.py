@@ -9,11 +9,11 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.transitions import USER, origins, outcome
+from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
-from mailrotate.core.store import campaigns, connections, events, mailboxes, slots, users, workspaces
+from mailrotate.core.store import campaigns, connections, events, mailboxes, moves, slots, users, workspaces
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -113,7 +113,7 @@ def add(context: Context, email: str, name: str | None, role: Role, now: datetim
             raise Refused(
                 "user.exists", f"{address} is a user here already", f"mailrotate user show {quote(address)}"
             )
-        user = workspaces.add_user(connection, address, named, role, now)
+        user = workspaces.add_user(connection, USER["add"], address, named, role, now)
         events.record(connection, context.actor, "user.added", now, About(), user=user.id, role=role)
         return _seat(connection, user)
 
@@ -171,7 +171,7 @@ def lock(context: Context, email: str, now: datetime) -> Seat:
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
         user = _lockable(connection, context, email)
-        if users.move(connection, user.id, origins(USER, "lock"), outcome(USER, "lock")):
+        if moves.move(connection, USER["lock"], user.id):
             events.record(connection, context.actor, "user.locked", now, About(), user=user.id)
             boxes = mailboxes_of(connection, user)
             affected_campaigns.pause_for_lock(connection, context.actor, boxes, now)
@@ -185,7 +185,7 @@ def unlock(context: Context, email: str, now: datetime) -> Unlocked:
         seats.require_deed(connection, context.actor, Deed.USERS)
         user = naming.find_user(connection, email)
         boxes = mailboxes_of(connection, user)
-        if users.move(connection, user.id, origins(USER, "unlock"), outcome(USER, "unlock")):
+        if moves.move(connection, USER["unlock"], user.id):
             events.record(connection, context.actor, "user.unlocked", now, About(), user=user.id)
             for box in boxes:
                 assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
