@@ -10,6 +10,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import campaign_rows, told_of_disconnect
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -28,7 +29,8 @@ from mailrotate.cli.params import Address, DryRun, Json, Yes
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes.reconnecting import Consequences, Renewed
+    from mailrotate.core.services.effects.consequences import Consequences
+    from mailrotate.core.services.mailboxes.reconnecting import Renewed
     from mailrotate.core.services.sending.health import TestResult
 
 app = noun("Connect mailboxes, test them, set them up.")
@@ -118,9 +120,10 @@ def disconnect(
 
     call, speech = call_of(ctx), Speech(as_json)
     following = reconnecting.consequences(call.context, address)
+    (address,) = following.addresses
     done = speech.confirm(
         _consequences(following),
-        f"Disconnect {following.address}?",
+        f"Disconnect {address}?",
         yes=yes,
         dry_run=dry_run,
         has_document=True,
@@ -129,37 +132,21 @@ def disconnect(
         reconnecting.disconnect(call.context, address, call.now)
     speech.result(
         {
-            "address": following.address,
+            "address": address,
             "disconnected": done,
-            "campaigns": [
-                {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
-            ],
+            "campaigns": campaign_rows(following),
             "waiting_messages": following.waiting_messages,
         },
-        *([f"disconnected {following.address}; its password is deleted"] if done else []),
+        *([f"disconnected {address}; its password is deleted"] if done else []),
     )
     if done:
-        speech.next(f"mailrotate mailbox connect {quote(following.address)}")
+        speech.next(f"mailrotate mailbox connect {quote(address)}")
 
 
 def _consequences(following: "Consequences") -> list[str]:
-    address = following.address
+    (address,) = following.addresses
     lines = [f"disconnecting {address}:"]
-    for campaign in following.campaigns:
-        active = "pauses" if campaign.is_sender else "goes on with its own senders"
-        what = {"draft": "cannot be started meanwhile", "active": active}.get(campaign.state, "stays paused")
-        lines.append(
-            f"  campaign {campaign.name} {what}; people who wait for this mailbox: {campaign.people}"
-        )
-    if not following.campaigns:
-        lines.append("  no campaign sends from it")
-    if following.waiting_messages:
-        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-        lines.append(f"  {waiting} until it is connected again")
-    lines.append("  replies to it are no longer recognised")
-    lines.append("  its settings start from their defaults when it is connected again; its history stays")
-    if following.is_default:
-        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+    lines += told_of_disconnect(following, "this mailbox", "it is connected again")
     lines.append(
         "to renew its password none of this is needed: "
         f"mailrotate mailbox reconnect {quote(address)} --resume"

@@ -24,7 +24,7 @@ Machine = Mapping[str, Transition]
 _NEW: Final = None
 
 
-def _machine(name: str, events: Mapping[str, tuple[tuple[StrEnum | None, ...], StrEnum]]) -> Machine:
+def _machine(name: str, **events: tuple[tuple[StrEnum | None, ...], StrEnum]) -> Machine:
     return {
         event: Transition(
             name, event, tuple(state for state in before if state is not None), after, _NEW in before
@@ -35,96 +35,82 @@ def _machine(name: str, events: Mapping[str, tuple[tuple[StrEnum | None, ...], S
 
 CAMPAIGN: Machine = _machine(
     "campaign",
-    {
-        "create": ((_NEW,), C.DRAFT),
-        "start": ((C.DRAFT,), C.ACTIVE),
-        "pause": ((C.ACTIVE, C.PAUSED), C.PAUSED),
-        "resume": ((C.PAUSED,), C.ACTIVE),
-        "stop": ((C.ACTIVE, C.PAUSED), C.FINISHED),
-    },
+    create=((_NEW,), C.DRAFT),
+    start=((C.DRAFT,), C.ACTIVE),
+    pause=((C.ACTIVE, C.PAUSED), C.PAUSED),
+    resume=((C.PAUSED,), C.ACTIVE),
+    stop=((C.ACTIVE, C.PAUSED), C.FINISHED),
 )
 
 RECIPIENT: Machine = _machine(
     "recipient",
-    {
-        "enrol": ((_NEW,), R.QUEUED),
-        "sent": (OPEN_RECIPIENTS, R.ACTIVE),
-        "sent_last": (OPEN_RECIPIENTS, R.FINISHED),
-        "campaign_stopped": (OPEN_RECIPIENTS, R.FINISHED),
-        "removed": (OPEN_RECIPIENTS, R.FINISHED),
-        # D6: a reply is always recorded, but these three keep their state: stopped, bounced, unsubscribed.
-        "replied": ((*OPEN_RECIPIENTS, R.FINISHED, R.FAILED), R.REPLIED),
-        "bounced": (OPEN_RECIPIENTS, R.BOUNCED),
-        "unsubscribed": (OPEN_RECIPIENTS, R.UNSUBSCRIBED),
-        "failed": (OPEN_RECIPIENTS, R.FAILED),
-        "retried": ((R.FAILED,), R.ACTIVE),
-        # B8: who was contacted by a mailbox that is gone, until another takes them on.
-        "mailbox_removed": (OPEN_RECIPIENTS, R.FAILED),
-        "taken_on": ((R.FAILED,), R.ACTIVE),
-        # The operator took the message that was next out of the outbox: no step is skipped in silence.
-        "cancelled": (OPEN_RECIPIENTS, R.FINISHED),
-        "stopped": (OPEN_RECIPIENTS, R.STOPPED),
-    },
+    enrol=((_NEW,), R.QUEUED),
+    sent=(OPEN_RECIPIENTS, R.ACTIVE),
+    sent_last=(OPEN_RECIPIENTS, R.FINISHED),
+    campaign_stopped=(OPEN_RECIPIENTS, R.FINISHED),
+    removed=(OPEN_RECIPIENTS, R.FINISHED),
+    # D6: a reply is always recorded, but these three keep their state: stopped, bounced, unsubscribed.
+    replied=((*OPEN_RECIPIENTS, R.FINISHED, R.FAILED), R.REPLIED),
+    bounced=(OPEN_RECIPIENTS, R.BOUNCED),
+    unsubscribed=(OPEN_RECIPIENTS, R.UNSUBSCRIBED),
+    failed=(OPEN_RECIPIENTS, R.FAILED),
+    retried=((R.FAILED,), R.ACTIVE),
+    # B8: who was contacted by a mailbox that is gone, until another takes them on.
+    mailbox_removed=(OPEN_RECIPIENTS, R.FAILED),
+    taken_on=((R.FAILED,), R.ACTIVE),
+    # The operator took the message that was next out of the outbox: no step is skipped in silence.
+    cancelled=(OPEN_RECIPIENTS, R.FINISHED),
+    stopped=(OPEN_RECIPIENTS, R.STOPPED),
 )
 
 MESSAGE: Machine = _machine(
     "message",
-    {
-        "write": ((_NEW,), M.DRAFT),
-        "plan": ((_NEW,), M.SCHEDULED),
-        "schedule": ((M.DRAFT,), M.SCHEDULED),
-        "claim": ((M.SCHEDULED,), M.SENDING),
-        "put_back": ((M.SENDING,), M.SCHEDULED),
-        # A held one is still its sender's by the claim token: who was taken for dead knows better.
-        "settle_sent": ((M.SENDING, M.HELD), M.SENT),
-        "settle_error": ((M.SENDING,), M.ERROR),
-        # What cannot be rendered never reaches a server.
-        "refuse": ((M.SCHEDULED,), M.ERROR),
-        "lose": ((M.SENDING,), M.HELD),
-        "retry": ((M.ERROR,), M.SCHEDULED),
-        "resolve_sent": ((M.HELD,), M.SENT),
-        "resolve_not_sent": ((M.HELD,), M.SCHEDULED),
-        "resolve_dropped": ((M.HELD,), M.CANCELLED),
-        # D6, C15: when a recipient ends, what is scheduled or in error goes; what is held stays.
-        "cancel": ((M.DRAFT, M.SCHEDULED, M.ERROR), M.CANCELLED),
-    },
+    write=((_NEW,), M.DRAFT),
+    plan=((_NEW,), M.SCHEDULED),
+    schedule=((M.DRAFT,), M.SCHEDULED),
+    claim=((M.SCHEDULED,), M.SENDING),
+    put_back=((M.SENDING,), M.SCHEDULED),
+    # A held one is still its sender's by the claim token: who was taken for dead knows better.
+    settle_sent=((M.SENDING, M.HELD), M.SENT),
+    settle_error=((M.SENDING,), M.ERROR),
+    # What cannot be rendered never reaches a server.
+    refuse=((M.SCHEDULED,), M.ERROR),
+    lose=((M.SENDING,), M.HELD),
+    retry=((M.ERROR,), M.SCHEDULED),
+    resolve_sent=((M.HELD,), M.SENT),
+    resolve_not_sent=((M.HELD,), M.SCHEDULED),
+    resolve_dropped=((M.HELD,), M.CANCELLED),
+    # D6, C15: when a recipient ends, what is scheduled or in error goes; what is held stays.
+    cancel=((M.DRAFT, M.SCHEDULED, M.ERROR), M.CANCELLED),
 )
 
 CONNECTION: Machine = _machine(
     "connection",
-    {
-        "connect": ((_NEW,), K.CONNECTED),
-        "fail": ((K.CONNECTED,), K.FAILED),
-        "recover": ((K.FAILED, K.CONNECTED), K.CONNECTED),
-        "disconnect": ((K.CONNECTED, K.FAILED), K.DISCONNECTED),
-    },
+    connect=((_NEW,), K.CONNECTED),
+    fail=((K.CONNECTED,), K.FAILED),
+    recover=((K.FAILED, K.CONNECTED), K.CONNECTED),
+    disconnect=((K.CONNECTED, K.FAILED), K.DISCONNECTED),
 )
 
 DEADLINE: Machine = _machine(
     "deadline",
-    {
-        "begin": ((_NEW,), D.RUNNING),
-        # B8: nobody hangs on the mailbox any more.
-        "mailbox_removed": ((D.RUNNING,), D.ENDED),
-    },
+    begin=((_NEW,), D.RUNNING),
+    # B8: nobody hangs on the mailbox any more.
+    mailbox_removed=((D.RUNNING,), D.ENDED),
 )
 
 # A user who was removed comes back as the same one.
 USER: Machine = _machine(
     "user",
-    {
-        "add": ((_NEW, U.ACTIVE, U.LOCKED), U.ACTIVE),
-        "lock": ((U.ACTIVE,), U.LOCKED),
-        "unlock": ((U.LOCKED,), U.ACTIVE),
-    },
+    add=((_NEW, U.ACTIVE, U.LOCKED), U.ACTIVE),
+    lock=((U.ACTIVE,), U.LOCKED),
+    unlock=((U.LOCKED,), U.ACTIVE),
 )
 
 # The end of an approval (A7) is an instant of its own: its decision stays what it was.
 REQUEST: Machine = _machine(
     "mailbox_request",
-    {
-        "request": ((_NEW,), Q.REQUESTED),
-        "approve": ((Q.REQUESTED,), Q.APPROVED),
-        "deny": ((Q.REQUESTED,), Q.DENIED),
-    },
+    request=((_NEW,), Q.REQUESTED),
+    approve=((Q.REQUESTED,), Q.APPROVED),
+    deny=((Q.REQUESTED,), Q.DENIED),
 )

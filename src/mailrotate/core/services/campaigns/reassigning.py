@@ -243,12 +243,6 @@ def _take_on(
                 aside.add(RowTrouble(0, one.email, "has had every step"))
                 continue
             going.append(Going(one.id, place.step, place.due_at))
-        reassignments.take_on(
-            connection,
-            RECIPIENT["taken_on"],
-            going,
-            to_sender_id,
-            TAKEN_ON,
-        )
+        reassignments.take_on(connection, RECIPIENT["taken_on"], going, to_sender_id, TAKEN_ON)
         count += len(going)
     return count

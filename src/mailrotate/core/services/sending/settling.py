@@ -95,11 +95,7 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
     place = steps.after_sent(sequence, message.step_position, now)
     if place.due_at is not None:
         moves.move(
-            connection,
-            RECIPIENT["sent"],
-            message.recipient_id,
-            next_step=place.step,
-            next_at=place.due_at,
+            connection, RECIPIENT["sent"], message.recipient_id, next_step=place.step, next_at=place.due_at
         )
     else:
         moves.move(

@@ -271,12 +271,7 @@ def _resolve_sent(context: Context, connection: Connection, message: Candidate, 
     detail = outbox_lists.detail(connection, message.id)
     left_at = now if detail is None else detail.marked_at or detail.claimed_at or now
     if not moves.move(
-        connection,
-        MESSAGE["resolve_sent"],
-        message.id,
-        sent_at=left_at,
-        settled_at=now,
-        **_NO_ERROR,
+        connection, MESSAGE["resolve_sent"], message.id, sent_at=left_at, settled_at=now, **_NO_ERROR
     ):
         return _CHANGED
     settling.after_sent(connection, message, left_at)
@@ -294,14 +289,7 @@ def _resolve_not_sent(
     # From a removed mailbox nothing leaves: whoever still waits for it gets it from the sender they have now.
     is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
     event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
-    if not moves.move(
-        connection,
-        MESSAGE[event],
-        message.id,
-        ready_at=now,
-        **_NO_CLAIM,
-        **_NO_ERROR,
-    ):
+    if not moves.move(connection, MESSAGE[event], message.id, ready_at=now, **_NO_CLAIM, **_NO_ERROR):
         return _CHANGED
     if is_wanted and is_gone and message.recipient_id is not None:
         due_at = due_again(message.due_at, message.released_at)
