@@ -194,7 +194,7 @@ class App:
 
         Raises BadInput, StoreTrouble, Busy.
         """
-        from mailrotate.core.services import completing
+        from mailrotate.core.services.views import completing
         from mailrotate.core.store import names
 
         def find(ask: "Ask") -> list[str]:
@@ -243,7 +243,7 @@ class App:
         """
         if self.has_workspace:
             return False
-        from mailrotate.core.services import accounts
+        from mailrotate.core.services.access import accounts
         from mailrotate.core.store.schema import migrate, require_current
 
         with self.database.reading() as connection:
@@ -285,7 +285,7 @@ class App:
     @property
     def default_email(self) -> str | None:
         """The workspace's default user: of a new one, its admin."""
-        from mailrotate.core.services import accounts
+        from mailrotate.core.services.access import accounts
 
         return accounts.default_email(self.store, self.workspace.default_user_id)
 
@@ -296,7 +296,7 @@ class App:
 
     def make_key(self) -> None:
         """Make the workspace's key if it never had one; a key that is merely missing is never replaced."""
-        from mailrotate.core.services import accounts
+        from mailrotate.core.services.access import accounts
 
         if not self.ever_had_key:
             self.key.create()
@@ -306,7 +306,7 @@ class App:
     @cached_property
     def actor(self) -> "Actor":
         """Who acts: `--as`, MAILROTATE_USER, or the workspace's default user."""
-        from mailrotate.core.services import accounts
+        from mailrotate.core.services.access import accounts
 
         return accounts.acting_user(self.store, self.settings.user, operating_system_user())
 

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, select, update
 
-from mailrotate.core.rules.contact_book import Link, Whose, as_document
 from mailrotate.core.rules.inbound import InboundMail
-from mailrotate.core.services import campaigns, contact_book
+from mailrotate.core.rules.timeline_filter import Link, Whose, as_document
+from mailrotate.core.services.campaigns import campaign_life
+from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import mailboxes, recipients, suppressions, timeline
+from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.people import recipients, suppressions, timeline
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.contexts import context_of
@@ -74,7 +76,7 @@ def test_e1_who_is_imported_while_the_draft_is_started_has_a_sender(
 ) -> None:
     draft = workspace.add_campaign("autumn", [anna], state="draft")
     workspace.add_recipient(draft, "kim@example.com")
-    with before(workspace, lambda: campaigns.start(context, "autumn", (), None, NOW)) as (connection, _):
+    with before(workspace, lambda: campaign_life.start(context, "autumn", (), None, NOW)) as (connection, _):
         enrol(connection, draft, "lee@example.com")
     assert states(workspace) == [("queued", True), ("queued", True)]
 
@@ -83,7 +85,7 @@ def test_d3_who_is_imported_while_the_campaign_is_stopped_does_not_stay_open(
     workspace: Workspace, anna: Sender, context: Context
 ) -> None:
     campaign = workspace.add_campaign("autumn", [anna])
-    with before(workspace, lambda: campaigns.stop(context, "autumn", NOW)) as (connection, _):
+    with before(workspace, lambda: campaign_life.stop(context, "autumn", NOW)) as (connection, _):
         enrol(connection, campaign, "lee@example.com")
     assert states(workspace) == [("finished", False)]
 
@@ -94,7 +96,7 @@ def test_e3_a_campaign_is_started_once(workspace: Workspace, anna: Sender, conte
     workspace.add_recipient(draft, "kim@example.com")
 
     def again() -> object:
-        return campaigns.start(context, "autumn", ("anna@example.org",), None, NOW)
+        return campaign_life.start(context, "autumn", ("anna@example.org",), None, NOW)
 
     with before(workspace, again) as (connection, results):
         recipients.lock_enrolment(connection)

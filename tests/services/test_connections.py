@@ -10,11 +10,14 @@ from threading import Barrier
 import pytest
 from sqlalchemy import func, select, update
 
-from mailrotate.core.services import accounts, connecting, connections, dependents, health, logins, mailboxes
-from mailrotate.core.services.connecting import NewConnection
-from mailrotate.core.services.connections import LoginChange
+from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.mailbox_settings import Settings
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.mailboxes import connecting, login_tests, mailbox_views, reconnecting
+from mailrotate.core.services.mailboxes.connecting import NewConnection
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes.reconnecting import LoginChange
+from mailrotate.core.services.sending import health
 from mailrotate.core.store import campaigns, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
@@ -100,7 +103,7 @@ def test_what_was_connected_logs_in_with_the_secret_that_was_stored(
 ) -> None:
     context = context_of(workspace)
     connecting.connect(context, wanted(server), NOW)
-    assert logins.test(context, ANNA, LATER).passed
+    assert login_tests.test(context, ANNA, LATER).passed
     box = box_of(workspace)
     assert box.state is ConnectionState.CONNECTED
     assert box.last_test_at == LATER
@@ -132,7 +135,7 @@ def test_a5_the_slot_of_a_disconnected_mailbox_is_free(workspace: Workspace, ser
     for address in server.senders[:2]:
         connecting.connect(context, wanted(server, address), NOW)
     slot_id = box_of(workspace).slot_id
-    connections.disconnect(context, ANNA, LATER)
+    reconnecting.disconnect(context, ANNA, LATER)
     third = connecting.connect(context, wanted(server, server.senders[2]), LATER)
     assert third.slot_id == slot_id
     assert third.slots_taken == 2
@@ -145,10 +148,10 @@ def test_c5_an_address_returns_to_its_own_slot_and_a_new_one_takes_a_slot_nobody
     context = context_of(workspace)
     anna, _, clara = server.senders
     connecting.connect(context, wanted(server, anna), NOW)
-    connections.disconnect(context, anna, NOW)
+    reconnecting.disconnect(context, anna, NOW)
     new = connecting.connect(context, wanted(server, clara), NOW)
     assert new.slot_id != box_of(workspace, anna).slot_id
-    connections.disconnect(context, clara, NOW)
+    reconnecting.disconnect(context, clara, NOW)
     again = connecting.connect(context, wanted(server, clara), NOW)
     assert again.slot_id == new.slot_id
 
@@ -214,7 +217,7 @@ def test_a10_a_locked_user_acts_on_nothing(workspace: Workspace, server: Sandbox
     with workspace.store.writing() as connection:
         connection.execute(update(t.user).values(state="locked"))
     with pytest.raises(Refused) as refused:
-        mailboxes.pause(context, ANNA, NOW)
+        mailbox_views.pause(context, ANNA, NOW)
     assert refused.value.code == "user.locked"
     assert box_of(workspace).paused_at is None
 
@@ -259,7 +262,7 @@ def account(server: SandboxInfo, **values: object) -> MailAccount:
 def told(wrong: MailAccount) -> tuple[RemoteError, list[CheckStep]]:
     heard: list[CheckStep] = []
     with pytest.raises(RemoteError) as error:
-        connections.prove(provider_for("imap", SHORT), wrong, heard.append)
+        reconnecting.prove(provider_for("imap", SHORT), wrong, heard.append)
     return error.value, heard
 
 
@@ -309,7 +312,7 @@ def test_c3_a_reconnect_renews_the_password_and_keeps_everything_else(
     context, before = connected(workspace, server, sender_name="Anna", daily_limit=7)
     with workspace.store.writing() as connection:
         health.fail(connection, before, ReplyClass.AUTH, "535 no", NOW)
-    connections.reconnect(
+    reconnecting.reconnect(
         context, ANNA, LoginChange(password=Secret(server.password)), unheard, resume=False, now=LATER
     )
     after = box_of(workspace)
@@ -325,7 +328,7 @@ def test_c3_a_reconnect_renews_the_password_and_keeps_everything_else(
 def test_b2_a_refused_reconnect_changes_nothing(workspace: Workspace, server: SandboxInfo) -> None:
     context, before = connected(workspace, server)
     with pytest.raises(RemoteError) as refused:
-        connections.reconnect(
+        reconnecting.reconnect(
             context, ANNA, LoginChange(password=Secret("wrong")), unheard, resume=True, now=LATER
         )
     assert refused.value.code == "connect.auth"
@@ -338,7 +341,7 @@ def test_c13_a_reconnect_as_another_address_is_refused(workspace: Workspace, ser
     context, before = connected(workspace, server)
     change = LoginChange(username=server.senders[1], password=Secret(server.password))
     with pytest.raises(Refused) as refused:
-        connections.reconnect(context, ANNA, change, unheard, resume=False, now=LATER)
+        reconnecting.reconnect(context, ANNA, change, unheard, resume=False, now=LATER)
     assert refused.value.code == "mailbox.other_address"
     assert refused.value.hint is not None
     assert "disconnect" in refused.value.hint
@@ -351,15 +354,15 @@ def test_b7_new_servers_are_tested_before_they_replace_the_old(
     context, before = connected(workspace, server)
     away = Endpoint("127.0.0.1", closed_port(), Security.NONE)
     with pytest.raises(RemoteError):
-        mailboxes.set_settings(context, ANNA, {}, LATER, login=LoginChange(smtp=away))
+        mailbox_views.set_settings(context, ANNA, {}, LATER, login=LoginChange(smtp=away))
     assert box_of(workspace) == before
     with Sandbox(password=server.password) as other:
         new = LoginChange(smtp=other.info.smtp, imap=other.info.imap)
-        mailboxes.set_settings(context, ANNA, {}, LATER, login=new)
+        mailbox_views.set_settings(context, ANNA, {}, LATER, login=new)
         after = box_of(workspace)
     assert (after.smtp, after.imap) == (other_smtp := new.smtp, new.imap)
     assert other_smtp != before.smtp
-    mailboxes.set_settings(
+    mailbox_views.set_settings(
         context,
         ANNA,
         {},
@@ -392,15 +395,15 @@ def test_b3_b7_one_refused_part_leaves_all_of_it_undone(
         login = LoginChange(other.info.smtp, other.info.imap, password=Secret("another"))
         good = Settings(sender_name="Anna A.", gap_seconds=90, timezone="Asia/Tokyo", ramp=(1, 1, 9))
         with pytest.raises((Refused, NotFound)) as refused:
-            mailboxes.set_settings(context, ANNA, {**good, **change}, LATER, login=login)
+            mailbox_views.set_settings(context, ANNA, {**good, **change}, LATER, login=login)
         assert refused.value.code == code
         assert (box_of(workspace), logged(workspace)) == (before, told)
         bad = replace(login, password=Secret("wrong"))
         with pytest.raises(RemoteError) as wrong:
-            mailboxes.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=bad)
+            mailbox_views.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=bad)
         assert wrong.value.code == "connect.auth"
         assert (box_of(workspace), logged(workspace)) == (before, told)
-        mailboxes.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=login)
+        mailbox_views.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=login)
     after = box_of(workspace)
     assert (after.imap, after.folders, after.sender_name) == (login.imap, ("INBOX", "Sent"), "Anna A.")
     assert account_of(context, after).password == Secret("another")
@@ -417,7 +420,7 @@ def test_c3_a_reconnect_says_how_many_go_on_and_when(workspace: Workspace, serve
     in_an_hour = LATER + timedelta(hours=1)
     workspace.add_recipient(campaign, "kim@example.com", sender_id=sender_id, next_at=in_an_hour)
     workspace.add_recipient(campaign, "lee@example.com", sender_id=sender_id, state="replied")
-    renewed = connections.reconnect(
+    renewed = reconnecting.reconnect(
         context, ANNA, LoginChange(password=Secret(server.password)), unheard, resume=False, now=LATER
     )
     assert renewed.waiting.going_on == 1
@@ -433,10 +436,10 @@ def test_c6_resume_lifts_only_what_this_mailbox_has_paused(workspace: Workspace,
         health.fail(connection, box, ReplyClass.AUTH, "535 no", NOW)
         campaigns.add_pause(connection, both.id, "by_hand", 0, NOW)
     change = LoginChange(password=Secret(server.password))
-    plain = connections.reconnect(context, ANNA, change, unheard, resume=False, now=LATER)
+    plain = reconnecting.reconnect(context, ANNA, change, unheard, resume=False, now=LATER)
     assert plain.resumed == ()
     assert state_of(workspace, "single") is CampaignState.PAUSED
-    resumed = connections.reconnect(context, ANNA, change, unheard, resume=True, now=LATER)
+    resumed = reconnecting.reconnect(context, ANNA, change, unheard, resume=True, now=LATER)
     assert list(resumed.resumed) == ["single"]
     assert state_of(workspace, "single") is CampaignState.ACTIVE
     assert pauses(workspace) == {("by hand", "by_hand", 0)}
@@ -455,11 +458,11 @@ def test_c6_c7_a_failure_pauses_single_senders_and_leaves_a_rotation_to_the_othe
     workspace.add_campaign("draft", [anna], rotates=False, state="draft")
     with workspace.store.writing() as connection:
         health.fail(connection, stored.by_id(connection, anna.id), ReplyClass.AUTH, "535 no", NOW)
-    assert pauses(workspace) == {("single", dependents.FAILED, anna.id)}
+    assert pauses(workspace) == {("single", affected_campaigns.FAILED, anna.id)}
     assert state_of(workspace, "rotated") is CampaignState.ACTIVE
     with workspace.store.writing() as connection:
         health.fail(connection, stored.by_id(connection, ben.id), ReplyClass.AUTH, "535 no", LATER)
-    assert ("rotated", dependents.FAILED, ben.id) in pauses(workspace)
+    assert ("rotated", affected_campaigns.FAILED, ben.id) in pauses(workspace)
     assert state_of(workspace, "rotated") is CampaignState.PAUSED
     assert state_of(workspace, "draft") is CampaignState.DRAFT
 
@@ -472,7 +475,7 @@ def test_c1_c2_a_test_that_is_refused_the_login_fails_the_mailbox_at_once(
         ports = {"smtp_port": changed.info.smtp.port, "imap_port": changed.info.imap.port}
         with workspace.store.writing() as connection:
             stored.change_connection(connection, box.connection_id, **ports)
-        result = logins.test(context, ANNA, LATER)
+        result = login_tests.test(context, ANNA, LATER)
     assert (result.passed, result.state) == (False, ConnectionState.FAILED)
     assert "535" in str(box_of(workspace).last_error)
     with pytest.raises(Refused) as already:
@@ -494,32 +497,34 @@ def test_c4_c6_a_disconnect_deletes_the_secret_and_pauses_all_campaigns_of_the_m
     mine, _ = workspace.senders(rotated)
     workspace.add_recipient(rotated, "kim@example.com", sender_id=mine, next_at=NOW)
     workspace.add_message(as_sender(box), rotated, ready_at=NOW)
-    following = connections.consequences(context, ANNA)
+    following = reconnecting.consequences(context, ANNA)
     assert [(c.name, c.people) for c in following.campaigns] == [("single", 0), ("rotated", 1)]
     assert following.waiting_messages == 1
 
-    connections.disconnect(context, ANNA, LATER)
+    reconnecting.disconnect(context, ANNA, LATER)
 
     after = box_of(workspace)
     assert (after.state, after.secret) == (ConnectionState.DISCONNECTED, None)
     assert after.disconnected_at == LATER
     assert after.is_default
-    assert pauses(workspace) == {(name, dependents.DISCONNECTED, box.id) for name in ("single", "rotated")}
+    assert pauses(workspace) == {
+        (name, affected_campaigns.DISCONNECTED, box.id) for name in ("single", "rotated")
+    }
     assert state_of(workspace, "other") is CampaignState.ACTIVE
     with pytest.raises(Refused) as again:
-        connections.disconnect(context, ANNA, LATER)
+        reconnecting.disconnect(context, ANNA, LATER)
     assert again.value.code == "mailbox.disconnected"
     with pytest.raises(Refused):
-        connections.refuse_reconnect(context, ANNA, None)
+        reconnecting.refuse_reconnect(context, ANNA, None)
 
 
 def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
     context, former = connected(workspace, server, sender_name="Anna A.", daily_limit=7)
-    mailboxes.set_settings(context, ANNA, Settings(timezone="America/New_York", gap_seconds=90), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(timezone="America/New_York", gap_seconds=90), NOW)
     workspace.add_sent(as_sender(former), NOW)
-    connections.disconnect(context, ANNA, LATER)
+    reconnecting.disconnect(context, ANNA, LATER)
 
     made = connecting.connect(context, wanted(server, daily_limit=9), LATER)
 
@@ -532,7 +537,7 @@ def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told
     assert (box.id, box.is_default, box.highest_limit) == (former.id, True, 9)
     assert (box.own_sender_name, box.own_timezone, box.own_gap) == (None, None, None)
     assert box.connection_id != former.connection_id
-    (listed,) = mailboxes.listing(context, LATER)
+    (listed,) = mailbox_views.listing(context, LATER)
     assert listed.sent_today == 1
 
 
@@ -541,21 +546,21 @@ def test_b4_a_disconnect_does_not_give_a_second_allowance_by_another_zone(
 ) -> None:
     """The own zone's day ends later than the workspace's; the count survives both."""
     context, former = connected(workspace, server)
-    mailboxes.set_settings(context, ANNA, Settings(timezone="Pacific/Pago_Pago"), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(timezone="Pacific/Pago_Pago"), NOW)
     end = box_of(workspace).day_until
     workspace.add_sent(as_sender(former), NOW)
-    connections.disconnect(context, ANNA, LATER)
+    reconnecting.disconnect(context, ANNA, LATER)
     connecting.connect(context, wanted(server), LATER)
     assert end is not None
-    (just_before,) = mailboxes.listing(context, end - timedelta(seconds=1))
-    (after,) = mailboxes.listing(context, end)
+    (just_before,) = mailbox_views.listing(context, end - timedelta(seconds=1))
+    (after,) = mailbox_views.listing(context, end)
     assert (just_before.sent_today, after.sent_today) == (1, 0)
 
 
 def test_history_has_one_row_for_each_connection(workspace: Workspace, server: SandboxInfo) -> None:
     context, _ = connected(workspace, server)
     for _ in range(2):
-        connections.disconnect(context, ANNA, LATER)
+        reconnecting.disconnect(context, ANNA, LATER)
         connecting.connect(context, wanted(server), LATER)
     with workspace.store.reading() as connection:
         count, current = (

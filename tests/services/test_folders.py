@@ -7,15 +7,17 @@ from itertools import count
 import pytest
 from sqlalchemy import update
 
-from mailrotate.core.services import connecting, inbound, lanes, mailboxes
+from mailrotate.core.services.access.secrets import secret_name
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.folders import beside_inbox
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.services.secrets import secret_name
-from mailrotate.core.store import events, outbox
+from mailrotate.core.services.mailboxes import connecting, mailbox_views
+from mailrotate.core.services.mailboxes.folder_choice import beside_inbox
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.sending import inbox_reading, lane_holding
+from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import Busy, NotFound, Refused, RemoteError
 from tests.support.contexts import context_of
 from tests.support.dovecot import Dovecot
@@ -49,7 +51,7 @@ def box_of(context: Context, anna: Sender) -> StoredMailbox:
 
 def choose(context: Context, address: str, names: Sequence[str], now: datetime) -> tuple[str, ...]:
     """The folders that are read from then on."""
-    shown = mailboxes.set_settings(context, address, Settings(folders=beside_inbox(names)), now)
+    shown = mailbox_views.set_settings(context, address, Settings(folders=beside_inbox(names)), now)
     return tuple(folder.name for folder in shown.folders)
 
 
@@ -58,7 +60,7 @@ def read(context: Context, anna: Sender) -> int:
     box = box_of(context, anna)
     session = context.provider("imap").open_inbox(account_of(context, box))
     try:
-        return inbound.read_inbox(context, session, box, LATER).replies
+        return inbox_reading.read_inbox(context, session, box, LATER).replies
     finally:
         session.close()
 
@@ -213,7 +215,7 @@ def test_g3_h5_a_folder_that_vanishes_is_a_note_and_holds_nothing_back(
     read(context, anna)
     dovecot.deliver(in_folder(anna, "Second"), reply("kim@example.com", kims))
     assert read(context, anna) == 1
-    shown = mailboxes.show(context, anna.address, LATER)
+    shown = mailbox_views.show(context, anna.address, LATER)
     inbox, first, second = shown.folders
     assert first.error is not None
     assert "First" in first.error
@@ -221,7 +223,10 @@ def test_g3_h5_a_folder_that_vanishes_is_a_note_and_holds_nothing_back(
     assert (shown.listed.state, shown.inbox_error) == ("connected", None)
     assert box_of(context, anna).inbox_failing_since is None
     choose(context, anna.address, ["Second"], LATER)
-    assert [folder.error for folder in mailboxes.show(context, anna.address, LATER).folders] == [None, None]
+    assert [folder.error for folder in mailbox_views.show(context, anna.address, LATER).folders] == [
+        None,
+        None,
+    ]
 
 
 def test_g3_nothing_changes_where_the_server_cannot_be_asked(
@@ -236,7 +241,7 @@ def test_g3_nothing_changes_where_the_server_cannot_be_asked(
 
 
 def test_g3_the_server_is_asked_in_the_mailboxs_lane(context: Context, anna: Sender) -> None:
-    with lanes.holding_lane(context, anna.id, NOW), pytest.raises(Busy):
+    with lane_holding.holding_lane(context, anna.id, NOW), pytest.raises(Busy):
         choose(context, anna.address, ["Sent"], NOW)
 
 

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from mailrotate.core.services import connecting, connections, plans
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.services.mailboxes import set_settings
-from mailrotate.core.services.plans import PlanChange
+from mailrotate.core.services.mailboxes import connecting, plan_changes, reconnecting
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes.mailbox_views import set_settings
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.store import mailboxes, seat_addresses, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -61,16 +61,18 @@ def refusal(context: Context, address: str, user_email: str | None = None) -> Re
 def test_a8_a_role_address_is_refused_unless_the_plan_permits_it(context: Context) -> None:
     refused = refusal(context, "sales+eu@example.org")
     assert (refused.code, refused.hint) == ("address.role", "mailrotate plan set --role-addresses on")
-    plans.change(context, PlanChange(role_addresses=True), NOW)
+    plan_changes.change(context, PlanChange(role_addresses=True), NOW)
     assert connect(context, "sales+eu@example.org").address == "sales+eu@example.org"
 
 
 def test_a8_what_is_on_a_seat_stays_usable_when_the_plan_becomes_stricter(context: Context) -> None:
-    plans.change(context, PlanChange(role_addresses=True), NOW)
+    plan_changes.change(context, PlanChange(role_addresses=True), NOW)
     connect(context, "info@example.org")
-    changed = plans.change(context, PlanChange(role_addresses=False, approval_required=True), NOW, force=True)
+    changed = plan_changes.change(
+        context, PlanChange(role_addresses=False, approval_required=True), NOW, force=True
+    )
     assert (changed.over.role_addresses, changed.unapproved) == (["info@example.org"], 1)
-    connections.disconnect(context, "info@example.org", LATER)
+    reconnecting.disconnect(context, "info@example.org", LATER)
     assert connect(context, "info@example.org", now=LATER).warnings == ()
 
 
@@ -145,7 +147,7 @@ def test_a9_a_disconnected_mailbox_is_held_and_comes_back_to_its_own_seat_alone(
 ) -> None:
     workspace.add_user(BEN)
     connect(context, "anna@example.org")
-    connections.disconnect(context, "anna@example.org", NOW)
+    reconnecting.disconnect(context, "anna@example.org", NOW)
     assert refusal(context, "anna@example.org", BEN).code == "mailbox.elsewhere"
     before = box_of(workspace, "anna@example.org").id
     assert connect(context, "anna@example.org", now=LATER).mailbox_id == before

@@ -8,8 +8,9 @@ import pytest
 from mailrotate.adapters.key_change import KeyChange
 from mailrotate.adapters.key_ring import KeyRing
 from mailrotate.adapters.secret_box import RingBox, key_id_of
-from mailrotate.core.services import accounts, logins, secrets
+from mailrotate.core.services.access import accounts, secrets
 from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.mailboxes import login_tests
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import workspaces
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -137,7 +138,7 @@ def test_i1_a_wrong_key_is_our_own_fault_and_no_mailboxs(workspace: Workspace) -
     _, context = sealed(workspace)
     wrong = replace(context, secrets=RingBox(KeyRing.fresh))
     before = boxes(workspace)
-    for act in (lambda: accounts.prove_key(wrong), lambda: logins.test(wrong, ADDRESSES[0], LATER)):
+    for act in (lambda: accounts.prove_key(wrong), lambda: login_tests.test(wrong, ADDRESSES[0], LATER)):
         with pytest.raises(KeyTrouble) as trouble:
             act()
         assert trouble.value.code == "key.wrong"

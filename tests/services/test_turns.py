@@ -10,16 +10,20 @@ import pytest
 from sqlalchemy import select, update
 
 from mailrotate.core.ports import MailProvider
-from mailrotate.core.services import campaigns, lifecycle, passes, settling
-from mailrotate.core.services.claiming import claim_next
+from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context, secret_name
-from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.services.sending import Pace
-from mailrotate.core.store import claims, inboxes, recipients
+from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.running import passes
+from mailrotate.core.services.sending import settling
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.turn import Pace
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.sending import claims, inboxes
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import Envelope, MailTrouble, ServerReply
 from mailrotate.core.values.states import Phase, SuppressionKind
@@ -122,7 +126,7 @@ def suppress(context: Context, _recipient_id: int) -> None:
 
 
 def stop(context: Context, _recipient_id: int) -> None:
-    campaigns.stop(context, "autumn", NOW)
+    campaign_life.stop(context, "autumn", NOW)
 
 
 @pytest.mark.parametrize("end", [end_by_reply, suppress, stop])
@@ -158,7 +162,7 @@ def test_c15_a_message_that_comes_back_to_somebody_who_ended_is_cancelled(
     enrol(workspace, campaign, "kim@example.com")
 
     def put_off() -> None:
-        campaigns.stop(context, "autumn", NOW)
+        campaign_life.stop(context, "autumn", NOW)
         raise MailTrouble(ServerReply(Phase.RCPT, 451, "4.7.1", "greylisted"))
 
     server.while_staging = put_off

@@ -8,22 +8,13 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, update
 
 from mailrotate.core.rules.rotation import Seat, spread_equally
-from mailrotate.core.store import (
-    campaigns,
-    connections,
-    events,
-    inboxes,
-    mailboxes,
-    progress,
-    recipients,
-    senders,
-    suppressions,
-    workspaces,
-)
+from mailrotate.core.store import campaigns, connections, events, mailboxes, progress, senders, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.people import recipients, suppressions
+from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.rows import NOW, Sender, Workspace

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from mailrotate.core.services import connecting
-from mailrotate.core.services.connecting import Connected, NewConnection
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes import connecting
+from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Security

@@ -11,8 +11,8 @@ from mailrotate.cli.output import counted, instant
 from mailrotate.cli.params import After, Limit, read_fields, read_id
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.contacts import ShownContact
-    from mailrotate.core.store.contacts import StoredContact
+    from mailrotate.core.services.contacts.contact_records import ShownContact
+    from mailrotate.core.store.people.contacts import StoredContact
 
 app = noun("The people of the workspace, their tags and their timelines.")
 
@@ -38,16 +38,18 @@ def list_(
 
       mailrotate contact list --owner anna@example.org --limit 100 --after k_1200 --json
     """
-    from mailrotate.core.services import contacts
+    from mailrotate.core.services.contacts import contact_records
 
     after_id = None if after is None else read_id(after, "k", "contact")
-    wanted = contacts.Wanted(tag, owner, after_id, limit)
-    with contacts.listing(call_of(ctx).context, wanted) as found:
+    wanted = contact_records.Wanted(tag, owner, after_id, limit)
+    with contact_records.listing(call_of(ctx).context, wanted) as found:
         call_of(ctx).speech.listing(
             ("id", "email", "owner", "tags"),
             map(_row, found),
             lambda row: (row["id"], row["email"], row["owner"], ", ".join(row["tags"])),
-            "no such contact" if wanted != contacts.Wanted() else "no contacts yet; campaigns bring them",
+            "no such contact"
+            if wanted != contact_records.Wanted()
+            else "no contacts yet; campaigns bring them",
         )
 
 
@@ -70,11 +72,11 @@ def show(
 
       mailrotate contact show k_17 --limit 100 --after t_1200 --json
     """
-    from mailrotate.core.services import contacts
+    from mailrotate.core.services.contacts import contact_records
 
     call = call_of(ctx)
     after_id = None if after is None else read_id(after, "t", "timeline entry")
-    _print(call, contacts.show(call.context, address, limit, after_id))
+    _print(call, contact_records.show(call.context, address, limit, after_id))
 
 
 @app.command()
@@ -92,10 +94,10 @@ def tag(
 
       mailrotate contact tag customer k_17 --remove
     """
-    from mailrotate.core.services import contacts
+    from mailrotate.core.services.contacts import contact_records
 
     call = call_of(ctx)
-    tagged = contacts.tag(call.context, word, addresses, remove=remove, now=call.now)
+    tagged = contact_records.tag(call.context, word, addresses, remove=remove, now=call.now)
     done = "taken off" if remove else "put on"
     call.speech.result(
         {"tag": tagged.tag, "named": tagged.named, "changed": tagged.changed},
@@ -123,11 +125,11 @@ def set_(
 
       mailrotate contact set kim@example.com --field first_name=Kim --field company=
     """
-    from mailrotate.core.services import contacts
+    from mailrotate.core.services.contacts import contact_records
 
     call = call_of(ctx)
-    wanted = contacts.ContactChange(owner, read_fields(field or []))
-    _print(call, contacts.change(call.context, address, wanted, _ENTRIES, call.now))
+    wanted = contact_records.ContactChange(owner, read_fields(field or []))
+    _print(call, contact_records.change(call.context, address, wanted, _ENTRIES, call.now))
 
 
 def _row(contact: "StoredContact") -> dict[str, Any]:

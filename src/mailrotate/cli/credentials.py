@@ -18,7 +18,7 @@ from mailrotate.core.values.states import Security
 
 if TYPE_CHECKING:
     from mailrotate.app import App
-    from mailrotate.core.services.connections import LoginChange
+    from mailrotate.core.services.mailboxes.reconnecting import LoginChange
     from mailrotate.core.values.mail import CheckStep, Endpoint, ServerGuess
 
 _VARIABLE = "MAILROTATE_PASSWORD"
@@ -102,7 +102,7 @@ def find_servers(
     known: "ServerGuess | None" = None,
 ) -> "ServerGuess":
     """What the flags say, and for what they leave out what was known or what the address tells (B1)."""
-    from mailrotate.core.services.connections import secured
+    from mailrotate.core.services.mailboxes.reconnecting import secured
     from mailrotate.core.values.mail import ServerGuess
     from mailrotate.providers.discovery import servers_of
     from mailrotate.providers.registry import PROVIDERS
@@ -133,7 +133,7 @@ def login_change(
     username: str | None,
     password: Secret | None = None,
 ) -> "LoginChange":
-    from mailrotate.core.services.connections import LoginChange
+    from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 
     smtp_server, imap_server = _endpoint("--smtp", smtp, security), _endpoint("--imap", imap, security)
     return LoginChange(smtp_server, imap_server, security, _username(username), password)

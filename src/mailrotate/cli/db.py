@@ -103,7 +103,7 @@ def restore(
 
       mailrotate db restore /backups/mailrotate-2026-12-01.db --yes
     """
-    from mailrotate.core.services import accounts
+    from mailrotate.core.services.access import accounts
     from mailrotate.core.store import backups
 
     call = call_of(ctx)

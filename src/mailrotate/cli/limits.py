@@ -27,9 +27,9 @@ def show(
 
       mailrotate limits show --provider google --json
     """
-    from mailrotate.core.services import limits
+    from mailrotate.core.services.views import limit_settings
 
-    found = limits.show(call_of(ctx).context)
+    found = limit_settings.show(call_of(ctx).context)
     _print(call_of(ctx).speech, [limit for limit in found if provider in (None, limit.provider)])
 
 
@@ -46,11 +46,11 @@ def set_(
 
       mailrotate limits set imap.hour=100 microsoft.minute=off
     """
-    from mailrotate.core.services import limits
+    from mailrotate.core.services.views import limit_settings
     from mailrotate.providers.registry import PROVIDERS
 
     call = call_of(ctx)
-    _print(call.speech, list(limits.change(call.context, assignments, PROVIDERS, call.now)))
+    _print(call.speech, list(limit_settings.change(call.context, assignments, PROVIDERS, call.now)))
 
 
 def _print(speech: Speech, found: "list[KnownLimit]") -> None:

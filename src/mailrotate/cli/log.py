@@ -17,7 +17,7 @@ from mailrotate.core.values.errors import BadInput
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from mailrotate.core.services.logbook import Wanted
+    from mailrotate.core.services.views.logbook import Wanted
     from mailrotate.core.store.events import LoggedEvent
 
 app = lone_command()
@@ -82,7 +82,7 @@ def log(
 
       mailrotate log --follow --campaign autumn-intro --json
     """
-    from mailrotate.core.services import logbook
+    from mailrotate.core.services.views import logbook
 
     call = call_of(ctx)
     wanted = logbook.Wanted(mailbox, campaign, by, user, action, _instant(call, since), _instant(call, until))
@@ -110,7 +110,7 @@ def _texts(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> Iterato
 
 
 def _follow(call: Call, wanted: "Wanted", after: int | None, limit: int | None) -> None:
-    from mailrotate.core.services import logbook
+    from mailrotate.core.services.views import logbook
 
     follower = logbook.Follower(call.context, wanted)
     pause = threading.Event()

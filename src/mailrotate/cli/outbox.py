@@ -14,7 +14,7 @@ from mailrotate.cli.params import After, DryRun, Limit, Yes, read_id
 from mailrotate.core.values.errors import BadInput, Refused
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.outbox import Expected, MessageStory, Outcome
+    from mailrotate.core.services.views.outbox_actions import Expected, MessageStory, Outcome
 
 app = noun("What is to be sent, was sent, or failed.")
 
@@ -57,15 +57,15 @@ def list_(
 
       mailrotate outbox list --campaign autumn-intro --limit 50 --json
     """
-    from mailrotate.core.services import outbox
+    from mailrotate.core.services.views import outbox_actions
     from mailrotate.core.values.states import MessageState
 
     call = call_of(ctx)
     if state is not None and state not in set(MessageState):
         raise BadInput("outbox.state", f"'{state}' is no state of a message; there are {_STATES}")
-    found = outbox.listing(
+    found = outbox_actions.listing(
         call.context,
-        outbox.Which(mailbox=mailbox, campaign=campaign),
+        outbox_actions.Which(mailbox=mailbox, campaign=campaign),
         call.now,
         state=None if state is None else MessageState(state),
         after=None if after is None else read_id(after, "m", "message"),
@@ -129,10 +129,10 @@ def show(
 
       mailrotate outbox show m_17
     """
-    from mailrotate.core.services import logbook, outbox
+    from mailrotate.core.services.views import logbook, outbox_actions
 
     call = call_of(ctx)
-    story = outbox.show(call.context, read_id(message, "m", "message"), call.now)
+    story = outbox_actions.show(call.context, read_id(message, "m", "message"), call.now)
     row = _story(story)
     history = [logbook.as_row(event) for event in story.history]
     if call.speech.as_json:
@@ -195,14 +195,14 @@ def retry(
 
       mailrotate outbox retry --mailbox anna@example.org
     """
-    from mailrotate.core.services import outbox
+    from mailrotate.core.services.views import outbox_actions
 
     if sum((bool(ids), mailbox is not None, campaign is not None, every)) != 1:
         raise BadInput(
             "outbox.which", "name messages, or one of --mailbox, --campaign, --all", "mailrotate outbox list"
         )
-    which = outbox.Which(_read(ids), mailbox, campaign)
-    _act(ctx, "retried", lambda call: outbox.retry(call.context, which, call.now))
+    which = outbox_actions.Which(_read(ids), mailbox, campaign)
+    _act(ctx, "retried", lambda call: outbox_actions.retry(call.context, which, call.now))
 
 
 @app.command()
@@ -215,10 +215,10 @@ def cancel(ctx: typer.Context, ids: Ids, yes: Yes = False, dry_run: DryRun = Fal
 
       mailrotate outbox cancel m_17 m_18 --yes
     """
-    from mailrotate.core.services import outbox
+    from mailrotate.core.services.views import outbox_actions
 
     call, numbers = call_of(ctx), _read(ids)
-    possible = outbox.cancellable(call.context, numbers)
+    possible = outbox_actions.cancellable(call.context, numbers)
     consequences = [f"{len(possible.done)} of {counted(len(numbers), 'message')} will not be sent."]
     consequences += [
         "Whoever they are for gets nothing more of that campaign (finished, cancelled_by_operator)."
@@ -226,7 +226,7 @@ def cancel(ctx: typer.Context, ids: Ids, yes: Yes = False, dry_run: DryRun = Fal
     consequences += [f"m_{number} stays: {why}" for number, why in possible.refused[:_MOST_TOLD]]
     if possible.done and not call.speech.confirm(consequences, "Cancel them?", yes=yes, dry_run=dry_run):
         return
-    _act(ctx, "cancelled", lambda call: outbox.cancel(call.context, numbers, call.now))
+    _act(ctx, "cancelled", lambda call: outbox_actions.cancel(call.context, numbers, call.now))
 
 
 @app.command()
@@ -239,15 +239,15 @@ def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None
 
       mailrotate outbox release --campaign autumn-intro
     """
-    from mailrotate.core.services import outbox
+    from mailrotate.core.services.views import outbox_actions
 
     if bool(ids) == (campaign is not None):
         raise BadInput("outbox.which", "name messages, or --campaign", "mailrotate outbox list")
     if campaign is None:
-        _act(ctx, "released", lambda call: outbox.release(call.context, _read(ids), call.now))
+        _act(ctx, "released", lambda call: outbox_actions.release(call.context, _read(ids), call.now))
         return
     call = call_of(ctx)
-    count = outbox.release_campaign(call.context, campaign, call.now)
+    count = outbox_actions.release_campaign(call.context, campaign, call.now)
     call.speech.result(
         {"campaign": campaign, "released": count},
         f"released {campaign}: {counted(count, 'message')} waited for it; who was due meanwhile follows",
@@ -271,14 +271,14 @@ def resolve(
 
       mailrotate outbox resolve m_17 m_18 --not-sent
     """
-    from mailrotate.core.services import outbox
+    from mailrotate.core.services.views import outbox_actions
 
     if sent is None:
         raise BadInput(
             "outbox.fate", "say --sent or --not-sent", "look for the Message-ID in the mailbox's sent mail"
         )
     numbers = _read(ids)
-    _act(ctx, "resolved", lambda call: outbox.resolve(call.context, numbers, sent, call.now))
+    _act(ctx, "resolved", lambda call: outbox_actions.resolve(call.context, numbers, sent, call.now))
 
 
 def _act(ctx: typer.Context, done: str, act: "Callable[[Any], Outcome]") -> None:

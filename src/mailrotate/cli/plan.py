@@ -11,7 +11,7 @@ from mailrotate.cli.output import Speech, counted
 from mailrotate.core.values.duration import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.plans import Changed
+    from mailrotate.core.services.mailboxes.plan_changes import Changed
     from mailrotate.core.store.plans import StoredPlan
 
 app = noun("What the workspace allows.")
@@ -36,10 +36,10 @@ def show(ctx: typer.Context) -> None:
 
       mailrotate plan show
     """
-    from mailrotate.core.services import plans
+    from mailrotate.core.services.mailboxes import plan_changes
 
     call = call_of(ctx)
-    _print(call.speech, plans.show(call.context), {})
+    _print(call.speech, plan_changes.show(call.context), {})
 
 
 @app.command("set")
@@ -72,10 +72,10 @@ def set_(
 
       mailrotate plan set --approval required --role-addresses off --force
     """
-    from mailrotate.core.services import plans
+    from mailrotate.core.services.mailboxes import plan_changes
 
     call = call_of(ctx)
-    wanted = plans.PlanChange(
+    wanted = plan_changes.PlanChange(
         slots,
         daily_cap,
         None if sync_every is None else parse_duration(sync_every),
@@ -83,7 +83,7 @@ def set_(
         None if role_addresses is None else role_addresses is Switch.ON,
         None if approval is None else approval is Approval.REQUIRED,
     )
-    changed = plans.change(call.context, wanted, call.now, force=force)
+    changed = plan_changes.change(call.context, wanted, call.now, force=force)
     _print(call.speech, changed.plan, _differences(changed))
     _tell_change(call.speech, changed)
 

@@ -44,7 +44,7 @@ def run(
 
       mailrotate run --for 4m --quiet-if-busy
     """
-    from mailrotate.core.services.passes import Work
+    from mailrotate.core.services.running.passes import Work
     from mailrotate.core.values.duration import parse_duration
     from mailrotate.runner import Host
 
@@ -103,7 +103,7 @@ def _done(report: "Report") -> str:
 
 
 def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | None) -> None:
-    from mailrotate.core.services import logbook
+    from mailrotate.core.services.views import logbook
 
     call.speech.say(
         f"running on {call.app.store.name}; Ctrl-C ends it after the message in flight; times in {call.zone}"

@@ -22,7 +22,7 @@ def list_(ctx: typer.Context) -> None:
 
       mailrotate runner list
     """
-    from mailrotate.core.services import runners
+    from mailrotate.core.services.sending import runners
 
     call = call_of(ctx)
     rows = [{**vars(found), "id": f"run_{found.id}"} for found in runners.listing(call.context)]

@@ -22,7 +22,7 @@ def rekey(ctx: typer.Context) -> None:
 
       mailrotate secret rekey
     """
-    from mailrotate.core.services import secrets
+    from mailrotate.core.services.access import secrets
 
     call = call_of(ctx)
     count = secrets.rekey(call.context, call.app.key_place, call.now)

@@ -9,7 +9,7 @@ from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.settings import Shown
+    from mailrotate.core.services.views.workspace_settings import Shown
 
 app = noun("The workspace's settings.")
 
@@ -22,10 +22,10 @@ def show(ctx: typer.Context) -> None:
 
       mailrotate settings show
     """
-    from mailrotate.core.services import settings
+    from mailrotate.core.services.views import workspace_settings
 
     call = call_of(ctx)
-    _print(call.speech, settings.show(call.context))
+    _print(call.speech, workspace_settings.show(call.context))
 
 
 @app.command("set")
@@ -41,10 +41,10 @@ def set_(
 
       mailrotate settings set timezone=Europe/Berlin
     """
-    from mailrotate.core.services import settings
+    from mailrotate.core.services.views import workspace_settings
 
     call = call_of(ctx)
-    _print(call.speech, settings.change(call.context, assignments, call.now))
+    _print(call.speech, workspace_settings.change(call.context, assignments, call.now))
 
 
 def _print(speech: Speech, found: "list[Shown]") -> None:

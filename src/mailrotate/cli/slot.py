@@ -14,8 +14,8 @@ from mailrotate.cli.params import DryRun, Yes, read_id
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.slot_removal import Consequences, Ending, Removable
-    from mailrotate.core.services.slots import Slot, TeamSlots, UserSlots
+    from mailrotate.core.services.mailboxes.slot_pool import Slot, TeamSlots, UserSlots
+    from mailrotate.core.services.mailboxes.slot_removal import Consequences, Ending, Removable
     from mailrotate.core.store.connections import AwaitedReturn
 
 app = noun("How many mailboxes each user may connect.")
@@ -41,10 +41,10 @@ def list_(ctx: typer.Context) -> None:
 
       mailrotate slot list
     """
-    from mailrotate.core.services import slots
+    from mailrotate.core.services.mailboxes import slot_pool
 
     call = call_of(ctx)
-    team = slots.listing(call.context, call.now)
+    team = slot_pool.listing(call.context, call.now)
     if call.speech.as_json:
         call.speech.document(
             {**team_row(team), "users": [_row(user) for user in team.users], "pool": _slot_rows(team.pool)}
@@ -86,10 +86,10 @@ def buy(ctx: typer.Context, count: Count = 1) -> None:
 
       mailrotate slot buy --count 3
     """
-    from mailrotate.core.services import slots
+    from mailrotate.core.services.mailboxes import slot_pool
 
     call = call_of(ctx)
-    bought = slots.buy(call.context, count, call.now)
+    bought = slot_pool.buy(call.context, count, call.now)
     call.speech.result(
         {"bought": _slot_rows(bought)},
         f"bought {counted(count, 'slot')} for the team's pool; renews on {bought[0].renews_on}",
@@ -105,10 +105,10 @@ def assign(ctx: typer.Context, user: User, count: Count = 1) -> None:
 
       mailrotate slot assign --user anna@example.org --count 2
     """
-    from mailrotate.core.services import slots
+    from mailrotate.core.services.mailboxes import slot_pool
 
     call = call_of(ctx)
-    _tell_given(call.speech, slots.assign(call.context, user, count, call.now))
+    _tell_given(call.speech, slot_pool.assign(call.context, user, count, call.now))
 
 
 @app.command()
@@ -119,10 +119,10 @@ def add(ctx: typer.Context, user: User, count: Count = 1) -> None:
 
       mailrotate slot add --user anna@example.org
     """
-    from mailrotate.core.services import slots
+    from mailrotate.core.services.mailboxes import slot_pool
 
     call = call_of(ctx)
-    _tell_given(call.speech, slots.add(call.context, user, count, call.now))
+    _tell_given(call.speech, slot_pool.add(call.context, user, count, call.now))
 
 
 def _tell_given(speech: Speech, user: "UserSlots") -> None:
@@ -145,11 +145,11 @@ def unassign(ctx: typer.Context, slot: SlotId) -> None:
 
       mailrotate slot unassign s_3
     """
-    from mailrotate.core.services import slots
+    from mailrotate.core.services.mailboxes import slot_pool
 
     call = call_of(ctx)
     slot_id = read_id(slot, "s", "slot")
-    freed = slots.unassign(call.context, slot_id, call.now)
+    freed = slot_pool.unassign(call.context, slot_id, call.now)
     heir = "" if freed.id == slot_id else f", as s_{freed.id}"
     call.speech.result(
         {**_slot_row(freed), "former": f"s_{slot_id}"},
@@ -179,7 +179,7 @@ def remove(
 
       mailrotate slot remove s_3 --yes
     """
-    from mailrotate.core.services import slot_removal
+    from mailrotate.core.services.mailboxes import slot_removal
 
     call = call_of(ctx)
     if slot is None:
@@ -240,11 +240,11 @@ def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | 
 
     Asks only where that is so, and ends the command when the answer is no (A5).
     """
-    from mailrotate.core.services import slots
+    from mailrotate.core.services.mailboxes import slot_pool
 
     if not call.app.has_workspace:
         return False
-    awaited = slots.awaited_returns(call.context, address, for_user, slot_id, call.now)
+    awaited = slot_pool.awaited_returns(call.context, address, for_user, slot_id, call.now)
     question = f"Connect {address} in its place?"
     told = _awaited(awaited, call.zone)
     if awaited and not call.speech.confirm(told, question, yes=yes, dry_run=False):

@@ -11,7 +11,7 @@ from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot import team_line, team_row
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.overview import CampaignLine, MailboxLine, Overview
+    from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
 
 app = lone_command()
 
@@ -29,7 +29,7 @@ def status(ctx: typer.Context) -> None:
 
       mailrotate status --json
     """
-    from mailrotate.core.services import overview
+    from mailrotate.core.services.views import overview
 
     call = call_of(ctx)
     found = overview.look(call.context, call.now)

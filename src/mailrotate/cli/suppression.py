@@ -15,8 +15,8 @@ from mailrotate.cli.params import After, DryRun, Limit, Yes, read_id
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.suppressing import Added
-    from mailrotate.core.store.suppressions import Suppressed
+    from mailrotate.core.services.contacts.suppressing import Added
+    from mailrotate.core.store.people.suppressions import Suppressed
 
 app = noun("Who must never be written to again.")
 
@@ -34,7 +34,7 @@ def list_(ctx: typer.Context, limit: Limit = None, after: After = None) -> None:
 
       mailrotate suppression list --json
     """
-    from mailrotate.core.services import suppressing
+    from mailrotate.core.services.contacts import suppressing
 
     call = call_of(ctx)
     since = None if after is None else read_id(after, "p", "suppression")
@@ -77,7 +77,7 @@ def add(
 
       mailrotate suppression add example.com --yes
     """
-    from mailrotate.core.services import suppressing
+    from mailrotate.core.services.contacts import suppressing
 
     call = call_of(ctx)
     people = suppressing.open_count(call.context, value)
@@ -105,7 +105,7 @@ def remove(ctx: typer.Context, value: Value, yes: Yes = False, dry_run: DryRun =
 
       mailrotate suppression remove kim@example.com
     """
-    from mailrotate.core.services import suppressing
+    from mailrotate.core.services.contacts import suppressing
 
     call = call_of(ctx)
     _, name = suppressing.read_value(value)
@@ -127,7 +127,7 @@ def import_(
 
       mailrotate suppression import do-not-write.txt
     """
-    from mailrotate.core.services import suppressing
+    from mailrotate.core.services.contacts import suppressing
 
     call = call_of(ctx)
     problems: list[dict[str, Any]] = []
@@ -177,7 +177,7 @@ def export(ctx: typer.Context) -> None:
 
       mailrotate suppression export
     """
-    from mailrotate.core.services import suppressing
+    from mailrotate.core.services.contacts import suppressing
 
     call = call_of(ctx)
     with suppressing.listing(call.context, None, None) as found:

@@ -13,8 +13,8 @@ from mailrotate.cli.params import DryRun, Yes
 from mailrotate.core.values.states import Role
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.leaving import Consequences as Leaving
-    from mailrotate.core.services.users import LockConsequences, Seat
+    from mailrotate.core.services.team.user_admin import LockConsequences, Seat
+    from mailrotate.core.services.team.user_removal import Consequences as Leaving
 
 app = noun("The seats of a team, and what each role may do.")
 
@@ -42,10 +42,10 @@ def add(
 
       mailrotate user add cleo@example.org --role manager --json
     """
-    from mailrotate.core.services import users
+    from mailrotate.core.services.team import user_admin
 
     call = call_of(ctx)
-    seat = users.add(call.context, email, name, role, call.now)
+    seat = user_admin.add(call.context, email, name, role, call.now)
     call.speech.result(_row(seat), f"added {seat.email}, {seat.role}, with {counted(seat.total, 'slot')}")
     call.speech.next(f"mailrotate mailbox connect ADDRESS --for {quote(seat.email)}")
 
@@ -58,11 +58,11 @@ def list_(ctx: typer.Context) -> None:
 
       mailrotate user list
     """
-    from mailrotate.core.services import users
+    from mailrotate.core.services.team import user_admin
 
     call_of(ctx).speech.listing(
         ("user", "name", "role", "state", "connected", "default"),
-        [_row(seat) for seat in users.listing(call_of(ctx).context)],
+        [_row(seat) for seat in user_admin.listing(call_of(ctx).context)],
         lambda r: (
             r["email"], r["name"], r["role"], r["state"], f"{r['connected']}/{r['total']}", r["default"],
         ),
@@ -77,10 +77,10 @@ def show(ctx: typer.Context, email: Email) -> None:
 
       mailrotate user show anna@example.org
     """
-    from mailrotate.core.services import users
+    from mailrotate.core.services.team import user_admin
 
     call = call_of(ctx)
-    _print(call.speech, users.show(call.context, email))
+    _print(call.speech, user_admin.show(call.context, email))
 
 
 @app.command("set")
@@ -96,10 +96,10 @@ def set_(
 
       mailrotate user set anna@example.org --name "Anna Example"
     """
-    from mailrotate.core.services import users
+    from mailrotate.core.services.team import user_admin
 
     call = call_of(ctx)
-    _print(call.speech, users.change(call.context, email, name, role, call.now))
+    _print(call.speech, user_admin.change(call.context, email, name, role, call.now))
 
 
 @app.command()
@@ -112,13 +112,13 @@ def lock(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = F
 
       mailrotate user lock ben@example.org --yes
     """
-    from mailrotate.core.services import users
+    from mailrotate.core.services.team import user_admin
 
     call = call_of(ctx)
-    following = users.lock_consequences(call.context, email)
+    following = user_admin.lock_consequences(call.context, email)
     question = f"Lock {following.email}?"
     if call.speech.confirm(_consequences(following), question, yes=yes, dry_run=dry_run):
-        seat = users.lock(call.context, email, call.now)
+        seat = user_admin.lock(call.context, email, call.now)
         call.speech.result(_row(seat), f"locked {seat.email}")
         call.speech.next(f"mailrotate user unlock {quote(seat.email)}")
 
@@ -151,10 +151,10 @@ def unlock(ctx: typer.Context, email: Email) -> None:
 
       mailrotate user unlock ben@example.org
     """
-    from mailrotate.core.services import users
+    from mailrotate.core.services.team import user_admin
 
     call = call_of(ctx)
-    unlocked = users.unlock(call.context, email, call.now)
+    unlocked = user_admin.unlock(call.context, email, call.now)
     paused = unlocked.still_paused
     lines = [f"unlocked {unlocked.seat.email}"]
     if paused:
@@ -178,16 +178,16 @@ def remove(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun =
 
       mailrotate user remove ben@example.org --yes
     """
-    from mailrotate.core.services import leaving
+    from mailrotate.core.services.team import user_removal
 
     call = call_of(ctx)
-    following = leaving.consequences(call.context, email)
+    following = user_removal.consequences(call.context, email)
     told = _leaving(following)
     done = call.speech.confirm(
         told, f"Remove {following.email}?", yes=yes, dry_run=dry_run, has_document=True
     )
     if done:
-        leaving.remove(call.context, email, call.now)
+        user_removal.remove(call.context, email, call.now)
     call.speech.result(
         {"email": following.email, "consequences": told, "removed": done},
         *([f"removed {following.email}"] if done else []),

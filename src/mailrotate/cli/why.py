@@ -38,7 +38,7 @@ def why(
 
       mailrotate why anna@example.org --json
     """
-    from mailrotate.core.services import explaining
+    from mailrotate.core.services.views import explaining
 
     call = call_of(ctx)
     found = explaining.explain(call.context, subject, address, call.now)

@@ -130,8 +130,8 @@ class Sandbox:
 
     async def _serve(self, smtp: socket.socket, imap: socket.socket, info: SandboxInfo) -> None:
         # Here, because both need the extra.
-        from mailrotate.sandbox.imap import Mailboxes, serve_imap
-        from mailrotate.sandbox.smtp import serve_smtp
+        from mailrotate.sandbox.imap_server import Mailboxes, serve_imap
+        from mailrotate.sandbox.smtp_server import serve_smtp
 
         mailboxes = Mailboxes(info.password)
         for address in info.senders:
@@ -182,8 +182,8 @@ def _loopback(host: str) -> str:
 
 def _require_extra() -> None:
     try:
-        import mailrotate.sandbox.imap
-        import mailrotate.sandbox.smtp  # noqa: F401 - imported to see whether it can be
+        import mailrotate.sandbox.imap_server
+        import mailrotate.sandbox.smtp_server  # noqa: F401 - imported to see whether it can be
     except ModuleNotFoundError as missing:
         raise BadInput(
             "sandbox.missing_extra",

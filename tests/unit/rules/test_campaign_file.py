@@ -15,10 +15,10 @@ from mailrotate.core.rules.campaign_file import (
     read_plan,
 )
 from mailrotate.core.rules.toml_lines import key_lines, line_of
+from mailrotate.core.values.delivery_window import Block
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.letter import MOST_ATTACHED_BYTES, Attachment
 from mailrotate.core.values.states import Rotation
-from mailrotate.core.values.window import Block
 
 WHOLE = """\
 name = "autumn-intro"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailrotate.core.values.delivery_window import WORKDAYS, Block, DeliveryWindow, check_zone
 from mailrotate.core.values.errors import BadInput
-from mailrotate.core.values.window import WORKDAYS, Block, DeliveryWindow, check_zone
 
 
 def test_d4_a_file_that_says_nothing_gets_workdays_nine_to_five() -> None:

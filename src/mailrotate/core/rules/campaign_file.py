@@ -11,11 +11,11 @@ from datetime import date, datetime, timedelta
 from mailrotate.core.rules import templates
 from mailrotate.core.rules.toml_lines import key_lines, line_of
 from mailrotate.core.rules.toml_table import Report, Table, key_of, kind_of
+from mailrotate.core.values.delivery_window import DeliveryWindow, check_zone
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.letter import LONGEST_FILENAME, LONGEST_SUBJECT, MOST_ATTACHED_BYTES, Attachment
 from mailrotate.core.values.states import Rotation
-from mailrotate.core.values.window import DeliveryWindow, check_zone
 
 RECIPIENT_ZONE = "recipient"
 LONGEST_NAME = 100

@@ -7,10 +7,11 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from mailrotate.core.store import events, liveness, mailboxes, workspaces
+from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.schema import check_database, migrate, revision_of
+from mailrotate.core.store.sending import liveness
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused, StoreTrouble
 
