@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, flush
 from mailrotate.cli.sandbox import INCLUDED_SLOTS
 from mailrotate.core.values.errors import MailrotateError
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
     from mailrotate.sandbox.person import ReceivedMail
     from mailrotate.sandbox.server import SandboxInfo
 
-app = typer.Typer(
-    rich_markup_mode=MARKUP,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = lone_command()
 
 _CAMPAIGN = "autumn-intro"
 _PEOPLE = ("Ada", "Bea", "Cem", "Dan", "Eva", "Finn", "Gil", "Hana", "Ines", "Jon", "Kim", "Lea")

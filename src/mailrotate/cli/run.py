@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, counted, instant
-from mailrotate.cli.params import Json
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
 
 if TYPE_CHECKING:
     from mailrotate.runner import Host, Report
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = lone_command()
 
 _NOBODY_CAN_SEND = 5
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
@@ -36,7 +33,6 @@ def run(
     quiet_if_busy: Annotated[
         bool, typer.Option("--quiet-if-busy", help="Exit 0 when another runner holds the workspace.")
     ] = False,
-    as_json: Json = False,
 ) -> None:
     """Send what is due, read replies, test connections: once, or until a signal comes.
 
@@ -52,7 +48,7 @@ def run(
     from mailrotate.core.values.duration import parse_duration
     from mailrotate.runner import Host
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     if once and end_after:
         raise BadInput("run.once_or_for", "--once and --for exclude each other", "mailrotate run --once")
     try:
@@ -62,13 +58,13 @@ def run(
     period = parse_duration(every)
     if period < timedelta(seconds=1):
         raise BadInput("run.every", f"--every {every} is too short; the least is 1s")
-    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(speech, trouble))
+    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call.speech, trouble))
     try:
         if once:
             began = monotonic_seconds()
-            _finish(speech, host.once(call.app.host), monotonic_seconds() - began)
+            _finish(call.speech, host.once(call.app.host), monotonic_seconds() - began)
         else:
-            _serve(call, speech, host, period, None if end_after is None else parse_duration(end_after))
+            _serve(call, host, period, None if end_after is None else parse_duration(end_after))
     except Busy as busy:
         if busy.code != "runner.busy" or not quiet_if_busy:
             raise
@@ -106,10 +102,10 @@ def _done(report: "Report") -> str:
     return ", ".join(words) or "nothing was due"
 
 
-def _serve(call: Call, speech: Speech, host: "Host", every: timedelta, end_after: timedelta | None) -> None:
+def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | None) -> None:
     from mailrotate.core.services.views import logbook
 
-    speech.say(
+    call.speech.say(
         f"running on {call.app.store.name}; Ctrl-C ends it after the message in flight; times in {call.zone}"
     )
     follower = logbook.Follower(call.context)
@@ -120,7 +116,7 @@ def _serve(call: Call, speech: Speech, host: "Host", every: timedelta, end_after
             about = " ".join(
                 str(row[key]) for key in ("mailbox", "campaign", "message", "recipient") if row[key]
             )
-            speech.stream(row, f"{instant(line.at, call.zone)}  {line.action}  {about}".rstrip())
+            call.speech.stream(row, f"{instant(line.at, call.zone)}  {line.action}  {about}".rstrip())
 
     report = host.serve(call.app.host, every, end_after, show_news)
-    speech.say(f"ended: {_done(report)}")
+    call.speech.say(f"ended: {_done(report)}")

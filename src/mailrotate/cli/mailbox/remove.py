@@ -9,7 +9,7 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import Address, DryRun, Json, Yes
+from mailrotate.cli.params import Address, DryRun, Yes
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_removal import CampaignConsequences, Consequences
@@ -43,7 +43,6 @@ def remove(
     export: Export = None,
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
     """Take a mailbox off its seat for good. What follows is shown first; its history stays.
 
@@ -59,23 +58,23 @@ def remove(
     from mailrotate.core.services.mailboxes import mailbox_removal
     from mailrotate.core.values.tag import read_tag
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     word = None if tag is None else read_tag(tag)
     file = None if export is None else export / "people.csv"
     if file is not None:
         refuse_existing(file)
     told = mailbox_removal.consequences(call.context, address, move_to)
     lines = [*_lines(told), *([] if yes else _other_way(told))]
-    done = speech.confirm(lines, f"Remove {told.address}?", yes=yes, dry_run=dry_run, has_document=True)
+    done = call.speech.confirm(lines, f"Remove {told.address}?", yes=yes, dry_run=dry_run, has_document=True)
     exported = _export(call, told.address, file) if done and file is not None else None
     if done:
         told = mailbox_removal.remove(call.context, address, move_to=move_to, tag=word, now=call.now)
-    speech.result(
+    call.speech.result(
         _row(told, done, None if file is None else str(file), exported),
         *([f"removed {told.address}; its password is deleted"] if done else []),
     )
     if done:
-        _say_next(speech, told)
+        _say_next(call.speech, told)
 
 
 def _export(call: Call, address: str, file: Path) -> int:
