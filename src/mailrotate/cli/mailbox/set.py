@@ -110,7 +110,7 @@ def change(
     _ask(call, speech, address, settings, yes=yes)
     if password_stdin or password_file:
         password = needed_password(call.app, speech, address, password_stdin, password_file)
-        login = replace(login, password=password)
+        login = replace(login, credential=password)
     _set(call, speech, address, settings, login)
 
 
