@@ -62,6 +62,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store import workspaces
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.clock import system_clock
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.secret import Secret
@@ -75,7 +76,7 @@ BOX, SPARE, OTHER_BOX = "ben@example.com", "spare@example.com", "dan@example.com
 PLAN = plan_of(f'from = ["{BOX}"]\n{TWO_STEPS.replace("autumn", "new")}')
 ENDPOINT = Endpoint("mail.example.org", 465, Security.TLS)
 NEW = NewConnection(
-    "new@example.com", ServerGuess("imap", ENDPOINT, ENDPOINT, "flags"), Secret("secret"), {}, BEN
+    "new@example.com", ServerGuess("imap", ENDPOINT, ENDPOINT, "flags"), Password(Secret("secret")), {}, BEN
 )
 NEVER_WAITS = Pace(clock=lambda: NOW, wait=lambda _seconds: True, stopping=lambda: False)
 

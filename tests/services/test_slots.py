@@ -28,6 +28,7 @@ from mailrotate.core.store import events, senders
 from mailrotate.core.store import slots as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import (
     BadInput,
     Busy,
@@ -64,7 +65,8 @@ def of_admin(context: Context, now: datetime = NOW) -> UserSlots:
 
 def connect(context: Context, address: str, *, takes: bool = False, **wanted: object) -> connecting.Connected:
     """As after a login; the servers are not asked again."""
-    new = NewConnection(address, SERVERS, Secret("s"), Settings(), takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
+    password = Password(Secret("s"))
+    new = NewConnection(address, SERVERS, password, Settings(), takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
     return connecting.connect(context, new, LATER)
 
 

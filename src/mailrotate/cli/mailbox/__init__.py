@@ -71,7 +71,7 @@ def reconnect(
     named = login_change(smtp=smtp, imap=imap, security=security, username=username)
     reconnecting.refuse_reconnect(call.context, address, username)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
-    change = replace(named, password=password)
+    change = replace(named, credential=password)
     with call.speech.progress("logging in"):
         renewed = reconnecting.reconnect(
             call.context,

@@ -109,7 +109,7 @@ def change(
     _ask(call, address, settings, yes=yes)
     if password_stdin or password_file:
         password = needed_password(call.app, call.speech, address, password_stdin, password_file)
-        login = replace(login, password=password)
+        login = replace(login, credential=password)
     _set(call, address, settings, login)
 
 

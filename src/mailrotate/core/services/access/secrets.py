@@ -1,4 +1,4 @@
-"""Sealing a mailbox's password, and changing the key that all of them are sealed with (I1)."""
+"""Sealing a mailbox's credential, and changing the key that all of them are sealed with (I1)."""
 
 from datetime import datetime
 
@@ -10,12 +10,12 @@ from mailrotate.core.services.access import accounts, seats
 from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.store import connections, events, mailboxes, workspaces
 from mailrotate.core.store.events import About
+from mailrotate.core.values.credential import Credential, pack
 from mailrotate.core.values.errors import KeyTrouble
-from mailrotate.core.values.secret import Secret
 
 
 def seal(
-    context: Context, connection: Connection, connection_id: int, generation: int, password: Secret
+    context: Context, connection: Connection, connection_id: int, generation: int, credential: Credential
 ) -> bytes:
     """Seal in the caller's transaction, with the key that the workspace has when it commits.
 
@@ -24,7 +24,7 @@ def seal(
     connections.lock_workspace(connection)
     # A rekey may have come between: opening the check makes the box follow it.
     accounts.open_check(context.secrets, _check(connection))
-    return context.secrets.seal(secret_name(connection_id), generation, password.reveal().encode())
+    return context.secrets.seal(secret_name(connection_id), generation, pack(credential))
 
 
 def rekey(context: Context, place: KeyPlace, now: datetime) -> int:

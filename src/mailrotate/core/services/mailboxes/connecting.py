@@ -25,8 +25,8 @@ from mailrotate.core.store import connections, events, mailboxes, seat_addresses
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
+from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.mail import MailAccount, ServerGuess
-from mailrotate.core.values.secret import Secret
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class NewConnection:
 
     address: str
     servers: ServerGuess
-    password: Secret
+    credential: Credential
     settings: Settings
     user_email: str | None = None
     slot_id: int | None = None
@@ -50,7 +50,7 @@ class NewConnection:
             smtp=self.servers.smtp,
             imap=self.servers.imap,
             username=self.servers.username or self.address,
-            password=self.password,
+            credential=self.credential,
         )
 
 
@@ -127,7 +127,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
             username=account.username,
             **connections.server_columns(account.smtp, account.imap),
         )
-        sealed = secrets.seal(context, connection, connection_id, 1, account.password)
+        sealed = secrets.seal(context, connection, connection_id, 1, account.credential)
         mailboxes.change_connection(connection, connection_id, secret=sealed)
         if seat.former is None or seat.former.provider != account.provider:
             habit = provider_limits.files_sent_copy(account.provider)

@@ -14,7 +14,7 @@ from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
 from mailrotate.core.services.access import accounts, seats, secrets
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.context import Context, account_of, account_with
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.affected_campaigns import Waiting
 from mailrotate.core.services.mailboxes.mailbox_settings import Change
@@ -25,9 +25,9 @@ from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
+from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.errors import Refused, RemoteError
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount
-from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
 
 # Told of each step of a login as it is known.
@@ -51,10 +51,10 @@ class LoginChange:
     imap: Endpoint | None = None
     security: Security | None = None
     username: str | None = None
-    password: Secret | None = None
+    credential: Credential | None = None
 
     def __bool__(self) -> bool:
-        return any((self.smtp, self.imap, self.security, self.username, self.password))
+        return any((self.smtp, self.imap, self.security, self.username, self.credential))
 
 
 KEEPS_LOGIN = LoginChange()
@@ -190,7 +190,7 @@ def renew(
 ) -> StoredMailbox:
     """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane."""
     generation = box.generation + 1
-    sealed = secrets.seal(context, connection, box.connection_id, generation, account.password)
+    sealed = secrets.seal(context, connection, box.connection_id, generation, account.credential)
     mailboxes.change_connection(
         connection,
         box.connection_id,
@@ -221,7 +221,8 @@ def login_changes(before: StoredMailbox, after: StoredMailbox, change: LoginChan
         )
         if was != new
     ]
-    return told + ([Change("password", None, "changed")] if change.password is not None else [])
+    renewed = change.credential
+    return told + ([Change(renewed.kind, None, "changed")] if renewed is not None else [])
 
 
 def _words(server: Endpoint) -> str:
@@ -230,7 +231,8 @@ def _words(server: Endpoint) -> str:
 
 def _changed(context: Context, box: StoredMailbox, change: LoginChange) -> MailAccount:
     """What the mailbox would log in with. The old secret is opened only where it is still needed."""
-    account = account_of(context, box) if change.password is None else _without_secret(box, change.password)
+    new = change.credential
+    account = account_of(context, box) if new is None else account_with(box, new)
     return replace(
         account,
         smtp=change.smtp or secured(account.smtp, change.security),
@@ -242,10 +244,6 @@ def _changed(context: Context, box: StoredMailbox, change: LoginChange) -> MailA
 def secured(server: Endpoint, security: Security | None) -> Endpoint:
     """The same server, with another security where one is named."""
     return replace(server, security=security or server.security)
-
-
-def _without_secret(box: StoredMailbox, password: Secret) -> MailAccount:
-    return MailAccount(box.address, box.provider, box.smtp, box.imap, box.username, password)
 
 
 def consequences(context: Context, address: str) -> Consequences:
