@@ -169,7 +169,7 @@ def test_b8_more_people_may_be_named_than_a_statement_takes(workspace: Workspace
     mailbox_removal.remove(context_of(workspace), ANNA, now=LATER)
     many = Choice(campaign.id, affected_campaigns.REMOVED, ids=range(1, 70_000))
     with workspace.store.writing() as connection:
-        assert [place.id for some in reassignments.places(connection, many) for place in some] == [failed]
+        assert [one.id for some in reassignments.waiting(connection, many) for one in some] == [failed]
         assert list(reassignments.left_behind(connection, many)) == []
 
 

@@ -10,6 +10,7 @@ from shlex import quote
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep, fields_needed
+from mailrotate.core.rules.steps import shifts
 from mailrotate.core.rules.templates import fields_needed as template_fields
 from mailrotate.core.rules.templates import missing_fields
 from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
@@ -220,9 +221,8 @@ def _shift(
     connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
 ) -> None:
     """Whoever waits for a step waits by its new delay from now on."""
-    for old, new in zip(before, plan.steps, strict=False):
-        if new.delay != old.delay:
-            campaign_edits.shift_step(connection, campaign.id, old.position, new.delay - old.delay)
+    for position, by in shifts(before, [step.delay for step in plan.steps]):
+        campaign_edits.shift_step(connection, campaign.id, position, by)
 
 
 def _require_fields(

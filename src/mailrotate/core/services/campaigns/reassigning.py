@@ -8,6 +8,7 @@ from shlex import quote
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.steps import taken_on
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
 from mailrotate.core.services.access import authority, naming
 from mailrotate.core.services.campaigns import recipient_list
@@ -17,11 +18,11 @@ from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import campaigns, connections, events, removals, senders
-from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
+from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import reassignments, recipients
-from mailrotate.core.store.people.reassignments import Choice, Going, Left, Place
+from mailrotate.core.store.people.reassignments import Choice, Going, Left
 from mailrotate.core.values.errors import NotFound, Refused
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState
 
@@ -232,17 +233,16 @@ def _take_on(
     aside: Aside,
     now: datetime,
 ) -> int:
-    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
+    sequence = campaigns.sequence_of(connection, campaign.id)
     count = 0
-    for some in reassignments.places(connection, choice):
+    for some in reassignments.waiting(connection, choice):
         going = []
-        for place in some:
-            step = _next_step(steps, place)
-            if step is None:
-                aside.add(RowTrouble(0, place.email, "has had every step"))
+        for one in some:
+            place = taken_on(sequence, one.next_step, one.last_sent, now)
+            if place.due_at is None:
+                aside.add(RowTrouble(0, one.email, "has had every step"))
                 continue
-            due_at = now if place.last_sent_at is None else place.last_sent_at + step.delay
-            going.append(Going(place.id, step.position, max(due_at, now)))
+            going.append(Going(one.id, place.step, place.due_at))
         reassignments.take_on(
             connection,
             going,
@@ -253,9 +253,3 @@ def _take_on(
         )
         count += len(going)
     return count
-
-
-def _next_step(steps: Sequence[StoredStep], place: Place) -> StoredStep | None:
-    """Where somebody goes on: a held message may have proved to be sent since they failed."""
-    had = max(place.last_step or 0, place.next_step - 1)
-    return next((step for step in steps if step.position > had), None)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates, quota
 from mailrotate.core.rules.compose import message_id_for
+from mailrotate.core.rules.steps import priority_of
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -124,7 +125,7 @@ def _row(
     token = uuid.uuid4().hex
     return NewMessage(
         kind=MessageKind.CAMPAIGN,
-        priority=Priority.FOLLOW_UP if person.next_step > 1 else Priority.FIRST,
+        priority=priority_of(person.next_step),
         mailbox_id=by.id,
         campaign_id=campaign.id,
         campaign_sender_id=sender.id,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import quota
+from mailrotate.core.rules import quota, steps
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.retry import RetryPolicy, next_try
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
@@ -93,16 +93,16 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
         return
     assert message.campaign_id is not None
     assert message.step_position is not None
-    following = campaigns.step_after(connection, message.campaign_id, message.step_position)
-    if following is not None:
-        position, delay = following
+    sequence = campaigns.sequence_of(connection, message.campaign_id)
+    place = steps.after_sent(sequence, message.step_position, now)
+    if place.due_at is not None:
         recipients.move(
             connection,
             message.recipient_id,
             origins(RECIPIENT, "sent"),
             outcome(RECIPIENT, "sent"),
-            next_step=position,
-            next_at=now + delay,
+            next_step=place.step,
+            next_at=place.due_at,
         )
     else:
         recipients.move(
@@ -111,7 +111,7 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
             origins(RECIPIENT, "sent_last"),
             outcome(RECIPIENT, "sent_last"),
             reason="all_steps_sent",
-            next_step=message.step_position + 1,
+            next_step=place.step,
             next_at=None,
             ended_at=now,
         )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Decision, MailboxFacts, MessageFacts, Situation, Verdict
 from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.steps import is_follow_up
 from mailrotate.core.services.access import advice, authority
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
@@ -161,7 +162,7 @@ def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipie
     suppressed = suppressions.covering(look.connection, person.email)
     known = MessageFacts(
         kind=MessageKind.CAMPAIGN,
-        is_follow_up=person.next_step > 1,
+        is_follow_up=is_follow_up(person.next_step),
         due_at=person.next_at or look.now,
         ready_at=person.next_at or look.now,
         is_assigned=False,

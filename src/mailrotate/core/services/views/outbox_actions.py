@@ -8,6 +8,7 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.steps import due_again
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.access.naming import find_campaign, find_mailbox
@@ -306,7 +307,8 @@ def _resolve_not_sent(
     ):
         return _CHANGED
     if is_wanted and is_gone and message.recipient_id is not None:
-        recipients.plan_again(connection, message.recipient_id, message.due_at)
+        due_at = due_again(message.due_at, message.released_at)
+        recipients.plan_again(connection, message.recipient_id, due_at)
     events.record(
         connection, context.actor, "message.resolved", now, _about(message), sent=False, queued=is_wanted
     )

@@ -42,14 +42,13 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Place:
-    """How far somebody has come: the step they wait for, and what was sent last."""
+class Halted:
+    """How far somebody had come: the step they wait for, and which was sent last, with its instant."""
 
     id: int
     email: str
     next_step: int
-    last_step: int | None
-    last_sent_at: datetime | None
+    last_sent: tuple[int, datetime] | None
 
 
 @dataclass(frozen=True)
@@ -173,14 +172,14 @@ def cancel_planned(
     return connection.execute(query.values(state=to)).rowcount
 
 
-def places(connection: Connection, choice: Choice) -> Iterator[list[Place]]:
+def waiting(connection: Connection, choice: Choice) -> Iterator[list[Halted]]:
     """The people who go over with how far they have come, some hundreds at a time; nobody else changes them
     until the transaction ends."""
     for part in _parts(choice):
-        yield from _places(connection, part)
+        yield from _waiting(connection, part)
 
 
-def _places(connection: Connection, choice: Choice) -> Iterator[list[Place]]:
+def _waiting(connection: Connection, choice: Choice) -> Iterator[list[Halted]]:
     r, m = t.recipient.c, t.message.c
     sent = and_(m.recipient_id == r.id, t.is_living_step, m.sent_at.is_not(None))
     query = (
@@ -204,7 +203,10 @@ def _places(connection: Connection, choice: Choice) -> Iterator[list[Place]]:
     )
     after = 0
     while some := connection.execute(query, {"b_after": after}).all():
-        yield [Place(row[0], row[1] or "(erased)", *row[2:]) for row in some]
+        yield [
+            Halted(row[0], row[1] or "(erased)", row[2], None if row[3] is None else (row[3], row[4]))
+            for row in some
+        ]
         after = some[-1][0]
 
 
