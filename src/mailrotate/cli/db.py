@@ -10,6 +10,7 @@ from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import DryRun, Json, Yes
 from mailrotate.core.values.errors import NotFound, Refused, StoreTrouble
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.store.engine import Store
@@ -26,7 +27,7 @@ def _database(call: Call) -> "Store":
         raise NotFound(
             "workspace.none",
             f"there is no database {call.app.settings.db}",
-            "mailrotate mailbox connect ADDRESS",
+            Command("mailbox", "connect", "ADDRESS"),
         )
     return call.app.database
 
@@ -111,7 +112,7 @@ def restore(
 
     call, speech = call_of(ctx), Speech(as_json)
     if not source.is_file():
-        raise NotFound("restore.no_file", f"there is no file {source}", "mailrotate db restore --help")
+        raise NotFound("restore.no_file", f"there is no file {source}", Command("db", "restore", "--help"))
     if call.app.has_database:
         accounts.require_restorer(call.app.database, _actor(call))
     store = call.app.database
@@ -128,7 +129,7 @@ def restore(
         f"restored {source}",
         f"as it was before: {kept}",
     )
-    speech.next("mailrotate status")
+    speech.next(Command("status"))
 
 
 def _actor(call: Call) -> "Actor":

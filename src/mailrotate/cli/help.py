@@ -8,6 +8,7 @@ from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
@@ -47,7 +48,7 @@ def help_(
     if words != ["exit-status"]:
         if as_json:
             raise BadInput(
-                "help.topic", "only the exit statuses come as JSON", "mailrotate help exit-status --json"
+                "help.topic", "only the exit statuses come as JSON", Command("help", "exit-status", "--json")
             )
         from mailrotate.cli.main import root
 

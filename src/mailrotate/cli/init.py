@@ -9,6 +9,7 @@ from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
@@ -35,7 +36,7 @@ def init(
     made = call.app.make_workspace(address, name or address.partition("@")[0])
     if not made and call.app.ever_had_key:
         raise Refused(
-            "workspace.exists", f"there is a workspace in {call.app.settings.db} already", "mailrotate status"
+            "workspace.exists", f"there is a workspace in {call.app.settings.db} already", Command("status")
         )
     call.app.make_key()
     admin = call.app.default_email
@@ -43,4 +44,4 @@ def init(
         {"database": call.app.store.name, "admin": admin, "timezone": call.zone},
         f"made a workspace in {call.app.store.name}; its admin is {admin}, its time zone {call.zone}",
     )
-    speech.next("mailrotate mailbox connect ADDRESS")
+    speech.next(Command("mailbox", "connect", "ADDRESS"))

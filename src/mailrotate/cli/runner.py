@@ -6,6 +6,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, instant
 from mailrotate.cli.params import Json
+from mailrotate.core.values.hint import Command, Hint
 
 app = noun("Who runs.")
 
@@ -31,5 +32,5 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
         ("id", "kind", "host", "pid", f"started ({call.zone})", "alive"),
         rows,
         lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
-        "no runner; start one: mailrotate run",
+        Hint("no runner; start one:", Command("run")),
     )

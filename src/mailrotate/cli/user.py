@@ -1,6 +1,5 @@
 """`mailrotate user`: the seats of a team, and what each role may do."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Role
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def add(
     call, speech = call_of(ctx), Speech(as_json)
     seat = user_admin.add(call.context, email, name, role, call.now)
     speech.result(_row(seat), f"added {seat.email}, {seat.role}, with {counted(seat.total, 'slot')}")
-    speech.next(f"mailrotate mailbox connect ADDRESS --for {quote(seat.email)}")
+    speech.next(Command("mailbox", "connect", "ADDRESS", "--for", seat.email))
 
 
 @app.command("list")
@@ -123,7 +123,7 @@ def lock(
     if speech.confirm(_consequences(following), question, yes=yes, dry_run=dry_run):
         seat = user_admin.lock(call.context, email, call.now)
         speech.result(_row(seat), f"locked {seat.email}")
-        speech.next(f"mailrotate user unlock {quote(seat.email)}")
+        speech.next(Command("user", "unlock", seat.email))
 
 
 def _consequences(following: "LockConsequences") -> list[str]:
@@ -164,9 +164,9 @@ def unlock(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
         lines.append(f"still paused by the lock: {', '.join(paused)}")
     speech.result({**_row(unlocked.seat), "still_paused": list(paused)}, *lines)
     if paused:
-        speech.next(f"mailrotate campaign resume {quote(paused[0])}")
+        speech.next(Command("campaign", "resume", paused[0]))
     else:
-        speech.next(f"mailrotate user show {quote(unlocked.seat.email)}")
+        speech.next(Command("user", "show", unlocked.seat.email))
 
 
 @app.command()
@@ -196,7 +196,7 @@ def remove(
         *([f"removed {following.email}"] if done else []),
     )
     if done:
-        speech.next("mailrotate user list")
+        speech.next(Command("user", "list"))
 
 
 def _leaving(following: "Leaving") -> list[str]:

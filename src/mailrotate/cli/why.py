@@ -6,6 +6,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.lazy import MARKUP
 from mailrotate.cli.output import Speech, instant, localised, zoned
 from mailrotate.cli.params import Json
@@ -54,7 +55,7 @@ def why(
         return
     speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
     if found.remedy is not None:
-        speech.line(f"next: {found.remedy} (gate {found.binding})")
+        speech.line(f"next: {in_words(found.remedy)} (gate {found.binding})")
     elif found.next_at is None and found.binding not in (None, *_FINAL):
         speech.line(f"next: only when somebody acts (gate {found.binding})")
     elif found.next_at is not None and found.next_at > call.now:

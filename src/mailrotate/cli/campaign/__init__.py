@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,9 +9,11 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign import life, preview
 from mailrotate.cli.campaign.options import From, Name, Rotate, plan_of, read_rotation
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
 from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.campaign_views import CampaignView
@@ -42,7 +43,7 @@ def check(ctx: typer.Context, file: File, as_json: Json = False) -> None:
         f"{file} is in order: campaign '{plan.name}' with {_steps(len(plan.steps))}",
         f"every recipient needs: {', '.join(needed) or 'nothing but an address'}",
     )
-    speech.next(f"mailrotate campaign create {quote(str(file))}")
+    speech.next(Command("campaign", "create", str(file)))
 
 
 @app.command()
@@ -71,7 +72,7 @@ def create(
     plan = plan_of(file, name=name, senders=sender, rotate=read_rotation(rotate), team=team)
     drafted = drafting.create(call.context, plan, call.now)
     _tell(speech, drafted, f"created campaign '{drafted.name}'")
-    speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
+    speech.next(Command("recipient", "import", drafted.name, "FILE"))
 
 
 @app.command()
@@ -89,7 +90,7 @@ def edit(ctx: typer.Context, name: Name, file: File, as_json: Json = False) -> N
     call, speech = call_of(ctx), Speech(as_json)
     drafted = drafting.edit(call.context, name, plan_of(file), call.now)
     _tell(speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
-    speech.next(f"mailrotate campaign preview {quote(drafted.name)}")
+    speech.next(Command("campaign", "preview", drafted.name))
 
 
 @app.command()
@@ -110,7 +111,7 @@ def copy(
     call, speech = call_of(ctx), Speech(as_json)
     drafted = drafting.copy(call.context, name, new_name, call.now)
     _tell(speech, drafted, f"copied to campaign '{drafted.name}'")
-    speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
+    speech.next(Command("recipient", "import", drafted.name, "FILE"))
 
 
 @app.command()
@@ -220,8 +221,10 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
         people = counted(view.mailbox_removed, "person", "people")
         speech.line(f"{people} failed when their mailbox was removed; another takes them on:")
         for address in view.removed_senders:
-            again = f"--from-sender {quote(address)} --to-sender ADDRESS"
-            speech.line(f"  mailrotate recipient assign {quote(view.name)} {again}")
+            again = Command(
+                "recipient", "assign", view.name, "--from-sender", address, "--to-sender", "ADDRESS"
+            )
+            speech.line(f"  {in_words(again)}")
     speech.line()
     speech.table(
         ("sender", "state", "assigned", "sent"),

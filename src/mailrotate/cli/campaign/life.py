@@ -1,6 +1,5 @@
 """`mailrotate campaign start|pause|resume|stop`."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -8,9 +7,11 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import From, Name, Rotate, read_rotation
+from mailrotate.cli.hints import with_hint
 from mailrotate.cli.output import Speech, counted, zoned
 from mailrotate.cli.params import DryRun, Json, Yes
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 _DONE_IN_PART = 8
 
@@ -52,7 +53,7 @@ def start(
         f"started campaign '{started.name}': {shares}",
         f"first messages are due from {zoned(started.first_due_at, call.zone)}, inside the window",
     )
-    speech.next("mailrotate run --once")
+    speech.next(Command("run", "--once"))
 
 
 def pause(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
@@ -67,7 +68,7 @@ def pause(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     call, speech = call_of(ctx), Speech(as_json)
     paused = campaign_life.pause(call.context, name, call.now)
     speech.result({"name": paused, "state": "paused"}, f"paused campaign '{paused}'")
-    speech.next(f"mailrotate campaign resume {quote(paused)}")
+    speech.next(Command("campaign", "resume", paused))
 
 
 def resume(
@@ -96,7 +97,7 @@ def resume(
         raise BadInput(
             "campaign.which",
             "name one campaign, or --mailbox, or --all",
-            "mailrotate campaign resume NAME",
+            Command("campaign", "resume", "NAME"),
         )
     if name is not None:
         done = campaign_life.resume(call.context, name, call.now)
@@ -114,10 +115,10 @@ def resume(
         *(() if done.names or done.refused else ("no campaign is paused",)),
     )
     for why in done.refused.values():
-        speech.warn(f"{why.message} (hint: {why.hint})")
+        speech.warn(with_hint(why))
     if done.refused:
         raise typer.Exit(_DONE_IN_PART)
-    speech.next("mailrotate status")
+    speech.next(Command("status"))
 
 
 def stop(
@@ -134,9 +135,9 @@ def stop(
     call, speech = call_of(ctx), Speech(as_json)
     found, people = campaign_life.stoppable(call.context, name)
     still_open = counted(people, "person who is", "people who are")
-    told = [
+    told: list[AnyHint] = [
         f"{still_open} still open in '{found}' will get nothing more; it cannot be started again",
-        f"to interrupt it instead: mailrotate campaign pause {quote(found)}",
+        Hint("to interrupt it instead:", Command("campaign", "pause", found)),
     ]
     if not speech.confirm(told, f"Stop '{found}'?", yes=yes, dry_run=dry_run):
         return

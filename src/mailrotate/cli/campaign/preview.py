@@ -1,7 +1,6 @@
 """`mailrotate campaign preview|test`: what a message looks like before anything is sent."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +10,7 @@ from mailrotate.cli.campaign.options import Name
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.previewing import Preview, TestSent
@@ -69,7 +69,7 @@ def preview(
     speech.line(shown.text.rstrip("\n"))
     if html is not None:
         speech.say(f"wrote the HTML part to {html}")
-    speech.next(f"mailrotate campaign test {quote(shown.campaign)} --to YOUR-ADDRESS")
+    speech.next(Command("campaign", "test", shown.campaign, "--to", "YOUR-ADDRESS"))
 
 
 def _write(path: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Address, Json
 from mailrotate.core.rules.timeline_filter import Whose, as_document
+from mailrotate.core.values.hint import Command
 
 
 def add_to(app: typer.Typer) -> None:
@@ -56,4 +57,4 @@ def crm(
         kept, link = contact_book.change(call.context, address, wanted, call.now)
     speech.result({"address": kept, **as_document(link)}, f"contact book of {kept}: {link}")
     if not link.is_on:
-        speech.next(f"mailrotate mailbox crm {kept} --on")
+        speech.next(Command("mailbox", "crm", kept, "--on"))

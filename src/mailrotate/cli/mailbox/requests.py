@@ -1,6 +1,5 @@
 """The verbs of `mailrotate mailbox` by which a mailbox is asked for and approved."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +8,7 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import After, ForUser, Json, Limit, read_id
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.store.requests import StoredRequest
@@ -54,12 +54,9 @@ def request(
     _tell(speech, requested.request, "requested {address} for {user}, as {id}")
     if not requested.is_needed:
         speech.say("the plan requires no approval: it can be connected at once")
-    address, user = quote(requested.request.address), quote(requested.request.user)
-    speech.next(
-        "mailrotate mailbox requests"
-        if requested.is_needed
-        else f"mailrotate mailbox connect {address} --for {user}"
-    )
+        speech.next(Command("mailbox", "connect", requested.request.address, "--for", requested.request.user))
+    else:
+        speech.next(Command("mailbox", "requests"))
 
 
 def list_(
@@ -91,7 +88,7 @@ def list_(
             "ended" if row["ended_at"] else row["state"],
             ", ".join(check["check"] for check in row["checks"] if not check["passed"]),
         ),
-        "nothing is requested; mailrotate mailbox request ADDRESS",
+        Hint("no requests; to make one:", Command("mailbox", "request", "ADDRESS")),
     )
 
 
@@ -107,7 +104,7 @@ def approve(ctx: typer.Context, request: RequestId, reason: Reason = None, as_js
     call, speech = call_of(ctx), Speech(as_json)
     decided = mailbox_requests.approve(call.context, request, reason, call.now)
     _tell(speech, decided, "approved {address} for {user}")
-    speech.next(f"mailrotate mailbox connect {quote(decided.address)} --for {quote(decided.user)}")
+    speech.next(Command("mailbox", "connect", decided.address, "--for", decided.user))
 
 
 def deny(ctx: typer.Context, request: RequestId, reason: Reason = None, as_json: Json = False) -> None:
@@ -123,7 +120,7 @@ def deny(ctx: typer.Context, request: RequestId, reason: Reason = None, as_json:
     _tell(
         speech, mailbox_requests.deny(call.context, request, reason, call.now), "denied {address} for {user}"
     )
-    speech.next("mailrotate mailbox requests")
+    speech.next(Command("mailbox", "requests"))
 
 
 def withdraw(ctx: typer.Context, request: RequestId, as_json: Json = False) -> None:

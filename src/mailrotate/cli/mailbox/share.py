@@ -1,6 +1,5 @@
 """`mailrotate mailbox share`: who else reads and writes from a shared mailbox."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Address, DryRun, Json, Yes
+from mailrotate.core.values.hint import Command, Hint
 
 User = Annotated[
     str, typer.Argument(metavar="USER", help="The user's address.", autocompletion=completion.users)
@@ -37,7 +37,7 @@ def add(ctx: typer.Context, address: Address, user: User, as_json: Json = False)
     changed = sharing.add(call.context, address, user, call.now)
     words = "is shared with" if changed else "was shared already with"
     speech.result({"address": address, "user": user, "changed": changed}, f"{address} {words} {user}")
-    speech.next(f"mailrotate mailbox share list {quote(address)}")
+    speech.next(Command("mailbox", "share", "list", address))
 
 
 @app.command()
@@ -71,7 +71,7 @@ def remove(
         *([f"{address} {words} {user}"] if done else []),
     )
     if done:
-        speech.next(f"mailrotate mailbox share list {quote(address)}")
+        speech.next(Command("mailbox", "share", "list", address))
 
 
 @app.command("list")
@@ -89,5 +89,5 @@ def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
         ("user",),
         [{"user": email} for email in sharing.listing(call.context, address)],
         lambda row: (row["user"],),
-        f"{address} is shared with nobody; mailrotate mailbox share add {quote(address)} USER",
+        Hint(f"{address} is not shared:", Command("mailbox", "share", "add", address, "USER")),
     )
