@@ -40,6 +40,7 @@ from mailrotate.core.store.sending import inboxes
 from mailrotate.core.store.sending import outbox as stored_outbox
 from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import ServerGuess
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import CampaignState, MessageState
@@ -128,10 +129,10 @@ def test_b8_a_single_sender_campaign_pauses_and_whoever_was_not_contacted_keeps_
     assert waiting.campaign_sender_id == workspace.senders(campaign)[0]
     with pytest.raises(Refused) as no_sender:
         campaign_life.resume(context, "autumn", LATER)
-    again = f"mailrotate recipient assign autumn --from-sender {ANNA} --to-sender ADDRESS"
+    again = Command("recipient", "assign", "autumn", "--from-sender", ANNA, "--to-sender", "ADDRESS")
     assert no_sender.value.hint == again
     assert explain(context, "autumn", None, LATER).remedy == again
-    assert overview.look(context, LATER).next_command == "mailrotate why autumn"
+    assert overview.look(context, LATER).next_command == Command("why", "autumn")
     assert campaign_views.show(context, "autumn", LATER).mailbox_removed == 1
     with workspace.store.reading() as connection:
         assert stored_campaigns.by_id(connection, draft.id).pause_reasons == ()

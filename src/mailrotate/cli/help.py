@@ -7,6 +7,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import lone_command
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 app = lone_command()
 
@@ -44,7 +45,7 @@ def help_(
     if words != ["exit-status"]:
         if speech.as_json:
             raise BadInput(
-                "help.topic", "only the exit statuses come as JSON", "mailrotate help exit-status --json"
+                "help.topic", "only the exit statuses come as JSON", Command("help", "exit-status", "--json")
             )
         from mailrotate.cli.main import root
 

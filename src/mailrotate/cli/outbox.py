@@ -1,7 +1,6 @@
 """`mailrotate outbox`: what is to be sent, was sent, or failed."""
 
 from collections.abc import Callable, Sequence
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import counted, instant, zoned
 from mailrotate.cli.params import After, DryRun, Limit, Yes, read_id
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import Expected, MessageStory, Outcome
@@ -21,7 +21,9 @@ app = noun("What is to be sent, was sent, or failed.")
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
-_NOTHING_PLANNED = "the outbox is empty: a runner plans each message when it is due; see mailrotate status"
+_NOTHING_PLANNED = Hint(
+    "the outbox is empty: a runner plans each message when it is due; see:", Command("status")
+)
 
 _MESSAGES: Any = typer.Argument(metavar="ID", help="Messages, like m_17.", autocompletion=completion.messages)
 Ids = Annotated[list[str], _MESSAGES]
@@ -152,7 +154,7 @@ def show(
         said = "  ".join(f"{name}={value}" for name, value in event.data.items() if value is not None)
         call.speech.line(f"{instant(event.at, zone)}  {event.action}  {said}".replace("\n", " ").rstrip())
     if story.waits_for is not None:
-        call.speech.next(f"mailrotate why {row['id']}")
+        call.speech.next(Command("why", row["id"]))
 
 
 def _story(story: "MessageStory") -> dict[str, Any]:
@@ -199,7 +201,7 @@ def retry(
 
     if sum((bool(ids), mailbox is not None, campaign is not None, every)) != 1:
         raise BadInput(
-            "outbox.which", "name messages, or one of --mailbox, --campaign, --all", "mailrotate outbox list"
+            "outbox.which", "name messages, or one of --mailbox, --campaign, --all", Command("outbox", "list")
         )
     which = outbox_actions.Which(_read(ids), mailbox, campaign)
     _act(ctx, "retried", lambda call: outbox_actions.retry(call.context, which, call.now))
@@ -242,7 +244,7 @@ def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None
     from mailrotate.core.services.views import outbox_actions
 
     if bool(ids) == (campaign is not None):
-        raise BadInput("outbox.which", "name messages, or --campaign", "mailrotate outbox list")
+        raise BadInput("outbox.which", "name messages, or --campaign", Command("outbox", "list"))
     if campaign is None:
         _act(ctx, "released", lambda call: outbox_actions.release(call.context, _read(ids), call.now))
         return
@@ -252,7 +254,7 @@ def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None
         {"campaign": campaign, "released": count},
         f"released {campaign}: {counted(count, 'message')} waited for it; who was due meanwhile follows",
     )
-    call.speech.next(f"mailrotate why {quote(campaign)}")
+    call.speech.next(Command("why", campaign))
 
 
 @app.command()
@@ -288,7 +290,7 @@ def _act(ctx: typer.Context, done: str, act: "Callable[[Any], Outcome]") -> None
     if outcome.refused and not outcome.done and len(outcome.refused) == 1:
         number, why = outcome.refused[0]
         raise Refused(
-            "outbox.refused", f"m_{number} is not {done}: {why}", f"mailrotate outbox show m_{number}"
+            "outbox.refused", f"m_{number} is not {done}: {why}", Command("outbox", "show", f"m_{number}")
         )
     report = {
         done: len(outcome.done),

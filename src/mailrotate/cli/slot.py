@@ -1,7 +1,6 @@
 """`mailrotate slot`: how many mailboxes each user may connect, and the team's pool."""
 
 from collections.abc import Sequence
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, zoned
 from mailrotate.cli.params import DryRun, Yes, read_id
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.slot_pool import Slot, TeamSlots, UserSlots
@@ -94,7 +94,7 @@ def buy(ctx: typer.Context, count: Count = 1) -> None:
         {"bought": _slot_rows(bought)},
         f"bought {counted(count, 'slot')} for the team's pool; renews on {bought[0].renews_on}",
     )
-    call.speech.next("mailrotate slot assign --user EMAIL")
+    call.speech.next(Command("slot", "assign", "--user", "EMAIL"))
 
 
 @app.command()
@@ -132,7 +132,7 @@ def _tell_given(speech: Speech, user: "UserSlots") -> None:
         f"{user.user} has {counted(user.total, 'slot')} now, "
         f"{user.connected}/{user.total} connected{default}",
     )
-    speech.next(f"mailrotate mailbox connect ADDRESS --for {user.user}")
+    speech.next(Command("mailbox", "connect", "ADDRESS", "--for", user.user))
 
 
 @app.command()
@@ -155,7 +155,7 @@ def unassign(ctx: typer.Context, slot: SlotId) -> None:
         {**_slot_row(freed), "former": f"s_{slot_id}"},
         f"s_{slot_id} is in the team's pool again{heir}; it renews on {freed.renews_on}",
     )
-    call.speech.next("mailrotate slot assign --user EMAIL")
+    call.speech.next(Command("slot", "assign", "--user", "EMAIL"))
 
 
 @app.command()
@@ -206,7 +206,7 @@ def remove(
         *([f"removed s_{following.slot_id}" + (f"; {heir} is in the team's pool" if heir else "")] * done),
     )
     if done:
-        call.speech.next("mailrotate slot list")
+        call.speech.next(Command("slot", "list"))
 
 
 def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
@@ -231,7 +231,9 @@ def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
             row["renews_on"],
         ),
     )
-    hint = f"mailrotate slot remove s_{there[0].slot_id} --dry-run" if there else "mailrotate slot list"
+    hint = (
+        Command("slot", "remove", f"s_{there[0].slot_id}", "--dry-run") if there else Command("slot", "list")
+    )
     return BadInput("slot.which", "name the slot to remove" if there else "there is no slot to remove", hint)
 
 
@@ -306,7 +308,7 @@ def _warnings(following: "Consequences", zone: str) -> list[str]:
     if following.ends is not None and not following.ends.is_near:
         warnings.append(f"the renewal is not near: what ends is paid for until {following.ends.renews_on}")
     if following.campaigns:
-        names = ", ".join(quote(campaign.name) for campaign in following.campaigns)
+        names = ", ".join(campaign.name for campaign in following.campaigns)
         warnings.append(f"not finished: {names}")
     return warnings
 

@@ -1,14 +1,15 @@
 """`mailrotate status`: is it sending, and if not why."""
 
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
 
 from mailrotate.cli.call import call_of
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot import team_line, team_row
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
@@ -57,7 +58,7 @@ def status(ctx: typer.Context) -> None:
         call.speech.table(("campaign", "state", "done", "people"), map(_campaign_cells, found.campaigns))
     call.speech.line()
     _attention(call.speech, found)
-    call.speech.line(f"next: {found.next_command}")
+    call.speech.line(f"next: {in_words(found.next_command)}")
 
 
 def _slots(speech: Speech, found: "Overview") -> None:
@@ -93,18 +94,27 @@ def _attention(speech: Speech, found: "Overview") -> None:
     for box in found.mailboxes:
         remedy = "connect" if box.state == "disconnected" else _REMEDIES.get(box.gate or "")
         if remedy is not None and box.until is None:
-            speech.line(f"{box.address}: mailrotate mailbox {remedy} {quote(box.address)}")
+            speech.line(Hint(f"{box.address}:", Command("mailbox", remedy, box.address)))
     if found.errors:
-        speech.line(f"{counted(found.errors, 'message')} in error: mailrotate outbox list --state error")
+        speech.line(
+            Hint(
+                f"{counted(found.errors, 'message')} in error:", Command("outbox", "list", "--state", "error")
+            )
+        )
     if found.held:
-        speech.line(f"{counted(found.held, 'message')} of unknown fate: mailrotate outbox list --state held")
+        speech.line(
+            Hint(
+                f"{counted(found.held, 'message')} of unknown fate:",
+                Command("outbox", "list", "--state", "held"),
+            )
+        )
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
-        speech.line(f"{asked}: mailrotate mailbox requests")
+        speech.line(Hint(f"{asked}:", Command("mailbox", "requests")))
     for line in found.campaigns:
         if line.overdue:
             late = f"{counted(line.overdue, 'message')} of {line.name} late"
-            speech.line(f"{late}: mailrotate outbox release --campaign {quote(line.name)}")
+            speech.line(Hint(f"{late}:", Command("outbox", "release", "--campaign", line.name)))
 
 
 def _document(found: "Overview") -> dict[str, object]:

@@ -1,6 +1,5 @@
 """`mailrotate user`: the seats of a team, and what each role may do."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import DryRun, Yes
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Role
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add(
     call = call_of(ctx)
     seat = user_admin.add(call.context, email, name, role, call.now)
     call.speech.result(_row(seat), f"added {seat.email}, {seat.role}, with {counted(seat.total, 'slot')}")
-    call.speech.next(f"mailrotate mailbox connect ADDRESS --for {quote(seat.email)}")
+    call.speech.next(Command("mailbox", "connect", "ADDRESS", "--for", seat.email))
 
 
 @app.command("list")
@@ -120,7 +120,7 @@ def lock(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = F
     if call.speech.confirm(_consequences(following), question, yes=yes, dry_run=dry_run):
         seat = user_admin.lock(call.context, email, call.now)
         call.speech.result(_row(seat), f"locked {seat.email}")
-        call.speech.next(f"mailrotate user unlock {quote(seat.email)}")
+        call.speech.next(Command("user", "unlock", seat.email))
 
 
 def _consequences(following: "LockConsequences") -> list[str]:
@@ -161,9 +161,9 @@ def unlock(ctx: typer.Context, email: Email) -> None:
         lines.append(f"still paused by the lock: {', '.join(paused)}")
     call.speech.result({**_row(unlocked.seat), "still_paused": list(paused)}, *lines)
     if paused:
-        call.speech.next(f"mailrotate campaign resume {quote(paused[0])}")
+        call.speech.next(Command("campaign", "resume", paused[0]))
     else:
-        call.speech.next(f"mailrotate user show {quote(unlocked.seat.email)}")
+        call.speech.next(Command("user", "show", unlocked.seat.email))
 
 
 @app.command()
@@ -193,7 +193,7 @@ def remove(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun =
         *([f"removed {following.email}"] if done else []),
     )
     if done:
-        call.speech.next("mailrotate user list")
+        call.speech.next(Command("user", "list"))
 
 
 def _leaving(following: "Leaving") -> list[str]:

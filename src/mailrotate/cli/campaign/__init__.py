@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,9 +9,11 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign import life, preview
 from mailrotate.cli.campaign.options import From, Name, Rotate, plan_of, read_rotation
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
 from mailrotate.cli.params import DryRun, Yes
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.campaign_views import CampaignView
@@ -42,7 +43,7 @@ def check(ctx: typer.Context, file: File) -> None:
         f"{file} is in order: campaign '{plan.name}' with {_steps(len(plan.steps))}",
         f"every recipient needs: {', '.join(needed) or 'nothing but an address'}",
     )
-    speech.next(f"mailrotate campaign create {quote(str(file))}")
+    speech.next(Command("campaign", "create", str(file)))
 
 
 @app.command()
@@ -70,7 +71,7 @@ def create(
     plan = plan_of(file, name=name, senders=sender, rotate=read_rotation(rotate), team=team)
     drafted = drafting.create(call.context, plan, call.now)
     _tell(call.speech, drafted, f"created campaign '{drafted.name}'")
-    call.speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
+    call.speech.next(Command("recipient", "import", drafted.name, "FILE"))
 
 
 @app.command()
@@ -88,7 +89,7 @@ def edit(ctx: typer.Context, name: Name, file: File) -> None:
     call = call_of(ctx)
     drafted = drafting.edit(call.context, name, plan_of(file), call.now)
     _tell(call.speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
-    call.speech.next(f"mailrotate campaign preview {quote(drafted.name)}")
+    call.speech.next(Command("campaign", "preview", drafted.name))
 
 
 @app.command()
@@ -108,7 +109,7 @@ def copy(
     call = call_of(ctx)
     drafted = drafting.copy(call.context, name, new_name, call.now)
     _tell(call.speech, drafted, f"copied to campaign '{drafted.name}'")
-    call.speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
+    call.speech.next(Command("recipient", "import", drafted.name, "FILE"))
 
 
 @app.command()
@@ -216,8 +217,10 @@ def show(ctx: typer.Context, name: Name) -> None:
         people = counted(view.mailbox_removed, "person", "people")
         call.speech.line(f"{people} failed when their mailbox was removed; another takes them on:")
         for address in view.removed_senders:
-            again = f"--from-sender {quote(address)} --to-sender ADDRESS"
-            call.speech.line(f"  mailrotate recipient assign {quote(view.name)} {again}")
+            again = Command(
+                "recipient", "assign", view.name, "--from-sender", address, "--to-sender", "ADDRESS"
+            )
+            call.speech.line(f"  {in_words(again)}")
     call.speech.line()
     call.speech.table(
         ("sender", "state", "assigned", "sent"),

@@ -1,6 +1,5 @@
 """`mailrotate campaign start|pause|resume|stop`."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -8,9 +7,11 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import From, Name, Rotate, read_rotation
+from mailrotate.cli.hints import with_hint
 from mailrotate.cli.output import counted, zoned
 from mailrotate.cli.params import DryRun, Yes
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 _DONE_IN_PART = 8
 
@@ -50,7 +51,7 @@ def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = 
         f"started campaign '{started.name}': {shares}",
         f"first messages are due from {zoned(started.first_due_at, call.zone)}, inside the window",
     )
-    call.speech.next("mailrotate run --once")
+    call.speech.next(Command("run", "--once"))
 
 
 def pause(ctx: typer.Context, name: Name) -> None:
@@ -65,7 +66,7 @@ def pause(ctx: typer.Context, name: Name) -> None:
     call = call_of(ctx)
     paused = campaign_life.pause(call.context, name, call.now)
     call.speech.result({"name": paused, "state": "paused"}, f"paused campaign '{paused}'")
-    call.speech.next(f"mailrotate campaign resume {quote(paused)}")
+    call.speech.next(Command("campaign", "resume", paused))
 
 
 def resume(
@@ -93,7 +94,7 @@ def resume(
         raise BadInput(
             "campaign.which",
             "name one campaign, or --mailbox, or --all",
-            "mailrotate campaign resume NAME",
+            Command("campaign", "resume", "NAME"),
         )
     if name is not None:
         done = campaign_life.resume(call.context, name, call.now)
@@ -111,10 +112,10 @@ def resume(
         *(() if done.names or done.refused else ("no campaign is paused",)),
     )
     for why in done.refused.values():
-        call.speech.warn(f"{why.message} (hint: {why.hint})")
+        call.speech.warn(with_hint(why))
     if done.refused:
         raise typer.Exit(_DONE_IN_PART)
-    call.speech.next("mailrotate status")
+    call.speech.next(Command("status"))
 
 
 def stop(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = False) -> None:
@@ -129,9 +130,9 @@ def stop(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = Fal
     call = call_of(ctx)
     found, people = campaign_life.stoppable(call.context, name)
     still_open = counted(people, "person who is", "people who are")
-    told = [
+    told: list[AnyHint] = [
         f"{still_open} still open in '{found}' will get nothing more; it cannot be started again",
-        f"to interrupt it instead: mailrotate campaign pause {quote(found)}",
+        Hint("to interrupt it instead:", Command("campaign", "pause", found)),
     ]
     if not call.speech.confirm(told, f"Stop '{found}'?", yes=yes, dry_run=dry_run):
         return

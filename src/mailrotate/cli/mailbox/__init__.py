@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +25,7 @@ from mailrotate.cli.mailbox import alias, connect, crm, remove, requests, set, s
 from mailrotate.cli.output import Speech, counted, zoned
 from mailrotate.cli.params import Address, DryRun, Yes
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.reconnecting import Consequences, Renewed
@@ -87,11 +87,13 @@ def reconnect(
 def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     waiting = renewed.waiting
     when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, call.zone)}"
-    lines = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
+    lines: list[AnyHint] = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
     lines += [f"campaign {name} runs again" for name in renewed.resumed]
     lines += [
-        f"paused: {paused.name} ({counted(paused.people, 'person waits', 'people wait')}); "
-        f"mailrotate campaign resume {quote(paused.name)}"
+        Hint(
+            f"{paused.name} is paused ({counted(paused.people, 'person waits', 'people wait')}):",
+            Command("campaign", "resume", paused.name),
+        )
         for paused in waiting.paused
     ]
     document = {
@@ -103,7 +105,7 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
         "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
     }
     call.speech.result(document, *lines)
-    call.speech.next("mailrotate status")
+    call.speech.next(Command("status"))
 
 
 @app.command()
@@ -141,12 +143,12 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
         *([f"disconnected {following.address}; its password is deleted"] if done else []),
     )
     if done:
-        call.speech.next(f"mailrotate mailbox connect {quote(following.address)}")
+        call.speech.next(Command("mailbox", "connect", following.address))
 
 
-def _consequences(following: "Consequences") -> list[str]:
+def _consequences(following: "Consequences") -> list[AnyHint]:
     address = following.address
-    lines = [f"disconnecting {address}:"]
+    lines: list[AnyHint] = [f"disconnecting {address}:"]
     for campaign in following.campaigns:
         active = "pauses" if campaign.is_sender else "goes on with its own senders"
         what = {"draft": "cannot be started meanwhile", "active": active}.get(campaign.state, "stays paused")
@@ -163,8 +165,10 @@ def _consequences(following: "Consequences") -> list[str]:
     if following.is_default:
         lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
     lines.append(
-        "to renew its password none of this is needed: "
-        f"mailrotate mailbox reconnect {quote(address)} --resume"
+        Hint(
+            "to change only its password:",
+            Command("mailbox", "reconnect", address, "--resume"),
+        )
     )
     return lines
 
@@ -189,7 +193,7 @@ def prove(
 
     call = call_of(ctx)
     if every == bool(addresses):
-        raise BadInput("mailbox.which", "name addresses, or --all", "mailrotate mailbox test --all")
+        raise BadInput("mailbox.which", "name addresses, or --all", Command("mailbox", "test", "--all"))
     wanted = login_tests.testable(call.context) if every else list(addresses or ())
     if len(wanted) == 1:
         _test_one(call, wanted[0])
@@ -202,7 +206,7 @@ def prove(
         ("address", "state", "passed", "error"),
         reports,
         lambda report: (report["address"], report["state"], report["passed"], report["error"]),
-        "there is no mailbox to test; mailrotate mailbox connect ADDRESS",
+        Hint("there is no mailbox to test:", Command("mailbox", "connect", "ADDRESS")),
     )
     if not all(report["passed"] for report in reports):
         raise typer.Exit(_DONE_IN_PART)
@@ -253,9 +257,9 @@ def _refused(result: "TestResult") -> MailrotateError:
     return RemoteError(
         f"connect.{failed.step}",
         f"{result.address}: {failed.service.upper()} {failed.step} failed: {failed.message}",
-        f"mailrotate why {quote(result.address)}"
+        Command("why", result.address)
         if result.state == "connected"
-        else f"mailrotate mailbox reconnect {quote(result.address)}",
+        else Command("mailbox", "reconnect", result.address),
     )
 
 

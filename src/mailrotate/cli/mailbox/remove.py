@@ -1,15 +1,16 @@
 """`mailrotate mailbox remove`: take a mailbox off its seat, with what follows shown first."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import Address, DryRun, Yes
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_removal import CampaignConsequences, Consequences
@@ -112,7 +113,7 @@ def _lines(told: "Consequences") -> list[str]:
         lines.append(f"  {counted(told.drafts, 'draft is', 'drafts are')} cancelled")
     if told.held:
         what = counted(told.held, "held message stays", "held messages stay")
-        lines.append(f"  {what} held: mailrotate outbox list --state held")
+        lines.append(f"  {what} held: {in_words(Command('outbox', 'list', '--state', 'held'))}")
     lines.append("  replies to it are no longer recognised, and its mail can no longer be read here")
     if told.is_default:
         heir = told.next_default
@@ -200,10 +201,11 @@ def _say_next(speech: Speech, told: "Consequences") -> None:
     paused = next((campaign for campaign in told.campaigns if campaign.state == "paused"), None)
     if failed is not None:
         speech.next(
-            f"mailrotate recipient assign {quote(failed.name)} --from-sender {quote(told.address)} "
-            "--to-sender ADDRESS"
+            Command(
+                "recipient", "assign", failed.name, "--from-sender", told.address, "--to-sender", "ADDRESS"
+            )
         )
     elif paused is not None and told.move_to is not None:
-        speech.next(f"mailrotate campaign resume {quote(paused.name)}")
+        speech.next(Command("campaign", "resume", paused.name))
     else:
-        speech.next("mailrotate mailbox list")
+        speech.next(Command("mailbox", "list"))

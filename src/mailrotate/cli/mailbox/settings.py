@@ -1,7 +1,6 @@
 """The verbs of `mailrotate mailbox` that need no server; `set` is in `mailbox_set.py`."""
 
 from collections.abc import Callable, Mapping
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import server_words
 from mailrotate.cli.output import localised, zoned
 from mailrotate.cli.params import Address
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_views import ListedMailbox, ShownMailbox
@@ -96,7 +96,9 @@ def list_(
             row["provider"],
             localised(row["hold_reason"] or row["last_error"] or "", zone),
         ),
-        "no mailbox was removed" if removed else "no mailbox yet; mailrotate mailbox connect ADDRESS",
+        "no mailbox was removed"
+        if removed
+        else Hint("no mailbox yet:", Command("mailbox", "connect", "ADDRESS")),
     )
 
 
@@ -251,4 +253,4 @@ def _do(
     changed = bool(act(call.context, address, call.now))
     call.speech.result({"address": address, "changed": changed}, f"{address} {words[0 if changed else 1]}")
     if changed:
-        call.speech.next(f"mailrotate mailbox show {quote(address)}")
+        call.speech.next(Command("mailbox", "show", address))

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from mailrotate.cli.output import Speech, counted, instant, zoned
 from mailrotate.cli.params import After, Campaign, DryRun, Limit, Yes, read_fields, read_id
 from mailrotate.cli.recipient import assign
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported
@@ -67,7 +67,7 @@ def import_(
         raise BadInput(
             "import.source",
             "name one source: a FILE, - for standard input, or --from-campaign",
-            "mailrotate recipient import CAMPAIGN FILE",
+            Command("recipient", "import", "CAMPAIGN", "FILE"),
         )
     how = HowToImport(strict=strict, rehearse=dry_run, owner=owner)
     with _import(call, campaign, file, from_campaign, how) as imported:
@@ -83,7 +83,7 @@ def import_(
             )
         if imported.refused:
             raise typer.Exit(_DONE_IN_PART)
-    call.speech.next(f"mailrotate campaign preview {quote(campaign)}")
+    call.speech.next(Command("campaign", "preview", campaign))
 
 
 @contextmanager
@@ -168,7 +168,7 @@ def add(
             call.context, campaign, address, read_fields(field or []), aside=aside, now=call.now
         )
     _show(call, campaign, kept, f"added {kept} to '{campaign}'")
-    call.speech.next(f"mailrotate campaign preview {quote(campaign)} --to {kept}")
+    call.speech.next(Command("campaign", "preview", campaign, "--to", kept))
 
 
 def _show(call: Call, campaign: str, address: str, words: str) -> None:
@@ -266,10 +266,12 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
     )
     if entry.is_for_another:
         call.speech.line(
-            "another mailbox takes them on: "
-            f"mailrotate recipient assign {quote(campaign)} {quote(entry.email)} --to-sender ADDRESS"
+            Hint(
+                "another mailbox takes them on:",
+                Command("recipient", "assign", campaign, entry.email, "--to-sender", "ADDRESS"),
+            )
         )
-    call.speech.next(f"mailrotate why {quote(campaign)} {quote(entry.email)}")
+    call.speech.next(Command("why", campaign, entry.email))
 
 
 @app.command()

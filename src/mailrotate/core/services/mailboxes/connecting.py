@@ -26,6 +26,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.credential import Credential
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import MailAccount, ServerGuess
 
 
@@ -69,7 +70,7 @@ class Connected:
     is_default: bool
     default: str | None
     files_sent_copy: bool | None
-    reset: Mapping[str, str]
+    reset: Mapping[str, Command]
     followed: Sequence[str]
     warnings: Sequence[str]
 
@@ -144,7 +145,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         return _connected(connection, box, reset, followed, odd)
 
 
-def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, str]:
+def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, Command]:
     """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
     if former is None or former.removed_at is not None:
         return {}
@@ -189,7 +190,7 @@ def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) ->
 def _connected(
     connection: Connection,
     box: StoredMailbox,
-    reset: Mapping[str, str],
+    reset: Mapping[str, Command],
     followed: Sequence[str],
     warnings: Sequence[str],
 ) -> Connected:

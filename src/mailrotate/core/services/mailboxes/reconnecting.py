@@ -6,7 +6,6 @@ Both servers are logged in to before anything is stored; what they answer is tol
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -27,6 +26,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.errors import Refused, RemoteError
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
 
@@ -96,25 +96,26 @@ def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = 
         f"connect.{failed.step}",
         f"{account.address}: {failed.service.upper()} {_STEP_NAMES.get(failed.step, failed.step)} at "
         f"{server.host}:{server.port} failed: {failed.message}",
-        _way_on(failed, account, f"mailrotate mailbox {verb} {quote(account.address)}"),
+        _way_on(failed, account, verb),
     )
 
 
-def _way_on(failed: CheckStep, account: MailAccount, again: str) -> str:
+def _way_on(failed: CheckStep, account: MailAccount, verb: str) -> AnyHint:
     """What to do about a failed step. Nothing was stored, so nothing is tried again by itself."""
+    again = Command("mailbox", verb, account.address)
     if failed.reply is None:
         return again
     verdict = classify(failed.reply, account.provider)
     if verdict.reply_class is ReplyClass.NET:
-        security = " --security tls (or starttls)" if failed.step is Phase.TLS else ""
-        return f"check the server: {again} --{failed.service} HOST:PORT{security}"
+        elsewhere = (*again.words, f"--{failed.service}", "HOST:PORT")
+        if failed.step is Phase.TLS:
+            return Hint("check the server:", Command(*elsewhere, "--security", "tls"), "(or starttls)")
+        return Hint("check the server:", Command(*elsewhere))
     if verdict.reply_class in (ReplyClass.RETRY, ReplyClass.LIMIT):
-        return f"later: {again}"
+        return Hint("later:", again)
     # `set` asks for no password, so it is `reconnect` that signs an existing mailbox in.
-    signs_in = again.replace("mailbox set ", "mailbox reconnect ")
-    return verdict.hint.replace("mailrotate mailbox reconnect ADDRESS", signs_in).replace(
-        "ADDRESS", account.address
-    )
+    signs_in = "connect" if verb == "connect" else "reconnect"
+    return verdict.hint.filled({"ADDRESS": account.address, "reconnect": signs_in})
 
 
 def refuse_reconnect(context: Context, address: str, username: str | None) -> None:
@@ -154,7 +155,7 @@ def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
         raise Refused(
             "mailbox.disconnected",
             f"{box.address} is disconnected; it is connected anew, with default settings",
-            f"mailrotate mailbox connect {quote(box.address)}",
+            Command("mailbox", "connect", box.address),
         )
     return box
 
@@ -165,8 +166,11 @@ def _refuse_other_address(box: StoredMailbox, username: str) -> None:
         raise Refused(
             "mailbox.other_address",
             f"{username} is another address than {box.address}; a reconnect keeps the address",
-            f"mailrotate mailbox disconnect {quote(box.address)}, "
-            f"then: mailrotate mailbox connect {quote(username)}",
+            Hint(
+                Command("mailbox", "disconnect", box.address),
+                ", then:",
+                Command("mailbox", "connect", username),
+            ),
         )
 
 
