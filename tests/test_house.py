@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,14 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "mailrotate"
 LOCKS = ("run.txt", "dev.txt", "mutate.txt")
+
+# What stands in the store beside its rooms, each a subject of one file.
+STORE_SUBJECTS = {
+    "aliases", "backups", "campaign_edits", "campaigns", "connections", "dialects", "engine", "events",
+    "instants", "mailboxes", "names", "plans", "portions", "progress", "removals", "requests", "schema",
+    "seat_addresses", "senders", "shares", "signatures", "slots", "statistics", "triggers", "users",
+    "visibility", "workspaces",
+}  # fmt: skip
 
 # Longer than 400 lines, each with the reason why it is better whole.
 LONG_FILES: dict[str, str] = {
@@ -74,6 +83,30 @@ def test_imports_go_one_way_down() -> None:
         text=True,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_file_of_the_services_stands_in_a_room() -> None:
+    """The import contract lists the rooms; two modules that every room may import stand beside them."""
+    services = SOURCE / "core" / "services"
+    assert {path.stem for path in services.glob("*.py")} == {"__init__", "context", "periods"}
+
+
+def test_every_file_of_the_store_stands_in_a_room() -> None:
+    """Sending and people have rooms; beside them stands one file for each other subject."""
+    store = SOURCE / "core" / "store"
+    assert {path.parent.name for path in store.glob("*/*.py")} == {
+        "migrations",
+        "people",
+        "sending",
+        "tables",
+    }
+    assert {path.stem for path in store.glob("*.py")} == {"__init__", *STORE_SUBJECTS}
+
+
+def test_no_two_files_of_the_core_share_a_name() -> None:
+    """A name found by searching leads to one file."""
+    names = Counter(path.name for path in (SOURCE / "core").rglob("*.py") if path.name != "__init__.py")
+    assert {name for name, count in names.items() if count > 1} == set()
 
 
 def test_one_line_reads_the_wall_clock() -> None:

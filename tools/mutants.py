@@ -49,12 +49,12 @@ PARTS = (
     Part(
         "sending",
         (
-            "core/services/claiming.py",
-            "core/services/settling.py",
-            "core/store/claims.py",
-            "core/store/due.py",
-            "core/store/lanes.py",
-            "core/store/outbox.py",
+            "core/services/sending/claiming.py",
+            "core/services/sending/settling.py",
+            "core/store/sending/claims.py",
+            "core/store/sending/due.py",
+            "core/store/sending/lanes.py",
+            "core/store/sending/outbox.py",
         ),
         (
             "tests/services/test_claiming.py",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailrotate.core.values.clock import Clock, system_clock
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Timeouts
 from mailrotate.core.values.secret import Secret
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _FILE_KEYS = ("db", "user", "key_file")
 _POSTGRESQL = ("postgresql://", "postgres://")
-_NO_WORKSPACE_HINT = "mailrotate mailbox connect ADDRESS"
+_NO_WORKSPACE_HINT = Command("mailbox", "connect", "ADDRESS")
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ class App:
 
         Raises BadInput, StoreTrouble, Busy.
         """
-        from mailrotate.core.services import completing
+        from mailrotate.core.services.views import completing
         from mailrotate.core.store import names
 
         def find(ask: "Ask") -> list[str]:
@@ -243,7 +244,7 @@ class App:
         """
         if self.has_workspace:
             return False
-        from mailrotate.core.services import accounts
+        from mailrotate.core.services.access import accounts
         from mailrotate.core.store.schema import migrate, require_current
 
         with self.database.reading() as connection:
@@ -285,7 +286,7 @@ class App:
     @property
     def default_email(self) -> str | None:
         """The workspace's default user: of a new one, its admin."""
-        from mailrotate.core.services import accounts
+        from mailrotate.core.services.access import accounts
 
         return accounts.default_email(self.store, self.workspace.default_user_id)
 
@@ -296,7 +297,7 @@ class App:
 
     def make_key(self) -> None:
         """Make the workspace's key if it never had one; a key that is merely missing is never replaced."""
-        from mailrotate.core.services import accounts
+        from mailrotate.core.services.access import accounts
 
         if not self.ever_had_key:
             self.key.create()
@@ -306,7 +307,7 @@ class App:
     @cached_property
     def actor(self) -> "Actor":
         """Who acts: `--as`, MAILROTATE_USER, or the workspace's default user."""
-        from mailrotate.core.services import accounts
+        from mailrotate.core.services.access import accounts
 
         return accounts.acting_user(self.store, self.settings.user, operating_system_user())
 

@@ -19,12 +19,12 @@ from datetime import datetime, timedelta
 from types import FrameType
 
 from mailrotate.core.rules import clock_trust
-from mailrotate.core.services import passes
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.passes import Outlook, Work
-from mailrotate.core.services.sending import Pace
-from mailrotate.core.store import liveness
-from mailrotate.core.store.liveness import LivingRunner
+from mailrotate.core.services.running import passes
+from mailrotate.core.services.running.passes import Outlook, Work
+from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.store.sending import liveness
+from mailrotate.core.store.sending.liveness import LivingRunner
 from mailrotate.core.values.clock import Clock, monotonic_seconds
 from mailrotate.core.values.errors import ClockTrouble
 

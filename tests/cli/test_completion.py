@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from mailrotate.core.services import campaign_views, completing, mailboxes, outbox, requests, slots, users
-from mailrotate.core.services.outbox import Which
+from mailrotate.core.services.campaigns import campaign_views
+from mailrotate.core.services.mailboxes import mailbox_requests, mailbox_views, slot_pool
+from mailrotate.core.services.team import user_admin
+from mailrotate.core.services.views import completing, outbox_actions
+from mailrotate.core.services.views.outbox_actions import Which
 from mailrotate.core.store import mailboxes as mailboxes_stored
 from mailrotate.core.store import names, shares, workspaces
 from mailrotate.core.store.engine import Store
@@ -92,23 +95,23 @@ def test_a6_a10_tab_offers_what_the_lists_show_and_nothing_to_a_locked_user(work
         workspace.add_message(sender, campaign, state="error")
     for user in (ben, dan, cleo, workspace.admin):
         context = context_of(workspace, user)
-        requests.request(context, f"new-{user.id}@example.com", None, NOW)
+        mailbox_requests.request(context, f"new-{user.id}@example.com", None, NOW)
     for user in (ben, dan, cleo, workspace.admin):
         context = context_of(workspace, user)
-        team_slots = slots.listing(context, NOW)
+        team_slots = slot_pool.listing(context, NOW)
         wanted: dict[Names, list[str]] = {
-            Names.MAILBOXES: [box.address for box in mailboxes.listing(context, NOW)],
-            Names.USERS: [seat.email for seat in users.listing(context)],
+            Names.MAILBOXES: [box.address for box in mailbox_views.listing(context, NOW)],
+            Names.USERS: [seat.email for seat in user_admin.listing(context)],
             Names.CAMPAIGNS: [view.name for view in campaign_views.listing(context, NOW)],
             Names.SLOTS: [f"s_{slot.id}" for one in team_slots.users for slot in one.slots],
-            Names.MESSAGES: [f"m_{row.message.id}" for row in outbox.listing(context, Which(), NOW)],
-            Names.REQUESTS: [f"q_{request.id}" for request in requests.listing(context)],
-            Names.ACTORS: [seat.email for seat in users.listing(context_of(workspace))],
+            Names.MESSAGES: [f"m_{row.message.id}" for row in outbox_actions.listing(context, Which(), NOW)],
+            Names.REQUESTS: [f"q_{request.id}" for request in mailbox_requests.listing(context)],
+            Names.ACTORS: [seat.email for seat in user_admin.listing(context_of(workspace))],
         }
         assert offered(workspace, user.email) == [sorted(wanted[kind]) for kind in Names]
         by_default(workspace, user)
         assert offered(workspace, None) == offered(workspace, user.email.upper())
-    users.lock(context_of(workspace), ben.email, NOW)
+    user_admin.lock(context_of(workspace), ben.email, NOW)
     nothing = [[] for kind in Names if kind is not Names.ACTORS]
     for email in ("ben@example.org", "nobody@example.org"):
         assert offered(workspace, email)[:-1] == nothing

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mailrotate.core.store import contacts
 from mailrotate.core.store.engine import open_store
+from mailrotate.core.store.people import contacts
 from tests.support.mail_fixtures import missing
 from tests.support.post_office import PostOffice
 from tests.support.program import Program

@@ -3,7 +3,7 @@
 import pytest
 
 from mailrotate.cli.output import Speech, counted, localised
-from mailrotate.core.services.naming import _alike
+from mailrotate.core.services.access.naming import _alike
 
 
 def test_one_is_no_plural() -> None:

@@ -6,17 +6,21 @@ from email.policy import SMTP
 
 import pytest
 
-from mailrotate.core.services import aliases, connections, inbound, plans, previewing, requests
-from mailrotate.core.services.claiming import claim_next
+from mailrotate.core.services.campaigns import previewing
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailboxes import show
-from mailrotate.core.services.plans import PlanChange
-from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.store import events, inboxes, mailboxes, outbox, outbox_lists, seat_addresses
+from mailrotate.core.services.mailboxes import alias_choice, mailbox_requests, plan_changes, reconnecting
+from mailrotate.core.services.mailboxes.mailbox_views import show
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
+from mailrotate.core.services.sending import inbox_reading
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.store import events, mailboxes, seat_addresses
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.lanes import Lane
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.sending import inboxes, outbox, outbox_lists
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import INBOX, FolderCursor
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
@@ -60,7 +64,7 @@ def sender_in(claimed: Claim) -> str:
 
 def refused(context: Context, alias: str, mailbox: str = ADA) -> Refused:
     with pytest.raises(Refused) as found:
-        aliases.add(context, mailbox, alias, None, NOW)
+        alias_choice.add(context, mailbox, alias, None, NOW)
     return found.value
 
 
@@ -72,16 +76,16 @@ def test_b11_from_and_sender_name_are_those_of_the_alias_from_the_next_claim_on(
         for n in range(4)
     )
     assert sender_in(claim(context, lane, first)) == f'"Ada A." <{ADA}>'
-    aliases.add(context, ADA, ALIAS, None, NOW, use=True)
+    alias_choice.add(context, ADA, ALIAS, None, NOW, use=True)
     assert sender_in(claim(context, lane, second)) == f'"Ada A." <{ALIAS}>'
-    aliases.add(context, ADA, "ada.b@example.net", "Ada of Books", NOW)
-    aliases.use(context, ADA, "ada.b@example.net", NOW)
+    alias_choice.add(context, ADA, "ada.b@example.net", "Ada of Books", NOW)
+    alias_choice.use(context, ADA, "ada.b@example.net", NOW)
     claimed = claim(context, lane, third)
     assert sender_in(claimed) == "Ada of Books <ada.b@example.net>"
     # What the server and the thread know of stays the mailbox's own.
     assert claimed.box.address == ADA
     assert claimed.message.message_id.endswith("@example.org>")
-    assert aliases.remove(context, ADA, "ada.b@example.net", NOW).sends_as is None
+    assert alias_choice.remove(context, ADA, "ada.b@example.net", NOW).sends_as is None
     assert sender_in(claim(context, lane, fourth)) == f'"Ada A." <{ADA}>'
 
 
@@ -89,7 +93,7 @@ def test_b11_the_outbox_shows_what_a_message_was_sent_as(
     workspace: Workspace, context: Context, ada: Sender, campaign: StoredCampaign, lane: Lane
 ) -> None:
     message = workspace.add_message(ada, campaign, workspace.add_recipient(campaign, "kim@example.com"))
-    aliases.add(context, ADA, ALIAS, None, NOW, use=True)
+    alias_choice.add(context, ADA, ALIAS, None, NOW, use=True)
     raw = claim(context, lane, message).raw
     with workspace.store.reading() as connection:
         shown = outbox_lists.detail(connection, message)
@@ -102,7 +106,7 @@ def test_b11_whoever_names_an_alias_or_another_spelling_is_told_the_mailbox(
     workspace: Workspace, context: Context, ada: Sender
 ) -> None:
     workspace.add_mailbox("z.oe@gmail.com")
-    aliases.add(context, ADA, ALIAS, None, NOW)
+    alias_choice.add(context, ADA, ALIAS, None, NOW)
     for name, told in (
         (ALIAS, f"an alias of {ADA}"),
         ("zoe@gmail.com", "another spelling of z.oe@gmail.com"),
@@ -112,7 +116,7 @@ def test_b11_whoever_names_an_alias_or_another_spelling_is_told_the_mailbox(
 
 
 def test_b11_a_preview_shows_what_it_is_sent_as(context: Context, campaign: StoredCampaign) -> None:
-    aliases.add(context, ADA, ALIAS, "Ada of Sales", NOW, use=True)
+    alias_choice.add(context, ADA, ALIAS, "Ada of Sales", NOW, use=True)
     shown = previewing.preview(context, campaign.name, None, 1, NOW)
     assert (shown.from_name, shown.from_address) == ("Ada of Sales", ALIAS)
 
@@ -127,7 +131,7 @@ def test_b11_a_follow_up_as_an_alias_stays_in_the_thread(
         inboxes.note_read(connection, ada.id, INBOX, FolderCursor(1, 0), NOW)
         sent = outbox.by_id(connection, first)
     assert sent is not None
-    aliases.add(context, ADA, ALIAS, None, NOW, use=True)
+    alias_choice.add(context, ADA, ALIAS, None, NOW, use=True)
     mail = message_from_bytes(claim(context, lane, follow_up).raw, policy=SMTP)
     assert (mail["In-Reply-To"], mail["References"]) == (sent.message_id, sent.message_id)
     assert mail["Subject"] == "Re: Hello"
@@ -143,14 +147,14 @@ class OneMail(Inbox):
 def test_b11_a_reply_to_the_alias_is_known_by_its_thread(
     workspace: Workspace, context: Context, ada: Sender, campaign: StoredCampaign
 ) -> None:
-    aliases.add(context, ADA, ALIAS, None, NOW, use=True)
+    alias_choice.add(context, ADA, ALIAS, None, NOW, use=True)
     kim = workspace.add_recipient(campaign, "kim@example.com", state="active")
     first = workspace.add_message(ada, campaign, kim, state="sent", sent_at=NOW)
     with workspace.store.reading() as connection:
         sent, box = outbox.by_id(connection, first), mailboxes.by_id(connection, ada.id)
     assert sent is not None
     raw = f"From: kim@example.com\r\nTo: {ALIAS}\r\nIn-Reply-To: {sent.message_id}\r\n\r\n".encode()
-    assert inbound.read_inbox(context, OneMail(raw), box, NOW).replies == 1
+    assert inbox_reading.read_inbox(context, OneMail(raw), box, NOW).replies == 1
 
 
 def test_b11_a7_a8_a9_an_alias_is_an_address_on_a_seat(
@@ -162,22 +166,22 @@ def test_b11_a7_a8_a9_an_alias_is_an_address_on_a_seat(
     assert refused(context, "ben@example.org").code == "address.another_user"
     assert refused(context, "ben@gmail.com").code == "mailbox.elsewhere"
     assert refused(context, ADA).code == "alias.own"
-    assert "shows nothing" in aliases.add(context, ADA, "zoe@gmail.com", None, NOW).warnings[0]
+    assert "shows nothing" in alias_choice.add(context, ADA, "zoe@gmail.com", None, NOW).warnings[0]
     twice = refused(context, "z.oe@gmail.com")
     assert (twice.code, twice.hint) == (
         "alias.exists",
-        f"mailrotate mailbox alias use {ADA} zoe@gmail.com",
+        Command("mailbox", "alias", "use", ADA, "zoe@gmail.com"),
     )
 
     taken = refused(context, "z.oe@gmail.com", "b.en@gmail.com")
     assert taken.code == "mailbox.elsewhere"
     assert "as zoe@gmail.com (an alias of ada@example.org)" in taken.message
-    assert taken.hint == f"mailrotate mailbox alias remove {ADA} zoe@gmail.com"
+    assert taken.hint == Command("mailbox", "alias", "remove", ADA, "zoe@gmail.com")
     with pytest.raises(Refused) as connecting:
         connect(context, "z.oe@gmail.com", "ben@example.org")
     assert connecting.value.message == taken.message
-    aliases.remove(context, ADA, "z.oe@gmail.com", NOW)
-    assert aliases.add(context, "b.en@gmail.com", "z.oe@gmail.com", None, NOW).aliases[0].address == (
+    alias_choice.remove(context, ADA, "z.oe@gmail.com", NOW)
+    assert alias_choice.add(context, "b.en@gmail.com", "z.oe@gmail.com", None, NOW).aliases[0].address == (
         "z.oe@gmail.com"
     )
 
@@ -185,12 +189,12 @@ def test_b11_a7_a8_a9_an_alias_is_an_address_on_a_seat(
 def test_b11_a7_an_alias_needs_the_plans_approval_too_and_loses_it_when_it_leaves(
     workspace: Workspace, context: Context, ada: Sender
 ) -> None:
-    plans.change(context, PlanChange(approval_required=True), NOW)
+    plan_changes.change(context, PlanChange(approval_required=True), NOW)
     assert refused(context, ALIAS).code == "request.needed"
-    requests.request(context, ALIAS, None, NOW)
-    requests.approve(context, ALIAS, None, NOW)
-    aliases.add(context, ADA, ALIAS, None, NOW)
-    aliases.remove(context, ADA, ALIAS, NOW)
+    mailbox_requests.request(context, ALIAS, None, NOW)
+    mailbox_requests.approve(context, ALIAS, None, NOW)
+    alias_choice.add(context, ADA, ALIAS, None, NOW)
+    alias_choice.remove(context, ADA, ALIAS, NOW)
     assert refused(context, ALIAS).code == "request.needed"
 
 
@@ -198,41 +202,43 @@ def test_b11_c4_a_disconnect_and_connect_begins_without_aliases_and_says_how_to_
     workspace: Workspace, context: Context
 ) -> None:
     connect(context, ADA)
-    aliases.add(context, ADA, ALIAS, None, NOW)
-    aliases.add(context, ADA, "ada.b@example.net", "Ada of Books", NOW, use=True)
-    connections.disconnect(context, ADA, NOW)
+    alias_choice.add(context, ADA, ALIAS, None, NOW)
+    alias_choice.add(context, ADA, "ada.b@example.net", "Ada of Books", NOW, use=True)
+    reconnecting.disconnect(context, ADA, NOW)
     assert refused(context, "ada.c@example.net").code == "mailbox.disconnected"
     with workspace.store.reading() as connection:
         assert seat_addresses.holding(connection, ALIAS) is not None
     reset = connect(context, ADA, now=LATER).reset
     assert list(reset.values()) == [
-        f"mailrotate mailbox alias add {ADA} {ALIAS}",
-        f"mailrotate mailbox alias add {ADA} ada.b@example.net --sender-name 'Ada of Books' --use",
+        Command("mailbox", "alias", "add", ADA, ALIAS),
+        Command(
+            *("mailbox", "alias", "add", ADA, "ada.b@example.net", "--sender-name", "Ada of Books", "--use")
+        ),
     ]
     shown = show(context, ADA, LATER)
     assert (shown.aliases, shown.sends_as) == ([], None)
-    assert aliases.add(context, ADA, ALIAS, None, LATER).aliases[0].address == ALIAS
+    assert alias_choice.add(context, ADA, ALIAS, None, LATER).aliases[0].address == ALIAS
 
 
 def test_b11_whoever_names_the_mailbox_itself_sends_as_it_again(context: Context, ada: Sender) -> None:
-    aliases.add(context, ADA, ALIAS, None, NOW, use=True)
-    assert aliases.use(context, ADA, ADA.upper(), NOW).sends_as is None
+    alias_choice.add(context, ADA, ALIAS, None, NOW, use=True)
+    assert alias_choice.use(context, ADA, ADA.upper(), NOW).sends_as is None
 
 
 def test_b11_what_makes_no_sense_is_refused(context: Context, ada: Sender) -> None:
     with pytest.raises(NotFound) as none:
-        aliases.use(context, ADA, ALIAS, NOW)
-    assert none.value.hint == f"mailrotate mailbox alias list {ADA}"
+        alias_choice.use(context, ADA, ALIAS, NOW)
+    assert none.value.hint == Command("mailbox", "alias", "list", ADA)
     with pytest.raises(BadInput):
-        aliases.add(context, ADA, "nobody", None, NOW)
+        alias_choice.add(context, ADA, "nobody", None, NOW)
     with pytest.raises(BadInput):
-        aliases.add(context, ADA, ALIAS, "two\nlines", NOW)
-    assert aliases.listing(context, ADA).aliases == []
+        alias_choice.add(context, ADA, ALIAS, "two\nlines", NOW)
+    assert alias_choice.listing(context, ADA).aliases == []
 
 
 def test_b11_every_change_is_in_the_log(workspace: Workspace, context: Context, ada: Sender) -> None:
-    aliases.add(context, ADA, ALIAS, None, NOW, use=True)
-    aliases.remove(context, ADA, ALIAS, NOW)
+    alias_choice.add(context, ADA, ALIAS, None, NOW, use=True)
+    alias_choice.remove(context, ADA, ALIAS, NOW)
     with workspace.store.reading() as connection:
         told = [(e.action, e.data.get("before"), e.data.get("after")) for e in events.listing(connection)]
     assert told == [

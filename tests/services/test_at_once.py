@@ -8,19 +8,24 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import Connection, select, update
 
-from mailrotate.core.rules.contact_book import Link, Whose, as_document
 from mailrotate.core.rules.inbound import InboundMail
-from mailrotate.core.services import campaigns, contact_book, passes, removal
-from mailrotate.core.services.claiming import claim_next
+from mailrotate.core.rules.timeline_filter import Link, Whose, as_document
+from mailrotate.core.services.campaigns import campaign_life
+from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.passes import Recovered
-from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.store import claims, mailboxes, recipients, suppressions, timeline
+from mailrotate.core.services.mailboxes import mailbox_removal
+from mailrotate.core.services.sending import recovery
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.recovery import Recovered
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.claims import InFlight
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.people import recipients, suppressions, timeline
+from mailrotate.core.store.sending import claims
+from mailrotate.core.store.sending.claims import InFlight
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.contexts import context_of
@@ -80,7 +85,7 @@ def test_e1_who_is_imported_while_the_draft_is_started_has_a_sender(
 ) -> None:
     draft = workspace.add_campaign("autumn", [anna], state="draft")
     workspace.add_recipient(draft, "kim@example.com")
-    with before(workspace, lambda: campaigns.start(context, "autumn", (), None, NOW)) as (connection, _):
+    with before(workspace, lambda: campaign_life.start(context, "autumn", (), None, NOW)) as (connection, _):
         enrol(connection, draft, "lee@example.com")
     assert states(workspace) == [("queued", True), ("queued", True)]
 
@@ -89,7 +94,7 @@ def test_d3_who_is_imported_while_the_campaign_is_stopped_does_not_stay_open(
     workspace: Workspace, anna: Sender, context: Context
 ) -> None:
     campaign = workspace.add_campaign("autumn", [anna])
-    with before(workspace, lambda: campaigns.stop(context, "autumn", NOW)) as (connection, _):
+    with before(workspace, lambda: campaign_life.stop(context, "autumn", NOW)) as (connection, _):
         enrol(connection, campaign, "lee@example.com")
     assert states(workspace) == [("finished", False)]
 
@@ -100,7 +105,7 @@ def test_e3_a_campaign_is_started_once(workspace: Workspace, anna: Sender, conte
     workspace.add_recipient(draft, "kim@example.com")
 
     def again() -> object:
-        return campaigns.start(context, "autumn", ("anna@example.org",), None, NOW)
+        return campaign_life.start(context, "autumn", ("anna@example.org",), None, NOW)
 
     with before(workspace, again) as (connection, results):
         recipients.lock_enrolment(connection)
@@ -200,7 +205,7 @@ def test_f3_a_runner_taken_for_dead_cannot_mark_a_message_that_is_being_put_back
         return found
 
     monkeypatch.setattr(claims, "in_flight_of", look_while_the_runner_marks)
-    assert passes.recover(context, NOW) == Recovered(returned=1, held=0)
+    assert recovery.recover(context, NOW) == Recovered(returned=1, held=0)
     late.join(30)
     assert marked == [False]
 
@@ -215,8 +220,11 @@ def test_b8_d9_a_removal_is_refused_when_a_message_is_claimed_meanwhile(
     kim = person(workspace, campaign, "kim@example.com", "active", anna)
     follow_up = workspace.add_message(ben, campaign, kim, step=2, ready_at=DUE)
     claimed = {"state": "sending", "runner_id": workspace.add_runner(), "claim_token": "c", "claimed_at": NOW}
-    assert removal.consequences(context, anna.address, None).campaigns[0].failed == 1
-    with before(workspace, lambda: removal.remove(context, anna.address, now=NOW)) as (connection, results):
+    assert mailbox_removal.consequences(context, anna.address, None).campaigns[0].failed == 1
+    with before(workspace, lambda: mailbox_removal.remove(context, anna.address, now=NOW)) as (
+        connection,
+        results,
+    ):
         connection.execute(update(t.message).where(t.message.c.id == follow_up).values(**claimed))
     assert results == ["mailbox.sending"]
     assert row(workspace, kim).state == "active"

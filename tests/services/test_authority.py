@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
 import pytest
 from sqlalchemy import insert, update
@@ -14,55 +14,57 @@ from mailrotate.adapters.csv_rows import open_rows
 from mailrotate.adapters.key_change import KeyChange
 from mailrotate.adapters.problem_spool import ProblemSpool
 from mailrotate.core import services
-from mailrotate.core.services import (
-    accounts,
-    aliases,
+from mailrotate.core.services.access import accounts, secrets
+from mailrotate.core.services.campaigns import (
+    campaign_life,
     campaign_views,
-    campaigns,
-    connecting,
-    connections,
-    contact_book,
-    contacts,
     drafting,
     enrolment,
-    explaining,
-    leaving,
-    limits,
-    logbook,
-    logins,
-    mailboxes,
-    moving,
-    outbox,
-    overview,
-    people,
-    plans,
     previewing,
-    removal,
-    requests,
-    secrets,
-    settings,
-    sharing,
-    signatures,
-    slot_removal,
-    slots,
-    suppressing,
-    users,
+    reassigning,
+    recipient_list,
 )
-from mailrotate.core.services.connecting import NewConnection
-from mailrotate.core.services.contact_book import LinkChange
-from mailrotate.core.services.contacts import ContactChange
+from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported
+from mailrotate.core.services.campaigns.reassigning import Whom
+from mailrotate.core.services.campaigns.recipient_list import Wanted
+from mailrotate.core.services.contacts import contact_book, contact_records, suppressing
+from mailrotate.core.services.contacts.contact_book import LinkChange
+from mailrotate.core.services.contacts.contact_records import ContactChange
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.enrolment import HowToImport, Imported
-from mailrotate.core.services.moving import Whom
-from mailrotate.core.services.outbox import Outcome, Which
-from mailrotate.core.services.people import Wanted
-from mailrotate.core.services.plans import PlanChange
-from mailrotate.core.services.sending import Pace
+from mailrotate.core.services.mailboxes import (
+    alias_choice,
+    connecting,
+    login_tests,
+    mailbox_removal,
+    mailbox_requests,
+    mailbox_views,
+    plan_changes,
+    reconnecting,
+    sharing,
+    signature_editing,
+    slot_pool,
+    slot_removal,
+)
+from mailrotate.core.services.mailboxes.connecting import NewConnection
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
+from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.services.team import user_admin, user_removal
+from mailrotate.core.services.views import (
+    explaining,
+    limit_settings,
+    logbook,
+    outbox_actions,
+    overview,
+    workspace_settings,
+)
+from mailrotate.core.services.views.outbox_actions import Outcome, Which
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import workspaces
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.clock import system_clock
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Role, Rotation, Security
@@ -75,7 +77,7 @@ BOX, SPARE, OTHER_BOX = "ben@example.com", "spare@example.com", "dan@example.com
 PLAN = plan_of(f'from = ["{BOX}"]\n{TWO_STEPS.replace("autumn", "new")}')
 ENDPOINT = Endpoint("mail.example.org", 465, Security.TLS)
 NEW = NewConnection(
-    "new@example.com", ServerGuess("imap", ENDPOINT, ENDPOINT, "flags"), Secret("secret"), {}, BEN
+    "new@example.com", ServerGuess("imap", ENDPOINT, ENDPOINT, "flags"), Password(Secret("secret")), {}, BEN
 )
 NEVER_WAITS = Pace(clock=lambda: NOW, wait=lambda _seconds: True, stopping=lambda: False)
 
@@ -161,7 +163,7 @@ def add_person(context: Context, name: str, email: str = "one@example.com") -> s
 
 
 def list_people(context: Context, name: str) -> list[object]:
-    with people.listing(context, name, Wanted()) as found:
+    with recipient_list.listing(context, name, Wanted()) as found:
         return list(found)
 
 
@@ -176,18 +178,18 @@ def list_suppressed(context: Context) -> list[object]:
 
 
 def list_contacts(context: Context) -> list[object]:
-    with contacts.listing(context, contacts.Wanted()) as found:
+    with contact_records.listing(context, contact_records.Wanted()) as found:
         return list(found)
 
 
 def people_of_removal(context: Context) -> list[object]:
-    with removal.people(context, BOX) as found:
+    with mailbox_removal.people(context, BOX) as found:
         return list(found)
 
 
 def take_on(context: Context) -> object:
     with ProblemSpool() as aside:
-        return moving.assign(context, "autumn", Whom((), None, BOX), SPARE, aside=aside, now=NOW)
+        return reassigning.assign(context, "autumn", Whom((), None, BOX), SPARE, aside=aside, now=NOW)
 
 
 def key_place(key: KeyInMemory) -> KeyChange:
@@ -201,31 +203,33 @@ def edit_of(name: str) -> Verb:
 VERBS: dict[str, Verb] = {
     "campaign_views.listing": lambda c: campaign_views.listing(c, NOW),
     "campaign_views.show": lambda c: campaign_views.show(c, "plain", NOW),
-    "campaigns.start": lambda c: campaigns.start(c, "plain", (), None, NOW),
-    "campaigns.pause": lambda c: campaigns.pause(c, "autumn", NOW),
-    "campaigns.resume": lambda c: campaigns.resume(c, "autumn", NOW),
-    "campaigns.resume_many": lambda c: campaigns.resume_many(c, None, NOW),
-    "campaigns.stoppable": lambda c: campaigns.stoppable(c, "autumn"),
-    "campaigns.stop": lambda c: campaigns.stop(c, "autumn", NOW),
-    "aliases.listing": lambda c: aliases.listing(c, BOX),
-    "aliases.add": lambda c: aliases.add(c, BOX, "b@example.com", None, NOW),
-    "aliases.remove": lambda c: aliases.remove(c, BOX, "b@example.com", NOW),
-    "aliases.use": lambda c: aliases.use(c, BOX, None, NOW),
+    "campaign_life.start": lambda c: campaign_life.start(c, "plain", (), None, NOW),
+    "campaign_life.pause": lambda c: campaign_life.pause(c, "autumn", NOW),
+    "campaign_life.resume": lambda c: campaign_life.resume(c, "autumn", NOW),
+    "campaign_life.resume_many": lambda c: campaign_life.resume_many(c, None, NOW),
+    "campaign_life.stoppable": lambda c: campaign_life.stoppable(c, "autumn"),
+    "campaign_life.stop": lambda c: campaign_life.stop(c, "autumn", NOW),
+    "alias_choice.listing": lambda c: alias_choice.listing(c, BOX),
+    "alias_choice.add": lambda c: alias_choice.add(c, BOX, "b@example.com", None, NOW),
+    "alias_choice.remove": lambda c: alias_choice.remove(c, BOX, "b@example.com", NOW),
+    "alias_choice.use": lambda c: alias_choice.use(c, BOX, None, NOW),
     "connecting.refuse_connect": lambda c: connecting.refuse_connect(c, NEW.address, BEN, None, {}),
     "connecting.former_servers": lambda c: connecting.former_servers(c, BOX),
     "connecting.connect": lambda c: connecting.connect(c, NEW, NOW),
     "contact_book.show": lambda c: contact_book.show(c, BOX),
     "contact_book.change": lambda c: contact_book.change(c, BOX, LinkChange(is_on=True), NOW),
-    "contacts.listing": lambda c: list_contacts(c),
-    "contacts.show": lambda c: contacts.show(c, "p1@example.com", 1),
-    "contacts.tag": lambda c: contacts.tag(c, "vip", ["p1@example.com"], remove=False, now=NOW),
-    "contacts.change": lambda c: contacts.change(c, "p1@example.com", ContactChange(owner=BEN), 1, NOW),
-    "connections.refuse_reconnect": lambda c: connections.refuse_reconnect(c, BOX, None),
-    "connections.reconnect": lambda c: connections.reconnect(
-        c, BOX, connections.LoginChange(), lambda _step: None, resume=False, now=NOW
+    "contact_records.listing": lambda c: list_contacts(c),
+    "contact_records.show": lambda c: contact_records.show(c, "p1@example.com", 1),
+    "contact_records.tag": lambda c: contact_records.tag(c, "vip", ["p1@example.com"], remove=False, now=NOW),
+    "contact_records.change": lambda c: contact_records.change(
+        c, "p1@example.com", ContactChange(owner=BEN), 1, NOW
     ),
-    "connections.consequences": lambda c: connections.consequences(c, BOX),
-    "connections.disconnect": lambda c: connections.disconnect(c, BOX, NOW),
+    "reconnecting.refuse_reconnect": lambda c: reconnecting.refuse_reconnect(c, BOX, None),
+    "reconnecting.reconnect": lambda c: reconnecting.reconnect(
+        c, BOX, reconnecting.LoginChange(), lambda _step: None, resume=False, now=NOW
+    ),
+    "reconnecting.consequences": lambda c: reconnecting.consequences(c, BOX),
+    "reconnecting.disconnect": lambda c: reconnecting.disconnect(c, BOX, NOW),
     "drafting.create": lambda c: drafting.create(c, PLAN, NOW),
     "drafting.edit": edit_of("plain"),
     "drafting.copy": lambda c: drafting.copy(c, "plain", None, NOW),
@@ -237,100 +241,100 @@ VERBS: dict[str, Verb] = {
     "enrolment.importing_people": lambda c: import_people(c, "ours", "autumn"),
     "enrolment.add": lambda c: add_person(c, "ours"),
     "explaining.explain": lambda c: explaining.explain(c, "plain", None, NOW),
-    "limits.change": lambda c: limits.change(c, ["imap.day=7"], ("imap",), NOW),
+    "limit_settings.change": lambda c: limit_settings.change(c, ["imap.day=7"], ("imap",), NOW),
     "logbook.listing": lambda c: logged(c),
-    "logins.test": lambda c: logins.test(c, BOX, NOW),
-    "logins.testable": lambda c: logins.testable(c),
-    "mailboxes.listing": lambda c: mailboxes.listing(c, NOW),
-    "mailboxes.show": lambda c: mailboxes.show(c, BOX, NOW),
-    "mailboxes.check_settings": lambda c: mailboxes.check_settings(c, BOX, {}),
-    "mailboxes.set_settings": lambda c: mailboxes.set_settings(c, BOX, {"daily_limit": 7}, NOW),
-    "mailboxes.losing": lambda c: mailboxes.losing(c, BOX),
-    "mailboxes.make_default": lambda c: mailboxes.make_default(c, BOX, NOW),
-    "mailboxes.pause": lambda c: mailboxes.pause(c, BOX, NOW),
-    "mailboxes.resume": lambda c: mailboxes.resume(c, BOX, NOW),
-    "mailboxes.release": lambda c: mailboxes.release(c, BOX, NOW),
-    "outbox.listing": lambda c: list(outbox.listing(c, Which(), NOW)),
-    "outbox.show": lambda c: outbox.show(c, 1, NOW),
-    "outbox.retry": lambda c: outbox.retry(c, Which(ids=(1,)), NOW),
-    "outbox.cancel": lambda c: outbox.cancel(c, (1,), NOW),
-    "outbox.cancellable": lambda c: outbox.cancellable(c, (1,)),
-    "outbox.release": lambda c: outbox.release(c, (1,), NOW),
-    "outbox.release_campaign": lambda c: outbox.release_campaign(c, "autumn", NOW),
-    "outbox.resolve": lambda c: outbox.resolve(c, (1,), True, NOW),
-    "people.listing": lambda c: list_people(c, "plain"),
-    "people.show": lambda c: people.show(c, "autumn", "p1@example.com"),
-    "people.remove": lambda c: people.remove(c, "autumn", "p1@example.com", NOW),
-    "plans.change": lambda c: plans.change(c, PlanChange(daily_cap=7), NOW),
+    "login_tests.test": lambda c: login_tests.test(c, BOX, NOW),
+    "login_tests.testable": lambda c: login_tests.testable(c),
+    "mailbox_views.listing": lambda c: mailbox_views.listing(c, NOW),
+    "mailbox_views.show": lambda c: mailbox_views.show(c, BOX, NOW),
+    "mailbox_views.check_settings": lambda c: mailbox_views.check_settings(c, BOX, {}),
+    "mailbox_views.set_settings": lambda c: mailbox_views.set_settings(c, BOX, {"daily_limit": 7}, NOW),
+    "mailbox_views.losing": lambda c: mailbox_views.losing(c, BOX),
+    "mailbox_views.make_default": lambda c: mailbox_views.make_default(c, BOX, NOW),
+    "mailbox_views.pause": lambda c: mailbox_views.pause(c, BOX, NOW),
+    "mailbox_views.resume": lambda c: mailbox_views.resume(c, BOX, NOW),
+    "mailbox_views.release": lambda c: mailbox_views.release(c, BOX, NOW),
+    "outbox_actions.listing": lambda c: list(outbox_actions.listing(c, Which(), NOW)),
+    "outbox_actions.show": lambda c: outbox_actions.show(c, 1, NOW),
+    "outbox_actions.retry": lambda c: outbox_actions.retry(c, Which(ids=(1,)), NOW),
+    "outbox_actions.cancel": lambda c: outbox_actions.cancel(c, (1,), NOW),
+    "outbox_actions.cancellable": lambda c: outbox_actions.cancellable(c, (1,)),
+    "outbox_actions.release": lambda c: outbox_actions.release(c, (1,), NOW),
+    "outbox_actions.release_campaign": lambda c: outbox_actions.release_campaign(c, "autumn", NOW),
+    "outbox_actions.resolve": lambda c: outbox_actions.resolve(c, (1,), True, NOW),
+    "recipient_list.listing": lambda c: list_people(c, "plain"),
+    "recipient_list.show": lambda c: recipient_list.show(c, "autumn", "p1@example.com"),
+    "recipient_list.remove": lambda c: recipient_list.remove(c, "autumn", "p1@example.com", NOW),
+    "plan_changes.change": lambda c: plan_changes.change(c, PlanChange(daily_cap=7), NOW),
     "previewing.preview": lambda c: previewing.preview(c, "plain", None, 1, NOW),
     "previewing.send_test": lambda c: previewing.send_test(
         c, "plain", BEN, None, 1, NEVER_WAITS, system_clock()
     ),
     "secrets.rekey": lambda c: secrets.rekey(c, key_place(KeyInMemory()), NOW),
-    "settings.change": lambda c: settings.change(c, ["lateness=3d"], NOW),
-    "removal.consequences": lambda c: removal.consequences(c, BOX, None),
-    "removal.people": lambda c: people_of_removal(c),
-    "removal.remove": lambda c: removal.remove(c, BOX, now=NOW),
-    "requests.request": lambda c: requests.request(c, "asked@example.com", BEN, NOW),
-    "requests.listing": lambda c: requests.listing(c),
-    "requests.approve": lambda c: requests.approve(c, "q_1", None, NOW),
-    "requests.deny": lambda c: requests.deny(c, "q_1", None, NOW),
-    "requests.withdraw": lambda c: requests.withdraw(c, "q_1", NOW),
+    "workspace_settings.change": lambda c: workspace_settings.change(c, ["lateness=3d"], NOW),
+    "mailbox_removal.consequences": lambda c: mailbox_removal.consequences(c, BOX, None),
+    "mailbox_removal.people": lambda c: people_of_removal(c),
+    "mailbox_removal.remove": lambda c: mailbox_removal.remove(c, BOX, now=NOW),
+    "mailbox_requests.request": lambda c: mailbox_requests.request(c, "asked@example.com", BEN, NOW),
+    "mailbox_requests.listing": lambda c: mailbox_requests.listing(c),
+    "mailbox_requests.approve": lambda c: mailbox_requests.approve(c, "q_1", None, NOW),
+    "mailbox_requests.deny": lambda c: mailbox_requests.deny(c, "q_1", None, NOW),
+    "mailbox_requests.withdraw": lambda c: mailbox_requests.withdraw(c, "q_1", NOW),
     "sharing.listing": lambda c: sharing.listing(c, BOX),
     "sharing.campaigns_sent_by": lambda c: sharing.campaigns_sent_by(c, BOX, CLEO),
     "sharing.add": lambda c: sharing.add(c, BOX, CLEO, NOW),
     "sharing.remove": lambda c: sharing.remove(c, BOX, CLEO, NOW),
-    "signatures.listing": lambda c: signatures.listing(c, BOX),
-    "signatures.show": lambda c: signatures.show(c, BOX, "work"),
-    "signatures.add": lambda c: signatures.add(c, BOX, "work", "Ben", NOW),
-    "signatures.edit": lambda c: signatures.edit(c, BOX, "work", "Ben", NOW),
-    "signatures.choose_main": lambda c: signatures.choose_main(c, BOX, None, NOW),
-    "signatures.remove": lambda c: signatures.remove(c, BOX, "work", NOW),
-    "signatures.restore": lambda c: signatures.restore(c, BOX, "work", NOW),
+    "signature_editing.listing": lambda c: signature_editing.listing(c, BOX),
+    "signature_editing.show": lambda c: signature_editing.show(c, BOX, "work"),
+    "signature_editing.add": lambda c: signature_editing.add(c, BOX, "work", "Ben", NOW),
+    "signature_editing.edit": lambda c: signature_editing.edit(c, BOX, "work", "Ben", NOW),
+    "signature_editing.choose_main": lambda c: signature_editing.choose_main(c, BOX, None, NOW),
+    "signature_editing.remove": lambda c: signature_editing.remove(c, BOX, "work", NOW),
+    "signature_editing.restore": lambda c: signature_editing.restore(c, BOX, "work", NOW),
     "slot_removal.removable": lambda c: slot_removal.removable(c, NOW),
     "slot_removal.consequences": lambda c: slot_removal.consequences(c, 1, NOW),
     "slot_removal.remove": lambda c: slot_removal.remove(c, 1, NOW),
-    "slots.listing": lambda c: slots.listing(c, NOW),
-    "slots.buy": lambda c: slots.buy(c, 1, NOW),
-    "slots.add": lambda c: slots.add(c, BEN, 1, NOW),
-    "slots.assign": lambda c: slots.assign(c, BEN, 1, NOW),
-    "slots.unassign": lambda c: slots.unassign(c, 1, NOW),
-    "slots.awaited_returns": lambda c: slots.awaited_returns(c, NEW.address, BEN, None, NOW),
+    "slot_pool.listing": lambda c: slot_pool.listing(c, NOW),
+    "slot_pool.buy": lambda c: slot_pool.buy(c, 1, NOW),
+    "slot_pool.add": lambda c: slot_pool.add(c, BEN, 1, NOW),
+    "slot_pool.assign": lambda c: slot_pool.assign(c, BEN, 1, NOW),
+    "slot_pool.unassign": lambda c: slot_pool.unassign(c, 1, NOW),
+    "slot_pool.awaited_returns": lambda c: slot_pool.awaited_returns(c, NEW.address, BEN, None, NOW),
     "suppressing.add": lambda c: suppressing.add(c, "kim@example.com", "asked", NOW),
     "suppressing.open_count": lambda c: suppressing.open_count(c, "kim@example.com"),
     "suppressing.add_many": lambda c: list(suppressing.add_many(c, ["kim@example.com"], "asked", NOW)),
     "suppressing.listing": lambda c: list_suppressed(c),
     "suppressing.remove": lambda c: suppressing.remove(c, "gone@example.com", NOW),
-    "users.listing": lambda c: users.listing(c),
-    "users.show": lambda c: users.show(c, BEN),
-    "users.add": lambda c: users.add(c, "eve@example.org", None, Role.MEMBER, NOW),
-    "users.change": lambda c: users.change(c, BEN, "Benno", None, NOW),
-    "users.lock_consequences": lambda c: users.lock_consequences(c, DAN),
-    "users.lock": lambda c: users.lock(c, DAN, NOW),
-    "users.unlock": lambda c: users.unlock(c, DAN, NOW),
-    "leaving.consequences": lambda c: leaving.consequences(c, CLEO),
-    "leaving.remove": lambda c: leaving.remove(c, CLEO, NOW),
-    "moving.assign": lambda c: take_on(c),
+    "user_admin.listing": lambda c: user_admin.listing(c),
+    "user_admin.show": lambda c: user_admin.show(c, BEN),
+    "user_admin.add": lambda c: user_admin.add(c, "eve@example.org", None, Role.MEMBER, NOW),
+    "user_admin.change": lambda c: user_admin.change(c, BEN, "Benno", None, NOW),
+    "user_admin.lock_consequences": lambda c: user_admin.lock_consequences(c, DAN),
+    "user_admin.lock": lambda c: user_admin.lock(c, DAN, NOW),
+    "user_admin.unlock": lambda c: user_admin.unlock(c, DAN, NOW),
+    "user_removal.consequences": lambda c: user_removal.consequences(c, CLEO),
+    "user_removal.remove": lambda c: user_removal.remove(c, CLEO, NOW),
+    "reassigning.assign": lambda c: take_on(c),
 }
 
 # What nobody in particular does: the runner's work, and what the verbs above are made of.
 PARTS = {
-    "accounts", "claiming", "connections.proved", "connections.renew", "contact_book.note_received",
-    "context", "dependents", "facts", "folders.ends_of", "health", "inbound", "lanes", "passes", "planning",
-    "secrets.seal", "settling",
+    "accounts", "affected_campaigns", "claiming", "clock_guard", "contact_book.note_received", "context",
+    "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "passes", "planning",
+    "recovery", "reconnecting.proved", "reconnecting.renew", "secrets.seal", "settling",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
-SHOWN = {"limits.show", "overview", "plans.show", "runners", "settings.show"}
+SHOWN = {"limit_settings.show", "overview", "plan_changes.show", "runners", "workspace_settings.show"}
 
 
 def service_verbs() -> Iterator[str]:
     """Every public function of a service that is called with a context."""
-    for module in iter_modules(services.__path__):
-        for name, found in vars(import_module(f"{services.__name__}.{module.name}")).items():
+    for module in walk_packages(services.__path__, f"{services.__name__}."):
+        for name, found in vars(import_module(module.name)).items():
             if inspect.isfunction(found) and not name.startswith("_"):
-                of_module = found.__module__ == f"{services.__name__}.{module.name}"
+                of_module = found.__module__ == module.name
                 if of_module and next(iter(inspect.signature(found).parameters), "") == "context":
-                    yield f"{module.name}.{name}"
+                    yield f"{module.name.rpartition('.')[2]}.{name}"
 
 
 def test_a10_no_verb_was_forgotten_here() -> None:
@@ -353,20 +357,20 @@ def test_a10_a_locked_user_acts_on_nothing(team: Team, role: Role) -> None:
 OWNED: dict[str, Verb] = {
     "edit": edit_of("plain"),
     "deletable": VERBS["drafting.deletable"],
-    "remove": VERBS["people.remove"],
+    "remove": VERBS["recipient_list.remove"],
     "add": lambda c: add_person(c, "plain"),
     "import": lambda c: import_file(c, "autumn"),
-    "start": VERBS["campaigns.start"],
-    "pause": VERBS["campaigns.pause"],
-    "resume": VERBS["campaigns.resume"],
-    "release campaign": VERBS["outbox.release_campaign"],
-    "cancellable": VERBS["outbox.cancellable"],
-    "retry": VERBS["outbox.retry"],
-    "release": VERBS["outbox.release"],
-    "resolve": VERBS["outbox.resolve"],
-    "cancel": lambda c: outbox.cancel(c, (2,), NOW),
-    "stoppable": VERBS["campaigns.stoppable"],
-    "stop": VERBS["campaigns.stop"],
+    "start": VERBS["campaign_life.start"],
+    "pause": VERBS["campaign_life.pause"],
+    "resume": VERBS["campaign_life.resume"],
+    "release campaign": VERBS["outbox_actions.release_campaign"],
+    "cancellable": VERBS["outbox_actions.cancellable"],
+    "retry": VERBS["outbox_actions.retry"],
+    "release": VERBS["outbox_actions.release"],
+    "resolve": VERBS["outbox_actions.resolve"],
+    "cancel": lambda c: outbox_actions.cancel(c, (2,), NOW),
+    "stoppable": VERBS["campaign_life.stoppable"],
+    "stop": VERBS["campaign_life.stop"],
     "delete": lambda c: drafting.delete(c, "ours", NOW),
 }
 
@@ -384,22 +388,22 @@ def test_c6_another_member_runs_no_campaign_and_decides_on_none_of_its_messages(
     )
     nothing = Outcome()
     for which in (Which(), Which(mailbox=BOX), Which(campaign="autumn")):
-        assert outbox.retry(context, which, NOW) == nothing
-    assert campaigns.resume_many(context, None, NOW).names == ()
+        assert outbox_actions.retry(context, which, NOW) == nothing
+    assert campaign_life.resume_many(context, None, NOW).names == ()
 
 
 def test_c6_whose_mailbox_it_is_decides_on_its_messages_in_campaigns_of_others(team: Team) -> None:
     of_admin = team.workspace.add_campaign("hers", [team.boxes[OTHER_BOX]])
     message = team.workspace.add_message(team.boxes[OTHER_BOX], of_admin, state="error")
-    assert outbox.retry(team.acting(DAN), Which(), NOW).done == [message]
-    assert code_of(lambda c: campaigns.pause(c, "hers", NOW), team.acting(DAN)) == "user.not_allowed"
+    assert outbox_actions.retry(team.acting(DAN), Which(), NOW).done == [message]
+    assert code_of(lambda c: campaign_life.pause(c, "hers", NOW), team.acting(DAN)) == "user.not_allowed"
 
 
 def test_c6_of_many_campaigns_each_resumes_their_own(team: Team) -> None:
     with team.workspace.store.writing() as connection:
         connection.execute(update(t.campaign).where(t.campaign.c.name == "autumn").values(state="paused"))
-    assert campaigns.resume_many(team.acting(DAN), None, NOW).refused == {}
-    assert campaigns.resume_many(team.acting(BEN), None, NOW).names == ("autumn",)
+    assert campaign_life.resume_many(team.acting(DAN), None, NOW).refused == {}
+    assert campaign_life.resume_many(team.acting(BEN), None, NOW).names == ("autumn",)
 
 
 def test_e2_every_active_user_adds_people_to_a_teams_campaign_and_to_no_other(team: Team) -> None:
@@ -409,7 +413,10 @@ def test_e2_every_active_user_adds_people_to_a_teams_campaign_and_to_no_other(te
     assert code_of(lambda c: add_person(c, "plain"), context) == "user.not_allowed"
     # Whoever may see people may take them over, and nobody else.
     assert code_of(lambda c: import_people(c, "ours", "autumn"), context) == "user.not_allowed"
-    assert code_of(lambda c: people.remove(c, "ours", "one@example.com", NOW), context) == "user.not_allowed"
+    assert (
+        code_of(lambda c: recipient_list.remove(c, "ours", "one@example.com", NOW), context)
+        == "user.not_allowed"
+    )
 
 
 @pytest.mark.parametrize("email", [BEN, CLEO, ADA])
@@ -418,7 +425,7 @@ def test_a6_settings_limits_key_and_backups_are_for_admins(team: Team, email: st
     context = context_of(team.workspace, team.by_email[email], key)
     accounts.note_key(context)
     wanted = None if email == ADA else "user.not_allowed"
-    verbs = {name: VERBS[name] for name in ("settings.change", "limits.change")}
+    verbs = {name: VERBS[name] for name in ("workspace_settings.change", "limit_settings.change")}
     verbs["rekey"] = lambda c: secrets.rekey(c, key_place(key), NOW)
     verbs["restore"] = lambda c: accounts.require_restorer(c.store, c.actor)
     assert {name: code_of(verb, context) for name, verb in verbs.items()} == dict.fromkeys(verbs, wanted)
@@ -444,9 +451,9 @@ def test_a6_members_see_their_own_and_the_teams_and_managers_everything(team: Te
     def seen(email: str) -> tuple[list[str], list[str], list[int]]:
         context = team.acting(email)
         return (
-            [box.address for box in mailboxes.listing(context, NOW)],
+            [box.address for box in mailbox_views.listing(context, NOW)],
             [view.name for view in campaign_views.listing(context, NOW)],
-            [row.message.id for row in outbox.listing(context, Which(), NOW)],
+            [row.message.id for row in outbox_actions.listing(context, Which(), NOW)],
         )
 
     everything = ([BOX, SPARE, OTHER_BOX], ["autumn", "plain", "ours", "hers"], [1, 2, other])
@@ -465,13 +472,13 @@ def test_a6_d9_a_campaign_is_seen_by_whose_mailbox_one_of_its_steps_names(team: 
 
 def test_c6_the_refusal_names_the_campaign_and_whose_it_is(team: Team) -> None:
     with pytest.raises(Refused, match=f"campaign 'autumn' is {BEN}'s, and {DAN} is a member"):
-        campaigns.pause(team.acting(DAN), "autumn", NOW)
+        campaign_life.pause(team.acting(DAN), "autumn", NOW)
 
 
 def test_a6_members_read_the_log_and_the_overview_of_their_own(team: Team) -> None:
     for address in (BOX, OTHER_BOX):
-        mailboxes.pause(team.acting(ADA), address, NOW)
-    mailboxes.resume(team.acting(DAN), OTHER_BOX, NOW)
+        mailbox_views.pause(team.acting(ADA), address, NOW)
+    mailbox_views.resume(team.acting(DAN), OTHER_BOX, NOW)
     assert logged(team.acting(DAN)) == [OTHER_BOX, OTHER_BOX]
     assert logged(team.acting(BEN)) == [BOX]
     assert logged(team.acting(CLEO)) == [BOX, OTHER_BOX, OTHER_BOX]
@@ -485,11 +492,11 @@ def test_a6_members_read_the_log_and_the_overview_of_their_own(team: Team) -> No
 
 def test_a6_what_is_in_no_list_is_not_shown_either(team: Team) -> None:
     shown: dict[str, Verb] = {
-        "mailbox": VERBS["mailboxes.show"],
+        "mailbox": VERBS["mailbox_views.show"],
         "campaign": VERBS["campaign_views.show"],
-        "people": VERBS["people.listing"],
-        "person": VERBS["people.show"],
-        "message": VERBS["outbox.show"],
+        "people": VERBS["recipient_list.listing"],
+        "person": VERBS["recipient_list.show"],
+        "message": VERBS["outbox_actions.show"],
         "preview": VERBS["previewing.preview"],
         "copy": lambda c: drafting.copy(c, "plain", None, NOW),
         "why message": lambda c: explaining.explain(c, "m_1", None, NOW),
@@ -513,7 +520,7 @@ def with_step_from(address: str) -> Verb:
 PICKED: dict[str, Verb] = {
     "create": VERBS["drafting.create"],
     "step": with_step_from(BOX),
-    "start": lambda c: campaigns.start(c, "hers", [BOX], None, NOW),
+    "start": lambda c: campaign_life.start(c, "hers", [BOX], None, NOW),
     "edit": lambda c: drafting.edit(c, "hers", replace(PLAN, from_addresses=(BOX, OTHER_BOX)), NOW),
     "test": VERBS["previewing.send_test"],
 }
@@ -527,17 +534,20 @@ def test_b6_nobody_but_its_user_picks_a_personal_mailbox_as_sender(team: Team, e
     found = {name: code_of(verb, context) for name, verb in PICKED.items()}
     assert found == dict.fromkeys(PICKED, "mailbox.personal")
 
-    def hint() -> str | None:
+    def hint() -> AnyHint | None:
         with pytest.raises(Refused) as refused:
             drafting.create(context, PLAN, NOW)
         return refused.value.hint
 
     # Nobody is told to share what the plan lets nobody share.
-    assert hint() == f"add --as {BEN}"
-    plans.change(team.acting(ADA), PlanChange(shared_mailboxes=True), NOW)
-    assert hint() == f"add --as {BEN}, or: mailrotate --as {BEN} mailbox set {BOX} --access shared"
-    mailboxes.set_settings(team.acting(BEN), BOX, {"is_shared": True}, NOW)
-    assert hint() == f"add --as {BEN}, or: mailrotate --as {BEN} mailbox share add {BOX} {email}"
+    assert hint() == Hint("choose a mailbox of your own:", Command("mailbox", "list"))
+    plan_changes.change(team.acting(ADA), PlanChange(shared_mailboxes=True), NOW)
+    may_share = ((BEN, "member"), (ADA, "admin"))
+    share = Command("mailbox", "set", BOX, "--access", "shared")
+    assert hint() == (share if email == ADA else Ask(may_share, share))
+    mailbox_views.set_settings(team.acting(BEN), BOX, {"is_shared": True}, NOW)
+    share = Command("mailbox", "share", "add", BOX, email)
+    assert hint() == (share if email == ADA else Ask(may_share, share))
 
 
 def test_b6_a_shared_mailbox_is_picked_by_those_it_is_shared_with(team: Team) -> None:
@@ -561,9 +571,9 @@ def test_b6_a_copy_has_the_senders_that_whoever_copies_may_write_from(team: Team
 
 
 def test_b6_admins_set_a_personal_mailbox_all_the_same(team: Team) -> None:
-    assert mailboxes.pause(team.acting(ADA), BOX, NOW)
-    assert mailboxes.set_settings(team.acting(ADA), BOX, {"daily_limit": 7}, NOW).listed.daily_limit == 7
-    assert code_of(lambda c: mailboxes.pause(c, SPARE, NOW), team.acting(CLEO)) == "user.not_allowed"
+    assert mailbox_views.pause(team.acting(ADA), BOX, NOW)
+    assert mailbox_views.set_settings(team.acting(ADA), BOX, {"daily_limit": 7}, NOW).listed.daily_limit == 7
+    assert code_of(lambda c: mailbox_views.pause(c, SPARE, NOW), team.acting(CLEO)) == "user.not_allowed"
 
 
 def test_b6_only_a_shared_mailbox_is_shared_by_its_user_or_an_admin(team: Team) -> None:
@@ -584,5 +594,5 @@ def test_b6_only_a_shared_mailbox_is_shared_by_its_user_or_an_admin(team: Team) 
 
 
 def test_a6_all_mailboxes_are_tested_by_whoever_may_act_on_them(team: Team) -> None:
-    assert logins.testable(team.acting(DAN)) == [OTHER_BOX]
-    assert logins.testable(team.acting(ADA)) == [BOX, SPARE, OTHER_BOX]
+    assert login_tests.testable(team.acting(DAN)) == [OTHER_BOX]
+    assert login_tests.testable(team.acting(ADA)) == [BOX, SPARE, OTHER_BOX]

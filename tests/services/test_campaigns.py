@@ -6,12 +6,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from mailrotate.core.services import campaign_views, campaigns, drafting, previewing
+from mailrotate.core.services.campaigns import campaign_life, campaign_views, drafting, previewing
 from mailrotate.core.services.context import Context
+from mailrotate.core.store import campaign_edits, workspaces
 from mailrotate.core.store import campaigns as stored
-from mailrotate.core.store import edits, recipients, workspaces
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.people import recipients
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.letter import Attachment
 from mailrotate.core.values.states import CampaignState, MessageState, RecipientState, Rotation
 from tests.support.contexts import context_of
@@ -109,7 +111,7 @@ def test_d9_a_step_with_its_own_sender_refuses_a_rotation(
     plan = plan_of(TWO_STEPS + 'from = "ben@example.org"\n')
     drafting.create(context, plan, NOW)
     with pytest.raises(Refused) as refused:
-        campaigns.start(context, "autumn", ["anna@example.org", "ben@example.org"], None, NOW)
+        campaign_life.start(context, "autumn", ["anna@example.org", "ben@example.org"], None, NOW)
     assert refused.value.code == "campaign.step_sender"
 
 
@@ -127,7 +129,7 @@ def test_e1_ten_over_two_is_five_and_five(
 ) -> None:
     drafting.create(context, plan_of(), NOW)
     enrol(workspace, 10)
-    started = campaigns.start(context, "autumn", [anna.address, ben.address], None, NOW)
+    started = campaign_life.start(context, "autumn", [anna.address, ben.address], None, NOW)
     assert started.assigned == {"anna@example.org": 5, "ben@example.org": 5}
     with workspace.store.reading() as connection:
         due = connection.execute(select(t.recipient.c.next_at).distinct()).scalars().all()
@@ -140,7 +142,7 @@ def test_e1_a_failed_sender_gets_nobody_at_the_start(
     drafting.create(context, replace(plan_of(), from_addresses=(anna.address, ben.address)), NOW)
     enrol(workspace, 3)
     disconnect(workspace, anna, "failed")
-    assert campaigns.start(context, "autumn", (), None, NOW).assigned == {
+    assert campaign_life.start(context, "autumn", (), None, NOW).assigned == {
         "anna@example.org": 0,
         "ben@example.org": 3,
     }
@@ -152,12 +154,12 @@ def test_e3_the_rotation_is_free_in_a_draft_and_fixed_after_the_start(
     drafting.create(context, plan_of(), NOW)
     enrol(workspace, 2)
     both = [anna.address, ben.address]
-    assert campaigns.start(context, "autumn", both, None, NOW).rotation is Rotation.EQUAL
+    assert campaign_life.start(context, "autumn", both, None, NOW).rotation is Rotation.EQUAL
     for state in ("active", "paused"):
         if state == "paused":
-            campaigns.pause(context, "autumn", NOW)
+            campaign_life.pause(context, "autumn", NOW)
         with pytest.raises(Refused) as refused:
-            campaigns.start(context, "autumn", [anna.address], None, NOW)
+            campaign_life.start(context, "autumn", [anna.address], None, NOW)
         assert refused.value.code == "campaign.not_draft"
         with pytest.raises(Refused, match="'rotate' is fixed since the start"):
             drafting.edit(context, "autumn", replace(plan_of(), from_addresses=(anna.address,)), NOW)
@@ -169,11 +171,11 @@ def test_a_start_without_people_or_without_a_connected_sender_is_refused(
 ) -> None:
     drafting.create(context, plan_of(), NOW)
     with pytest.raises(Refused, match="has no recipients"):
-        campaigns.start(context, "autumn", (), None, NOW)
+        campaign_life.start(context, "autumn", (), None, NOW)
     enrol(workspace, 1)
     disconnect(workspace, anna, "failed")
     with pytest.raises(Refused, match="no sender of campaign 'autumn' is connected"):
-        campaigns.start(context, "autumn", (), None, NOW)
+        campaign_life.start(context, "autumn", (), None, NOW)
     assert campaign_views.show(context, "autumn", NOW).state is CampaignState.DRAFT
 
 
@@ -182,19 +184,19 @@ def test_c6_resume_waits_for_a_connected_sender_and_lifts_every_reason(
 ) -> None:
     drafting.create(context, plan_of(), NOW)
     enrol(workspace, 1)
-    campaigns.start(context, "autumn", (), None, NOW)
-    campaigns.pause(context, "autumn", NOW)
+    campaign_life.start(context, "autumn", (), None, NOW)
+    campaign_life.pause(context, "autumn", NOW)
     with workspace.store.writing() as connection:
         campaign = stored.find(connection, "autumn")
         assert campaign is not None
         stored.add_pause(connection, campaign.id, "content_errors", 0, NOW)
     disconnect(workspace, anna, "failed")
     with pytest.raises(Refused) as refused:
-        campaigns.resume(context, "autumn", NOW)
-    assert refused.value.hint == "mailrotate mailbox reconnect anna@example.org"
-    assert set(campaigns.resume_many(context, None, NOW).refused) == {"autumn"}
+        campaign_life.resume(context, "autumn", NOW)
+    assert refused.value.hint == Command("mailbox", "reconnect", "anna@example.org")
+    assert set(campaign_life.resume_many(context, None, NOW).refused) == {"autumn"}
     disconnect(workspace, anna, "connected")
-    assert campaigns.resume_many(context, anna.address, NOW).names == ("autumn",)
+    assert campaign_life.resume_many(context, anna.address, NOW).names == ("autumn",)
     view = campaign_views.show(context, "autumn", NOW)
     assert (view.state, view.pause_reasons) == (CampaignState.ACTIVE, ())
 
@@ -204,14 +206,14 @@ def test_d3_stop_ends_open_people_and_cancels_what_waits_for_them(
 ) -> None:
     drafting.create(context, plan_of(), NOW)
     first, second, third = enrol(workspace, 3)
-    campaigns.start(context, "autumn", (), None, NOW)
+    campaign_life.start(context, "autumn", (), None, NOW)
     with workspace.store.writing() as connection:
         campaign = stored.find(connection, "autumn")
         assert campaign is not None
         recipients.move(connection, third, ("queued",), "replied", reason="reply")
     waiting = workspace.add_message(anna, campaign, first)
     held = workspace.add_message(anna, campaign, second, state="held")
-    stopped = campaigns.stop(context, "autumn", NOW)
+    stopped = campaign_life.stop(context, "autumn", NOW)
     assert (stopped.ended, stopped.cancelled) == (2, 1)
     with workspace.store.reading() as connection:
         people = [recipients.by_id(connection, number) for number in (first, second, third)]
@@ -223,7 +225,7 @@ def test_d3_stop_ends_open_people_and_cancels_what_waits_for_them(
     ]
     assert states == {waiting: MessageState.CANCELLED, held: MessageState.HELD}
     with pytest.raises(Refused, match="there is nothing to stop"):
-        campaigns.stop(context, "autumn", NOW)
+        campaign_life.stop(context, "autumn", NOW)
 
 
 def test_d1_an_edit_is_a_new_version_whose_steps_keep_their_ids(context: Context, anna: Sender) -> None:
@@ -242,7 +244,7 @@ def test_d1_of_a_started_campaign_only_steps_that_nobody_has_got_change(
 ) -> None:
     drafting.create(context, plan_of(), NOW)
     (person,) = enrol(workspace, 1)
-    campaigns.start(context, "autumn", (), None, NOW)
+    campaign_life.start(context, "autumn", (), None, NOW)
     with workspace.store.reading() as connection:
         campaign = stored.find(connection, "autumn")
     workspace.add_message(anna, campaign, person, state="sent", sent_at=NOW, claimed_at=NOW)
@@ -260,7 +262,7 @@ def test_d1_a_new_delay_moves_those_who_wait_for_the_step(
 ) -> None:
     drafting.create(context, plan_of(), NOW)
     planned, unplanned = enrol(workspace, 2)
-    campaigns.start(context, "autumn", (), None, NOW)
+    campaign_life.start(context, "autumn", (), None, NOW)
     due = NOW + timedelta(days=3)
     with workspace.store.writing() as connection:
         campaign = stored.find(connection, "autumn")
@@ -314,13 +316,13 @@ def test_only_a_draft_is_deleted_and_its_people_stay_known(
     enrol(workspace, 2)
     drafting.copy(context, "autumn", "other", NOW)
     enrol(workspace, 1, "other")
-    campaigns.start(context, "other", (), None, NOW)
+    campaign_life.start(context, "other", (), None, NOW)
     with pytest.raises(Refused, match="only a draft can be deleted"):
         drafting.delete(context, "other", NOW)
     drafting.delete(context, "autumn", NOW)
     with workspace.store.reading() as connection:
         assert len(connection.execute(select(t.contact.c.id)).all()) == 2
-        assert not list(edits.open_people(connection, made.id))
+        assert not list(campaign_edits.open_people(connection, made.id))
     assert [view.name for view in campaign_views.listing(context, NOW)] == ["other"]
 
 
@@ -372,6 +374,6 @@ def test_the_next_send_is_what_the_gates_permit_first(
     drafting.create(context, plan_of(closed), NOW)
     enrol(workspace, 1)
     assert campaign_views.show(context, "autumn", NOW).next_send_at is None
-    campaigns.start(context, "autumn", (), None, NOW)
+    campaign_life.start(context, "autumn", (), None, NOW)
     noon = NOW.replace(hour=12, minute=0, second=0, microsecond=0)
     assert campaign_views.show(context, "autumn", NOW).next_send_at == noon

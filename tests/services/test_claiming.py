@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from mailrotate.core.services.claiming import claim_next
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.rendering import StepCache
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import campaigns
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.lanes import Lane
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.states import MessageKind, Priority
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace

@@ -10,16 +10,22 @@ from threading import Barrier
 import pytest
 from sqlalchemy import func, select, update
 
-from mailrotate.core.services import accounts, connecting, connections, dependents, health, logins, mailboxes
-from mailrotate.core.services.connecting import NewConnection
-from mailrotate.core.services.connections import LoginChange
+from mailrotate.cli.hints import in_words
+from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.mailbox_settings import Settings
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.mailboxes import connecting, login_tests, mailbox_views, reconnecting
+from mailrotate.core.services.mailboxes.connecting import NewConnection
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes.reconnecting import LoginChange
+from mailrotate.core.services.sending import health
 from mailrotate.core.store import campaigns, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import NotFound, Refused, RemoteError
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, ServerGuess
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import CampaignState, ConnectionState, ReplyClass, Role, Security
@@ -42,7 +48,7 @@ def server() -> Iterator[SandboxInfo]:
 
 def wanted(server: SandboxInfo, address: str = ANNA, **settings: object) -> NewConnection:
     servers = ServerGuess("imap", server.smtp, server.imap, "flags")
-    return NewConnection(address, servers, Secret(server.password), Settings(**settings))  # type: ignore[typeddict-item]
+    return NewConnection(address, servers, Password(Secret(server.password)), Settings(**settings))  # type: ignore[typeddict-item]
 
 
 def box_of(workspace: Workspace, address: str = ANNA) -> StoredMailbox:
@@ -100,7 +106,7 @@ def test_what_was_connected_logs_in_with_the_secret_that_was_stored(
 ) -> None:
     context = context_of(workspace)
     connecting.connect(context, wanted(server), NOW)
-    assert logins.test(context, ANNA, LATER).passed
+    assert login_tests.test(context, ANNA, LATER).passed
     box = box_of(workspace)
     assert box.state is ConnectionState.CONNECTED
     assert box.last_test_at == LATER
@@ -132,7 +138,7 @@ def test_a5_the_slot_of_a_disconnected_mailbox_is_free(workspace: Workspace, ser
     for address in server.senders[:2]:
         connecting.connect(context, wanted(server, address), NOW)
     slot_id = box_of(workspace).slot_id
-    connections.disconnect(context, ANNA, LATER)
+    reconnecting.disconnect(context, ANNA, LATER)
     third = connecting.connect(context, wanted(server, server.senders[2]), LATER)
     assert third.slot_id == slot_id
     assert third.slots_taken == 2
@@ -145,10 +151,10 @@ def test_c5_an_address_returns_to_its_own_slot_and_a_new_one_takes_a_slot_nobody
     context = context_of(workspace)
     anna, _, clara = server.senders
     connecting.connect(context, wanted(server, anna), NOW)
-    connections.disconnect(context, anna, NOW)
+    reconnecting.disconnect(context, anna, NOW)
     new = connecting.connect(context, wanted(server, clara), NOW)
     assert new.slot_id != box_of(workspace, anna).slot_id
-    connections.disconnect(context, clara, NOW)
+    reconnecting.disconnect(context, clara, NOW)
     again = connecting.connect(context, wanted(server, clara), NOW)
     assert again.slot_id == new.slot_id
 
@@ -214,7 +220,7 @@ def test_a10_a_locked_user_acts_on_nothing(workspace: Workspace, server: Sandbox
     with workspace.store.writing() as connection:
         connection.execute(update(t.user).values(state="locked"))
     with pytest.raises(Refused) as refused:
-        mailboxes.pause(context, ANNA, NOW)
+        mailbox_views.pause(context, ANNA, NOW)
     assert refused.value.code == "user.locked"
     assert box_of(workspace).paused_at is None
 
@@ -231,7 +237,7 @@ def test_a9_an_address_is_on_one_seat_and_the_refusal_names_it(
         connecting.connect(context, replace(wanted(server), user_email="mia@example.org"), NOW)
     assert (twice.value.code, elsewhere.value.code) == ("mailbox.connected", "mailbox.elsewhere")
     assert all(workspace.admin.email in refused.value.message for refused in (twice, elsewhere))
-    assert twice.value.hint == f"mailrotate mailbox reconnect {ANNA}"
+    assert twice.value.hint == Command("mailbox", "reconnect", ANNA)
 
 
 def test_b4_a_daily_limit_above_the_cap_is_refused(workspace: Workspace, server: SandboxInfo) -> None:
@@ -252,24 +258,23 @@ def closed_port() -> int:
 
 
 def account(server: SandboxInfo, **values: object) -> MailAccount:
-    whole = MailAccount(ANNA, "imap", server.smtp, server.imap, ANNA, Secret(server.password))
+    whole = MailAccount(ANNA, "imap", server.smtp, server.imap, ANNA, Password(Secret(server.password)))
     return replace(whole, **values)  # type: ignore[arg-type]  # fields by name
 
 
 def told(wrong: MailAccount) -> tuple[RemoteError, list[CheckStep]]:
     heard: list[CheckStep] = []
     with pytest.raises(RemoteError) as error:
-        connections.prove(provider_for("imap", SHORT), wrong, heard.append)
+        reconnecting.prove(provider_for("imap", SHORT), wrong, heard.append)
     return error.value, heard
 
 
 def test_b2_a_wrong_password_names_the_step_and_the_servers_words(server: SandboxInfo) -> None:
-    error, heard = told(account(server, password=Secret("not-it")))
+    error, heard = told(account(server, credential=Password(Secret("not-it"))))
     assert error.code == "connect.auth"
     assert f"127.0.0.1:{server.smtp.port}" in error.message
     assert "535 5.7.8" in error.message
-    assert error.hint is not None
-    assert f"mailrotate mailbox connect {ANNA}" in error.hint
+    assert error.hint == Hint("sign in again:", Command("mailbox", "connect", ANNA))
     assert {step.service for step in heard if not step.passed} == {"smtp", "imap"}
 
 
@@ -286,8 +291,9 @@ def test_b2_each_step_that_can_fail_is_named(server: SandboxInfo, authority: Tls
     error, _ = told(account(server, imap=Endpoint("192.0.2.1", 143, Security.NONE)))
     assert error.code == "connect.tls"
     assert "clear" in error.message
-    assert error.hint is not None
-    assert "--imap HOST:PORT" in error.hint
+    assert in_words(error.hint or "") == (
+        f"check the server: mailrotate mailbox connect {ANNA} --imap HOST:PORT --security tls (or starttls)"
+    )
 
 
 # --- reconnect and other credentials
@@ -309,14 +315,19 @@ def test_c3_a_reconnect_renews_the_password_and_keeps_everything_else(
     context, before = connected(workspace, server, sender_name="Anna", daily_limit=7)
     with workspace.store.writing() as connection:
         health.fail(connection, before, ReplyClass.AUTH, "535 no", NOW)
-    connections.reconnect(
-        context, ANNA, LoginChange(password=Secret(server.password)), unheard, resume=False, now=LATER
+    reconnecting.reconnect(
+        context,
+        ANNA,
+        LoginChange(credential=Password(Secret(server.password))),
+        unheard,
+        resume=False,
+        now=LATER,
     )
     after = box_of(workspace)
     assert after.state is ConnectionState.CONNECTED
     assert (after.failed_at, after.last_error) == (None, None)
     assert after.generation == before.generation + 1
-    assert account_of(context, after).password == Secret(server.password)
+    assert account_of(context, after).credential == Password(Secret(server.password))
     for kept in ("connection_id", "own_sender_name", "own_daily_limit", "slot_id", "is_default", "smtp"):
         assert getattr(after, kept) == getattr(before, kept)
     assert "mailbox.reconnected" in actions(workspace)
@@ -325,23 +336,23 @@ def test_c3_a_reconnect_renews_the_password_and_keeps_everything_else(
 def test_b2_a_refused_reconnect_changes_nothing(workspace: Workspace, server: SandboxInfo) -> None:
     context, before = connected(workspace, server)
     with pytest.raises(RemoteError) as refused:
-        connections.reconnect(
-            context, ANNA, LoginChange(password=Secret("wrong")), unheard, resume=True, now=LATER
+        reconnecting.reconnect(
+            context, ANNA, LoginChange(credential=Password(Secret("wrong"))), unheard, resume=True, now=LATER
         )
     assert refused.value.code == "connect.auth"
-    assert refused.value.hint is not None
-    assert f"mailrotate mailbox reconnect {ANNA}" in refused.value.hint
+    assert refused.value.hint == Hint("sign in again:", Command("mailbox", "reconnect", ANNA))
     assert box_of(workspace) == before
 
 
 def test_c13_a_reconnect_as_another_address_is_refused(workspace: Workspace, server: SandboxInfo) -> None:
     context, before = connected(workspace, server)
-    change = LoginChange(username=server.senders[1], password=Secret(server.password))
+    change = LoginChange(username=server.senders[1], credential=Password(Secret(server.password)))
     with pytest.raises(Refused) as refused:
-        connections.reconnect(context, ANNA, change, unheard, resume=False, now=LATER)
+        reconnecting.reconnect(context, ANNA, change, unheard, resume=False, now=LATER)
     assert refused.value.code == "mailbox.other_address"
-    assert refused.value.hint is not None
-    assert "disconnect" in refused.value.hint
+    assert refused.value.hint == Hint(
+        Command("mailbox", "disconnect", ANNA), ", then:", Command("mailbox", "connect", server.senders[1])
+    )
     assert box_of(workspace) == before
 
 
@@ -351,27 +362,27 @@ def test_b7_new_servers_are_tested_before_they_replace_the_old(
     context, before = connected(workspace, server)
     away = Endpoint("127.0.0.1", closed_port(), Security.NONE)
     with pytest.raises(RemoteError):
-        mailboxes.set_settings(context, ANNA, {}, LATER, login=LoginChange(smtp=away))
+        mailbox_views.set_settings(context, ANNA, {}, LATER, login=LoginChange(smtp=away))
     assert box_of(workspace) == before
     with Sandbox(password=server.password) as other:
         new = LoginChange(smtp=other.info.smtp, imap=other.info.imap)
-        mailboxes.set_settings(context, ANNA, {}, LATER, login=new)
+        mailbox_views.set_settings(context, ANNA, {}, LATER, login=new)
         after = box_of(workspace)
     assert (after.smtp, after.imap) == (other_smtp := new.smtp, new.imap)
     assert other_smtp != before.smtp
-    mailboxes.set_settings(
+    mailbox_views.set_settings(
         context,
         ANNA,
         {},
         LATER,
-        login=LoginChange(before.smtp, before.imap, password=Secret(server.password)),
+        login=LoginChange(before.smtp, before.imap, credential=Password(Secret(server.password))),
     )
     told = [data for action, data in logged(workspace) if action == "mailbox.set"]
     old, moved = f"127.0.0.1:{before.smtp.port} (none)", f"127.0.0.1:{after.smtp.port} (none)"
     assert told[0] == {"key": "smtp", "before": old, "after": moved}
     assert [data["key"] for data in told] == ["smtp", "imap", "smtp", "imap", "password"]
     assert told[-1] == {"key": "password", "before": None, "after": "changed"}
-    assert account_of(context, after).password == Secret(server.password)
+    assert account_of(context, after).credential == Password(Secret(server.password))
 
 
 @pytest.mark.parametrize(
@@ -389,21 +400,21 @@ def test_b3_b7_one_refused_part_leaves_all_of_it_undone(
     context, before = connected(workspace, server)
     told = logged(workspace)
     with Sandbox(password="another") as other:
-        login = LoginChange(other.info.smtp, other.info.imap, password=Secret("another"))
+        login = LoginChange(other.info.smtp, other.info.imap, credential=Password(Secret("another")))
         good = Settings(sender_name="Anna A.", gap_seconds=90, timezone="Asia/Tokyo", ramp=(1, 1, 9))
         with pytest.raises((Refused, NotFound)) as refused:
-            mailboxes.set_settings(context, ANNA, {**good, **change}, LATER, login=login)
+            mailbox_views.set_settings(context, ANNA, {**good, **change}, LATER, login=login)
         assert refused.value.code == code
         assert (box_of(workspace), logged(workspace)) == (before, told)
-        bad = replace(login, password=Secret("wrong"))
+        bad = replace(login, credential=Password(Secret("wrong")))
         with pytest.raises(RemoteError) as wrong:
-            mailboxes.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=bad)
+            mailbox_views.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=bad)
         assert wrong.value.code == "connect.auth"
         assert (box_of(workspace), logged(workspace)) == (before, told)
-        mailboxes.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=login)
+        mailbox_views.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=login)
     after = box_of(workspace)
     assert (after.imap, after.folders, after.sender_name) == (login.imap, ("INBOX", "Sent"), "Anna A.")
-    assert account_of(context, after).password == Secret("another")
+    assert account_of(context, after).credential == Password(Secret("another"))
     keys = [data["key"] for action, data in logged(workspace) if action == "mailbox.set"]
     assert sorted(map(str, keys)) == [
         "folders", "gap", "imap", "password", "ramp", "sender_name", "smtp", "timezone",
@@ -417,8 +428,13 @@ def test_c3_a_reconnect_says_how_many_go_on_and_when(workspace: Workspace, serve
     in_an_hour = LATER + timedelta(hours=1)
     workspace.add_recipient(campaign, "kim@example.com", sender_id=sender_id, next_at=in_an_hour)
     workspace.add_recipient(campaign, "lee@example.com", sender_id=sender_id, state="replied")
-    renewed = connections.reconnect(
-        context, ANNA, LoginChange(password=Secret(server.password)), unheard, resume=False, now=LATER
+    renewed = reconnecting.reconnect(
+        context,
+        ANNA,
+        LoginChange(credential=Password(Secret(server.password))),
+        unheard,
+        resume=False,
+        now=LATER,
     )
     assert renewed.waiting.going_on == 1
     assert renewed.waiting.next_at is not None
@@ -432,11 +448,11 @@ def test_c6_resume_lifts_only_what_this_mailbox_has_paused(workspace: Workspace,
     with workspace.store.writing() as connection:
         health.fail(connection, box, ReplyClass.AUTH, "535 no", NOW)
         campaigns.add_pause(connection, both.id, "by_hand", 0, NOW)
-    change = LoginChange(password=Secret(server.password))
-    plain = connections.reconnect(context, ANNA, change, unheard, resume=False, now=LATER)
+    change = LoginChange(credential=Password(Secret(server.password)))
+    plain = reconnecting.reconnect(context, ANNA, change, unheard, resume=False, now=LATER)
     assert plain.resumed == ()
     assert state_of(workspace, "single") is CampaignState.PAUSED
-    resumed = connections.reconnect(context, ANNA, change, unheard, resume=True, now=LATER)
+    resumed = reconnecting.reconnect(context, ANNA, change, unheard, resume=True, now=LATER)
     assert list(resumed.resumed) == ["single"]
     assert state_of(workspace, "single") is CampaignState.ACTIVE
     assert pauses(workspace) == {("by hand", "by_hand", 0)}
@@ -455,11 +471,11 @@ def test_c6_c7_a_failure_pauses_single_senders_and_leaves_a_rotation_to_the_othe
     workspace.add_campaign("draft", [anna], rotates=False, state="draft")
     with workspace.store.writing() as connection:
         health.fail(connection, stored.by_id(connection, anna.id), ReplyClass.AUTH, "535 no", NOW)
-    assert pauses(workspace) == {("single", dependents.FAILED, anna.id)}
+    assert pauses(workspace) == {("single", affected_campaigns.FAILED, anna.id)}
     assert state_of(workspace, "rotated") is CampaignState.ACTIVE
     with workspace.store.writing() as connection:
         health.fail(connection, stored.by_id(connection, ben.id), ReplyClass.AUTH, "535 no", LATER)
-    assert ("rotated", dependents.FAILED, ben.id) in pauses(workspace)
+    assert ("rotated", affected_campaigns.FAILED, ben.id) in pauses(workspace)
     assert state_of(workspace, "rotated") is CampaignState.PAUSED
     assert state_of(workspace, "draft") is CampaignState.DRAFT
 
@@ -472,7 +488,7 @@ def test_c1_c2_a_test_that_is_refused_the_login_fails_the_mailbox_at_once(
         ports = {"smtp_port": changed.info.smtp.port, "imap_port": changed.info.imap.port}
         with workspace.store.writing() as connection:
             stored.change_connection(connection, box.connection_id, **ports)
-        result = logins.test(context, ANNA, LATER)
+        result = login_tests.test(context, ANNA, LATER)
     assert (result.passed, result.state) == (False, ConnectionState.FAILED)
     assert "535" in str(box_of(workspace).last_error)
     with pytest.raises(Refused) as already:
@@ -494,45 +510,47 @@ def test_c4_c6_a_disconnect_deletes_the_secret_and_pauses_all_campaigns_of_the_m
     mine, _ = workspace.senders(rotated)
     workspace.add_recipient(rotated, "kim@example.com", sender_id=mine, next_at=NOW)
     workspace.add_message(as_sender(box), rotated, ready_at=NOW)
-    following = connections.consequences(context, ANNA)
+    following = reconnecting.consequences(context, ANNA)
     assert [(c.name, c.people) for c in following.campaigns] == [("single", 0), ("rotated", 1)]
     assert following.waiting_messages == 1
 
-    connections.disconnect(context, ANNA, LATER)
+    reconnecting.disconnect(context, ANNA, LATER)
 
     after = box_of(workspace)
     assert (after.state, after.secret) == (ConnectionState.DISCONNECTED, None)
     assert after.disconnected_at == LATER
     assert after.is_default
-    assert pauses(workspace) == {(name, dependents.DISCONNECTED, box.id) for name in ("single", "rotated")}
+    assert pauses(workspace) == {
+        (name, affected_campaigns.DISCONNECTED, box.id) for name in ("single", "rotated")
+    }
     assert state_of(workspace, "other") is CampaignState.ACTIVE
     with pytest.raises(Refused) as again:
-        connections.disconnect(context, ANNA, LATER)
+        reconnecting.disconnect(context, ANNA, LATER)
     assert again.value.code == "mailbox.disconnected"
     with pytest.raises(Refused):
-        connections.refuse_reconnect(context, ANNA, None)
+        reconnecting.refuse_reconnect(context, ANNA, None)
 
 
 def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
     context, former = connected(workspace, server, sender_name="Anna A.", daily_limit=7)
-    mailboxes.set_settings(context, ANNA, Settings(timezone="America/New_York", gap_seconds=90), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(timezone="America/New_York", gap_seconds=90), NOW)
     workspace.add_sent(as_sender(former), NOW)
-    connections.disconnect(context, ANNA, LATER)
+    reconnecting.disconnect(context, ANNA, LATER)
 
     made = connecting.connect(context, wanted(server, daily_limit=9), LATER)
 
     assert made.reset == {
-        "sender_name": f"mailrotate mailbox set {ANNA} --sender-name 'Anna A.'",
-        "gap": f"mailrotate mailbox set {ANNA} --gap 1m30s",
-        "timezone": f"mailrotate mailbox set {ANNA} --timezone America/New_York",
+        "sender_name": Command("mailbox", "set", ANNA, "--sender-name", "Anna A."),
+        "gap": Command("mailbox", "set", ANNA, "--gap", "1m30s"),
+        "timezone": Command("mailbox", "set", ANNA, "--timezone", "America/New_York"),
     }
     box = box_of(workspace)
     assert (box.id, box.is_default, box.highest_limit) == (former.id, True, 9)
     assert (box.own_sender_name, box.own_timezone, box.own_gap) == (None, None, None)
     assert box.connection_id != former.connection_id
-    (listed,) = mailboxes.listing(context, LATER)
+    (listed,) = mailbox_views.listing(context, LATER)
     assert listed.sent_today == 1
 
 
@@ -541,21 +559,21 @@ def test_b4_a_disconnect_does_not_give_a_second_allowance_by_another_zone(
 ) -> None:
     """The own zone's day ends later than the workspace's; the count survives both."""
     context, former = connected(workspace, server)
-    mailboxes.set_settings(context, ANNA, Settings(timezone="Pacific/Pago_Pago"), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(timezone="Pacific/Pago_Pago"), NOW)
     end = box_of(workspace).day_until
     workspace.add_sent(as_sender(former), NOW)
-    connections.disconnect(context, ANNA, LATER)
+    reconnecting.disconnect(context, ANNA, LATER)
     connecting.connect(context, wanted(server), LATER)
     assert end is not None
-    (just_before,) = mailboxes.listing(context, end - timedelta(seconds=1))
-    (after,) = mailboxes.listing(context, end)
+    (just_before,) = mailbox_views.listing(context, end - timedelta(seconds=1))
+    (after,) = mailbox_views.listing(context, end)
     assert (just_before.sent_today, after.sent_today) == (1, 0)
 
 
 def test_history_has_one_row_for_each_connection(workspace: Workspace, server: SandboxInfo) -> None:
     context, _ = connected(workspace, server)
     for _ in range(2):
-        connections.disconnect(context, ANNA, LATER)
+        reconnecting.disconnect(context, ANNA, LATER)
         connecting.connect(context, wanted(server), LATER)
     with workspace.store.reading() as connection:
         count, current = (

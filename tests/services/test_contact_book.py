@@ -10,17 +10,22 @@ import pytest
 from sqlalchemy import select, update
 
 from mailrotate.core.ports import MailProvider
-from mailrotate.core.rules.contact_book import Link, Whose
-from mailrotate.core.services import contact_book, contacts, inbound, mailboxes, outbox, passes, settling
-from mailrotate.core.services.claiming import claim_next
-from mailrotate.core.services.contact_book import LinkChange
+from mailrotate.core.rules.timeline_filter import Link, Whose
+from mailrotate.core.services.contacts import contact_book, contact_records
+from mailrotate.core.services.contacts.contact_book import LinkChange
 from mailrotate.core.services.context import Context, secret_name
-from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.services.sending import Pace
+from mailrotate.core.services.mailboxes import mailbox_views
+from mailrotate.core.services.running import passes
+from mailrotate.core.services.sending import inbox_reading, settling
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.services.views import outbox_actions
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Envelope, MailTrouble, ServerReply
 from mailrotate.core.values.states import Phase
 from tests.support.contexts import context_of
@@ -96,7 +101,7 @@ def mail(sender: str, number: int = 1, *lines: str) -> bytes:
 def read(context: Context, mailbox: Sender, mails: Iterable[bytes]) -> None:
     with context.store.reading() as connection:
         box = stored.by_id(connection, mailbox.id)
-    inbound.read_inbox(context, cast(Any, Server(list(mails))), box, NOW)
+    inbox_reading.read_inbox(context, cast(Any, Server(list(mails))), box, NOW)
 
 
 def send(context: Context, mailbox: Sender, runner_id: int) -> None:
@@ -138,7 +143,7 @@ def test_b9_a_link_is_switched_at_once_and_each_change_is_logged(
     workspace: Workspace, anna: Sender, context: Context
 ) -> None:
     def shown() -> tuple[object, str]:
-        settings = mailboxes.show(context, anna.address, NOW).settings
+        settings = mailbox_views.show(context, anna.address, NOW).settings
         return next((s.value, s.origin) for s in settings if s.name == "contact_book")
 
     assert shown() == ("off", "default")
@@ -177,7 +182,7 @@ def test_b9_only_whose_seat_it_is_may_switch_it(workspace: Workspace, anna: Send
 def test_b9_c4_a_disconnected_mailbox_has_no_link_to_switch_and_its_old_one_can_be_set_again(
     workspace: Workspace, anna: Sender, context: Context
 ) -> None:
-    def reset() -> dict[str, str]:
+    def reset() -> dict[str, Command]:
         with workspace.store.reading() as connection:
             return contact_book.reset_commands(connection, stored.by_id(connection, anna.id))
 
@@ -186,8 +191,10 @@ def test_b9_c4_a_disconnected_mailbox_has_no_link_to_switch_and_its_old_one_can_
     with workspace.store.writing() as connection:
         connection.execute(update(t.connection).values(state="disconnected"))
     assert reset() == {
-        "contact_book": "mailrotate mailbox crm anna@example.org --on --incoming all --outgoing known "
-        "--never example.net"
+        "contact_book": Command(
+            *("mailbox", "crm", "anna@example.org", "--on", "--incoming", "all", "--outgoing", "known"),
+            *("--never", "example.net"),
+        )
     }
     with pytest.raises(Refused) as refused:
         link(context)
@@ -278,20 +285,20 @@ def test_b9_i3_what_strangers_write_is_kept_harmless_and_in_its_time(
         ]
     )
     read(context, anna, [hostile.encode(), f"From: {KIM}\r\nDate: 1 Nov 2026 08:00:00 +0100\r\n".encode()])
-    shown = contacts.show(context, KIM, 10).timeline
+    shown = contact_records.show(context, KIM, 10).timeline
     assert [entry.subject and entry.subject[:9] for entry in shown] == ["a [2J x" + "xx", None]
     assert len(shown[0].subject or "") == 500
     assert [entry.at.isoformat() for entry in shown] == [NOW.isoformat(), "2026-11-01T07:00:00+00:00"]
 
 
 def test_b9_suppressed_people_are_recorded_too(workspace: Workspace, anna: Sender, context: Context) -> None:
-    from mailrotate.core.services import suppressing
+    from mailrotate.core.services.contacts import suppressing
 
     add_contacts(workspace, KIM)
     suppressing.add(context, KIM, "by_hand", NOW)
     link(context)
     read(context, anna, [mail(KIM)])
-    shown = contacts.show(context, KIM, 10)
+    shown = contact_records.show(context, KIM, 10)
     assert (len(shown.timeline), shown.suppressed) == (1, "by_hand")
 
 
@@ -354,7 +361,7 @@ def test_b9_a_campaign_is_recorded_as_it_is_sent(
     workspace.add_recipient(campaign, KIM, sender_id=sender_id, next_at=NOW)
     link(context, outgoing=Whose.ALL)
     send(context, anna, workspace.add_runner())
-    shown = contacts.show(context, KIM, 10)
+    shown = contact_records.show(context, KIM, 10)
     assert [(entry.subject, entry.mailbox) for entry in shown.timeline] == [("Hello", anna.address)]
     assert [(one.campaign, one.state) for one in shown.campaigns] == [("autumn", "finished")]
 
@@ -369,7 +376,7 @@ def test_b9_mail_by_hand_to_somebody_new(
     """Settled by the operator's word, as by the server's."""
     link(context, outgoing=outgoing)
     message_id = workspace.add_message(anna, to=KIM, state="held", subject="By hand", marked_at=NOW)
-    outbox.resolve(context, [message_id], True, LATER)
+    outbox_actions.resolve(context, [message_id], True, LATER)
     assert timeline(workspace) == ([(KIM, "outgoing", "By hand")] if recorded else [])
     assert contacts_in(workspace) == ({KIM} if made else set())
 
@@ -381,7 +388,7 @@ def test_b9_a_test_or_a_notice_is_no_correspondence(
     link(context, outgoing=Whose.ALL)
     for kind in ("test", "notice"):
         message_id = workspace.add_message(anna, to=KIM, state="held", kind=kind)
-        outbox.resolve(context, [message_id], True, LATER)
+        outbox_actions.resolve(context, [message_id], True, LATER)
     assert timeline(workspace) == []
 
 

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select
 
-from mailrotate.core.services import contacts, logbook
-from mailrotate.core.services.contacts import ContactChange, Wanted
+from mailrotate.core.services.contacts import contact_records
+from mailrotate.core.services.contacts.contact_records import ContactChange, Wanted
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import contacts as stored
-from mailrotate.core.store import dialects, timeline
+from mailrotate.core.services.views import logbook
+from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.timeline import NewEntry
+from mailrotate.core.store.people import contacts as stored
+from mailrotate.core.store.people import timeline
+from mailrotate.core.store.people.timeline import NewEntry
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
 from mailrotate.core.values.states import Direction, Role, UserState
 from tests.support.contexts import context_of
@@ -32,7 +34,7 @@ def context(workspace: Workspace) -> Context:
 
 
 def listed(context: Context, **which: Any) -> list[str]:
-    with contacts.listing(context, Wanted(**which)) as found:
+    with contact_records.listing(context, Wanted(**which)) as found:
         return [contact.email for contact in found]
 
 
@@ -44,19 +46,19 @@ def logged(workspace: Workspace) -> list[tuple[str, dict[str, Any]]]:
 
 def test_contacts_are_tagged_and_found_by_tag_owner_and_page(workspace: Workspace, context: Context) -> None:
     ben = workspace.add_user("ben@example.org")
-    tagged = contacts.tag(context, " Good  Customer ", [KIM, LEE, "k_2"], remove=False, now=NOW)
+    tagged = contact_records.tag(context, " Good  Customer ", [KIM, LEE, "k_2"], remove=False, now=NOW)
     assert (tagged.tag, tagged.named, tagged.changed) == ("good customer", 2, 2)
-    again = contacts.tag(context, "good customer", [KIM, PIA], remove=False, now=NOW)
+    again = contact_records.tag(context, "good customer", [KIM, PIA], remove=False, now=NOW)
     assert (again.named, again.changed) == (2, 1)
-    off = contacts.tag(context, "GOOD CUSTOMER", [LEE, PIA], remove=True, now=NOW)
+    off = contact_records.tag(context, "GOOD CUSTOMER", [LEE, PIA], remove=True, now=NOW)
     assert off.changed == 2
-    contacts.tag(context, "away", [KIM], remove=False, now=NOW)
-    contacts.change(context, LEE, ContactChange("ben@example.org"), 1, NOW)
+    contact_records.tag(context, "away", [KIM], remove=False, now=NOW)
+    contact_records.change(context, LEE, ContactChange("ben@example.org"), 1, NOW)
     assert listed(context) == [KIM, LEE, PIA]
     assert listed(context, tag="Good Customer") == [KIM]
     assert listed(context, owner=ben.email) == [LEE]
     assert listed(context, after=1, limit=1) == [LEE]
-    assert contacts.show(context, "k_1", 1).contact.tags == ("away", "good customer")
+    assert contact_records.show(context, "k_1", 1).contact.tags == ("away", "good customer")
     assert logged(workspace)[:3] == [
         ("contacts.tagged", {"tag": "good customer", "contacts": ["k_1", "k_2"]}),
         ("contacts.tagged", {"tag": "good customer", "contacts": ["k_3"]}),
@@ -78,15 +80,15 @@ def test_b9_a_timeline_is_shown_page_by_page_also_where_much_happened_at_once(
                     for n, at in enumerate(moments)
                 ],
             )
-    everything = contacts.show(context, KIM, 10).timeline
+    everything = contact_records.show(context, KIM, 10).timeline
     assert [entry.subject for entry in everything] == [f"Mail {n}" for n in (4, 2, 1, 0, 3)]
-    pages = [contacts.show(context, KIM, 2).timeline]
+    pages = [contact_records.show(context, KIM, 2).timeline]
     while len(pages[-1]) == 2:
-        pages.append(contacts.show(context, KIM, 2, after=pages[-1][-1].id).timeline)
+        pages.append(contact_records.show(context, KIM, 2, after=pages[-1][-1].id).timeline)
     assert [entry for page in pages for entry in page] == everything
-    of_lee = contacts.show(context, LEE, 1).timeline[0].id
+    of_lee = contact_records.show(context, LEE, 1).timeline[0].id
     with pytest.raises(NotFound) as elsewhere:
-        contacts.show(context, KIM, 1, after=of_lee)
+        contact_records.show(context, KIM, 1, after=of_lee)
     assert elsewhere.value.code == "timeline.none"
 
 
@@ -95,14 +97,14 @@ def test_thousands_are_tagged_with_few_statements(workspace: Workspace, context:
     with workspace.store.writing() as connection:
         stored.add(connection, people, workspace.admin.id, NOW)
     with statements(workspace.store) as few:
-        contacts.tag(context, "good", [KIM, "k_2"], remove=False, now=NOW)
+        contact_records.tag(context, "good", [KIM, "k_2"], remove=False, now=NOW)
     with statements(workspace.store) as many:
-        tagged = contacts.tag(context, "good", [*people, KIM, "k_2"], remove=False, now=NOW)
+        tagged = contact_records.tag(context, "good", [*people, KIM, "k_2"], remove=False, now=NOW)
     assert (tagged.named, tagged.changed) == (1102, 1100)
     # Three more for each further portion of 500: who they are, whether they have the tag, the tag itself.
     assert len(many) <= len(few) + 3 * 2
     with statements(workspace.store) as off:
-        assert contacts.tag(context, "good", people, remove=True, now=NOW).changed == 1100
+        assert contact_records.tag(context, "good", people, remove=True, now=NOW).changed == 1100
     assert len(off) <= len(many)
     assert listed(context, tag="good") == [KIM, LEE]
 
@@ -110,11 +112,11 @@ def test_thousands_are_tagged_with_few_statements(workspace: Workspace, context:
 def test_one_unknown_person_and_nobody_is_tagged(workspace: Workspace, context: Context) -> None:
     for name in ("eve@example.com", "k_99", "k_" + "9" * 30):
         with pytest.raises((NotFound, BadInput)) as refused:
-            contacts.tag(context, "customer", [KIM, name], remove=False, now=NOW)
+            contact_records.tag(context, "customer", [KIM, name], remove=False, now=NOW)
         assert refused.value.code in ("contact.none", "address.invalid")
     for tag in (" ", "x" * 61, "a\x1b[2J"):
         with pytest.raises(BadInput) as mistake:
-            contacts.tag(context, tag, [KIM], remove=False, now=NOW)
+            contact_records.tag(context, tag, [KIM], remove=False, now=NOW)
         assert mistake.value.code == "tag.invalid"
     assert logged(workspace) == []
 
@@ -122,14 +124,16 @@ def test_one_unknown_person_and_nobody_is_tagged(workspace: Workspace, context: 
 def test_fields_are_set_over_those_there_are_and_removed_by_nothing(
     workspace: Workspace, context: Context
 ) -> None:
-    contacts.change(context, KIM, ContactChange(fields={"first_name": "Kim", "city": "Zürich"}), 1, NOW)
-    shown = contacts.change(
+    contact_records.change(
+        context, KIM, ContactChange(fields={"first_name": "Kim", "city": "Zürich"}), 1, NOW
+    )
+    shown = contact_records.change(
         context, KIM, ContactChange(fields={"city": " ", "company": "A\r\nB\x00"}), 1, NOW
     )
     assert shown.contact.fields == {"first_name": "Kim", "company": "A\nB"}
-    contacts.change(context, KIM, ContactChange(fields={"company": "A\nB"}), 1, NOW)
+    contact_records.change(context, KIM, ContactChange(fields={"company": "A\nB"}), 1, NOW)
     with pytest.raises(BadInput) as nothing:
-        contacts.change(context, KIM, ContactChange(), 1, NOW)
+        contact_records.change(context, KIM, ContactChange(), 1, NOW)
     assert nothing.value.code == "contact.nothing"
     assert logged(workspace) == [
         ("contact.set", {"contact": "k_1", "fields": ["city", "first_name"]}),
@@ -144,7 +148,7 @@ def test_a6_whose_contact_it_is_may_give_it_away_and_managers_anybodys(
     dan = workspace.add_user("dan@example.org", Role.MANAGER)
 
     def give(acting: Any, to: str) -> str | None:
-        changed = contacts.change(context_of(workspace, acting), KIM, ContactChange(to), 1, NOW)
+        changed = contact_records.change(context_of(workspace, acting), KIM, ContactChange(to), 1, NOW)
         return changed.contact.owner
 
     def refused(acting: Any, to: str) -> bool:
@@ -167,7 +171,7 @@ def test_a6_whose_contact_it_is_may_give_it_away_and_managers_anybodys(
     with logbook.listing(context, logbook.Wanted(), after=None, limit=1) as lines:
         assert [line.data["before"] for line in lines] == [ben.email], "people read addresses"
     theirs = context_of(workspace, cleo)
-    assert contacts.change(theirs, KIM, ContactChange(fields={"city": "Bonn"}), 1, NOW).contact.fields
+    assert contact_records.change(theirs, KIM, ContactChange(fields={"city": "Bonn"}), 1, NOW).contact.fields
 
 
 def test_a10_a_locked_user_sees_nobody(workspace: Workspace, context: Context) -> None:

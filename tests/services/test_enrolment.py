@@ -13,23 +13,21 @@ from sqlalchemy import insert, select
 
 from mailrotate.adapters.csv_rows import open_rows
 from mailrotate.adapters.problem_spool import ProblemSpool
-from mailrotate.core.services import (
-    accounts,
-    campaigns,
-    drafting,
-    enrolment,
-    health,
-    people,
-    slots,
-    suppressing,
-)
+from mailrotate.cli.hints import in_words
+from mailrotate.core.services.access import accounts
+from mailrotate.core.services.campaigns import campaign_life, drafting, enrolment, recipient_list
+from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported, RowTrouble
+from mailrotate.core.services.contacts import suppressing
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.enrolment import HowToImport, Imported, RowTrouble
+from mailrotate.core.services.mailboxes import slot_pool
+from mailrotate.core.services.sending import health
 from mailrotate.core.store import campaigns as stored
-from mailrotate.core.store import mailboxes, recipients, senders
+from mailrotate.core.store import mailboxes, senders
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.suppressions import fingerprint
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people.suppressions import fingerprint
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import RecipientState
 from tests.support.contexts import context_of
 from tests.support.plans import TWO_STEPS, plan_of
@@ -76,7 +74,7 @@ def import_text(
 
 
 def emails(context: Context, name: str) -> list[str]:
-    with people.listing(context, name, people.Wanted()) as found:
+    with recipient_list.listing(context, name, recipient_list.Wanted()) as found:
         return [entry.email for entry in found]
 
 
@@ -114,7 +112,7 @@ def test_d8_good_rows_go_in_and_each_bad_one_is_named_by_its_line(context: Conte
     assert problems[2].problem == "an earlier line has the same address"
     assert problems[5].problem == "has no company, which the text needs"
     assert emails(context, draft) == ["p0@example.com", "kim@example.com", "quoted@example.com"]
-    kept = people.show(context, draft, "quoted@example.com")
+    kept = recipient_list.show(context, draft, "quoted@example.com")
     assert kept.fields == {"first_name": "two\nlines", "company": 'A "B" C'}
 
 
@@ -146,7 +144,7 @@ def test_d8_a_rehearsal_says_what_would_be_and_changes_nothing(context: Context,
 
 def test_d3_whoever_has_ended_in_the_campaign_never_starts_again(context: Context, draft: str) -> None:
     import_text(context, draft, rows_of(2))
-    campaigns.start(context, draft, (), None, NOW)
+    campaign_life.start(context, draft, (), None, NOW)
     with context.store.writing() as connection:
         campaign = stored.find(connection, draft)
         assert campaign is not None
@@ -155,7 +153,7 @@ def test_d3_whoever_has_ended_in_the_campaign_never_starts_again(context: Contex
         recipients.move(connection, person.id, ("queued",), "replied", reason="reply")
     counts, _ = import_text(context, draft, rows_of(2))
     assert counts == (0, 2, 0, 0)
-    assert people.show(context, draft, "p0@example.com").state is RecipientState.REPLIED
+    assert recipient_list.show(context, draft, "p0@example.com").state is RecipientState.REPLIED
     with pytest.raises(Refused, match="is in the campaign already"), ProblemSpool() as aside:
         enrolment.add(context, draft, "p0@example.com", {"company": "C"}, aside=aside, now=NOW)
 
@@ -193,7 +191,7 @@ def test_e1_able_senders_never_differ_by_more_than_one_whatever_the_imports(
     done = 0
     for index, size in enumerate([*sizes, 1]):
         if index == min(start_at, len(sizes)):
-            campaigns.start(context, name, (), None, NOW)
+            campaign_life.start(context, name, (), None, NOW)
         import_text(context, name, rows_of(size, start=done))
         done += size
         if index >= min(start_at, len(sizes)):
@@ -211,20 +209,20 @@ def test_e1_people_of_a_running_campaign_have_a_sender_at_once_or_wait_for_an_ab
 ) -> None:
     ben = workspace.add_mailbox("ben@example.org")
     import_text(context, draft, rows_of(1))
-    campaigns.start(context, draft, [anna.address, ben.address], None, NOW)
+    campaign_life.start(context, draft, [anna.address, ben.address], None, NOW)
     import_text(context, draft, rows_of(3, start=1))
-    with people.listing(context, draft, people.Wanted()) as found:
+    with recipient_list.listing(context, draft, recipient_list.Wanted()) as found:
         entries = list(found)
     assert [entry.sender for entry in entries] == [anna.address, ben.address, anna.address, ben.address]
     assert {(entry.assigned_reason, entry.next_at) for entry in entries} == {("equal", NOW)}
     with context.store.writing() as connection:
         connection.execute(t.connection.update().values(state="failed"))
     import_text(context, draft, rows_of(1, start=10))
-    waiting = people.show(context, draft, "p10@example.com")
+    waiting = recipient_list.show(context, draft, "p10@example.com")
     assert (waiting.state, waiting.sender, waiting.next_at) == (RecipientState.QUEUED, None, None)
     with context.store.writing() as connection:
         health.recover(connection, mailboxes.by_id(connection, ben.id), NOW)
-    taken_up = people.show(context, draft, "p10@example.com")
+    taken_up = recipient_list.show(context, draft, "p10@example.com")
     assert (taken_up.sender, taken_up.next_at) == (ben.address, NOW)
 
 
@@ -232,11 +230,11 @@ def test_people_of_a_single_sender_campaign_keep_coming_while_its_mailbox_is_awa
     context: Context, draft: str, anna: Sender
 ) -> None:
     import_text(context, draft, rows_of(1))
-    campaigns.start(context, draft, (), None, NOW)
+    campaign_life.start(context, draft, (), None, NOW)
     with context.store.writing() as connection:
         connection.execute(t.connection.update().values(state="failed"))
     import_text(context, draft, rows_of(1, start=1))
-    entry = people.show(context, draft, "p1@example.com")
+    entry = recipient_list.show(context, draft, "p1@example.com")
     assert (entry.sender, entry.assigned_reason) == (anna.address, "single_sender")
 
 
@@ -253,7 +251,7 @@ def test_a_recipients_own_zone_is_checked_where_the_campaign_uses_it(context: Co
         "there is no time zone 'Mars/Olympus'",
         "has no timezone",
     ]
-    assert people.show(context, name, "a@example.com").timezone == "Asia/Tokyo"
+    assert recipient_list.show(context, name, "a@example.com").timezone == "Asia/Tokyo"
 
 
 def test_people_come_from_another_campaign_with_their_fields(context: Context, draft: str) -> None:
@@ -264,7 +262,10 @@ def test_people_come_from_another_campaign_with_their_fields(context: Context, d
         importing = enrolment.importing_people(context, other, draft, HowToImport(), aside, NOW)
         with importing as imported:
             assert (imported.imported, imported.suppressed) == (1, 1)
-    assert people.show(context, other, "p0@example.com").fields == {"first_name": "P0", "company": "C0"}
+    assert recipient_list.show(context, other, "p0@example.com").fields == {
+        "first_name": "P0",
+        "company": "C0",
+    }
 
 
 def test_one_person_is_added_by_hand_or_refused_with_the_reason(context: Context, draft: str) -> None:
@@ -283,8 +284,8 @@ def test_one_person_is_added_by_hand_or_refused_with_the_reason(context: Context
 
 def test_a_finished_campaign_takes_nobody(context: Context, draft: str) -> None:
     import_text(context, draft, rows_of(1))
-    campaigns.start(context, draft, (), None, NOW)
-    campaigns.stop(context, draft, NOW)
+    campaign_life.start(context, draft, (), None, NOW)
+    campaign_life.stop(context, draft, NOW)
     with pytest.raises(Refused, match="takes nobody any more"):
         import_text(context, draft, rows_of(1, start=5))
 
@@ -319,16 +320,16 @@ def test_who_was_never_written_to_is_taken_out_and_others_are_ended(
     workspace: Workspace, context: Context, draft: str, anna: Sender
 ) -> None:
     import_text(context, draft, rows_of(2))
-    campaigns.start(context, draft, (), None, NOW)
+    campaign_life.start(context, draft, (), None, NOW)
     with context.store.reading() as connection:
         campaign = stored.find(connection, draft)
         assert campaign is not None
         contacted = recipients.find(connection, campaign.id, "p0@example.com")
     assert contacted is not None
     message = workspace.add_message(anna, campaign, contacted.id, ready_at=NOW + timedelta(hours=1))
-    assert people.remove(context, draft, "p0@example.com", NOW).was_contacted
-    assert not people.remove(context, draft, "p1@example.com", NOW).was_contacted
-    entry = people.show(context, draft, f"r_{contacted.id}")
+    assert recipient_list.remove(context, draft, "p0@example.com", NOW).was_contacted
+    assert not recipient_list.remove(context, draft, "p1@example.com", NOW).was_contacted
+    entry = recipient_list.show(context, draft, f"r_{contacted.id}")
     assert (entry.state, entry.reason) == (RecipientState.FINISHED, "removed")
     with context.store.reading() as connection:
         state = connection.execute(select(t.message.c.state).where(t.message.c.id == message)).scalar_one()
@@ -341,10 +342,10 @@ def test_who_was_never_written_to_is_taken_out_and_others_are_ended(
 def test_hints_about_a_campaign_with_a_blank_in_its_name_can_be_typed(
     context: Context, workspace: Workspace, anna: Sender
 ) -> None:
-    def hint(campaign: str, address: str, **fields: str) -> str | None:
+    def hint(campaign: str, address: str, **fields: str) -> str:
         with pytest.raises((BadInput, Refused)) as refused, ProblemSpool() as aside:
             enrolment.add(context, campaign, address, fields, aside=aside, now=NOW)
-        return refused.value.hint
+        return in_words(refused.value.hint or "")
 
     autumn = workspace.add_campaign("autumn intro", [anna])
     workspace.add_recipient(autumn, "kim@example.com")
@@ -367,9 +368,9 @@ def test_whichever_command_names_nobody_the_hint_is_where_the_users_are(context:
 
     for act in (
         import_for_nobody,
-        lambda: slots.add(context, "nobody@example.org", 1, NOW),
+        lambda: slot_pool.add(context, "nobody@example.org", 1, NOW),
         lambda: accounts.acting_user(context.store, "nobody@example.org", "tester"),
     ):
         with pytest.raises(NotFound) as unknown:
             act()
-        assert (unknown.value.code, unknown.value.hint) == ("user.none", "mailrotate user list")
+        assert (unknown.value.code, unknown.value.hint) == ("user.none", Command("user", "list"))

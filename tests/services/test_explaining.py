@@ -6,18 +6,21 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from mailrotate.core.services import limits, logbook, overview, settings
-from mailrotate.core.services.claiming import Nothing, claim_next
-from mailrotate.core.services.explaining import explain
-from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.store import events, inboxes, lanes, mailboxes, workspaces
+from mailrotate.core.services import periods
+from mailrotate.core.services.sending.claiming import Nothing, claim_next
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.views import limit_settings, logbook, overview, workspace_settings
+from mailrotate.core.services.views.explaining import explain
+from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.sending import inboxes, lanes
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import Role
 from tests.support.contexts import context_of
@@ -128,7 +131,7 @@ def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
         campaign, "kim@example.com", sender_id=workspace.senders(campaign)[0], next_at=NOW
     )
     never_ran = overview.look(context, NOW)
-    assert (never_ran.sending, never_ran.next_command) == (False, "mailrotate run --once")
+    assert (never_ran.sending, never_ran.next_command) == (False, Command("run", "--once"))
     with workspace.store.writing() as connection:
         workspaces.change(connection, last_pass_at=NOW - timedelta(minutes=4))
     assert overview.look(context, NOW).summary == "mail is due and the next pass takes it"
@@ -141,7 +144,7 @@ def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
         mailboxes.change(connection, anna.id, hold_reason="550 banned", hold_class="sender")
     stuck = overview.look(context, NOW)
     assert (stuck.sending, stuck.summary) == (False, "nothing can leave: on hold: 550 banned")
-    assert stuck.next_command == "mailrotate why anna@example.org"
+    assert stuck.next_command == Command("why", "anna@example.org")
 
 
 def test_f5_a_paused_campaign_whose_only_sender_failed_names_the_reconnect_first(
@@ -149,11 +152,11 @@ def test_f5_a_paused_campaign_whose_only_sender_failed_names_the_reconnect_first
 ) -> None:
     workspace.add_campaign("rested", [anna], state="paused")
     context = context_of(workspace)
-    assert explain(context, "rested", None, NOW).remedy == "mailrotate campaign resume rested"
+    assert explain(context, "rested", None, NOW).remedy == Command("campaign", "resume", "rested")
     with workspace.store.writing() as connection:
         connection.execute(update(t.connection).values(state="failed"))
     remedy = explain(context, "rested", None, NOW).remedy
-    assert remedy == "mailrotate mailbox reconnect anna@example.org --resume"
+    assert remedy == Command("mailbox", "reconnect", "anna@example.org", "--resume")
 
 
 def test_h4_the_status_counts_what_waits_for_a_release(
@@ -169,13 +172,15 @@ def test_h4_the_status_counts_what_waits_for_a_release(
 def test_settings_are_changed_together_or_not_at_all(workspace: Workspace, anna: Sender) -> None:
     context = context_of(workspace)
     with pytest.raises(BadInput) as refused:
-        settings.change(context, ["lateness=3d", "test_every=1s", "colour=blue", "lateness=90"], NOW)
+        workspace_settings.change(
+            context, ["lateness=3d", "test_every=1s", "colour=blue", "lateness=90"], NOW
+        )
     assert len(refused.value.problems) == 3
-    assert {shown.key: shown.value for shown in settings.show(context)}["lateness"] == "1w"
-    settings.change(context, ["lateness=3d"], NOW)
+    assert {shown.key: shown.value for shown in workspace_settings.show(context)}["lateness"] == "1w"
+    workspace_settings.change(context, ["lateness=3d"], NOW)
     with workspace.store.reading() as connection:
-        assert settings.period(connection, "lateness") == timedelta(days=3)
-        assert settings.period(connection, "network_patience") == timedelta(minutes=30)
+        assert periods.period(connection, "lateness") == timedelta(days=3)
+        assert periods.period(connection, "network_patience") == timedelta(minutes=30)
 
 
 def test_b4_another_zone_of_the_workspace_gives_no_mailbox_a_second_allowance(
@@ -186,7 +191,7 @@ def test_b4_another_zone_of_the_workspace_gives_no_mailbox_a_second_allowance(
             return mailboxes.by_id(connection, anna.id)
 
     assert box().day_until is None
-    settings.change(context_of(workspace), ["timezone=Pacific/Auckland"], NOW)
+    workspace_settings.change(context_of(workspace), ["timezone=Pacific/Auckland"], NOW)
     # In Auckland the next day begins at 11:00 UTC, in Berlin, which the day began in, at 23:00.
     assert (box().timezone, box().day_until) == ("Pacific/Auckland", TOMORROW)
 
@@ -195,7 +200,7 @@ def test_b4_a_limit_that_the_operator_sets_binds_at_once(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
     context = context_of(workspace)
-    limits.change(context, ["imap.hour=1"], ("imap",), NOW)
+    limit_settings.change(context, ["imap.hour=1"], ("imap",), NOW)
     workspace.add_sent(anna, NOW)
     said = explain(context, "anna@example.org", None, NOW)
     assert (said.binding, said.next_at) == (
@@ -203,7 +208,7 @@ def test_b4_a_limit_that_the_operator_sets_binds_at_once(
         (NOW + timedelta(hours=1, seconds=1)).replace(microsecond=0),
     )
     with pytest.raises(BadInput):
-        limits.change(context, ["imap.hour=2", "imap.year=5"], ("imap",), NOW)
+        limit_settings.change(context, ["imap.hour=2", "imap.year=5"], ("imap",), NOW)
     assert explain(context, "anna@example.org", None, NOW).binding == "provider_limit"
 
 

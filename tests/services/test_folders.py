@@ -7,16 +7,19 @@ from itertools import count
 import pytest
 from sqlalchemy import update
 
-from mailrotate.core.services import connecting, inbound, lanes, mailboxes
+from mailrotate.core.services.access.secrets import secret_name
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.folders import beside_inbox
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.services.secrets import secret_name
-from mailrotate.core.store import events, outbox
+from mailrotate.core.services.mailboxes import connecting, mailbox_views
+from mailrotate.core.services.mailboxes.folder_choice import beside_inbox
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.sending import inbox_reading, lane_holding
+from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import Busy, NotFound, Refused, RemoteError
+from mailrotate.core.values.hint import Command
 from tests.support.contexts import context_of
 from tests.support.dovecot import Dovecot
 from tests.support.rows import NOW, Sender, Workspace
@@ -49,7 +52,7 @@ def box_of(context: Context, anna: Sender) -> StoredMailbox:
 
 def choose(context: Context, address: str, names: Sequence[str], now: datetime) -> tuple[str, ...]:
     """The folders that are read from then on."""
-    shown = mailboxes.set_settings(context, address, Settings(folders=beside_inbox(names)), now)
+    shown = mailbox_views.set_settings(context, address, Settings(folders=beside_inbox(names)), now)
     return tuple(folder.name for folder in shown.folders)
 
 
@@ -58,7 +61,7 @@ def read(context: Context, anna: Sender) -> int:
     box = box_of(context, anna)
     session = context.provider("imap").open_inbox(account_of(context, box))
     try:
-        return inbound.read_inbox(context, session, box, LATER).replies
+        return inbox_reading.read_inbox(context, session, box, LATER).replies
     finally:
         session.close()
 
@@ -186,7 +189,7 @@ def test_g3_of_many_folders_the_ten_nearest_are_named_the_nearest_first(
         choose(context, anna.address, ["Lists/Answer"], NOW)
     named = refused.value.message.partition("did you mean ")[2].split(", ")
     assert (named[0], len(named)) == ("'lists/Answers'", 10)
-    assert refused.value.hint == f"mailrotate mailbox set {anna.address} --folders lists/Answers"
+    assert refused.value.hint == Command("mailbox", "set", anna.address, "--folders", "lists/Answers")
 
 
 def test_g3_a_folder_that_the_server_does_not_have_is_refused(
@@ -198,7 +201,7 @@ def test_g3_a_folder_that_the_server_does_not_have_is_refused(
     assert refused.value.message.endswith(
         "has no folder 'Our replys' on its server; did you mean 'Our replies', 'Sent', 'INBOX'?"
     )
-    assert refused.value.hint == f"mailrotate mailbox set {anna.address} --folders 'Our replies'"
+    assert refused.value.hint == Command("mailbox", "set", anna.address, "--folders", "Our replies")
     assert box_of(context, anna).folders == ("INBOX",)
 
 
@@ -213,7 +216,7 @@ def test_g3_h5_a_folder_that_vanishes_is_a_note_and_holds_nothing_back(
     read(context, anna)
     dovecot.deliver(in_folder(anna, "Second"), reply("kim@example.com", kims))
     assert read(context, anna) == 1
-    shown = mailboxes.show(context, anna.address, LATER)
+    shown = mailbox_views.show(context, anna.address, LATER)
     inbox, first, second = shown.folders
     assert first.error is not None
     assert "First" in first.error
@@ -221,7 +224,10 @@ def test_g3_h5_a_folder_that_vanishes_is_a_note_and_holds_nothing_back(
     assert (shown.listed.state, shown.inbox_error) == ("connected", None)
     assert box_of(context, anna).inbox_failing_since is None
     choose(context, anna.address, ["Second"], LATER)
-    assert [folder.error for folder in mailboxes.show(context, anna.address, LATER).folders] == [None, None]
+    assert [folder.error for folder in mailbox_views.show(context, anna.address, LATER).folders] == [
+        None,
+        None,
+    ]
 
 
 def test_g3_nothing_changes_where_the_server_cannot_be_asked(
@@ -236,7 +242,7 @@ def test_g3_nothing_changes_where_the_server_cannot_be_asked(
 
 
 def test_g3_the_server_is_asked_in_the_mailboxs_lane(context: Context, anna: Sender) -> None:
-    with lanes.holding_lane(context, anna.id, NOW), pytest.raises(Busy):
+    with lane_holding.holding_lane(context, anna.id, NOW), pytest.raises(Busy):
         choose(context, anna.address, ["Sent"], NOW)
 
 
@@ -257,6 +263,6 @@ def test_g3_c4_the_choice_is_logged_and_what_begins_anew_says_how_to_choose_agai
         (told,) = [event.data for event in events.listing(connection) if event.action == "mailbox.set"]
         reset = connecting.reset_of(connection, box_of(context, anna), Settings())
     assert told == {"key": "folders", "before": ["INBOX"], "after": ["INBOX", "Sent", "Our replies"]}
-    assert reset["folders"] == (
-        f"mailrotate mailbox set {anna.address} --folders Sent --folders 'Our replies'"
+    assert reset["folders"] == Command(
+        "mailbox", "set", anna.address, "--folders", "Sent", "--folders", "Our replies"
     )

@@ -8,8 +8,8 @@ import pytest
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.services import health
 from mailrotate.core.services.context import secret_name
+from mailrotate.core.services.sending import health
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.mail import CheckStep, ServerReply

@@ -6,16 +6,12 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import insert
 
-from mailrotate.core.services import (
-    campaign_views,
-    contacts,
-    mailboxes,
-    overview,
-    requests,
-    slots,
-    users,
-)
+from mailrotate.core.services.campaigns import campaign_views
+from mailrotate.core.services.contacts import contact_records
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.mailboxes import mailbox_requests, mailbox_views, slot_pool
+from mailrotate.core.services.team import user_admin
+from mailrotate.core.services.views import overview
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.states import Role
 from tests.support.contexts import context_of
@@ -26,15 +22,15 @@ FEW, MANY = 3, 30
 
 
 def list_contacts(context: Context) -> list[object]:
-    with contacts.listing(context, contacts.Wanted()) as found:
+    with contact_records.listing(context, contact_records.Wanted()) as found:
         return list(found)
 
 
 LISTS: dict[str, Callable[[Context], object]] = {
-    "user list": users.listing,
-    "slot list": lambda c: slots.listing(c, NOW),
-    "mailbox list": lambda c: mailboxes.listing(c, NOW),
-    "mailbox requests": requests.listing,
+    "user list": user_admin.listing,
+    "slot list": lambda c: slot_pool.listing(c, NOW),
+    "mailbox list": lambda c: mailbox_views.listing(c, NOW),
+    "mailbox requests": mailbox_requests.listing,
     "contact list": list_contacts,
     "campaign list": lambda c: campaign_views.listing(c, NOW),
 }
@@ -57,7 +53,7 @@ def grow(workspace: Workspace, start: int, end: int) -> None:
                     campaign_id=campaign.id, mailbox_id=box.id, kind="failure", started_at=NOW, ends_at=NOW
                 )
             )
-        requests.request(context_of(workspace, user), f"new{n}@example.org", None, NOW)
+        mailbox_requests.request(context_of(workspace, user), f"new{n}@example.org", None, NOW)
 
 
 def asked(workspace: Workspace, show: Callable[[Context], object]) -> int:
@@ -114,9 +110,9 @@ def test_a3_b4_a_list_of_mailboxes_counts_each_ones_own_day_and_shows_its_deadli
     grow(workspace, 0, 2)
     workspace.add_mailbox("idle@example.org")
     context = context_of(workspace)
-    listed = mailboxes.listing(context, NOW)
+    listed = mailbox_views.listing(context, NOW)
     assert [(box.sent_today, len(box.deadlines)) for box in listed] == [(1, 1), (1, 1), (0, 0)]
-    assert listed == [mailboxes.show(context, box.address, NOW).listed for box in listed]
-    seats = {seat.email: seat for seat in users.listing(context)}
-    assert seats == {email: users.show(context, email) for email in seats}
+    assert listed == [mailbox_views.show(context, box.address, NOW).listed for box in listed]
+    seats = {seat.email: seat for seat in user_admin.listing(context)}
+    assert seats == {email: user_admin.show(context, email) for email in seats}
     assert [(seat.connected, seat.total) for seat in seats.values()] == [(1, 2)] * 3

@@ -9,9 +9,13 @@ import pytest
 from sqlalchemy import select, update
 
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.services import health, lifecycle, limits, logbook, plans, settings, slots, users
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.logbook import Wanted
+from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.mailboxes import plan_changes, slot_pool
+from mailrotate.core.services.sending import health
+from mailrotate.core.services.team import user_admin
+from mailrotate.core.services.views import limit_settings, logbook, workspace_settings
+from mailrotate.core.services.views.logbook import Wanted
 from mailrotate.core.store import events, mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
@@ -62,13 +66,13 @@ def actions(context: Context, **wanted: object) -> list[str]:
 @pytest.fixture
 def team(workspace: Workspace, context: Context) -> Context:
     """Ben was added, got a slot from a manager, who renamed herself; a mailbox of Ben's failed."""
-    users.add(context, BEN, "Ben", Role.MEMBER, NOW)
+    user_admin.add(context, BEN, "Ben", Role.MEMBER, NOW)
     mia = workspace.add_user("mia@example.org", Role.MANAGER)
-    slots.add(context_of(workspace, mia), BEN, 1, NOW + timedelta(hours=1))
-    users.change(context_of(workspace, mia), "mia@example.org", "Mia M.", None, NOW + timedelta(hours=1))
-    ben = next(user for user in users.listing(context) if user.email == BEN)
+    slot_pool.add(context_of(workspace, mia), BEN, 1, NOW + timedelta(hours=1))
+    user_admin.change(context_of(workspace, mia), "mia@example.org", "Mia M.", None, NOW + timedelta(hours=1))
+    ben = next(user for user in user_admin.listing(context) if user.email == BEN)
     with workspace.store.writing() as connection:
-        owner = users.naming.find_user(connection, ben.email)
+        owner = user_admin.naming.find_user(connection, ben.email)
     box = workspace.add_mailbox("ben@example.com", owner)
     with workspace.store.writing() as connection:
         about = About(mailbox_id=box.id)
@@ -105,10 +109,10 @@ def test_f5_pages_go_on_after_a_line_and_the_newest_come_without(team: Context) 
 def test_f5_a_follower_keeps_to_every_filter(team: Context) -> None:
     wanted = Wanted(by=ADMIN, user=BEN, action="user.l", since=NOW, until=NOW + timedelta(days=2))
     follower, everything = logbook.Follower(team, wanted), logbook.Follower(team)
-    users.lock(team, "mia@example.org", NOW)
-    users.lock(team, BEN, NOW)
-    users.unlock(team, BEN, NOW)
-    users.lock(team, BEN, NOW + timedelta(days=3))
+    user_admin.lock(team, "mia@example.org", NOW)
+    user_admin.lock(team, BEN, NOW)
+    user_admin.unlock(team, BEN, NOW)
+    user_admin.lock(team, BEN, NOW + timedelta(days=3))
     assert [(line.action, line.user) for line in follower.news()] == [("user.locked", BEN)]
     assert [line.action for line in everything.news()] == [
         "user.locked", "user.locked", "user.unlocked", "user.locked",
@@ -125,10 +129,10 @@ def test_f5_the_log_of_a_removed_mailbox_stays(team: Context) -> None:
 
 
 def test_f5_a_change_tells_before_and_after_with_users_by_address(team: Context) -> None:
-    users.change(team, BEN, None, Role.MANAGER, NOW)
-    plans.change(team, plans.PlanChange(daily_cap=300), NOW)
-    settings.change(team, ["timezone=Europe/Paris", f"default_user={BEN}", "lateness=3d"], NOW)
-    limits.change(team, ["google.day=1500", "google.day=off"], ("google",), NOW)
+    user_admin.change(team, BEN, None, Role.MANAGER, NOW)
+    plan_changes.change(team, plan_changes.PlanChange(daily_cap=300), NOW)
+    workspace_settings.change(team, ["timezone=Europe/Paris", f"default_user={BEN}", "lateness=3d"], NOW)
+    limit_settings.change(team, ["google.day=1500", "google.day=off"], ("google",), NOW)
     told = {
         (line.action, line.data.get("key")): (line.data["before"], line.data["after"])
         for line in lines(team)
@@ -149,7 +153,7 @@ def test_f5_a_change_tells_before_and_after_with_users_by_address(team: Context)
 
 
 def test_f5_what_changes_hands_is_about_both_users(team: Context) -> None:
-    emails = {user.email: number for number, user in enumerate(users.listing(team), start=1)}
+    emails = {user.email: number for number, user in enumerate(user_admin.listing(team), start=1)}
     mia, ben = (emails[email] for email in ("mia@example.org", BEN))
     with team.store.writing() as connection:
         told = {"slot": 4711, "key": "user", "before": ben, "after": None}

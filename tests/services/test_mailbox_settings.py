@@ -8,17 +8,26 @@ from typing import cast
 
 import pytest
 
-from mailrotate.core.services import connecting, explaining, facts, mailboxes, plans, sharing, signatures
-from mailrotate.core.services.claiming import claim_next
-from mailrotate.core.services.connections import disconnect
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.services.plans import PlanChange
-from mailrotate.core.services.rendering import StepCache
+from mailrotate.core.services.deciding import facts
+from mailrotate.core.services.mailboxes import (
+    connecting,
+    mailbox_views,
+    plan_changes,
+    sharing,
+    signature_editing,
+)
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
+from mailrotate.core.services.mailboxes.reconnecting import disconnect
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.views import explaining
 from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command
 from tests.support.contexts import context_of
 from tests.support.people import ANNA, BEN
 from tests.support.rows import NOW, Sender, Workspace
@@ -32,7 +41,7 @@ def limits(context: Context, now: datetime) -> tuple[int, int | None]:
         box = stored.by_address(connection, ANNA)
         assert box is not None
         known = facts.mailbox_facts(connection, box, now)
-    assert mailboxes.show(context, ANNA, now).listed.daily_limit == known.daily_limit
+    assert mailbox_views.show(context, ANNA, now).listed.daily_limit == known.daily_limit
     return known.daily_limit, known.ramp_day
 
 
@@ -43,18 +52,18 @@ def changes(context: Context, action: str = "mailbox.set") -> list[tuple[object,
 
 
 def test_b4_a_ramp_up_lowers_the_daily_limit_and_never_raises_it(context: Context, anna: Sender) -> None:
-    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 400), daily_limit=45), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 400), daily_limit=45), NOW)
     assert [limits(context, NOW + days * DAY) for days in range(4)] == [(20, 1), (30, 2), (40, 3), (45, None)]
-    plans.change(context, PlanChange(daily_cap=25), NOW, force=True)
+    plan_changes.change(context, PlanChange(daily_cap=25), NOW, force=True)
     assert limits(context, NOW + DAY) == (25, None)
-    mailboxes.set_settings(context, ANNA, Settings(ramp=None), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(ramp=None), NOW)
     assert limits(context, NOW) == (25, None)
 
 
 def test_b4_why_names_the_day_of_the_ramp_up(workspace: Workspace, context: Context, anna: Sender) -> None:
     campaign = workspace.add_campaign("autumn", [anna])
     workspace.add_sent(anna, NOW)
-    mailboxes.set_settings(context, ANNA, Settings(ramp=(1, 1, 50)), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(ramp=(1, 1, 50)), NOW)
     waiting = workspace.add_message(anna, campaign)
     said = explaining.explain(context, f"m_{waiting}", None, NOW + timedelta(hours=1))
     (gate,) = [gate for gate in said.gates if gate.gate == "daily_limit"]
@@ -62,10 +71,10 @@ def test_b4_why_names_the_day_of_the_ramp_up(workspace: Workspace, context: Cont
 
 
 def test_b4_a_ramp_up_said_again_goes_on_and_another_begins_today(context: Context, anna: Sender) -> None:
-    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW)
-    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW + 2 * DAY)
+    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW + 2 * DAY)
     assert limits(context, NOW + 2 * DAY) == (40, 3)
-    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 90)), NOW + 2 * DAY)
+    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 90)), NOW + 2 * DAY)
     assert limits(context, NOW + 2 * DAY) == (20, 1)
 
 
@@ -73,11 +82,11 @@ def test_b4_a_ramp_up_said_again_goes_on_and_another_begins_today(context: Conte
 def test_b4_a_change_of_zone_leaves_the_running_days_limit_alone(
     context: Context, anna: Sender, zone: str
 ) -> None:
-    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW)
     then = NOW + DAY
-    mailboxes.set_settings(context, ANNA, Settings(timezone=zone), then)
+    mailbox_views.set_settings(context, ANNA, Settings(timezone=zone), then)
     assert limits(context, then) == (30, 2)
-    mailboxes.set_settings(context, ANNA, Settings(timezone=None), then)
+    mailbox_views.set_settings(context, ANNA, Settings(timezone=None), then)
     assert limits(context, then) == (30, 2)
 
 
@@ -88,7 +97,7 @@ def test_b3_a_claim_renders_what_the_mailbox_is_set_to_by_then(
     campaign = workspace.add_campaign(
         "autumn", [anna], steps=[(timedelta(), "Hello", "Hi {{ name }}\n\n{{ signature }}\n\nPS")]
     )
-    mailboxes.set_settings(context, ANNA, Settings(gap_seconds=0), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=0), NOW)
     first, second, third = (
         workspace.add_message(anna, campaign, workspace.add_recipient(campaign, f"p{n}@example.com"))
         for n in range(3)
@@ -107,13 +116,13 @@ def test_b3_a_claim_renders_what_the_mailbox_is_set_to_by_then(
 
     before = claimed(first)
     assert before["From"] == f"Ada Admin <{ANNA}>"
-    mailboxes.set_settings(context, ANNA, Settings(sender_name="Anna of Example"), NOW)
-    signatures.add(context, ANNA, "work", "**Anna** <script>{{ name }}", NOW, main=True)
+    mailbox_views.set_settings(context, ANNA, Settings(sender_name="Anna of Example"), NOW)
+    signature_editing.add(context, ANNA, "work", "**Anna** <script>{{ name }}", NOW, main=True)
     changed = claimed(second)
     assert changed["From"] == f"Anna of Example <{ANNA}>"
     assert "Hi you\n\nAnna <script>{{ name }}\n\nPS" in part(changed, "plain")
     assert "<strong>Anna</strong> &lt;script&gt;{{ name }}" in part(changed, "html")
-    signatures.choose_main(context, ANNA, None, NOW)
+    signature_editing.choose_main(context, ANNA, None, NOW)
     assert "Anna" not in part(claimed(third), "plain")
 
 
@@ -122,14 +131,14 @@ def test_b4_a_ramp_up_that_does_not_grow_is_refused(
     context: Context, anna: Sender, ramp: tuple[int, int, int]
 ) -> None:
     with pytest.raises(BadInput) as refused:
-        mailboxes.set_settings(context, ANNA, Settings(ramp=ramp), NOW)
+        mailbox_views.set_settings(context, ANNA, Settings(ramp=ramp), NOW)
     assert refused.value.code == "mailbox.ramp"
     assert changes(context) == []
 
 
 def test_b4_the_ceiling_of_a_ramp_up_is_at_most_the_plans_cap(context: Context, anna: Sender) -> None:
     with pytest.raises(Refused) as refused:
-        mailboxes.set_settings(context, ANNA, Settings(ramp=(5, 5, 501)), NOW)
+        mailbox_views.set_settings(context, ANNA, Settings(ramp=(5, 5, 501)), NOW)
     assert refused.value.code == "limit.above_cap"
     assert "ceiling of 501" in refused.value.message
 
@@ -139,28 +148,28 @@ def test_b6_only_a_plan_that_permits_it_lets_a_mailbox_be_shared(
 ) -> None:
     ben = workspace.add_user(BEN)
     with pytest.raises(Refused) as refused:
-        mailboxes.set_settings(context, ANNA, Settings(is_shared=True), NOW)
-    assert refused.value.hint == "mailrotate plan set --shared on"
-    plans.change(context, PlanChange(shared_mailboxes=True), NOW)
-    mailboxes.set_settings(context, ANNA, Settings(is_shared=True), NOW)
+        mailbox_views.set_settings(context, ANNA, Settings(is_shared=True), NOW)
+    assert refused.value.hint == Command("plan", "set", "--shared", "on")
+    plan_changes.change(context, PlanChange(shared_mailboxes=True), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(is_shared=True), NOW)
     assert sharing.add(context, ANNA, ben.email, NOW)
-    shown = mailboxes.show(context_of(workspace, ben), ANNA, NOW)
+    shown = mailbox_views.show(context_of(workspace, ben), ANNA, NOW)
     assert shown.listed.access == "shared"
     assert {"shared_with": BEN, "access": "shared"}.items() <= {
         s.name: s.value for s in shown.settings
     }.items()
 
-    assert mailboxes.losing(context, ANNA).users == [BEN]
-    mailboxes.set_settings(context, ANNA, Settings(is_shared=False), NOW)
+    assert mailbox_views.losing(context, ANNA).users == [BEN]
+    mailbox_views.set_settings(context, ANNA, Settings(is_shared=False), NOW)
     assert sharing.listing(context, ANNA) == []
     with pytest.raises(Refused):
-        mailboxes.show(context_of(workspace, ben), ANNA, NOW)
+        mailbox_views.show(context_of(workspace, ben), ANNA, NOW)
 
 
 def test_b3_each_change_is_a_line_of_the_log_with_before_and_after(context: Context, anna: Sender) -> None:
-    mailboxes.set_settings(context, ANNA, Settings(daily_limit=120, gap_seconds=90), NOW)
-    mailboxes.set_settings(context, ANNA, Settings(daily_limit=120, ramp=(20, 10, 100)), NOW)
-    mailboxes.set_settings(context, ANNA, Settings(daily_limit=None), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(daily_limit=120, gap_seconds=90), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(daily_limit=120, ramp=(20, 10, 100)), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(daily_limit=None), NOW)
     assert changes(context) == [
         ("daily_limit", 500, 120),
         ("gap", "1m", "1m30s"),
@@ -173,17 +182,17 @@ def test_c4_ramp_access_and_shares_begin_anew_and_are_told(
     workspace: Workspace, context: Context, anna: Sender
 ) -> None:
     workspace.add_user(BEN)
-    plans.change(context, PlanChange(shared_mailboxes=True), NOW)
-    mailboxes.set_settings(context, ANNA, Settings(ramp=(20, 10, 100), is_shared=True), NOW)
+    plan_changes.change(context, PlanChange(shared_mailboxes=True), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 100), is_shared=True), NOW)
     sharing.add(context, ANNA, BEN, NOW)
     with context.store.reading() as connection:
         former = stored.by_address(connection, ANNA)
         assert former is not None
         told = connecting.reset_of(connection, former, Settings())
     assert {
-        "ramp": f"mailrotate mailbox set {ANNA} --ramp 20,10,100",
-        "access": f"mailrotate mailbox set {ANNA} --access shared",
-        f"share_{BEN}": f"mailrotate mailbox share add {ANNA} {BEN}",
+        "ramp": Command("mailbox", "set", ANNA, "--ramp", "20,10,100"),
+        "access": Command("mailbox", "set", ANNA, "--access", "shared"),
+        f"share_{BEN}": Command("mailbox", "share", "add", ANNA, BEN),
     }.items() <= told.items()
     disconnect(context, ANNA, NOW)
     assert sharing.listing(context, ANNA) == [BEN]

@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from mailrotate.core.services import mailboxes
-from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.store import events, lanes, liveness, workspaces
+from mailrotate.core.services.mailboxes import mailbox_views
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.sending.lane_holding import holding_lane
+from mailrotate.core.store import events, workspaces
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import lanes, liveness
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
@@ -30,7 +31,7 @@ def box_of(workspace: Workspace, mailbox: Sender) -> StoredMailbox:
 
 
 def origins_of(workspace: Workspace) -> dict[str, tuple[object, str]]:
-    shown = mailboxes.show(context_of(workspace), "anna@example.org", NOW)
+    shown = mailbox_views.show(context_of(workspace), "anna@example.org", NOW)
     return {setting.name: (setting.value, setting.origin) for setting in shown.settings}
 
 
@@ -60,7 +61,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         sent_copy="off",
         ramp=(10, 5, 15),
     )
-    mailboxes.set_settings(context_of(workspace), anna.address, wanted, NOW)
+    mailbox_views.set_settings(context_of(workspace), anna.address, wanted, NOW)
     assert origins_of(workspace) == {
         "sender_name": ("Anna A.", "own"),
         "name": ("first", "own"),
@@ -78,7 +79,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "signature": (None, "default"),
     }
     back = Settings(sender_name=None, daily_limit=None, timezone=None, gap_seconds=None)
-    mailboxes.set_settings(context_of(workspace), anna.address, back, NOW)
+    mailbox_views.set_settings(context_of(workspace), anna.address, back, NOW)
     assert origins_of(workspace)["sender_name"] == ("Ada Admin", "user")
     assert origins_of(workspace)["name"] == ("first", "own")
     assert origins_of(workspace)["daily_limit"] == (500, "plan")
@@ -87,7 +88,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
 def test_b4_an_own_limit_that_a_smaller_plan_now_caps_comes_from_the_plan(
     workspace: Workspace, anna: Sender
 ) -> None:
-    mailboxes.set_settings(context_of(workspace), anna.address, Settings(daily_limit=400), NOW)
+    mailbox_views.set_settings(context_of(workspace), anna.address, Settings(daily_limit=400), NOW)
     with workspace.store.writing() as connection:
         connection.execute(update(t.plan).values(daily_cap=100))
     assert origins_of(workspace)["daily_limit"] == (100, "plan")
@@ -111,7 +112,7 @@ def test_b3_b4_a_setting_that_cannot_be_is_refused_and_nothing_changes(
     """I3 too: a name cannot add a header."""
     before = box_of(workspace, anna)
     with pytest.raises((BadInput, Refused)) as refused:
-        mailboxes.set_settings(
+        mailbox_views.set_settings(
             context_of(workspace), anna.address, {**wanted, "daily_limit": 3} | wanted, NOW
         )
     assert refused.value.code == code
@@ -125,16 +126,16 @@ def test_b4_after_a_change_of_zone_the_running_day_lasts_until_the_later_midnigh
     noon = datetime(2026, 12, 1, 11, tzinfo=UTC)
     workspace.add_sent(anna, noon)
     context = context_of(workspace)
-    shown = mailboxes.set_settings(context, anna.address, Settings(timezone="Asia/Tokyo"), noon)
+    shown = mailbox_views.set_settings(context, anna.address, Settings(timezone="Asia/Tokyo"), noon)
     berlins_midnight = datetime(2026, 12, 1, 23, tzinfo=UTC)
     assert shown.day_ends_at == berlins_midnight
-    (before,) = mailboxes.listing(context, berlins_midnight - timedelta(seconds=1))
-    (after,) = mailboxes.listing(context, berlins_midnight)
+    (before,) = mailbox_views.listing(context, berlins_midnight - timedelta(seconds=1))
+    (after,) = mailbox_views.listing(context, berlins_midnight)
     assert (before.sent_today, after.sent_today) == (1, 0)
 
 
 def test_setting_the_zone_it_has_leaves_the_day_alone(workspace: Workspace, anna: Sender) -> None:
-    mailboxes.set_settings(context_of(workspace), anna.address, Settings(timezone="Europe/Berlin"), NOW)
+    mailbox_views.set_settings(context_of(workspace), anna.address, Settings(timezone="Europe/Berlin"), NOW)
     box = box_of(workspace, anna)
     assert (box.day_from, box.day_until) == (None, None)
 
@@ -144,9 +145,9 @@ def test_b5_another_mailbox_can_be_made_the_default(workspace: Workspace, anna: 
     with workspace.store.writing() as connection:
         workspaces.set_default_mailbox(connection, workspace.admin.id, anna.id)
     context = context_of(workspace)
-    assert mailboxes.make_default(context, ben.address, NOW)
-    assert not mailboxes.make_default(context, ben.address, NOW)
-    assert [listed.is_default for listed in mailboxes.listing(context, NOW)] == [False, True]
+    assert mailbox_views.make_default(context, ben.address, NOW)
+    assert not mailbox_views.make_default(context, ben.address, NOW)
+    assert [listed.is_default for listed in mailbox_views.listing(context, NOW)] == [False, True]
     with workspace.store.reading() as connection:
         (told,) = [event.data for event in events.listing(connection)]
     assert told == {"key": "default", "before": anna.address, "after": ben.address}
@@ -154,11 +155,11 @@ def test_b5_another_mailbox_can_be_made_the_default(workspace: Workspace, anna: 
 
 def test_b12_a_mailbox_rests_and_is_taken_up_again(workspace: Workspace, anna: Sender) -> None:
     context = context_of(workspace)
-    assert mailboxes.pause(context, anna.address, NOW)
-    assert not mailboxes.pause(context, anna.address, LATER)
+    assert mailbox_views.pause(context, anna.address, NOW)
+    assert not mailbox_views.pause(context, anna.address, LATER)
     assert box_of(workspace, anna).paused_at == NOW
-    assert mailboxes.resume(context, "b_" + str(anna.id), LATER)
-    assert not mailboxes.resume(context, anna.address, LATER)
+    assert mailbox_views.resume(context, "b_" + str(anna.id), LATER)
+    assert not mailbox_views.resume(context, anna.address, LATER)
     assert box_of(workspace, anna).paused_at is None
 
 
@@ -166,11 +167,11 @@ def test_f4_release_ends_a_hold_and_says_what_it_was_for(workspace: Workspace, a
     context = context_of(workspace)
     with workspace.store.writing() as connection:
         stored.change(connection, anna.id, hold_class="sender", hold_reason="550 5.7.1 no", hold_until=None)
-    (held,) = mailboxes.listing(context, NOW)
+    (held,) = mailbox_views.listing(context, NOW)
     assert held.hold_reason == "550 5.7.1 no"
-    assert mailboxes.release(context, anna.address, NOW) == "550 5.7.1 no"
-    assert mailboxes.release(context, anna.address, NOW) is None
-    (released,) = mailboxes.listing(context, NOW)
+    assert mailbox_views.release(context, anna.address, NOW) == "550 5.7.1 no"
+    assert mailbox_views.release(context, anna.address, NOW) is None
+    (released,) = mailbox_views.listing(context, NOW)
     assert released.hold_reason is None
 
 
@@ -178,13 +179,13 @@ def test_a_hold_that_is_over_is_not_shown(workspace: Workspace, anna: Sender) ->
     with workspace.store.writing() as connection:
         stored.change(connection, anna.id, hold_class="limit", hold_reason="full", hold_until=LATER)
     context = context_of(workspace)
-    holds = [mailboxes.listing(context, at)[0].hold_reason for at in (NOW, LATER)]
+    holds = [mailbox_views.listing(context, at)[0].hold_reason for at in (NOW, LATER)]
     assert holds == ["full", None]
 
 
 def test_an_unknown_name_is_told_what_was_near(workspace: Workspace, anna: Sender) -> None:
     with pytest.raises(NotFound) as missing:
-        mailboxes.show(context_of(workspace), "ana@example.org", NOW)
+        mailbox_views.show(context_of(workspace), "ana@example.org", NOW)
     assert missing.value.code == "mailbox.none"
     assert anna.address in missing.value.message
 

@@ -7,25 +7,21 @@ import pytest
 from sqlalchemy import func, select
 
 from mailrotate.adapters.problem_spool import ProblemSpool
-from mailrotate.core.services import (
-    campaign_views,
-    campaigns,
-    connections,
-    dependents,
-    mailboxes,
-    moving,
-    outbox,
-    removal,
-)
+from mailrotate.core.services.campaigns import campaign_life, campaign_views, reassigning
+from mailrotate.core.services.campaigns.reassigning import Moved, Whom
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.explaining import explain
-from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.services.moving import Moved, Whom
-from mailrotate.core.store import events, moves
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.mailboxes import mailbox_removal, mailbox_views, reconnecting
+from mailrotate.core.services.sending.lane_holding import holding_lane
+from mailrotate.core.services.views import outbox_actions
+from mailrotate.core.services.views.explaining import explain
+from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.moves import Choice
+from mailrotate.core.store.people import reassignments
+from mailrotate.core.store.people.reassignments import Choice
 from mailrotate.core.values.errors import Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
 from tests.support.people import (
@@ -54,7 +50,7 @@ def assign(
     context: Context, *addresses: str, to: str = BEN, **whom: Any
 ) -> tuple[Moved, list[tuple[str | None, str]]]:
     with ProblemSpool() as aside:
-        moved = moving.assign(context, "autumn", Whom(addresses, **whom), to, aside=aside, now=TOMORROW)
+        moved = reassigning.assign(context, "autumn", Whom(addresses, **whom), to, aside=aside, now=TOMORROW)
         return moved, [(each.email, each.problem) for each in aside]
 
 
@@ -65,10 +61,12 @@ def test_b8_failed_people_are_taken_on_where_they_were_and_the_others_are_report
     campaign = workspace.add_campaign("autumn", [anna, ben], steps=STEPS)
     kinds = ("active", "waiting", "held", "new", "stopped", "replied")
     found = {kind: person(workspace, campaign, f"{kind}@example.com", kind, anna) for kind in kinds}
-    removal.remove(context, ANNA, tag="annas", now=LATER)
+    mailbox_removal.remove(context, ANNA, tag="annas", now=LATER)
     why = explain(context, "autumn", "active@example.com", LATER)
     assert why.binding == "recipient"
-    assert why.remedy == "mailrotate recipient assign autumn active@example.com --to-sender ADDRESS"
+    assert why.remedy == Command(
+        "recipient", "assign", "autumn", "active@example.com", "--to-sender", "ADDRESS"
+    )
 
     moved, left = assign(context, *(f"{kind}@example.com" for kind in kinds), "nobody@example.com", to=CLARA)
     assert (moved.moved, moved.became_sender) == (2, False)
@@ -99,11 +97,11 @@ def test_b8_late_people_are_due_at_once_and_a_held_message_that_left_counts_as_a
     )
     late = person(workspace, campaign, "late@example.com", "active", anna)
     held = person(workspace, campaign, "held@example.com", "held", anna)
-    removal.remove(context, ANNA, now=LATER)
+    mailbox_removal.remove(context, ANNA, now=LATER)
     with workspace.store.reading() as connection:
         held_one = select(t.message.c.id).where(t.message.c.state == "held")
         message_id = connection.execute(held_one).scalar_one()
-    outbox.resolve(context, [message_id], True, LATER)
+    outbox_actions.resolve(context, [message_id], True, LATER)
     moved, left = assign(context, from_sender=ANNA)
     assert (moved.moved, left) == (2, [])
     assert (row(workspace, late).next_step, row(workspace, late).next_at) == (2, TOMORROW)
@@ -119,12 +117,12 @@ def test_b8_a_campaign_whose_single_sender_is_gone_gets_another_and_runs_again(
     person(workspace, campaign, "active@example.com", "active", anna)
     person(workspace, campaign, "other@example.com", "active", anna)
     person(workspace, campaign, "planned@example.com", "planned", anna)
-    removal.remove(context, ANNA, now=LATER)
+    mailbox_removal.remove(context, ANNA, now=LATER)
     assert campaign_views.show(context, "autumn", LATER).removed_senders == (ANNA,)
     moved, left = assign(context, "active@example.com")
     assert (moved.moved, moved.became_sender, moved.is_paused, left) == (1, True, True, [])
     assert sender_of(context, "autumn", "planned@example.com") == BEN, "they waited for the next sender"
-    campaigns.resume(context, "autumn", TOMORROW)
+    campaign_life.resume(context, "autumn", TOMORROW)
     rest, _ = assign(context, from_sender=ANNA, to=CLARA)
     assert (rest.moved, rest.became_sender) == (1, False)
     assert sender_of(context, "autumn", "other@example.com") == CLARA
@@ -142,7 +140,7 @@ def test_b8_who_failed_by_a_removal_is_found_when_the_mailbox_is_connected_again
     )
     kinds = ("active", "waiting", "stopped", "replied")
     found = {kind: person(workspace, campaign, f"{kind}@example.com", kind, anna) for kind in kinds}
-    removal.remove(context, ANNA, now=LATER)
+    mailbox_removal.remove(context, ANNA, now=LATER)
     assert connect(context, ANNA, None).address == ANNA
     assert campaign_views.show(context, "autumn", LATER).removed_senders == (ANNA,)
     moved, left = assign(context, from_sender=ANNA, to=to)
@@ -160,7 +158,7 @@ def test_b8_nobody_fails_by_the_removal_of_whoever_has_the_slot_now(
 ) -> None:
     campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
     failed = person(workspace, campaign, "active@example.com", "active", anna)
-    removal.remove(context, ANNA, now=LATER)
+    mailbox_removal.remove(context, ANNA, now=LATER)
     assert connect(context, CLARA, None).slot_id == anna.slot_id
     with pytest.raises((NotFound, Refused)) as nobody:
         assign(context, from_sender=CLARA, to=to)
@@ -171,11 +169,11 @@ def test_b8_nobody_fails_by_the_removal_of_whoever_has_the_slot_now(
 def test_b8_more_people_may_be_named_than_a_statement_takes(workspace: Workspace, anna: Sender) -> None:
     campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
     failed = person(workspace, campaign, "active@example.com", "active", anna)
-    removal.remove(context_of(workspace), ANNA, now=LATER)
-    many = Choice(campaign.id, dependents.REMOVED, ids=range(1, 70_000))
+    mailbox_removal.remove(context_of(workspace), ANNA, now=LATER)
+    many = Choice(campaign.id, affected_campaigns.REMOVED, ids=range(1, 70_000))
     with workspace.store.writing() as connection:
-        assert [place.id for some in moves.places(connection, many) for place in some] == [failed]
-        assert list(moves.left_behind(connection, many)) == []
+        assert [one.id for some in reassignments.waiting(connection, many) for one in some] == [failed]
+        assert list(reassignments.left_behind(connection, many)) == []
 
 
 def test_b8_where_nobody_is_found_it_says_why_and_what_to_type(
@@ -187,7 +185,7 @@ def test_b8_where_nobody_is_found_it_says_why_and_what_to_type(
             assign(context, **whom)
         assert nobody.value.code == "recipient.nobody"
         assert nobody.value.hint
-    removal.remove(context, ANNA, now=LATER)
+    mailbox_removal.remove(context, ANNA, now=LATER)
     with pytest.raises(NotFound, match=f"waits for {ANNA}, or failed when it was removed"):
         assign(context, from_sender=ANNA)
     with pytest.raises(Refused) as same:
@@ -239,7 +237,7 @@ def test_b8_c6_people_go_only_to_a_connected_mailbox_of_the_owners_and_by_whom_t
     with workspace.store.writing() as connection:
         stored.change_connection(connection, ben.connection_id, state="failed")
     assert code(BEN) == "mailbox.not_connected"
-    campaigns.stop(context, "autumn", LATER)
+    campaign_life.stop(context, "autumn", LATER)
     assert code(BEN) == "campaign.not_running"
 
 
@@ -248,7 +246,7 @@ def test_b8_thousands_are_taken_on_in_one_transaction(
 ) -> None:
     campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
     enrol_many(workspace, campaign, anna)
-    removal.remove(context, ANNA, now=LATER)
+    mailbox_removal.remove(context, ANNA, now=LATER)
     watched = Watched(workspace.store.engine)
     moved, left = assign(context, from_sender=ANNA)
     assert (moved.moved, moved.became_sender, left) == (MANY // 2, True, [])
@@ -270,8 +268,8 @@ def test_b8_who_took_people_of_a_single_sender_over_can_be_removed_and_loses_nob
     active = person(workspace, campaign, "active@example.com", "active", anna)
     new = person(workspace, campaign, "new@example.com", "new", anna)
     assert assign(context, from_sender=ANNA)[0].moved == 2
-    following = removal.consequences(context, BEN, move_to)
-    removal.remove(context, BEN, move_to=move_to, now=LATER)
+    following = mailbox_removal.consequences(context, BEN, move_to)
+    mailbox_removal.remove(context, BEN, move_to=move_to, now=LATER)
     assert campaign_of(workspace, "autumn").state == "active", "its own sender is there"
     assert (row(workspace, new).state, sender_of(context, "autumn", "new@example.com")) == ("queued", ANNA)
     assert row(workspace, new).next_at is not None
@@ -289,11 +287,11 @@ def test_b8_c6_who_only_took_people_over_is_told_of_and_lets_the_campaign_go_on(
     campaign = workspace.add_campaign("autumn", [anna], steps=STEPS)
     person(workspace, campaign, "active@example.com", "active", anna)
     assert assign(context, from_sender=ANNA)[0].moved == 1
-    (told,) = connections.consequences(context, BEN).campaigns
+    (told,) = reconnecting.consequences(context, BEN).campaigns
     assert (told.name, told.people, told.is_sender) == ("autumn", 1, False)
-    (shown,) = mailboxes.show(context, BEN, LATER).campaigns
+    (shown,) = mailbox_views.show(context, BEN, LATER).campaigns
     assert shown.people == 1
-    connections.disconnect(context, BEN, LATER)
+    reconnecting.disconnect(context, BEN, LATER)
     assert campaign_of(workspace, "autumn").state == "active"
     why = explain(context, "autumn", None, LATER)
     assert {gate.mailbox for gate in why.gates if gate.gate == "connection"} == {ANNA, BEN}

@@ -6,15 +6,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from mailrotate.core.services import outbox
-from mailrotate.core.services.claiming import claim_next
-from mailrotate.core.services.outbox import Which
-from mailrotate.core.services.rendering import StepCache
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.views import outbox_actions
+from mailrotate.core.services.views.outbox_actions import Which
 from mailrotate.core.store import campaigns, mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import NotFound
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import MessageState
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
@@ -28,7 +29,7 @@ REFUSED = {
     "error_code": 452,
     "error_enhanced": "4.2.2",
     "error_text": "4.2.2 over quota",
-    "error_hint": "see: mailrotate why MESSAGE",
+    "error_hint": Hint("see:", Command("why", "MESSAGE")),
     "attempts": 12,
 }
 
@@ -84,7 +85,7 @@ def test_f2_a_retry_queues_an_error_at_once_with_a_fresh_count_of_tries(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
     message_id, _ = planned(workspace, anna, campaign, **REFUSED)
-    outcome = outbox.retry(context_of(workspace), Which([message_id]), LATER)
+    outcome = outbox_actions.retry(context_of(workspace), Which([message_id]), LATER)
     row = message(workspace, message_id)
     assert outcome.done == [message_id]
     assert (row.state, row.ready_at, row.attempts, row.error_class) == ("scheduled", LATER, 0, None)
@@ -95,7 +96,7 @@ def test_f2_somebody_who_failed_by_this_message_goes_on_with_its_retry(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
     message_id, recipient_id = planned(workspace, anna, campaign, "failed:soft_bounces", **REFUSED)
-    outbox.retry(context_of(workspace), Which([message_id]), LATER)
+    outbox_actions.retry(context_of(workspace), Which([message_id]), LATER)
     assert person(workspace, recipient_id)[:2] == ("active", None)
     assert message(workspace, message_id).state == "scheduled"
 
@@ -107,7 +108,7 @@ def test_f2_no_retry_brings_back_somebody_who_ended_for_another_reason(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign, end: str
 ) -> None:
     message_id, recipient_id = planned(workspace, anna, campaign, end, **REFUSED)
-    outcome = outbox.retry(context_of(workspace), Which([message_id]), LATER)
+    outcome = outbox_actions.retry(context_of(workspace), Which([message_id]), LATER)
     assert outcome.done == []
     assert end.partition(":")[0] in outcome.refused[0][1]
     assert message(workspace, message_id).state == "error"
@@ -121,10 +122,10 @@ def test_f2_a_bulk_retry_does_what_it_can_and_lists_the_rest(
     first, _ = planned(workspace, anna, campaign, **REFUSED)
     second, _ = planned(workspace, anna, campaign, "bounced:hard_bounce", **REFUSED)
     other, _ = planned(workspace, ben, campaign, **REFUSED)
-    outcome = outbox.retry(context_of(workspace), Which(mailbox="anna@example.org"), LATER)
+    outcome = outbox_actions.retry(context_of(workspace), Which(mailbox="anna@example.org"), LATER)
     assert (outcome.done, [refused[0] for refused in outcome.refused]) == ([first], [second])
     assert message(workspace, other).state == "error"
-    assert outbox.retry(context_of(workspace), Which(campaign="autumn"), LATER).done == [other]
+    assert outbox_actions.retry(context_of(workspace), Which(campaign="autumn"), LATER).done == [other]
 
 
 def test_f2_an_unknown_message_changes_nothing_for_the_others(
@@ -132,7 +133,7 @@ def test_f2_an_unknown_message_changes_nothing_for_the_others(
 ) -> None:
     message_id, _ = planned(workspace, anna, campaign, **REFUSED)
     with pytest.raises(NotFound) as refused:
-        outbox.retry(context_of(workspace), Which([message_id, 999]), LATER)
+        outbox_actions.retry(context_of(workspace), Which([message_id, 999]), LATER)
     assert refused.value.code == "message.none"
     assert message(workspace, message_id).state == "error"
 
@@ -142,8 +143,8 @@ def test_f1_cancelling_a_message_ends_its_recipient_so_that_nothing_is_planned_a
 ) -> None:
     message_id, recipient_id = planned(workspace, anna, campaign)
     context = context_of(workspace)
-    assert outbox.cancellable(context, [message_id]).done == [message_id]
-    assert outbox.cancel(context, [message_id], LATER).done == [message_id]
+    assert outbox_actions.cancellable(context, [message_id]).done == [message_id]
+    assert outbox_actions.cancel(context, [message_id], LATER).done == [message_id]
     assert message(workspace, message_id).state == "cancelled"
     assert person(workspace, recipient_id) == ("finished", "cancelled_by_operator", 1, None)
 
@@ -153,7 +154,7 @@ def test_f3_what_may_have_left_is_not_cancelled(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign, state: str
 ) -> None:
     message_id, recipient_id = planned(workspace, anna, campaign, state=state)
-    outcome = outbox.cancel(context_of(workspace), [message_id], LATER)
+    outcome = outbox_actions.cancel(context_of(workspace), [message_id], LATER)
     assert outcome.done == []
     assert message(workspace, message_id).state == state
     assert person(workspace, recipient_id)[0] == "queued"
@@ -166,7 +167,7 @@ def test_f3_a_held_message_that_was_sent_takes_its_recipient_to_the_next_step(
     message_id, recipient_id = planned(
         workspace, anna, campaign, state="held", claimed_at=left_at, marked_at=left_at
     )
-    outbox.resolve(context_of(workspace), [message_id], True, LATER)
+    outbox_actions.resolve(context_of(workspace), [message_id], True, LATER)
     row = message(workspace, message_id)
     assert (row.state, row.sent_at) == ("sent", left_at)
     assert person(workspace, recipient_id) == ("active", None, 2, left_at + timedelta(days=2))
@@ -180,7 +181,7 @@ def test_f3_a_held_message_that_was_not_sent_is_queued_and_can_be_claimed_again(
     )
     before = message(workspace, message_id)
     context = context_of(workspace)
-    outbox.resolve(context, [message_id], False, LATER)
+    outbox_actions.resolve(context, [message_id], False, LATER)
     row = message(workspace, message_id)
     assert (row.state, row.claimed_at, row.claim_token) == ("scheduled", None, None)
     assert row.message_id == before.message_id
@@ -192,7 +193,7 @@ def test_f3_a_held_message_that_was_not_sent_is_dropped_when_its_recipient_has_e
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
     message_id, recipient_id = planned(workspace, anna, campaign, "replied:reply", state="held")
-    outbox.resolve(context_of(workspace), [message_id], False, LATER)
+    outbox_actions.resolve(context_of(workspace), [message_id], False, LATER)
     assert message(workspace, message_id).state == "cancelled"
     assert person(workspace, recipient_id)[:2] == ("replied", "reply")
 
@@ -216,7 +217,7 @@ def test_h4_a_late_message_waits_until_it_is_released_by_id(
     assert not isinstance(refused, Claim)
     assert refused.closed is not None
     assert refused.closed.gate == "overdue"
-    assert outbox.release(context, [message_id], LATER).done == [message_id]
+    assert outbox_actions.release(context, [message_id], LATER).done == [message_id]
     assert isinstance(claim_next(context, lane, StepCache(), LATER, only=message_id), Claim)
 
 
@@ -227,7 +228,7 @@ def test_h4_releasing_a_campaign_also_releases_what_is_planned_only_later(
     long_ago = NOW - timedelta(days=29)
     parked, _ = planned(workspace, anna, campaign, ready_at=long_ago, overdue_at=NOW)
     context = context_of(workspace)
-    assert outbox.release_campaign(context, "autumn", LATER) == 1
+    assert outbox_actions.release_campaign(context, "autumn", LATER) == 1
     later, _ = planned(workspace, anna, campaign, ready_at=long_ago)
     lane = workspace.own_lane(anna, workspace.add_runner())
     for message_id in (parked, later):
@@ -256,11 +257,20 @@ def test_e4_a_listing_expects_a_waiting_message_when_the_mailbox_has_a_new_day(
     workspace.add_sent(anna, NOW)
     message_id, _ = planned(workspace, anna, campaign)
     error_id, _ = planned(workspace, anna, campaign, **REFUSED)
-    found = {each.message.id: each for each in outbox.listing(context_of(workspace), Which(), LATER)}
+    found = {each.message.id: each for each in outbox_actions.listing(context_of(workspace), Which(), LATER)}
     # Midnight in Berlin is 23:00 in UTC.
     assert found[message_id].expected_at == NOW.replace(hour=23, microsecond=0)
     assert found[error_id].expected_at is None
-    assert found[error_id].hint == f"see: mailrotate why m_{error_id}"
+    assert found[error_id].hint == Hint("see:", Command("why", f"m_{error_id}"))
+
+
+def test_a_hint_that_an_earlier_version_stored_as_text_is_still_told(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    told = "see: mailrotate why MESSAGE"
+    planned(workspace, anna, campaign, **REFUSED | {"error_hint": told})
+    (found,) = outbox_actions.listing(context_of(workspace), Which(), LATER)
+    assert found.hint == Hint(told)
 
 
 def test_f2_a_listing_keeps_to_its_filters(
@@ -270,7 +280,7 @@ def test_f2_a_listing_keeps_to_its_filters(
     context = context_of(workspace)
 
     def listed(which: Which, **only: object) -> list[int]:
-        return [each.message.id for each in outbox.listing(context, which, LATER, **only)]  # type: ignore[arg-type]
+        return [each.message.id for each in outbox_actions.listing(context, which, LATER, **only)]  # type: ignore[arg-type]
 
     assert listed(Which(campaign="autumn"), after=ids[0], limit=1) == [ids[1]]
     assert listed(Which(mailbox="anna@example.org"), state=MessageState.ERROR) == []
@@ -283,10 +293,10 @@ def test_f2_the_whole_story_of_a_message_is_told_in_the_servers_words(
 ) -> None:
     message_id, _ = planned(workspace, anna, campaign, **REFUSED)
     context = context_of(workspace)
-    outbox.retry(context, Which([message_id]), LATER)
+    outbox_actions.retry(context, Which([message_id]), LATER)
     with workspace.store.writing() as connection:
         connection.execute(update(t.message).where(t.message.c.id == message_id).values(**REFUSED))
-    story = outbox.show(context, message_id, LATER)
+    story = outbox_actions.show(context, message_id, LATER)
     assert story.detail.listed.error_text == "4.2.2 over quota"
     assert story.detail.listed.error_phase == "rcpt"
     assert [event.action for event in story.history] == ["message.retried"]

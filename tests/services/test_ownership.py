@@ -6,15 +6,16 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from mailrotate.core.services import connecting, connections, plans
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.services.mailboxes import set_settings
-from mailrotate.core.services.plans import PlanChange
+from mailrotate.core.services.mailboxes import connecting, plan_changes, reconnecting
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes.mailbox_views import set_settings
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.store import mailboxes, seat_addresses, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import ConnectionState
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
@@ -60,17 +61,19 @@ def refusal(context: Context, address: str, user_email: str | None = None) -> Re
 
 def test_a8_a_role_address_is_refused_unless_the_plan_permits_it(context: Context) -> None:
     refused = refusal(context, "sales+eu@example.org")
-    assert (refused.code, refused.hint) == ("address.role", "mailrotate plan set --role-addresses on")
-    plans.change(context, PlanChange(role_addresses=True), NOW)
+    assert (refused.code, refused.hint) == ("address.role", Command("plan", "set", "--role-addresses", "on"))
+    plan_changes.change(context, PlanChange(role_addresses=True), NOW)
     assert connect(context, "sales+eu@example.org").address == "sales+eu@example.org"
 
 
 def test_a8_what_is_on_a_seat_stays_usable_when_the_plan_becomes_stricter(context: Context) -> None:
-    plans.change(context, PlanChange(role_addresses=True), NOW)
+    plan_changes.change(context, PlanChange(role_addresses=True), NOW)
     connect(context, "info@example.org")
-    changed = plans.change(context, PlanChange(role_addresses=False, approval_required=True), NOW, force=True)
+    changed = plan_changes.change(
+        context, PlanChange(role_addresses=False, approval_required=True), NOW, force=True
+    )
     assert (changed.over.role_addresses, changed.unapproved) == (["info@example.org"], 1)
-    connections.disconnect(context, "info@example.org", LATER)
+    reconnecting.disconnect(context, "info@example.org", LATER)
     assert connect(context, "info@example.org", now=LATER).warnings == ()
 
 
@@ -81,7 +84,9 @@ def test_a8_another_users_own_address_is_refused_however_it_is_spelt(
     refused = refusal(context, "benblum+x@googlemail.com")
     assert refused.code == "address.another_user"
     assert "ben.blum@gmail.com" in refused.message
-    assert refused.hint == "mailrotate mailbox connect benblum+x@googlemail.com --for ben.blum@gmail.com"
+    assert refused.hint == Command(
+        "mailbox", "connect", "benblum+x@googlemail.com", "--for", "ben.blum@gmail.com"
+    )
     assert connect(context, "benblum+x@googlemail.com", "ben.blum@gmail.com").warnings == ()
 
 
@@ -118,7 +123,7 @@ def test_a9_an_address_is_on_one_seat_however_it_is_spelt(
     assert refused.code == "mailbox.elsewhere"
     assert "admin@example.org" in refused.message
     assert held in refused.message
-    assert refused.hint == f"mailrotate mailbox remove {held}"
+    assert refused.hint == Command("mailbox", "remove", held)
 
 
 def test_a9_also_on_the_same_seat(context: Context) -> None:
@@ -126,7 +131,7 @@ def test_a9_also_on_the_same_seat(context: Context) -> None:
     refused = refusal(context, "anna@gmail.com")
     assert (refused.code, refused.hint) == (
         "mailbox.on_seat",
-        "mailrotate mailbox remove an.na@gmail.com",
+        Command("mailbox", "remove", "an.na@gmail.com"),
     )
     assert refusal(context, "an.na@gmail.com").code == "mailbox.connected"
 
@@ -145,7 +150,7 @@ def test_a9_a_disconnected_mailbox_is_held_and_comes_back_to_its_own_seat_alone(
 ) -> None:
     workspace.add_user(BEN)
     connect(context, "anna@example.org")
-    connections.disconnect(context, "anna@example.org", NOW)
+    reconnecting.disconnect(context, "anna@example.org", NOW)
     assert refusal(context, "anna@example.org", BEN).code == "mailbox.elsewhere"
     before = box_of(workspace, "anna@example.org").id
     assert connect(context, "anna@example.org", now=LATER).mailbox_id == before

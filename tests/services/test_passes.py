@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from mailrotate.core.services import passes
-from mailrotate.core.store import inboxes
+from mailrotate.core.services.running import passes
+from mailrotate.core.store.sending import inboxes
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
 

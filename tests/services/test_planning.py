@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from mailrotate.core.services import campaigns as services
-from mailrotate.core.services import planning
-from mailrotate.core.services.claiming import Nothing, claim_next
+from mailrotate.core.services.campaigns import campaign_life as services
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.store import inboxes, recipients, workspaces
+from mailrotate.core.services.sending import planning
+from mailrotate.core.services.sending.claiming import Nothing, claim_next
+from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import tables as t
+from mailrotate.core.store import workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.lanes import Lane
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.values.mail import FolderCursor
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace

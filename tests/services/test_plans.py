@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from mailrotate.core.services import plans, slots, users
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.plans import OverCap, OverSlots, PlanChange
+from mailrotate.core.services.mailboxes import plan_changes, slot_pool
+from mailrotate.core.services.mailboxes.plan_changes import OverCap, OverSlots, PlanChange
+from mailrotate.core.services.team import user_admin
 from mailrotate.core.store import events, mailboxes
 from mailrotate.core.store.plans import StoredPlan
 from mailrotate.core.values.errors import BadInput, Refused
@@ -21,26 +22,26 @@ def context(workspace: Workspace) -> Context:
 
 
 def totals(context: Context) -> dict[str, int]:
-    return {found.user: found.total for found in slots.listing(context, NOW).users}
+    return {found.user: found.total for found in slot_pool.listing(context, NOW).users}
 
 
 def test_a1_a_new_workspace_includes_two_slots_and_more_reach_everybody_at_once(
     workspace: Workspace, context: Context
 ) -> None:
     ben = workspace.add_user("ben@example.org")
-    assert plans.show(context) == StoredPlan(2, 500, timedelta(minutes=5))
-    changed = plans.change(context, PlanChange(slots_per_user=4), NOW)
+    assert plan_changes.show(context) == StoredPlan(2, 500, timedelta(minutes=5))
+    changed = plan_changes.change(context, PlanChange(slots_per_user=4), NOW)
     assert (changed.plan.slots_per_user, changed.slots_added) == (4, 4)
     assert totals(context) == {workspace.admin.email: 4, ben.email: 4}
-    assert users.add(context, "cleo@example.org", None, Role.MEMBER, NOW).total == 4
+    assert user_admin.add(context, "cleo@example.org", None, Role.MEMBER, NOW).total == 4
 
 
 def test_a1_fewer_slots_take_empty_included_ones_alone(workspace: Workspace, context: Context) -> None:
     first = workspace.add_mailbox("a1@example.org")
-    slots.add(context, workspace.admin.email, 1, NOW)
-    changed = plans.change(context, PlanChange(slots_per_user=1), NOW)
+    slot_pool.add(context, workspace.admin.email, 1, NOW)
+    changed = plan_changes.change(context, PlanChange(slots_per_user=1), NOW)
     assert (changed.slots_removed, list(changed.over.slots)) == (1, [])
-    (found,) = slots.listing(context, NOW).users
+    (found,) = slot_pool.listing(context, NOW).users
     assert [(slot.kind, slot.id == first.slot_id) for slot in found.slots] == [
         ("included", True),
         ("purchased", False),
@@ -54,18 +55,18 @@ def test_a1_a_stricter_plan_says_who_is_over_it_and_when_forced_takes_nothing_in
     workspace.add_mailbox("a2@example.org", state="disconnected")
     workspace.add_user("ben@example.org")
     with pytest.raises(Refused) as refused:
-        plans.change(context, PlanChange(slots_per_user=1), NOW)
+        plan_changes.change(context, PlanChange(slots_per_user=1), NOW)
     assert refused.value.code == "plan.too_strict"
     assert "admin@example.org has 2 included slots in use" in refused.value.message
     assert "ben@" not in refused.value.message
-    assert plans.show(context).slots_per_user == 2
+    assert plan_changes.show(context).slots_per_user == 2
     assert set(totals(context).values()) == {2}
 
-    changed = plans.change(context, PlanChange(slots_per_user=1), NOW, force=True)
+    changed = plan_changes.change(context, PlanChange(slots_per_user=1), NOW, force=True)
     assert list(changed.over.slots) == [OverSlots("admin@example.org", 2)]
     assert totals(context) == {"admin@example.org": 2, "ben@example.org": 1}
     # Back again: only those who lack a slot get one.
-    assert plans.change(context, PlanChange(slots_per_user=2), NOW).slots_added == 1
+    assert plan_changes.change(context, PlanChange(slots_per_user=2), NOW).slots_added == 1
 
 
 def test_b4_a_lower_cap_names_the_limits_above_it_and_binds_when_forced(
@@ -75,11 +76,11 @@ def test_b4_a_lower_cap_names_the_limits_above_it_and_binds_when_forced(
     workspace.add_mailbox("plain@example.org")
     workspace.add_mailbox("gone@example.org", state="disconnected", daily_limit=400)
     with pytest.raises(Refused) as refused:
-        plans.change(context, PlanChange(daily_cap=200), NOW)
+        plan_changes.change(context, PlanChange(daily_cap=200), NOW)
     assert "high@example.org has a daily limit of 300" in refused.value.message
     assert "plain@" not in refused.value.message
     assert "gone@" not in refused.value.message
-    changed = plans.change(context, PlanChange(daily_cap=200), NOW, force=True)
+    changed = plan_changes.change(context, PlanChange(daily_cap=200), NOW, force=True)
     assert changed.over.cap == [OverCap("high@example.org", 300)]
     with workspace.store.reading() as connection:
         box = mailboxes.by_id(connection, high.id)
@@ -89,14 +90,14 @@ def test_b4_a_lower_cap_names_the_limits_above_it_and_binds_when_forced(
 def test_b6_a_plan_without_sharing_names_what_is_shared_and_unshares_nothing(
     workspace: Workspace, context: Context
 ) -> None:
-    plans.change(context, PlanChange(shared_mailboxes=True), NOW)
+    plan_changes.change(context, PlanChange(shared_mailboxes=True), NOW)
     shared = workspace.add_mailbox("team@example.org", is_shared=True)
     workspace.add_mailbox("plain@example.org")
     with pytest.raises(Refused) as refused:
-        plans.change(context, PlanChange(shared_mailboxes=False), NOW)
+        plan_changes.change(context, PlanChange(shared_mailboxes=False), NOW)
     assert "team@example.org is shared" in refused.value.message
     assert "plain@" not in refused.value.message
-    forced = plans.change(context, PlanChange(shared_mailboxes=False), NOW, force=True)
+    forced = plan_changes.change(context, PlanChange(shared_mailboxes=False), NOW, force=True)
     assert (forced.over.shared, forced.plan.shared_mailboxes) == (["team@example.org"], False)
     with workspace.store.reading() as connection:
         assert mailboxes.by_id(connection, shared.id).is_shared
@@ -104,14 +105,14 @@ def test_b6_a_plan_without_sharing_names_what_is_shared_and_unshares_nothing(
 
 def test_a7_approval_turned_on_concerns_new_connects_only(workspace: Workspace, context: Context) -> None:
     workspace.add_mailbox("a1@example.org")
-    changed = plans.change(context, PlanChange(approval_required=True), NOW)
+    changed = plan_changes.change(context, PlanChange(approval_required=True), NOW)
     assert (changed.unapproved, bool(changed.over)) == (1, False)
-    assert plans.change(context, PlanChange(approval_required=True), NOW).unapproved == 0
+    assert plan_changes.change(context, PlanChange(approval_required=True), NOW).unapproved == 0
 
 
 def test_b10_how_often_a_mailbox_is_read_is_the_plans(workspace: Workspace, context: Context) -> None:
     box = workspace.add_mailbox("a1@example.org")
-    plans.change(context, PlanChange(sync_every=timedelta(minutes=10)), NOW)
+    plan_changes.change(context, PlanChange(sync_every=timedelta(minutes=10)), NOW)
     with workspace.store.reading() as connection:
         assert mailboxes.by_id(connection, box.id).sync_every == timedelta(minutes=10)
         told = [event.data for event in events.listing(connection) if event.action == "plan.changed"]
@@ -129,7 +130,7 @@ def test_b10_how_often_a_mailbox_is_read_is_the_plans(workspace: Workspace, cont
 )
 def test_a1_a_plan_that_makes_no_sense_is_refused(context: Context, wanted: PlanChange, code: str) -> None:
     with pytest.raises(BadInput) as refused:
-        plans.change(context, wanted, NOW, force=True)
+        plan_changes.change(context, wanted, NOW, force=True)
     assert refused.value.code == code
 
 
@@ -137,6 +138,6 @@ def test_a1_a_plan_that_makes_no_sense_is_refused(context: Context, wanted: Plan
 def test_a6_only_admins_change_the_plan(workspace: Workspace, role: Role) -> None:
     acting = context_of(workspace, workspace.add_user("ben@example.org", role))
     with pytest.raises(Refused) as refused:
-        plans.change(acting, PlanChange(slots_per_user=3), NOW)
+        plan_changes.change(acting, PlanChange(slots_per_user=3), NOW)
     assert refused.value.code == "user.not_allowed"
-    assert plans.show(acting).slots_per_user == 2
+    assert plan_changes.show(acting).slots_per_user == 2

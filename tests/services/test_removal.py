@@ -13,34 +13,34 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from mailrotate.adapters.people_file import write_rows
-from mailrotate.core.services import (
-    campaign_views,
-    campaigns,
+from mailrotate.core.services.campaigns import campaign_life, campaign_views
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.mailboxes import (
     connecting,
-    inbound,
-    mailboxes,
-    outbox,
-    overview,
-    plans,
-    removal,
+    mailbox_removal,
+    mailbox_views,
+    plan_changes,
     sharing,
 )
-from mailrotate.core.services.connecting import NewConnection
-from mailrotate.core.services.context import Context
-from mailrotate.core.services.explaining import explain
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.services.plans import PlanChange
-from mailrotate.core.services.removal import CampaignConsequences
-from mailrotate.core.services.rendering import StepCache, letter_for
+from mailrotate.core.services.mailboxes.connecting import NewConnection
+from mailrotate.core.services.mailboxes.mailbox_removal import CampaignConsequences
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
+from mailrotate.core.services.sending import inbox_reading
+from mailrotate.core.services.sending.rendering import StepCache, letter_for
+from mailrotate.core.services.views import outbox_actions, overview
+from mailrotate.core.services.views.explaining import explain
 from mailrotate.core.store import campaigns as stored_campaigns
-from mailrotate.core.store import events, inboxes, seat_addresses, workspaces
+from mailrotate.core.store import events, seat_addresses, workspaces
 from mailrotate.core.store import mailboxes as stored
-from mailrotate.core.store import outbox as stored_outbox
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.dialects import Wall, build_wall
 from mailrotate.core.store.events import Actor
+from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import outbox as stored_outbox
 from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import ServerGuess
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import CampaignState, MessageState
@@ -67,16 +67,16 @@ from tests.support.rows import NOW, Sender, Workspace
 from tests.support.statements import Watched
 
 
-def remove(context: Context, address: str = ANNA, **options: Any) -> removal.Consequences:
-    told = removal.consequences(context, address, options.get("move_to"))
-    done = removal.remove(context, address, now=LATER, **options)
+def remove(context: Context, address: str = ANNA, **options: Any) -> mailbox_removal.Consequences:
+    told = mailbox_removal.consequences(context, address, options.get("move_to"))
+    done = mailbox_removal.remove(context, address, now=LATER, **options)
     assert vars(done) | {"tagged": 0} == vars(told), "what was shown is what was done"
     return done
 
 
 def refused(context: Context, address: str = ANNA, **options: Any) -> str:
     with pytest.raises(Refused) as trouble:
-        removal.remove(context, address, now=LATER, **options)
+        mailbox_removal.remove(context, address, now=LATER, **options)
     assert trouble.value.hint
     return trouble.value.code
 
@@ -128,11 +128,11 @@ def test_b8_a_single_sender_campaign_pauses_and_whoever_was_not_contacted_keeps_
     assert (waiting.state, waiting.next_at) == ("queued", DUE)
     assert waiting.campaign_sender_id == workspace.senders(campaign)[0]
     with pytest.raises(Refused) as no_sender:
-        campaigns.resume(context, "autumn", LATER)
-    again = f"mailrotate recipient assign autumn --from-sender {ANNA} --to-sender ADDRESS"
+        campaign_life.resume(context, "autumn", LATER)
+    again = Command("recipient", "assign", "autumn", "--from-sender", ANNA, "--to-sender", "ADDRESS")
     assert no_sender.value.hint == again
     assert explain(context, "autumn", None, LATER).remedy == again
-    assert overview.look(context, LATER).next_command == "mailrotate why autumn"
+    assert overview.look(context, LATER).next_command == Command("why", "autumn")
     assert campaign_views.show(context, "autumn", LATER).mailbox_removed == 1
     with workspace.store.reading() as connection:
         assert stored_campaigns.by_id(connection, draft.id).pause_reasons == ()
@@ -163,7 +163,7 @@ def test_d9_b8_a_step_of_a_removed_mailbox_goes_from_the_campaigns_sender_after_
     assert (told.failed, told.step_count, told.pauses) == (0, 1, True)
     waiting = row(workspace, active)
     assert (waiting.state, waiting.next_at, states(workspace, active)[-1]) == ("active", DUE, "cancelled")
-    campaigns.resume(context, "autumn", LATER)
+    campaign_life.resume(context, "autumn", LATER)
     assert planned_by(workspace, context, ben) == [BEN]
 
 
@@ -204,7 +204,7 @@ def test_b8_d5_another_mailbox_takes_the_contacted_people_of_a_rotation_in_their
     assert (letter.in_reply_to, letter.references, letter.from_address) == (first, (first,), CLARA)
     # Whoever comes later is nothing to it either.
     late = workspace.add_recipient(campaign, "late@example.com")
-    from mailrotate.core.services import assigning
+    from mailrotate.core.services.effects import assigning
 
     with workspace.store.writing() as connection:
         assigning.assign_waiting(connection, campaign.id, LATER)
@@ -270,7 +270,7 @@ def test_c6_b8_what_was_paused_stays_paused_and_graces_end(
     assert campaign_of(workspace).pause_reasons == ("mailbox_failed",)
     with workspace.store.reading() as connection:
         assert connection.execute(select(t.deadline.c.ended_at)).scalar_one() == LATER
-    campaigns.resume(context, "autumn", LATER)
+    campaign_life.resume(context, "autumn", LATER)
 
 
 def test_b8_c5_the_campaigns_of_a_slot_that_another_address_took_are_not_concerned(
@@ -307,19 +307,19 @@ def test_b6_b8_a_removal_ends_the_mailboxs_shares(
 ) -> None:
     """A user it was shared with sees neither the removed mailbox nor its next connection."""
     dan, eve = workspace.add_user("dan@example.org"), workspace.add_user("eve@example.org")
-    plans.change(context, PlanChange(shared_mailboxes=True), NOW)
-    mailboxes.set_settings(context, ANNA, Settings(is_shared=True), NOW)
+    plan_changes.change(context, PlanChange(shared_mailboxes=True), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(is_shared=True), NOW)
     sharing.add(context, ANNA, dan.email, NOW)
     of_dan = replace(context, actor=Actor(dan.id, "tester"))
-    assert [one.address for one in mailboxes.listing(of_dan, NOW)] == [ANNA]
+    assert [one.address for one in mailbox_views.listing(of_dan, NOW)] == [ANNA]
     remove(context)
-    assert mailboxes.listing(of_dan, LATER, removed=True) == []
+    assert mailbox_views.listing(of_dan, LATER, removed=True) == []
     with pytest.raises(Refused):
-        mailboxes.show(of_dan, ANNA, LATER)
+        mailbox_views.show(of_dan, ANNA, LATER)
     connect_again(workspace, context, is_shared=True)
     sharing.add(context, ANNA, eve.email, LATER)
     assert sharing.listing(context, ANNA) == [eve.email]
-    assert mailboxes.listing(of_dan, LATER) == []
+    assert mailbox_views.listing(of_dan, LATER) == []
 
 
 def test_f3_b8_a_removal_drops_the_sent_copies_that_are_still_to_be_filed(
@@ -332,7 +332,7 @@ def test_f3_b8_a_removal_drops_the_sent_copies_that_are_still_to_be_filed(
     connect_again(workspace, context)
     with workspace.store.reading() as connection:
         box = stored.by_id(connection, anna.id)
-    assert inbound.file_copies(context, Inbox(), box, LATER) == 0
+    assert inbox_reading.file_copies(context, Inbox(), box, LATER) == 0
 
 
 # --- refusals
@@ -348,30 +348,30 @@ def test_b8_it_moves_only_to_a_connected_mailbox_that_each_owner_may_use(
     assert refused(context, move_to=ANNA) == "mailbox.same"
     assert refused(context, move_to=CLARA) == "mailbox.not_connected"
     with pytest.raises(Refused, match=r"autumn.*admin@example\.org") as owners:
-        removal.consequences(context, ANNA, "dan@example.com")
+        mailbox_removal.consequences(context, ANNA, "dan@example.com")
     assert owners.value.code == "mailbox.not_owners"
     stranger = context_of(workspace, dan)
     assert refused(stranger) == "user.not_allowed", "B6: admins, and the seat's own user"
     with pytest.raises(NotFound):
-        removal.remove(context, ANNA, move_to="nobody@example.org", now=LATER)
+        mailbox_removal.remove(context, ANNA, move_to="nobody@example.org", now=LATER)
 
 
 def test_b8_it_is_refused_while_a_message_of_it_is_being_sent(
     workspace: Workspace, context: Context, anna: Sender
 ) -> None:
-    from mailrotate.core.services.lanes import holding_lane
+    from mailrotate.core.services.sending.lane_holding import holding_lane
 
     campaign = workspace.add_campaign("autumn", [anna])
     sending = person(workspace, campaign, "planned@example.com", "planned", anna)
     with holding_lane(context, anna.id, NOW) as lane:
         with pytest.raises(Busy):
-            removal.remove(context, ANNA, now=LATER)
+            mailbox_removal.remove(context, ANNA, now=LATER)
         claimed = {"state": "sending", "runner_id": lane.runner_id, "claim_token": "x", "claimed_at": NOW}
         with workspace.store.writing() as connection:
             connection.execute(update(t.message).values(**claimed))
         assert refused(context) == "mailbox.sending"
     assert row(workspace, sending).state == "queued"
-    remove_after_its_death = removal.remove(context, ANNA, now=LATER)
+    remove_after_its_death = mailbox_removal.remove(context, ANNA, now=LATER)
     assert remove_after_its_death.scheduled == 1, "what a dead process left is settled first"
 
 
@@ -417,14 +417,14 @@ def test_b8_a7_a9_the_seat_is_clear_and_the_history_stays(
         assert connection.execute(select(t.mailbox_request.c.ended_at)).scalar_one() == LATER
         about = [e.action for e in events.listing(connection, mailbox_id=anna.id)]
     assert about == ["campaign.paused", "campaign.sender_removed", "mailbox.removed"]
-    assert mailboxes.listing(context, LATER) == []
-    (gone,) = mailboxes.listing(context, LATER, removed=True)
+    assert mailbox_views.listing(context, LATER) == []
+    (gone,) = mailbox_views.listing(context, LATER, removed=True)
     assert (gone.address, gone.sent_today, gone.slot_id) == (ANNA, 1, None)
-    assert mailboxes.show(context, ANNA, LATER).listed.removed_at == LATER
-    found = list(outbox.listing(context, outbox.Which(mailbox=ANNA), LATER))
+    assert mailbox_views.show(context, ANNA, LATER).listed.removed_at == LATER
+    found = list(outbox_actions.listing(context, outbox_actions.Which(mailbox=ANNA), LATER))
     assert [one.message.state for one in found] == [MessageState.SENT]
     with pytest.raises(NotFound) as removed:
-        removal.remove(context, ANNA, now=LATER)
+        mailbox_removal.remove(context, ANNA, now=LATER)
     assert removed.value.code == "mailbox.removed"
 
 
@@ -436,7 +436,7 @@ def test_f3_what_was_held_and_did_not_leave_goes_from_the_mailbox_that_took_over
     remove(context, move_to=BEN)
     with workspace.store.reading() as connection:
         message_id = connection.execute(select(t.message.c.id)).scalar_one()
-    outbox.resolve(context, [message_id], False, LATER)
+    outbox_actions.resolve(context, [message_id], False, LATER)
     assert states(workspace, held) == ["cancelled"]
     assert planned_by(workspace, context, ben) == [BEN]
 
@@ -451,7 +451,7 @@ def test_b8_everybody_affected_is_tagged_and_can_be_listed(
     for kind in ("active", "new", "replied"):
         person(workspace, campaign, f"{kind}@example.com", kind, anna)
     person(workspace, campaign, "bens@example.com", "active", ben, number=1)
-    with removal.people(context, ANNA) as found:
+    with mailbox_removal.people(context, ANNA) as found:
         listed = [(one.campaign, one.email, one.state, one.step, one.last_sent_at) for one in found]
     assert listed == [
         ("autumn", "active@example.com", "active", 2, NOW),
@@ -499,7 +499,7 @@ def test_b8_ten_thousand_people_move_in_one_transaction_and_keep_place_thread_an
         before, history = connection.execute(query).all(), connection.execute(sent).all()
     watched = Watched(workspace.store.engine)
     tracemalloc.start()
-    told = removal.remove(context, ANNA, move_to=BEN, tag="annas", now=LATER)
+    told = mailbox_removal.remove(context, ANNA, move_to=BEN, tag="annas", now=LATER)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (told.campaigns[0].moved, told.scheduled, told.tagged) == (MANY, MANY // 2, MANY)
@@ -538,7 +538,7 @@ def test_b8_ten_thousand_people_of_a_rotation_go_their_ways_in_one_transaction(
     campaign = workspace.add_campaign("autumn", [anna, ben], steps=STEPS)
     enrol_many(workspace, campaign, anna)
     watched = Watched(workspace.store.engine)
-    told = removal.remove(context, ANNA, move_to=CLARA, now=LATER).campaigns[0]
+    told = mailbox_removal.remove(context, ANNA, move_to=CLARA, now=LATER).campaigns[0]
     assert (told.moved, told.assigned_anew) == (MANY // 2, MANY // 2)
     (transaction,) = watched.committed
     assert len(transaction) < 80
@@ -559,6 +559,6 @@ def test_b8_when_its_last_line_cannot_be_written_nothing_was_changed(
         )
         before = everything(connection)
     with pytest.raises(DBAPIError, match="the disk is full"):
-        removal.remove(context, ANNA, now=LATER)
+        mailbox_removal.remove(context, ANNA, now=LATER)
     with workspace.store.reading() as connection:
         assert everything(connection) == before

@@ -7,9 +7,11 @@ import pytest
 from sqlalchemy import select
 
 from mailrotate.adapters.problem_spool import ProblemSpool
-from mailrotate.core.services import logbook, moving, removal
+from mailrotate.core.services.campaigns import reassigning
+from mailrotate.core.services.campaigns.reassigning import Whom
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.moving import Whom
+from mailrotate.core.services.mailboxes import mailbox_removal
+from mailrotate.core.services.views import logbook
 from mailrotate.core.store import tables as t
 from tests.support.people import ANNA, BEN, CLARA, DUE, LATER, STEPS, name_step, person
 from tests.support.rows import NOW, Sender, Workspace
@@ -47,7 +49,7 @@ def fill(workspace: Workspace, context: Context, anna: Sender, ben: Sender) -> N
     person(workspace, over, "taken@o.example.com", "waiting", ben)
     with ProblemSpool() as aside:
         whom = Whom(from_sender=BEN)
-        assert moving.assign(context, "over", whom, ANNA, aside=aside, now=NOW).moved == 1
+        assert reassigning.assign(context, "over", whom, ANNA, aside=aside, now=NOW).moved == 1
 
 
 def stored(workspace: Workspace) -> tuple[dict[int, Any], dict[int, Any], dict[int, str]]:
@@ -66,11 +68,11 @@ def test_b8_d9_the_numbers_of_the_preview_are_those_of_the_deed(
     workspace: Workspace, context: Context, anna: Sender, ben: Sender, move_to: str | None
 ) -> None:
     fill(workspace, context, anna, ben)
-    told = removal.consequences(context, ANNA, move_to)
+    told = mailbox_removal.consequences(context, ANNA, move_to)
     before_messages, before_people, names = stored(workspace)
     with workspace.store.reading() as connection:
         paused = set(connection.execute(select(t.campaign_pause.c.campaign_id)).scalars())
-    assert vars(removal.remove(context, ANNA, move_to=move_to, now=LATER)) == vars(told)
+    assert vars(mailbox_removal.remove(context, ANNA, move_to=move_to, now=LATER)) == vars(told)
     messages, people, _ = stored(workspace)
 
     cancelled: Counter[str | None] = Counter()

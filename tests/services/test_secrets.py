@@ -8,11 +8,13 @@ import pytest
 from mailrotate.adapters.key_change import KeyChange
 from mailrotate.adapters.key_ring import KeyRing
 from mailrotate.adapters.secret_box import RingBox, key_id_of
-from mailrotate.core.services import accounts, logins, secrets
+from mailrotate.core.services.access import accounts, secrets
 from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.mailboxes import login_tests
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import workspaces
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import KeyTrouble
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import ConnectionState
@@ -62,7 +64,7 @@ def store_password(context: Context, mailbox: Sender) -> None:
     with context.store.writing() as connection:
         box = stored.by_id(connection, mailbox.id)
         blob = secrets.seal(
-            context, connection, box.connection_id, box.generation, Secret(f"of {mailbox.address}")
+            context, connection, box.connection_id, box.generation, Password(Secret(f"of {mailbox.address}"))
         )
         stored.change_connection(connection, box.connection_id, secret=blob)
 
@@ -77,7 +79,7 @@ def assert_all_open(workspace: Workspace, key: KeyInMemory) -> None:
     context = context_of(workspace, key=key)
     accounts.prove_key(context)
     for box in boxes(workspace):
-        assert account_of(context, box).password == Secret(f"of {box.address}")
+        assert account_of(context, box).credential == Password(Secret(f"of {box.address}"))
 
 
 def test_i1_after_a_rekey_one_new_key_opens_everything_and_the_old_one_nothing(workspace: Workspace) -> None:
@@ -137,7 +139,7 @@ def test_i1_a_wrong_key_is_our_own_fault_and_no_mailboxs(workspace: Workspace) -
     _, context = sealed(workspace)
     wrong = replace(context, secrets=RingBox(KeyRing.fresh))
     before = boxes(workspace)
-    for act in (lambda: accounts.prove_key(wrong), lambda: logins.test(wrong, ADDRESSES[0], LATER)):
+    for act in (lambda: accounts.prove_key(wrong), lambda: login_tests.test(wrong, ADDRESSES[0], LATER)):
         with pytest.raises(KeyTrouble) as trouble:
             act()
         assert trouble.value.code == "key.wrong"

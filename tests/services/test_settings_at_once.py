@@ -12,14 +12,17 @@ import pytest
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules import quota
-from mailrotate.core.services import mailboxes, passes, signatures
-from mailrotate.core.services.connections import LoginChange
 from mailrotate.core.services.context import Context, account_of, secret_name
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.services.sending import Pace
-from mailrotate.core.store import claims, events, liveness
+from mailrotate.core.services.mailboxes import mailbox_views, signature_editing
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes.reconnecting import LoginChange
+from mailrotate.core.services.running import passes
+from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import claims, liveness
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import CheckStep, Envelope, MailAccount, ServerReply
 from mailrotate.core.values.secret import Secret
@@ -127,7 +130,7 @@ def all_at_once(*verbs: Callable[[], object]) -> None:
 
 def set_by(context: Context, **wanted: Any) -> Callable[[], object]:
     settings = cast(Settings, wanted)
-    return lambda: mailboxes.set_settings(context, ANNA, settings, NOW)
+    return lambda: mailbox_views.set_settings(context, ANNA, settings, NOW)
 
 
 def test_b3_of_two_who_set_at_once_no_change_is_lost(context: Context, anna: Sender) -> None:
@@ -161,18 +164,22 @@ def test_b3_b7_what_is_set_while_a_new_login_is_tested_stays_and_another_login_w
     refused: list[str] = []
 
     def meanwhile() -> None:
-        mailboxes.set_settings(context, ANNA, Settings(daily_limit=7), NOW)
+        mailbox_views.set_settings(context, ANNA, Settings(daily_limit=7), NOW)
         try:
-            mailboxes.set_settings(context, ANNA, {}, NOW, login=LoginChange(password=Secret("other")))
+            mailbox_views.set_settings(
+                context, ANNA, {}, NOW, login=LoginChange(credential=Password(Secret("other")))
+            )
         except Busy as busy:
             refused.append(busy.code)
 
     server.at_login = meanwhile
     wanted = Settings(gap_seconds=90)
-    mailboxes.set_settings(context, ANNA, wanted, NOW, login=LoginChange(password=Secret("new")))
+    mailbox_views.set_settings(
+        context, ANNA, wanted, NOW, login=LoginChange(credential=Password(Secret("new")))
+    )
     box = box_of(context)
     assert (box.own_daily_limit, box.own_gap, refused) == (7, 1.5 * MINUTE, ["lane.busy"])
-    assert account_of(context, box).password == Secret("new")
+    assert account_of(context, box).credential == Password(Secret("new"))
     assert [key for key, *_ in changes(context)] == ["daily_limit", "gap", "password"]
 
 
@@ -183,8 +190,8 @@ def test_b3_the_message_being_sent_keeps_what_it_was_claimed_with_and_the_next_h
 
     def meanwhile() -> None:
         server.while_staging = nothing
-        mailboxes.set_settings(context, ANNA, Settings(sender_name="Anna A.", daily_limit=2), NOW)
-        signatures.add(context, ANNA, "work", "Anna at work", NOW, main=True)
+        mailbox_views.set_settings(context, ANNA, Settings(sender_name="Anna A.", daily_limit=2), NOW)
+        signature_editing.add(context, ANNA, "work", "Anna at work", NOW, main=True)
 
     server.while_staging = meanwhile
     send(context, anna)
@@ -201,8 +208,8 @@ def test_b3_a_login_is_not_changed_under_whoever_sends(
 
     def meanwhile() -> None:
         try:
-            change = LoginChange(password=Secret("new"))
-            mailboxes.set_settings(context, ANNA, Settings(gap_seconds=90), NOW, login=change)
+            change = LoginChange(credential=Password(Secret("new")))
+            mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=90), NOW, login=change)
         except Busy as busy:
             refused.append(busy.code)
 
@@ -225,7 +232,7 @@ def test_b3_a_gap_that_is_set_while_a_message_is_sent_is_kept_before_the_next(
     old: timedelta,
     new: timedelta,
 ) -> None:
-    mailboxes.set_settings(context, ANNA, Settings(gap_seconds=int(old.total_seconds())), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=int(old.total_seconds())), NOW)
     plan(workspace, anna, 1)
     setattr(server, moment, set_by(context, gap_seconds=int(new.total_seconds())))
     send(context, anna)
@@ -239,11 +246,11 @@ def test_b3_a_gap_that_is_set_between_two_messages_is_kept_before_the_next(
     workspace: Workspace, context: Context, anna: Sender, old: timedelta, new: timedelta
 ) -> None:
     """Counted from the message before, not from now: the old one may have run for a while."""
-    mailboxes.set_settings(context, ANNA, Settings(gap_seconds=int(old.total_seconds())), NOW)
+    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=int(old.total_seconds())), NOW)
     plan(workspace, anna, 1)
     send(context, anna)
     assert kept_before_the_next(context, old)
-    mailboxes.set_settings(context, ANNA, Settings(gap_seconds=int(new.total_seconds())), NOW + MINUTE)
+    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=int(new.total_seconds())), NOW + MINUTE)
     assert kept_before_the_next(context, new)
 
 

@@ -6,16 +6,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from mailrotate.core.services import settling
-from mailrotate.core.services.claiming import claim_next
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.services.settling import Settled
-from mailrotate.core.store import events, suppressions
+from mailrotate.core.services.sending import settling
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.settling import Settled
+from mailrotate.core.store import events
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.lanes import Lane
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.people import suppressions
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import MessageKind, MessageState, Phase, Priority, ReplyClass
 from tests.support.contexts import context_of

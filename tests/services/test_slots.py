@@ -7,27 +7,28 @@ from threading import Barrier
 import pytest
 from sqlalchemy import insert, select, update
 
-from mailrotate.core.services import (
-    campaigns,
-    connecting,
-    connections,
-    mailboxes,
-    overview,
-    plans,
-    slot_removal,
-    slots,
-    users,
-)
-from mailrotate.core.services.connecting import NewConnection
+from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.lanes import holding_lane
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.services.plans import PlanChange
-from mailrotate.core.services.slots import UserSlots
+from mailrotate.core.services.mailboxes import (
+    connecting,
+    mailbox_views,
+    plan_changes,
+    reconnecting,
+    slot_pool,
+    slot_removal,
+)
+from mailrotate.core.services.mailboxes.connecting import NewConnection
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
+from mailrotate.core.services.mailboxes.slot_pool import UserSlots
+from mailrotate.core.services.sending.lane_holding import holding_lane
+from mailrotate.core.services.team import user_admin
+from mailrotate.core.services.views import overview
 from mailrotate.core.store import events, senders
 from mailrotate.core.store import slots as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import (
     BadInput,
     Busy,
@@ -36,6 +37,7 @@ from mailrotate.core.values.errors import (
     NotFound,
     Refused,
 )
+from mailrotate.core.values.hint import Ask, Command, Hint
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import ConnectionState, Role, Security
@@ -59,12 +61,13 @@ def context(workspace: Workspace) -> Context:
 
 
 def of_admin(context: Context, now: datetime = NOW) -> UserSlots:
-    return slots.listing(context, now).users[0]
+    return slot_pool.listing(context, now).users[0]
 
 
 def connect(context: Context, address: str, *, takes: bool = False, **wanted: object) -> connecting.Connected:
     """As after a login; the servers are not asked again."""
-    new = NewConnection(address, SERVERS, Secret("s"), Settings(), takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
+    password = Password(Secret("s"))
+    new = NewConnection(address, SERVERS, password, Settings(), takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
     return connecting.connect(context, new, LATER)
 
 
@@ -105,12 +108,12 @@ def test_a2_slots_are_bought_into_the_pool_and_assigned_the_oldest_first(
     workspace: Workspace, context: Context
 ) -> None:
     ben = workspace.add_user(BEN)
-    second = slots.buy(context, 1, NOW)[0]
-    first = slots.buy(context, 1, NOW - timedelta(days=40))[0]
-    assert slots.listing(context, NOW).unassigned == 2
-    given = slots.assign(context, BEN, 1, LATER)
+    second = slot_pool.buy(context, 1, NOW)[0]
+    first = slot_pool.buy(context, 1, NOW - timedelta(days=40))[0]
+    assert slot_pool.listing(context, NOW).unassigned == 2
+    given = slot_pool.assign(context, BEN, 1, LATER)
     assert (given.user, given.total, given.slots[-1].id) == (BEN, 3, first.id)
-    listed = slots.listing(context, LATER)
+    listed = slot_pool.listing(context, LATER)
     assert [slot.id for slot in listed.pool] == [second.id]
     assert (listed.connected, listed.total, listed.unassigned) == (0, 5, 1)
     assert told(workspace, "slot.assigned") == [
@@ -120,7 +123,7 @@ def test_a2_slots_are_bought_into_the_pool_and_assigned_the_oldest_first(
 
 def test_a2_a_slot_renews_monthly_by_itself_also_years_later(workspace: Workspace, context: Context) -> None:
     bought_at = datetime(2027, 1, 31, 23, 30, tzinfo=UTC)
-    slots.add(context, workspace.admin.email, 1, bought_at)
+    slot_pool.add(context, workspace.admin.email, 1, bought_at)
     slot = of_admin(context, bought_at).slots[-1]
     assert slot.renews_on == date(2027, 2, 28)
     shown = [
@@ -134,48 +137,48 @@ def test_a2_a_pool_that_is_too_small_names_the_command_that_makes_it_large_enoug
     workspace: Workspace, context: Context
 ) -> None:
     workspace.add_user(BEN)
-    empty = refusal(lambda: slots.assign(context, BEN, 2, NOW))
-    assert (empty.code, empty.hint) == ("slot.pool", f"mailrotate slot add --user {BEN} --count 2")
-    slots.buy(context, 1, NOW)
-    short = refusal(lambda: slots.assign(context, BEN, 3, NOW))
-    assert short.hint == "mailrotate slot buy --count 2"
-    slots.buy(context, 2, NOW)
-    assert slots.assign(context, BEN, 3, NOW).total == 5
+    empty = refusal(lambda: slot_pool.assign(context, BEN, 2, NOW))
+    assert (empty.code, empty.hint) == ("slot.pool", Command("slot", "add", "--user", BEN, "--count", "2"))
+    slot_pool.buy(context, 1, NOW)
+    short = refusal(lambda: slot_pool.assign(context, BEN, 3, NOW))
+    assert short.hint == Command("slot", "buy", "--count", "2")
+    slot_pool.buy(context, 2, NOW)
+    assert slot_pool.assign(context, BEN, 3, NOW).total == 5
     for count in (0, 1001):
-        assert isinstance(refusal(lambda count=count: slots.buy(context, count, NOW)), BadInput)
+        assert isinstance(refusal(lambda count=count: slot_pool.buy(context, count, NOW)), BadInput)
 
 
 def test_a2_two_assigns_at_once_do_not_share_the_last_slot_of_the_pool(workspace: Workspace) -> None:
     key = KeyInMemory()
     contexts = [context_of(workspace, key=key) for _ in range(2)]
     workspace.add_user(BEN)
-    slots.buy(contexts[0], 1, NOW)
+    slot_pool.buy(contexts[0], 1, NOW)
     together = Barrier(2)
 
     def attempt(context: Context, email: str) -> str:
         together.wait()
         try:
-            return slots.assign(context, email, 1, NOW).user
+            return slot_pool.assign(context, email, 1, NOW).user
         except Refused as refused:
             return refused.code
 
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(attempt, contexts, (BEN, workspace.admin.email)))
     assert outcomes.count("slot.pool") == 1
-    assert slots.listing(contexts[0], NOW).total == 5
+    assert slot_pool.listing(contexts[0], NOW).total == 5
 
 
 def test_a2_an_empty_purchased_slot_goes_back_to_the_pool_and_keeps_its_renewal(
     workspace: Workspace, context: Context
 ) -> None:
-    slot = slots.add(context, workspace.admin.email, 1, NOW).slots[-1]
-    freed = slots.unassign(context, slot.id, LATER)
+    slot = slot_pool.add(context, workspace.admin.email, 1, NOW).slots[-1]
+    freed = slot_pool.unassign(context, slot.id, LATER)
     assert freed == slot
-    assert [found.id for found in slots.listing(context, NOW).pool] == [slot.id]
+    assert [found.id for found in slot_pool.listing(context, NOW).pool] == [slot.id]
     assert of_admin(context).total == 2
-    again = refusal(lambda: slots.unassign(context, slot.id, NOW))
+    again = refusal(lambda: slot_pool.unassign(context, slot.id, NOW))
     assert again.code == "slot.in_pool"
-    assert isinstance(refusal(lambda: slots.unassign(context, 999, NOW)), NotFound)
+    assert isinstance(refusal(lambda: slot_pool.unassign(context, 999, NOW)), NotFound)
 
 
 @pytest.mark.parametrize("state", ["connected", "failed"])
@@ -185,22 +188,22 @@ def test_a2_a_slot_in_use_an_included_one_and_a_campaigns_only_sender_stay_with_
     fill_slots(workspace)
     box = workspace.add_mailbox(ANNA, state=state)
     workspace.add_campaign("autumn intro", [box], rotates=False)
-    taken = refusal(lambda: slots.unassign(context, box.slot_id, NOW))
-    assert (taken.code, taken.hint) == ("slot.taken", f"mailrotate mailbox disconnect {ANNA}")
-    connections.disconnect(context, ANNA, NOW)
-    bound = refusal(lambda: slots.unassign(context, box.slot_id, NOW))
-    assert (bound.code, bound.hint) == ("slot.bound", "mailrotate campaign stop 'autumn intro'")
-    campaigns.stop(context, "autumn intro", NOW)
+    taken = refusal(lambda: slot_pool.unassign(context, box.slot_id, NOW))
+    assert (taken.code, taken.hint) == ("slot.taken", Command("mailbox", "disconnect", ANNA))
+    reconnecting.disconnect(context, ANNA, NOW)
+    bound = refusal(lambda: slot_pool.unassign(context, box.slot_id, NOW))
+    assert (bound.code, bound.hint) == ("slot.bound", Command("campaign", "stop", "autumn intro"))
+    campaign_life.stop(context, "autumn intro", NOW)
     # A past mailbox, its campaigns and what it sent today are nothing of the next user's.
-    freed = slots.unassign(context, box.slot_id, NOW)
+    freed = slot_pool.unassign(context, box.slot_id, NOW)
     assert freed.id != box.slot_id
     assert removed_slots(workspace) == {box.slot_id: NOW}
-    assert [slot.id for slot in slots.listing(context, NOW).pool] == [freed.id]
+    assert [slot.id for slot in slot_pool.listing(context, NOW).pool] == [freed.id]
     included = of_admin(context).slots[0].id
-    refused = refusal(lambda: slots.unassign(context, included, NOW))
+    refused = refusal(lambda: slot_pool.unassign(context, included, NOW))
     assert (refused.code, refused.hint) == (
         "slot.included",
-        f"to end it: mailrotate slot remove s_{included}",
+        Hint("to end it:", Command("slot", "remove", f"s_{included}")),
     )
 
 
@@ -214,9 +217,9 @@ def test_a3_connected_counts_connected_and_failed_mailboxes_and_never_exceeds_th
     box = workspace.add_mailbox(ANNA)
     workspace.add_mailbox("failed@example.org", state="failed")
     workspace.add_mailbox("gone@example.org", state="disconnected")
-    mailboxes.make_default(context, ANNA, NOW)
-    slots.buy(context, 1, NOW)
-    listed = slots.listing(context, NOW)
+    mailbox_views.make_default(context, ANNA, NOW)
+    slot_pool.buy(context, 1, NOW)
+    listed = slot_pool.listing(context, NOW)
     assert (listed.connected, listed.total, listed.unassigned) == (2, 5, 1)
     assert [(user.user, user.connected, user.total, user.default) for user in listed.users] == [
         (workspace.admin.email, 2, 3, ANNA),
@@ -225,7 +228,7 @@ def test_a3_connected_counts_connected_and_failed_mailboxes_and_never_exceeds_th
     assert overview.look(context, NOW).slots == listed
     assert [slot.mailbox for slot in listed.users[0].slots] == [ANNA, "failed@example.org", None]
     slot_removal.remove(context, box.slot_id, NOW)
-    seat = users.show(context, workspace.admin.email)
+    seat = user_admin.show(context, workspace.admin.email)
     assert (seat.connected, seat.total) == (1, 2)
 
 
@@ -233,27 +236,27 @@ def test_a3_whoever_was_removed_has_no_slots_any_more(workspace: Workspace, cont
     ben = workspace.add_user(BEN)
     with workspace.store.writing() as connection:
         connection.execute(update(t.user).where(t.user.c.id == ben.id).values(removed_at=NOW))
-    listed = slots.listing(context, NOW)
+    listed = slot_pool.listing(context, NOW)
     assert ([user.user for user in listed.users], listed.total) == ([workspace.admin.email], 2)
-    assert plans.change(context, PlanChange(slots_per_user=3), NOW).slots_added == 1
+    assert plan_changes.change(context, PlanChange(slots_per_user=3), NOW).slots_added == 1
     assert {slot.user for slot in slot_removal.removable(context, NOW)} == {workspace.admin.email}
 
 
 def test_a6_members_see_their_own_slots_and_the_teams_counts_and_change_none(workspace: Workspace) -> None:
     admin = context_of(workspace)
     ben, cleo = workspace.add_user(BEN), workspace.add_user("cleo@example.org", Role.MANAGER)
-    slots.buy(admin, 2, NOW)
+    slot_pool.buy(admin, 2, NOW)
     member, manager = context_of(workspace, ben), context_of(workspace, cleo)
-    seen = slots.listing(member, NOW)
+    seen = slot_pool.listing(member, NOW)
     assert ([user.user for user in seen.users], list(seen.pool)) == ([BEN], [])
     assert (seen.total, seen.unassigned) == (6, 2)
-    assert len(slots.listing(manager, NOW).users) == 3
-    slot_id = slots.assign(manager, BEN, 1, NOW).slots[-1].id
+    assert len(slot_pool.listing(manager, NOW).users) == 3
+    slot_id = slot_pool.assign(manager, BEN, 1, NOW).slots[-1].id
     for deed in (
-        lambda: slots.buy(member, 1, NOW),
-        lambda: slots.assign(member, BEN, 1, NOW),
-        lambda: slots.add(member, BEN, 1, NOW),
-        lambda: slots.unassign(member, slot_id, NOW),
+        lambda: slot_pool.buy(member, 1, NOW),
+        lambda: slot_pool.assign(member, BEN, 1, NOW),
+        lambda: slot_pool.add(member, BEN, 1, NOW),
+        lambda: slot_pool.unassign(member, slot_id, NOW),
         lambda: slot_removal.consequences(member, slot_id, NOW),
         lambda: slot_removal.remove(member, slot_id, NOW),
         lambda: slot_removal.removable(member, NOW),
@@ -268,7 +271,7 @@ def test_a6_members_see_their_own_slots_and_the_teams_counts_and_change_none(wor
 def test_a2_above_the_plan_one_subscription_ends_the_removed_slots_own(
     workspace: Workspace, context: Context
 ) -> None:
-    held = slots.add(context, workspace.admin.email, 2, NOW).slots
+    held = slot_pool.add(context, workspace.admin.email, 2, NOW).slots
     following = slot_removal.consequences(context, held[3].id, LATER)
     assert following.ends is not None
     assert (following.ends.slot_id, following.ends.renews_on) == (held[3].id, date(2027, 1, 1))
@@ -282,8 +285,8 @@ def test_a2_for_an_included_slot_the_purchased_one_that_renews_soonest_becomes_i
     workspace: Workspace, context: Context
 ) -> None:
     admin = workspace.admin.email
-    slots.add(context, admin, 1, NOW - timedelta(days=5))
-    held = slots.add(context, admin, 1, NOW - timedelta(days=28)).slots
+    slot_pool.add(context, admin, 1, NOW - timedelta(days=5))
+    held = slot_pool.add(context, admin, 1, NOW - timedelta(days=28)).slots
     following = slot_removal.consequences(context, held[0].id, NOW)
     assert following.ends is not None
     assert (following.ends.slot_id, following.ends.becomes_included) == (held[3].id, True)
@@ -304,11 +307,11 @@ def test_a2_at_or_below_the_plans_number_nothing_is_cancelled(workspace: Workspa
     following = slot_removal.consequences(context, included, NOW)
     assert (following.ends, following.goes_to_pool) == (None, False)
     slot_removal.remove(context, included, NOW)
-    paid = slots.add(context, workspace.admin.email, 1, NOW).slots[-1]
+    paid = slot_pool.add(context, workspace.admin.email, 1, NOW).slots[-1]
     following = slot_removal.consequences(context, paid.id, LATER)
     assert (following.ends, following.goes_to_pool) == (None, True)
     heir = slot_removal.remove(context, paid.id, LATER).pool_slot_id
-    (pooled,) = slots.listing(context, LATER).pool
+    (pooled,) = slot_pool.listing(context, LATER).pool
     assert (pooled.id, pooled.renews_on) == (heir, paid.renews_on)
     assert of_admin(context).total == 1
 
@@ -316,12 +319,12 @@ def test_a2_at_or_below_the_plans_number_nothing_is_cancelled(workspace: Workspa
 def test_a2_a_slot_of_the_pool_is_removed_with_its_subscription(
     workspace: Workspace, context: Context
 ) -> None:
-    slot = slots.buy(context, 1, NOW)[0]
+    slot = slot_pool.buy(context, 1, NOW)[0]
     following = slot_removal.consequences(context, slot.id, NOW)
     assert following.ends is not None
     assert (following.user, following.ends.slot_id) == (None, slot.id)
     slot_removal.remove(context, slot.id, NOW)
-    assert slots.listing(context, NOW).unassigned == 0
+    assert slot_pool.listing(context, NOW).unassigned == 0
     assert refusal(lambda: slot_removal.consequences(context, slot.id, NOW)).code == "slot.none"
 
 
@@ -329,8 +332,8 @@ def test_a4_every_slot_that_can_be_removed_is_listed_connected_and_empty(
     workspace: Workspace, context: Context
 ) -> None:
     workspace.add_mailbox(ANNA)
-    slots.buy(context, 1, NOW)
-    gone = slots.add(context, workspace.admin.email, 1, NOW).slots[-1].id
+    slot_pool.buy(context, 1, NOW)
+    gone = slot_pool.add(context, workspace.admin.email, 1, NOW).slots[-1].id
     slot_removal.remove(context, gone, NOW)
     listed = slot_removal.removable(context, NOW)
     assert [(slot.user, slot.mailbox, slot.kind, str(slot.renews_on)) for slot in listed] == [
@@ -358,7 +361,7 @@ def test_a4_a_removal_says_what_follows_and_disconnects_the_mailbox_in_one_trans
     assert following.waiting_messages == 1
 
     slot_removal.remove(context, box.slot_id, LATER)
-    shown = mailboxes.show(context, ANNA, LATER)
+    shown = mailbox_views.show(context, ANNA, LATER)
     assert (shown.listed.state, shown.listed.slot_id) == (ConnectionState.DISCONNECTED, None)
     with workspace.store.reading() as connection:
         assert (
@@ -387,16 +390,16 @@ def test_a4_a_campaign_follows_its_mailbox_to_another_slot_and_resumes_there(
     workspace.add_campaign("sent", [box], rotates=False)
     workspace.add_campaign("never sent", [box], rotates=False)
     slot_removal.remove(context, box.slot_id, NOW)
-    refused = refusal(lambda: campaigns.resume(context, "sent", LATER))
-    assert refused.hint == f"mailrotate mailbox connect {ANNA}"
+    refused = refusal(lambda: campaign_life.resume(context, "sent", LATER))
+    assert refused.hint == Command("mailbox", "connect", ANNA)
     stranger = connect(context, "stranger@example.org")
     assert list(stranger.followed) == []
-    slots.add(context, workspace.admin.email, 1, NOW)
+    slot_pool.add(context, workspace.admin.email, 1, NOW)
     back = connect(context, ANNA)
     assert list(back.followed) == ["sent", "never sent"]
     assert back.slot_id not in (box.slot_id, stranger.slot_id)
     for name in back.followed:
-        assert campaigns.resume(context, name, LATER).names == (name,)
+        assert campaign_life.resume(context, name, LATER).names == (name,)
     assert len(told(workspace, "campaign.sender")) == 2
 
 
@@ -406,7 +409,7 @@ def test_c5_a_campaign_whose_slot_changed_hands_follows_whom_it_last_sent_from(
     box = workspace.add_mailbox(ANNA)
     campaign = workspace.add_campaign("autumn", [box], rotates=False)
     workspace.add_message(box, campaign, state="sent", claimed_at=NOW, sent_at=NOW, slot_id=box.slot_id)
-    connections.disconnect(context, ANNA, NOW)
+    reconnecting.disconnect(context, ANNA, NOW)
     second = connect(context, "second@example.org", slot_id=box.slot_id)
     slot_removal.remove(context, second.slot_id, LATER)
     assert list(connect(context, ANNA).followed) == ["autumn"]
@@ -429,13 +432,13 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_and_who_may_run_it
     def none_free(context: Context) -> MailrotateError:
         return refusal(lambda: connecting.refuse_connect(context, ANNA, BEN, None, Settings()))
 
-    assert none_free(admin).hint == f"mailrotate slot add --user {BEN}"
-    named = f"let {workspace.admin.email} do it: mailrotate --as {workspace.admin.email}"
-    assert none_free(member).hint == f"{named} slot add --user {BEN}"
-    slots.buy(admin, 1, NOW)
-    assert none_free(admin).hint == f"mailrotate slot assign --user {BEN}"
-    assert none_free(member).hint == f"{named} slot assign --user {BEN}"
-    slots.assign(admin, BEN, 1, NOW)
+    assert none_free(admin).hint == Command("slot", "add", "--user", BEN)
+    admins = ((workspace.admin.email, "admin"),)
+    assert none_free(member).hint == Ask(admins, Command("slot", "add", "--user", BEN))
+    slot_pool.buy(admin, 1, NOW)
+    assert none_free(admin).hint == Command("slot", "assign", "--user", BEN)
+    assert none_free(member).hint == Ask(admins, Command("slot", "assign", "--user", BEN))
+    slot_pool.assign(admin, BEN, 1, NOW)
     connecting.refuse_connect(member, ANNA, None, None, Settings())
 
 
@@ -455,19 +458,19 @@ def test_a5_another_address_takes_other_free_slots_first_and_is_asked_about_whil
     gone, away = workspace.add_mailbox("gone@example.org"), workspace.add_mailbox(ANNA)
     campaign = workspace.add_campaign("autumn", [gone, away])
     for box in (gone, away):
-        connections.disconnect(context, box.address, NOW)
+        reconnecting.disconnect(context, box.address, NOW)
     run_grace(workspace, gone, campaign, LATER + timedelta(hours=1))
     new = "new@example.org"
-    assert list(slots.awaited_returns(context, new, None, None, LATER)) == []
+    assert list(slot_pool.awaited_returns(context, new, None, None, LATER)) == []
     assert connect(context, new).slot_id == away.slot_id
 
-    (awaited,) = slots.awaited_returns(context, "third@example.org", None, None, LATER)
+    (awaited,) = slot_pool.awaited_returns(context, "third@example.org", None, None, LATER)
     assert (awaited.mailbox, awaited.campaign) == ("gone@example.org", "autumn")
     assert isinstance(refusal(lambda: connect(context, "third@example.org")), ConfirmationNeeded)
     # Its own return is no question, and neither is a grace that is over.
-    assert list(slots.awaited_returns(context, gone.address, None, None, LATER)) == []
+    assert list(slot_pool.awaited_returns(context, gone.address, None, None, LATER)) == []
     over = LATER + timedelta(hours=1)
-    assert list(slots.awaited_returns(context, "third@example.org", None, None, over)) == []
+    assert list(slot_pool.awaited_returns(context, "third@example.org", None, None, over)) == []
     (warned,) = slot_removal.consequences(context, gone.slot_id, LATER).awaited
     assert warned == awaited
     assert connect(context, "third@example.org", takes=True).slot_id == gone.slot_id
@@ -485,13 +488,13 @@ def test_a1_a_smaller_plan_closes_empty_slots_that_history_names_and_deletes_the
     with workspace.store.writing() as connection:
         connection.execute(update(t.connection).values(superseded_at=NOW))
         unused = stored.of_user(connection, ben.id)[1].id
-    changed = plans.change(context, PlanChange(slots_per_user=0), LATER)
+    changed = plan_changes.change(context, PlanChange(slots_per_user=0), LATER)
     assert (changed.slots_removed, list(changed.over.slots)) == (4, [])
     assert removed_slots(workspace) == {box.slot_id: LATER}
     with workspace.store.reading() as connection:
         assert connection.execute(select(t.slot.c.id).where(t.slot.c.id == unused)).first() is None
-    assert slots.listing(context, NOW).total == 0
-    assert plans.change(context, PlanChange(slots_per_user=1), LATER).slots_added == 2
+    assert slot_pool.listing(context, NOW).total == 0
+    assert plan_changes.change(context, PlanChange(slots_per_user=1), LATER).slots_added == 2
 
 
 def test_a1_a_slot_that_a_campaign_is_bound_to_is_in_use(workspace: Workspace, context: Context) -> None:
@@ -499,6 +502,9 @@ def test_a1_a_slot_that_a_campaign_is_bound_to_is_in_use(workspace: Workspace, c
     workspace.add_campaign("autumn", [box], rotates=False)
     with workspace.store.writing() as connection:
         connection.execute(update(t.connection).values(superseded_at=NOW))
-    assert refusal(lambda: plans.change(context, PlanChange(slots_per_user=0), NOW)).code == "plan.too_strict"
-    campaigns.stop(context, "autumn", NOW)
-    assert plans.change(context, PlanChange(slots_per_user=0), NOW).slots_removed == 2
+    assert (
+        refusal(lambda: plan_changes.change(context, PlanChange(slots_per_user=0), NOW)).code
+        == "plan.too_strict"
+    )
+    campaign_life.stop(context, "autumn", NOW)
+    assert plan_changes.change(context, PlanChange(slots_per_user=0), NOW).slots_removed == 2

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mailrotate.core.services import people, suppressing
+from mailrotate.core.services.campaigns import recipient_list
+from mailrotate.core.services.contacts import suppressing
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events
 from mailrotate.core.values.errors import BadInput, NotFound
@@ -26,8 +27,8 @@ def test_i4_a_suppressed_address_ends_in_every_campaign(workspace: Workspace, co
     added = suppressing.add(context, " Kim@Example.com ", "asked", NOW)
     assert (added.value, added.is_new, added.ended) == ("kim@example.com", True, 2)
     for name in ("one", "two"):
-        assert people.show(context, name, "kim@example.com").state is RecipientState.UNSUBSCRIBED
-        assert people.show(context, name, "lee@example.com").state is RecipientState.QUEUED
+        assert recipient_list.show(context, name, "kim@example.com").state is RecipientState.UNSUBSCRIBED
+        assert recipient_list.show(context, name, "lee@example.com").state is RecipientState.QUEUED
     assert not suppressing.add(context, "kim@example.com", "asked", NOW).is_new
 
 
@@ -39,7 +40,7 @@ def test_i4_a_suppressed_domain_ends_everybody_there_and_nobody_below_it(
         workspace.add_recipient(campaign, address)
     added = suppressing.add(context, "@Firm.example", "asked", NOW)
     assert (added.kind, added.value, added.ended) == (SuppressionKind.DOMAIN, "firm.example", 1)
-    assert people.show(context, "one", "lee@sub.firm.example").state is RecipientState.QUEUED
+    assert recipient_list.show(context, "one", "lee@sub.firm.example").state is RecipientState.QUEUED
 
 
 def test_what_is_removed_may_be_written_to_again_but_nobody_is_restarted(
@@ -49,7 +50,7 @@ def test_what_is_removed_may_be_written_to_again_but_nobody_is_restarted(
     workspace.add_recipient(campaign, "kim@example.com")
     suppressing.add(context, "kim@example.com", "asked", NOW)
     assert suppressing.remove(context, "kim@example.com", NOW) == "kim@example.com"
-    assert people.show(context, "one", "kim@example.com").state is RecipientState.UNSUBSCRIBED
+    assert recipient_list.show(context, "one", "kim@example.com").state is RecipientState.UNSUBSCRIBED
     with pytest.raises(NotFound, match="is not suppressed"):
         suppressing.remove(context, "kim@example.com", NOW)
 

@@ -12,19 +12,24 @@ from sqlalchemy import select, update
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.quota import gap_after, midnight_after
-from mailrotate.core.services import campaigns, connecting, lifecycle, passes, plans, removal, settling
-from mailrotate.core.services.claiming import claim_next
-from mailrotate.core.services.connecting import NewConnection
+from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context, secret_name
-from mailrotate.core.services.mailbox_settings import Settings
-from mailrotate.core.services.plans import PlanChange
-from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.services.sending import Pace
-from mailrotate.core.store import claims, inboxes, recipients
+from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.mailboxes import connecting, mailbox_removal, plan_changes
+from mailrotate.core.services.mailboxes.connecting import NewConnection
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
+from mailrotate.core.services.running import passes
+from mailrotate.core.services.sending import settling
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.turn import Pace
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.sending import claims, inboxes
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import Endpoint, Envelope, MailTrouble, ServerGuess, ServerReply
 from mailrotate.core.values.secret import Secret
@@ -128,7 +133,7 @@ def suppress(context: Context, _recipient_id: int) -> None:
 
 
 def stop(context: Context, _recipient_id: int) -> None:
-    campaigns.stop(context, "autumn", NOW)
+    campaign_life.stop(context, "autumn", NOW)
 
 
 @pytest.mark.parametrize("end", [end_by_reply, suppress, stop])
@@ -164,7 +169,7 @@ def test_c15_a_message_that_comes_back_to_somebody_who_ended_is_cancelled(
     enrol(workspace, campaign, "kim@example.com")
 
     def put_off() -> None:
-        campaigns.stop(context, "autumn", NOW)
+        campaign_life.stop(context, "autumn", NOW)
         raise MailTrouble(ServerReply(Phase.RCPT, 451, "4.7.1", "greylisted"))
 
     server.while_staging = put_off
@@ -338,10 +343,10 @@ def test_b4_another_mailbox_in_the_slot_gets_no_second_allowance_that_day(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign, server: Server, context: Context
 ) -> None:
     """The plan's cap counts messages by slot, those of a removed address included."""
-    plans.change(context, PlanChange(daily_cap=2), NOW)
+    plan_changes.change(context, PlanChange(daily_cap=2), NOW)
     enrol(workspace, campaign, "kim@example.com", "lee@example.com", "mia@example.com")
     assert work(context, anna.id, workspace.add_runner())["sent"] == 2
-    removal.remove(context, anna.address, now=LATER)
+    mailbox_removal.remove(context, anna.address, now=LATER)
     server_of_ben = Endpoint("mail.example.org", 465, Security.TLS)
     new = NewConnection(
         "ben@example.org",

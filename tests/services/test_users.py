@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import func, insert, select
 
-from mailrotate.core.services import campaign_views, campaigns, leaving, mailboxes, slots, users
+from mailrotate.core.services.campaigns import campaign_life, campaign_views
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.mailboxes import mailbox_views, slot_pool
+from mailrotate.core.services.team import user_admin, user_removal
 from mailrotate.core.store import campaigns as stored_campaigns
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store import mailboxes as mailboxes_stored
@@ -49,10 +51,10 @@ def code_of(call: Callable[[], object]) -> str:
 
 
 def test_a1_a_new_user_has_the_slots_that_the_plan_includes(workspace: Workspace, context: Context) -> None:
-    seat = users.add(context, " Ben@Example.org ", None, Role.MEMBER, NOW)
+    seat = user_admin.add(context, " Ben@Example.org ", None, Role.MEMBER, NOW)
     assert (seat.email, seat.name, seat.role, seat.state) == (BEN, "ben", Role.MEMBER, UserState.ACTIVE)
     assert (seat.connected, seat.total, seat.default) == (0, 2, None)
-    assert code_of(lambda: users.add(context, BEN, None, Role.ADMIN, NOW)) == "user.exists"
+    assert code_of(lambda: user_admin.add(context, BEN, None, Role.ADMIN, NOW)) == "user.exists"
     assert [data["role"] for data in logged(workspace, "user.added")] == ["member"]
 
 
@@ -61,7 +63,7 @@ def test_a3_a_seat_shows_its_mailboxes_and_how_many_of_its_slots_are_taken(
 ) -> None:
     box = workspace.add_mailbox("ben@example.com", ben)
     workspace.add_mailbox("old@example.com", ben, state="disconnected")
-    seat = users.show(context, BEN)
+    seat = user_admin.show(context, BEN)
     assert (seat.connected, seat.total) == (1, 2)
     assert [(each.address, each.slot_id) for each in seat.mailboxes] == [
         ("ben@example.com", box.slot_id),
@@ -75,17 +77,17 @@ def test_a6_everybody_sees_and_does_what_their_role_may(
 ) -> None:
     cleo = workspace.add_user("cleo@example.org", role)
     acting = context_of(workspace, cleo)
-    sees = {seat.email for seat in users.listing(acting)}
+    sees = {seat.email for seat in user_admin.listing(acting)}
     everybody = {"admin@example.org", BEN, cleo.email}
     assert sees == ({cleo.email} if role is Role.MEMBER else everybody)
-    assert users.change(acting, cleo.email, "Cleo C.", None, NOW).name == "Cleo C."
+    assert user_admin.change(acting, cleo.email, "Cleo C.", None, NOW).name == "Cleo C."
     only_admins: list[Callable[[], object]] = [
-        lambda: users.change(acting, BEN, "Benjamin", None, NOW),
-        lambda: users.change(acting, cleo.email, None, Role.ADMIN, NOW),
-        lambda: users.add(acting, "dan@example.org", None, Role.MEMBER, NOW),
-        lambda: users.lock(acting, BEN, NOW),
-        lambda: users.unlock(acting, BEN, NOW),
-        lambda: leaving.remove(acting, BEN, NOW),
+        lambda: user_admin.change(acting, BEN, "Benjamin", None, NOW),
+        lambda: user_admin.change(acting, cleo.email, None, Role.ADMIN, NOW),
+        lambda: user_admin.add(acting, "dan@example.org", None, Role.MEMBER, NOW),
+        lambda: user_admin.lock(acting, BEN, NOW),
+        lambda: user_admin.unlock(acting, BEN, NOW),
+        lambda: user_removal.remove(acting, BEN, NOW),
     ]
     for deed in only_admins:
         if role is Role.ADMIN:
@@ -93,24 +95,24 @@ def test_a6_everybody_sees_and_does_what_their_role_may(
         else:
             assert code_of(deed) == "user.not_allowed"
     if role is Role.MEMBER:
-        assert code_of(lambda: users.show(acting, BEN)) == "user.not_allowed"
-        assert code_of(lambda: slots.add(acting, cleo.email, 1, NOW)) == "user.not_allowed"
+        assert code_of(lambda: user_admin.show(acting, BEN)) == "user.not_allowed"
+        assert code_of(lambda: slot_pool.add(acting, cleo.email, 1, NOW)) == "user.not_allowed"
     else:
-        assert slots.add(acting, cleo.email, 1, NOW).total == 3
+        assert slot_pool.add(acting, cleo.email, 1, NOW).total == 3
 
 
 def test_a6_the_last_active_admin_keeps_role_and_access(workspace: Workspace, context: Context) -> None:
     admin = workspace.admin.email
     locked = workspace.add_user("second@example.org", Role.ADMIN)
-    users.lock(context, locked.email, NOW)
+    user_admin.lock(context, locked.email, NOW)
     for deed in (
-        lambda: users.change(context, admin, None, Role.MEMBER, NOW),
-        lambda: users.lock(context, admin, NOW),
-        lambda: leaving.remove(context, admin, NOW),
+        lambda: user_admin.change(context, admin, None, Role.MEMBER, NOW),
+        lambda: user_admin.lock(context, admin, NOW),
+        lambda: user_removal.remove(context, admin, NOW),
     ):
         assert code_of(deed) == "user.last_admin"
-    users.unlock(context, locked.email, NOW)
-    assert users.change(context, admin, None, Role.MEMBER, NOW).role is Role.MEMBER
+    user_admin.unlock(context, locked.email, NOW)
+    assert user_admin.change(context, admin, None, Role.MEMBER, NOW).role is Role.MEMBER
     assert [(data["before"], data["after"]) for data in logged(workspace, "user.role")] == [
         ("admin", "member")
     ]
@@ -125,7 +127,7 @@ def test_a10_a_lock_pauses_what_can_send_from_nowhere_else_and_unlocking_restore
     workspace.add_campaign("alone", [of_ben, spare])
     workspace.add_campaign("shared", [of_ben, of_admin])
     workspace.add_campaign("other", [of_admin], rotates=False)
-    following = users.lock_consequences(context, BEN)
+    following = user_admin.lock_consequences(context, BEN)
     assert [(campaign.name, campaign.pauses) for campaign in following.campaigns] == [
         ("single", True),
         ("alone", True),
@@ -133,21 +135,21 @@ def test_a10_a_lock_pauses_what_can_send_from_nowhere_else_and_unlocking_restore
     ]
     assert state_of(workspace, "single") == (CampaignState.ACTIVE, ())
 
-    assert users.lock(context, BEN, NOW).state is UserState.LOCKED
+    assert user_admin.lock(context, BEN, NOW).state is UserState.LOCKED
     paused = (CampaignState.PAUSED, ("user_locked",))
     assert [state_of(workspace, name) for name in ("single", "alone")] == [paused, paused]
     assert [state_of(workspace, name)[0] for name in ("shared", "other")] == [CampaignState.ACTIVE] * 2
     acting = context_of(workspace, ben)
-    assert code_of(lambda: mailboxes.pause(acting, "b1@example.com", NOW)) == "user.locked"
-    assert code_of(lambda: campaigns.resume(context, "single", NOW)) == "campaign.sender_locked"
-    users.lock(context, BEN, NOW)
+    assert code_of(lambda: mailbox_views.pause(acting, "b1@example.com", NOW)) == "user.locked"
+    assert code_of(lambda: campaign_life.resume(context, "single", NOW)) == "campaign.sender_locked"
+    user_admin.lock(context, BEN, NOW)
     assert len(logged(workspace, "user.locked")) == 1
 
-    unlocked = users.unlock(context, BEN, NOW)
+    unlocked = user_admin.unlock(context, BEN, NOW)
     assert unlocked.seat.state is UserState.ACTIVE
     assert list(unlocked.still_paused) == ["single", "alone"]
     assert state_of(workspace, "single") == paused
-    campaigns.resume(context, "single", NOW)
+    campaign_life.resume(context, "single", NOW)
     assert state_of(workspace, "single") == (CampaignState.ACTIVE, ())
 
 
@@ -157,12 +159,12 @@ def test_a10_people_who_waited_for_an_able_sender_get_one_by_the_unlock(
     of_ben = workspace.add_mailbox("b1@example.com", ben)
     broken = workspace.add_mailbox("a1@example.com", state="failed")
     campaign = workspace.add_campaign("rotated", [of_ben, broken], state="paused")
-    users.lock(context, BEN, NOW)
+    user_admin.lock(context, BEN, NOW)
     workspace.add_recipient(campaign, "kim@example.com")
     with workspace.store.writing() as connection:
         stored_campaigns.lift_pauses(connection, campaign.id)
         stored_campaigns.change(connection, campaign.id, state="active")
-    users.unlock(context, BEN, NOW)
+    user_admin.unlock(context, BEN, NOW)
     with workspace.store.reading() as connection:
         assigned = connection.execute(select(t.recipient.c.campaign_sender_id)).scalar_one()
     assert assigned == workspace.senders(campaign)[0]
@@ -172,14 +174,14 @@ def test_a10_whose_seat_holds_a_mailbox_is_not_removed(
     workspace: Workspace, context: Context, ben: StoredUser
 ) -> None:
     workspace.add_mailbox("ben@example.com", ben, state="disconnected")
-    assert code_of(lambda: leaving.remove(context, BEN, NOW)) == "user.has_mailbox"
-    assert code_of(lambda: leaving.remove(context, "nobody@example.org", NOW)) == "user.none"
+    assert code_of(lambda: user_removal.remove(context, BEN, NOW)) == "user.has_mailbox"
+    assert code_of(lambda: user_removal.remove(context, "nobody@example.org", NOW)) == "user.none"
     with workspace.store.writing() as connection:
         workspaces.change(connection, default_user_id=ben.id)
         mailboxes_stored.change(connection, 1, removed_at=NOW)
     cleo = workspace.add_user("cleo@example.org", Role.ADMIN)
     acting = context_of(workspace, cleo)
-    assert code_of(lambda: leaving.consequences(acting, BEN)) == "user.default"
+    assert code_of(lambda: user_removal.consequences(acting, BEN)) == "user.default"
 
 
 def test_a6_whoever_left_acts_on_nothing_and_comes_back_as_the_same_user(
@@ -187,22 +189,22 @@ def test_a6_whoever_left_acts_on_nothing_and_comes_back_as_the_same_user(
 ) -> None:
     owner = context_of(workspace, ben)
     workspace.add_mailbox("a1@example.org")
-    users.change(owner, BEN, "Ben B.", None, NOW)
+    user_admin.change(owner, BEN, "Ben B.", None, NOW)
     campaign = workspace.add_campaign("his")
     with workspace.store.writing() as connection:
         stored_campaigns.change(connection, campaign.id, owner_id=ben.id)
-    assert list(leaving.consequences(context, BEN).campaigns) == ["his"]
-    leaving.remove(context, BEN, NOW)
-    assert BEN not in {seat.email for seat in users.listing(context)}
-    assert BEN not in {user.user for user in slots.listing(context, NOW).users}
-    assert code_of(lambda: users.show(context, BEN)) == "user.none"
-    assert code_of(lambda: users.change(owner, BEN, "Benjamin", None, NOW)) == "user.none"
-    assert code_of(lambda: users.listing(owner)) == "user.unknown"
+    assert list(user_removal.consequences(context, BEN).campaigns) == ["his"]
+    user_removal.remove(context, BEN, NOW)
+    assert BEN not in {seat.email for seat in user_admin.listing(context)}
+    assert BEN not in {user.user for user in slot_pool.listing(context, NOW).users}
+    assert code_of(lambda: user_admin.show(context, BEN)) == "user.none"
+    assert code_of(lambda: user_admin.change(owner, BEN, "Benjamin", None, NOW)) == "user.none"
+    assert code_of(lambda: user_admin.listing(owner)) == "user.unknown"
     assert campaign_views.show(context, "his", NOW).owner == BEN
     with workspace.store.reading() as connection:
         assert BEN in {event.actor for event in events.listing(connection)}
 
-    back = users.add(context, BEN, "Ben Again", Role.MANAGER, NOW)
+    back = user_admin.add(context, BEN, "Ben Again", Role.MANAGER, NOW)
     assert (back.name, back.role, back.state, back.total) == ("Ben Again", Role.MANAGER, UserState.ACTIVE, 2)
     with workspace.store.reading() as connection:
         found = workspaces.user_by_email(connection, BEN)
@@ -214,8 +216,8 @@ def test_a6_of_admins_that_left_none_counts_as_the_last_but_one(
     workspace: Workspace, context: Context
 ) -> None:
     second = workspace.add_user("second@example.org", Role.ADMIN)
-    leaving.remove(context, second.email, NOW)
-    assert code_of(lambda: users.lock(context, workspace.admin.email, NOW)) == "user.last_admin"
+    user_removal.remove(context, second.email, NOW)
+    assert code_of(lambda: user_admin.lock(context, workspace.admin.email, NOW)) == "user.last_admin"
 
 
 def test_a2_of_a_removed_user_the_purchased_slots_go_back_to_the_team(
@@ -224,8 +226,8 @@ def test_a2_of_a_removed_user_the_purchased_slots_go_back_to_the_team(
     with workspace.store.writing() as connection:
         bought = insert(t.slot).values(user_id=ben.id, kind="purchased", created_at=NOW)
         connection.execute(bought)
-    leaving.remove(context, BEN, NOW)
-    assert code_of(lambda: users.show(context, BEN)) == "user.none"
+    user_removal.remove(context, BEN, NOW)
+    assert code_of(lambda: user_admin.show(context, BEN)) == "user.none"
     with workspace.store.reading() as connection:
         pool = select(t.slot.c.kind).where(t.slot.c.user_id.is_(None))
         assert connection.execute(pool).scalars().all() == ["purchased"]
@@ -235,6 +237,6 @@ def test_a2_of_a_removed_user_the_purchased_slots_go_back_to_the_team(
 
 
 def test_a_name_is_one_line_and_something_must_be_changed(context: Context, ben: StoredUser) -> None:
-    assert code_of(lambda: users.change(context, BEN, None, None, NOW)) == "user.nothing"
+    assert code_of(lambda: user_admin.change(context, BEN, None, None, NOW)) == "user.nothing"
     for name in ("", "Ben\nExample", "x" * 201):
-        assert code_of(lambda name=name: users.change(context, BEN, name, None, NOW)) == "user.name"  # type: ignore[misc]  # bound now
+        assert code_of(lambda name=name: user_admin.change(context, BEN, name, None, NOW)) == "user.name"  # type: ignore[misc]  # bound now

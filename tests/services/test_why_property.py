@@ -13,14 +13,16 @@ from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from mailrotate.core.services.claiming import claim_next
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.explaining import Explanation, explain
-from mailrotate.core.services.rendering import StepCache
-from mailrotate.core.store import campaigns, inboxes, lanes, mailboxes, suppressions, workspaces
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.views.explaining import Explanation, explain
+from mailrotate.core.store import campaigns, mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import open_store
-from mailrotate.core.store.outbox import Claim
+from mailrotate.core.store.people import suppressions
+from mailrotate.core.store.sending import inboxes, lanes
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import MessageKind, Priority, Role, SuppressionKind
 from tests.support.contexts import context_of

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from mailrotate.core.store import liveness, mailboxes, workspaces
+from mailrotate.core.store import mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.backups import back_up, restore
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.schema import check_database
+from mailrotate.core.store.sending import liveness
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, NotFound, Refused, StoreTrouble
 from mailrotate.core.values.states import Role
 from tests.support.rows import NOW, Workspace

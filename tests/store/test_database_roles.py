@@ -11,9 +11,13 @@ from sqlalchemy import insert, select, text, update
 
 from mailrotate.adapters.csv_rows import open_rows
 from mailrotate.adapters.problem_spool import ProblemSpool
-from mailrotate.core.services import enrolment, mailboxes, plans, settings, slots, suppressing, users
+from mailrotate.core.services.campaigns import enrolment
+from mailrotate.core.services.contacts import suppressing
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.plans import PlanChange
+from mailrotate.core.services.mailboxes import mailbox_views, plan_changes, slot_pool
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
+from mailrotate.core.services.team import user_admin
+from mailrotate.core.services.views import workspace_settings
 from mailrotate.core.store import connections, events
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store, open_store
@@ -77,13 +81,13 @@ def test_a6_the_database_lets_an_operator_change_neither_team_nor_plan(
     workspace: Workspace, stores: dict[str, Store]
 ) -> None:
     operator = as_role(workspace, stores["mailrotate_operator"])
-    assert is_refused(lambda: users.add(operator, BEN, None, Role.ADMIN, NOW))
-    assert is_refused(lambda: plans.change(operator, PlanChange(slots_per_user=9), NOW))
-    assert is_refused(lambda: slots.add(operator, workspace.admin.email, 1, NOW))
-    assert is_refused(lambda: settings.change(operator, ["lateness=3d"], NOW))
+    assert is_refused(lambda: user_admin.add(operator, BEN, None, Role.ADMIN, NOW))
+    assert is_refused(lambda: plan_changes.change(operator, PlanChange(slots_per_user=9), NOW))
+    assert is_refused(lambda: slot_pool.add(operator, workspace.admin.email, 1, NOW))
+    assert is_refused(lambda: workspace_settings.change(operator, ["lateness=3d"], NOW))
     admin = as_role(workspace, stores["mailrotate_admin"])
-    assert users.add(admin, BEN, None, Role.MEMBER, NOW).total == 2
-    assert slots.add(admin, BEN, 1, NOW).total == 3
+    assert user_admin.add(admin, BEN, None, Role.MEMBER, NOW).total == 2
+    assert slot_pool.add(admin, BEN, 1, NOW).total == 3
 
 
 def test_an_operator_works_on_mailboxes_and_whoever_writes_rewrites_no_log(
@@ -91,7 +95,7 @@ def test_an_operator_works_on_mailboxes_and_whoever_writes_rewrites_no_log(
 ) -> None:
     workspace.add_mailbox("anna@example.org")
     operator = as_role(workspace, stores["mailrotate_operator"])
-    assert mailboxes.pause(operator, "anna@example.org", NOW)
+    assert mailbox_views.pause(operator, "anna@example.org", NOW)
     with operator.store.writing() as connection:
         connections.lock_workspace(connection)
     for store in (stores["mailrotate_operator"], stores["mailrotate_admin"]):

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from mailrotate.core.store import instants, lanes, liveness
+from mailrotate.core.store import instants
 from mailrotate.core.store.engine import Store, open_store
+from mailrotate.core.store.sending import lanes, liveness
 from mailrotate.core.values.errors import Busy
 from tests.support.rows import NOW, Workspace
 

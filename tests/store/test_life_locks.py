@@ -6,9 +6,10 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from mailrotate.core.services import passes, runners
-from mailrotate.core.store import backups, liveness
+from mailrotate.core.services.sending import recovery, runners
+from mailrotate.core.store import backups
 from mailrotate.core.store.engine import Store
+from mailrotate.core.store.sending import liveness
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Workspace
 
@@ -43,7 +44,7 @@ def test_f3_a_pass_writes_down_that_a_runner_is_dead_which_left_nothing_behind(w
     dead._lock.release()
     living = liveness.register(workspace.store, "loop", NOW, "here")
     assert [(one.id, one.alive) for one in runners.listing(context)] == [(dead.id, False), (living.id, True)]
-    passes.recover(context, NOW)
+    recovery.recover(context, NOW)
     assert [(one.id, one.alive) for one in runners.listing(context)] == [(living.id, True)]
     living.end(NOW)
 

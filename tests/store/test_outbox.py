@@ -6,9 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from mailrotate.core.store import claims, lanes, mailboxes, outbox, outbox_lists, progress
+from mailrotate.core.store import mailboxes, progress
 from mailrotate.core.store.engine import Store
-from mailrotate.core.store.outbox import Candidate, Claim
+from mailrotate.core.store.sending import claims, lanes, outbox, outbox_lists
+from mailrotate.core.store.sending.outbox import Candidate, Claim
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
 from tests.support.rows import NOW, Sender, Workspace
 

@@ -1,29 +1,30 @@
 """Recipients, campaigns, suppressions and the log on both databases."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from mailrotate.core.rules.rotation import Seat, spread_equally
+from mailrotate.core.rules.steps import due_again
 from mailrotate.core.store import (
     campaigns,
     connections,
     events,
-    inboxes,
     mailboxes,
     progress,
-    recipients,
+    removals,
     senders,
-    suppressions,
     workspaces,
 )
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.people import recipients, suppressions
+from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.rows import NOW, Sender, Workspace
@@ -305,6 +306,19 @@ def test_c1_mailboxes_are_tested_that_were_not_for_a_while(store: Store, boxes: 
         mailboxes.change_connection(connection, boxes[0].connection_id, last_test_at=NOW)
         mailboxes.change_connection(connection, boxes[1].connection_id, last_test_at=SOON)
         assert mailboxes.not_tested_since(connection, NOW, NOW) == [boxes[0].id, boxes[2].id]
+
+
+@pytest.mark.parametrize("released_at", [None, NOW - timedelta(days=1), NOW + timedelta(days=1)])
+def test_h4_what_is_taken_out_of_a_lane_is_due_again_as_the_rule_says(
+    store: Store, workspace: Workspace, boxes: list[Sender], released_at: datetime | None
+) -> None:
+    campaign = workspace.add_campaign(mailboxes=boxes)
+    person = workspace.add_recipient(campaign, "kim@example.com")
+    workspace.add_message(boxes[0], campaign, person, released_at=released_at)
+    with store.writing() as connection:
+        removals.unplan(connection, boxes[0].id)
+        again = connection.execute(select(t.recipient.c.next_at)).scalar_one()
+    assert again == due_again(NOW, released_at)
 
 
 # --- the log

@@ -10,12 +10,12 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mailrotate.core.rules.rotation import Seat, spread_equally
-from mailrotate.core.store import recipients, suppressions
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.dialects import orphans
 from mailrotate.core.store.engine import Store
-from mailrotate.core.store.staging import Enrolment, RowProblem, StagedRow, Staging
+from mailrotate.core.store.people import recipients, suppressions
+from mailrotate.core.store.people.staging import Enrolment, RowProblem, StagedRow, Staging
 from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.rows import NOW, Workspace, contact_of

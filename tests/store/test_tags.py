@@ -3,7 +3,7 @@
 from sqlalchemy import select, update
 
 from mailrotate.core.store import tables as t
-from mailrotate.core.store import tags
+from mailrotate.core.store.people import tags
 from tests.support.rows import NOW, Workspace, contact_of
 
 

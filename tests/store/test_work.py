@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, event, update
 
-from mailrotate.core.store import claims, due, inboxes, mailboxes, outbox, outbox_lists, progress, recipients
+from mailrotate.core.store import mailboxes, progress
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.sending import claims, due, inboxes, outbox, outbox_lists
 from mailrotate.core.values.states import Priority, UserState
 from tests.support.rows import NOW, Sender, Workspace
 

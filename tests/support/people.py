@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from mailrotate.core.services import people, planning
+from mailrotate.core.services.campaigns import recipient_list
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.rendering import StepCache
+from mailrotate.core.services.sending import planning
+from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import campaigns as stored_campaigns
-from mailrotate.core.store import inboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.mail import FolderCursor
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace, contact_of
@@ -90,7 +91,7 @@ def campaign_of(workspace: Workspace, name: str = "autumn") -> StoredCampaign:
 
 
 def sender_of(context: Context, campaign: str, address: str) -> str | None:
-    return people.show(context, campaign, address).sender
+    return recipient_list.show(context, campaign, address).sender
 
 
 def name_step(workspace: Workspace, campaign: StoredCampaign, position: int, sender: Sender) -> None:

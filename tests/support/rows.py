@@ -9,12 +9,13 @@ from itertools import count
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
-from mailrotate.core.store import campaigns, connections, outbox, senders, workspaces
+from mailrotate.core.store import campaigns, connections, senders, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign
 from mailrotate.core.store.engine import Store
-from mailrotate.core.store.lanes import Lane
-from mailrotate.core.store.outbox import NewMessage
+from mailrotate.core.store.sending import outbox
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.outbox import NewMessage
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, Role, Rotation
@@ -218,7 +219,7 @@ class Workspace:
         return self.add_message(mailbox, **{**sent, **values})  # type: ignore[arg-type]  # columns by name
 
     def own_lane(self, mailbox: Sender, runner_id: int) -> Lane:
-        from mailrotate.core.store import lanes
+        from mailrotate.core.store.sending import lanes
 
         with self.store.writing() as connection:
             lane = lanes.take(connection, mailbox.id, runner_id)

@@ -8,11 +8,10 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import Json
 from mailrotate.core.values.duration import format_duration, parse_duration
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.plans import Changed
+    from mailrotate.core.services.mailboxes.plan_changes import Changed
     from mailrotate.core.store.plans import StoredPlan
 
 app = noun("What the workspace allows.")
@@ -29,7 +28,7 @@ class Approval(StrEnum):
 
 
 @app.command()
-def show(ctx: typer.Context, as_json: Json = False) -> None:
+def show(ctx: typer.Context) -> None:
     """The slots that each user has without buying, the daily cap, what mailboxes may be, and how often they
     are read.
 
@@ -37,9 +36,10 @@ def show(ctx: typer.Context, as_json: Json = False) -> None:
 
       mailrotate plan show
     """
-    from mailrotate.core.services import plans
+    from mailrotate.core.services.mailboxes import plan_changes
 
-    _print(Speech(as_json), plans.show(call_of(ctx).context), {})
+    call = call_of(ctx)
+    _print(call.speech, plan_changes.show(call.context), {})
 
 
 @app.command("set")
@@ -63,7 +63,6 @@ def set_(
         Approval | None, typer.Option(help="Whether an admin approves a mailbox before it is connected.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Also when somebody is over it then.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Change the plan. It takes effect at once; of slots only empty ones are taken away.
 
@@ -73,10 +72,10 @@ def set_(
 
       mailrotate plan set --approval required --role-addresses off --force
     """
-    from mailrotate.core.services import plans
+    from mailrotate.core.services.mailboxes import plan_changes
 
-    call, speech = call_of(ctx), Speech(as_json)
-    wanted = plans.PlanChange(
+    call = call_of(ctx)
+    wanted = plan_changes.PlanChange(
         slots,
         daily_cap,
         None if sync_every is None else parse_duration(sync_every),
@@ -84,9 +83,9 @@ def set_(
         None if role_addresses is None else role_addresses is Switch.ON,
         None if approval is None else approval is Approval.REQUIRED,
     )
-    changed = plans.change(call.context, wanted, call.now, force=force)
-    _print(speech, changed.plan, _differences(changed))
-    _tell_change(speech, changed)
+    changed = plan_changes.change(call.context, wanted, call.now, force=force)
+    _print(call.speech, changed.plan, _differences(changed))
+    _tell_change(call.speech, changed)
 
 
 def _differences(changed: "Changed") -> dict[str, Any]:

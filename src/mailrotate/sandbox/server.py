@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Busy
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import Security
 
@@ -130,8 +131,8 @@ class Sandbox:
 
     async def _serve(self, smtp: socket.socket, imap: socket.socket, info: SandboxInfo) -> None:
         # Here, because both need the extra.
-        from mailrotate.sandbox.imap import Mailboxes, serve_imap
-        from mailrotate.sandbox.smtp import serve_smtp
+        from mailrotate.sandbox.imap_server import Mailboxes, serve_imap
+        from mailrotate.sandbox.smtp_server import serve_smtp
 
         mailboxes = Mailboxes(info.password)
         for address in info.senders:
@@ -176,14 +177,14 @@ def _loopback(host: str) -> str:
     raise BadInput(
         "sandbox.not_loopback",
         f"the sandbox listens on this machine alone, and '{host}' is not an IPv4 loopback address",
-        "mailrotate sandbox",
+        Command("sandbox"),
     )
 
 
 def _require_extra() -> None:
     try:
-        import mailrotate.sandbox.imap
-        import mailrotate.sandbox.smtp  # noqa: F401 - imported to see whether it can be
+        import mailrotate.sandbox.imap_server
+        import mailrotate.sandbox.smtp_server  # noqa: F401 - imported to see whether it can be
     except ModuleNotFoundError as missing:
         raise BadInput(
             "sandbox.missing_extra",
@@ -205,5 +206,5 @@ def _listen(host: str, port: int) -> socket.socket:
         raise Busy(
             "sandbox.port_taken",
             f"cannot listen on {host}:{port}: {os.strerror(trouble.errno)}",
-            "mailrotate sandbox --smtp-port 0 --imap-port 0",
+            Command("sandbox", "--smtp-port", "0", "--imap-port", "0"),
         ) from None

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailrotate.core.rules.contact_book import (
+from mailrotate.core.rules.timeline_filter import (
     NEVER_LINKED,
     Decision,
     Link,

@@ -23,6 +23,7 @@ from mailrotate.core.rules.gates import (
     summary,
     verdicts,
 )
+from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.states import (
     CampaignState,
     ConnectionState,
@@ -30,7 +31,6 @@ from mailrotate.core.values.states import (
     MessageState,
     RecipientState,
 )
-from mailrotate.core.values.window import DeliveryWindow
 
 # A Tuesday, inside the default window.
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailrotate.core.rules.window import next_open
-from mailrotate.core.values.window import Block, DeliveryWindow
+from mailrotate.core.values.delivery_window import Block, DeliveryWindow
 from tests.unit.values.test_window import windows
 
 EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)

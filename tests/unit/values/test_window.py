@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailrotate.core.values.delivery_window import WORKDAYS, Block, DeliveryWindow, check_zone
 from mailrotate.core.values.errors import BadInput
-from mailrotate.core.values.window import WORKDAYS, Block, DeliveryWindow, check_zone
 
 
 def test_d4_a_file_that_says_nothing_gets_workdays_nine_to_five() -> None:
@@ -67,8 +67,7 @@ def test_d4_what_is_no_window_is_refused_and_the_hint_shows_one(written: object,
     with pytest.raises(BadInput) as refused:
         DeliveryWindow.parse(written)
     assert refused.value.code == code
-    assert refused.value.hint is not None
-    assert refused.value.hint.startswith("write ")
+    assert str(refused.value.hint).startswith("write ")
 
 
 @pytest.mark.parametrize("name", ["Europe/Atlantis", "", "Europe", "../etc/passwd", "/etc/passwd", "\0"])

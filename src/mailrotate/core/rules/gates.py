@@ -12,6 +12,7 @@ from enum import IntEnum
 
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.values.clock import next_whole_second, rfc3339
+from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -20,7 +21,6 @@ from mailrotate.core.values.states import (
     MessageState,
     RecipientState,
 )
-from mailrotate.core.values.window import DeliveryWindow
 
 
 class Scope(IntEnum):

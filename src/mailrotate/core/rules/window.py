@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from mailrotate.core.values.window import DeliveryWindow
+from mailrotate.core.values.delivery_window import DeliveryWindow
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)

@@ -10,8 +10,8 @@ from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select
 
-from mailrotate.core.store import sights
 from mailrotate.core.store import tables as t
+from mailrotate.core.store import visibility
 from mailrotate.core.store.dialects import json_text
 from mailrotate.core.store.portions import AT_A_TIME, rows_with
 
@@ -155,8 +155,8 @@ def _conditions(connection: Connection, wanted: Wanted) -> list[ColumnElement[bo
         return or_(
             e.actor_id == user_id,
             names_user(user_id),
-            e.mailbox_id.in_(sights.mailboxes_of(user_id)),
-            e.campaign_id.in_(sights.campaigns_of(user_id)),
+            e.mailbox_id.in_(visibility.mailboxes_of(user_id)),
+            e.campaign_id.in_(visibility.campaigns_of(user_id)),
         )
 
     fits: dict[str, Callable[[Any], ColumnElement[bool]]] = {

@@ -233,7 +233,7 @@ def unplan(connection: Connection, mailbox_id: int, sender_ids: Sequence[int] | 
     """
     m, r = t.message.c, t.recipient.c
     waits = and_(m.mailbox_id == mailbox_id, m.state.in_(_UNSENT), t.is_living_step)
-    # What the operator has released stays so: from then on it is not late (H4).
+    # `rules.steps.due_again`, for a set.
     due_at = case((m.released_at > m.due_at, m.released_at), else_=m.due_at)
     mine = (
         select(func.max(due_at)).where(m.recipient_id == r.id, waits).correlate(t.recipient).scalar_subquery()

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, MetaData, and_, literal_column
 from sqlmodel import SQLModel
 
 # Importing a module declares its tables.
-from mailrotate.core.store.tables import campaigns, mailboxes, outbox, people, seats  # noqa: F401
+from mailrotate.core.store.tables import campaign_rows, mailbox_rows, outbox_rows, people_rows, user_rows  # noqa: F401
 from mailrotate.core.values import states
 
 METADATA: MetaData = SQLModel.metadata

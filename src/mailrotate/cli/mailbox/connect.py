@@ -1,0 +1,180 @@
+"""`mailrotate mailbox connect`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.cli import slot as slots
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.credentials import (
+    ImapServer,
+    PasswordFile,
+    PasswordStdin,
+    ServerSecurity,
+    SmtpServer,
+    Username,
+    find_servers,
+    needed_password,
+    server_words,
+    show_step,
+)
+from mailrotate.cli.hints import in_words
+from mailrotate.cli.params import Address, ForUser, Yes, read_flag, read_id
+from mailrotate.core.values.hint import AnyHint, Command, Hint
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
+    from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+
+Provider = Annotated[
+    str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
+]
+Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(connect)
+
+
+def connect(
+    ctx: typer.Context,
+    address: Address,
+    for_user: ForUser = None,
+    slot: slots.Wanted = None,
+    provider: Provider = None,
+    smtp: SmtpServer = None,
+    imap: ImapServer = None,
+    security: ServerSecurity = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    password_file: PasswordFile = None,
+    sender_name: Annotated[str | None, typer.Option(help="The name that recipients see.")] = None,
+    daily_limit: Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")] = None,
+    gap: Gap = None,
+    yes: Yes = False,
+) -> None:
+    """Connect a mailbox. Both servers are logged in to before anything is stored.
+
+    The password is asked for; or give it with --password-stdin, --password-file or MAILROTATE_PASSWORD.
+
+    Examples:
+
+      mailrotate mailbox connect anna@example.org --provider google
+    """
+    from mailrotate.core.services.mailboxes import connecting
+    from mailrotate.core.services.mailboxes.connecting import NewConnection
+    from mailrotate.core.values.address import normalise_address
+
+    call = call_of(ctx)
+    address = normalise_address(address)
+    settings = _first_settings(sender_name, daily_limit, gap)
+    slot_id = None if slot is None else read_id(slot, "s", "slot")
+    _refuse_early(call, address, for_user, slot_id, settings)
+    takes = slots.ask_for_slot(call, address, for_user, slot_id, yes=yes)
+    password = needed_password(call.app, call.speech, address, password_stdin, password_file)
+    known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
+    with call.speech.progress(f"looking for the servers of {address}"):
+        servers = find_servers(
+            call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username,
+            known=known,
+        )  # fmt: skip
+    wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes_awaited_slot=takes)
+    _log_in(call, wanted)
+    made = call.app.make_workspace(address, sender_name or address.partition("@")[0])
+    call.app.make_key()
+    connected = connecting.connect(call.context, wanted, call.now)
+    _tell_connected(call, wanted, connected, made)
+
+
+def _first_settings(sender_name: str | None, daily_limit: int | None, gap: str | None) -> "Settings":
+    from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+    from mailrotate.core.values.duration import parse_duration
+
+    settings = Settings()
+    if sender_name is not None:
+        settings["sender_name"] = sender_name
+    if daily_limit is not None:
+        settings["daily_limit"] = daily_limit
+    if gap is not None:
+        settings["gap_seconds"] = int(read_flag("--gap", gap, parse_duration).total_seconds())
+    return settings
+
+
+def _refuse_early(
+    call: Call, address: str, for_user: str | None, slot_id: int | None, settings: "Settings"
+) -> None:
+    """Without a workspace there is no user and no slot to name; the first connect makes both."""
+    from mailrotate.core.services.access import ownership
+    from mailrotate.core.services.mailboxes import connecting
+    from mailrotate.core.services.mailboxes.mailbox_settings import validate_settings
+
+    if call.app.has_workspace or for_user or slot_id:
+        connecting.refuse_connect(call.context, address, for_user, slot_id, settings)
+    else:
+        validate_settings(None, settings)
+        ownership.refuse_first(address)
+
+
+def _log_in(call: Call, wanted: "NewConnection") -> None:
+    from mailrotate.core.services.mailboxes import reconnecting
+
+    servers = wanted.servers
+    call.speech.say(
+        f"servers (from {servers.source}): SMTP {server_words(servers.smtp)}, "
+        f"IMAP {server_words(servers.imap)}"
+    )
+    with call.speech.progress("logging in"):
+        reconnecting.prove(
+            call.app.provider(servers.provider), wanted.account, lambda step: show_step(call.speech, step)
+        )
+
+
+def _tell_connected(
+    call: Call, wanted: "NewConnection", connected: "Connected", made_workspace: bool
+) -> None:
+    servers = wanted.servers
+    document = {
+        "id": f"b_{connected.mailbox_id}",
+        "address": connected.address,
+        "user": connected.user,
+        "slot": f"s_{connected.slot_id}",
+        "slots": f"{connected.slots_taken}/{connected.slots_total}",
+        "connected": connected.slots_taken,
+        "total": connected.slots_total,
+        "provider": servers.provider,
+        "servers": {
+            "smtp": f"{servers.smtp.host}:{servers.smtp.port}",
+            "imap": f"{servers.imap.host}:{servers.imap.port}",
+            "source": servers.source,
+        },
+        "default": connected.is_default,
+        "default_address": connected.default,
+        "files_sent_copy": connected.files_sent_copy,
+        "reset": dict(connected.reset),
+        "followed": list(connected.followed),
+        "warnings": list(connected.warnings),
+        "workspace_made": made_workspace,
+    }
+    copies = {
+        True: "the provider files sent copies itself",
+        False: "sent copies are filed by mailrotate",
+        None: "sent copies are filed by mailrotate unless the server is seen to do it",
+    }[connected.files_sent_copy]
+    lines: list[AnyHint] = [
+        f"connected {connected.address} for {connected.user}, slots {document['slots']}"
+        + f", default sender {connected.default or 'none'}",
+        copies,
+    ]
+    if made_workspace:
+        lines.insert(0, f"made a workspace in {call.app.store.name}; its admin is {connected.address}")
+    if connected.reset:
+        lines.append("these settings began anew; to set them as they were:")
+        lines += [f"  {in_words(command)}" for command in connected.reset.values()]
+    lines += [
+        Hint(f"campaign {name} sends from its new slot:", Command("campaign", "resume", name))
+        for name in connected.followed
+    ]
+    call.speech.result(document, *lines)
+    for warning in connected.warnings:
+        call.speech.warn(warning)
+    call.speech.next(Command("campaign", "create", "FILE"))

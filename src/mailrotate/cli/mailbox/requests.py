@@ -1,0 +1,167 @@
+"""The verbs of `mailrotate mailbox` by which a mailbox is asked for and approved."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailrotate.cli import completion
+from mailrotate.cli.call import call_of
+from mailrotate.cli.output import Speech
+from mailrotate.cli.params import After, ForUser, Limit, read_id
+from mailrotate.core.values.hint import Command, Hint
+
+if TYPE_CHECKING:
+    from mailrotate.core.store.requests import StoredRequest
+
+RequestId = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="The request, like q_17, or the address that is requested.",
+        autocompletion=completion.requests,
+    ),
+]
+Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; shown with the request.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register these verbs with their noun."""
+    app.command()(request)
+    app.command("requests")(list_)
+    app.command()(approve)
+    app.command()(deny)
+    app.command()(withdraw)
+
+
+def request(
+    ctx: typer.Context,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The address that is wanted.")],
+    for_user: ForUser = None,
+) -> None:
+    """Ask for a mailbox on a seat, where the plan requires approval. What was checked is shown.
+
+    Examples:
+
+      mailrotate mailbox request anna@example.org
+
+      mailrotate mailbox request ben@example.org --for ben@example.com --json
+    """
+    from mailrotate.core.services.mailboxes import mailbox_requests
+
+    call = call_of(ctx)
+    requested = mailbox_requests.request(call.context, address, for_user, call.now)
+    _tell(call.speech, requested.request, "requested {address} for {user}, as {id}")
+    if not requested.is_needed:
+        call.speech.say("the plan requires no approval: it can be connected at once")
+        call.speech.next(
+            Command("mailbox", "connect", requested.request.address, "--for", requested.request.user)
+        )
+    else:
+        call.speech.next(Command("mailbox", "requests"))
+
+
+def list_(
+    ctx: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are decided or withdrawn.")] = False,
+    limit: Limit = None,
+    after: After = None,
+) -> None:
+    """The requests that wait for an admin's word; a member sees their own.
+
+    Examples:
+
+      mailrotate mailbox requests
+
+      mailrotate mailbox requests --all --limit 100 --after q_1200 --json
+    """
+    from mailrotate.core.services.mailboxes import mailbox_requests
+
+    after_id = None if after is None else read_id(after, "q", "request")
+    found = mailbox_requests.listing(call_of(ctx).context, only_open=not every, after=after_id, limit=limit)
+    call_of(ctx).speech.listing(
+        ("id", "address", "user", "state", "flagged"),
+        map(_row, found),
+        lambda row: (
+            row["id"],
+            row["address"],
+            row["user"],
+            "ended" if row["ended_at"] else row["state"],
+            ", ".join(check["check"] for check in row["checks"] if not check["passed"]),
+        ),
+        Hint("no requests; to make one:", Command("mailbox", "request", "ADDRESS")),
+    )
+
+
+def approve(ctx: typer.Context, request: RequestId, reason: Reason = None) -> None:
+    """Let a requested mailbox be connected, if nothing speaks against it by now. For admins.
+
+    Examples:
+
+      mailrotate mailbox approve q_17
+    """
+    from mailrotate.core.services.mailboxes import mailbox_requests
+
+    call = call_of(ctx)
+    decided = mailbox_requests.approve(call.context, request, reason, call.now)
+    _tell(call.speech, decided, "approved {address} for {user}")
+    call.speech.next(Command("mailbox", "connect", decided.address, "--for", decided.user))
+
+
+def deny(ctx: typer.Context, request: RequestId, reason: Reason = None) -> None:
+    """Refuse a requested mailbox; it may be requested again. For admins.
+
+    Examples:
+
+      mailrotate mailbox deny q_17 --reason "use your own domain"
+    """
+    from mailrotate.core.services.mailboxes import mailbox_requests
+
+    call = call_of(ctx)
+    _tell(
+        call.speech,
+        mailbox_requests.deny(call.context, request, reason, call.now),
+        "denied {address} for {user}",
+    )
+    call.speech.next(Command("mailbox", "requests"))
+
+
+def withdraw(ctx: typer.Context, request: RequestId) -> None:
+    """Take back a request, or an approval that nothing was connected by. For its user and admins.
+
+    Examples:
+
+      mailrotate mailbox withdraw q_17
+    """
+    from mailrotate.core.services.mailboxes import mailbox_requests
+
+    call = call_of(ctx)
+    _tell(
+        call.speech,
+        mailbox_requests.withdraw(call.context, request, call.now),
+        "withdrew {id}, {address} for {user}",
+    )
+
+
+def _tell(speech: Speech, found: "StoredRequest", line: str) -> None:
+    row = _row(found)
+    speech.result(row, line.format(**row))
+    for check in row["checks"]:
+        if not check["passed"]:
+            speech.warn(check["message"])
+
+
+def _row(found: "StoredRequest") -> dict[str, Any]:
+    return {
+        "id": f"q_{found.id}",
+        "address": found.address,
+        "user": found.user,
+        "state": found.state,
+        "checks": list(found.checks),
+        "checks_at_request": None if found.checks_at_request is None else list(found.checks_at_request),
+        "requested_by": found.requested_by,
+        "requested_at": found.requested_at,
+        "decided_by": found.decided_by,
+        "decided_at": found.decided_at,
+        "reason": found.reason,
+        "ended_at": found.ended_at,
+    }

@@ -1,0 +1,194 @@
+"""`mailrotate mailbox signature`: closing texts in Markdown, one of them the main one or none."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import noun
+from mailrotate.cli.output import Speech
+from mailrotate.cli.params import Address
+from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.mailboxes.signature_editing import MailboxSignatures
+
+app = noun("Closing texts of a mailbox; the main one stands below what it sends.")
+
+# UTF-8 needs up to four bytes for a character; the service counts these.
+_MOST_BYTES = 4 * 10_000 + 1
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="What the signature is called.")]
+Body = Annotated[
+    str, typer.Option("--body", metavar="FILE|-", help="Its Markdown text; - reads standard input.")
+]
+
+
+def add_to(parent: typer.Typer) -> None:
+    """Register these verbs with their noun."""
+    parent.add_typer(app, name="signature")
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    address: Address,
+    name: Name,
+    body: Body,
+    main: Annotated[bool, typer.Option("--main", help="Also make it the main one.")] = False,
+) -> None:
+    """Add a signature. It is plain Markdown: no field is filled in.
+
+    Examples:
+
+      mailrotate mailbox signature add anna@example.org work --body signature.md --main
+    """
+    from mailrotate.core.services.mailboxes import signature_editing
+
+    call = call_of(ctx)
+    text = _read(body)
+    found = signature_editing.add(call.context, address, name, text, call.now, main=main)
+    _tell(call.speech, found, f"added signature '{name}'")
+    if not main:
+        call.speech.next(Command("mailbox", "signature", "main", found.address, name))
+
+
+@app.command()
+def edit(ctx: typer.Context, address: Address, name: Name, body: Body) -> None:
+    """Give a signature other words; they reach every message that is not yet being sent.
+
+    Examples:
+
+      mailrotate mailbox signature edit anna@example.org work --body signature.md
+    """
+    from mailrotate.core.services.mailboxes import signature_editing
+
+    call = call_of(ctx)
+    found = signature_editing.edit(call.context, address, name, _read(body), call.now)
+    _tell(call.speech, found, f"signature '{name}' has these words now")
+
+
+@app.command("list")
+def list_(ctx: typer.Context, address: Address) -> None:
+    """The signatures of a mailbox, and which is the main one.
+
+    Examples:
+
+      mailrotate mailbox signature list anna@example.org
+    """
+    from mailrotate.core.services.mailboxes import signature_editing
+
+    call = call_of(ctx)
+    _tell(call.speech, signature_editing.listing(call.context, address))
+
+
+@app.command()
+def show(ctx: typer.Context, address: Address, name: Name) -> None:
+    """One signature, as it was written.
+
+    Examples:
+
+      mailrotate mailbox signature show anna@example.org work
+    """
+    from mailrotate.core.services.mailboxes import signature_editing
+
+    found = signature_editing.show(call_of(ctx).context, address, name)
+    call_of(ctx).speech.result({"name": found.name, "main": found.is_main, "body": found.body}, found.body)
+
+
+@app.command()
+def main(ctx: typer.Context, address: Address, name: Name) -> None:
+    """Let a signature close what the mailbox sends from now on.
+
+    Examples:
+
+      mailrotate mailbox signature main anna@example.org work
+    """
+    from mailrotate.core.services.mailboxes import signature_editing
+
+    call = call_of(ctx)
+    found = signature_editing.choose_main(call.context, address, name, call.now)
+    _tell(call.speech, found, f"{found.address} closes its messages with '{name}'")
+
+
+@app.command()
+def unmain(ctx: typer.Context, address: Address) -> None:
+    """Send without a signature from now on; all of them stay.
+
+    Examples:
+
+      mailrotate mailbox signature unmain anna@example.org
+    """
+    from mailrotate.core.services.mailboxes import signature_editing
+
+    call = call_of(ctx)
+    found = signature_editing.choose_main(call.context, address, None, call.now)
+    _tell(call.speech, found, f"{found.address} sends without a signature")
+
+
+@app.command()
+def remove(ctx: typer.Context, address: Address, name: Name) -> None:
+    """Delete a signature.
+
+    Examples:
+
+      mailrotate mailbox signature remove anna@example.org work
+    """
+    from mailrotate.core.services.mailboxes import signature_editing
+
+    call = call_of(ctx)
+    found = signature_editing.remove(call.context, address, name, call.now)
+    _tell(call.speech, found, f"deleted signature '{name}'")
+
+
+@app.command()
+def restore(ctx: typer.Context, address: Address, name: Name) -> None:
+    """Take a signature over from before the mailbox was disconnected and connected again.
+
+    Examples:
+
+      mailrotate mailbox signature restore anna@example.org work
+    """
+    from mailrotate.core.services.mailboxes import signature_editing
+
+    call = call_of(ctx)
+    found = signature_editing.restore(call.context, address, name, call.now)
+    _tell(call.speech, found, f"signature '{name}' is back")
+
+
+def _read(source: str) -> str:
+    """Raises BadInput (`signature.unreadable`) that names the file."""
+    where = "standard input" if source == "-" else source
+    try:
+        if source == "-":
+            raw = sys.stdin.buffer.read(_MOST_BYTES)
+        else:
+            with Path(source).open("rb") as file:
+                raw = file.read(_MOST_BYTES)
+        if len(raw) == _MOST_BYTES:
+            raise BadInput("signature.too_long", f"{where} is too long for a signature")
+        return raw.decode("utf-8-sig")
+    except OSError as trouble:
+        raise BadInput("signature.unreadable", f"cannot read {where}: {trouble.strerror}") from None
+    except UnicodeDecodeError as trouble:
+        raise BadInput(
+            "signature.unreadable", f"{where} is not UTF-8: byte {trouble.start + 1} cannot be read"
+        ) from None
+
+
+def _tell(speech: Speech, found: "MailboxSignatures", done: str | None = None) -> None:
+    if done is not None and not speech.as_json:
+        speech.line(done)
+    rows: list[dict[str, Any]] = [
+        {"name": each.name, "main": each.is_main, "body": each.body} for each in found.signatures
+    ]
+    add_one = Command("mailbox", "signature", "add", found.address, "NAME", "--body", "FILE")
+    speech.listing(
+        ("name", "main", "begins with"),
+        rows,
+        lambda row: (row["name"], row["main"], row["body"].strip().splitlines()[0][:50]),
+        Hint(f"{found.address} has no signature:", add_one),
+    )

@@ -1,0 +1,139 @@
+"""Who may act for a campaign, pick a mailbox, or see what is the team's (A6, A10, B6, C6)."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import roles
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services.access import advice, naming, seats
+from mailrotate.core.store import plans, visibility, workspaces
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.events import Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import outbox_lists
+from mailrotate.core.store.sending.outbox import Candidate
+from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import AnyHint, Command, Hint
+
+
+def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
+    """The campaign, if whoever acts may change it: its owner, managers and admins (C6).
+
+    Raises NotFound (`campaign.none`), Refused (`user.…`).
+    """
+    campaign = naming.find_campaign(connection, name)
+    acting = seats.require_active(connection, actor)
+    if roles.may_on_seat(acting.role, acting.id == campaign.owner_id, Deed.CAMPAIGNS):
+        return campaign
+    owner = workspaces.user_by_id(connection, campaign.owner_id)
+    raise Refused(
+        "user.not_allowed",
+        f"campaign '{campaign.name}' is {'nobody' if owner is None else owner.email}'s, and {acting.email} "
+        f"is a {acting.role}",
+        advice.instead(connection, Deed.CAMPAIGNS, seat_id=campaign.owner_id),
+    )
+
+
+def find_campaign_to_fill(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
+    """The campaign, if whoever acts may add people to it: in a team's, everybody active may (E2)."""
+    campaign = naming.find_campaign(connection, name)
+    if campaign.team:
+        seats.require_active(connection, actor)
+        return campaign
+    return find_campaign(connection, actor, name)
+
+
+def find_seen_campaign(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
+    """The campaign, if whoever acts may see it."""
+    campaign = naming.find_campaign(connection, name)
+    viewer = viewer_of(connection, actor)
+    if viewer is not None and campaign.id not in visibility.campaign_ids(connection, viewer):
+        raise _hidden(
+            connection, actor, f"campaign '{campaign.name}'", Command("campaign", "show", campaign.name)
+        )
+    return campaign
+
+
+def find_seen_mailbox(connection: Connection, actor: Actor, name: str) -> StoredMailbox:
+    """The mailbox, also a removed one, if whoever acts may see it."""
+    box = naming.find_mailbox(connection, name, with_removed=True)
+    viewer = viewer_of(connection, actor)
+    if viewer is not None and box.id not in visibility.mailbox_ids(connection, viewer):
+        raise _hidden(connection, actor, box.address, Command("mailbox", "show", box.address))
+    return box
+
+
+def viewer_of(connection: Connection, actor: Actor) -> int | None:
+    """By whose eyes lists are narrowed: a member's own; None for who may see the team (A6).
+
+    A member sees their seat, what is shared with them, their campaigns, those of the team, and those that
+    their mailboxes send for. Raises Refused (`user.unknown`, `user.locked`).
+    """
+    acting = seats.require_active(connection, actor)
+    return None if roles.may(acting.role, Deed.SEE_TEAM) else acting.id
+
+
+def require_sight_of(connection: Connection, actor: Actor, message: Candidate) -> None:
+    """Refused unless whoever acts may see the message's mailbox or campaign."""
+    viewer = viewer_of(connection, actor)
+    if viewer is None or message.mailbox_id in visibility.mailbox_ids(connection, viewer):
+        return
+    if message.campaign_id not in visibility.campaign_ids(connection, viewer):
+        name = f"m_{message.id}"
+        raise _hidden(connection, actor, name, Command("outbox", "show", name))
+
+
+def settler_of(connection: Connection, actor: Actor) -> int | None:
+    """For whom messages are narrowed that are to be retried, cancelled, released or resolved: who acts for
+    their own campaigns and seat alone; None for who may for anybody's. Raises Refused (`user.…`)."""
+    acting = seats.require_active(connection, actor)
+    return None if roles.may(acting.role, Deed.CAMPAIGNS) else acting.id
+
+
+def require_messages(connection: Connection, actor: Actor, ids: Sequence[int]) -> None:
+    """Refused unless whoever acts may act for the mailbox or the campaign of each message."""
+    settler = settler_of(connection, actor)
+    foreign = None if settler is None else outbox_lists.foreign_to(connection, settler, ids)
+    if foreign is not None:
+        acting = seats.require_active(connection, actor)
+        raise Refused(
+            "user.not_allowed",
+            f"{acting.email} is a {acting.role}, and m_{foreign} is of no campaign or mailbox of theirs",
+            advice.instead(connection, Deed.CAMPAIGNS),
+        )
+
+
+def require_pick(connection: Connection, actor: Actor, box: StoredMailbox) -> None:
+    """Refused unless whoever acts may send from the mailbox (B6): no role replaces that.
+
+    Raises Refused (`mailbox.personal`, `mailbox.not_shared`, `user.…`).
+    """
+    acting = seats.require_active(connection, actor)
+    if seats.may_send_from(connection, acting, box):
+        return
+    if box.is_shared:
+        share = Command("mailbox", "share", "add", box.address, acting.email)
+        raise Refused(
+            "mailbox.not_shared",
+            f"{box.address} is {box.user_email}'s and not shared with {acting.email}",
+            advice.way(connection, actor, Deed.ANY_SEAT, share, seat_id=box.user_id),
+        )
+    hint: AnyHint = Hint("choose a mailbox of your own:", Command("mailbox", "list"))
+    if plans.find(connection).shared_mailboxes:
+        share = Command("mailbox", "set", box.address, "--access", "shared")
+        hint = advice.way(connection, actor, Deed.ANY_SEAT, share, seat_id=box.user_id)
+    raise Refused(
+        "mailbox.personal",
+        f"{box.address} is {box.user_email}'s alone; {acting.email} cannot send from it",
+        hint,
+    )
+
+
+def _hidden(connection: Connection, actor: Actor, what: str, command: Command) -> Refused:
+    acting = seats.require_active(connection, actor)
+    return Refused(
+        "user.not_allowed",
+        f"{acting.email} is a {acting.role}, and {what} is neither theirs nor the team's",
+        advice.way(connection, actor, Deed.SEE_TEAM, command),
+    )

@@ -1,0 +1,206 @@
+"""Who may own an address: a person's, nobody else's, on one seat, approved where the plan says so (A7-A9).
+
+An alias is an address on a seat like any other (B11). What is asked here is asked when an address comes to a
+seat: one that is there already stays usable when the plan becomes stricter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.role_addresses import is_role_address, shows_its_user
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services.access import advice
+from mailrotate.core.store import connections, mailboxes, plans, requests, seat_addresses, users, workspaces
+from mailrotate.core.store.events import Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.seat_addresses import HeldAddress
+from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.states import ConnectionState, RequestState, UserState
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question about an address on a seat. A hard one that is not passed refuses the address."""
+
+    check: str
+    passed: bool
+    message: str
+    is_hard: bool = False
+    refusal: Refused | None = None
+
+    def told(self) -> Mapping[str, object]:
+        return {"check": self.check, "passed": self.passed, "message": self.message, "hard": self.is_hard}
+
+
+def refuse_first(address: str) -> None:
+    """The refusal of a first address, whose connect would make its owner the admin. Raises Refused."""
+    if is_role_address(address):
+        raise Refused(
+            "address.role",
+            f"{address} is the address of a role or a group, and a new workspace's plan permits none",
+            Hint(
+                Command("init", "--email", address),
+                ", then:",
+                Command("plan", "set", "--role-addresses", "on"),
+            ),
+        )
+
+
+def former_of(connection: Connection, actor: Actor, user: StoredUser, address: str) -> StoredMailbox | None:
+    """The mailbox that `address` was before: disconnected on this seat, or removed from any; else None.
+
+    Raises Refused (`mailbox.connected`, `mailbox.elsewhere`, `mailbox.on_seat`): an address is on one seat,
+    once (A9).
+    """
+    former = mailboxes.by_address(connection, address)
+    if former is not None and former.removed_at is None and former.user_id == user.id:
+        if former.state is not ConnectionState.DISCONNECTED:
+            raise Refused(
+                "mailbox.connected",
+                f"{address} is on the seat of {former.user_email} already and {former.state}",
+                Command("mailbox", "reconnect", address),
+            )
+        held = seat_addresses.holding(connection, address)
+        if held is None or held.mailbox_id == former.id:
+            return former
+    refusal = held_refusal(connection, actor, user, address)
+    if refusal is not None:
+        raise refusal
+    return former
+
+
+def refuse_new(connection: Connection, actor: Actor, user: StoredUser, address: str) -> None:
+    """Refused unless an address that no seat holds may come to this user's (A7, A8)."""
+    for refusal in (
+        _role_refusal(connection, actor, address),
+        _others_refusal(connection, actor, user, address),
+        _approval_refusal(connection, actor, user, address),
+    ):
+        if refusal is not None:
+            raise refusal
+
+
+def warnings(connection: Connection, user: StoredUser, address: str) -> tuple[str, ...]:
+    """What is said, and refuses nothing, about an address that comes to this user's seat (A8).
+
+    Nothing to one operator alone, who has nobody's name to be mistaken for (A6).
+    """
+    odd = _oddity(user, address)
+    return () if odd is None or len(workspaces.users(connection)) == 1 else (odd,)
+
+
+def _oddity(user: StoredUser, address: str) -> str | None:
+    if shows_its_user(address, user.name, user.email):
+        return None
+    return f"{address} shows nothing of the name of its user, {user.name} ({user.email})"
+
+
+def checks(connection: Connection, actor: Actor, user: StoredUser, address: str) -> list[Check]:
+    """What an approver is told of an address on this user's seat, as things are now (A7)."""
+    free = connections.free_slots(connection, user.id)
+    odd = _oddity(user, address)
+    slots = f"{user.email} has a free slot" if free else f"{user.email} has no free slot"
+    return [
+        Check("valid", True, f"{address} is an e-mail address", is_hard=True),
+        _hard(
+            "role_address",
+            _role_refusal(connection, actor, address),
+            "it is no role's, or the plan permits it",
+        ),
+        _hard("another_user", _others_refusal(connection, actor, user, address), "it is no other user's own"),
+        _hard("free", held_refusal(connection, actor, user, address), "it is on no seat"),
+        Check("shows_user", odd is None, odd or "it shows something of its user's name"),
+        Check("slot", bool(free), slots),
+    ]
+
+
+def _hard(check: str, refusal: Refused | None, well: str) -> Check:
+    message = well if refusal is None else refusal.message
+    return Check(check, refusal is None, message, is_hard=True, refusal=refusal)
+
+
+def held_refusal(connection: Connection, actor: Actor, user: StoredUser, address: str) -> Refused | None:
+    """Why the address cannot come to this user's seat: some seat, their own too, holds it already (A9)."""
+    held = seat_addresses.holding(connection, address)
+    if held is None:
+        # Two spellings of one address could be connected before they were compared: one holds none.
+        own = mailboxes.by_address(connection, address)
+        if own is None or own.removed_at is not None:
+            return None
+        held = HeldAddress(own.address, own.id)
+    box = mailboxes.by_id(connection, held.mailbox_id)
+    is_alias = held.address != box.address
+    locked = " (locked)" if box.user_state is UserState.LOCKED else ""
+    spelt = "" if held.address == address else f" as {held.address}"
+    owner = f" (an alias of {box.address})" if is_alias else ""
+    return Refused(
+        "mailbox.on_seat" if box.user_id == user.id else "mailbox.elsewhere",
+        f"{address} is on the seat of {box.user_email}{locked}{spelt}{owner}; "
+        "an address is on one seat only, and there once",
+        advice.way(
+            connection,
+            actor,
+            Deed.ANY_SEAT,
+            Command("mailbox", "alias", "remove", box.address, held.address)
+            if is_alias
+            else Command("mailbox", "remove", box.address),
+            seat_id=box.user_id,
+        ),
+    )
+
+
+def _role_refusal(connection: Connection, actor: Actor, address: str) -> Refused | None:
+    if not is_role_address(address) or plans.find(connection).role_addresses:
+        return None
+    return Refused(
+        "address.role",
+        f"{address} is the address of a role or a group, and the plan permits none",
+        advice.way(connection, actor, Deed.PLAN, Command("plan", "set", "--role-addresses", "on")),
+    )
+
+
+def _others_refusal(connection: Connection, actor: Actor, user: StoredUser, address: str) -> Refused | None:
+    found = users.whose_own(connection, address)
+    if found is None or found[0] == user.id:
+        return None
+    theirs = Command("mailbox", "connect", address, "--for", found[1])
+    return Refused(
+        "address.another_user",
+        f"{address} is the own address of another user, {found[1]}",
+        advice.way(connection, actor, Deed.ANY_SEAT, theirs),
+    )
+
+
+def _approval_refusal(connection: Connection, actor: Actor, user: StoredUser, address: str) -> Refused | None:
+    if not plans.find(connection).approval_required:
+        return None
+    known = requests.current(connection, address)
+    if known is None:
+        return Refused(
+            "request.needed",
+            f"the plan requires that {address} is approved before {user.email} has it",
+            Command("mailbox", "request", address, "--for", user.email),
+        )
+    if known.user_id != user.id:
+        return Refused(
+            "request.other_seat",
+            f"{address} is {known.state} for {known.user}, as q_{known.id}",
+            advice.way(
+                connection,
+                actor,
+                Deed.ANY_SEAT,
+                Command("mailbox", "withdraw", f"q_{known.id}"),
+                seat_id=known.user_id,
+            ),
+        )
+    if known.state is RequestState.APPROVED:
+        return None
+    return Refused(
+        "request.undecided",
+        f"{address} is requested for {user.email}, as q_{known.id}, and not approved yet",
+        advice.way(connection, actor, Deed.REQUESTS, Command("mailbox", "approve", f"q_{known.id}")),
+    )

@@ -1,0 +1,66 @@
+"""Sealing a mailbox's credential, and changing the key that all of them are sealed with (I1)."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.ports import KeyPlace
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.services.access import accounts, seats
+from mailrotate.core.services.context import Context, secret_name
+from mailrotate.core.store import connections, events, mailboxes, workspaces
+from mailrotate.core.store.events import About
+from mailrotate.core.values.credential import Credential, pack
+from mailrotate.core.values.errors import KeyTrouble
+from mailrotate.core.values.hint import Command
+
+
+def seal(
+    context: Context, connection: Connection, connection_id: int, generation: int, credential: Credential
+) -> bytes:
+    """Seal in the caller's transaction, with the key that the workspace has when it commits.
+
+    Raises KeyTrouble.
+    """
+    connections.lock_workspace(connection)
+    # A rekey may have come between: opening the check makes the box follow it.
+    accounts.open_check(context.secrets, _check(connection))
+    return context.secrets.seal(secret_name(connection_id), generation, pack(credential))
+
+
+def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
+    """Seal every secret anew with a new key; returns how many.
+
+    Killed at any instruction, the stored keys open every row: the new key is stored beside the old ones
+    before the one transaction that uses it, and these go after its commit. Both halves hold the
+    workspace's lock while they read and store the keys, so that two rekeys cannot lose each other's.
+    Raises KeyTrouble, Refused (`key.read_only`); nothing is changed then.
+    """
+    accounts.prove_key(context)
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        seats.require_deed(connection, context.actor, Deed.SETTINGS)
+        box = place.add_key()
+        accounts.open_check(box, _check(connection))
+        count = 0
+        for row in connections.sealed_secrets(connection):
+            name = secret_name(row.connection_id)
+            plain = box.open(name, row.generation, row.secret)
+            sealed = box.seal(name, row.generation, plain)
+            mailboxes.change_connection(connection, row.connection_id, secret=sealed)
+            count += 1
+        workspaces.change(connection, key_check=accounts.seal_check(box))
+        events.record(connection, context.actor, "workspace.rekeyed", now, About(), secrets=count)
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        place.drop_older_keys(_check(connection))
+    return count
+
+
+def _check(connection: Connection) -> bytes:
+    workspace = workspaces.find(connection)
+    if workspace is None or workspace.key_check is None:
+        raise KeyTrouble(
+            "key.missing", "the workspace has no key yet", Command("mailbox", "connect", "ADDRESS")
+        )
+    return workspace.key_check

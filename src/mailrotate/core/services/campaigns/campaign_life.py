@@ -1,0 +1,271 @@
+"""A campaign's life: found, shown, started, paused, resumed, stopped (C6, D2, D3, E1, E3)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import roles
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.services.access import advice, authority, seats
+from mailrotate.core.services.access.naming import find_mailbox
+from mailrotate.core.services.campaigns import sender_choice
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import affected_campaigns, assigning, lifecycle
+from mailrotate.core.services.effects.assigning import current_senders, is_connected
+from mailrotate.core.store import campaigns, events, mailboxes, progress
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.sending import outbox
+from mailrotate.core.values.errors import MailrotateError, Refused
+from mailrotate.core.values.hint import Command
+from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, Rotation
+
+BY_HAND = "by_hand"
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a start did: how many people each sender, by its address, has got."""
+
+    name: str
+    rotation: Rotation | None
+    assigned: Mapping[str, int]
+    first_due_at: datetime
+
+
+@dataclass(frozen=True)
+class Stopped:
+    name: str
+    ended: int
+    cancelled: int
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The campaigns that go on, and those that were refused, each with why."""
+
+    names: tuple[str, ...]
+    refused: Mapping[str, MailrotateError] = field(default_factory=dict)
+
+
+def start(
+    context: Context, name: str, addresses: Sequence[str], rotate: Rotation | None, now: datetime
+) -> Started:
+    """draft → active: from now on whether and how it rotates is fixed (E3), and everybody has a sender.
+
+    `addresses` and `rotate` replace the draft's senders. Raises NotFound, Refused (`campaign.…`).
+    """
+    with context.store.writing() as connection:
+        recipients.lock_enrolment(connection)
+        campaign = authority.find_campaign(connection, context.actor, name)
+        _require(campaign, CampaignState.DRAFT, "start")
+        if addresses or rotate is not None:
+            sender_choice.choose_senders(connection, context.actor, campaign, addresses, rotate, now)
+            campaign = campaigns.by_id(connection, campaign.id)
+        _require_sender(connection, context.actor, campaign)
+        count = recipients.unassigned_count(connection, campaign.id)
+        if count == 0:
+            raise Refused(
+                "campaign.no_recipients",
+                f"campaign '{campaign.name}' has no recipients",
+                Command("recipient", "import", campaign.name, "FILE"),
+            )
+        campaigns.move(
+            connection,
+            campaign.id,
+            origins(CAMPAIGN, "start"),
+            outcome(CAMPAIGN, "start"),
+            started_at=now,
+        )
+        assigning.assign_waiting(connection, campaign.id, now)
+        senders = current_senders(connection, campaign.id)
+        events.record(
+            connection,
+            context.actor,
+            "campaign.started",
+            now,
+            About(campaign_id=campaign.id),
+            rotation=campaign.rotation,
+            senders=[sender.address for sender in senders],
+            recipients=count,
+        )
+        people = recipients.counts_by_sender(connection, campaign.id)
+        return Started(
+            campaign.name,
+            campaign.rotation,
+            {str(sender.address): people.get(sender.id, 0) for sender in senders},
+            assigning.first_due_at(connection, campaign, now),
+        )
+
+
+def _require(campaign: StoredCampaign, state: CampaignState, verb: str) -> None:
+    if campaign.state is state:
+        return
+    hints = {
+        CampaignState.DRAFT: Command("campaign", "start", campaign.name),
+        CampaignState.PAUSED: Command("campaign", "resume", campaign.name),
+        CampaignState.FINISHED: Command("campaign", "copy", campaign.name),
+        CampaignState.ACTIVE: Command("campaign", "show", campaign.name),
+    }
+    fixed = "; its rotation was fixed when it was started" if verb == "start" else ""
+    raise Refused(
+        f"campaign.not_{state}",
+        f"campaign '{campaign.name}' is {campaign.state}: only {_ONLY[state]} can be "
+        f"{_PARTICIPLES[verb]}{fixed}",
+        hints[campaign.state],
+    )
+
+
+_ONLY = {CampaignState.DRAFT: "a draft", CampaignState.PAUSED: "a paused one"}
+_PARTICIPLES = {"start": "started", "resume": "resumed"}
+
+
+def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampaign) -> None:
+    """Refused while no sender, or not the single one, is connected (C6) and its user active (A10)."""
+    senders = current_senders(connection, campaign.id)
+    if any(is_connected(sender) and not sender.user_locked for sender in senders):
+        return
+    locked = next((sender for sender in senders if is_connected(sender)), None)
+    if locked is not None and locked.mailbox_id is not None:
+        email = mailboxes.by_id(connection, locked.mailbox_id).user_email
+        raise Refused(
+            "campaign.sender_locked",
+            f"{locked.address} cannot send for campaign '{campaign.name}': its user {email} is locked",
+            advice.way(connection, actor, Deed.USERS, Command("user", "unlock", email)),
+        )
+    named = ", ".join(sender.address or "an empty slot" for sender in senders) or "nobody"
+    first = next((sender for sender in senders if sender.address is not None), None)
+    hint = affected_campaigns.way_on(connection, campaign) or Command("mailbox", "connect", "ADDRESS")
+    if first is not None and first.address is not None:
+        verb = "connect" if first.state == "disconnected" else "reconnect"
+        hint = Command("mailbox", verb, first.address)
+    raise Refused(
+        "campaign.no_sender_connected",
+        f"no sender of campaign '{campaign.name}' is connected: {named}",
+        hint,
+    )
+
+
+def pause(context: Context, name: str, now: datetime) -> str:
+    """Nothing of it is sent until `resume`; everybody keeps their place. Raises NotFound, Refused."""
+    with context.store.writing() as connection:
+        campaign = authority.find_campaign(connection, context.actor, name)
+        if not lifecycle.pause_campaign(connection, context.actor, campaign.id, BY_HAND, 0, now):
+            raise Refused(
+                "campaign.not_active",
+                f"campaign '{campaign.name}' is {campaign.state}: there is nothing to pause",
+                Command("campaign", "show", campaign.name),
+            )
+    return campaign.name
+
+
+def resume(context: Context, name: str, now: datetime) -> Resumed:
+    """Lift every reason of one campaign's pause (C6). Raises NotFound, Refused."""
+    with context.store.writing() as connection:
+        campaign = authority.find_campaign(connection, context.actor, name)
+        _resume(context, connection, campaign, now)
+    return Resumed((campaign.name,))
+
+
+def resume_many(context: Context, address: str | None, now: datetime) -> Resumed:
+    """Resume every paused campaign of whoever acts, or those that a mailbox sends for; each that can be.
+
+    Raises NotFound (`mailbox.none`), Refused (`user.…`).
+    """
+    resumed: list[str] = []
+    refused: dict[str, MailrotateError] = {}
+    with context.store.writing() as connection:
+        box = None if address is None else find_mailbox(connection, address)
+        acting = seats.require_active(connection, context.actor)
+        for campaign in campaigns.listing(connection):
+            is_own = campaign.owner_id == acting.id
+            if campaign.state is not CampaignState.PAUSED or not roles.may_on_seat(
+                acting.role, is_own, Deed.CAMPAIGNS
+            ):
+                continue
+            by = {sender.mailbox_id for sender in current_senders(connection, campaign.id)}
+            if box is not None and box.id not in by:
+                continue
+            try:
+                _resume(context, connection, campaign, now)
+                resumed.append(campaign.name)
+            except Refused as trouble:
+                refused[campaign.name] = trouble
+    return Resumed(tuple(resumed), refused)
+
+
+def _resume(context: Context, connection: Connection, campaign: StoredCampaign, now: datetime) -> None:
+    _require(campaign, CampaignState.PAUSED, "resume")
+    _require_sender(connection, context.actor, campaign)
+    campaigns.lift_pauses(connection, campaign.id)
+    campaigns.move(
+        connection,
+        campaign.id,
+        origins(CAMPAIGN, "resume"),
+        outcome(CAMPAIGN, "resume"),
+        resumed_at=now,
+    )
+    assigning.assign_waiting(connection, campaign.id, now)
+    about = About(campaign_id=campaign.id)
+    events.record(
+        connection, context.actor, "campaign.resumed", now, about, reasons=list(campaign.pause_reasons)
+    )
+
+
+def stoppable(context: Context, name: str) -> tuple[str, int]:
+    """The campaign's name and how many people would still be written to. Raises what `stop` raises."""
+    with context.store.reading() as connection:
+        campaign = authority.find_campaign(connection, context.actor, name)
+        if campaign.state not in origins(CAMPAIGN, "stop"):
+            raise _nothing_to_stop(campaign)
+        counts = progress.people(connection, [campaign.id])[campaign.id]
+    return campaign.name, sum(counts.get(state, 0) for state in OPEN_RECIPIENTS)
+
+
+def _nothing_to_stop(campaign: StoredCampaign) -> Refused:
+    is_draft = campaign.state is CampaignState.DRAFT
+    state = "a draft" if is_draft else campaign.state
+    return Refused(
+        "campaign.not_running",
+        f"campaign '{campaign.name}' is {state}: there is nothing to stop",
+        Command("campaign", "delete" if is_draft else "show", campaign.name),
+    )
+
+
+def stop(context: Context, name: str, now: datetime) -> Stopped:
+    """End it for good: its open people are finished, what waits for them is cancelled (D3).
+
+    Raises NotFound, Refused (`campaign.not_running`).
+    """
+    with context.store.writing() as connection:
+        recipients.lock_enrolment(connection)
+        campaign = authority.find_campaign(connection, context.actor, name)
+        if not campaigns.move(
+            connection,
+            campaign.id,
+            origins(CAMPAIGN, "stop"),
+            outcome(CAMPAIGN, "stop"),
+            finished_at=now,
+        ):
+            raise _nothing_to_stop(campaign)
+        campaigns.lift_pauses(connection, campaign.id)
+        ended = recipients.end_open_of_campaign(
+            connection,
+            campaign.id,
+            origins(RECIPIENT, "campaign_stopped"),
+            outcome(RECIPIENT, "campaign_stopped"),
+            "campaign_stopped",
+            now,
+        )
+        cancelled = outbox.move_many(
+            connection, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"), campaign_id=campaign.id
+        )
+        about = About(campaign_id=campaign.id)
+        events.record(
+            connection, context.actor, "campaign.stopped", now, about, ended=ended, cancelled=cancelled
+        )
+    return Stopped(campaign.name, ended, cancelled)

@@ -1,0 +1,165 @@
+"""Campaigns as people look at them: what stands, who sends, how far everybody is (D3, E2)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mailrotate.core.services.access import authority
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding.next_send import Prospects, earliest
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.store import campaigns, progress, senders, users, visibility
+from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
+from mailrotate.core.store.people import reassignments
+from mailrotate.core.store.progress import Progress
+from mailrotate.core.store.senders import StoredSender
+from mailrotate.core.values.states import REMOVED_MAILBOX, CampaignState, RecipientState
+
+
+@dataclass(frozen=True)
+class SenderShare:
+    """A sender's people and messages; `address` is None while its slot is empty. `state` is the connection's,
+    or `removed`."""
+
+    address: str | None
+    state: str | None
+    assigned: int
+    sent: int
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    n: int
+    delay: timedelta
+    subject: str | None
+    sent: int
+
+
+@dataclass(frozen=True)
+class CampaignView:
+    """A campaign with its counts; `waiting` are people who found no able sender yet."""
+
+    id: int
+    name: str
+    owner: str
+    team: bool
+    state: CampaignState
+    pause_reasons: tuple[str, ...]
+    rotation: str | None
+    version: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    senders: tuple[SenderShare, ...]
+    recipients: Mapping[str, int]
+    waiting: int
+    # Who failed when their mailbox was removed, and may be taken on by another; and which mailboxes were.
+    mailbox_removed: int
+    removed_senders: tuple[str, ...]
+    steps: tuple[StepProgress, ...]
+    next_send_at: datetime | None
+
+
+def listing(context: Context, now: datetime) -> list[CampaignView]:
+    """Every campaign, in the order of creation."""
+    with context.store.reading() as connection:
+        prospects = Prospects(context, connection, now)
+        viewer = authority.viewer_of(connection, context.actor)
+        seen = None if viewer is None else visibility.campaign_ids(connection, viewer)
+        known = campaigns.listing(connection)
+        return _views(prospects, [one for one in known if seen is None or one.id in seen])
+
+
+def show(context: Context, name: str, now: datetime) -> CampaignView:
+    """Raises NotFound (`campaign.none`)."""
+    with context.store.reading() as connection:
+        campaign = authority.find_seen_campaign(connection, context.actor, name)
+        return _views(Prospects(context, connection, now), [campaign])[0]
+
+
+def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[CampaignView]:
+    """Of many with as few statements as of one, but for what the gates say of those that run."""
+    connection, ids = prospects.connection, [campaign.id for campaign in found]
+    steps = campaigns.current_steps(connection, ids)
+    all_senders = senders.senders_of_each(connection, ids)
+    done = progress.of_campaigns(connection, ids, affected_campaigns.REMOVED)
+    gone = reassignments.removed_senders(
+        connection, [number for number in ids if done[number].failed], affected_campaigns.REMOVED
+    )
+    owners = users.emails(connection)
+    return [
+        _view(
+            campaign,
+            owners.get(campaign.owner_id, "-"),
+            all_senders[campaign.id],
+            steps[campaign.id],
+            done[campaign.id],
+            tuple(gone.get(campaign.id, ())),
+            _next_send_at(prospects, campaign, all_senders[campaign.id], steps[campaign.id]),
+        )
+        for campaign in found
+    ]
+
+
+def _view(
+    campaign: StoredCampaign,
+    owner: str,
+    campaign_senders: Sequence[StoredSender],
+    steps: Sequence[StoredStep],
+    done: Progress,
+    removed_senders: tuple[str, ...],
+    next_send_at: datetime | None,
+) -> CampaignView:
+    return CampaignView(
+        id=campaign.id,
+        name=campaign.name,
+        owner=owner,
+        team=campaign.team,
+        state=campaign.state,
+        pause_reasons=campaign.pause_reasons,
+        rotation=campaign.rotation,
+        version=campaign.version,
+        created_at=campaign.created_at,
+        started_at=campaign.started_at,
+        finished_at=campaign.finished_at,
+        senders=tuple(
+            SenderShare(
+                sender.address,
+                REMOVED_MAILBOX if sender.is_removed else sender.state,
+                done.people_by_sender.get(sender.id, 0),
+                done.sent_by_sender.get(sender.id, 0),
+            )
+            for sender in campaign_senders
+        ),
+        recipients={state: done.people.get(state, 0) for state in RecipientState},
+        waiting=sum(done.people.values()) - sum(done.people_by_sender.values()),
+        mailbox_removed=done.failed,
+        removed_senders=removed_senders,
+        steps=tuple(
+            StepProgress(step.position, step.delay, step.subject, done.sent_by_step.get(step.position, 0))
+            for step in steps
+        ),
+        next_send_at=next_send_at,
+    )
+
+
+def _next_send_at(
+    prospects: Prospects,
+    campaign: StoredCampaign,
+    campaign_senders: Sequence[StoredSender],
+    steps: Sequence[StoredStep],
+) -> datetime | None:
+    """When the first of its messages may leave; None while only an act, or nothing, would send one."""
+    if campaign.state is not CampaignState.ACTIVE:
+        return None
+    lanes = {sender.mailbox_id for sender in campaign_senders if sender.left_at is None}
+    lanes |= {step.sender_mailbox_id for step in steps}
+    first = earliest(
+        [
+            prospects.decide(message)
+            for mailbox_id in lanes
+            if mailbox_id is not None
+            for message in prospects.first_of_campaign(campaign, mailbox_id)
+        ]
+    )
+    return None if first is None else first.next_at

@@ -1,0 +1,392 @@
+"""How people come into a campaign: from a file, from another campaign, or one by one (D8, D1, D3).
+
+Rows are checked one after the other and staged outside the write lock; a short transaction then takes in
+the good ones together. Somebody who is open or has ended in the campaign already is reported, and never
+starts again.
+"""
+
+import heapq
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from json.encoder import encode_basestring
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import templates
+from mailrotate.core.services.access.authority import find_campaign_to_fill, find_seen_campaign
+from mailrotate.core.services.access.naming import find_user
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding.facts import RECIPIENT_ZONE
+from mailrotate.core.services.effects import assigning
+from mailrotate.core.store import campaigns, events
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.events import About
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people.staging import Enrolment, RowProblem, StagedRow, Staging
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.delivery_window import check_zone
+from mailrotate.core.values.errors import BadInput, Busy, Refused
+from mailrotate.core.values.hint import Command
+from mailrotate.core.values.states import CampaignState
+
+ZONE_FIELD = "timezone"
+# Showing progress costs more than reading a row.
+_ROWS_BETWEEN_NEWS = 10_000
+_WORDS = {
+    RowProblem.TWICE: "an earlier line has the same address",
+    RowProblem.PRESENT: "is in the campaign already",
+    RowProblem.SUPPRESSED: "is suppressed",
+    RowProblem.STOPPED: "was stopped in this campaign, for good",
+}
+
+
+class Unreadable(Protocol):
+    """A record that its reader could make nothing of."""
+
+    @property
+    def line(self) -> int: ...
+
+    @property
+    def problem(self) -> str: ...
+
+    @property
+    def email(self) -> str | None: ...
+
+
+class Records(Protocol):
+    """A recipients' file as it is read: the cells of each record, with the line it starts on."""
+
+    columns: tuple[str, ...]
+    email_index: int
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]] | Unreadable]: ...
+
+
+@dataclass(frozen=True)
+class RowTrouble:
+    """A row that does not go in, and why."""
+
+    line: int
+    email: str | None
+    problem: str
+
+
+class Aside(Protocol):
+    """Where bad rows wait, in the order of their lines, until the report is written."""
+
+    count: int
+
+    def add(self, trouble: RowTrouble) -> None: ...
+
+    def __iter__(self) -> Iterator[RowTrouble]: ...
+
+
+@dataclass(frozen=True)
+class HowToImport:
+    """`strict`: one bad row, and nothing goes in. `rehearse`: only say what would. `owner`: a user."""
+
+    strict: bool = False
+    rehearse: bool = False
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did; `problems` can be read once, while the import's block lasts."""
+
+    campaign: str
+    imported: int
+    duplicate: int
+    suppressed: int
+    invalid: int
+    problems: Iterator[RowTrouble]
+
+    @property
+    def refused(self) -> int:
+        return self.duplicate + self.suppressed + self.invalid
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a campaign asks of every row."""
+
+    fields: tuple[str, ...]
+    own_zone: bool
+    version: int
+
+
+class _Rows:
+    """Makes rows for staging of records; what is wrong with one goes aside."""
+
+    def __init__(self, demands: Demands, aside: Aside, progress: Callable[[int], None]) -> None:
+        self.demands = demands
+        self.aside = aside
+        self._progress = progress
+        self._zones: dict[str, str] = {}
+
+    def of_file(self, records: Records) -> Iterator[StagedRow]:
+        """The rows of a file. A million pass here, so what can be prepared is."""
+        columns, email = records.columns, records.email_index
+        needed = [(name, columns.index(name) if name in columns else None) for name in self.demands.fields]
+        shown = [index for _, index in needed if index is not None]
+        never_complete = len(shown) < len(needed)
+        zone = columns.index(ZONE_FIELD) if self.demands.own_zone and ZONE_FIELD in columns else None
+        pattern = _pattern(columns[:email] + columns[email + 1 :])
+        own_zone, encode, count, timezone = self.demands.own_zone, encode_basestring, 0, ""
+        for record in records:
+            count += 1
+            if count % _ROWS_BETWEEN_NEWS == 0:
+                self._progress(count)
+            if not isinstance(record, tuple):
+                self.aside.add(RowTrouble(record.line, record.email, record.problem))
+                continue
+            line, cells = record
+            written = cells[email]
+            lacks = never_complete
+            for index in shown:
+                lacks = lacks or not cells[index].strip()
+            if lacks:
+                missing = [name for name, index in needed if index is None or not cells[index].strip()]
+                self._refuse_missing(line, written, missing)
+                continue
+            if own_zone:
+                timezone = self._zone(line, written, "" if zone is None else cells[zone])
+                if not timezone:
+                    continue
+            try:
+                address = normalise_address(written)
+            except BadInput as mistake:
+                self.aside.add(RowTrouble(line, written.strip(), mistake.message))
+                continue
+            del cells[email]
+            yield line, address, pattern % tuple(map(encode, cells)), timezone
+
+    def of_people(self, people: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[StagedRow]:
+        """The rows of people whose fields are known by name, numbered from 1."""
+        for line, (email, fields) in enumerate(people, start=1):
+            missing = templates.missing_fields(self.demands.fields, fields)
+            if missing:
+                self._refuse_missing(line, email, missing)
+                continue
+            timezone = ""
+            if self.demands.own_zone:
+                timezone = self._zone(line, email, fields.get(ZONE_FIELD, ""))
+                if not timezone:
+                    continue
+            try:
+                address = normalise_address(email)
+            except BadInput as mistake:
+                self.aside.add(RowTrouble(line, email.strip(), mistake.message))
+                continue
+            yield line, address, json.dumps(dict(fields), ensure_ascii=False), timezone
+
+    def _refuse_missing(self, line: int, email: str, missing: Sequence[str]) -> None:
+        self.aside.add(RowTrouble(line, email.strip(), f"has no {', '.join(missing)}, which the text needs"))
+
+    def _zone(self, line: int, email: str, written: str) -> str:
+        """Empty when the row was refused for it."""
+        name = written.strip()
+        if name not in self._zones:
+            try:
+                self._zones[name] = check_zone(name)
+            except BadInput:
+                self._zones[name] = ""
+        found = self._zones[name]
+        if not found:
+            said = f"there is no time zone '{name[:40]}'" if name else f"has no {ZONE_FIELD}"
+            self.aside.add(RowTrouble(line, email.strip(), said))
+        return found
+
+
+def _pattern(names: Sequence[str]) -> str:
+    """A JSON object of these keys with a `%s` for each value: quicker than encoding each row anew."""
+    pairs = (encode_basestring(name).replace("%", "%%") + ": %s" for name in names)
+    return "{" + ", ".join(pairs) + "}"
+
+
+def demands_of(context: Context, name: str) -> Demands:
+    """What every recipient of the campaign must have. Raises NotFound, Refused (`campaign.finished`)."""
+    with context.store.reading() as connection:
+        campaign = find_campaign_to_fill(connection, context.actor, name)
+        _refuse_finished(campaign)
+        return _demands(connection, campaign)
+
+
+def columns_lacking(context: Context, name: str, columns: Sequence[str]) -> list[str]:
+    """The columns without which a file has no row that can be imported. Raises as `demands_of`."""
+    demands = demands_of(context, name)
+    zone = (ZONE_FIELD,) if demands.own_zone else ()
+    return [wanted for wanted in (*demands.fields, *zone) if wanted not in columns]
+
+
+def _demands(connection: Connection, campaign: StoredCampaign) -> Demands:
+    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
+    texts = [text for step in steps for text in (step.subject, step.body) if text is not None]
+    needed = frozenset[str]().union(*map(templates.fields_needed, texts))
+    return Demands(tuple(sorted(needed)), campaign.timezone == RECIPIENT_ZONE, campaign.version)
+
+
+def _refuse_finished(campaign: StoredCampaign) -> None:
+    if campaign.state is CampaignState.FINISHED:
+        raise Refused(
+            "campaign.finished",
+            f"campaign '{campaign.name}' is finished and takes nobody any more",
+            Command("campaign", "copy", campaign.name),
+        )
+
+
+@contextmanager
+def importing_file(
+    context: Context,
+    name: str,
+    records: Records,
+    how: HowToImport,
+    aside: Aside,
+    *,
+    progress: Callable[[int], None],
+    now: datetime,
+) -> Iterator[Imported]:
+    """Import a file's records; the good ones are in when the block begins.
+
+    Raises NotFound (`campaign.none`, `user.none`), Refused (`campaign.finished`), BadInput.
+    """
+    rows = _Rows(demands_of(context, name), aside, progress)
+    with _importing(context, name, rows, rows.of_file(records), how, now) as imported:
+        yield imported
+
+
+@contextmanager
+def importing_people(
+    context: Context, name: str, from_campaign: str, how: HowToImport, aside: Aside, now: datetime
+) -> Iterator[Imported]:
+    """Import everybody who is, or was, a recipient of another campaign, with their fields there."""
+    demands = demands_of(context, name)
+    with context.store.reading() as connection:
+        other = find_seen_campaign(connection, context.actor, from_campaign)
+        rows = _Rows(demands, aside, lambda _count: None)
+        staged = rows.of_people(recipients.people(connection, other.id))
+        with _importing(context, name, rows, staged, how, now) as imported:
+            yield imported
+
+
+def add(
+    context: Context,
+    name: str,
+    address: str,
+    fields: Mapping[str, str],
+    *,
+    aside: Aside,
+    now: datetime,
+) -> str:
+    """Make one person a recipient; returns the address as it is kept.
+
+    Raises NotFound, BadInput (`address.invalid`, `recipient.invalid`), Refused (`recipient.refused`).
+    """
+    kept = normalise_address(address)
+    rows = _Rows(demands_of(context, name), aside, lambda _count: None)
+    with _importing(context, name, rows, rows.of_people([(kept, fields)]), HowToImport(), now) as imported:
+        for trouble in imported.problems:
+            if imported.invalid:
+                raise BadInput(
+                    "recipient.invalid",
+                    f"{kept} {trouble.problem}",
+                    Command("recipient", "add", name, kept, "--field", "NAME=VALUE"),
+                )
+            raise Refused(
+                "recipient.refused",
+                f"{kept} {trouble.problem}",
+                Command("suppression", "list")
+                if imported.suppressed
+                else Command("recipient", "show", name, kept),
+            )
+    return kept
+
+
+@contextmanager
+def _importing(
+    context: Context,
+    name: str,
+    rows: _Rows,
+    staged: Iterator[StagedRow],
+    how: HowToImport,
+    now: datetime,
+) -> Iterator[Imported]:
+    aside = rows.aside
+    with context.store.reading() as connection:
+        campaign = find_campaign_to_fill(connection, context.actor, name)
+        owner_id = _owner(connection, how.owner) if how.owner else context.actor.user_id
+    with Staging(context.store, campaign.id) as staging:
+        staging.add_many(staged)
+        counts = staging.examine()
+        if not how.rehearse and counts.get(None) and not (how.strict and _bad_count(counts, aside)):
+            with staging.writing() as (connection, counts):
+                if not (how.strict and _bad_count(counts, aside)):
+                    asked = campaigns.by_id(connection, campaign.id)
+                    _refuse_changed(asked, rows.demands)
+                    _merge(context, connection, staging, counts, asked, owner_id, now)
+        nothing = how.strict and _bad_count(counts, aside) > 0
+        with closing(staging.problems()) as staged_problems:
+            yield Imported(
+                campaign=campaign.name,
+                imported=0 if nothing else counts.get(None, 0),
+                duplicate=sum(
+                    counts.get(problem, 0)
+                    for problem in (RowProblem.TWICE, RowProblem.PRESENT, RowProblem.STOPPED)
+                ),
+                suppressed=counts.get(RowProblem.SUPPRESSED, 0),
+                invalid=aside.count,
+                problems=_by_line(aside, staged_problems),
+            )
+
+
+def _refuse_changed(campaign: StoredCampaign, demands: Demands) -> None:
+    """While the rows were checked, somebody may have ended the campaign or changed what it asks of them."""
+    _refuse_finished(campaign)
+    if campaign.version != demands.version:
+        raise Busy(
+            "campaign.edited",
+            f"campaign '{campaign.name}' was edited during the import; nothing was imported",
+            "run the command again",
+        )
+
+
+def _owner(connection: Connection, email: str) -> int:
+    return find_user(connection, email).id
+
+
+def _bad_count(counts: Mapping[RowProblem | None, int], aside: Aside) -> int:
+    return aside.count + sum(count for problem, count in counts.items() if problem is not None)
+
+
+def _by_line(aside: Aside, staged: Iterator[tuple[int, str, RowProblem]]) -> Iterator[RowTrouble]:
+    troubles = (RowTrouble(line, address, _WORDS[problem]) for line, address, problem in staged)
+    return heapq.merge(aside, troubles, key=lambda trouble: trouble.line)
+
+
+def _merge(
+    context: Context,
+    connection: Connection,
+    staging: Staging,
+    counts: Mapping[RowProblem | None, int],
+    campaign: StoredCampaign,
+    owner_id: int | None,
+    now: datetime,
+) -> None:
+    """Take the good rows in; in a running campaign each has a sender at once (E1)."""
+    spread = None
+    if campaign.state is not CampaignState.DRAFT:
+        senders = assigning.current_senders(connection, campaign.id)
+        spread = assigning.spread_for(campaign, senders, counts.get(None, 0))
+    how = Enrolment(campaign.id, context.actor.user_id, owner_id, now)
+    if spread is not None:
+        due_at = assigning.first_due_at(connection, campaign, now)
+        reason = assigning.reason_for(campaign)
+        how = Enrolment(campaign.id, context.actor.user_id, owner_id, now, spread, reason, due_at)
+        assigning.note_spread(connection, campaign, spread)
+    imported = staging.merge(connection, how)
+    about = About(campaign_id=campaign.id)
+    events.record(connection, context.actor, "recipients.imported", now, about, imported=imported)

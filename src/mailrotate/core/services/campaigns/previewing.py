@@ -1,0 +1,247 @@
+"""A campaign's message before anything is sent: looked at, or sent to oneself (D7)."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates, templates
+from mailrotate.core.rules.compose import compose, message_id_for, words_of
+from mailrotate.core.services.access import accounts, authority
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding import clock_guard, facts
+from mailrotate.core.services.effects.assigning import current_senders, is_connected
+from mailrotate.core.services.sending.lane_holding import holding_lane
+from mailrotate.core.services.sending.rendering import StepCache, letter_for
+from mailrotate.core.services.sending.turn import LaneTurn, Pace
+from mailrotate.core.store import campaigns, events, mailboxes
+from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people.recipients import StoredRecipient
+from mailrotate.core.store.sending import outbox, outbox_lists
+from mailrotate.core.store.sending.outbox import Candidate, NewMessage
+from mailrotate.core.store.sending.outbox_lists import ListedMessage
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
+from mailrotate.core.values.letter import UnfitLetter
+from mailrotate.core.values.states import MessageKind, MessageState, Priority
+
+_NOBODY = "someone@example.org"
+
+
+@dataclass(frozen=True)
+class Preview:
+    """One message exactly as it would be sent; `invented` names the fields that stand for a person's."""
+
+    campaign: str
+    step: int
+    from_name: str
+    from_address: str
+    to_address: str
+    subject: str
+    text: str
+    html: str
+    attachments: tuple[tuple[str, int], ...]
+    size: int
+    invented: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TestSent:
+    """What became of a test message, and why it waits if it does."""
+
+    message: ListedMessage
+    waits_because: str | None
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """Whose message is shown: the campaign's step, its sender, and the fields that it is filled with."""
+
+    campaign: StoredCampaign
+    step: StoredStep
+    box: StoredMailbox
+    person: StoredRecipient | None
+    fields: Mapping[str, str]
+
+
+def preview(context: Context, name: str, address: str | None, n: int, now: datetime) -> Preview:
+    """Render step `n` for a recipient (the first one unless named), from the code that sending uses.
+
+    Without recipients each field shows its own name in brackets. Raises NotFound, BadInput, Refused
+    (`campaign.no_sender`, `campaign.unfit`).
+    """
+    with context.store.reading() as connection:
+        shown = _subject(connection, context.actor, name, address, n)
+        to_address = _NOBODY if shown.person is None else shown.person.email
+        message = _imagined(shown, to_address, now)
+        try:
+            letter = letter_for(connection, StepCache(), message, shown.box, shown.campaign)
+            words, mail = words_of(letter), compose(letter, now)
+        except UnfitLetter as unfit:
+            raise _unfit(shown, unfit) from None
+    return Preview(
+        campaign=shown.campaign.name,
+        step=n,
+        from_name=letter.from_name or "",
+        from_address=letter.from_address,
+        to_address=to_address,
+        subject=words.subject,
+        text=words.text,
+        html=words.html,
+        attachments=tuple((each.filename, len(each.data)) for each in letter.attachments),
+        size=len(mail.raw),
+        invented=() if shown.person is not None else tuple(sorted(shown.fields)),
+    )
+
+
+def send_test(
+    context: Context, name: str, to: str, like: str | None, n: int, pace: Pace, now: datetime
+) -> TestSent:
+    """Send step `n` to an address of one's own, now, through the same lane and outbox as everything else.
+
+    It is filled with the fields of the recipient `like`, or of the first one. The subject is not marked: a
+    test shows what will be received. It counts against the mailbox's limits, and where these or another
+    process keep it from leaving now, it waits in the outbox. Raises as `preview`, and
+    ClockTrouble, KeyTrouble.
+    """
+    to_address = normalise_address(to)
+    clock_guard.check_clock(context, now)
+    accounts.prove_key(context)
+    with context.store.writing() as connection:
+        authority.find_campaign(connection, context.actor, name)
+        shown = _subject(connection, context.actor, name, like, n)
+        authority.require_pick(connection, context.actor, shown.box)
+        message = _imagined(shown, to_address, now)
+        try:
+            compose(letter_for(connection, StepCache(), message, shown.box, shown.campaign), now)
+        except UnfitLetter as unfit:
+            raise _unfit(shown, unfit) from None
+        outbox.plan(connection, [_planned(message, shown.step.id)], now)
+        (planned,) = outbox_lists.by_tokens(connection, [message.token])
+        about = About(shown.box.id, shown.campaign.id, None, planned.id)
+        events.record(connection, context.actor, "campaign.tested", now, about, step=n)
+    busy = None
+    try:
+        with holding_lane(context, shown.box.id, now) as lane:
+            LaneTurn(context, lane, pace).run(only=planned.id)
+    except Busy as trouble:
+        busy = trouble.message
+    with context.store.reading() as connection:
+        sent = outbox_lists.detail(connection, planned.id)
+        assert sent is not None
+        waits = sent.listed.state is MessageState.SCHEDULED
+        return TestSent(sent.listed, (busy or _why(context, connection, planned.id, now)) if waits else None)
+
+
+def _why(context: Context, connection: Connection, message_id: int, now: datetime) -> str:
+    message = outbox.by_id(connection, message_id)
+    assert message is not None
+    situation, _ = facts.situation_of(context, connection, message, now)
+    return message.error_text or gates.summary(gates.decide(situation, now))
+
+
+def _subject(connection: Connection, actor: Actor, name: str, address: str | None, n: int) -> _Subject:
+    campaign = authority.find_seen_campaign(connection, actor, name)
+    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
+    step = next((step for step in steps if step.position == n), None)
+    if step is None:
+        raise BadInput("campaign.no_step", f"campaign '{campaign.name}' has steps 1 to {len(steps)}, not {n}")
+    person = _person(connection, campaign, address)
+    fields = person.fields if person is not None else _placeholders(steps)
+    return _Subject(campaign, step, _sender(connection, campaign, step, person), person, fields)
+
+
+def _person(connection: Connection, campaign: StoredCampaign, address: str | None) -> StoredRecipient | None:
+    if address is None:
+        return recipients.first_of(connection, campaign.id)
+    person = recipients.find(connection, campaign.id, normalise_address(address))
+    if person is None:
+        raise NotFound(
+            "recipient.none",
+            f"{address} is no recipient of campaign '{campaign.name}'",
+            Command("recipient", "list", campaign.name),
+        )
+    return person
+
+
+def _placeholders(steps: list[StoredStep]) -> dict[str, str]:
+    texts = [text for step in steps for text in (step.subject, step.body) if text is not None]
+    needed = frozenset[str]().union(*map(templates.fields_needed, texts))
+    return {name: f"[{name}]" for name in needed}
+
+
+def _sender(
+    connection: Connection, campaign: StoredCampaign, step: StoredStep, person: StoredRecipient | None
+) -> StoredMailbox:
+    """The step's own (D9), else the one that the person has, else the first that is connected."""
+    if step.sender_mailbox_id is not None:
+        return mailboxes.by_id(connection, step.sender_mailbox_id)
+    senders = [s for s in current_senders(connection, campaign.id) if s.mailbox_id is not None]
+    theirs = [s for s in senders if person is not None and s.id == person.campaign_sender_id]
+    for sender in theirs + [s for s in senders if is_connected(s)] + senders:
+        assert sender.mailbox_id is not None
+        return mailboxes.by_id(connection, sender.mailbox_id)
+    raise Refused(
+        "campaign.no_sender",
+        f"campaign '{campaign.name}' has no mailbox to send from",
+        Command("mailbox", "connect", "ADDRESS"),
+    )
+
+
+def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:
+    """The message as the outbox would hold it."""
+    token = uuid.uuid4().hex
+    return Candidate(
+        id=0,
+        kind=MessageKind.TEST,
+        state=MessageState.SCHEDULED,
+        priority=Priority.BY_HAND,
+        mailbox_id=shown.box.id,
+        campaign_id=shown.campaign.id,
+        campaign_sender_id=None,
+        recipient_id=None if shown.person is None else shown.person.id,
+        step_position=shown.step.position,
+        to_address=to_address,
+        from_address=shown.box.address,
+        message_id=message_id_for(token, shown.box.address),
+        token=token,
+        own_fields=json.dumps(dict(shown.fields)),
+        due_at=now,
+        ready_at=now,
+    )
+
+
+def _planned(message: Candidate, step_id: int) -> NewMessage:
+    """The row of a test: nobody in the campaign has it, so what becomes of it touches no recipient."""
+    return NewMessage(
+        kind=message.kind,
+        priority=message.priority,
+        mailbox_id=message.mailbox_id,
+        campaign_id=message.campaign_id,
+        campaign_sender_id=None,
+        recipient_id=None,
+        step_id=step_id,
+        step_position=message.step_position,
+        to_address=message.to_address,
+        from_address=message.from_address,
+        token=message.token,
+        message_id=message.message_id,
+        due_at=message.due_at,
+        ready_at=message.ready_at,
+        fields=message.own_fields,
+    )
+
+
+def _unfit(shown: _Subject, unfit: UnfitLetter) -> Refused:
+    return Refused(
+        "campaign.unfit",
+        f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be written: {unfit}",
+        Command("campaign", "edit", shown.campaign.name, "FILE"),
+    )

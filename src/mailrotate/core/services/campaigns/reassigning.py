@@ -1,0 +1,256 @@
+"""Taking people on: who failed when their mailbox was removed, and the open people of a sender (B8)."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.steps import taken_on
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.services.access import authority, naming
+from mailrotate.core.services.campaigns import recipient_list
+from mailrotate.core.services.campaigns.enrolment import Aside, RowTrouble
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.mailboxes import mailbox_removal
+from mailrotate.core.services.sending.lane_holding import holding_lane
+from mailrotate.core.store import campaigns, connections, events, removals, senders
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.people import reassignments, recipients
+from mailrotate.core.store.people.reassignments import Choice, Going, Left
+from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState
+
+TAKEN_ON = "taken_on"
+
+
+@dataclass(frozen=True)
+class Whom:
+    """People by address (or `r_` id), by tag, or all that a sender has."""
+
+    addresses: Sequence[str] = ()
+    tag: str | None = None
+    from_sender: str | None = None
+
+
+@dataclass(frozen=True)
+class Moved:
+    """How many go on from `sender`; it `became_sender` of a campaign that had none any more."""
+
+    campaign: str
+    sender: str
+    moved: int
+    became_sender: bool
+    is_paused: bool
+
+
+def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: Aside, now: datetime) -> Moved:
+    """Let people go on from a mailbox, place and thread kept; whoever cannot is added to `aside`.
+
+    Of a mailbox that was removed and is connected again, those who failed then go on as well, also from
+    itself. One transaction. Raises NotFound (`recipient.nobody`, …), BadInput, Refused
+    (`campaign.not_running`, `mailbox.…`), Busy.
+    """
+    with context.store.reading() as connection:
+        former = _former(connection, whom.from_sender)
+    # What waits in a living sender's lane is taken out of it: nobody may claim it meanwhile.
+    is_living = former is not None and former.removed_at is None
+    lane = holding_lane(context, former.id, now) if former is not None and is_living else nullcontext()
+    with lane, context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        recipients.lock_enrolment(connection)
+        campaign = _running(connection, context, name)
+        former = _unchanged(former, _former(connection, whom.from_sender))
+        taker = _taker(connection, context.actor, campaign, to_sender)
+        failed = _failed(connection, campaign, whom, former, aside)
+        still_open = _open(connection, campaign, former, taker) if is_living else None
+        reported = _report(connection, [one for one in (still_open, failed) if one is not None], aside)
+        to_sender_id, became_sender = _sender_row(connection, campaign, taker, now)
+        moved = _take_on(connection, campaign, failed, to_sender_id, aside, now)
+        if former is not None and still_open is not None:
+            moved += _move_open(connection, still_open, former, to_sender_id)
+        if not (moved or became_sender or reported or whom.addresses):
+            raise _nobody(campaign, whom, former, taker)
+        if moved or became_sender:
+            change = {"before": None if former is None else former.address, "after": taker.address}
+            about = About(mailbox_id=taker.id, campaign_id=campaign.id)
+            events.record(
+                connection,
+                context.actor,
+                "recipients.assigned",
+                now,
+                about,
+                key="sender",
+                people=moved,
+                **change,
+            )
+    is_paused = campaign.state is CampaignState.PAUSED
+    return Moved(campaign.name, taker.address, moved, became_sender, is_paused)
+
+
+def _former(connection: Connection, address: str | None) -> StoredMailbox | None:
+    return None if address is None else naming.find_mailbox(connection, address, with_removed=True)
+
+
+def _unchanged(before: StoredMailbox | None, now_is: StoredMailbox | None) -> StoredMailbox | None:
+    """As it is in this transaction; its lane was, or was not, taken for what it was before."""
+    if before is not None and now_is is not None and before.removed_at != now_is.removed_at:
+        raise Refused(
+            "mailbox.changed",
+            f"{now_is.address} was removed, or is back, since a moment ago; nothing was changed",
+            Hint("run it again; how it is now:", Command("mailbox", "show", now_is.address)),
+        )
+    return now_is
+
+
+def _running(connection: Connection, context: Context, name: str) -> StoredCampaign:
+    campaign = authority.find_campaign(connection, context.actor, name)
+    if campaign.state in (CampaignState.DRAFT, CampaignState.FINISHED):
+        state = "a draft" if campaign.state is CampaignState.DRAFT else campaign.state
+        raise Refused(
+            "campaign.not_running",
+            f"campaign '{campaign.name}' is {state}: nobody in it waits for a sender",
+            Command("campaign", "show", campaign.name),
+        )
+    return campaign
+
+
+def _taker(connection: Connection, actor: Actor, campaign: StoredCampaign, address: str) -> StoredMailbox:
+    taker = naming.find_mailbox(connection, address)
+    mailbox_removal.require_able(connection, actor, taker)
+    mailbox_removal.require_owner_may_use(connection, campaign.name, campaign.owner_id, taker)
+    return taker
+
+
+def _nobody(
+    campaign: StoredCampaign, whom: Whom, former: StoredMailbox | None, taker: StoredMailbox
+) -> Refused | NotFound:
+    """Why nobody goes on, and where to look for those who were meant."""
+    if former is None:
+        return NotFound(
+            "recipient.nobody",
+            f"nobody in campaign '{campaign.name}' has the tag '{whom.tag}'",
+            Command("contact", "list", "--tag", whom.tag or ""),
+        )
+    if former.id == taker.id:
+        return Refused(
+            "mailbox.same",
+            f"{taker.address} has these people already, and nobody failed when it was removed",
+            Command("recipient", "list", campaign.name, "--sender", taker.address),
+        )
+    return NotFound(
+        "recipient.nobody",
+        f"nobody in campaign '{campaign.name}' waits for {former.address}, or failed when it was removed",
+        Hint(
+            "name people by address, or by the tag of the removal (--tag); who failed, and why:",
+            Command("recipient", "list", campaign.name, "--state", "failed"),
+        ),
+    )
+
+
+def _failed(
+    connection: Connection,
+    campaign: StoredCampaign,
+    whom: Whom,
+    former: StoredMailbox | None,
+    aside: Aside,
+) -> Choice:
+    """Those who failed with their mailbox: named ones, or all of the mailbox, as it was before it went."""
+    if former is None:
+        found = recipient_list.ids_of(connection, campaign, whom.addresses)
+        for name in dict.fromkeys(whom.addresses):
+            if name not in found:
+                aside.add(RowTrouble(0, name, recipient_list.is_none(campaign, name).message))
+        return Choice(campaign.id, affected_campaigns.REMOVED, ids=list(found.values()), tag=whom.tag)
+    sender_ids = reassignments.senders_before(connection, campaign.id, former)
+    return Choice(campaign.id, affected_campaigns.REMOVED, sender_ids=sender_ids)
+
+
+def _open(
+    connection: Connection, campaign: StoredCampaign, former: StoredMailbox | None, taker: StoredMailbox
+) -> Choice | None:
+    """Those who wait for a mailbox that is there; None where it would take them over from itself."""
+    if former is None or former.id == taker.id:
+        return None
+    own = [s.id for s in senders.senders_of(connection, campaign.id) if s.mailbox_id == former.id]
+    return Choice(campaign.id, None, sender_ids=own)
+
+
+def _report(connection: Connection, choices: Sequence[Choice], aside: Aside) -> int:
+    """Add to `aside`, each once, who does not go on; returns how many."""
+    told: set[str] = set()
+    for choice in choices:
+        for left in reassignments.left_behind(connection, choice):
+            if left.email not in told:
+                told.add(left.email)
+                aside.add(RowTrouble(0, left.email, _why_left(left)))
+    return len(told)
+
+
+def _why_left(left: Left) -> str:
+    if left.is_unclear:
+        return "a message is on its way, or held until its fate is settled"
+    if left.state in OPEN_RECIPIENTS:
+        return f"is {left.state} and goes on from its sender; --from-sender moves a sender's open people"
+    return f"is {left.state}" + (f" ({left.reason})" if left.reason else "")
+
+
+def _sender_row(
+    connection: Connection, campaign: StoredCampaign, taker: StoredMailbox, now: datetime
+) -> tuple[int, bool]:
+    """The campaign's sender that these people get, and whether it is a new one for the campaign itself.
+
+    A single sender whose slot nobody is in any more is replaced; anybody else is no sender of the campaign
+    for new people, only for these.
+    """
+    if campaign.rotation is None:
+        (own,) = (s for s in senders.senders_of(connection, campaign.id) if s.left_at is None)
+        if own.mailbox_id == taker.id:
+            return own.id, False
+        if own.mailbox_id is None:
+            senders.bind_to_slot(connection, [own.id], taker.slot_id)
+            return own.id, True
+    return removals.taker(connection, campaign.id, taker.id, now), False
+
+
+def _move_open(connection: Connection, choice: Choice, former: StoredMailbox, to_sender_id: int) -> int:
+    removals.unplan(connection, former.id, choice.sender_ids)
+    reassignments.cancel_planned(
+        connection, former.id, choice.sender_ids, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
+    )
+    return reassignments.move_open(connection, choice, to_sender_id, mailbox_removal.MOVED)
+
+
+def _take_on(
+    connection: Connection,
+    campaign: StoredCampaign,
+    choice: Choice,
+    to_sender_id: int,
+    aside: Aside,
+    now: datetime,
+) -> int:
+    sequence = campaigns.sequence_of(connection, campaign.id)
+    count = 0
+    for some in reassignments.waiting(connection, choice):
+        going = []
+        for one in some:
+            place = taken_on(sequence, one.next_step, one.last_sent, now)
+            if place.due_at is None:
+                aside.add(RowTrouble(0, one.email, "has had every step"))
+                continue
+            going.append(Going(one.id, place.step, place.due_at))
+        reassignments.take_on(
+            connection,
+            going,
+            origins(RECIPIENT, TAKEN_ON),
+            outcome(RECIPIENT, TAKEN_ON),
+            to_sender_id,
+            TAKEN_ON,
+        )
+        count += len(going)
+    return count

@@ -1,0 +1,94 @@
+"""Who sends for a draft: the mailboxes that are picked, and who may pick them (B5, B6, D2, E3)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.services.access import authority
+from mailrotate.core.services.access.naming import find_mailbox
+from mailrotate.core.services.effects.assigning import current_senders
+from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
+from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
+from mailrotate.core.store.events import Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.states import ConnectionState, Rotation
+
+
+def choose_senders(
+    connection: Connection,
+    actor: Actor,
+    campaign: StoredCampaign,
+    addresses: Sequence[str],
+    rotate: Rotation | None,
+    now: datetime,
+) -> None:
+    """Set who sends for a draft: one, by its slot, or the mailboxes of a rotation (D2, E3).
+
+    Two or more imply the equal rotation. With a rotation and no addresses the present senders stay.
+    """
+    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
+    present = current_senders(connection, campaign.id)
+    if addresses:
+        kept = frozenset(sender.mailbox_id for sender in present)
+        boxes = [sending_mailbox(connection, actor, address, kept) for address in dict.fromkeys(addresses)]
+    else:
+        boxes = [
+            mailboxes.by_id(connection, sender.mailbox_id)
+            for sender in present
+            if sender.mailbox_id is not None
+        ] or [_default_mailbox(connection, actor)]
+    rotation = rotate or (Rotation.EQUAL if len(boxes) > 1 else None)
+    if rotation is not None:
+        refuse_step_senders(campaign.name, steps)
+    senders.replace_senders(
+        connection,
+        campaign.id,
+        slot_id=boxes[0].slot_id if rotation is None else None,
+        mailbox_ids=() if rotation is None else [box.id for box in boxes],
+        now=now,
+    )
+    campaigns.change(connection, campaign.id, rotation=rotation, spread_over="")
+
+
+def refuse_step_senders(name: str, steps: Sequence[StoredStep]) -> None:
+    """A step's own sender and a rotation exclude each other (D9). Raises Refused (`campaign.step_sender`)."""
+    own = next((step for step in steps if step.sender_mailbox_id is not None), None)
+    if own is not None:
+        raise Refused(
+            "campaign.step_sender",
+            f"step {own.position} of campaign '{name}' names its own sender, so the campaign cannot rotate",
+            "take 'from' out of that step, or name a single sender",
+        )
+
+
+def sending_mailbox(
+    connection: Connection, actor: Actor, address: str, kept: frozenset[int | None] = frozenset()
+) -> StoredMailbox:
+    """The mailbox, if whoever acts may send from it, or it was picked before: `kept` holds those.
+
+    Raises NotFound, Refused (`mailbox.personal`, `mailbox.disconnected`).
+    """
+    box = find_mailbox(connection, address)
+    if box.id not in kept:
+        authority.require_pick(connection, actor, box)
+    if box.state is ConnectionState.DISCONNECTED:
+        raise Refused(
+            "mailbox.disconnected",
+            f"{box.address} is disconnected and cannot send",
+            Command("mailbox", "connect", box.address),
+        )
+    return box
+
+
+def _default_mailbox(connection: Connection, actor: Actor) -> StoredMailbox:
+    user = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
+    if user is None or user.default_mailbox_id is None:
+        raise Refused(
+            "campaign.no_sender",
+            "no sender is named, and there is no default mailbox",
+            Hint(Command("mailbox", "connect", "ADDRESS"), ", or name one with --from ADDRESS"),
+        )
+    return sending_mailbox(connection, actor, mailboxes.by_id(connection, user.default_mailbox_id).address)

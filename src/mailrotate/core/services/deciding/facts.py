@@ -1,0 +1,212 @@
+"""Gathers the facts on which the gates decide."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates, provider_limits, quota
+from mailrotate.core.rules.window import next_open
+from mailrotate.core.services import periods
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import campaigns, mailboxes, workspaces
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.people import suppressions
+from mailrotate.core.store.sending.outbox import Candidate
+from mailrotate.core.values.delivery_window import DeliveryWindow
+from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.states import MessageKind, Priority, UserState
+
+# A window looks this many years ahead for holidays; a campaign rarely waits longer.
+_HOLIDAY_YEARS = 2
+RECIPIENT_ZONE = "recipient"
+
+
+def ramp_of(box: StoredMailbox) -> quota.Ramp | None:
+    """The mailbox's ramp-up, if it has one."""
+    parts = (box.ramp_start, box.ramp_step, box.ramp_ceiling)
+    if box.ramp_from is None or None in parts:
+        return None
+    start, step, ceiling = (int(part or 0) for part in parts)
+    return quota.Ramp(start, step, ceiling, box.ramp_from)
+
+
+def limit_of_day(box: StoredMailbox, day_starts_at: datetime) -> tuple[int, int | None]:
+    """What the mailbox may send on a day of its own, and which day of the ramp-up that is where this is
+    what limits it (B4)."""
+    ramp = ramp_of(box)
+    if ramp is not None:
+        day = ramp.day(day_starts_at)
+        if ramp.limit(day) < box.highest_limit:
+            return ramp.limit(day), day
+    return box.highest_limit, None
+
+
+def mailbox_facts(connection: Connection, box: StoredMailbox, now: datetime) -> gates.MailboxFacts:
+    """The mailbox's state and what it has sent, counted in this transaction."""
+    start, end = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+    daily_limit, ramp_day = limit_of_day(box, start)
+    overrides = provider_limits.overrides_in(workspaces.settings(connection))
+    rolling = tuple(
+        gates.RollingUse(
+            limit.description,
+            limit.period,
+            mailboxes.nth_latest_send(connection, box.id, limit.limit, now - limit.period),
+        )
+        for limit in provider_limits.limits_for(box.provider, overrides, box.address)
+    )
+    return gates.MailboxFacts(
+        address=box.address,
+        connection=box.state,
+        connection_error=box.last_error,
+        user_locked=box.user_state is UserState.LOCKED,
+        paused_at=box.paused_at,
+        hold_reason=box.hold_reason,
+        hold_until=box.hold_until,
+        daily_limit=daily_limit,
+        sent_today=mailboxes.sent_since(connection, box.id, start),
+        day_ends_at=end,
+        daily_cap=box.daily_cap,
+        slot_sent_today=mailboxes.sent_through_slot_since(connection, box.slot_id, start),
+        rolling=rolling,
+        next_send_at=box.next_send_at,
+        inbox_read_at=box.inbox_read_at,
+        inbox_failing_since=box.inbox_failing_since,
+        inbox_error=box.inbox_error,
+        ramp_day=ramp_day,
+    )
+
+
+def campaign_facts(
+    context: Context, campaign: StoredCampaign, workspace_zone: str, now: datetime
+) -> gates.CampaignFacts:
+    window = window_of(context, campaign, workspace_zone, now)
+    if campaign.timezone == RECIPIENT_ZONE and window.unusable is None:
+        return gates.CampaignFacts(campaign.name, campaign.state, campaign.pause_reasons, None)
+    return gates.CampaignFacts(campaign.name, campaign.state, campaign.pause_reasons, window)
+
+
+def window_of(
+    context: Context,
+    campaign: StoredCampaign,
+    workspace_zone: str,
+    now: datetime,
+    recipient_zone: str | None = None,
+) -> DeliveryWindow:
+    """The campaign's window in its own zone, or in the recipient's where the campaign says so (D4)."""
+    zone = campaign.timezone or workspace_zone
+    if zone == RECIPIENT_ZONE:
+        zone = recipient_zone or workspace_zone
+    window = DeliveryWindow.from_json({**json.loads(campaign.window), "zone": zone})
+    try:
+        return replace(window, closed_on=_closed_on(context, json.loads(campaign.holidays), now))
+    except BadInput as trouble:
+        # The extra was removed, or no longer knows the code: rather nothing than mail on a holiday.
+        return replace(window, unusable=trouble.sentence)
+
+
+def _closed_on(context: Context, holidays: str | Sequence[str] | None, now: datetime) -> frozenset[date]:
+    if not holidays:
+        return frozenset()
+    if isinstance(holidays, str):
+        return context.holidays.dates(holidays, range(now.year, now.year + _HOLIDAY_YEARS + 1))
+    return frozenset(date.fromisoformat(day) for day in holidays)
+
+
+@dataclass(frozen=True)
+class Absences:
+    """When no runner ran, and how late that may make a message (H4)."""
+
+    allowed: timedelta
+    times: Sequence[tuple[datetime, datetime]]
+
+    @property
+    def late_before(self) -> datetime | None:
+        """Whoever is due from then on is not late; None when no absence was noted."""
+        return max((back - self.allowed for _, back in self.times), default=None)
+
+
+def absences_in(connection: Connection) -> Absences:
+    return Absences(periods.period(connection, "lateness"), workspaces.absences(connection))
+
+
+def message_facts(
+    context: Context,
+    connection: Connection,
+    message: Candidate,
+    box: StoredMailbox,
+    campaign: StoredCampaign | None,
+    now: datetime,
+    absences: Absences | None = None,
+) -> gates.MessageFacts:
+    """What the recipient's gates need to know of one message; `absences` where they are known already."""
+    window = None
+    if campaign is not None and campaign.timezone == RECIPIENT_ZONE and message.kind is MessageKind.CAMPAIGN:
+        window = window_of(context, campaign, box.workspace_timezone, now, message.recipient_timezone)
+    suppressed = None
+    if message.kind is MessageKind.CAMPAIGN:
+        suppressed = suppressions.covering(connection, message.to_address)
+    return gates.MessageFacts(
+        kind=message.kind,
+        is_follow_up=message.priority is Priority.FOLLOW_UP,
+        due_at=message.due_at,
+        ready_at=message.ready_at,
+        released_at=message.released_at,
+        # A parked row stays parked until it is released, whatever is found of its lateness later.
+        late_since=message.overdue_at
+        or _late_since(context, message, box, campaign, absences or absences_in(connection)),
+        last_error=message.error_text,
+        state=message.state,
+        recipient=message.recipient_state,
+        recipient_reason=message.recipient_reason,
+        suppressed_by=None if suppressed is None else f"{suppressed.kind} ({suppressed.reason})",
+        window=window,
+    )
+
+
+def _late_since(
+    context: Context,
+    message: Candidate,
+    box: StoredMailbox,
+    campaign: StoredCampaign | None,
+    absences: Absences,
+) -> datetime | None:
+    """Since when only a runner was missing, if that made the message later than allowed (H4).
+
+    Pauses, holds and a broken connection do not count: the clock starts at the latest of their ends.
+    """
+    if message.kind is not MessageKind.CAMPAIGN or campaign is None:
+        return None
+    others = (message.due_at, campaign.started_at, campaign.resumed_at, box.connected_at, box.hold_until)
+    ready = max(instant for instant in others if instant is not None)
+    for gone, back in absences.times:
+        if ready >= back:
+            continue
+        zone = message.recipient_timezone
+        window = window_of(context, campaign, box.workspace_timezone, gone, zone)
+        possible = next_open(window, max(ready, gone))
+        if possible is not None and back - possible > absences.allowed:
+            return possible
+    return None
+
+
+def situation_of(
+    context: Context, connection: Connection, message: Candidate, now: datetime
+) -> tuple[gates.Situation, StoredMailbox]:
+    """All facts about one message, for `why` and for a claim of just this one."""
+    box = mailboxes.by_id(connection, message.mailbox_id)
+    campaign = None if message.campaign_id is None else campaigns.by_id(connection, message.campaign_id)
+    bound = None
+    if campaign is not None and message.kind is MessageKind.CAMPAIGN:
+        bound = campaign_facts(context, campaign, box.workspace_timezone, now)
+    return (
+        gates.Situation(
+            bound,
+            mailbox_facts(connection, box, now),
+            message_facts(context, connection, message, box, campaign, now),
+        ),
+        box,
+    )

@@ -1,0 +1,149 @@
+"""When a lane or a campaign may send next, and what holds it back: asked of the gates, message by message."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates
+from mailrotate.core.rules.gates import Decision, Situation
+from mailrotate.core.rules.steps import priority_of
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding import facts
+from mailrotate.core.store import campaigns, mailboxes, senders
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.senders import StoredSender
+from mailrotate.core.store.sending import outbox
+from mailrotate.core.store.sending.outbox import Candidate
+from mailrotate.core.values.states import MessageKind, MessageState, Priority
+
+_FAR = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass
+class Prospects:
+    """The facts of one look at the workspace: those of campaigns and mailboxes are gathered once."""
+
+    context: Context
+    connection: Connection
+    now: datetime
+    _campaigns: dict[int, StoredCampaign] = field(default_factory=dict)
+    _boxes: dict[int, StoredMailbox] = field(default_factory=dict)
+    _campaign_facts: dict[int, gates.CampaignFacts] = field(default_factory=dict)
+    _mailbox_facts: dict[int, gates.MailboxFacts] = field(default_factory=dict)
+    _absences: facts.Absences | None = None
+
+    def campaign(self, campaign_id: int) -> StoredCampaign:
+        if campaign_id not in self._campaigns:
+            self._campaigns[campaign_id] = campaigns.by_id(self.connection, campaign_id)
+        return self._campaigns[campaign_id]
+
+    def box(self, mailbox_id: int) -> StoredMailbox:
+        if mailbox_id not in self._boxes:
+            self._boxes[mailbox_id] = mailboxes.by_id(self.connection, mailbox_id)
+        return self._boxes[mailbox_id]
+
+    def mailbox_facts(self, mailbox_id: int) -> gates.MailboxFacts:
+        if mailbox_id not in self._mailbox_facts:
+            found = facts.mailbox_facts(self.connection, self.box(mailbox_id), self.now)
+            self._mailbox_facts[mailbox_id] = found
+        return self._mailbox_facts[mailbox_id]
+
+    def campaign_facts(self, campaign_id: int, workspace_zone: str) -> gates.CampaignFacts:
+        if campaign_id not in self._campaign_facts:
+            found = facts.campaign_facts(self.context, self.campaign(campaign_id), workspace_zone, self.now)
+            self._campaign_facts[campaign_id] = found
+        return self._campaign_facts[campaign_id]
+
+    def situation(self, message: Candidate) -> Situation:
+        """All facts about one message, planned or only to be planned."""
+        box = self.box(message.mailbox_id)
+        campaign = None if message.campaign_id is None else self.campaign(message.campaign_id)
+        bound = None
+        if campaign is not None and message.kind is MessageKind.CAMPAIGN:
+            bound = self.campaign_facts(campaign.id, box.workspace_timezone)
+        if self._absences is None:
+            self._absences = facts.absences_in(self.connection)
+        known = facts.message_facts(
+            self.context, self.connection, message, box, campaign, self.now, self._absences
+        )
+        return Situation(bound, self.mailbox_facts(box.id), known)
+
+    def decide(self, message: Candidate) -> Decision:
+        return gates.decide(self.situation(message), self.now)
+
+    def of_lane(self, mailbox_id: int) -> Decision | None:
+        """The decision on what a lane may send first; None when nothing waits in it."""
+        box = self.box(mailbox_id)
+        waiting = list(self._by_hand(box))
+        for campaign in campaigns.active_in_lane(self.connection, box.id, box.slot_id):
+            waiting += self.first_of_campaign(campaign, box.id)
+        return earliest([self.decide(message) for message in waiting])
+
+    def _by_hand(self, box: StoredMailbox) -> Iterator[Candidate]:
+        found = outbox.earliest_by_hand(self.connection, box.id, _FAR)
+        if found is not None:
+            yield found
+
+    def first_of_campaign(self, campaign: StoredCampaign, mailbox_id: int) -> list[Candidate]:
+        """A campaign's earliest messages in a lane, planned or not, one of each priority."""
+        found = [
+            outbox.earliest_ready(self.connection, mailbox_id, campaign.id, priority, _FAR)
+            for priority in (Priority.FOLLOW_UP, Priority.FIRST)
+        ]
+        for sender in senders.senders_of(self.connection, campaign.id):
+            if sender.mailbox_id == mailbox_id:
+                found += [self._unplanned(campaign, sender, follow_ups) for follow_ups in (True, False)]
+        return [message for message in found if message is not None]
+
+    def _unplanned(
+        self, campaign: StoredCampaign, sender: StoredSender, follow_ups: bool
+    ) -> Candidate | None:
+        people = recipients.due_in_lane(self.connection, sender.id, _FAR, follow_ups, 1)
+        if not people:
+            return None
+        person = recipients.by_id(self.connection, people[0].id)
+        return None if person is None else self.next_message(campaign, person, sender)
+
+    def next_message(
+        self, campaign: StoredCampaign, person: recipients.StoredRecipient, sender: StoredSender | None
+    ) -> Candidate | None:
+        """The message that would be planned next for somebody; None while no mailbox would send it."""
+        steps = campaigns.steps_of(self.connection, campaign.id, campaign.version)
+        step = next((step for step in steps if step.position == person.next_step), None)
+        mailbox_id = None if sender is None else sender.mailbox_id
+        if step is not None and step.sender_mailbox_id is not None:
+            mailbox_id = step.sender_mailbox_id
+        if mailbox_id is None:
+            return None
+        due_at = person.next_at or self.now
+        return Candidate(
+            id=0,
+            kind=MessageKind.CAMPAIGN,
+            state=MessageState.SCHEDULED,
+            priority=priority_of(person.next_step),
+            mailbox_id=mailbox_id,
+            campaign_id=campaign.id,
+            campaign_sender_id=None if sender is None else sender.id,
+            recipient_id=person.id,
+            step_position=person.next_step,
+            to_address=person.email,
+            from_address=self.box(mailbox_id).address,
+            message_id="",
+            token="",
+            own_fields=None,
+            due_at=due_at,
+            ready_at=due_at,
+            recipient_state=person.state,
+            recipient_reason=person.reason,
+            recipient_timezone=person.timezone,
+        )
+
+
+def earliest(decisions: list[Decision]) -> Decision | None:
+    """The one that opens first; those that only an act opens come last."""
+    timed = [decision for decision in decisions if decision.next_at is not None]
+    return min(timed, key=lambda decision: decision.next_at or _FAR, default=next(iter(decisions), None))

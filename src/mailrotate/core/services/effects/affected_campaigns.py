@@ -1,0 +1,191 @@
+"""The campaigns and people that hang on a mailbox: what its trouble, its lock or its removal pauses, and what
+lifts that (A10, B8, C6, C7)."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates
+from mailrotate.core.rules.transitions import CAMPAIGN, origins, outcome
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding import facts
+from mailrotate.core.services.effects import assigning, lifecycle
+from mailrotate.core.store import campaigns, connections, events, removals, senders
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.events import RUNNER, About, Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.removals import Affected
+from mailrotate.core.values.hint import Command
+from mailrotate.core.values.states import CampaignState, ConnectionState
+
+FAILED = "mailbox_failed"
+DISCONNECTED = "mailbox_disconnected"
+USER_LOCKED = "user_locked"
+REMOVED = "mailbox_removed"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Who goes on after a reconnect, and when; and who still waits for a paused campaign."""
+
+    going_on: int
+    next_at: datetime | None
+    paused: tuple[HangingCampaign, ...]
+
+
+def pause_for_failure(connection: Connection, box: StoredMailbox, now: datetime) -> None:
+    """A failure pauses the mailbox's single-sender campaigns; a rotation only when none of its senders is
+    connected any more, because the others go on (C6, C7)."""
+    for campaign in connections.hanging_on(connection, box.id, box.slot_id):
+        if pauses_without(connection, campaign):
+            lifecycle.pause_campaign(connection, RUNNER, campaign.id, FAILED, box.id, now)
+
+
+def pause_for_disconnect(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
+    """A disconnect pauses every campaign that the mailbox sends for (C6).
+
+    One for which it only took people over goes on with its own senders; those people wait.
+    """
+    for campaign in connections.hanging_on(connection, box.id, box.slot_id):
+        if not campaign.is_sender:
+            continue
+        lifecycle.pause_campaign(connection, actor, campaign.id, DISCONNECTED, box.id, now)
+
+
+def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
+    """Single-sender campaigns whose slot was removed go on from the slot that their mailbox is connected in
+    now, when they are resumed; returns their names."""
+    stranded = senders.bound_to_removed_slots(connection, box.user_id, box.id)
+    for sender in stranded:
+        senders.bind_to_slot(connection, [sender.id], box.slot_id)
+        about = About(mailbox_id=box.id, campaign_id=sender.campaign_id)
+        change = {"before": f"s_{sender.slot_id}", "after": f"s_{box.slot_id}"}
+        events.record(connection, actor, "campaign.sender", now, about, key="slot", **change)
+    return [sender.campaign for sender in stranded]
+
+
+def stops_without(connection: Connection, campaign: Affected, box: StoredMailbox) -> bool:
+    """Whether a campaign pauses when this mailbox is removed and no other takes its place (B8).
+
+    A rotation only when nobody else of it can send (C7). A single sender's campaign also for a step that
+    names the mailbox (D9): from whom that goes instead is for a person to see.
+    """
+    if not campaign.rotates:
+        return bool(campaign.bound_ids or campaign.step_count)
+    return campaign.is_current_sender and not others_send(connection, campaign.id, {box.id})
+
+
+def let_go(
+    connection: Connection,
+    actor: Actor,
+    box: StoredMailbox,
+    stopping: Sequence[Affected],
+    now: datetime,
+) -> None:
+    """What a removal does to the campaigns themselves: graces end, since nobody hangs on the mailbox any
+    more, and those that nobody else sends for pause."""
+    removals.end_deadlines(connection, box.id, now)
+    for campaign in stopping:
+        lifecycle.pause_campaign(connection, actor, campaign.id, REMOVED, box.id, now)
+
+
+def way_on(connection: Connection, campaign: StoredCampaign) -> Command | None:
+    """The command that comes before `campaign resume` where a single sender was removed and none has its
+    slot; None elsewhere."""
+    if campaign.rotation is not None or REMOVED not in campaign.pause_reasons:
+        return None
+    if any(sender.mailbox_id is not None for sender in assigning.current_senders(connection, campaign.id)):
+        return None
+    former = removals.paused_by(connection, campaign.id, REMOVED) or "ADDRESS"
+    return Command("recipient", "assign", campaign.name, "--from-sender", former, "--to-sender", "ADDRESS")
+
+
+def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
+    """Lift what this mailbox's trouble has paused; returns the campaigns that run again by that."""
+    running = []
+    for campaign_id, name in connections.paused_by(connection, box.id):
+        if connections.lift_pauses_of(connection, campaign_id, box.id) and campaigns.move(
+            connection,
+            campaign_id,
+            origins(CAMPAIGN, "resume"),
+            outcome(CAMPAIGN, "resume"),
+            resumed_at=now,
+        ):
+            about = About(mailbox_id=box.id, campaign_id=campaign_id)
+            events.record(connection, actor, "campaign.resumed", now, about)
+            running.append(name)
+    return running
+
+
+def waiting_for(context: Context, connection: Connection, box: StoredMailbox, now: datetime) -> Waiting:
+    """Who waits for this mailbox now, and from when on the gates let the first of them go."""
+    hanging = connections.hanging_on(connection, box.id, box.slot_id)
+    active = [campaign for campaign in hanging if campaign.state is CampaignState.ACTIVE]
+    starts = (_next_at(context, connection, campaign.id, box, now) for campaign in active)
+    return Waiting(
+        going_on=sum(campaign.people for campaign in active),
+        next_at=min((instant for instant in starts if instant is not None), default=None),
+        paused=tuple(c for c in hanging if c.state is CampaignState.PAUSED and c.people),
+    )
+
+
+def _next_at(
+    context: Context, connection: Connection, campaign_id: int, box: StoredMailbox, now: datetime
+) -> datetime | None:
+    due_at = connections.next_due_of(connection, campaign_id, box.id, box.slot_id)
+    if due_at is None:
+        return None
+    campaign = campaigns.by_id(connection, campaign_id)
+    situation = gates.Situation(
+        facts.campaign_facts(context, campaign, box.workspace_timezone, now),
+        facts.mailbox_facts(connection, box, now),
+        None,
+    )
+    return gates.decide(situation, max(due_at, now)).next_at
+
+
+def hanging_on_seat(connection: Connection, boxes: Sequence[StoredMailbox]) -> list[HangingCampaign]:
+    """The campaigns that send from any of one seat's mailboxes, each once, with all who wait for these."""
+    found: dict[int, HangingCampaign] = {}
+    for box in boxes:
+        for campaign in connections.hanging_on(connection, box.id, box.slot_id):
+            known = found.get(campaign.id)
+            # Of a single sender both counts are of the same slot.
+            people = campaign.people + (known.people if known is not None and known.rotates else 0)
+            found[campaign.id] = replace(campaign, people=people)
+    return list(found.values())
+
+
+def pause_for_lock(
+    connection: Connection, actor: Actor, boxes: Sequence[StoredMailbox], now: datetime
+) -> None:
+    """A locked user's mailboxes count as failed senders without a deadline (A10).
+
+    The reason is no mailbox's: a reconnect does not lift it, only `campaign resume` does.
+    """
+    for campaign in hanging_on_seat(connection, boxes):
+        if pauses_without(connection, campaign):
+            lifecycle.pause_campaign(connection, actor, campaign.id, USER_LOCKED, 0, now)
+
+
+def pauses_without(
+    connection: Connection, campaign: HangingCampaign, away: Collection[int | None] = ()
+) -> bool:
+    """Whether a campaign stops while the mailboxes `away` cannot send: a rotation only without any other."""
+    if not campaign.is_sender:
+        return False
+    return not campaign.rotates or not others_send(connection, campaign.id, away)
+
+
+def others_send(connection: Connection, campaign_id: int, away: Collection[int | None]) -> bool:
+    """Whether a rotation has an able sender besides the mailboxes `away`."""
+    return any(
+        sender.left_at is None
+        and sender.state == ConnectionState.CONNECTED
+        and not sender.user_locked
+        and sender.mailbox_id not in away
+        for sender in senders.senders_of(connection, campaign_id)
+    )

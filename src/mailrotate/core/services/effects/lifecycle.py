@@ -1,0 +1,116 @@
+"""What follows when a recipient's way through a campaign ends, or a message cannot be sent as it is."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.store import campaigns, events
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.people import recipients, suppressions
+from mailrotate.core.store.sending import outbox, outbox_lists
+from mailrotate.core.store.sending.outbox import Candidate
+from mailrotate.core.values.hint import Command
+from mailrotate.core.values.states import ReplyClass, SuppressionKind
+
+# F4: so many content errors of one step pause the campaign.
+CONTENT_ERRORS_THAT_PAUSE = 3
+# Why somebody has failed: temporary refusals without end.
+SOFT_BOUNCES = "soft_bounces"
+
+
+def end_recipients(
+    connection: Connection, actor: Actor, recipient_ids: Sequence[int], event: str, reason: str, now: datetime
+) -> int:
+    """End each recipient whom `event` can end; their scheduled and error messages go, held ones stay.
+
+    Returns how many were ended. One reply or suppression concerns few people: a loop is enough.
+    """
+    ended = 0
+    for recipient_id in recipient_ids:
+        if recipients.move(
+            connection,
+            recipient_id,
+            origins(RECIPIENT, event),
+            outcome(RECIPIENT, event),
+            reason=reason,
+            next_at=None,
+            ended_at=now,
+        ):
+            ended += 1
+            found = recipients.by_id(connection, recipient_id)
+            campaign_id = None if found is None else found.campaign_id
+            about = About(campaign_id=campaign_id, recipient_id=recipient_id)
+            events.record(connection, actor, f"recipient.{event}", now, about, reason=reason)
+    outbox.move_many(
+        connection, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"), recipient_ids=recipient_ids
+    )
+    return ended
+
+
+def suppress(
+    connection: Connection,
+    actor: Actor,
+    kind: SuppressionKind,
+    value: str,
+    *,
+    reason: str,
+    source: str,
+    now: datetime,
+) -> bool:
+    """Never write to an address or domain again, in any campaign (D6, I4); False when it was so already."""
+    added = suppressions.add(
+        connection, kind, value, reason=reason, source=source, added_by=actor.user_id, now=now
+    )
+    domain = value if kind is SuppressionKind.DOMAIN else None
+    address = value if kind is SuppressionKind.ADDRESS else None
+    open_ones = recipients.open_of_address(connection, address, domain)
+    end_recipients(connection, actor, open_ones, "unsubscribed", reason, now)
+    if added:
+        # A domain is nobody in particular; an address would be.
+        told = {"kind": kind, "domain": domain, "reason": reason}
+        events.record(connection, actor, "suppression.added", now, About(), **told)
+    return added
+
+
+def refuse_content(
+    connection: Connection, message: Candidate, said: str, now: datetime, reply_class: ReplyClass
+) -> None:
+    """A message that cannot be rendered is an error of its content, and nobody else's."""
+    outbox.move(
+        connection,
+        message.id,
+        origins(MESSAGE, "refuse"),
+        outcome(MESSAGE, "refuse"),
+        error_class=reply_class,
+        error_text=said,
+        error_hint=Command("outbox", "show", f"m_{message.id}"),
+        settled_at=now,
+    )
+    about = About(message.mailbox_id, message.campaign_id, message.recipient_id, message.id)
+    events.record(connection, events.RUNNER, "message.error", now, about, error_class=reply_class)
+    pause_on_repeated_errors(connection, message, reply_class, now)
+
+
+def pause_on_repeated_errors(
+    connection: Connection, message: Candidate, reply_class: ReplyClass, now: datetime
+) -> None:
+    """Three content errors of one step pause the campaign: the fourth would be no different (F4)."""
+    if reply_class is not ReplyClass.MESSAGE or message.campaign_id is None or message.step_position is None:
+        return
+    count = outbox_lists.errors_of_step(connection, message.campaign_id, message.step_position, reply_class)
+    if count >= CONTENT_ERRORS_THAT_PAUSE:
+        pause_campaign(connection, events.RUNNER, message.campaign_id, "content_errors", 0, now)
+
+
+def pause_campaign(
+    connection: Connection, actor: Actor, campaign_id: int, reason: str, mailbox_id: int, now: datetime
+) -> bool:
+    """Add a pause reason; False when the campaign cannot be paused (a draft, a finished one)."""
+    if not campaigns.move(connection, campaign_id, origins(CAMPAIGN, "pause"), outcome(CAMPAIGN, "pause")):
+        return False
+    campaigns.add_pause(connection, campaign_id, reason, mailbox_id, now)
+    about = About(campaign_id=campaign_id, mailbox_id=mailbox_id or None)
+    events.record(connection, actor, "campaign.paused", now, about, reason=reason)
+    return True

@@ -1,0 +1,172 @@
+"""Aliases: other addresses of a mailbox, and which of them it sends as (B11).
+
+Limits, connection and the envelope's sender stay the mailbox's: its server lets it send as itself, and
+bounces come back to the inbox that is read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.services.access import ownership, seats
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.mailboxes.mailbox_settings import Settings, validate_settings
+from mailrotate.core.store import (
+    aliases,
+    connections,
+    events,
+    mailboxes,
+    requests,
+    seat_addresses,
+    workspaces,
+)
+from mailrotate.core.store.aliases import StoredAlias
+from mailrotate.core.store.events import About
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.address import canonical_address, normalise_address
+from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.hint import Command
+
+
+@dataclass(frozen=True)
+class MailboxAliases:
+    """A mailbox's aliases; `sends_as` is None where From names its own address."""
+
+    address: str
+    sends_as: str | None
+    aliases: Sequence[StoredAlias]
+    warnings: Sequence[str] = ()
+
+
+def listing(context: Context, address: str) -> MailboxAliases:
+    """Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        return _of(connection, seats.find_mailbox(connection, context.actor, address))
+
+
+def add(
+    context: Context, address: str, alias: str, sender_name: str | None, now: datetime, *, use: bool = False
+) -> MailboxAliases:
+    """Give a mailbox another address, and send as it if `use`. Raises BadInput, NotFound, Refused.
+
+    An alias is an address on the seat: whatever is asked of a mailbox's own is asked of it (A7-A9).
+    """
+    alias = normalise_address(alias)
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        box = seats.find_connected(connection, context.actor, address)
+        validate_settings(
+            connection, Settings() if sender_name is None else Settings(sender_name=sender_name)
+        )
+        user = workspaces.user_by_id(connection, box.user_id)
+        assert user is not None  # a mailbox refers to its user
+        _refuse_known(connection, box, alias)
+        refusal = ownership.held_refusal(connection, context.actor, user, alias)
+        if refusal is not None:
+            raise refusal
+        ownership.refuse_new(connection, context.actor, user, alias)
+        seat_addresses.hold(connection, alias, box.id)
+        aliases.insert_alias(connection, box.connection_id, alias, sender_name)
+        events.record(
+            connection, context.actor, "alias.added", now, About(box.id), after=alias, sender_name=sender_name
+        )  # fmt: skip
+        if use:
+            _send_as(connection, context, box, alias, now)
+        return _of(connection, box, ownership.warnings(connection, user, alias))
+
+
+def remove(context: Context, address: str, alias: str, now: datetime) -> MailboxAliases:
+    """Take an alias from the seat, and its approval with it. Raises BadInput, NotFound, Refused.
+
+    A mailbox that sent as it sends as itself again.
+    """
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        box = seats.find_mailbox(connection, context.actor, address)
+        known = _alias(connection, box, alias)
+        if box.sends_as == known.address:
+            _send_as(connection, context, box, None, now)
+        aliases.delete_alias(connection, known.id)
+        requests.end(connection, known.address, now)
+        seat_addresses.release(connection, known.address)
+        events.record(
+            connection, context.actor, "alias.removed", now, About(box.id), before=known.address
+        )  # fmt: skip
+        return _of(connection, box)
+
+
+def use(context: Context, address: str, alias: str | None, now: datetime) -> MailboxAliases:
+    """Send as an alias from the next message on; with None, or its own address, as the mailbox itself.
+
+    Raises as `remove`.
+    """
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        box = seats.find_connected(connection, context.actor, address)
+        own, wanted = canonical_address(box.address), None
+        if alias is not None and canonical_address(normalise_address(alias)) != own:
+            wanted = _alias(connection, box, alias).address
+        _send_as(connection, context, box, wanted, now)
+        return _of(connection, box)
+
+
+def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
+    """What gives a new connection the aliases of the former one again (C4)."""
+    return {
+        f"alias {known.address}": Command(
+            *("mailbox", "alias", "add", former.address, known.address),
+            *(() if known.sender_name is None else ("--sender-name", known.sender_name)),
+            *(("--use",) if known.address == former.sends_as else ()),
+        )
+        for known in aliases.of_connection(connection, former.connection_id)
+    }
+
+
+def _of(connection: Connection, box: StoredMailbox, warnings: Sequence[str] = ()) -> MailboxAliases:
+    now_is = mailboxes.by_id(connection, box.id)
+    return MailboxAliases(
+        box.address, now_is.sends_as, aliases.of_connection(connection, box.connection_id), warnings
+    )
+
+
+def _refuse_known(connection: Connection, box: StoredMailbox, alias: str) -> None:
+    held = seat_addresses.holding(connection, alias)
+    if held is None or held.mailbox_id != box.id:
+        return
+    if held.address == box.address:
+        raise Refused(
+            "alias.own",
+            f"{alias} is the mailbox {box.address} itself, so it needs no alias",
+            Command("mailbox", "alias", "list", box.address),
+        )
+    raise Refused(
+        "alias.exists",
+        f"{alias} is an alias of {box.address} already"
+        + ("" if held.address == alias else f", as {held.address}"),
+        Command("mailbox", "alias", "use", box.address, held.address),
+    )
+
+
+def _alias(connection: Connection, box: StoredMailbox, alias: str) -> StoredAlias:
+    """The mailbox's alias, however it is spelt."""
+    wanted = canonical_address(normalise_address(alias))
+    for known in aliases.of_connection(connection, box.connection_id):
+        if canonical_address(known.address) == wanted:
+            return known
+    raise NotFound(
+        "alias.none",
+        f"{alias} is no alias of {box.address}",
+        Command("mailbox", "alias", "list", box.address),
+    )
+
+
+def _send_as(
+    connection: Connection, context: Context, box: StoredMailbox, alias: str | None, now: datetime
+) -> None:
+    if alias == box.sends_as:
+        return
+    mailboxes.change_connection(connection, box.connection_id, sends_as=alias)
+    changed = {"key": "sends_as", "before": box.sends_as, "after": alias}
+    events.record(connection, context.actor, "mailbox.set", now, About(box.id), **changed)

@@ -1,0 +1,212 @@
+"""Connecting a mailbox: on whose seat, in which slot, with which settings (B2, A5, A7-A9, C4).
+
+Both servers were logged in to before; nothing here waits for one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import provider_limits, quota, roles
+from mailrotate.core.services.access import accounts, ownership, seats, secrets
+from mailrotate.core.services.contacts import contact_book
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.mailboxes import alias_choice, folder_choice, signature_editing, slot_pool
+from mailrotate.core.services.mailboxes.mailbox_settings import (
+    Settings,
+    apply_settings,
+    settings_reset,
+    validate_settings,
+)
+from mailrotate.core.store import connections, events, mailboxes, seat_addresses, senders, workspaces
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import inboxes
+from mailrotate.core.values.credential import Credential
+from mailrotate.core.values.hint import Command
+from mailrotate.core.values.mail import MailAccount, ServerGuess
+
+
+@dataclass(frozen=True)
+class NewConnection:
+    """What a person wants to connect, and the servers that were found for it."""
+
+    address: str
+    servers: ServerGuess
+    credential: Credential
+    settings: Settings
+    user_email: str | None = None
+    slot_id: int | None = None
+    # Also where another mailbox may still come back to the slot without loss (A5).
+    takes_awaited_slot: bool = False
+
+    @property
+    def account(self) -> MailAccount:
+        return MailAccount(
+            address=self.address,
+            provider=self.servers.provider,
+            smtp=self.servers.smtp,
+            imap=self.servers.imap,
+            username=self.servers.username or self.address,
+            credential=self.credential,
+        )
+
+
+@dataclass(frozen=True)
+class Connected:
+    """What a connect has made. `reset` are the settings that began anew, with the command for each;
+    `followed` the campaigns that lost their slot and send from this mailbox's new one; `warnings` what seems
+    odd about the address on this seat (A8)."""
+
+    mailbox_id: int
+    address: str
+    user: str
+    slot_id: int
+    slots_taken: int
+    slots_total: int
+    is_default: bool
+    default: str | None
+    files_sent_copy: bool | None
+    reset: Mapping[str, Command]
+    followed: Sequence[str]
+    warnings: Sequence[str]
+
+
+def former_servers(context: Context, address: str) -> ServerGuess | None:
+    """The servers that a disconnected mailbox had: they are no setting, and do not begin anew (C4).
+
+    None of one that whoever acts may not connect. Raises Refused (`user.…`).
+    """
+    with context.store.reading() as connection:
+        acting = seats.require_active(connection, context.actor)
+        box = mailboxes.by_address(connection, address)
+    if (
+        box is None
+        or box.removed_at is not None
+        or not roles.may_on_seat(acting.role, acting.id == box.user_id)
+    ):
+        return None
+    return ServerGuess(box.provider, box.smtp, box.imap, "before", box.username)
+
+
+def refuse_connect(
+    context: Context, address: str, user_email: str | None, slot_id: int | None, settings: Settings
+) -> None:
+    """The refusals that need no server, before anybody waits for one.
+
+    Raises Refused, NotFound, BadInput, KeyTrouble.
+    """
+    with context.store.reading() as connection:
+        seats.seat_for(connection, context.actor, address, user_email, slot_id)
+        validate_settings(connection, settings, context.actor)
+    accounts.prove_key(context)
+
+
+def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected:
+    """Store a connection whose servers were proved. Raises Refused, NotFound, KeyTrouble,
+    ConfirmationNeeded (`slot.awaited`)."""
+    accounts.prove_key(context)  # so that no transaction waits for a keyring
+    address, account = wanted.address, wanted.account
+    with context.store.writing() as connection:
+        # One at a time: two must not take the same slot or address.
+        connections.lock_workspace(connection)
+        seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
+        if not wanted.takes_awaited_slot:
+            slot_pool.refuse_awaited(connection, seat.slot_id, address, now)
+        validate_settings(connection, wanted.settings, context.actor)
+        reset = reset_of(connection, seat.former, wanted.settings)
+        mailbox_id = _place_mailbox(connection, context.actor, seat, address, now)
+        connection_id = connections.insert_connection(
+            connection,
+            mailbox_id,
+            seat.slot_id,
+            now,
+            provider=account.provider,
+            username=account.username,
+            **connections.server_columns(account.smtp, account.imap),
+        )
+        sealed = secrets.seal(context, connection, connection_id, 1, account.credential)
+        mailboxes.change_connection(connection, connection_id, secret=sealed)
+        if seat.former is None or seat.former.provider != account.provider:
+            habit = provider_limits.files_sent_copy(account.provider)
+            mailboxes.change(connection, mailbox_id, files_sent_copy=habit)
+        apply_settings(connection, mailboxes.by_id(connection, mailbox_id), wanted.settings, now)
+        if seat.user.default_mailbox_id is None:
+            workspaces.set_default_mailbox(connection, seat.user.id, mailbox_id)
+        about = About(mailbox_id)
+        events.record(connection, context.actor, "mailbox.connected", now, about, provider=account.provider)
+        is_new = seat.former is None or seat.former.removed_at is not None
+        odd = ownership.warnings(connection, seat.user, address) if is_new else ()
+        box = mailboxes.by_id(connection, mailbox_id)
+        followed = affected_campaigns.follow_to_slot(connection, context.actor, box, now)
+        return _connected(connection, box, reset, followed, odd)
+
+
+def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, Command]:
+    """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
+    if former is None or former.removed_at is not None:
+        return {}
+    return {
+        **settings_reset(connection, former, wanted),
+        **alias_choice.reset_commands(connection, former),
+        **contact_book.reset_commands(connection, former),
+        **signature_editing.reset_commands(connection, former),
+        **folder_choice.reset_commands(former),
+    }
+
+
+def _place_mailbox(
+    connection: Connection, actor: Actor, seat: seats.Seat, address: str, now: datetime
+) -> int:
+    """The address on its seat: a new mailbox, or the former one begun anew, with its history."""
+    former = seat.former
+    if former is None:
+        return connections.insert_mailbox(connection, address, seat.user.id, now)
+    if former.removed_at is not None:
+        senders.leave_all(connection, former.id, now)
+        mailboxes.change(connection, former.id, user_id=seat.user.id, removed_at=None, paused_at=None)
+        users = {"key": "user", "before": former.user_id, "after": seat.user.id}
+        events.record(connection, actor, "mailbox.came_back", now, About(former.id), **users)
+    _begin_anew(connection, former, now)
+    return former.id
+
+
+def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) -> None:
+    """History, counters and the default flag stay with the address; settings go with the connection."""
+    connections.supersede(connection, former.id, now)
+    seat_addresses.release_all(connection, former.id)
+    seat_addresses.hold(connection, former.address, former.id)
+    inboxes.forget_failure(connection, former.id)
+    if former.own_timezone is not None:
+        # Back to the workspace's zone: a change of zone as any other (B4).
+        running = quota.day_of(now, former.timezone, former.day_from, former.day_until)
+        start, end = quota.day_after_zone_change(now, running, former.workspace_timezone)
+        mailboxes.change(connection, former.id, day_from=start, day_until=end)
+
+
+def _connected(
+    connection: Connection,
+    box: StoredMailbox,
+    reset: Mapping[str, Command],
+    followed: Sequence[str],
+    warnings: Sequence[str],
+) -> Connected:
+    user = workspaces.user_by_id(connection, box.user_id)
+    default_id = None if user is None else user.default_mailbox_id
+    return Connected(
+        mailbox_id=box.id,
+        address=box.address,
+        user=box.user_email,
+        slot_id=box.slot_id,
+        slots_taken=connections.taken_slots(connection, box.user_id),
+        slots_total=len(workspaces.slots_of(connection, box.user_id)),
+        is_default=box.is_default,
+        default=None if default_id is None else mailboxes.by_id(connection, default_id).address,
+        files_sent_copy=box.files_sent_copy,
+        reset=reset,
+        followed=followed,
+        warnings=warnings,
+    )

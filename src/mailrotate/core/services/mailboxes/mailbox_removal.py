@@ -1,0 +1,340 @@
+"""Removing a mailbox: what follows by campaign and count, and doing it in one transaction (B5, B8, G2)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.transitions import CONNECTION, MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.services.access import advice, naming, seats
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import affected_campaigns, assigning
+from mailrotate.core.services.sending.lane_holding import holding_lane
+from mailrotate.core.store import (
+    connections,
+    events,
+    mailboxes,
+    removals,
+    requests,
+    seat_addresses,
+    senders,
+    shares,
+    workspaces,
+)
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.people import recipients, tags
+from mailrotate.core.store.removals import Affected, HangingPerson
+from mailrotate.core.values.errors import Busy, Refused
+from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, UserState
+
+# Why somebody has another sender than the campaign gave them.
+MOVED = "moved"
+
+
+@dataclass(frozen=True)
+class CampaignConsequences:
+    """What the removal means for one campaign.
+
+    Of the people who were contacted, `failed` end and `moved` go on from another mailbox; of those who were
+    not, `assigned_anew` get another sender of the rotation and `waiting` wait for the campaign's next one.
+    `step_count` steps name the mailbox as their own sender.
+    """
+
+    name: str
+    state: CampaignState
+    rotates: bool
+    failed: int
+    moved: int
+    assigned_anew: int
+    waiting: int
+    cancelled: int
+    step_count: int
+    pauses: bool
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """What a removal does, or has done. `scheduled` are all messages that are not sent any more, also those
+    that other mailboxes were to send. `next_default` is who takes over from a default; held messages stay
+    for the operator."""
+
+    address: str
+    move_to: str | None
+    campaigns: Sequence[CampaignConsequences]
+    drafts: int
+    scheduled: int
+    held: int
+    is_default: bool
+    next_default: str | None
+    approval_ends: bool
+    tagged: int = 0
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A mailbox that goes, whoever takes its place, and the campaigns that are hit."""
+
+    actor: Actor
+    box: StoredMailbox
+    taker: StoredMailbox | None
+    affected: Sequence[Affected]
+    stopping: Sequence[Affected]
+
+    @property
+    def sender_ids(self) -> list[int]:
+        return [sender_id for campaign in self.affected for sender_id in campaign.sender_ids]
+
+
+def consequences(context: Context, address: str, move_to: str | None) -> Consequences:
+    """What `remove` would do. Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        return _consequences(connection, _case(connection, context.actor, address, move_to))
+
+
+@contextmanager
+def people(context: Context, address: str) -> Iterator[Iterator[HangingPerson]]:
+    """Everybody whom a removal would concern, streamed while the block lasts. Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        case = _case(connection, context.actor, address, None)
+        with closing(removals.people(connection, case.sender_ids)) as found:
+            yield found
+
+
+def _case(connection: Connection, actor: Actor, address: str, move_to: str | None) -> _Case:
+    box = seats.find_mailbox(connection, actor, address)
+    sender = mailboxes.on_slot(connection, box.slot_id)
+    own_slot = box.slot_id if sender is not None and sender.id == box.id else None
+    affected = removals.affected(connection, box.id, own_slot)
+    taker = None if move_to is None else _taker(connection, actor, box, affected, move_to)
+    stopping = [
+        campaign
+        for campaign in affected
+        if taker is None and affected_campaigns.stops_without(connection, campaign, box)
+    ]
+    return _Case(actor, box, taker, affected, stopping)
+
+
+def _taker(
+    connection: Connection, actor: Actor, box: StoredMailbox, affected: Sequence[Affected], move_to: str
+) -> StoredMailbox:
+    taker = naming.find_mailbox(connection, move_to)
+    if taker.id == box.id:
+        raise Refused(
+            "mailbox.same",
+            f"{box.address} cannot take over from itself",
+            Hint("name another:", Command("user", "show", box.user_email)),
+        )
+    require_able(connection, actor, taker)
+    for campaign in affected:
+        if campaign.contacted or campaign.step_count or not campaign.rotates:
+            require_owner_may_use(connection, campaign.name, campaign.owner_id, taker)
+    return taker
+
+
+def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> None:
+    """Refused unless the mailbox is connected and its user may send (A10)."""
+    if taker.state is not ConnectionState.CONNECTED:
+        verb = "connect" if taker.state is ConnectionState.DISCONNECTED else "reconnect"
+        command = Command("mailbox", verb, taker.address)
+        raise Refused(
+            "mailbox.not_connected",
+            f"{taker.address} is {taker.state}; only a connected mailbox takes people over",
+            advice.way(connection, actor, Deed.ANY_SEAT, command, seat_id=taker.user_id),
+        )
+    if taker.user_state is UserState.LOCKED:
+        raise Refused(
+            "mailbox.user_locked",
+            f"{taker.address} sends nothing: its user {taker.user_email} is locked",
+            advice.way(connection, actor, Deed.USERS, Command("user", "unlock", taker.user_email)),
+        )
+
+
+def require_owner_may_use(connection: Connection, campaign: str, owner_id: int, taker: StoredMailbox) -> None:
+    """Refused unless the campaign's owner may send from the mailbox (B6)."""
+    owner = workspaces.user_by_id(connection, owner_id)
+    assert owner is not None  # whoever owns a campaign is never erased
+    if not seats.may_send_from(connection, owner, taker):
+        raise Refused(
+            "mailbox.not_owners",
+            f"campaign '{campaign}' is owned by {owner.email}, who may not send from {taker.address}",
+            Hint("choose a mailbox of theirs:", Command("user", "show", owner.email)),
+        )
+
+
+def _consequences(connection: Connection, case: _Case) -> Consequences:
+    unsent = removals.unsent_by_state(connection, case.box.id)
+    elsewhere = sum(campaign.elsewhere for campaign in case.affected if case.taker is None)
+    heir = removals.longest_connected(connection, case.box.user_id, case.box.id)
+    return Consequences(
+        address=case.box.address,
+        move_to=None if case.taker is None else case.taker.address,
+        campaigns=[_for_campaign(connection, case, campaign) for campaign in case.affected],
+        drafts=unsent.get(MessageState.DRAFT, 0),
+        scheduled=unsent.get(MessageState.SCHEDULED, 0) + unsent.get(MessageState.ERROR, 0) + elsewhere,
+        held=unsent.get(MessageState.HELD, 0),
+        is_default=case.box.is_default,
+        next_default=heir[1] if case.box.is_default and heir is not None else None,
+        approval_ends=requests.has_approval(connection, case.box.id),
+    )
+
+
+def _for_campaign(connection: Connection, case: _Case, campaign: Affected) -> CampaignConsequences:
+    moves = case.taker is not None
+    goes_along = moves and bool(campaign.bound_ids)
+    others = not campaign.rotates or affected_campaigns.others_send(connection, campaign.id, {case.box.id})
+    spreads = others and not campaign.bound_ids
+    return CampaignConsequences(
+        name=campaign.name,
+        state=campaign.state,
+        rotates=campaign.rotates,
+        failed=0 if moves else campaign.contacted,
+        moved=(campaign.contacted if moves else 0) + (campaign.untouched if goes_along else 0),
+        assigned_anew=campaign.untouched if spreads else 0,
+        waiting=0 if spreads or goes_along else campaign.untouched,
+        cancelled=campaign.cancellable + (0 if moves else campaign.elsewhere),
+        step_count=campaign.step_count,
+        pauses=campaign in case.stopping and campaign.state is CampaignState.ACTIVE,
+    )
+
+
+def remove(
+    context: Context, address: str, *, move_to: str | None = None, tag: str | None = None, now: datetime
+) -> Consequences:
+    """Take a mailbox off its seat; its address, history and counts stay.
+
+    Raises NotFound, Refused (`mailbox.sending`, …), Busy: nothing is changed then.
+    """
+    with context.store.reading() as connection:
+        box = seats.find_mailbox(connection, context.actor, address)
+    with _lane_of(context, box, now), context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        recipients.lock_enrolment(connection)
+        case = _case(connection, context.actor, address, move_to)
+        following = _consequences(connection, case)
+        tagged = 0
+        if tag is not None:
+            tagged = tags.add_where(connection, removals.contact_ids(case.sender_ids), tag)
+        _settle_people(connection, case, now)
+        _settle_campaigns(connection, case, following, now)
+        _clear_seat(connection, case, following, now)
+    return Consequences(**{**vars(following), "tagged": tagged})
+
+
+@contextmanager
+def _lane_of(context: Context, box: StoredMailbox, now: datetime) -> Iterator[None]:
+    """The mailbox's lane; whoever finds it taken by a runner that is sending is told so."""
+    try:
+        with holding_lane(context, box.id, now):
+            yield
+    except Busy as busy:
+        if busy.code == "lane.busy":
+            with context.store.reading() as connection:
+                if removals.is_sending(connection, box.id):
+                    raise _is_sending(box) from None
+        raise
+
+
+def _is_sending(box: StoredMailbox) -> Refused:
+    return Refused(
+        "mailbox.sending",
+        f"a message of {box.address} is being sent right now; nothing was changed",
+        Hint("pause it first:", Command("mailbox", "pause", box.address)),
+    )
+
+
+def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
+    """Everybody of the mailbox ends, goes on elsewhere or waits; recipients first, then their messages, as
+    whoever ends somebody does."""
+    event = "mailbox_removed"
+    failing = case.sender_ids if case.taker is None else []
+    removals.fail_contacted(
+        connection,
+        failing,
+        origins(RECIPIENT, event),
+        outcome(RECIPIENT, event),
+        affected_campaigns.REMOVED,
+        now,
+    )
+    removals.unplan(connection, case.box.id)
+    for campaign in case.affected:
+        if campaign.joined_ids:
+            if case.taker is not None and campaign.contacted:
+                to = removals.taker(connection, campaign.id, case.taker.id, now)
+                removals.hand_over(connection, campaign.joined_ids, to, MOVED)
+            removals.give_back(connection, campaign.joined_ids)
+            removals.leave(connection, campaign.joined_ids, now)
+        if campaign.bound_ids and case.taker is not None:
+            senders.bind_to_slot(connection, campaign.bound_ids, case.taker.slot_id)
+    if case.taker is not None:
+        named = [campaign.id for campaign in case.affected if campaign.step_count]
+        removals.rename_in_steps(connection, named, case.box.id, case.taker.id)
+    removals.cancel_messages(
+        connection, case.box.id, failing, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
+    )
+    # Asked last: what was claimed before it could be cancelled is seen here.
+    if removals.is_sending(connection, case.box.id, failing):
+        raise _is_sending(case.box)
+    removals.drop_copies(connection, case.box.id)
+
+
+def _settle_campaigns(connection: Connection, case: _Case, following: Consequences, now: datetime) -> None:
+    affected_campaigns.let_go(connection, case.actor, case.box, case.stopping, now)
+    for campaign, told in zip(case.affected, following.campaigns, strict=True):
+        if campaign.joined_ids and campaign.state is not CampaignState.DRAFT:
+            assigning.assign_waiting(connection, campaign.id, now)
+        events.record(
+            connection,
+            case.actor,
+            "campaign.sender_removed",
+            now,
+            About(mailbox_id=case.box.id, campaign_id=campaign.id),
+            key="sender",
+            before=case.box.address,
+            after=None if case.taker is None else case.taker.address,
+            failed=told.failed,
+            moved=told.moved,
+            given_back=0 if campaign.bound_ids else campaign.untouched,
+        )
+
+
+def _clear_seat(connection: Connection, case: _Case, following: Consequences, now: datetime) -> None:
+    """The connection ends with its secret; address, approval, slot and default are free (A7, A9, B5)."""
+    box = case.box
+    mailboxes.move_connection(
+        connection,
+        box.connection_id,
+        origins(CONNECTION, "disconnect"),
+        outcome(CONNECTION, "disconnect"),
+        disconnected_at=now,
+        trouble_since=None,
+    )
+    mailboxes.change_connection(connection, box.connection_id, secret=None)
+    mailboxes.change(connection, box.id, removed_at=now)
+    requests.end_of_mailbox(connection, box.id, now)
+    seat_addresses.release_all(connection, box.id)
+    shares.remove_all(connection, box.connection_id)
+    about = About(box.id)
+    events.record(
+        connection,
+        case.actor,
+        "mailbox.removed",
+        now,
+        about,
+        key="state",
+        before=box.state,
+        after="removed",
+        user=box.user_id,
+        cancelled=following.drafts + following.scheduled,
+    )
+    if box.is_default:
+        heir = removals.longest_connected(connection, box.user_id, box.id)
+        after = None if heir is None else heir[0]
+        workspaces.set_default_mailbox(connection, box.user_id, after)
+        heir_address = None if heir is None else heir[1]
+        passed = {"key": "default", "before": box.address, "after": heir_address, "user": box.user_id}
+        events.record(connection, case.actor, "mailbox.default", now, About(after or box.id), **passed)

@@ -1,0 +1,285 @@
+"""The life of a connection: connect, renew, disconnect (B2, B7, C3, C4, C13).
+
+Both servers are logged in to before anything is stored; what they answer is told step by step.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.ports import MailProvider
+from mailrotate.core.rules.replies import classify
+from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.services.access import accounts, seats, secrets
+from mailrotate.core.services.context import Context, account_of, account_with
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.effects.affected_campaigns import Waiting
+from mailrotate.core.services.mailboxes.mailbox_settings import Change
+from mailrotate.core.services.sending import health
+from mailrotate.core.services.sending.lane_holding import holding_lane
+from mailrotate.core.store import connections, events, mailboxes
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import inboxes
+from mailrotate.core.values.credential import Credential
+from mailrotate.core.values.errors import Refused, RemoteError
+from mailrotate.core.values.hint import AnyHint, Command, Hint
+from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount
+from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
+
+# Told of each step of a login as it is known.
+Tell = Callable[[CheckStep], None]
+
+_STEP_NAMES = {
+    Phase.RESOLVE: "name lookup",
+    Phase.CONNECT: "connection",
+    Phase.TLS: "TLS",
+    Phase.EHLO: "greeting",
+    Phase.AUTH: "login",
+    Phase.PERMISSION: "permission",
+}
+
+
+@dataclass(frozen=True)
+class LoginChange:
+    """New servers or credentials of a mailbox; None keeps what it has."""
+
+    smtp: Endpoint | None = None
+    imap: Endpoint | None = None
+    security: Security | None = None
+    username: str | None = None
+    credential: Credential | None = None
+
+    def __bool__(self) -> bool:
+        return any((self.smtp, self.imap, self.security, self.username, self.credential))
+
+
+KEEPS_LOGIN = LoginChange()
+
+
+@dataclass(frozen=True)
+class Renewed:
+    """A mailbox that logs in again; `resumed` are the campaigns that run again by it."""
+
+    address: str
+    waiting: Waiting
+    resumed: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """What a disconnect would do."""
+
+    address: str
+    campaigns: Sequence[HangingCampaign]
+    waiting_messages: int
+    is_default: bool
+
+
+def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = "connect") -> None:
+    """Log in to both servers, before anything is stored.
+
+    Raises RemoteError (`connect.<phase>`) that names the first step that failed, in the server's words, and
+    how to go on with the command `verb`.
+    """
+    steps = provider.check(account)
+    for step in steps:
+        tell(step)
+    failed = next((step for step in steps if not step.passed), None)
+    if failed is None:
+        return
+    server = account.smtp if failed.service == "smtp" else account.imap
+    raise RemoteError(
+        f"connect.{failed.step}",
+        f"{account.address}: {failed.service.upper()} {_STEP_NAMES.get(failed.step, failed.step)} at "
+        f"{server.host}:{server.port} failed: {failed.message}",
+        _way_on(failed, account, verb),
+    )
+
+
+def _way_on(failed: CheckStep, account: MailAccount, verb: str) -> AnyHint:
+    """What to do about a failed step. Nothing was stored, so nothing is tried again by itself."""
+    again = Command("mailbox", verb, account.address)
+    if failed.reply is None:
+        return again
+    verdict = classify(failed.reply, account.provider)
+    if verdict.reply_class is ReplyClass.NET:
+        elsewhere = (*again.words, f"--{failed.service}", "HOST:PORT")
+        if failed.step is Phase.TLS:
+            return Hint("check the server:", Command(*elsewhere, "--security", "tls"), "(or starttls)")
+        return Hint("check the server:", Command(*elsewhere))
+    if verdict.reply_class in (ReplyClass.RETRY, ReplyClass.LIMIT):
+        return Hint("later:", again)
+    # `set` asks for no password, so it is `reconnect` that signs an existing mailbox in.
+    signs_in = "connect" if verb == "connect" else "reconnect"
+    return verdict.hint.filled({"ADDRESS": account.address, "reconnect": signs_in})
+
+
+def refuse_reconnect(context: Context, address: str, username: str | None) -> None:
+    """The refusals of `reconnect` that need no server. Raises NotFound, Refused."""
+    box = _connected_mailbox(context, address)
+    if username and "@" in username:
+        _refuse_other_address(box, username.strip().lower())
+
+
+def reconnect(
+    context: Context, address: str, change: LoginChange, tell: Tell, *, resume: bool, now: datetime
+) -> Renewed:
+    """Renew the credentials of the same address in one step; every setting and assignment stays (C3).
+
+    Raises RemoteError when a login fails, Refused (`mailbox.disconnected`, `mailbox.other_address`), Busy:
+    nothing is changed then.
+    """
+    refuse_reconnect(context, address, change.username)
+    box = _connected_mailbox(context, address)
+    accounts.prove_key(context)
+    with holding_lane(context, box.id, now):
+        account = proved(context, box, change, tell, "reconnect")
+        with context.store.writing() as connection:
+            box = seats.find_mailbox(connection, context.actor, box.address)
+            renewed = renew(context, connection, box, account, change, now)
+    with context.store.writing() as connection:
+        resumed = affected_campaigns.lift_pauses(connection, context.actor, renewed, now) if resume else ()
+        return Renewed(
+            box.address, affected_campaigns.waiting_for(context, connection, renewed, now), resumed
+        )
+
+
+def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
+    with context.store.reading() as connection:
+        box = seats.find_mailbox(connection, context.actor, address)
+    if box.state is ConnectionState.DISCONNECTED:
+        raise Refused(
+            "mailbox.disconnected",
+            f"{box.address} is disconnected; it is connected anew, with default settings",
+            Command("mailbox", "connect", box.address),
+        )
+    return box
+
+
+def _refuse_other_address(box: StoredMailbox, username: str) -> None:
+    """A user name that is an address says whose mailbox it is."""
+    if username not in (box.address, box.username.lower()):
+        raise Refused(
+            "mailbox.other_address",
+            f"{username} is another address than {box.address}; a reconnect keeps the address",
+            Hint(
+                Command("mailbox", "disconnect", box.address),
+                ", then:",
+                Command("mailbox", "connect", username),
+            ),
+        )
+
+
+def proved(context: Context, box: StoredMailbox, change: LoginChange, tell: Tell, verb: str) -> MailAccount:
+    """What the mailbox logs in with after the change, both servers having taken it.
+
+    Whoever calls holds the mailbox's lane. Raises RemoteError, KeyTrouble.
+    """
+    account = _changed(context, box, change)
+    prove(context.provider(box.provider), account, tell, verb)
+    return account
+
+
+def renew(
+    context: Context,
+    connection: Connection,
+    box: StoredMailbox,
+    account: MailAccount,
+    change: LoginChange,
+    now: datetime,
+) -> StoredMailbox:
+    """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane."""
+    generation = box.generation + 1
+    sealed = secrets.seal(context, connection, box.connection_id, generation, account.credential)
+    mailboxes.change_connection(
+        connection,
+        box.connection_id,
+        generation=generation,
+        secret=sealed,
+        username=account.username,
+        last_test_at=now,
+        **connections.server_columns(account.smtp, account.imap),
+    )
+    health.recover(connection, box, now)
+    inboxes.forget_failure(connection, box.id)
+    events.record(connection, context.actor, "mailbox.reconnected", now, About(box.id))
+    renewed = mailboxes.by_id(connection, box.id)
+    for one in login_changes(box, renewed, change):
+        told = {"key": one.key, "before": one.before, "after": one.after}
+        events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
+    return renewed
+
+
+def login_changes(before: StoredMailbox, after: StoredMailbox, change: LoginChange) -> list[Change]:
+    """What a new login has replaced."""
+    told = [
+        Change(key, was, new)
+        for key, was, new in (
+            ("smtp", _words(before.smtp), _words(after.smtp)),
+            ("imap", _words(before.imap), _words(after.imap)),
+            ("username", before.username, after.username),
+        )
+        if was != new
+    ]
+    renewed = change.credential
+    return told + ([Change(renewed.kind, None, "changed")] if renewed is not None else [])
+
+
+def _words(server: Endpoint) -> str:
+    return f"{server.host}:{server.port} ({server.security})"
+
+
+def _changed(context: Context, box: StoredMailbox, change: LoginChange) -> MailAccount:
+    """What the mailbox would log in with. The old secret is opened only where it is still needed."""
+    new = change.credential
+    account = account_of(context, box) if new is None else account_with(box, new)
+    return replace(
+        account,
+        smtp=change.smtp or secured(account.smtp, change.security),
+        imap=change.imap or secured(account.imap, change.security),
+        username=change.username or account.username,
+    )
+
+
+def secured(server: Endpoint, security: Security | None) -> Endpoint:
+    """The same server, with another security where one is named."""
+    return replace(server, security=security or server.security)
+
+
+def consequences(context: Context, address: str) -> Consequences:
+    """Who hangs on a mailbox that is to be disconnected. Raises Refused when it is so already."""
+    box = _connected_mailbox(context, address)
+    with context.store.reading() as connection:
+        return Consequences(
+            box.address,
+            connections.hanging_on(connection, box.id, box.slot_id),
+            connections.waiting_count(connection, box.id),
+            box.is_default,
+        )
+
+
+def disconnect(context: Context, address: str, now: datetime) -> None:
+    """Delete the secret and pause what the mailbox sends for; its messages wait (C4, C6). Raises Busy."""
+    box = _connected_mailbox(context, address)
+    with holding_lane(context, box.id, now), context.store.writing() as connection:
+        box = seats.find_mailbox(connection, context.actor, address)
+        disconnect_within(connection, context.actor, box, now)
+
+
+def disconnect_within(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
+    """Disconnect in the transaction of whoever may, and holds the mailbox's lane."""
+    if mailboxes.move_connection(
+        connection,
+        box.connection_id,
+        origins(CONNECTION, "disconnect"),
+        outcome(CONNECTION, "disconnect"),
+        secret=None,
+        disconnected_at=now,
+        trouble_since=None,
+    ):
+        events.record(connection, actor, "mailbox.disconnected", now, About(box.id))
+        affected_campaigns.pause_for_disconnect(connection, actor, box, now)

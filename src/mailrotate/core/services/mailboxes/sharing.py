@@ -1,0 +1,86 @@
+"""With whom a mailbox is shared (B6)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.services.access import naming, seats
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import connections, events, shares, users, workspaces
+from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
+
+
+def listing(context: Context, address: str) -> list[str]:
+    """Whom the mailbox is shared with. Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        box = seats.find_mailbox(connection, context.actor, address)
+        return named(connection, box)
+
+
+def named(connection: Connection, box: StoredMailbox) -> list[str]:
+    """The addresses of those who share a mailbox."""
+    shared_with = shares.user_ids(connection, box.connection_id)
+    found = (workspaces.user_by_id(connection, user_id) for user_id in sorted(shared_with))
+    return [user.email for user in found if user is not None]
+
+
+def add(context: Context, address: str, email: str, now: datetime) -> bool:
+    """Let a user read, write from and pick a shared mailbox; False when they may already.
+
+    Raises NotFound, Refused (`mailbox.personal`, `share.own`).
+    """
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        box, user = _find(connection, context.actor, address, email)
+        if not box.is_shared:
+            raise Refused(
+                "mailbox.personal",
+                f"{box.address} is personal; only a shared mailbox is shared with somebody",
+                Command("mailbox", "set", box.address, "--access", "shared"),
+            )
+        if user.id == box.user_id:
+            raise Refused(
+                "share.own",
+                f"{box.address} is on the seat of {user.email}, who need not be named",
+                Command("mailbox", "show", box.address),
+            )
+        if user.id in shares.user_ids(connection, box.connection_id):
+            return False
+        shares.add(connection, box.connection_id, user.id)
+        events.record(connection, context.actor, "mailbox.shared", now, About(box.id), user=user.id)
+        return True
+
+
+def campaigns_sent_by(context: Context, address: str, email: str) -> Sequence[str]:
+    """The user's campaigns that are not over and send from the mailbox. Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        box, user = _find(connection, context.actor, address, email)
+        return owned_by(connection, box, [user.id])
+
+
+def owned_by(connection: Connection, box: StoredMailbox, user_ids: Sequence[int]) -> list[str]:
+    """Which campaigns of these users, not over, send from the mailbox."""
+    owned = {name for user_id in user_ids for name in users.owned_campaigns(connection, user_id)}
+    return [
+        each.name for each in connections.hanging_on(connection, box.id, box.slot_id) if each.name in owned
+    ]
+
+
+def remove(context: Context, address: str, email: str, now: datetime) -> bool:
+    """They may no longer pick it; campaigns that send from it go on. False when it was none of theirs."""
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        box, user = _find(connection, context.actor, address, email)
+        if not shares.remove(connection, box.connection_id, user.id):
+            return False
+        events.record(connection, context.actor, "mailbox.unshared", now, About(box.id), user=user.id)
+        return True
+
+
+def _find(connection: Connection, actor: Actor, address: str, email: str) -> tuple[StoredMailbox, StoredUser]:
+    return seats.find_mailbox(connection, actor, address), naming.find_user(connection, email)

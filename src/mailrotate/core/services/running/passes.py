@@ -1,0 +1,142 @@
+"""One pass over everything that is due: what `run --once` does, and `run` again and again (H1, H4).
+
+A pass begins with what must be settled before anything is sent (the clock, the key, what dead runners left),
+then works lane by lane, each in a thread of the host's.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates
+from mailrotate.core.rules.gates import Situation
+from mailrotate.core.services import periods
+from mailrotate.core.services.access import accounts
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding import clock_guard, facts
+from mailrotate.core.services.sending import health, recovery, settling
+from mailrotate.core.services.sending.turn import LaneTurn, Pace
+from mailrotate.core.store import mailboxes, workspaces
+from mailrotate.core.store.sending import due, lanes
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.values.states import ConnectionState
+
+# Gates that say "no mailbox can send", in contrast to a limit, a gap or a window that opens by itself.
+_STUCK = ("connection", "user", "hold")
+COUNTED = (
+    "sent", "failed", "deferred", "held", "stopped", "reassigned", "tested",
+    "replies", "bounces", "unsubscribes", "enrolled", "notified",
+)  # fmt: skip
+
+
+class Work(StrEnum):
+    """What a pass may be confined to."""
+
+    SEND = "send"
+    SYNC = "sync"
+    TEST = "test"
+
+
+def begin(context: Context, now: datetime) -> recovery.Recovered:
+    """Check clock and key, note a long absence, settle what dead runners left.
+
+    Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched.
+    """
+    clock_guard.check_clock(context, now)
+    accounts.prove_key(context)
+    _note_absence(context, now)
+    return recovery.recover(context, now)
+
+
+def _note_absence(context: Context, now: datetime) -> None:
+    """A gap between two passes longer than the allowed lateness makes messages wait for a word (H4)."""
+    with context.store.writing() as connection:
+        workspace = workspaces.find(connection)
+        last = None if workspace is None else workspace.last_pass_at
+        if last is not None and now - last > periods.period(connection, "lateness"):
+            workspaces.note_absence(connection, last, now)
+        if last is None or now > last:
+            workspaces.change(connection, last_pass_at=now)
+
+
+def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
+    """The mailboxes that have something to do at `now`."""
+    with context.store.reading() as connection:
+        found: list[int] = []
+        if only in (None, Work.TEST):
+            found += health.due_for_test(connection, now, periods.period(connection, "test_every"))
+        if only in (None, Work.SEND, Work.SYNC):
+            found += due.lanes_with_work(connection, now)
+    return sorted(set(found))
+
+
+def work_lane(
+    context: Context, runner_id: int, mailbox_id: int, pace: Pace, only: Work | None = None
+) -> Counter[str]:
+    """Own one lane, test its connection when that is due, read its inbox and send; then let go of it.
+
+    A lane that somebody else has is left alone. Raises KeyTrouble, StoreTrouble, Busy.
+    """
+    with context.store.writing() as connection:
+        lane = settling.take_lane(connection, mailbox_id, runner_id, pace.clock())
+    if lane is None:
+        return Counter()
+    try:
+        return _work(context, lane, pace, only)
+    finally:
+        with context.store.writing() as connection:
+            lanes.release(connection, lane)
+
+
+def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counter[str]:
+    tally: Counter[str] = Counter()
+    now = pace.clock()
+    with context.store.reading() as connection:
+        tests = health.due_for_test(connection, now, periods.period(connection, "test_every"))
+    if only in (None, Work.TEST) and lane.mailbox_id in tests:
+        health.test(context, lane, now)
+        tally["tested"] += 1
+    with context.store.reading() as connection:
+        box = mailboxes.by_id(connection, lane.mailbox_id)
+    if only is Work.TEST or box.state is not ConnectionState.CONNECTED:
+        return tally
+    turn = LaneTurn(context, lane, pace)
+    return tally + (turn.sync() if only is Work.SYNC else turn.run())
+
+
+def conclude(context: Context, now: datetime) -> None:
+    """Note how far the runners have come."""
+    with context.store.writing() as connection:
+        workspace = workspaces.find(connection)
+        if workspace is not None and (workspace.last_pass_at is None or now > workspace.last_pass_at):
+            workspaces.change(connection, last_pass_at=now)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is due and waits until somebody acts; `unreadable` are the mailboxes whose follow-ups wait
+    behind their inbox."""
+
+    nobody_can_send: bool = False
+    unreadable: tuple[str, ...] = ()
+
+
+def outlook(context: Context, now: datetime) -> Outlook:
+    """Whether something is due and every mailbox that it is due in is shut until somebody acts."""
+    with context.store.reading() as connection:
+        ready = due.lanes_ready(connection, now)
+        stuck = {mailbox_id for mailbox_id in ready if _is_stuck(connection, mailbox_id, now)}
+        with_others = due.lanes_ready(connection, now, follow_ups=False)
+        boxes = [mailboxes.by_id(connection, lane) for lane in ready if lane not in {*stuck, *with_others}]
+    unreadable = [box for box in boxes if box.inbox_failing_since is not None]
+    nobody = bool(ready) and len(stuck) + len(unreadable) == len(ready)
+    return Outlook(nobody, tuple(box.address for box in unreadable))
+
+
+def _is_stuck(connection: Connection, mailbox_id: int, now: datetime) -> bool:
+    known = facts.mailbox_facts(connection, mailboxes.by_id(connection, mailbox_id), now)
+    shut = gates.first_closed(Situation(None, known, None), now)
+    return shut is not None and shut.gate in _STUCK

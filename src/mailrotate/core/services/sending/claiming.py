@@ -1,0 +1,190 @@
+"""The claim: one transaction that finds the lane's next message, asks every gate again, and renders it."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates
+from mailrotate.core.rules.compose import compose
+from mailrotate.core.rules.gates import Situation, Verdict
+from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding import facts
+from mailrotate.core.services.deciding.facts import Absences
+from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.sending.rendering import StepCache, letter_for
+from mailrotate.core.store import campaigns, mailboxes
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import claims, lanes, outbox
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.outbox import Candidate, Claim
+from mailrotate.core.values.letter import UnfitLetter
+from mailrotate.core.values.states import MessageKind, Priority, ReplyClass
+
+# So many rows that may not go (suppressed, ended, parked) are cleared away in one transaction at most.
+_MOST_CLEARED = 200
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class LaneLost(Exception):
+    """Another runner owns the lane now: whatever we hold of it is void."""
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """No message may go now: the closed gate of the mailbox, or None when nothing is ready."""
+
+    closed: Verdict | None
+
+
+@dataclass
+class _Lane:
+    """The facts of one claim, gathered once."""
+
+    context: Context
+    connection: Connection
+    box: StoredMailbox
+    facts: gates.MailboxFacts
+    campaigns: dict[int, StoredCampaign]
+    absences: Absences
+    now: datetime
+
+
+def may_send(context: Context, mailbox_id: int, now: datetime) -> bool:
+    """Whether a lane's own gates are open, and those of anything in it: else no message can leave now."""
+    with context.store.reading() as connection:
+        box = mailboxes.by_id(connection, mailbox_id)
+        known = facts.mailbox_facts(connection, box, now)
+        if gates.first_closed(Situation(None, known, None), now) is not None:
+            return False
+        by_hand = outbox.earliest_by_hand(connection, box.id, now)
+        return by_hand is not None or bool(_open_campaigns(context, connection, box, now))
+
+
+def claim_next(
+    context: Context, lane: Lane, cache: StepCache, now: datetime, only: int | None = None
+) -> Claim | Nothing:
+    """Claim the next message of a lane (`only`: this one or none). Raises LaneLost."""
+    with context.store.writing() as connection:
+        if not lanes.hold_on(connection, lane, now):
+            raise LaneLost
+        box = mailboxes.by_id(connection, lane.mailbox_id)
+        known = facts.mailbox_facts(connection, box, now)
+        closed = gates.first_closed(Situation(None, known, None), now)
+        if closed is not None and only is None:
+            return Nothing(closed)
+        running = _open_campaigns(context, connection, box, now)
+        at = _Lane(context, connection, box, known, running, facts.absences_in(connection), now)
+        for _ in range(_MOST_CLEARED):
+            message = _first(at, only)
+            if message is None:
+                return Nothing(None)
+            shut = _closed_for(at, message)
+            if shut is None:
+                claimed = _claim(at, lane, cache, message)
+                if claimed is not None:
+                    return claimed
+                # Its content may have been one error too many: then its campaign is paused from here on.
+                at.campaigns = _open_campaigns(context, connection, box, now)
+            elif not _clear(at, message, shut) or only is not None:
+                return Nothing(shut)
+        return Nothing(None)
+
+
+def _open_campaigns(
+    context: Context, connection: Connection, box: StoredMailbox, now: datetime
+) -> dict[int, StoredCampaign]:
+    found = campaigns.active_in_lane(connection, box.id, box.slot_id)
+    return {
+        campaign.id: campaign
+        for campaign in found
+        if gates.first_closed(
+            Situation(facts.campaign_facts(context, campaign, box.workspace_timezone, now), None, None), now
+        )
+        is None
+    }
+
+
+def _first(at: _Lane, only: int | None) -> Candidate | None:
+    """By hand first, then follow-ups, then first messages; campaigns take turns, then by time (E4)."""
+    if only is not None:
+        message = outbox.by_id(at.connection, only)
+        return message if message is not None and message.mailbox_id == at.box.id else None
+    return min(_candidates(at), key=_order, default=None)
+
+
+def _candidates(at: _Lane) -> Iterator[Candidate]:
+    by_hand = outbox.earliest_by_hand(at.connection, at.box.id, at.now)
+    if by_hand is not None:
+        yield by_hand
+        return
+    follow_ups = gates.inbox_is_read(at.facts, at.now)
+    for campaign_id in at.campaigns:
+        for priority in (Priority.FOLLOW_UP, Priority.FIRST) if follow_ups else (Priority.FIRST,):
+            found = outbox.earliest_ready(at.connection, at.box.id, campaign_id, priority, at.now)
+            if found is not None:
+                yield found
+                break
+
+
+def _order(message: Candidate) -> tuple[str, datetime, datetime, int]:
+    return message.priority, message.turn_at or _NEVER, message.due_at, message.id
+
+
+def _closed_for(at: _Lane, message: Candidate) -> Verdict | None:
+    campaign = None if message.campaign_id is None else at.campaigns.get(message.campaign_id)
+    if message.kind is MessageKind.CAMPAIGN and campaign is None:
+        situation, _ = facts.situation_of(at.context, at.connection, message, at.now)
+        return gates.first_closed(situation, at.now)
+    known = facts.message_facts(at.context, at.connection, message, at.box, campaign, at.now, at.absences)
+    return gates.first_closed(Situation(None, at.facts, known), at.now)
+
+
+def _clear(at: _Lane, message: Candidate, shut: Verdict) -> bool:
+    """Take a row that may not go out of the others' way; False when there is nothing to do about it."""
+    if shut.gate == "suppression" and message.recipient_id is not None:
+        lifecycle.end_recipients(
+            at.connection, at.context.actor, [message.recipient_id], "unsubscribed", "suppressed", at.now
+        )
+    elif shut.gate == "recipient":
+        outbox.move(at.connection, message.id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"))
+    elif shut.gate == "overdue":
+        outbox.set_overdue(at.connection, message.id, at.now)
+    elif shut.until is not None and shut.scope is gates.Scope.RECIPIENT:
+        outbox.postpone(at.connection, message.id, shut.until)
+    else:
+        return False
+    return True
+
+
+def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim | None:
+    campaign = None if message.campaign_id is None else at.campaigns.get(message.campaign_id)
+    if campaign is None and message.campaign_id is not None:
+        campaign = campaigns.by_id(at.connection, message.campaign_id)
+    try:
+        if campaign is None:
+            raise UnfitLetter("its campaign was deleted")
+        letter = letter_for(at.connection, cache, message, at.box, campaign)
+        mail = compose(letter, at.now)
+    except UnfitLetter as unfit:
+        lifecycle.refuse_content(at.connection, message, str(unfit), at.now, ReplyClass.MESSAGE)
+        return None
+    claim_token = uuid.uuid4().hex
+    claimed = claims.claim(
+        at.connection,
+        message.id,
+        claim_token=claim_token,
+        runner_id=lane.runner_id,
+        slot_id=at.box.slot_id,
+        from_address=letter.from_address,
+        subject=mail.subject,
+        in_reply_to=letter.in_reply_to,
+        cited_ids=letter.references,
+        content_hash=mail.sha256,
+        now=at.now,
+    )
+    return Claim(message, claim_token, at.now, at.box, mail.raw) if claimed else None

@@ -1,0 +1,230 @@
+"""The health of connections: what a failure means for a mailbox, and what ends it (C1, C2, F4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.replies import ReplyVerdict, classify
+from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.services import periods
+from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.effects import affected_campaigns, assigning
+from mailrotate.core.store import events, mailboxes
+from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.clock import next_whole_second
+from mailrotate.core.values.mail import INBOX, CheckStep, ServerReply
+from mailrotate.core.values.states import ConnectionState, ReplyClass, Who
+
+# Between two tries of an unreachable server: as long as it has been away, within these bounds; of an inbox
+# within the shorter one and the plan's interval.
+_SHORTEST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(minutes=15)
+_LIMIT_PAUSE = timedelta(hours=1)
+# A login that works is the proof that these are over.
+_PASSING = (ReplyClass.NET, ReplyClass.RETRY)
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """What a connection test found, step by step, and the state it left."""
+
+    address: str
+    state: ConnectionState
+    steps: Sequence[CheckStep]
+
+    @property
+    def passed(self) -> bool:
+        return all(step.passed for step in self.steps)
+
+
+def note_trouble(
+    connection: Connection, box: StoredMailbox, verdict: ReplyVerdict, reply: ServerReply, now: datetime
+) -> None:
+    """A trouble that is not the recipient's: hold or fail the mailbox, in the caller's transaction."""
+    said = _words(reply)
+    if verdict.reply_class is ReplyClass.AUTH:
+        fail(connection, box, verdict.reply_class, said, now)
+    elif verdict.reply_class is ReplyClass.NET:
+        _note_unreachable(connection, box, said, now)
+        _rest(connection, box, said, now)
+    elif verdict.reply_class is ReplyClass.LIMIT:
+        until = next_whole_second(now + (verdict.hold_for or _LIMIT_PAUSE))
+        for mailbox_id in _concerned(connection, box, verdict.who):
+            _hold(connection, mailbox_id, verdict.reply_class, said, until, now)
+    elif verdict.reply_class is ReplyClass.SENDER:
+        _hold(connection, box.id, verdict.reply_class, said, None, now)
+    else:
+        # A temporary answer before there was a message: the server is there, but not now.
+        _hold(connection, box.id, verdict.reply_class, said, next_whole_second(now + _SHORTEST_PAUSE), now)
+
+
+def fail(
+    connection: Connection, box: StoredMailbox, reply_class: ReplyClass, said: str, now: datetime
+) -> None:
+    """connected → failed: a person must sign in, or an admin act. Campaigns that cannot go on pause."""
+    if mailboxes.move_connection(
+        connection,
+        box.connection_id,
+        origins(CONNECTION, "fail"),
+        outcome(CONNECTION, "fail"),
+        failed_at=now,
+        last_error_class=reply_class,
+        last_error=said,
+    ):
+        events.record(
+            connection, RUNNER, "mailbox.failed", now, About(box.id), error_class=reply_class, reply=said
+        )
+        affected_campaigns.pause_for_failure(connection, box, now)
+
+
+def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
+    """The mailbox logs in: whatever trouble of its connection was noted is over."""
+    mailboxes.move_connection(
+        connection,
+        box.connection_id,
+        origins(CONNECTION, "recover"),
+        outcome(CONNECTION, "recover"),
+        trouble_since=None,
+        failed_at=None,
+        last_error_class=None,
+        last_error=None,
+    )
+    if box.state is ConnectionState.FAILED:
+        # Lateness does not count while it was away (H4).
+        mailboxes.change_connection(connection, box.connection_id, connected_at=now)
+        events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id))
+        # Whoever joined a rotation while no sender was able has waited for this one (E1).
+        assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
+    if box.hold_class in _PASSING:
+        mailboxes.end_hold(connection, box.id)
+
+
+def test(context: Context, lane: Lane, now: datetime) -> TestResult:
+    """Log in to both servers by the path that sending takes, and record what that shows (C1)."""
+    with context.store.reading() as connection:
+        box = mailboxes.by_id(connection, lane.mailbox_id)
+    steps = context.provider(box.provider).check(account_of(context, box))
+    failed = next((step for step in steps if not step.passed), None)
+    with context.store.writing() as connection:
+        mailboxes.change_connection(connection, box.connection_id, last_test_at=now)
+        if failed is None:
+            recover(connection, box, now)
+            inboxes.forget_failure(connection, box.id)
+        elif failed.reply is not None:
+            verdict = classify(failed.reply, box.provider)
+            if failed.service == "smtp" or verdict.reply_class is ReplyClass.AUTH:
+                note_trouble(connection, box, verdict, failed.reply, now)
+            elif verdict.reply_class is ReplyClass.NET:
+                _note_only_inbox_unreachable(connection, box, _words(failed.reply), now)
+            mailboxes.change_connection(
+                connection,
+                box.connection_id,
+                last_error_class=verdict.reply_class,
+                last_error=_words(failed.reply),
+            )
+        state = mailboxes.by_id(connection, box.id).state
+    return TestResult(box.address, state, steps)
+
+
+def note_unreadable(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
+    """It can still send: only follow-ups wait, behind the gate `inbox`, until the next try or later (H5)."""
+    next_try_at = _after_pause(box.inbox_failing_since, now, box.sync_every)
+    inboxes.note_failure(connection, box.id, INBOX, said, now, next_try_at)
+    if box.inbox_failing_since is None:
+        events.record(connection, RUNNER, "inbox.unreadable", now, About(box.id), reply=said)
+
+
+def _note_only_inbox_unreachable(
+    connection: Connection, box: StoredMailbox, said: str, now: datetime
+) -> None:
+    """The other server has just answered, so that it is not this machine's own trouble (C2)."""
+    note_unreadable(connection, box, said, now)
+    since = box.inbox_failing_since
+    if since is not None and now - since >= periods.period(connection, "network_patience"):
+        fail(connection, box, ReplyClass.NET, said, now)
+
+
+def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
+    """A network error fails the mailbox only when it has lasted, and others were reachable (C2)."""
+    since = box.trouble_since or now
+    mailboxes.change_connection(
+        connection,
+        box.connection_id,
+        trouble_since=since,
+        last_error_class=ReplyClass.NET,
+        last_error=said,
+    )
+    patience = periods.period(connection, "network_patience")
+    if now - since >= patience and not _offline(connection, box, since):
+        fail(connection, box, ReplyClass.NET, said, now)
+
+
+def _rest(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
+    """An unreachable server is left alone for as long as it has been away, unless that failed the mailbox."""
+    if mailboxes.by_id(connection, box.id).state is ConnectionState.FAILED:
+        return
+    until = _after_pause(box.trouble_since, now, _LONGEST_PAUSE)
+    _hold(connection, box.id, ReplyClass.NET, said, until, now)
+
+
+def _after_pause(since: datetime | None, now: datetime, longest: timedelta) -> datetime:
+    return next_whole_second(now + min(max(now - (since or now), _SHORTEST_PAUSE), longest))
+
+
+def _offline(connection: Connection, box: StoredMailbox, since: datetime) -> bool:
+    """Whether no provider at all was reached since the trouble began: then it is the machine's own."""
+    return not mailboxes.others_reached_since(connection, box.smtp.host, since)
+
+
+def _concerned(connection: Connection, box: StoredMailbox, who: Who) -> list[int]:
+    if who is not Who.TENANT:
+        return [box.id]
+    domain = domain_of(box.address)
+    return [other.id for other in mailboxes.listing(connection) if domain_of(other.address) == domain]
+
+
+def _hold(
+    connection: Connection,
+    mailbox_id: int,
+    reply_class: ReplyClass,
+    said: str,
+    until: datetime | None,
+    now: datetime,
+) -> None:
+    """Put the mailbox on hold, unless a hold that means more runs already: none is ever shortened.
+
+    A hold for a passing trouble means less than one for a limit or a refusal: a login that works ends it.
+    """
+    box = mailboxes.by_id(connection, mailbox_id)
+    if box.hold_reason is not None and box.hold_class not in _PASSING:
+        is_shorter = box.hold_until is None or (until is not None and until <= box.hold_until)
+        is_over = box.hold_until is not None and box.hold_until <= now
+        if not is_over and (is_shorter or reply_class in _PASSING):
+            return
+    mailboxes.change(connection, mailbox_id, hold_class=reply_class, hold_reason=said, hold_until=until)
+    events.record(
+        connection,
+        RUNNER,
+        "mailbox.held",
+        now,
+        About(mailbox_id),
+        error_class=reply_class,
+        reply=said,
+        until=None if until is None else until.isoformat(),
+    )
+
+
+def _words(reply: ServerReply) -> str:
+    code = "" if reply.code is None else f"{reply.code} "
+    return f"{reply.phase}: {code}{reply.text}"
+
+
+def due_for_test(connection: Connection, now: datetime, every: timedelta) -> list[int]:
+    """Mailboxes whose connection was not proved for a while by a test."""
+    return mailboxes.not_tested_since(connection, now - every, now)

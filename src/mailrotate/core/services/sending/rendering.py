@@ -1,0 +1,100 @@
+"""Turns a planned message into the bytes that are sent, from what the database holds at that moment."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.templates import merge_subject
+from mailrotate.core.store import aliases, campaigns, mailboxes
+from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import outbox
+from mailrotate.core.store.sending.outbox import Candidate, Thread
+from mailrotate.core.values.letter import Attachment, Letter, UnfitLetter, Unsubscribe
+from mailrotate.core.values.states import MessageKind
+
+
+@dataclass
+class StepCache:
+    """Steps and attachments of the campaign versions met during one turn of a lane; they never change."""
+
+    steps: dict[tuple[int, int], list[StoredStep]] = field(default_factory=dict)
+    attachments: dict[int, tuple[Attachment, ...]] = field(default_factory=dict)
+
+    def steps_of(self, connection: Connection, campaign: StoredCampaign) -> list[StoredStep]:
+        key = (campaign.id, campaign.version)
+        if key not in self.steps:
+            self.steps[key] = campaigns.steps_of(connection, campaign.id, campaign.version)
+        return self.steps[key]
+
+    def attachments_of(self, connection: Connection, step: StoredStep) -> tuple[Attachment, ...]:
+        if step.version_id not in self.attachments:
+            self.attachments[step.version_id] = tuple(
+                Attachment(filename, content_type, data)
+                for filename, content_type, data in campaigns.attachments_of(connection, step.version_id)
+            )
+        return self.attachments[step.version_id]
+
+
+def letter_for(
+    connection: Connection,
+    cache: StepCache,
+    message: Candidate,
+    box: StoredMailbox,
+    campaign: StoredCampaign,
+) -> Letter:
+    """The letter of one campaign message: current words, current sender settings, the thread so far.
+
+    Raises UnfitLetter when its step is gone: a draft may lose one while a test of it waits.
+    """
+    steps = cache.steps_of(connection, campaign)
+    step = next((s for s in steps if s.position == message.step_position), None)
+    if step is None:
+        raise UnfitLetter("its step was taken out of the campaign")
+    thread = _thread_of(connection, message, step)
+    fields = json.loads(message.own_fields or message.recipient_fields or "{}")
+    thread_subject = None if thread is None else thread.subject
+    if thread is None and message.kind is MessageKind.TEST:
+        # A test or preview of a follow-up answers nothing that was sent: it shows what it would answer.
+        thread_subject = _subject_before(steps, step, fields)
+    from_name, from_address = _sender_of(connection, box)
+    return Letter(
+        from_name=from_name,
+        from_address=from_address,
+        to_address=message.to_address,
+        subject_template=step.subject,
+        body_template=step.body,
+        fields=fields,
+        signature_markdown=mailboxes.main_signature(connection, box.connection_id),
+        unsubscribe=Unsubscribe(box.address, message.token),
+        message_id=message.message_id,
+        in_reply_to=None if thread is None else thread.message_id,
+        references=() if thread is None else (*thread.cited_ids, thread.message_id),
+        thread_subject=thread_subject,
+        attachments=cache.attachments_of(connection, step),
+    )
+
+
+def _sender_of(connection: Connection, box: StoredMailbox) -> tuple[str, str]:
+    """The name and address in From: the alias that the mailbox sends as, else its own (B11)."""
+    known = None if box.sends_as is None else aliases.find(connection, box.connection_id, box.sends_as)
+    if known is None:
+        return box.sender_name, box.address
+    return (box.sender_name if known.sender_name is None else known.sender_name), known.address
+
+
+def _thread_of(connection: Connection, message: Candidate, step: StoredStep) -> Thread | None:
+    """A follow-up answers the message before, unless its step has a subject of its own (D5)."""
+    if step.subject is not None or message.recipient_id is None:
+        return None
+    return outbox.thread_before(connection, message.recipient_id, step.position)
+
+
+def _subject_before(
+    steps: Sequence[StoredStep], step: StoredStep, fields: Mapping[str, object]
+) -> str | None:
+    """The subject of the thread that a follow-up belongs to. Raises as `compose`."""
+    subjects = [s.subject for s in steps if s.position < step.position and s.subject is not None]
+    return merge_subject(subjects[-1], fields) if subjects else None

@@ -1,0 +1,26 @@
+"""Who works on this workspace now."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailrotate.core.services.context import Context
+from mailrotate.core.store.sending import liveness
+
+
+@dataclass(frozen=True)
+class RunnerEntry:
+    """A process that entered itself and did not say that it ended; `alive` is its life lock's word."""
+
+    id: int
+    kind: str
+    host: str
+    pid: int
+    started_at: datetime
+    alive: bool
+
+
+def listing(context: Context) -> list[RunnerEntry]:
+    """Those that may be at work; a dead one stays until the next pass has settled what it left."""
+    with context.store.reading() as connection:
+        found = liveness.living_runners(connection)
+    return [RunnerEntry(*entry, liveness.is_alive(context.store, entry[0])) for entry in found]

@@ -1,0 +1,351 @@
+"""What becomes of a message and of everyone concerned when the server has answered, or has not."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import quota, steps
+from mailrotate.core.rules.replies import ReplyVerdict, classify
+from mailrotate.core.rules.retry import RetryPolicy, next_try
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.services.contacts import contact_book
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.sending import health
+from mailrotate.core.store import campaigns, events, mailboxes, senders
+from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.sending import claims, inboxes, lanes, outbox
+from mailrotate.core.store.sending.claims import InFlight
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.outbox import Candidate, Claim
+from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.mail import ServerReply
+from mailrotate.core.values.states import (
+    MessageKind,
+    MessageState,
+    Phase,
+    ReplyClass,
+    SuppressionKind,
+)
+
+_RETRY = RetryPolicy()
+_ABOUT_A_MESSAGE = (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT)
+_PERSONAL = (ReplyClass.RETRY, ReplyClass.SOFT, ReplyClass.HARD, ReplyClass.MESSAGE)
+_SERVER_FILES_WITHIN = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What was recorded, and whether the lane may go on sending."""
+
+    state: MessageState
+    reply_class: ReplyClass | None
+    lane_goes_on: bool
+
+
+def settle_sent(
+    context: Context, claimed: Claim, box: StoredMailbox, reply: ServerReply, now: datetime
+) -> Settled:
+    """The server took it: the message is sent, the recipient goes on to the next step."""
+    message = claimed.message
+    with context.store.writing() as connection:
+        # A `held` one is still ours by its claim token: somebody took us for dead, and we know better.
+        origins_of_sent = origins(MESSAGE, "settle_sent") + origins(MESSAGE, "resolve_sent")
+        recorded = claims.settle(
+            connection,
+            message.id,
+            claimed.claim_token,
+            origins_of_sent,
+            MessageState.SENT,
+            sent_at=now,
+            settled_at=now,
+            attempts=message.attempts + 1,
+            error_class=None,
+            error_code=None,
+            error_enhanced=None,
+            error_text=None,
+            error_hint=None,
+        )
+        if recorded:
+            _rest(connection, box, message.token, now)
+            after_sent(connection, message, now)
+            contact_book.note_sent(connection, box, message, now)
+            if _needs_copy(box):
+                inboxes.keep_copy(connection, message.id, box.id, claimed.raw, _copy_due_at(box, now))
+            _log(connection, message, "message.sent", now, reply=reply.text)
+    return Settled(MessageState.SENT, None, True)
+
+
+def _rest(connection: Connection, box: StoredMailbox, token: str, now: datetime) -> None:
+    """Keep the gap before the next message: the one that is set by now, whatever it was at the claim (B3)."""
+    # Also where there is none: from here on the lane's row is locked, and whoever sets another gap waits.
+    lanes.rest(connection, box.id, quota.rest_until(now, token, box.gap))
+    gap = mailboxes.gap_of(connection, box.connection_id)
+    if gap != box.gap:
+        lanes.rest(connection, box.id, quota.rest_until(now, token, gap))
+
+
+def after_sent(connection: Connection, message: Candidate, now: datetime) -> None:
+    """The recipient's next step, counted from the instant of sending; the campaign's turn is over."""
+    if message.kind is not MessageKind.CAMPAIGN or message.recipient_id is None:
+        return
+    assert message.campaign_id is not None
+    assert message.step_position is not None
+    sequence = campaigns.sequence_of(connection, message.campaign_id)
+    place = steps.after_sent(sequence, message.step_position, now)
+    if place.due_at is not None:
+        recipients.move(
+            connection,
+            message.recipient_id,
+            origins(RECIPIENT, "sent"),
+            outcome(RECIPIENT, "sent"),
+            next_step=place.step,
+            next_at=place.due_at,
+        )
+    else:
+        recipients.move(
+            connection,
+            message.recipient_id,
+            origins(RECIPIENT, "sent_last"),
+            outcome(RECIPIENT, "sent_last"),
+            reason="all_steps_sent",
+            next_step=place.step,
+            next_at=None,
+            ended_at=now,
+        )
+    if message.campaign_sender_id is not None:
+        senders.note_turn(connection, message.campaign_sender_id, now)
+
+
+def settle_unknown(context: Context, claimed: Claim, reply: ServerReply, now: datetime) -> Settled:
+    """Silence after the dot: held for the operator, never guessed (F3)."""
+    with context.store.writing() as connection:
+        if not hold(connection, claimed.message.id, claimed.claim_token, reply.text, now):
+            # Somebody took us for dead and has settled it.
+            return Settled(MessageState.SCHEDULED, ReplyClass.UNKNOWN, False)
+        _log(connection, claimed.message, "message.held", now, reply=reply.text)
+    return Settled(MessageState.HELD, ReplyClass.UNKNOWN, False)
+
+
+def hold(connection: Connection, message_id: int, claim_token: str, said: str, now: datetime) -> bool:
+    """sending → held: nobody knows whether it left."""
+    return claims.settle(
+        connection,
+        message_id,
+        claim_token,
+        origins(MESSAGE, "lose"),
+        outcome(MESSAGE, "lose"),
+        settled_at=now,
+        error_class=ReplyClass.UNKNOWN,
+        error_text=said,
+        error_hint=Hint(
+            "look for it in the mailbox's sent mail, then:",
+            Command("outbox", "resolve", f"m_{message_id}", "--sent"),
+            "(or --not-sent)",
+        ),
+    )
+
+
+def settle_refused(
+    context: Context, claimed: Claim, box: StoredMailbox, reply: ServerReply, now: datetime
+) -> Settled:
+    """The server, or the path to it, said no before it took the message."""
+    verdict = classify(reply, box.provider)
+    message = claimed.message
+    # Before MAIL FROM nothing concerns the message or its recipient, whatever the answer says.
+    personal = reply.phase in _ABOUT_A_MESSAGE and verdict.reply_class in _PERSONAL
+    with context.store.writing() as connection:
+        if not claims.still_ours(connection, claimed):
+            # Somebody took us for dead and has settled it; what we were told is no longer about that row.
+            return Settled(MessageState.SCHEDULED, verdict.reply_class, False)
+        if personal and verdict.reply_class in (ReplyClass.RETRY, ReplyClass.SOFT):
+            state = _try_later(connection, claimed, verdict, reply, now)
+        elif personal and verdict.reply_class is ReplyClass.HARD:
+            state = _fail(connection, claimed, verdict, reply, now)
+            _bounce(connection, message, now)
+        elif personal and verdict.reply_class is ReplyClass.MESSAGE:
+            state = _fail(connection, claimed, verdict, reply, now)
+            lifecycle.pause_on_repeated_errors(connection, message, verdict.reply_class, now)
+        else:
+            # The path's or the mailbox's trouble: the message goes back as if it had never been claimed.
+            put_back(connection, message.id, claimed.claim_token)
+            health.note_trouble(connection, box, verdict, reply, now)
+            state = MessageState.SCHEDULED
+        _log(
+            connection,
+            message,
+            f"message.{'error' if state is MessageState.ERROR else 'deferred'}",
+            now,
+            error_class=verdict.reply_class,
+            reply=reply.text,
+            code=reply.code,
+            enhanced=reply.enhanced,
+        )
+    return Settled(state, verdict.reply_class, personal)
+
+
+def put_back(
+    connection: Connection,
+    message_id: int,
+    claim_token: str,
+    **values: object,
+) -> bool:
+    """sending → scheduled: nothing left, nothing is counted.
+
+    Whose recipient has ended meanwhile goes on to `cancelled`, as what waited for them did (D6, C15).
+    """
+    is_back = claims.settle(
+        connection,
+        message_id,
+        claim_token,
+        origins(MESSAGE, "put_back"),
+        outcome(MESSAGE, "put_back"),
+        claimed_at=None,
+        marked_at=None,
+        claim_token=None,
+        runner_id=None,
+        **values,
+    )
+    if is_back and recipients.has_ended(connection, message_id):
+        outbox.move(connection, message_id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"))
+    return is_back
+
+
+def _try_later(
+    connection: Connection, claimed: Claim, verdict: ReplyVerdict, reply: ServerReply, now: datetime
+) -> MessageState:
+    message = claimed.message
+    first_failed_at = message.first_failed_at or now
+    again = next_try(message.attempts + 1, first_failed_at, now, _RETRY)
+    if again is None:
+        state = _fail(connection, claimed, verdict, reply, now)
+        if verdict.reply_class is ReplyClass.SOFT and message.recipient_id is not None:
+            _end(connection, message, "failed", lifecycle.SOFT_BOUNCES, now)
+        return state
+    put_back(
+        connection,
+        message.id,
+        claimed.claim_token,
+        attempts=message.attempts + 1,
+        first_failed_at=first_failed_at,
+        ready_at=again,
+        **_error(verdict, reply),
+    )
+    return MessageState.SCHEDULED
+
+
+def _fail(
+    connection: Connection, claimed: Claim, verdict: ReplyVerdict, reply: ServerReply, now: datetime
+) -> MessageState:
+    claims.settle(
+        connection,
+        claimed.message.id,
+        claimed.claim_token,
+        origins(MESSAGE, "settle_error"),
+        outcome(MESSAGE, "settle_error"),
+        claimed_at=None,
+        settled_at=now,
+        attempts=claimed.message.attempts + 1,
+        first_failed_at=claimed.message.first_failed_at or now,
+        **_error(verdict, reply),
+    )
+    return MessageState.ERROR
+
+
+def _error(verdict: ReplyVerdict, reply: ServerReply) -> dict[str, object]:
+    return {
+        "error_class": verdict.reply_class,
+        "error_phase": reply.phase,
+        "error_code": reply.code,
+        "error_enhanced": reply.enhanced,
+        "error_text": reply.text,
+        "error_hint": verdict.hint,
+    }
+
+
+def _bounce(connection: Connection, message: Candidate, now: datetime) -> None:
+    """A hard refusal: nobody writes to that address again, from no campaign (D6)."""
+    if message.kind is not MessageKind.CAMPAIGN:
+        return
+    _end(connection, message, "bounced", "hard_bounce", now)
+    lifecycle.suppress(
+        connection,
+        RUNNER,
+        SuppressionKind.ADDRESS,
+        message.to_address,
+        reason="hard_bounce",
+        source=f"m_{message.id}",
+        now=now,
+    )
+
+
+def _end(connection: Connection, message: Candidate, event: str, reason: str, now: datetime) -> None:
+    """End the recipient but keep the message itself in `error`, where the server's words are read."""
+    if message.recipient_id is None:
+        return
+    if recipients.move(
+        connection,
+        message.recipient_id,
+        origins(RECIPIENT, event),
+        outcome(RECIPIENT, event),
+        reason=reason,
+        next_at=None,
+        ended_at=now,
+    ):
+        _log(connection, message, f"recipient.{event}", now, reason=reason)
+
+
+def _needs_copy(box: StoredMailbox) -> bool:
+    """Whether we file a copy: always, never, or where the server was not seen to do it itself."""
+    if box.sent_copy == "auto":
+        return box.files_sent_copy is not True
+    return box.sent_copy == "on"
+
+
+def _copy_due_at(box: StoredMailbox, now: datetime) -> datetime:
+    """A server not known yet gets a minute to file the copy itself before we look."""
+    return now if box.files_sent_copy is False else now + _SERVER_FILES_WITHIN
+
+
+def _log(connection: Connection, message: Candidate, action: str, now: datetime, **data: object) -> None:
+    about = About(message.mailbox_id, message.campaign_id, message.recipient_id, message.id)
+    events.record(connection, RUNNER, action, now, about, **data)
+
+
+def recover_orphans(connection: Connection, runner_id: int, now: datetime) -> tuple[int, int]:
+    """Settle what a dead runner left: unmarked goes back, marked is of unknown fate.
+
+    Returns how many were put back and how many are held.
+    """
+    settled = _settle_left(connection, claims.in_flight_of(connection, runner_id), now)
+    lanes.free_lanes_of(connection, runner_id)
+    return settled
+
+
+def take_lane(connection: Connection, mailbox_id: int, runner_id: int, now: datetime) -> Lane | None:
+    """Own a lane if nobody does, and settle what whoever had it last could not, dead or alive.
+
+    A runner that lives on after the database failed it between claim and mark has let go of the lane, so
+    nothing that is claimed there is in anybody's hands.
+    """
+    lane = lanes.take(connection, mailbox_id, runner_id)
+    if lane is not None:
+        _settle_left(connection, claims.in_flight_in(connection, mailbox_id), now)
+    return lane
+
+
+def _settle_left(connection: Connection, left: list[InFlight], now: datetime) -> tuple[int, int]:
+    returned = held = 0
+    for message_id, claim_token, is_marked in left:
+        if is_marked:
+            said = "the runner ended between the final dot and the server's answer"
+            if hold(connection, message_id, claim_token, said, now):
+                held += 1
+                about = About(message_id=message_id)
+                events.record(connection, RUNNER, "message.held", now, about, reply=said)
+        else:
+            returned += put_back(connection, message_id, claim_token)
+    return returned, held

@@ -1,0 +1,306 @@
+"""One turn of a lane: read its inbox, plan, then claim → mark → send → settle until nothing may go.
+
+No transaction is open while the network works, and no message is ever in two hands: each step is a
+compare-and-set on the lane's and the claim's token. `docs/scheduler.md` walks through the protocol and what
+a death at each instruction leaves behind.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mailrotate.core.ports import InboxSession, SendSession
+from mailrotate.core.rules import quota
+from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.sending import health, inbox_reading, planning, settling
+from mailrotate.core.services.sending.claiming import LaneLost, Nothing, claim_next, may_send
+from mailrotate.core.services.sending.inbox_reading import InboxTally
+from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.settling import Settled
+from mailrotate.core.store import mailboxes
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import claims, inboxes, lanes, outbox
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.outbox import Claim
+from mailrotate.core.values.clock import Clock
+from mailrotate.core.values.errors import Busy, StoreTrouble
+from mailrotate.core.values.mail import Envelope, FateUnknown, MailTrouble, ServerReply
+from mailrotate.core.values.states import ConnectionState, MessageState, Phase
+
+# Servers drop an idle connection after minutes; a lane keeps its own open over a gap of up to this.
+KEEP_OPEN_FOR = timedelta(seconds=120)
+# Seconds between two tries to record an answer.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a turn lives in time, decided by whoever hosts it.
+
+    `wait(seconds)` returns True when the turn should end at once; `stopping()` says so without waiting.
+    `linger`: stay in the lane over a gap between two messages instead of leaving it. `trusted()` is false
+    while the clock cannot be believed (F6): nothing irreversible is done then.
+    """
+
+    clock: Clock
+    wait: Callable[[float], bool]
+    stopping: Callable[[], bool]
+    trusted: Callable[[], bool] = field(default=lambda: True)
+    linger: bool = False
+
+
+class LaneTurn:
+    """One turn of one lane; `tally` counts what became of its messages."""
+
+    def __init__(self, context: Context, lane: Lane, pace: Pace) -> None:
+        self.tally: Counter[str] = Counter()
+        self._context = context
+        self._lane = lane
+        self._pace = pace
+        self._cache = StepCache()
+        self._sender: SendSession | None = None
+        self._inbox: InboxSession | None = None
+        self._read_at: datetime | None = None
+        self._sync_every = timedelta()
+
+    def run(self, only: int | None = None) -> Counter[str]:
+        """Work until nothing may go now, the lane is lost, or the host is stopping.
+
+        With `only`, send just that message and leave the rest alone. Raises KeyTrouble when the
+        workspace's key is missing or wrong: our own fault, no mailbox's.
+        """
+        try:
+            if only is None:
+                is_worth_it = self._is_worth_a_login()
+                if is_worth_it:
+                    self._read_inbox()
+                planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
+                if not is_worth_it:
+                    return self.tally
+            while not self._pace.stopping() and self._pace.trusted():
+                if only is None:
+                    self._look_again()
+                if not self._send_one(only) or only is not None:
+                    break
+            self._file_copies()
+        except LaneLost:
+            # Whoever owns it now recovers what we held; nothing of ours was sent without its mark.
+            self.tally["lost"] += 1
+        finally:
+            self._close()
+        return self.tally
+
+    def sync(self) -> Counter[str]:
+        """Read the inbox and file the copies that are due; send nothing."""
+        try:
+            self._read_inbox()
+            self._file_copies()
+        finally:
+            self._close()
+        return self.tally
+
+    def _box(self) -> StoredMailbox:
+        with self._context.store.reading() as connection:
+            return mailboxes.by_id(connection, self._lane.mailbox_id)
+
+    def _is_worth_a_login(self) -> bool:
+        """Behind a used-up limit or a closed window mail is due for hours: the inbox is read at its pace."""
+        box, now = self._box(), self._pace.clock()
+        is_old = box.inbox_read_at is None or now - box.inbox_read_at >= box.sync_every
+        if is_old and not _is_left_alone(box, now):
+            return True
+        with self._context.store.reading() as connection:
+            has_copies = bool(inboxes.pending_copies(connection, box.id, now, 1))
+        return has_copies or may_send(self._context, box.id, now)
+
+    def _send_one(self, only: int | None) -> bool:
+        """Claim and deliver one message; False when the turn is over."""
+        claimed = claim_next(self._context, self._lane, self._cache, self._pace.clock(), only)
+        if isinstance(claimed, Nothing):
+            return self._sit_out_gap(claimed)
+        settled = self._deliver(claimed, claimed.box)
+        self.tally[_counted_as(settled)] += 1
+        return settled.lane_goes_on
+
+    def _sit_out_gap(self, nothing: Nothing) -> bool:
+        closed = nothing.closed
+        if not self._pace.linger or closed is None or closed.gate != "gap" or closed.until is None:
+            return False
+        rest = closed.until - self._pace.clock()
+        if rest > KEEP_OPEN_FOR or not self._has_more(closed.until):
+            return False
+        return not self._pace.wait(max(0.0, rest.total_seconds()))
+
+    def _has_more(self, until: datetime) -> bool:
+        with self._context.store.reading() as connection:
+            ready = outbox.next_ready_at(connection, self._lane.mailbox_id)
+        return ready is not None and ready <= until
+
+    def _deliver(self, claimed: Claim, box: StoredMailbox) -> Settled:
+        message = claimed.message
+        try:
+            if self._sender is None or not self._sender.usable:
+                self._open_sender(box)
+            assert self._sender is not None
+            # The mailbox's own address also where From names an alias: its server takes it, and a bounce
+            # comes back to the inbox that is read.
+            self._sender.stage(Envelope(claimed.box.address, (message.to_address,), claimed.raw))
+        except MailTrouble as trouble:
+            refused = trouble.reply
+            return self._recorded(
+                lambda now: settling.settle_refused(self._context, claimed, box, refused, now)
+            )
+        except BaseException:
+            # Nothing has left: our own trouble (a missing key, a defect) must not strand the message.
+            self._put_back(claimed)
+            raise
+        if not self._pace.trusted():
+            self._sender.abandon()
+            self._put_back(claimed)
+            return Settled(MessageState.SCHEDULED, None, False)
+        if not self._mark(claimed, box):
+            self._sender.abandon()
+            if not self._put_back(claimed):
+                raise LaneLost
+            return Settled(MessageState.CANCELLED, None, True)
+        return self._commit(claimed, box)
+
+    def _open_sender(self, box: StoredMailbox) -> None:
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
+        self._sender = self._context.provider(box.provider).open_sender(account_of(self._context, box))
+        if box.trouble_since is not None or box.last_error is not None:
+            with self._context.store.writing() as connection:
+                health.recover(connection, box, self._pace.clock())
+
+    def _mark(self, claimed: Claim, box: StoredMailbox) -> bool:
+        """From here on the message may have left. The gap counts from now, also if we die."""
+        now = self._pace.clock()
+        try:
+            with self._context.store.writing() as connection:
+                if not claims.mark(connection, claimed, self._lane, now):
+                    return False
+                if box.gap:
+                    lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, box.gap))
+        except (StoreTrouble, Busy):
+            # Not marked, so it must not leave; whoever takes the lane next puts it back.
+            if self._sender is not None:
+                self._sender.abandon()
+            raise
+        return True
+
+    def _commit(self, claimed: Claim, box: StoredMailbox) -> Settled:
+        assert self._sender is not None
+        try:
+            reply = self._sender.commit()
+        except FateUnknown as silence:
+            said = silence.reply
+            return self._recorded(lambda now: settling.settle_unknown(self._context, claimed, said, now))
+        except MailTrouble as trouble:
+            refused = trouble.reply
+            return self._recorded(
+                lambda now: settling.settle_refused(self._context, claimed, box, refused, now)
+            )
+        except BaseException as interruption:
+            reply = ServerReply(
+                Phase.DOT, None, None, f"interrupted while waiting ({type(interruption).__name__})"
+            )
+            settling.settle_unknown(self._context, claimed, reply, self._pace.clock())
+            raise
+        return self._recorded(lambda now: settling.settle_sent(self._context, claimed, box, reply, now))
+
+    def _recorded(self, settle: Callable[[datetime], Settled]) -> Settled:
+        """Record an answer, however long the database cannot be written; until then this lane rests."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return settle(self._pace.clock())
+            except (StoreTrouble, Busy):
+                # Not a wait of the pace's: also who is asked to stop waits for this.
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _put_back(self, claimed: Claim) -> bool:
+        """False when it was not ours any more, or the database fails: whoever takes the lane next does it."""
+        with suppress(StoreTrouble, Busy), self._context.store.writing() as connection:
+            return settling.put_back(connection, claimed.message.id, claimed.claim_token)
+        return False
+
+    def _look_again(self) -> None:
+        """In a long turn, what a new turn begins with is done as often as the plan says."""
+        if self._read_at is None or self._pace.clock() - self._read_at < self._sync_every:
+            return
+        self._read_inbox()
+        self._file_copies()
+        planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
+
+    def _read_inbox(self) -> None:
+        box, now = self._box(), self._pace.clock()
+        if box.state is not ConnectionState.CONNECTED:
+            return
+        self._read_at, self._sync_every = now, box.sync_every
+        if _is_left_alone(box, now):
+            return
+        try:
+            found = self._read_over_open_connection(box, now) or self._read_over_new_connection(box, now)
+        except MailTrouble as trouble:
+            self._drop_inbox()
+            inbox_reading.note_unreadable(self._context, box, trouble, now)
+            return
+        self.tally["replies"] += found.replies
+        self.tally["unsubscribes"] += found.unsubscribes
+
+    def _read_over_open_connection(self, box: StoredMailbox, now: datetime) -> InboxTally | None:
+        """None when there is none, or when the server has closed it meanwhile, as idle ones are."""
+        if self._inbox is None:
+            return None
+        try:
+            return inbox_reading.read_inbox(self._context, self._inbox, box, now)
+        except MailTrouble:
+            self._drop_inbox()
+            return None
+
+    def _read_over_new_connection(self, box: StoredMailbox, now: datetime) -> InboxTally:
+        self._inbox = self._context.provider(box.provider).open_inbox(account_of(self._context, box))
+        return inbox_reading.read_inbox(self._context, self._inbox, box, now)
+
+    def _file_copies(self) -> None:
+        """Copies are filed over the connection that read the inbox, after everything was sent."""
+        if self._inbox is None:
+            return
+        box, now = self._box(), self._pace.clock()
+        try:
+            inbox_reading.file_copies(self._context, self._inbox, box, now)
+        except MailTrouble as trouble:
+            self._drop_inbox()
+            inbox_reading.postpone_copies(self._context, box, trouble, now)
+
+    def _drop_inbox(self) -> None:
+        if self._inbox is not None:
+            self._inbox.close()
+            self._inbox = None
+
+    def _close(self) -> None:
+        if self._sender is not None:
+            self._sender.close()
+        self._drop_inbox()
+
+
+def _is_left_alone(box: StoredMailbox, now: datetime) -> bool:
+    """Whether the inbox could not be read a moment ago."""
+    return box.inbox_next_try_at is not None and now < box.inbox_next_try_at
+
+
+def _counted_as(settled: Settled) -> str:
+    if settled.state is MessageState.SENT:
+        return "sent"
+    if settled.state is MessageState.HELD:
+        return "held"
+    if settled.state is MessageState.CANCELLED:
+        # Nobody waits for it any more: no count of what a pass did.
+        return "cancelled"
+    return "failed" if settled.state is MessageState.ERROR else "deferred"

@@ -1,0 +1,259 @@
+"""Users: adding them, their roles, and what locking one means (A6, A10). How they leave: `leaving.py`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import roles
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.transitions import USER, origins, outcome
+from mailrotate.core.services.access import naming, seats
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import affected_campaigns, assigning
+from mailrotate.core.store import campaigns, connections, events, mailboxes, slots, users, workspaces
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.events import About
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.slots import StoredSlot
+from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command
+from mailrotate.core.values.states import CampaignState, ConnectionState, Role, UserState
+
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class SeatMailbox:
+    address: str
+    state: ConnectionState
+    slot_id: int | None
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A user and what they have; `connected` of `total` slots hold a mailbox (A3)."""
+
+    email: str
+    name: str
+    role: Role
+    state: UserState
+    default: str | None
+    connected: int
+    total: int
+    mailboxes: Sequence[SeatMailbox]
+
+
+@dataclass(frozen=True)
+class AffectedCampaign:
+    """A campaign that sends from the seat, and whether it stops; `people` wait for the seat's mailboxes."""
+
+    name: str
+    rotates: bool
+    pauses: bool
+    people: int
+
+
+@dataclass(frozen=True)
+class LockConsequences:
+    """What a lock would do; `is_default` is whoever acts where nobody is named."""
+
+    email: str
+    addresses: Sequence[str]
+    campaigns: Sequence[AffectedCampaign]
+    waiting_messages: int
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class Unlocked:
+    """`still_paused` are the campaigns that wait for `campaign resume` because of the lock."""
+
+    seat: Seat
+    still_paused: Sequence[str]
+
+
+def listing(context: Context) -> list[Seat]:
+    """Every seat that whoever acts may see: members see their own (A6). Raises Refused."""
+    with context.store.reading() as connection:
+        acting = seats.require_active(connection, context.actor)
+        if not roles.may(acting.role, Deed.SEE_TEAM):
+            return [_seat(connection, acting)]
+        boxes: dict[int, list[StoredMailbox]] = {}
+        for box in mailboxes.listing(connection):
+            boxes.setdefault(box.user_id, []).append(box)
+        held: dict[int | None, list[StoredSlot]] = {}
+        for slot in slots.listing(connection):
+            held.setdefault(slot.user_id, []).append(slot)
+        return [
+            _seat_with(user, boxes.get(user.id, ()), held.get(user.id, ()))
+            for user in workspaces.users(connection)
+        ]
+
+
+def show(context: Context, email: str) -> Seat:
+    """Raises NotFound (`user.none`), Refused."""
+    with context.store.reading() as connection:
+        user = naming.find_user(connection, email)
+        seats.require_authority(connection, context.actor, user.id, Deed.SEE_TEAM)
+        return _seat(connection, user)
+
+
+def add(context: Context, email: str, name: str | None, role: Role, now: datetime) -> Seat:
+    """A new user with the slots that the plan includes (A1). Raises BadInput, Refused (`user.exists`)."""
+    address = normalise_address(email)
+    named = _read_name(address.partition("@")[0] if name is None else name)
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        seats.require_deed(connection, context.actor, Deed.USERS)
+        if workspaces.user_by_email(connection, address) is not None:
+            raise Refused(
+                "user.exists", f"{address} is a user here already", Command("user", "show", address)
+            )
+        user = workspaces.add_user(connection, address, named, role, now)
+        events.record(connection, context.actor, "user.added", now, About(), user=user.id, role=role)
+        return _seat(connection, user)
+
+
+def change(context: Context, email: str, name: str | None, role: Role | None, now: datetime) -> Seat:
+    """Change a name or a role. Raises BadInput, NotFound, Refused (`user.last_admin`)."""
+    if name is None and role is None:
+        raise BadInput("user.nothing", "nothing is to be changed", "add --name NAME or --role ROLE")
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        user = naming.find_user(connection, email)
+        if role is not None:
+            seats.require_deed(connection, context.actor, Deed.USERS)
+        seats.require_authority(connection, context.actor, user.id)
+        if name is not None and _read_name(name) != user.name:
+            users.change(connection, user.id, name=_read_name(name))
+            names = {"before": user.name, "after": _read_name(name)}
+            events.record(connection, context.actor, "user.named", now, About(), user=user.id, **names)
+        if role is not None and role is not user.role:
+            if role is not Role.ADMIN:
+                refuse_last_admin(connection, user, "keeps its role")
+            users.change(connection, user.id, role=role)
+            roles_told = {"before": user.role, "after": role}
+            events.record(connection, context.actor, "user.role", now, About(), user=user.id, **roles_told)
+        return _seat(connection, _again(connection, user))
+
+
+def lock_consequences(context: Context, email: str) -> LockConsequences:
+    """What `lock` would do, with its refusals. Raises NotFound, Refused."""
+    with context.store.reading() as connection:
+        user = _lockable(connection, context, email)
+        boxes = mailboxes_of(connection, user)
+        away = {box.id for box in boxes}
+        workspace = workspaces.find(connection)
+        return LockConsequences(
+            user.email,
+            [box.address for box in boxes],
+            [
+                AffectedCampaign(
+                    campaign.name,
+                    campaign.rotates,
+                    affected_campaigns.pauses_without(connection, campaign, away),
+                    campaign.people,
+                )
+                for campaign in affected_campaigns.hanging_on_seat(connection, boxes)
+                if campaign.state is CampaignState.ACTIVE
+            ],
+            sum(connections.waiting_count(connection, box.id) for box in boxes),
+            workspace is not None and workspace.default_user_id == user.id,
+        )
+
+
+def lock(context: Context, email: str, now: datetime) -> Seat:
+    """The user acts on nothing, and nothing is sent from the seat (A10). Raises NotFound, Refused."""
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        user = _lockable(connection, context, email)
+        if users.move(connection, user.id, origins(USER, "lock"), outcome(USER, "lock")):
+            events.record(connection, context.actor, "user.locked", now, About(), user=user.id)
+            boxes = mailboxes_of(connection, user)
+            affected_campaigns.pause_for_lock(connection, context.actor, boxes, now)
+        return _seat(connection, _again(connection, user))
+
+
+def unlock(context: Context, email: str, now: datetime) -> Unlocked:
+    """All is as before, but campaigns that the lock has paused wait for `campaign resume` (A10)."""
+    with context.store.writing() as connection:
+        connections.lock_workspace(connection)
+        seats.require_deed(connection, context.actor, Deed.USERS)
+        user = naming.find_user(connection, email)
+        boxes = mailboxes_of(connection, user)
+        if users.move(connection, user.id, origins(USER, "unlock"), outcome(USER, "unlock")):
+            events.record(connection, context.actor, "user.unlocked", now, About(), user=user.id)
+            for box in boxes:
+                assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
+        hanging = affected_campaigns.hanging_on_seat(connection, boxes)
+        still_paused = [campaign.name for campaign in hanging if _is_paused_by_lock(connection, campaign)]
+        return Unlocked(_seat(connection, _again(connection, user)), still_paused)
+
+
+def _read_name(name: str) -> str:
+    cleaned = name.strip()
+    if not cleaned or len(cleaned) > _LONGEST_NAME or not cleaned.isprintable():
+        raise BadInput("user.name", f"a name is one line of 1 to {_LONGEST_NAME} characters")
+    return cleaned
+
+
+def _seat(connection: Connection, user: StoredUser) -> Seat:
+    return _seat_with(user, mailboxes_of(connection, user), slots.of_user(connection, user.id))
+
+
+def _seat_with(user: StoredUser, boxes: Sequence[StoredMailbox], held: Sequence[StoredSlot]) -> Seat:
+    return Seat(
+        user.email,
+        user.name,
+        user.role,
+        user.state,
+        next((box.address for box in boxes if box.is_default), None),
+        sum(slot.mailbox is not None for slot in held),
+        len(held),
+        [
+            SeatMailbox(
+                box.address, box.state, None if box.state is ConnectionState.DISCONNECTED else box.slot_id
+            )
+            for box in boxes
+        ],
+    )
+
+
+def mailboxes_of(connection: Connection, user: StoredUser) -> list[StoredMailbox]:
+    """What the seat holds, disconnected ones too."""
+    return mailboxes.listing(connection, user_id=user.id)
+
+
+def _again(connection: Connection, user: StoredUser) -> StoredUser:
+    found = workspaces.user_by_id(connection, user.id)
+    assert found is not None
+    return found
+
+
+def _lockable(connection: Connection, context: Context, email: str) -> StoredUser:
+    seats.require_deed(connection, context.actor, Deed.USERS)
+    user = naming.find_user(connection, email)
+    refuse_last_admin(connection, user, "cannot be locked")
+    return user
+
+
+def refuse_last_admin(connection: Connection, user: StoredUser, then: str) -> None:
+    """Raises Refused (`user.last_admin`) when nobody could act for anybody any more."""
+    is_acting_admin = user.role is Role.ADMIN and user.state is UserState.ACTIVE
+    if is_acting_admin and not users.other_active_admins(connection, user.id):
+        raise Refused(
+            "user.last_admin",
+            f"{user.email} is the only active admin and {then}",
+            Command("user", "add", "EMAIL", "--role", "admin"),
+        )
+
+
+def _is_paused_by_lock(connection: Connection, campaign: HangingCampaign) -> bool:
+    return (
+        campaign.state is CampaignState.PAUSED
+        and affected_campaigns.USER_LOCKED in campaigns.by_id(connection, campaign.id).pause_reasons
+    )

@@ -1,0 +1,287 @@
+"""Why something waits: the gates' own decision, in words, for messages, people, mailboxes, campaigns."""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules import gates
+from mailrotate.core.rules.gates import Decision, MailboxFacts, MessageFacts, Situation, Verdict
+from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.steps import is_follow_up
+from mailrotate.core.services.access import advice, authority
+from mailrotate.core.services.access.naming import find_mailbox
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding.next_send import Prospects, earliest
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.people import recipients, suppressions
+from mailrotate.core.store.people.recipients import StoredRecipient
+from mailrotate.core.store.sending import outbox
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import AnyHint, Command, Hint
+from mailrotate.core.values.states import (
+    OPEN_RECIPIENTS,
+    CampaignState,
+    ConnectionState,
+    MessageKind,
+    MessageState,
+    RecipientState,
+)
+
+
+@dataclass(frozen=True)
+class ExplainedGate:
+    """One gate's answer; `mailbox` where a campaign's senders are told apart."""
+
+    gate: str
+    open: bool
+    reason: str
+    until: datetime | None
+    mailbox: str | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What holds `subject` back; `summary` is the answer in a sentence."""
+
+    subject: str
+    next_at: datetime | None
+    binding: str | None
+    gates: tuple[ExplainedGate, ...]
+    summary: str
+    # The command that opens the binding gate, where only an act does.
+    remedy: AnyHint | None = None
+
+
+def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
+    """Of a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
+
+    Raises NotFound (`message.none`, `recipient.none`, `mailbox.none`, `campaign.none`), Refused (`user.…`),
+    BadInput when a name fits several (`name.ambiguous`).
+    """
+    with context.store.reading() as connection:
+        look = Prospects(context, connection, now)
+        if address is not None:
+            campaign = authority.find_seen_campaign(connection, context.actor, subject)
+            return _of_person(look, campaign, _person(connection, campaign, address))
+        kind, number = _kind_of(connection, subject)
+        if kind == "m":
+            return _of_message(context, look, number)
+        if kind == "r":
+            found = recipients.by_id(connection, number)
+            if found is None:
+                raise NotFound(
+                    "recipient.none", f"there is no recipient {subject}", Command("recipient", "list", "NAME")
+                )
+            campaign = authority.find_seen_campaign(connection, context.actor, f"c_{found.campaign_id}")
+            return _of_person(look, campaign, found)
+        if kind == "b":
+            box = find_mailbox(connection, subject)
+            return _of_mailbox(look, authority.find_seen_mailbox(connection, context.actor, box.address).id)
+        return _of_campaign(look, authority.find_seen_campaign(connection, context.actor, subject))
+
+
+_ID = re.compile(r"([a-z])_([0-9]{1,18})")
+
+
+def _number_of(text: str, prefix: str) -> int | None:
+    """17 for `m_17` when the prefix is `m`; None for anything else."""
+    found = _ID.fullmatch(text)
+    return int(found[2]) if found and found[1] == prefix else None
+
+
+def _kind_of(connection: Connection, subject: str) -> tuple[str, int]:
+    """The prefix of what is meant: m, r, b or c; and the number of an id."""
+    kinds = [(prefix, _number_of(subject, prefix)) for prefix in ("m", "r", "b")]
+    meant = next(((prefix, number) for prefix, number in kinds if number is not None), None)
+    if meant is None and "@" in subject:
+        meant = ("b", 0)
+    named = campaigns.find(connection, subject)
+    if named is None:
+        return meant or ("c", 0)
+    if meant is None or (meant == ("b", 0) and mailboxes.by_address(connection, subject.lower()) is None):
+        return ("c", 0)
+    raise BadInput(
+        "name.ambiguous",
+        f"'{subject}' may mean the campaign c_{named.id} or something else of that name",
+        Command("why", f"c_{named.id}"),
+    )
+
+
+def _person(connection: Connection, campaign: StoredCampaign, address: str) -> StoredRecipient:
+    number = _number_of(address, "r")
+    if number is None:
+        found = recipients.find(connection, campaign.id, normalise_address(address))
+    else:
+        found = recipients.by_id(connection, number)
+    if found is None or found.campaign_id != campaign.id:
+        raise NotFound(
+            "recipient.none",
+            f"'{address}' is no recipient of {campaign.name}",
+            Command("recipient", "list", campaign.name),
+        )
+    return found
+
+
+def _of_message(context: Context, look: Prospects, message_id: int) -> Explanation:
+    message = outbox.by_id(look.connection, message_id)
+    if message is None:
+        raise NotFound("message.none", f"there is no message m_{message_id}", Command("outbox", "list"))
+    authority.require_sight_of(look.connection, context.actor, message)
+    return _explained(look, f"m_{message_id}", look.situation(message), f"m_{message_id}")
+
+
+def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Explanation:
+    """By the message in the outbox, or by the one that would be planned next."""
+    subject = f"{campaign.name} {person.email}"
+    if person.state in OPEN_RECIPIENTS:
+        planned = outbox.unsent_of(look.connection, person.id)
+        if planned is not None:
+            return _explained(look, subject, look.situation(planned), f"m_{planned.id}")
+    known = {sender.id: sender for sender in senders.senders_of(look.connection, campaign.id)}
+    sender = None if person.campaign_sender_id is None else known.get(person.campaign_sender_id)
+    message = look.next_message(campaign, person, sender)
+    situation = _unassigned(look, campaign, person) if message is None else look.situation(message)
+    explained = _explained(look, subject, situation)
+    if person.state is RecipientState.FAILED and person.reason == affected_campaigns.REMOVED:
+        again = Command("recipient", "assign", campaign.name, person.email, "--to-sender", "ADDRESS")
+        return replace(explained, remedy=again)
+    return explained
+
+
+def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Situation:
+    """Somebody for whom no mailbox stands ready: what can be said without one."""
+    workspace = workspaces.find(look.connection)
+    zone = "UTC" if workspace is None else workspace.timezone
+    suppressed = suppressions.covering(look.connection, person.email)
+    known = MessageFacts(
+        kind=MessageKind.CAMPAIGN,
+        is_follow_up=is_follow_up(person.next_step),
+        due_at=person.next_at or look.now,
+        ready_at=person.next_at or look.now,
+        is_assigned=False,
+        recipient=person.state,
+        recipient_reason=person.reason,
+        suppressed_by=None if suppressed is None else f"{suppressed.kind} ({suppressed.reason})",
+    )
+    return Situation(look.campaign_facts(campaign.id, zone), None, known)
+
+
+def _of_mailbox(look: Prospects, mailbox_id: int) -> Explanation:
+    known = look.mailbox_facts(mailbox_id)
+    return _explained(look, known.address, Situation(None, known, None))
+
+
+def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
+    """The campaign's own gates, those of each sender, and when the first message of any may leave."""
+    workspace = workspaces.find(look.connection)
+    bound = look.campaign_facts(campaign.id, "UTC" if workspace is None else workspace.timezone)
+    own = gates.decide(Situation(bound, None, None), look.now)
+    shown = [_shown(verdict) for verdict in own.gates]
+    first: list[tuple[Decision, Situation]] = []
+    boxes: list[MailboxFacts] = []
+    awaited = recipients.awaited_senders(look.connection, campaign.id)
+    for sender in senders.senders_of(look.connection, campaign.id):
+        goes_on = sender.left_at is None or sender.id in awaited
+        if sender.mailbox_id is None or not goes_on:
+            continue
+        known = look.mailbox_facts(sender.mailbox_id)
+        boxes.append(known)
+        shown += [
+            _shown(verdict, known.address)
+            for verdict in gates.verdicts(Situation(None, known, None), look.now)
+        ]
+        waiting = look.first_of_campaign(campaign, sender.mailbox_id)
+        first += [(look.decide(message), look.situation(message)) for message in waiting]
+    decision = earliest([decision for decision, _ in first])
+    if decision is None:
+        waits = not own.open and own.next_at is None
+        summary = gates.summary(own) if waits else "nothing of it waits to be sent"
+        remedy = _remedy(look, Situation(bound, None, None), own, None)
+        if campaign.state is CampaignState.PAUSED:
+            remedy = affected_campaigns.way_on(look.connection, campaign) or _reconnection(boxes) or remedy
+        return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary, remedy)
+    situation = next(situation for known, situation in first if known is decision)
+    remedy = _remedy(look, situation, decision, None)
+    return Explanation(
+        campaign.name, decision.next_at, decision.binding, tuple(shown), _summary(decision), remedy
+    )
+
+
+def _explained(
+    look: Prospects, subject: str, situation: Situation, message_name: str | None = None
+) -> Explanation:
+    decision = gates.decide(situation, look.now)
+    # Whoever asks about what is over, or on its way, wants to hear that, whatever else is closed.
+    own = next((gate for gate in decision.gates if gate.gate in _OWN_STATE and not gate.open), None)
+    if own is not None:
+        decision = replace(decision, next_at=None, binding=own.gate)
+    shown = tuple(_shown(verdict) for verdict in decision.gates)
+    remedy = _remedy(look, situation, decision, message_name)
+    return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision), remedy)
+
+
+def _reconnection(boxes: list[MailboxFacts]) -> Command | None:
+    """The command that comes before `campaign resume`, which is refused while no sender is connected (C6)."""
+    if not boxes or any(box.connection is ConnectionState.CONNECTED for box in boxes):
+        return None
+    failed = next((box for box in boxes if box.connection is ConnectionState.FAILED), None)
+    if failed is not None:
+        return Command("mailbox", "reconnect", failed.address, "--resume")
+    return Command("mailbox", "connect", boxes[0].address)
+
+
+_OWN_STATE = ("message", "recipient")
+
+
+def _remedy(look: Prospects, at: Situation, decision: Decision, message_name: str | None) -> AnyHint | None:
+    """The command that opens the binding gate; None where time opens it, or no command does."""
+    if decision.next_at is not None or decision.binding is None:
+        return None
+    if decision.binding == "user" and at.mailbox is not None:
+        return _unlocking(look, at.mailbox)
+    commands: dict[str, AnyHint] = {}
+    if at.campaign is not None:
+        life = {CampaignState.DRAFT: "start", CampaignState.PAUSED: "resume"}.get(at.campaign.state)
+        if life is not None:
+            commands["campaign"] = Command("campaign", life, at.campaign.name)
+        commands["pause"] = Command("campaign", "resume", at.campaign.name)
+        commands["overdue"] = Command("outbox", "release", "--campaign", at.campaign.name)
+    if at.mailbox is not None:
+        address = at.mailbox.address
+        lost = at.mailbox.connection is ConnectionState.DISCONNECTED
+        commands["connection"] = Command("mailbox", "connect" if lost else "reconnect", address)
+        commands["rest"] = Command("mailbox", "resume", address)
+        commands["hold"] = Command("mailbox", "release", address)
+        commands["daily_limit"] = Command("mailbox", "set", address, "--daily-limit", "N")
+        failing = at.mailbox.inbox_failing_since is not None
+        commands["inbox"] = Command("mailbox", "test", address) if failing else Command("run", "--once")
+    if at.message is not None and message_name is not None:
+        if at.message.state is MessageState.ERROR:
+            commands["message"] = Command("outbox", "retry", message_name)
+        elif at.message.state is MessageState.HELD:
+            commands["message"] = Hint(
+                Command("outbox", "resolve", message_name, "--sent"), "(or --not-sent)"
+            )
+        commands["overdue"] = Command("outbox", "release", message_name)
+    return commands.get(decision.binding)
+
+
+def _unlocking(look: Prospects, known: MailboxFacts) -> AnyHint:
+    """Nothing leaves a locked user's seat until an admin unlocks it (A10)."""
+    command = Command("user", "unlock", find_mailbox(look.connection, known.address).user_email)
+    return advice.way(look.connection, look.context.actor, Deed.USERS, command)
+
+
+def _shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:
+    return ExplainedGate(verdict.gate, verdict.open, verdict.reason, verdict.until, mailbox)
+
+
+def _summary(decision: Decision) -> str:
+    if decision.open:
+        return "nothing holds it back: the next pass of a runner sends it"
+    return gates.summary(decision)

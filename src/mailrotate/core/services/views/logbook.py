@@ -1,0 +1,156 @@
+"""The event log, read: its latest lines, and those that come."""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from mailrotate.core.services.access import authority
+from mailrotate.core.services.access.naming import find_campaign, find_mailbox, find_user
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import events, users
+from mailrotate.core.store.events import Actor, LoggedEvent
+from mailrotate.core.values.clock import monotonic_seconds
+
+_AT_A_TIME = 500
+# So far back from the newest line a missing number may be one that is just being written.
+_OPEN_END = 100
+# A number that is still missing after this was given to a transaction that failed.
+_GIVE_UP_AFTER = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which lines, in the words of people; what is None does not choose.
+
+    `by` has done it, `user` is whom it is about or whose mailbox, `action` is the beginning of its key.
+    """
+
+    mailbox: str | None = None
+    campaign: str | None = None
+    by: str | None = None
+    user: str | None = None
+    action: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def _found(connection: Connection, actor: Actor, wanted: Wanted) -> events.Wanted:
+    """Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused (`user.…`)."""
+    return {
+        "mailbox_id": None if wanted.mailbox is None else _mailbox_id(connection, wanted.mailbox),
+        "campaign_id": None if wanted.campaign is None else find_campaign(connection, wanted.campaign).id,
+        "actor_id": None if wanted.by is None else _user_id(connection, wanted.by),
+        "user_id": None if wanted.user is None else _user_id(connection, wanted.user),
+        "seen_by": authority.viewer_of(connection, actor),
+        "action": wanted.action,
+        "since": wanted.since,
+        "until": wanted.until,
+    }
+
+
+def _mailbox_id(connection: Connection, name: str) -> int:
+    """Of a removed mailbox too: its history stays (B8)."""
+    return find_mailbox(connection, name, with_removed=True).id
+
+
+def _user_id(connection: Connection, email: str) -> int:
+    """Of one who was removed too."""
+    known = {known: user_id for user_id, known in users.emails(connection).items()}
+    return known.get(email.strip().lower()) or find_user(connection, email).id
+
+
+@contextmanager
+def listing(
+    context: Context, wanted: Wanted, *, after: int | None, limit: int | None
+) -> Iterator[Iterator[LoggedEvent]]:
+    """The newest lines, or the first ones after a number, in their order, streamed while the block lasts.
+
+    Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused (`user.…`).
+    """
+    # Closed before the connection, also when not all of it was wanted.
+    with context.store.reading() as connection:
+        found = events.listing(
+            connection, after=after, limit=limit, **_found(connection, context.actor, wanted)
+        )
+        with closing(found), closing(_named(connection, found)) as lines:
+            yield lines
+
+
+def _named(connection: Connection, lines: Iterator[LoggedEvent]) -> Generator[LoggedEvent]:
+    """With the addresses of users in place of their ids."""
+    emails = users.emails(connection)
+    for event in lines:
+        data = dict(event.data)
+        user = _user(data.pop("user", None), emails)
+        if data.get("key") in events.USER_KEYS:
+            data |= {name: _user(data[name], emails) for name in ("before", "after") if name in data}
+        yield replace(event, data=data, user=user)
+
+
+def _user(value: object, emails: Mapping[int, str]) -> str | None:
+    """One who was deleted is known by number only."""
+    if isinstance(value, int):
+        return emails.get(value, f"u_{value}")
+    return None if value is None else str(value)
+
+
+class Follower:
+    """Gives each wanted line once that is written after it began.
+
+    On PostgreSQL a line's number is given when it is written but the line appears when its transaction
+    ends: a lower number may appear after a higher one. So numbers that are missing are asked for again.
+
+    Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused (`user.…`).
+    """
+
+    def __init__(self, context: Context, wanted: Wanted | None = None) -> None:
+        self._context = context
+        with context.store.reading() as connection:
+            self._wanted = _found(connection, context.actor, wanted or Wanted())
+            self._newest = self.began_at = events.newest_id(connection)
+            start = max(0, self._newest - _OPEN_END)
+            there = events.ids_after(connection, start)
+        self._missing = dict.fromkeys(set(range(start + 1, self._newest)) - there, monotonic_seconds())
+
+    def news(self) -> list[LoggedEvent]:
+        """What came since the last call, in the order of their numbers."""
+        now = monotonic_seconds()
+        with self._context.store.reading() as connection:
+            late = events.ids_among(connection, self._missing)
+            fresh = events.ids_after(connection, self._newest)
+            lines = list(self._lines(connection, sorted(late | fresh)))
+        for number in late:
+            del self._missing[number]
+        if fresh:
+            gaps = set(range(self._newest + 1, max(fresh))) - fresh
+            self._missing.update(dict.fromkeys(gaps, now))
+            self._newest = max(fresh)
+        oldest = now - _GIVE_UP_AFTER.total_seconds()
+        self._missing = {number: since for number, since in self._missing.items() if since > oldest}
+        return lines
+
+    def _lines(self, connection: Connection, numbers: list[int]) -> Iterator[LoggedEvent]:
+        for start in range(0, len(numbers), _AT_A_TIME):
+            some = numbers[start : start + _AT_A_TIME]
+            found = events.listing(connection, ids=some, limit=None, **self._wanted)
+            yield from _named(connection, found)
+
+
+def as_row(event: LoggedEvent) -> dict[str, object]:
+    """The line as scripts read it."""
+    return {
+        "id": event.id,
+        "at": event.at,
+        "action": event.action,
+        "actor": event.actor,
+        "os_user": event.os_user,
+        "user": event.user,
+        "mailbox": event.mailbox,
+        "campaign": event.campaign,
+        "recipient": None if event.recipient_id is None else f"r_{event.recipient_id}",
+        "message": None if event.message_id is None else f"m_{event.message_id}",
+        "data": event.data,
+    }

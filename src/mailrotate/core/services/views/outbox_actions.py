@@ -1,0 +1,359 @@
+"""The outbox as the operator sees and steers it (F1–F3, H4): look, retry, cancel, release, resolve."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.steps import due_again
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.services.access import authority
+from mailrotate.core.services.access.naming import find_campaign, find_mailbox
+from mailrotate.core.services.contacts import contact_book
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding.next_send import Prospects
+from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.sending import settling
+from mailrotate.core.store import campaigns, events, mailboxes
+from mailrotate.core.store.events import About, LoggedEvent
+from mailrotate.core.store.people import recipients
+from mailrotate.core.store.portions import portions
+from mailrotate.core.store.sending import outbox, outbox_lists
+from mailrotate.core.store.sending.outbox import Candidate
+from mailrotate.core.store.sending.outbox_lists import ListedMessage, MessageDetail
+from mailrotate.core.values.errors import NotFound
+from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.states import (
+    OPEN_RECIPIENTS,
+    MessageKind,
+    MessageState,
+    RecipientState,
+    ReplyClass,
+)
+
+# Rows looked at, or changed, in one transaction.
+_AT_A_TIME = 500
+_NO_ERROR = dict.fromkeys(
+    ("error_class", "error_phase", "error_code", "error_enhanced", "error_text", "error_hint")
+)
+# Whoever was faster: a runner that claimed it, or another operator.
+_CHANGED = "it has just changed; look again"
+_NO_CLAIM = dict.fromkeys(("claimed_at", "marked_at", "claim_token", "runner_id", "settled_at"))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A message with the gates' next instant for it; None where it does not wait, or waits for an act."""
+
+    message: ListedMessage
+    expected_at: datetime | None
+    hint: Hint | None
+
+
+@dataclass(frozen=True)
+class MessageStory:
+    """One message with everything: what is stored, what is expected, and what happened to it."""
+
+    expected: Expected
+    detail: MessageDetail
+    waits_for: str | None
+    history: tuple[LoggedEvent, ...]
+
+
+@dataclass
+class Outcome:
+    """What became of each message that was asked for: done, or why not."""
+
+    done: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Which:
+    """Messages by id, or all that can be retried of a mailbox, of a campaign or of everything."""
+
+    ids: Sequence[int] = ()
+    mailbox: str | None = None
+    campaign: str | None = None
+
+
+def listing(
+    context: Context,
+    which: Which,
+    now: datetime,
+    *,
+    state: MessageState | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> Iterator[Expected]:
+    """By id, streamed. Raises NotFound (`mailbox.none`, `campaign.none`)."""
+    with context.store.reading() as connection:
+        look = Prospects(context, connection, now)
+        rows = outbox_lists.listing(
+            connection,
+            seen_by=authority.viewer_of(connection, context.actor),
+            state=state,
+            mailbox_id=_mailbox_id(connection, which.mailbox),
+            campaign_id=_campaign_id(connection, which.campaign),
+            after=after,
+            limit=limit,
+        )
+        while some := list(islice(rows, _AT_A_TIME)):
+            waiting = [row.id for row in some if row.state is MessageState.SCHEDULED]
+            planned = outbox.by_ids(connection, waiting)
+            for row in some:
+                found = planned.get(row.id)
+                yield Expected(row, None if found is None else look.decide(found).next_at, _hint(row))
+
+
+def show(context: Context, message_id: int, now: datetime) -> MessageStory:
+    """Raises NotFound (`message.none`)."""
+    with context.store.reading() as connection:
+        detail = outbox_lists.detail(connection, message_id)
+        message = outbox.by_id(connection, message_id)
+        if detail is None or message is None:
+            raise _no_message(message_id)
+        authority.require_sight_of(connection, context.actor, message)
+        expected_at = waits_for = None
+        if message.state is MessageState.SCHEDULED:
+            decision = Prospects(context, connection, now).decide(message)
+            expected_at, waits_for = decision.next_at, decision.binding
+        history = tuple(events.listing(connection, message_id=message_id, limit=_AT_A_TIME))
+    return MessageStory(
+        Expected(detail.listed, expected_at, _hint(detail.listed)), detail, waits_for, history
+    )
+
+
+def _hint(row: ListedMessage) -> Hint | None:
+    """What to do about an error, with this message's own names in place of the general ones."""
+    if row.error_hint is None:
+        return None
+    return row.error_hint.filled(
+        {
+            "MESSAGE": f"m_{row.id}",
+            "ADDRESS": row.mailbox,
+            "RECIPIENT": row.to_address,
+            "NAME": row.campaign or "NAME",
+        }
+    )
+
+
+def retry(context: Context, which: Which, now: datetime) -> Outcome:
+    """error → scheduled, at once and with a fresh count of tries; whoever failed by it goes on (F2)."""
+    with context.store.reading() as connection:
+        ids = which.ids or outbox_lists.retryable(
+            connection,
+            settler=authority.settler_of(connection, context.actor),
+            mailbox_id=_mailbox_id(connection, which.mailbox),
+            campaign_id=_campaign_id(connection, which.campaign),
+        )
+    return _each(context, ids, lambda connection, message: _retry(context, connection, message, now))
+
+
+def _retry(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
+    if message.state is not MessageState.ERROR:
+        return f"it is {message.state}, not in error"
+    if message.recipient_id is not None and message.recipient_state not in OPEN_RECIPIENTS:
+        # Whoever failed because this very message was refused again and again may go on; nobody else may.
+        failed_by_it = (
+            message.recipient_state is RecipientState.FAILED
+            and message.recipient_reason == lifecycle.SOFT_BOUNCES
+            and message.error_class == ReplyClass.SOFT
+        )
+        if not failed_by_it:
+            because = f" ({message.recipient_reason})" if message.recipient_reason else ""
+            return f"its recipient is {message.recipient_state}{because}"
+    if not outbox.move(
+        connection,
+        message.id,
+        origins(MESSAGE, "retry"),
+        outcome(MESSAGE, "retry"),
+        ready_at=now,
+        attempts=0,
+        first_failed_at=None,
+        settled_at=None,
+        **_NO_ERROR,
+    ):
+        return _CHANGED
+    if message.recipient_id is not None and recipients.move(
+        connection,
+        message.recipient_id,
+        origins(RECIPIENT, "retried"),
+        outcome(RECIPIENT, "retried"),
+        reason=None,
+        ended_at=None,
+    ):
+        events.record(connection, context.actor, "recipient.retried", now, _about(message))
+    events.record(connection, context.actor, "message.retried", now, _about(message))
+    return None
+
+
+def cancel(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
+    """Take messages out of the outbox. Their recipients end (`cancelled_by_operator`): a step that was
+    taken out is neither planned anew nor skipped."""
+    return _each(context, ids, lambda connection, message: _cancel(context, connection, message, now))
+
+
+def cancellable(context: Context, ids: Sequence[int]) -> Outcome:
+    """What `cancel` would do."""
+    found = Outcome()
+    with context.store.reading() as connection:
+        authority.require_messages(connection, context.actor, ids)
+        for some in portions(ids):
+            known = outbox.by_ids(connection, some)
+            for message_id in some:
+                if message_id not in known:
+                    raise _no_message(message_id)
+                _note(found, message_id, _why_not_cancel(known[message_id]))
+    return found
+
+
+def _why_not_cancel(message: Candidate) -> str | None:
+    if message.state in origins(MESSAGE, "cancel"):
+        return None
+    if message.state is MessageState.HELD:
+        return "its fate is unknown: resolve it first"
+    return f"it is {message.state}"
+
+
+def _cancel(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
+    refusal = _why_not_cancel(message)
+    if refusal is not None:
+        return refusal
+    if not outbox.move(connection, message.id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")):
+        return _CHANGED
+    events.record(connection, context.actor, "message.cancelled", now, _about(message))
+    if message.kind is MessageKind.CAMPAIGN and message.recipient_id is not None:
+        lifecycle.end_recipients(
+            connection, context.actor, [message.recipient_id], "cancelled", "cancelled_by_operator", now
+        )
+    return None
+
+
+def release(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
+    """The operator's word that late messages may still go (H4)."""
+    return _each(context, ids, lambda connection, message: _release(context, connection, message, now))
+
+
+def _release(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
+    if message.state is not MessageState.SCHEDULED:
+        return f"it is {message.state}, not scheduled"
+    if not outbox.release(connection, now, message_id=message.id):
+        return _CHANGED
+    events.record(connection, context.actor, "message.released", now, _about(message))
+    return None
+
+
+def release_campaign(context: Context, name: str, now: datetime) -> int:
+    """Release everybody of a campaign, also those whose late message is still to be planned.
+
+    Returns how many messages were waiting for it. Lateness of a campaign counts from its latest start,
+    resume or release. Raises NotFound (`campaign.none`).
+    """
+    with context.store.writing() as connection:
+        campaign = authority.find_campaign(connection, context.actor, name)
+        count = outbox.release(connection, now, campaign_id=campaign.id)
+        campaigns.change(connection, campaign.id, resumed_at=now)
+        about = About(campaign_id=campaign.id)
+        events.record(connection, context.actor, "campaign.released", now, about, messages=count)
+    return count
+
+
+def resolve(context: Context, ids: Sequence[int], was_sent: bool, now: datetime) -> Outcome:
+    """Settle held messages by what the operator found in the sent mail (F3)."""
+    act = _resolve_sent if was_sent else _resolve_not_sent
+    return _each(context, ids, lambda connection, message: act(context, connection, message, now))
+
+
+def _resolve_sent(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
+    if message.state is not MessageState.HELD:
+        return f"it is {message.state}, not held"
+    detail = outbox_lists.detail(connection, message.id)
+    left_at = now if detail is None else detail.marked_at or detail.claimed_at or now
+    if not outbox.move(
+        connection,
+        message.id,
+        origins(MESSAGE, "resolve_sent"),
+        outcome(MESSAGE, "resolve_sent"),
+        sent_at=left_at,
+        settled_at=now,
+        **_NO_ERROR,
+    ):
+        return _CHANGED
+    settling.after_sent(connection, message, left_at)
+    contact_book.note_sent(connection, mailboxes.by_id(connection, message.mailbox_id), message, left_at)
+    events.record(connection, context.actor, "message.resolved", now, _about(message), sent=True)
+    return None
+
+
+def _resolve_not_sent(
+    context: Context, connection: Connection, message: Candidate, now: datetime
+) -> str | None:
+    if message.state is not MessageState.HELD:
+        return f"it is {message.state}, not held"
+    is_wanted = message.recipient_state is None or message.recipient_state in OPEN_RECIPIENTS
+    # From a removed mailbox nothing leaves: whoever still waits for it gets it from the sender they have now.
+    is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
+    event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
+    if not outbox.move(
+        connection,
+        message.id,
+        origins(MESSAGE, event),
+        outcome(MESSAGE, event),
+        ready_at=now,
+        **_NO_CLAIM,
+        **_NO_ERROR,
+    ):
+        return _CHANGED
+    if is_wanted and is_gone and message.recipient_id is not None:
+        due_at = due_again(message.due_at, message.released_at)
+        recipients.plan_again(connection, message.recipient_id, due_at)
+    events.record(
+        connection, context.actor, "message.resolved", now, _about(message), sent=False, queued=is_wanted
+    )
+    return None
+
+
+def _each(
+    context: Context, ids: Sequence[int], act: Callable[[Connection, Candidate], str | None]
+) -> Outcome:
+    """Do it to each, some hundreds in a transaction. Raises NotFound before anything is changed."""
+    with context.store.reading() as connection:
+        for some in portions(ids):
+            known = outbox.by_ids(connection, some)
+            missing = next((message_id for message_id in some if message_id not in known), None)
+            if missing is not None:
+                raise _no_message(missing)
+            authority.require_messages(connection, context.actor, some)
+    done = Outcome()
+    for some in portions(ids):
+        with context.store.writing() as connection:
+            for message_id in some:
+                message = outbox.by_id(connection, message_id)
+                _note(done, message_id, "it is gone" if message is None else act(connection, message))
+    return done
+
+
+def _note(outcomes: Outcome, message_id: int, refusal: str | None) -> None:
+    if refusal is None:
+        outcomes.done.append(message_id)
+    else:
+        outcomes.refused.append((message_id, refusal))
+
+
+def _about(message: Candidate) -> About:
+    return About(message.mailbox_id, message.campaign_id, message.recipient_id, message.id)
+
+
+def _mailbox_id(connection: Connection, address: str | None) -> int | None:
+    return None if address is None else find_mailbox(connection, address, with_removed=True).id
+
+
+def _campaign_id(connection: Connection, name: str | None) -> int | None:
+    return None if name is None else find_campaign(connection, name).id
+
+
+def _no_message(message_id: int) -> NotFound:
+    return NotFound("message.none", f"there is no message m_{message_id}", Command("outbox", "list"))

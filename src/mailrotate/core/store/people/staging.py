@@ -1,0 +1,299 @@
+"""Many recipients at once (D8): staged outside the write lock, then put in by one short transaction.
+
+The rows go into tables that only this import sees. Once all are there, `examine` sorts them by address and
+finds out who stands twice in the file, is in the campaign already, is suppressed or was stopped. What is left
+goes in by two `INSERT … SELECT` that mostly append to the tables and their indexes, and nobody else waits for
+more than those. Memory does not grow with the file.
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    update,
+)
+
+from mailrotate.core.store import dialects
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.engine import Store
+from mailrotate.core.store.people.recipients import sender_of_rank
+from mailrotate.core.values.errors import Busy
+from mailrotate.core.values.spread import Spread
+from mailrotate.core.values.states import RecipientState, SuppressionKind
+
+_ID = BigInteger().with_variant(Integer(), "sqlite")
+_staging = MetaData()
+# The rows as they come, in the order of their lines.
+_staged = Table(
+    "staged",
+    _staging,
+    Column("line", _ID, primary_key=True, autoincrement=False),
+    Column("address", Text, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    prefixes=["TEMPORARY"],
+)
+# The same people by domain and address, as the index of contacts is sorted: new ones only append to it.
+_person = Table(
+    "person",
+    _staging,
+    Column("rank", _ID, primary_key=True),
+    Column("line", BigInteger, nullable=False),
+    Column("domain", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("contact_id", BigInteger),
+    Column("problem", Text),
+    prefixes=["TEMPORARY"],
+)
+# The good ones by line again, numbered without a gap: the order in which senders take turns.
+_entry = Table(
+    "entry",
+    _staging,
+    Column("number", _ID, primary_key=True),
+    Column("line", BigInteger, nullable=False),
+    Column("rank", BigInteger, nullable=False),
+    Column("contact_id", BigInteger),
+    prefixes=["TEMPORARY"],
+)
+
+# One line of a recipients' file: its number, the normalised address, the fields as JSON, and the time zone,
+# which is empty where the campaign has its own. A plain tuple: a million are made.
+StagedRow = tuple[int, str, str, str]
+
+
+class RowProblem(StrEnum):
+    """Why a row is not imported."""
+
+    TWICE = "twice"  # an earlier line of the file has the address
+    PRESENT = "present"  # it is in the campaign already, open or ended
+    SUPPRESSED = "suppressed"
+    STOPPED = "stopped"  # C9: for ever, in this campaign
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """How the rows of one import become recipients. Without a spread they wait, unassigned."""
+
+    campaign_id: int
+    added_by: int | None
+    owner_id: int | None
+    now: datetime
+    spread: Spread | None = None
+    assigned_reason: str | None = None
+    next_at: datetime | None = None
+
+
+class Staging:
+    """The rows of one import, on a database session of their own; gone when it ends, however it ends."""
+
+    def __init__(self, store: Store, campaign_id: int) -> None:
+        self._store = store
+        self._campaign_id = campaign_id
+
+    def __enter__(self) -> Self:
+        self._session = self._store.engine.connect()
+        try:
+            with self._store.telling():
+                dialects.open_staging(self._session, self._store.path, _staging)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        # Closed instead of given back to the pool: the staged rows, and what it does not check, go with it.
+        self._session.invalidate()
+        self._session.close()
+
+    def add_many(self, rows: Iterable[StagedRow]) -> None:
+        """Stage rows as they come; may be called once."""
+        with self._store.telling():
+            dialects.load(self._session, "staged", _staged.columns.keys(), rows)
+
+    def examine(self) -> dict[RowProblem | None, int]:
+        """Find every row that must not go in; returns the counts by problem, None for the good ones."""
+        with self._store.telling(), self._session.begin():
+            self._sort_people(self._session)
+            self._seen = self._present(self._session)
+            self._counted = self._compare(self._session, self._seen)
+            return self._counted
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Connection, dict[RowProblem | None, int]]]:
+        """The transaction in which the rows go in, with the counts as they are now that all others wait."""
+        with self._store.telling(), self._session.begin():
+            self._number_good_ones(self._session)
+        with self._store.writing(self._session) as connection:
+            dialects.lock_contacts(connection)
+            present = self._present(connection)
+            # Whoever came meanwhile is looked for again; mostly nobody did, and the lock is kept short.
+            if present != self._seen:
+                self._counted = self._compare(connection, present)
+                self._number_good_ones(connection)
+            yield connection, self._counted
+
+    def merge(self, connection: Connection, how: Enrolment) -> int:
+        """Make recipients of the good rows, in the order of their lines; returns how many.
+
+        New contacts get their ids from here: so nobody is looked up a million times under the lock.
+        Raises Busy when a contact was erased meanwhile.
+        """
+        p, e, contact, r = _person.c, _entry.c, t.contact.c, t.recipient.c
+        ranks = connection.execute(select(func.max(p.rank))).scalar_one()
+        first_id = dialects.reserve_ids(connection, "contact", ranks or 0)
+        contacts = {
+            "id": p.rank + first_id,
+            "address": p.address,
+            "domain": p.domain,
+            "fields": literal("{}"),
+            "owner_id": literal(how.owner_id, contact.owner_id.type),
+            "created_at": literal(how.now, contact.created_at.type),
+        }
+        new_ones = select(*contacts.values()).where(p.problem.is_(None), p.contact_id.is_(None))
+        connection.execute(insert(t.contact).from_select(list(contacts), new_ones.order_by(p.rank)))
+        count, first = connection.execute(select(func.count(), func.min(e.number)).select_from(_entry)).one()
+        people = {
+            "campaign_id": literal(how.campaign_id, r.campaign_id.type),
+            "contact_id": func.coalesce(e.contact_id, e.rank + first_id),
+            "state": literal(RecipientState.QUEUED.value),
+            "campaign_sender_id": null()
+            if how.spread is None
+            else sender_of_rank(how.spread, e.number - first),
+            "assigned_reason": literal(how.assigned_reason, r.assigned_reason.type),
+            "fields": dialects.merged_fields(connection, contact.fields, _staged.c.fields),
+            "timezone": func.nullif(_staged.c.timezone, ""),
+            "next_step": literal(1),
+            "next_at": literal(how.next_at, r.next_at.type),
+            "added_by": literal(how.added_by, r.added_by.type),
+            "enrolled_at": literal(how.now, r.enrolled_at.type),
+        }
+        known = (contact.id == e.contact_id) & (contact.address == _staged.c.address)
+        rows = (
+            select(*people.values())
+            .select_from(_entry.join(_staged, _staged.c.line == e.line).outerjoin(t.contact, known))
+            .where(e.contact_id.is_(None) | contact.id.is_not(None))
+            .order_by(e.number)
+        )
+        statement = insert(t.recipient).from_select(list(people), rows)
+        imported = connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount
+        if imported != count:
+            raise Busy("import.raced", "a contact was erased meanwhile; nobody was imported", "run it again")
+        return imported
+
+    def problems(self) -> Generator[tuple[int, str, RowProblem]]:
+        """Each row that did not go in, by line, streamed."""
+        p = _person.c
+        query = select(p.line, p.address, p.problem).where(p.problem.is_not(None)).order_by(p.line)
+        query = query.execution_options(yield_per=500)
+        with self._session.begin(), self._session.execute(query) as rows:
+            for row in rows:
+                yield row.line, row.address, RowProblem(row.problem)
+
+    def _sort_people(self, session: Connection) -> None:
+        """Fill `person`, and mark whoever has an earlier line of the same address just before."""
+        line, address = _staged.c.line, _staged.c.address
+        domain = dialects.domain_of(session, address)
+        sorted_rows = select(line, domain, address).order_by(domain, address, line)
+        session.execute(insert(_person).from_select(["line", "domain", "address"], sorted_rows))
+        dialects.gather_statistics(session, "person")
+        before = _person.alias("before")
+        same = (before.c.rank == _person.c.rank - 1) & (before.c.address == _person.c.address)
+        self._mark(session, RowProblem.TWICE, select(before.c.rank).where(same).exists())
+
+    def _number_good_ones(self, session: Connection) -> None:
+        p = _person.c
+        good = select(p.line, p.rank, p.contact_id).where(p.problem.is_(None)).order_by(p.line)
+        session.execute(delete(_entry))
+        session.execute(insert(_entry).from_select(["line", "rank", "contact_id"], good))
+        dialects.gather_statistics(session, "entry")
+
+    def _compare(self, connection: Connection, present: "_Present") -> dict[RowProblem | None, int]:
+        """Mark what the database knows of the people; one that is marked keeps its mark."""
+        p = _person.c
+        if present.stopped_count:
+            hashes = select(t.stopped.c.address_hash).where(t.stopped.c.campaign_id == self._campaign_id)
+            self._mark(connection, RowProblem.STOPPED, dialects.sha256(connection, p.address).in_(hashes))
+        contact = select(t.contact.c.id).where(
+            t.contact.c.domain == p.domain, t.contact.c.address == p.address
+        )
+        connection.execute(
+            update(_person)
+            .where(p.problem.is_(None), contact.exists())
+            .values(contact_id=contact.scalar_subquery())
+        )
+        enrolled = select(t.recipient.c.id).where(
+            t.recipient.c.contact_id == p.contact_id, t.recipient.c.campaign_id == self._campaign_id
+        )
+        self._mark(connection, RowProblem.PRESENT, p.contact_id.is_not(None), enrolled.exists())
+        for kind, column in ((SuppressionKind.ADDRESS, p.address), (SuppressionKind.DOMAIN, p.domain)):
+            s = t.suppression.c
+            values = select(s.value).where(s.kind == kind, s.value.is_not(None))
+            self._mark(connection, RowProblem.SUPPRESSED, column.in_(values))
+            if present.erased_count:
+                hashes = select(s.hash).where(s.kind == kind, s.value.is_(None))
+                self._mark(connection, RowProblem.SUPPRESSED, dialects.sha256(connection, column).in_(hashes))
+        return self._counts(connection)
+
+    def _counts(self, connection: Connection) -> dict[RowProblem | None, int]:
+        p = _person.c
+        total = connection.execute(select(func.count()).select_from(_person)).scalar_one()
+        marked = select(p.problem, func.count()).where(p.problem.is_not(None)).group_by(p.problem)
+        counts: dict[RowProblem | None, int] = {
+            RowProblem(problem): count for problem, count in connection.execute(marked)
+        }
+        good = total - sum(counts.values())
+        return counts if good == 0 else {**counts, None: good}
+
+    def _mark(self, connection: Connection, problem: RowProblem, *where: ColumnElement[bool]) -> None:
+        connection.execute(
+            update(_person).where(_person.c.problem.is_(None), *where).values(problem=problem.value)
+        )
+
+    def _present(self, connection: Connection) -> "_Present":
+        r, s = t.recipient.c, t.suppression.c
+        parts = (
+            select(func.count()).where(r.campaign_id == self._campaign_id),
+            select(func.max(r.id)).where(r.campaign_id == self._campaign_id),
+            select(func.max(t.contact.c.id)),
+            select(func.count()).select_from(t.suppression),
+            select(func.max(s.id)),
+            select(func.count()).where(s.value.is_(None)),
+            select(func.count()).where(t.stopped.c.campaign_id == self._campaign_id),
+        )
+        return _Present(*connection.execute(select(*(part.scalar_subquery() for part in parts))).one())
+
+
+class _Present(NamedTuple):
+    """What changes whenever somebody is added, enrolled, suppressed or stopped."""
+
+    recipient_count: int
+    last_recipient: int | None
+    last_contact: int | None
+    suppression_count: int
+    last_suppression: int | None
+    erased_count: int
+    stopped_count: int

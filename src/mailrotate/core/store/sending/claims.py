@@ -1,0 +1,172 @@
+"""What a sender has in its hands: the claim → mark → settle of each message.
+
+Every change is a compare-and-set on (message, claim token): whoever lost a message meanwhile changes
+nothing. The statements are made once, because making one costs ten times as much as running it.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, bindparam, or_, select, update
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.outbox import Claim
+from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState
+
+_m = t.message.c
+_CLAIM = update(t.message).where(_m.id == bindparam("b_id"), _m.state == MessageState.SCHEDULED)
+_LANE_IS_OURS = (
+    select(t.lane.c.mailbox_id)
+    .where(
+        t.lane.c.mailbox_id == bindparam("b_lane"),
+        t.lane.c.runner_id == bindparam("b_runner"),
+        t.lane.c.token == bindparam("b_token"),
+    )
+    .exists()
+)
+_IS_STILL_WANTED = or_(
+    _m.recipient_id.is_(None),
+    select(t.recipient.c.id)
+    .where(t.recipient.c.id == _m.recipient_id, t.recipient.c.state.in_(OPEN_RECIPIENTS))
+    .exists(),
+)
+_MARK = (
+    update(t.message)
+    .where(
+        _m.id == bindparam("b_id"),
+        _m.claim_token == bindparam("b_claim"),
+        _m.state == MessageState.SENDING,
+        _LANE_IS_OURS,
+        _IS_STILL_WANTED,
+    )
+    .values(marked_at=bindparam("b_now"))
+)
+_STILL_OURS = (
+    select(_m.id)
+    .where(
+        _m.id == bindparam("b_id"), _m.claim_token == bindparam("b_claim"), _m.state == MessageState.SENDING
+    )
+    .with_for_update()
+)
+_LATEST = (
+    select(_m.token, _m.sent_at, _m.marked_at)
+    .where(_m.mailbox_id == bindparam("b_mailbox"), t.is_counted, _m.marked_at.is_not(None))
+    .order_by(_m.claimed_at.desc())
+    .limit(1)
+)
+_SETTLE = update(t.message).where(
+    _m.id == bindparam("b_id"),
+    _m.claim_token == bindparam("b_claim"),
+    _m.state.in_(bindparam("b_origins", expanding=True)),
+)
+
+
+def latest(connection: Connection, mailbox_id: int) -> tuple[str, datetime] | None:
+    """The token of the last message that left, or may have left, the mailbox, and when it did."""
+    row = connection.execute(_LATEST, {"b_mailbox": mailbox_id}).one_or_none()
+    return None if row is None else (row.token, row.sent_at or row.marked_at)
+
+
+def claim(
+    connection: Connection,
+    message_id: int,
+    *,
+    claim_token: str,
+    runner_id: int,
+    slot_id: int,
+    from_address: str,
+    subject: str,
+    in_reply_to: str | None,
+    cited_ids: Sequence[str],
+    content_hash: str,
+    now: datetime,
+) -> bool:
+    """scheduled → sending, with the rendered content's hash; False when somebody was faster."""
+    values = {
+        "state": MessageState.SENDING,
+        "claim_token": claim_token,
+        "runner_id": runner_id,
+        "slot_id": slot_id,
+        "from_address": from_address,
+        "subject": subject,
+        "in_reply_to": in_reply_to,
+        "cited_ids": " ".join(cited_ids),
+        "content_hash": content_hash,
+        "claimed_at": now,
+        "marked_at": None,
+    }
+    return connection.execute(_CLAIM, {"b_id": message_id, **values}).rowcount == 1
+
+
+def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> bool:
+    """Note that the final dot may leave now.
+
+    False when the message or the lane is no longer ours, and when the recipient has ended since the claim.
+    """
+    known = {
+        "b_id": claimed.message.id,
+        "b_claim": claimed.claim_token,
+        "b_lane": lane.mailbox_id,
+        "b_runner": lane.runner_id,
+        "b_token": lane.token,
+        "b_now": now,
+    }
+    return connection.execute(_MARK, known).rowcount == 1
+
+
+def still_ours(connection: Connection, claimed: Claim) -> bool:
+    """Whether the claim holds; the row is locked until the transaction ends."""
+    known = {"b_id": claimed.message.id, "b_claim": claimed.claim_token}
+    return connection.execute(_STILL_OURS, known).first() is not None
+
+
+def settle(
+    connection: Connection,
+    message_id: int,
+    claim_token: str,
+    origins: tuple[str, ...],
+    to: str,
+    /,
+    **values: object,
+) -> bool:
+    """Record what became of a claimed message; False when it is no longer ours."""
+    known = {"b_id": message_id, "b_claim": claim_token, "b_origins": origins}
+    return connection.execute(_SETTLE, {**known, "state": to, **values}).rowcount == 1
+
+
+def in_flight_runners(connection: Connection) -> list[int]:
+    """The runners that have messages in `sending`."""
+    query = select(t.message.c.runner_id).where(t.is_in_flight, t.message.c.runner_id.is_not(None)).distinct()
+    return [int(runner_id) for runner_id in connection.execute(query).scalars()]
+
+
+class InFlight(NamedTuple):
+    """A claimed message; once it is marked, its dot may have left."""
+
+    message_id: int
+    claim_token: str
+    is_marked: bool
+
+
+_IN_FLIGHT = select(_m.id, _m.claim_token, _m.marked_at).where(t.is_in_flight).with_for_update()
+_IN_FLIGHT_OF = _IN_FLIGHT.where(_m.runner_id == bindparam("b_runner"))
+_IN_FLIGHT_IN = _IN_FLIGHT.where(_m.mailbox_id == bindparam("b_mailbox"))
+
+
+def in_flight_of(connection: Connection, runner_id: int) -> list[InFlight]:
+    """What a runner had claimed.
+
+    The rows are locked: a runner that was taken for dead and lives cannot mark one of them any more.
+    """
+    return _in_flight(connection.execute(_IN_FLIGHT_OF, {"b_runner": runner_id}))
+
+
+def in_flight_in(connection: Connection, mailbox_id: int) -> list[InFlight]:
+    """What is claimed in a lane, whoever claimed it. The rows are locked."""
+    return _in_flight(connection.execute(_IN_FLIGHT_IN, {"b_mailbox": mailbox_id}))
+
+
+def _in_flight(rows: Iterable[Any]) -> list[InFlight]:
+    return [InFlight(row[0], row[1], row[2] is not None) for row in rows]

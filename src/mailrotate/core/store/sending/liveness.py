@@ -1,0 +1,205 @@
+"""Whether a process that may send is still alive: a lock that it holds, never a timestamp.
+
+On SQLite each runner holds a `flock` on a file of its own beside the database; on PostgreSQL a session
+advisory lock on a connection of its own. The operating system, or the server, frees either when the
+process dies, however it dies.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.engine import Store
+from mailrotate.core.values.errors import Busy
+from mailrotate.core.values.hint import Command
+
+# The first of the two numbers of our advisory locks, so that they meet nobody else's.
+_ADVISORY_SPACE = 0x6D72
+_HOST_LOCK = "runner"
+
+
+class _Lock(Protocol):
+    def is_held(self) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+class _FileLock:
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor = descriptor
+
+    def is_held(self) -> bool:
+        # Nobody but this process can end it.
+        return True
+
+    def release(self) -> None:
+        self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+class _AdvisoryLock:
+    def __init__(self, connection: Connection, key: dict[str, int]) -> None:
+        self._connection = connection
+        self._key = key
+
+    def is_held(self) -> bool:
+        return self._ask("SELECT 1")
+
+    def release(self) -> None:
+        # Unlocked by name before the pool has the session again: hanging up would free it only later.
+        self._ask("SELECT pg_advisory_unlock(:space, :id)", **self._key)
+        self._connection.close()
+
+    def _ask(self, statement: str, **values: int) -> bool:
+        """False when the server has ended the session, and the lock with it."""
+        if self._connection.invalidated:
+            return False
+        try:
+            self._connection.execute(text(statement), values)
+        except DBAPIError:
+            self._connection.invalidate()
+            return False
+        return True
+
+
+class LivingRunner:
+    """This process's entry among the runners, alive until `end()` or death."""
+
+    def __init__(self, store: Store, runner_id: int, lock: _Lock) -> None:
+        self.id = runner_id
+        self._store = store
+        self._lock = lock
+
+    def is_alive(self) -> bool:
+        """Whether the life lock is still held; PostgreSQL may have ended its session."""
+        return self._lock.is_held()
+
+    def end(self, now: datetime) -> None:
+        with self._store.writing() as connection:
+            connection.execute(update(t.runner).where(t.runner.c.id == self.id).values(ended_at=now))
+            connection.execute(update(t.lane).where(t.lane.c.runner_id == self.id).values(runner_id=None))
+        self._lock.release()
+
+
+def register(store: Store, kind: str, now: datetime, host: str) -> LivingRunner:
+    """Enter this process among the runners and take its life lock before anyone can see it."""
+    with store.writing() as connection:
+        (runner_id,) = connection.execute(
+            insert(t.runner).values(kind=kind, host=host, pid=os.getpid(), started_at=now)
+        ).inserted_primary_key or (0,)
+        lock = _acquire(store, int(runner_id))
+        if lock is None:
+            raise Busy("runner.locked", f"runner {runner_id} is taken already", "run the command again")
+    return LivingRunner(store, int(runner_id), lock)
+
+
+def dead_runners(store: Store, candidates: list[int]) -> Iterator[int]:
+    """Those of `candidates` whose lock is free. Each is locked while the caller deals with it."""
+    for runner_id in candidates:
+        lock = _acquire(store, runner_id)
+        if lock is not None:
+            try:
+                yield runner_id
+            finally:
+                lock.release()
+
+
+def note_end(connection: Connection, runner_id: int, now: datetime) -> None:
+    """Write down that a runner is dead, since it could not."""
+    connection.execute(
+        update(t.runner).where(t.runner.c.id == runner_id, t.runner.c.ended_at.is_(None)).values(ended_at=now)
+    )
+
+
+@contextmanager
+def sole_host(store: Store) -> Iterator[None]:
+    """On SQLite one process hosts the loop; a second gets Busy (`runner.busy`). PostgreSQL shares."""
+    if store.path is None:
+        yield
+        return
+    descriptor = _flock(_lock_folder(store.path) / _HOST_LOCK)
+    if descriptor is None:
+        raise Busy(
+            "runner.busy",
+            f"another runner already works on {store.name}",
+            Command("runner", "list"),
+        )
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def living_runners(connection: Connection) -> list[tuple[int, str, str, int, datetime]]:
+    """Runners that did not say they ended: id, kind, host, pid, start. Some may be dead."""
+    query = select(
+        t.runner.c.id, t.runner.c.kind, t.runner.c.host, t.runner.c.pid, t.runner.c.started_at
+    ).where(t.runner.c.ended_at.is_(None))
+    return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(query)]
+
+
+def is_alive(store: Store, runner_id: int) -> bool:
+    lock = _acquire(store, runner_id)
+    if lock is None:
+        return True
+    lock.release()
+    return False
+
+
+def held_locks(database: Path) -> list[int]:
+    """The runners that hold their lock beside a file, also when the file itself cannot be read."""
+    alive = []
+    for path in sorted(_lock_folder(database).iterdir()):
+        if path.name.isdecimal():
+            descriptor = _flock(path)
+            if descriptor is None:
+                alive.append(int(path.name))
+            else:
+                _FileLock(path, descriptor).release()
+    return alive
+
+
+def _acquire(store: Store, runner_id: int) -> _Lock | None:
+    if store.path is not None:
+        path = _lock_folder(store.path) / str(runner_id)
+        descriptor = _flock(path)
+        return None if descriptor is None else _FileLock(path, descriptor)
+    connection = store.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    key = {"space": _ADVISORY_SPACE, "id": runner_id}
+    taken = connection.execute(text("SELECT pg_try_advisory_lock(:space, :id)"), key).scalar_one()
+    if not taken:
+        connection.close()
+        return None
+    return _AdvisoryLock(connection, key)
+
+
+def _lock_folder(database: Path) -> Path:
+    folder = database.with_name(database.name + ".runners")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+def _flock(path: Path) -> int | None:
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        # The file may have been unlinked between open and lock; then the lock guards nothing.
+        try:
+            if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except FileNotFoundError:
+            pass
+        os.close(descriptor)
