@@ -28,7 +28,7 @@ from mailrotate.core.values.states import (
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "mailrotate"
-LOCKS = ("run.txt", "dev.txt")
+LOCKS = ("run.txt", "dev.txt", "mutate.txt")
 
 # What stands in the store beside its rooms, each a subject of one file.
 STORE_SUBJECTS = {
@@ -354,13 +354,13 @@ def test_version_stands_in_two_places_and_is_one() -> None:
 
 
 def wanted(lock: str) -> dict[str, Requirement]:
-    """What pyproject.toml asks for directly, by name: the project with its extras; `dev` with its group."""
+    """What pyproject.toml asks for directly, by name: the project with its extras; a group's own lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    asked = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-    for extra in project["project"]["optional-dependencies"].values():
-        asked += extra
-    if lock == "dev.txt":
-        asked += project["dependency-groups"]["dev"]
+    asked = list(project["dependency-groups"].get(lock.removesuffix(".txt"), ()))
+    if lock != "mutate.txt":
+        asked += [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+        for extra in project["project"]["optional-dependencies"].values():
+            asked += extra
     return {canonicalize_name(parsed.name): parsed for parsed in map(Requirement, asked)}
 
 
@@ -401,3 +401,9 @@ def test_lock_trusts_hashes_alone(lock: str) -> None:
 
 def test_what_runs_is_locked_alike_for_those_who_use_and_those_who_work_on_it() -> None:
     assert {str(pin) for pin, _ in pins("run.txt")} <= {str(pin) for pin, _ in pins("dev.txt")}
+
+
+def test_what_mutates_fits_into_the_environment_of_the_tests() -> None:
+    tests = {pin.name: pin.specifier for pin, _ in pins("dev.txt")}
+    other = {str(pin) for pin, _ in pins("mutate.txt") if tests.get(pin.name, pin.specifier) != pin.specifier}
+    assert other == set()

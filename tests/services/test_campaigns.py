@@ -14,6 +14,7 @@ from mailrotate.core.store import campaigns as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import recipients
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.letter import Attachment
 from mailrotate.core.values.states import CampaignState, MessageState, RecipientState, Rotation
 from tests.support.contexts import context_of
@@ -193,7 +194,7 @@ def test_c6_resume_waits_for_a_connected_sender_and_lifts_every_reason(
     disconnect(workspace, anna, "failed")
     with pytest.raises(Refused) as refused:
         campaign_life.resume(context, "autumn", NOW)
-    assert refused.value.hint == "mailrotate mailbox reconnect anna@example.org"
+    assert refused.value.hint == Command("mailbox", "reconnect", "anna@example.org")
     assert set(campaign_life.resume_many(context, None, NOW).refused) == {"autumn"}
     disconnect(workspace, anna, "connected")
     assert campaign_life.resume_many(context, anna.address, NOW).names == ("autumn",)

@@ -13,6 +13,7 @@ from sqlalchemy import insert, select
 
 from mailrotate.adapters.csv_rows import open_rows
 from mailrotate.adapters.problem_spool import ProblemSpool
+from mailrotate.cli.hints import in_words
 from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.campaigns import campaign_life, drafting, enrolment, recipient_list
@@ -27,6 +28,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.suppressions import fingerprint
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import RecipientState
 from tests.support.contexts import context_of
 from tests.support.plans import TWO_STEPS, plan_of
@@ -341,10 +343,10 @@ def test_who_was_never_written_to_is_taken_out_and_others_are_ended(
 def test_hints_about_a_campaign_with_a_blank_in_its_name_can_be_typed(
     context: Context, workspace: Workspace, anna: Sender
 ) -> None:
-    def hint(campaign: str, address: str, **fields: str) -> str | None:
+    def hint(campaign: str, address: str, **fields: str) -> str:
         with pytest.raises((BadInput, Refused)) as refused, ProblemSpool() as aside:
             enrolment.add(context, campaign, address, fields, aside=aside, now=NOW)
-        return refused.value.hint
+        return in_words(refused.value.hint or "")
 
     autumn = workspace.add_campaign("autumn intro", [anna])
     workspace.add_recipient(autumn, "kim@example.com")
@@ -372,4 +374,4 @@ def test_whichever_command_names_nobody_the_hint_is_where_the_users_are(context:
     ):
         with pytest.raises(NotFound) as unknown:
             act()
-        assert (unknown.value.code, unknown.value.hint) == ("user.none", "mailrotate user list")
+        assert (unknown.value.code, unknown.value.hint) == ("user.none", Command("user", "list"))

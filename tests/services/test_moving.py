@@ -21,6 +21,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import reassignments
 from mailrotate.core.store.people.reassignments import Choice
 from mailrotate.core.values.errors import Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
 from tests.support.people import (
@@ -63,7 +64,9 @@ def test_b8_failed_people_are_taken_on_where_they_were_and_the_others_are_report
     mailbox_removal.remove(context, ANNA, tag="annas", now=LATER)
     why = explain(context, "autumn", "active@example.com", LATER)
     assert why.binding == "recipient"
-    assert why.remedy == "mailrotate recipient assign autumn active@example.com --to-sender ADDRESS"
+    assert why.remedy == Command(
+        "recipient", "assign", "autumn", "active@example.com", "--to-sender", "ADDRESS"
+    )
 
     moved, left = assign(context, *(f"{kind}@example.com" for kind in kinds), "nobody@example.com", to=CLARA)
     assert (moved.moved, moved.became_sender) == (2, False)

@@ -10,6 +10,7 @@ from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from tests.support.people import ANNA
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -73,7 +74,7 @@ def test_b3_a_name_is_given_once_and_must_be_known(context: Context, anna: Sende
     signature_editing.add(context, ANNA, "work", "x", NOW)
     with pytest.raises(Refused) as twice:
         signature_editing.add(context, ANNA, "work", "y", NOW)
-    assert twice.value.hint == f"mailrotate mailbox signature edit {ANNA} work --body FILE"
+    assert twice.value.hint == Command("mailbox", "signature", "edit", ANNA, "work", "--body", "FILE")
     for deed in (
         lambda: signature_editing.edit(context, ANNA, "wrok", "y", NOW),
         lambda: signature_editing.choose_main(context, ANNA, "wrok", NOW),
@@ -123,7 +124,7 @@ def test_c4_a_signature_of_before_can_be_taken_over_as_the_reset_says(
             username=ANNA,
             **servers,
         )
-    assert told["signature my work"] == f"mailrotate mailbox signature restore {ANNA} 'my work'"
+    assert told["signature my work"] == Command("mailbox", "signature", "restore", ANNA, "my work")
     assert mains(context) == {}
     signature_editing.restore(context, ANNA, "my work", NOW)
     assert mains(context) == {"my work": True}

@@ -95,3 +95,10 @@ def test_b9_a_mailbox_that_was_never_linked_records_nothing() -> None:
     assert str(Link(True, never=("a.example", "b.example"))) == (
         "incoming known, outgoing known, never a.example b.example"
     )
+
+
+def test_b9_a_link_is_told_in_a_line() -> None:
+    assert str(NEVER_LINKED) == "off"
+    assert str(Link(True)) == "incoming known, outgoing known"
+    link = Link(True, Whose.ALL, Whose.NONE, ("example.com", "example.org"))
+    assert str(link) == "incoming all, outgoing none, never example.com example.org"

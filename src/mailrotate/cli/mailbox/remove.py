@@ -1,7 +1,6 @@
 """`mailrotate mailbox remove`: take a mailbox off its seat, with what follows shown first."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,8 +8,10 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.consequences import fate
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import Address, DryRun, Json, Yes
+from mailrotate.cli.params import Address, DryRun, Yes
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.effects.consequences import HitCampaign
@@ -45,7 +46,6 @@ def remove(
     export: Export = None,
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
     """Take a mailbox off its seat for good. What follows is shown first; its history stays.
 
@@ -61,23 +61,23 @@ def remove(
     from mailrotate.core.services.mailboxes import mailbox_removal
     from mailrotate.core.values.tag import read_tag
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     word = None if tag is None else read_tag(tag)
     file = None if export is None else export / "people.csv"
     if file is not None:
         refuse_existing(file)
     told = mailbox_removal.consequences(call.context, address, move_to)
     lines = [*_lines(told), *([] if yes else _other_way(told))]
-    done = speech.confirm(lines, f"Remove {told.address}?", yes=yes, dry_run=dry_run, has_document=True)
+    done = call.speech.confirm(lines, f"Remove {told.address}?", yes=yes, dry_run=dry_run, has_document=True)
     exported = _export(call, told.address, file) if done and file is not None else None
     if done:
         told = mailbox_removal.remove(call.context, address, move_to=move_to, tag=word, now=call.now)
-    speech.result(
+    call.speech.result(
         _row(told, done, None if file is None else str(file), exported),
         *([f"removed {told.address}; its password is deleted"] if done else []),
     )
     if done:
-        _say_next(speech, told)
+        _say_next(call.speech, told)
 
 
 def _export(call: Call, address: str, file: Path) -> int:
@@ -115,7 +115,7 @@ def _lines(told: "RemovalConsequences") -> list[str]:
         lines.append(f"  {counted(told.drafts, 'draft is', 'drafts are')} cancelled")
     if told.held:
         what = counted(told.held, "held message stays", "held messages stay")
-        lines.append(f"  {what} held: mailrotate outbox list --state held")
+        lines.append(f"  {what} held: {in_words(Command('outbox', 'list', '--state', 'held'))}")
     lines.append("  replies to it are no longer recognised, and its mail can no longer be read here")
     if told.is_default:
         heir = told.next_default
@@ -200,10 +200,11 @@ def _say_next(speech: Speech, told: "RemovalConsequences") -> None:
     paused = next((campaign for campaign in told.campaigns if campaign.state == "paused"), None)
     if failed is not None:
         speech.next(
-            f"mailrotate recipient assign {quote(failed.name)} --from-sender {quote(told.address)} "
-            "--to-sender ADDRESS"
+            Command(
+                "recipient", "assign", failed.name, "--from-sender", told.address, "--to-sender", "ADDRESS"
+            )
         )
     elif paused is not None and told.move_to is not None:
-        speech.next(f"mailrotate campaign resume {quote(paused.name)}")
+        speech.next(Command("campaign", "resume", paused.name))
     else:
-        speech.next("mailrotate mailbox list")
+        speech.next(Command("mailbox", "list"))

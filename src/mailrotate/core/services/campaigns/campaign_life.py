@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -22,6 +21,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import MailrotateError, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, Rotation
 from mailrotate.core.values.transition import Transition
 
@@ -73,7 +73,7 @@ def start(
             raise Refused(
                 "campaign.no_recipients",
                 f"campaign '{campaign.name}' has no recipients",
-                f"mailrotate recipient import {quote(campaign.name)} FILE",
+                Command("recipient", "import", campaign.name, "FILE"),
             )
         moves.move(connection, CAMPAIGN["start"], campaign.id, started_at=now)
         assigning.assign_waiting(connection, campaign.id, now)
@@ -102,10 +102,10 @@ def _require(campaign: StoredCampaign, transition: Transition) -> None:
         return
     state, participle = _ONLY[transition.event]
     hints = {
-        CampaignState.DRAFT: f"mailrotate campaign start {quote(campaign.name)}",
-        CampaignState.PAUSED: f"mailrotate campaign resume {quote(campaign.name)}",
-        CampaignState.FINISHED: f"mailrotate campaign copy {quote(campaign.name)}",
-        CampaignState.ACTIVE: f"mailrotate campaign show {quote(campaign.name)}",
+        CampaignState.DRAFT: Command("campaign", "start", campaign.name),
+        CampaignState.PAUSED: Command("campaign", "resume", campaign.name),
+        CampaignState.FINISHED: Command("campaign", "copy", campaign.name),
+        CampaignState.ACTIVE: Command("campaign", "show", campaign.name),
     }
     fixed = "; its rotation was fixed when it was started" if transition.event == "start" else ""
     raise Refused(
@@ -130,14 +130,14 @@ def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampai
         raise Refused(
             "campaign.sender_locked",
             f"{locked.address} cannot send for campaign '{campaign.name}': its user {email} is locked",
-            advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {quote(email)}"),
+            advice.way(connection, actor, Deed.USERS, Command("user", "unlock", email)),
         )
     named = ", ".join(sender.address or "an empty slot" for sender in senders) or "nobody"
     first = next((sender for sender in senders if sender.address is not None), None)
-    hint = affected_campaigns.way_on(connection, campaign) or "mailrotate mailbox connect ADDRESS"
+    hint = affected_campaigns.way_on(connection, campaign) or Command("mailbox", "connect", "ADDRESS")
     if first is not None and first.address is not None:
         verb = "connect" if first.state == "disconnected" else "reconnect"
-        hint = f"mailrotate mailbox {verb} {quote(first.address)}"
+        hint = Command("mailbox", verb, first.address)
     raise Refused(
         "campaign.no_sender_connected",
         f"no sender of campaign '{campaign.name}' is connected: {named}",
@@ -153,7 +153,7 @@ def pause(context: Context, name: str, now: datetime) -> str:
             raise Refused(
                 "campaign.not_active",
                 f"campaign '{campaign.name}' is {campaign.state}: there is nothing to pause",
-                f"mailrotate campaign show {quote(campaign.name)}",
+                Command("campaign", "show", campaign.name),
             )
     return campaign.name
 
@@ -221,7 +221,7 @@ def _nothing_to_stop(campaign: StoredCampaign) -> Refused:
     return Refused(
         "campaign.not_running",
         f"campaign '{campaign.name}' is {state}: there is nothing to stop",
-        f"mailrotate campaign {'delete' if is_draft else 'show'} {quote(campaign.name)}",
+        Command("campaign", "delete" if is_draft else "show", campaign.name),
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -25,6 +24,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.values.errors import BadInput, Busy, Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState, Rotation
 
 
@@ -73,7 +73,7 @@ def _require_free_name(connection: Connection, name: str) -> None:
         raise Refused(
             "campaign.exists",
             f"there is a campaign '{name}' already",
-            f"mailrotate campaign edit {quote(name)} FILE, or create it with another --name",
+            Hint(Command("campaign", "edit", name, "FILE"), ", or create it with another --name"),
         )
 
 
@@ -140,7 +140,7 @@ def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Draf
             raise Refused(
                 "campaign.finished",
                 f"campaign '{campaign.name}' is finished and stays as it is",
-                f"mailrotate campaign copy {quote(campaign.name)}",
+                Command("campaign", "copy", campaign.name),
             )
         started = campaign.state is not CampaignState.DRAFT
         if started:
@@ -188,7 +188,7 @@ def _refuse_changes(
         raise Refused(
             "campaign.started",
             f"campaign '{campaign.name}' has started: {'; '.join(problems)}",
-            f"mailrotate campaign copy {quote(campaign.name)}",
+            Command("campaign", "copy", campaign.name),
         )
 
 
@@ -325,7 +325,7 @@ def _draft(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
     raise Refused(
         "campaign.not_draft",
         f"campaign '{campaign.name}' is {campaign.state}: only a draft can be deleted",
-        f"mailrotate campaign {verb} {quote(campaign.name)}",
+        Command("campaign", verb, campaign.name),
     )
 
 
@@ -338,7 +338,7 @@ def delete(context: Context, name: str, now: datetime) -> str:
             raise Busy(
                 "campaign.sending",
                 f"a test message of campaign '{campaign.name}' is being sent right now",
-                f"mailrotate campaign delete {quote(campaign.name)}",
+                Command("campaign", "delete", campaign.name),
             )
         campaigns.erase_draft(connection, campaign.id)
         about = About(campaign_id=campaign.id)

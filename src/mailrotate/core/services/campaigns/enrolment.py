@@ -12,7 +12,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from json.encoder import encode_basestring
-from shlex import quote
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -32,6 +31,7 @@ from mailrotate.core.store.people.staging import Enrolment, RowProblem, StagedRo
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.delivery_window import check_zone
 from mailrotate.core.values.errors import BadInput, Busy, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import CampaignState
 
 ZONE_FIELD = "timezone"
@@ -236,7 +236,7 @@ def _refuse_finished(campaign: StoredCampaign) -> None:
         raise Refused(
             "campaign.finished",
             f"campaign '{campaign.name}' is finished and takes nobody any more",
-            f"mailrotate campaign copy {quote(campaign.name)}",
+            Command("campaign", "copy", campaign.name),
         )
 
 
@@ -295,14 +295,14 @@ def add(
                 raise BadInput(
                     "recipient.invalid",
                     f"{kept} {trouble.problem}",
-                    f"mailrotate recipient add {quote(name)} {kept} --field NAME=VALUE",
+                    Command("recipient", "add", name, kept, "--field", "NAME=VALUE"),
                 )
             raise Refused(
                 "recipient.refused",
                 f"{kept} {trouble.problem}",
-                "mailrotate suppression list"
+                Command("suppression", "list")
                 if imported.suppressed
-                else f"mailrotate recipient show {quote(name)} {kept}",
+                else Command("recipient", "show", name, kept),
             )
     return kept
 

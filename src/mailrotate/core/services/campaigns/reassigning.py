@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -25,6 +24,7 @@ from mailrotate.core.store.people import reassignments, recipients
 from mailrotate.core.store.people.reassignments import Choice, Going, Left
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState
 
 TAKEN_ON = "taken_on"
@@ -104,7 +104,7 @@ def _unchanged(before: StoredMailbox | None, now_is: StoredMailbox | None) -> St
         raise Refused(
             "mailbox.changed",
             f"{now_is.address} was removed, or is back, since a moment ago; nothing was changed",
-            f"run it again; how it is now: mailrotate mailbox show {quote(now_is.address)}",
+            Hint("run it again; how it is now:", Command("mailbox", "show", now_is.address)),
         )
     return now_is
 
@@ -116,7 +116,7 @@ def _running(connection: Connection, context: Context, name: str) -> StoredCampa
         raise Refused(
             "campaign.not_running",
             f"campaign '{campaign.name}' is {state}: nobody in it waits for a sender",
-            f"mailrotate campaign show {quote(campaign.name)}",
+            Command("campaign", "show", campaign.name),
         )
     return campaign
 
@@ -132,24 +132,25 @@ def _nobody(
     campaign: StoredCampaign, whom: Whom, former: StoredMailbox | None, taker: StoredMailbox
 ) -> Refused | NotFound:
     """Why nobody goes on, and where to look for those who were meant."""
-    name = quote(campaign.name)
     if former is None:
         return NotFound(
             "recipient.nobody",
             f"nobody in campaign '{campaign.name}' has the tag '{whom.tag}'",
-            f"mailrotate contact list --tag {quote(whom.tag or '')}",
+            Command("contact", "list", "--tag", whom.tag or ""),
         )
     if former.id == taker.id:
         return Refused(
             "mailbox.same",
             f"{taker.address} has these people already, and nobody failed when it was removed",
-            f"mailrotate recipient list {name} --sender {quote(taker.address)}",
+            Command("recipient", "list", campaign.name, "--sender", taker.address),
         )
     return NotFound(
         "recipient.nobody",
         f"nobody in campaign '{campaign.name}' waits for {former.address}, or failed when it was removed",
-        "name people by address, or by the tag of the removal (--tag); who failed, and why: "
-        f"mailrotate recipient list {name} --state failed",
+        Hint(
+            "name people by address, or by the tag of the removal (--tag); who failed, and why:",
+            Command("recipient", "list", campaign.name, "--state", "failed"),
+        ),
     )
 
 
@@ -194,7 +195,7 @@ def _report(connection: Connection, choices: Sequence[Choice], aside: Aside) -> 
 
 def _why_left(left: Left) -> str:
     if left.is_unclear:
-        return "a message is on its way, or held: mailrotate outbox list --state held"
+        return "a message is on its way, or held until its fate is settled"
     if left.state in OPEN_RECIPIENTS:
         return f"is {left.state} and goes on from its sender; --from-sender moves a sender's open people"
     return f"is {left.state}" + (f" ({left.reason})" if left.reason else "")

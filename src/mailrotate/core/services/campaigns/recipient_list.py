@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -19,6 +18,7 @@ from mailrotate.core.store.people import contacts, recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import OPEN_RECIPIENTS, RecipientState
 
 REMOVED = "removed"
@@ -101,7 +101,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
             raise Refused(
                 "recipient.ended",
                 f"{person.email} has ended already ({person.state}) and gets nothing more",
-                f"mailrotate recipient show {quote(campaign.name)} {quote(person.email)}",
+                Command("recipient", "show", campaign.name, person.email),
             )
         known = campaign_edits.has_messages(connection, person.id)
         if known:
@@ -143,7 +143,7 @@ def is_none(campaign: StoredCampaign, name: str) -> NotFound:
     return NotFound(
         "recipient.none",
         f"{name} is no recipient of campaign '{campaign.name}'",
-        f"mailrotate recipient list {quote(campaign.name)}",
+        Command("recipient", "list", campaign.name),
     )
 
 

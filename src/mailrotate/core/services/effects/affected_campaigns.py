@@ -4,7 +4,6 @@ lifts that (A10, B8, C6, C7)."""
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -19,6 +18,7 @@ from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import RUNNER, About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.removals import Affected
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import CampaignState, ConnectionState
 
 FAILED = "mailbox_failed"
@@ -92,15 +92,15 @@ def let_go(
         lifecycle.pause_campaign(connection, actor, campaign.id, REMOVED, box.id, now)
 
 
-def way_on(connection: Connection, campaign: StoredCampaign) -> str | None:
+def way_on(connection: Connection, campaign: StoredCampaign) -> Command | None:
     """The command that comes before `campaign resume` where a single sender was removed and none has its
     slot; None elsewhere."""
     if campaign.rotation is not None or REMOVED not in campaign.pause_reasons:
         return None
     if any(sender.mailbox_id is not None for sender in assigning.current_senders(connection, campaign.id)):
         return None
-    former = removals.paused_by(connection, campaign.id, REMOVED)
-    return f"mailrotate recipient assign {quote(campaign.name)} --from-sender {former} --to-sender ADDRESS"
+    former = removals.paused_by(connection, campaign.id, REMOVED) or "ADDRESS"
+    return Command("recipient", "assign", campaign.name, "--from-sender", former, "--to-sender", "ADDRESS")
 
 
 def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:

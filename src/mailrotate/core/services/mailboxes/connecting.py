@@ -26,8 +26,9 @@ from mailrotate.core.store import connections, events, mailboxes, seat_addresses
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
+from mailrotate.core.values.credential import Credential
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import MailAccount, ServerGuess
-from mailrotate.core.values.secret import Secret
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class NewConnection:
 
     address: str
     servers: ServerGuess
-    password: Secret
+    credential: Credential
     settings: Settings
     user_email: str | None = None
     slot_id: int | None = None
@@ -51,7 +52,7 @@ class NewConnection:
             smtp=self.servers.smtp,
             imap=self.servers.imap,
             username=self.servers.username or self.address,
-            password=self.password,
+            credential=self.credential,
         )
 
 
@@ -70,7 +71,7 @@ class Connected:
     is_default: bool
     default: str | None
     files_sent_copy: bool | None
-    reset: Mapping[str, str]
+    reset: Mapping[str, Command]
     followed: Sequence[str]
     warnings: Sequence[str]
 
@@ -129,7 +130,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
             username=account.username,
             **connections.server_columns(account.smtp, account.imap),
         )
-        sealed = secrets.seal(context, connection, connection_id, 1, account.password)
+        sealed = secrets.seal(context, connection, connection_id, 1, account.credential)
         mailboxes.change_connection(connection, connection_id, secret=sealed)
         if seat.former is None or seat.former.provider != account.provider:
             habit = provider_limits.files_sent_copy(account.provider)
@@ -146,7 +147,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         return _connected(connection, box, reset, followed, odd)
 
 
-def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, str]:
+def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, Command]:
     """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
     if former is None or former.removed_at is not None:
         return {}
@@ -191,7 +192,7 @@ def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) ->
 def _connected(
     connection: Connection,
     box: StoredMailbox,
-    reset: Mapping[str, str],
+    reset: Mapping[str, Command],
     followed: Sequence[str],
     warnings: Sequence[str],
 ) -> Connected:

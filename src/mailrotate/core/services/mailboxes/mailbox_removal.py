@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -33,6 +32,7 @@ from mailrotate.core.store.people import recipients, tags
 from mailrotate.core.store.removals import Affected, HangingPerson
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import Busy, Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, UserState
 
 # Why somebody has another sender than the campaign gave them.
@@ -106,7 +106,7 @@ def _taker(
         raise Refused(
             "mailbox.same",
             f"{box.address} cannot take over from itself",
-            f"name another: mailrotate user show {quote(box.user_email)}",
+            Hint("name another:", Command("user", "show", box.user_email)),
         )
     require_able(connection, actor, taker)
     for campaign in affected:
@@ -119,7 +119,7 @@ def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> 
     """Refused unless the mailbox is connected and its user may send (A10)."""
     if taker.state is not ConnectionState.CONNECTED:
         verb = "connect" if taker.state is ConnectionState.DISCONNECTED else "reconnect"
-        command = f"mailrotate mailbox {verb} {quote(taker.address)}"
+        command = Command("mailbox", verb, taker.address)
         raise Refused(
             "mailbox.not_connected",
             f"{taker.address} is {taker.state}; only a connected mailbox takes people over",
@@ -129,7 +129,7 @@ def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> 
         raise Refused(
             "mailbox.user_locked",
             f"{taker.address} sends nothing: its user {taker.user_email} is locked",
-            advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {quote(taker.user_email)}"),
+            advice.way(connection, actor, Deed.USERS, Command("user", "unlock", taker.user_email)),
         )
 
 
@@ -141,7 +141,7 @@ def require_owner_may_use(connection: Connection, campaign: str, owner_id: int, 
         raise Refused(
             "mailbox.not_owners",
             f"campaign '{campaign}' is owned by {owner.email}, who may not send from {taker.address}",
-            f"choose a mailbox of theirs: mailrotate user show {quote(owner.email)}",
+            Hint("choose a mailbox of theirs:", Command("user", "show", owner.email)),
         )
 
 
@@ -226,7 +226,7 @@ def _is_sending(box: StoredMailbox) -> Refused:
     return Refused(
         "mailbox.sending",
         f"a message of {box.address} is being sent right now; nothing was changed",
-        f"let it rest first: mailrotate mailbox pause {quote(box.address)}",
+        Hint("pause it first:", Command("mailbox", "pause", box.address)),
     )
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -17,6 +16,7 @@ from mailrotate.core.store.requests import StoredRequest
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import ConnectionState, RequestState
 from mailrotate.core.values.transition import Transition
 
@@ -99,7 +99,7 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
             raise Refused(
                 "request.on_seat",
                 f"{known.address} is on the seat of {known.user} by now; its approval ends when it leaves",
-                f"mailrotate mailbox show {mailboxes.by_id(connection, held.mailbox_id).address}",
+                Command("mailbox", "show", mailboxes.by_id(connection, held.mailbox_id).address),
             )
         requests.end(connection, known.address, now)
         told = {"request": known.id, "user": known.user_id, "before": known.state}
@@ -163,19 +163,19 @@ def _refuse_on_seat(connection: Connection, user: StoredUser, address: str) -> N
     raise Refused(
         "request.on_seat",
         f"{address} is on the seat of {user.email} already{spelt}, and needs no approval",
-        f"mailrotate mailbox connect {quote(box.address)} --for {quote(user.email)}"
+        Command("mailbox", "connect", box.address, "--for", user.email)
         if again
-        else f"mailrotate mailbox show {quote(box.address)}",
+        else Command("mailbox", "show", box.address),
     )
 
 
 def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, user: StoredUser) -> Refused:
     if known.user_id == user.id and known.state is RequestState.APPROVED:
-        hint = f"mailrotate mailbox connect {quote(known.address)} --for {quote(user.email)}"
+        hint: AnyHint = Command("mailbox", "connect", known.address, "--for", user.email)
     elif known.user_id == user.id:
-        hint = advice.way(connection, actor, Deed.REQUESTS, f"mailrotate mailbox approve q_{known.id}")
+        hint = advice.way(connection, actor, Deed.REQUESTS, Command("mailbox", "approve", f"q_{known.id}"))
     else:
-        withdraw = f"mailrotate mailbox withdraw q_{known.id}"
+        withdraw = Command("mailbox", "withdraw", f"q_{known.id}")
         hint = advice.way(connection, actor, Deed.ANY_SEAT, withdraw, seat_id=known.user_id)
     return Refused(
         "request.exists", f"{known.address} is {known.state} for {known.user} already, as q_{known.id}", hint
@@ -183,15 +183,14 @@ def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, us
 
 
 def _is_over(known: StoredRequest) -> Refused:
+    again = Command("mailbox", "request", known.address, "--for", known.user)
     if known.ended_at is not None:
         what = f"q_{known.id} is over: it was withdrawn, or {known.address} has left the seat of {known.user}"
-        hint = f"mailrotate mailbox request {quote(known.address)} --for {quote(known.user)}"
-        return Refused("request.ended", what, hint)
-    again = f"mailrotate mailbox request {quote(known.address)} --for {quote(known.user)}"
+        return Refused("request.ended", what, again)
     return Refused(
         "request.decided",
         f"q_{known.id}, {known.address} for {known.user}, was {known.state} by {known.decided_by}",
-        again if known.state is RequestState.DENIED else "mailrotate mailbox requests --all",
+        again if known.state is RequestState.DENIED else Command("mailbox", "requests", "--all"),
     )
 
 
@@ -204,7 +203,7 @@ def _named(connection: Connection, name: str) -> StoredRequest:
         is_number = number.isascii() and number.isdigit() and len(number) < 19
         found = requests.find(connection, int(number)) if is_number else None
     if found is None:
-        raise NotFound("request.none", f"there is no request {name}", "mailrotate mailbox requests --all")
+        raise NotFound("request.none", f"there is no request {name}", Command("mailbox", "requests", "--all"))
     return found
 
 

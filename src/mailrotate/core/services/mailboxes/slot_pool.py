@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -17,6 +16,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, SlotKind
 
 _MOST_AT_ONCE = 1000
@@ -105,7 +105,7 @@ def find(connection: Connection, slot_id: int) -> StoredSlot:
     """Raises NotFound (`slot.none`), also for a slot that was removed."""
     slot = slots.find(connection, slot_id)
     if slot is None:
-        raise NotFound("slot.none", f"there is no slot s_{slot_id}", "mailrotate slot list")
+        raise NotFound("slot.none", f"there is no slot s_{slot_id}", Command("slot", "list"))
     return slot
 
 
@@ -151,9 +151,9 @@ def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots
             raise Refused(
                 "slot.pool",
                 f"the team's pool has {len(pool)} of the {count} slots that are wanted",
-                f"mailrotate slot buy --count {count - len(pool)}"
+                Command("slot", "buy", "--count", str(count - len(pool)))
                 if pool
-                else f"mailrotate slot add --user {quote(user.email)} --count {count}",
+                else Command("slot", "add", "--user", user.email, "--count", str(count)),
             )
         for slot in pool[:count]:
             _move(connection, context, "slot.assigned", slot, user.id, now)
@@ -194,19 +194,21 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
     name = f"s_{slot.id}"
     if slot.user_id is None:
         raise Refused(
-            "slot.in_pool", f"{name} is in the team's pool already", "mailrotate slot assign --user EMAIL"
+            "slot.in_pool",
+            f"{name} is in the team's pool already",
+            Command("slot", "assign", "--user", "EMAIL"),
         )
     if slot.kind is SlotKind.INCLUDED:
         raise Refused(
             "slot.included",
             f"{name} is included in the plan of {slot.user} and cannot be another's",
-            f"to end it: mailrotate slot remove {name}",
+            Hint("to end it:", Command("slot", "remove", name)),
         )
     if slot.mailbox is not None:
         raise Refused(
             "slot.taken",
             f"{name} holds {slot.mailbox}",
-            f"mailrotate mailbox disconnect {quote(slot.mailbox)}",
+            Command("mailbox", "disconnect", slot.mailbox),
         )
     bound = connections.hanging_on(connection, 0, slot.id)
     if bound:
@@ -215,7 +217,7 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
         raise Refused(
             "slot.bound",
             f"what is not finished sends from {name} alone: {names}",
-            f"mailrotate campaign {verb} {quote(bound[0].name)}",
+            Command("campaign", verb, bound[0].name),
         )
 
 

@@ -21,6 +21,7 @@ from mailrotate.core.store.deadlines import AwaitedReturn
 from mailrotate.core.store.events import About
 from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import SlotKind
 
 
@@ -134,7 +135,7 @@ def remove(context: Context, slot_id: int, now: datetime) -> Removed:
             raise Refused(
                 "slot.changed",
                 f"s_{slot_id} holds {slot.mailbox or 'nothing'} since a moment ago; nothing was changed",
-                f"mailrotate slot remove s_{slot_id}",
+                Command("slot", "remove", f"s_{slot_id}"),
             )
         following = _consequences(connection, slot, now)
         if mailbox_id is not None:

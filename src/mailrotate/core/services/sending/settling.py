@@ -21,6 +21,7 @@ from mailrotate.core.store.sending import claims, inboxes, lanes
 from mailrotate.core.store.sending.claims import InFlight
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Candidate, Claim
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import (
     MessageKind,
@@ -129,8 +130,11 @@ def hold(connection: Connection, message_id: int, claim_token: str, said: str, n
         settled_at=now,
         error_class=ReplyClass.UNKNOWN,
         error_text=said,
-        error_hint=f"look for it in the mailbox's sent mail, then: mailrotate outbox resolve m_{message_id} "
-        "--sent (or --not-sent)",
+        error_hint=Hint(
+            "look for it in the mailbox's sent mail, then:",
+            Command("outbox", "resolve", f"m_{message_id}", "--sent"),
+            "(or --not-sent)",
+        ),
     )
 
 

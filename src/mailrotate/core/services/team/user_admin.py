@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -22,6 +21,7 @@ from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import CampaignState, ConnectionState, Role, UserState
 
 _LONGEST_NAME = 200
@@ -98,7 +98,7 @@ def add(context: Context, email: str, name: str | None, role: Role, now: datetim
         seats.require_deed(connection, context.actor, Deed.USERS)
         if workspaces.user_by_email(connection, address) is not None:
             raise Refused(
-                "user.exists", f"{address} is a user here already", f"mailrotate user show {quote(address)}"
+                "user.exists", f"{address} is a user here already", Command("user", "show", address)
             )
         user = workspaces.add_user(connection, USER["add"], address, named, role, now)
         events.record(connection, context.actor, "user.added", now, About(), user=user.id, role=role)
@@ -220,7 +220,7 @@ def refuse_last_admin(connection: Connection, user: StoredUser, then: str) -> No
         raise Refused(
             "user.last_admin",
             f"{user.email} is the only active admin and {then}",
-            "mailrotate user add EMAIL --role admin",
+            Command("user", "add", "EMAIL", "--role", "admin"),
         )
 
 

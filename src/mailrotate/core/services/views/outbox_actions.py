@@ -1,6 +1,5 @@
 """The outbox as the operator sees and steers it (F1–F3, H4): look, retry, cancel, release, resolve."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,6 +24,7 @@ from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.outbox_lists import ListedMessage, MessageDetail
 from mailrotate.core.values.errors import NotFound
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     MessageKind,
@@ -49,7 +49,7 @@ class Expected:
 
     message: ListedMessage
     expected_at: datetime | None
-    hint: str | None
+    hint: Hint | None
 
 
 @dataclass(frozen=True)
@@ -126,17 +126,18 @@ def show(context: Context, message_id: int, now: datetime) -> MessageStory:
     )
 
 
-def _hint(row: ListedMessage) -> str | None:
+def _hint(row: ListedMessage) -> Hint | None:
     """What to do about an error, with this message's own names in place of the general ones."""
     if row.error_hint is None:
         return None
-    names = {
-        "MESSAGE": f"m_{row.id}",
-        "ADDRESS": row.mailbox,
-        "RECIPIENT": row.to_address,
-        "NAME": row.campaign or "NAME",
-    }
-    return re.sub(r"\b(MESSAGE|ADDRESS|RECIPIENT|NAME)\b", lambda found: names[found[1]], row.error_hint)
+    return row.error_hint.filled(
+        {
+            "MESSAGE": f"m_{row.id}",
+            "ADDRESS": row.mailbox,
+            "RECIPIENT": row.to_address,
+            "NAME": row.campaign or "NAME",
+        }
+    )
 
 
 def retry(context: Context, which: Which, now: datetime) -> Outcome:
@@ -207,7 +208,7 @@ def _why_not_cancel(message: Candidate) -> str | None:
     if message.state in MESSAGE["cancel"].origins:
         return None
     if message.state is MessageState.HELD:
-        return f"its fate is unknown: mailrotate outbox resolve m_{message.id} --sent (or --not-sent)"
+        return "its fate is unknown: resolve it first"
     return f"it is {message.state}"
 
 
@@ -340,4 +341,4 @@ def _campaign_id(connection: Connection, name: str | None) -> int | None:
 
 
 def _no_message(message_id: int) -> NotFound:
-    return NotFound("message.none", f"there is no message m_{message_id}", "mailrotate outbox list")
+    return NotFound("message.none", f"there is no message m_{message_id}", Command("outbox", "list"))
