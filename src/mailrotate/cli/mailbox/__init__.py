@@ -162,12 +162,7 @@ def _consequences(following: "Consequences") -> list[AnyHint]:
     lines.append("  its settings start from their defaults when it is connected again; its history stays")
     if following.is_default:
         lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
-    lines.append(
-        Hint(
-            "to change only its password:",
-            Command("mailbox", "reconnect", address, "--resume"),
-        )
-    )
+    lines.append(Hint("to change only its password:", Command("mailbox", "reconnect", address, "--resume")))
     return lines
 
 

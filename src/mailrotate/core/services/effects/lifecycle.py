@@ -11,7 +11,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients, suppressions
 from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.store.sending.outbox import Candidate
-from mailrotate.core.values.hint import Command
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import ReplyClass, SuppressionKind
 
 # F4: so many content errors of one step pause the campaign.
@@ -85,7 +85,7 @@ def refuse_content(
         outcome(MESSAGE, "refuse"),
         error_class=reply_class,
         error_text=said,
-        error_hint=Command("outbox", "show", f"m_{message.id}"),
+        error_hint=Hint(Command("outbox", "show", "MESSAGE")).to_json(),
         settled_at=now,
     )
     about = About(message.mailbox_id, message.campaign_id, message.recipient_id, message.id)
