@@ -1,4 +1,4 @@
-"""`mailrotate secret`: the key that the passwords are sealed with."""
+"""`mailrotate secret`: the key that the credentials are sealed with."""
 
 import typer
 
@@ -17,7 +17,7 @@ def secret() -> None:
 
 @app.command()
 def rekey(ctx: typer.Context, as_json: Json = False) -> None:
-    """Make a new key and seal every password with it. Interrupted anywhere, all passwords still open.
+    """Make a new key and seal every credential with it. Interrupted anywhere, all of them still open.
 
     Examples:
 
@@ -30,6 +30,6 @@ def rekey(ctx: typer.Context, as_json: Json = False) -> None:
     place = call.app.key.place
     speech.result(
         {"resealed": count, "place": place},
-        f"the key is new and in {place}; it seals {counted(count, 'password')}",
+        f"the key is new and in {place}; it seals {counted(count, 'credential')}",
     )
     speech.say("keep a copy of it apart from the database; other machines of this workspace need it too")

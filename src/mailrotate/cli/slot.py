@@ -281,7 +281,7 @@ def _consequences(following: "Consequences") -> list[str]:
         if following.waiting_messages:
             waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
             lines.append(f"  {waiting} until it is connected again, in another slot")
-        lines.append("  replies to it are no longer recognised; its password is deleted")
+        lines.append("  replies to it are no longer recognised; its credentials are deleted")
         lines.append("  its settings start from their defaults when it is connected again; its history stays")
     if following.is_default:
         lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")

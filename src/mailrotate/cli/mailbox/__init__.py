@@ -106,7 +106,7 @@ def _tell_renewed(call: Call, speech: Speech, renewed: "Renewed") -> None:
 def disconnect(
     ctx: typer.Context, address: Address, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
-    """Log a mailbox out and delete its password. What follows is shown first.
+    """Log a mailbox out and delete its credentials. What follows is shown first.
 
     Examples:
 
@@ -136,7 +136,7 @@ def disconnect(
             ],
             "waiting_messages": following.waiting_messages,
         },
-        *([f"disconnected {following.address}; its password is deleted"] if done else []),
+        *([f"disconnected {following.address}; its credentials are deleted"] if done else []),
     )
     if done:
         speech.next(f"mailrotate mailbox connect {quote(following.address)}")
@@ -161,7 +161,7 @@ def _consequences(following: "Consequences") -> list[str]:
     if following.is_default:
         lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
     lines.append(
-        "to renew its password none of this is needed: "
+        "to renew its credentials none of this is needed: "
         f"mailrotate mailbox reconnect {quote(address)} --resume"
     )
     return lines
