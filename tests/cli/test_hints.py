@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from mailrotate.cli.grammar import GLOBAL_PANEL
 from mailrotate.cli.main import root
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "mailrotate"
@@ -66,12 +67,17 @@ def commands_in(text: str) -> Iterator[str]:
 def problem_with(line: str) -> str | None:
     """Why `mailrotate LINE` cannot be typed, or None. What stands for a value is not judged."""
     command: Any = typer.main.get_command(root)
+    everywhere = [option for option in command.params if option.rich_help_panel == GLOBAL_PANEL]
     value_follows = False
     for word in shlex.split(line):
         if value_follows:
             value_follows = False
         elif word.startswith("--"):
-            options = {name: each for each in command.params for name in each.opts + each.secondary_opts}
+            options = {
+                name: each
+                for each in (*command.params, *everywhere)
+                for name in each.opts + each.secondary_opts
+            }
             if word == "--help":
                 continue
             if word not in options:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from mailrotate.cli.hints import in_words
 from mailrotate.core.services.access import secrets
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.mailboxes import connecting, login_tests, mailbox_views, reconnecting
@@ -239,7 +240,7 @@ def test_b7_a_change_that_needs_an_ended_token_says_why_it_is_not_made(
         mailbox_views.set_settings(context, ANNA, {}, LATER, login=LoginChange(username="anna"))
     assert trouble.reply.text in refused.value.message
     assert refused.value.hint is not None
-    assert hint in refused.value.hint
+    assert hint in in_words(refused.value.hint)
     assert box_of(context) == before
 
 

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from mailrotate.core.values.duration import parse_duration
+from mailrotate.core.values.hint import Hint
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import Phase, ReplyClass, Who
 
@@ -49,7 +50,7 @@ class ReplyVerdict:
     who: Who
     code: int | None
     enhanced: str | None
-    hint: str
+    hint: Hint
     hold_for: timedelta | None
     rule: str
 
@@ -61,7 +62,7 @@ class Rule:
     name: str
     reply_class: ReplyClass
     who: Who
-    hint: str
+    hint: Hint
     hold_for: timedelta | None
     source: str
     phases: frozenset[Phase]
@@ -98,7 +99,7 @@ def _rule(row: Mapping[str, Any], data: Mapping[str, Any]) -> Rule:
         name=row["name"],
         reply_class=reply_class,
         who=Who(row["who"]) if "who" in row else _WHO[reply_class],
-        hint=row.get("hint", data["hints"][reply_class]),
+        hint=Hint.of(row.get("hint", data["hints"][reply_class])),
         hold_for=parse_duration(row["hold_for"]) if "hold_for" in row else None,
         source=data["sources"][row["source"]],
         phases=phases,

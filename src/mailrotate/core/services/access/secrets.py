@@ -12,6 +12,7 @@ from mailrotate.core.store import connections, events, mailboxes, workspaces
 from mailrotate.core.store.events import About
 from mailrotate.core.values.credential import Credential, pack
 from mailrotate.core.values.errors import KeyTrouble
+from mailrotate.core.values.hint import Command
 
 
 def seal(
@@ -59,5 +60,7 @@ def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
 def _check(connection: Connection) -> bytes:
     workspace = workspaces.find(connection)
     if workspace is None or workspace.key_check is None:
-        raise KeyTrouble("key.missing", "the workspace has no key yet", "mailrotate mailbox connect ADDRESS")
+        raise KeyTrouble(
+            "key.missing", "the workspace has no key yet", Command("mailbox", "connect", "ADDRESS")
+        )
     return workspace.key_check

@@ -6,27 +6,27 @@ Both servers are logged in to before anything is stored; what they answer is tol
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.access import accounts, logins, seats, secrets
 from mailrotate.core.services.context import Context, account_with
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.affected_campaigns import Waiting
+from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
 from mailrotate.core.services.mailboxes.mailbox_settings import Change
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import connections, events, mailboxes
-from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store import connections, events, mailboxes, moves
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.errors import Refused, RemoteError
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, MailTrouble
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
 
@@ -69,16 +69,6 @@ class Renewed:
     resumed: Sequence[str] = field(default=())
 
 
-@dataclass(frozen=True)
-class Consequences:
-    """What a disconnect would do."""
-
-    address: str
-    campaigns: Sequence[HangingCampaign]
-    waiting_messages: int
-    is_default: bool
-
-
 def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = "connect") -> None:
     """Log in to both servers, before anything is stored.
 
@@ -100,22 +90,22 @@ def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = 
     )
 
 
-def _way_on(failed: CheckStep, account: MailAccount | StoredMailbox, verb: str) -> str:
+def _way_on(failed: CheckStep, account: MailAccount | StoredMailbox, verb: str) -> AnyHint:
     """What to do about a failed step. Nothing was stored, so nothing is tried again by itself."""
-    again = f"mailrotate mailbox {verb} {quote(account.address)}"
+    again = Command("mailbox", verb, account.address)
     if failed.reply is None:
         return again
     verdict = classify(failed.reply, account.provider)
     if verdict.reply_class is ReplyClass.NET and failed.service != "token":
-        security = " --security tls (or starttls)" if failed.step is Phase.TLS else ""
-        return f"check the server: {again} --{failed.service} HOST:PORT{security}"
+        elsewhere = (*again.words, f"--{failed.service}", "HOST:PORT")
+        if failed.step is Phase.TLS:
+            return Hint("check the server:", Command(*elsewhere, "--security", "tls"), "(or starttls)")
+        return Hint("check the server:", Command(*elsewhere))
     if verdict.reply_class in (ReplyClass.NET, ReplyClass.RETRY, ReplyClass.LIMIT):
-        return f"later: {again}"
+        return Hint("later:", again)
     # `set` asks for no password, so it is `reconnect` that signs an existing mailbox in.
-    signs_in = again.replace("mailbox set ", "mailbox reconnect ")
-    return verdict.hint.replace("mailrotate mailbox reconnect ADDRESS", signs_in).replace(
-        "ADDRESS", account.address
-    )
+    signs_in = "connect" if verb == "connect" else "reconnect"
+    return verdict.hint.filled({"ADDRESS": account.address, "reconnect": signs_in})
 
 
 def refuse_reconnect(context: Context, address: str, username: str | None) -> None:
@@ -156,7 +146,7 @@ def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
         raise Refused(
             "mailbox.disconnected",
             f"{box.address} is disconnected; it is connected anew, with default settings",
-            f"mailrotate mailbox connect {quote(box.address)}",
+            Command("mailbox", "connect", box.address),
         )
     return box
 
@@ -167,8 +157,11 @@ def _refuse_other_address(box: StoredMailbox, username: str) -> None:
         raise Refused(
             "mailbox.other_address",
             f"{username} is another address than {box.address}; a reconnect keeps the address",
-            f"mailrotate mailbox disconnect {quote(box.address)}, "
-            f"then: mailrotate mailbox connect {quote(username)}",
+            Hint(
+                Command("mailbox", "disconnect", box.address),
+                ", then:",
+                Command("mailbox", "connect", username),
+            ),
         )
 
 
@@ -256,12 +249,7 @@ def consequences(context: Context, address: str) -> Consequences:
     """Who hangs on a mailbox that is to be disconnected. Raises Refused when it is so already."""
     box = _connected_mailbox(context, address)
     with context.store.reading() as connection:
-        return Consequences(
-            box.address,
-            connections.hanging_on(connection, box.id, box.slot_id),
-            connections.waiting_count(connection, box.id),
-            box.is_default,
-        )
+        return of_disconnect(connection, box, box.slot_id)
 
 
 def disconnect(context: Context, address: str, now: datetime) -> None:
@@ -274,11 +262,10 @@ def disconnect(context: Context, address: str, now: datetime) -> None:
 
 def disconnect_within(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
     """Disconnect in the transaction of whoever may, and holds the mailbox's lane."""
-    if mailboxes.move_connection(
+    if moves.move(
         connection,
+        CONNECTION["disconnect"],
         box.connection_id,
-        origins(CONNECTION, "disconnect"),
-        outcome(CONNECTION, "disconnect"),
         secret=None,
         disconnected_at=now,
         trouble_since=None,
