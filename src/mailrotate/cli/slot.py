@@ -271,7 +271,7 @@ def _consequences(following: "SlotConsequences") -> list[str]:
             f"  {following.mailbox} stops sending; it stays on the seat of {following.user}, disconnected"
         )
     until = "it is connected again, in another slot"
-    lines += told_of_disconnect(following, "it", until, "; its password is deleted")
+    lines += told_of_disconnect(following, "it", until, "; its credentials are deleted")
     lines.append(f"  {_subscription(following)}")
     return lines
 

@@ -112,7 +112,7 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
 
 @app.command()
 def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Log a mailbox out and delete its password. What follows is shown first.
+    """Log a mailbox out and delete its credentials. What follows is shown first.
 
     Examples:
 
@@ -141,7 +141,7 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
             "campaigns": campaign_rows(following),
             "waiting_messages": following.waiting_messages,
         },
-        *([f"disconnected {address}; its password is deleted"] if done else []),
+        *([f"disconnected {address}; its credentials are deleted"] if done else []),
     )
     if done:
         call.speech.next(Command("mailbox", "connect", address))
@@ -153,7 +153,7 @@ def _consequences(following: "Consequences") -> list[AnyHint]:
     lines += told_of_disconnect(following, "this mailbox", "it is connected again")
     lines.append(
         Hint(
-            "to change only its password:",
+            "to change only its credentials:",
             Command("mailbox", "reconnect", address, "--resume"),
         )
     )
