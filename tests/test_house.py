@@ -173,6 +173,32 @@ def test_only_output_prints() -> None:
     assert set(files_with(prints)) <= {"cli/output.py"}
 
 
+def test_only_the_renderer_of_hints_knows_the_shell() -> None:
+    """Everywhere else a command is its words, a value of `core/values/hint.py`."""
+
+    def imports_shlex(node: ast.AST) -> bool:
+        return (isinstance(node, ast.Import) and any(name.name == "shlex" for name in node.names)) or (
+            isinstance(node, ast.ImportFrom) and node.module == "shlex"
+        )
+
+    assert set(files_with(imports_shlex)) == {"cli/hints.py"}
+
+
+def test_no_command_line_is_a_text_outside_the_cli() -> None:
+    from mailrotate.cli.main import _Root
+
+    # A command, or an option with its value, of which a command line would be glued together.
+    line = re.compile(rf"\bmailrotate (?:{'|'.join(_Root.listed)})\b|^ ?--[a-z-]+ \S*$")
+    found = set()
+    for path in sources():
+        tree = ast.parse(path.read_bytes(), str(path))
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose)
+        if any(isinstance(text.value, str) and line.search(text.value) for text in texts):
+            found.add(inside(path))
+    assert {name for name in found if not name.startswith(("cli/", "sandbox/"))} == set()
+
+
 def test_only_the_store_speaks_sql() -> None:
     """SQL and tables stay in one room: elsewhere a name from the store says what is wanted."""
 

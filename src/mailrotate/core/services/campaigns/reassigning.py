@@ -104,7 +104,7 @@ def _unchanged(before: StoredMailbox | None, now_is: StoredMailbox | None) -> St
         raise Refused(
             "mailbox.changed",
             f"{now_is.address} was removed, or is back, since a moment ago; nothing was changed",
-            Hint("run it again; how it is now:", Command("mailbox", "show", now_is.address)),
+            Hint("run it again; to see it as it is now:", Command("mailbox", "show", now_is.address)),
         )
     return now_is
 
@@ -148,7 +148,7 @@ def _nobody(
         "recipient.nobody",
         f"nobody in campaign '{campaign.name}' waits for {former.address}, or failed when it was removed",
         Hint(
-            "name people by address, or by the tag of the removal (--tag); who failed, and why:",
+            "name the recipients, or the tag of the removal (--tag); to see who failed:",
             Command("recipient", "list", campaign.name, "--state", "failed"),
         ),
     )

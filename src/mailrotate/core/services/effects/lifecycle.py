@@ -12,7 +12,7 @@ from mailrotate.core.store.people import recipients, suppressions
 from mailrotate.core.store.portions import portions
 from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.store.sending.outbox import Candidate
-from mailrotate.core.values.hint import Command
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import ReplyClass, SuppressionKind
 from mailrotate.core.values.transition import Transition
 
@@ -82,7 +82,7 @@ def refuse_content(
         message.id,
         error_class=reply_class,
         error_text=said,
-        error_hint=Command("outbox", "show", f"m_{message.id}"),
+        error_hint=Hint(Command("outbox", "show", "MESSAGE")).to_json(),
         settled_at=now,
     )
     about = About(message.mailbox_id, message.campaign_id, message.recipient_id, message.id)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota, steps
-from mailrotate.core.rules.replies import ReplyVerdict, classify
+from mailrotate.core.rules.replies import ReplyVerdict, classify, hint_for
 from mailrotate.core.rules.retry import RetryPolicy, next_try
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.contacts import contact_book
@@ -21,7 +21,6 @@ from mailrotate.core.store.sending import claims, inboxes, lanes
 from mailrotate.core.store.sending.claims import InFlight
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Candidate, Claim
-from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import (
     MessageKind,
@@ -130,11 +129,7 @@ def hold(connection: Connection, message_id: int, claim_token: str, said: str, n
         settled_at=now,
         error_class=ReplyClass.UNKNOWN,
         error_text=said,
-        error_hint=Hint(
-            "look for it in the mailbox's sent mail, then:",
-            Command("outbox", "resolve", f"m_{message_id}", "--sent"),
-            "(or --not-sent)",
-        ),
+        error_hint=hint_for(ReplyClass.UNKNOWN).to_json(),
     )
 
 
@@ -249,7 +244,7 @@ def _error(verdict: ReplyVerdict, reply: ServerReply) -> dict[str, object]:
         "error_code": reply.code,
         "error_enhanced": reply.enhanced,
         "error_text": reply.text,
-        "error_hint": verdict.hint,
+        "error_hint": verdict.hint.to_json(),
     }
 
 

@@ -130,7 +130,7 @@ def _hint(row: ListedMessage) -> Hint | None:
     """What to do about an error, with this message's own names in place of the general ones."""
     if row.error_hint is None:
         return None
-    return row.error_hint.filled(
+    return Hint.from_json(row.error_hint).filled(
         {
             "MESSAGE": f"m_{row.id}",
             "ADDRESS": row.mailbox,

@@ -47,6 +47,8 @@ def test_b9_whose_mail_is_recorded(whose: Whose, is_known: bool, is_ours: bool, 
     for other, direction in product(Whose, Direction):
         link = Link(True, whose, other) if direction is Direction.INCOMING else Link(True, other, whose)
         assert decide(link, direction, KIM, is_known=is_known, is_ours=is_ours) is decision
+        if not is_ours:
+            assert decide(link, direction, KIM, is_known=is_known) is decision
 
 
 @pytest.mark.parametrize(
