@@ -39,6 +39,7 @@ from mailrotate.core.store.events import Actor
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.store.sending import outbox as stored_outbox
 from mailrotate.core.values.address import canonical_address
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import ServerGuess
@@ -298,7 +299,7 @@ def connect_again(workspace: Workspace, context: Context, **settings: Any) -> No
         former = stored.by_address(connection, ANNA)
     assert former is not None
     servers = ServerGuess(former.provider, former.smtp, former.imap, "flags")
-    new = NewConnection(ANNA, servers, Secret("not to be guessed"), Settings(**settings))  # type: ignore[typeddict-item]  # by name
+    new = NewConnection(ANNA, servers, Password(Secret("not to be guessed")), Settings(**settings))  # type: ignore[typeddict-item]  # by name
     connecting.connect(context, new, LATER)
 
 
