@@ -25,7 +25,7 @@ REFUSED = {
     "error_code": 552,
     "error_enhanced": "5.3.4",
     "error_text": "5.3.4 too big",
-    "error_hint": Hint("then:", Command("outbox", "retry", "MESSAGE")),
+    "error_hint": Hint("then:", Command("outbox", "retry", "MESSAGE")).to_json(),
 }
 
 

@@ -68,7 +68,7 @@ def enrol(connection: Connection, campaign: StoredCampaign, address: str) -> Non
     contact_id = contact_of(connection, address)
     connection.execute(
         t.recipient.insert().values(
-            campaign_id=campaign.id, contact_id=contact_id, fields="{}", enrolled_at=NOW
+            campaign_id=campaign.id, contact_id=contact_id, state="queued", fields="{}", enrolled_at=NOW
         )
     )
 

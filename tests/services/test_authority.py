@@ -31,6 +31,7 @@ from mailrotate.core.services.contacts import contact_book, contact_records, sup
 from mailrotate.core.services.contacts.contact_book import LinkChange
 from mailrotate.core.services.contacts.contact_records import ContactChange
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.services.mailboxes import (
     alias_choice,
     connecting,
@@ -299,7 +300,7 @@ VERBS: dict[str, Verb] = {
     "slot_pool.add": lambda c: slot_pool.add(c, BEN, 1, NOW),
     "slot_pool.assign": lambda c: slot_pool.assign(c, BEN, 1, NOW),
     "slot_pool.unassign": lambda c: slot_pool.unassign(c, 1, NOW),
-    "slot_pool.awaited_returns": lambda c: slot_pool.awaited_returns(c, NEW.address, BEN, None, NOW),
+    "grace_periods.awaited_returns": lambda c: grace_periods.awaited_returns(c, NEW.address, BEN, None, NOW),
     "suppressing.add": lambda c: suppressing.add(c, "kim@example.com", "asked", NOW),
     "suppressing.open_count": lambda c: suppressing.open_count(c, "kim@example.com"),
     "suppressing.add_many": lambda c: list(suppressing.add_many(c, ["kim@example.com"], "asked", NOW)),

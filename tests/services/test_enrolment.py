@@ -14,6 +14,7 @@ from sqlalchemy import insert, select
 from mailrotate.adapters.csv_rows import open_rows
 from mailrotate.adapters.problem_spool import ProblemSpool
 from mailrotate.cli.hints import in_words
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.campaigns import campaign_life, drafting, enrolment, recipient_list
 from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported, RowTrouble
@@ -22,7 +23,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.sending import health
 from mailrotate.core.store import campaigns as stored
-from mailrotate.core.store import mailboxes, senders
+from mailrotate.core.store import mailboxes, moves, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.suppressions import fingerprint
@@ -150,7 +151,7 @@ def test_d3_whoever_has_ended_in_the_campaign_never_starts_again(context: Contex
         assert campaign is not None
         person = recipients.find(connection, campaign.id, "p0@example.com")
         assert person is not None
-        recipients.move(connection, person.id, ("queued",), "replied", reason="reply")
+        moves.move(connection, RECIPIENT["replied"], person.id, reason="reply")
     counts, _ = import_text(context, draft, rows_of(2))
     assert counts == (0, 2, 0, 0)
     assert recipient_list.show(context, draft, "p0@example.com").state is RecipientState.REPLIED

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services import periods
 from mailrotate.core.services.sending.claiming import Nothing, claim_next
 from mailrotate.core.services.sending.rendering import StepCache
@@ -216,7 +217,7 @@ def test_f5_a_follower_misses_no_line_that_is_committed_late(postgresql_store: S
     """On PostgreSQL a lower number may appear after a higher one."""
     with postgresql_store.writing() as connection:
         workspaces.create(connection, "test", "UTC", NOW)
-        admin = workspaces.add_user(connection, "ada@example.org", "Ada", Role.ADMIN, NOW)
+        admin = workspaces.add_user(connection, USER["add"], "ada@example.org", "Ada", Role.ADMIN, NOW)
     follower = logbook.Follower(context_of(Workspace(postgresql_store, admin)))
     with postgresql_store.writing() as slow:
         events.record(slow, RUNNER, "first", NOW, About())

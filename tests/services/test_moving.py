@@ -288,7 +288,7 @@ def test_b8_c6_who_only_took_people_over_is_told_of_and_lets_the_campaign_go_on(
     person(workspace, campaign, "active@example.com", "active", anna)
     assert assign(context, from_sender=ANNA)[0].moved == 1
     (told,) = reconnecting.consequences(context, BEN).campaigns
-    assert (told.name, told.people, told.is_sender) == ("autumn", 1, False)
+    assert (told.name, told.people, told.fate) == ("autumn", 1, "goes_on")
     (shown,) = mailbox_views.show(context, BEN, LATER).campaigns
     assert shown.people == 1
     reconnecting.disconnect(context, BEN, LATER)

@@ -29,7 +29,7 @@ REFUSED = {
     "error_code": 452,
     "error_enhanced": "4.2.2",
     "error_text": "4.2.2 over quota",
-    "error_hint": Hint("see:", Command("why", "MESSAGE")),
+    "error_hint": Hint("see:", Command("why", "MESSAGE")).to_json(),
     "attempts": 12,
 }
 
@@ -268,7 +268,7 @@ def test_a_hint_that_an_earlier_version_stored_as_text_is_still_told(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
     told = "see: mailrotate why MESSAGE"
-    planned(workspace, anna, campaign, **REFUSED | {"error_hint": told})
+    planned(workspace, anna, campaign, **{**REFUSED, "error_hint": told})
     (found,) = outbox_actions.listing(context_of(workspace), Which(), LATER)
     assert found.hint == Hint(told)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import connecting, plan_changes, reconnecting
 from mailrotate.core.services.mailboxes.mailbox_settings import Settings
@@ -201,8 +202,7 @@ def test_a9_whoever_is_quicker_has_it_and_the_other_is_told(workspace: Workspace
         thread.join(0.5)
         stored.insert_mailbox(connection, "an.na@gmail.com", workspace.admin.id, NOW)
         query = select(t.slot.c.id).where(t.slot.c.user_id == workspace.admin.id).limit(1)
-        stored.insert_connection(
-            connection,
+        stored.insert_connection(connection, CONNECTION["connect"],
             connection.execute(select(t.mailbox.c.id)).scalar_one(),
             connection.execute(query).scalar_one(),
             NOW,

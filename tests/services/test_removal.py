@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from mailrotate.adapters.people_file import write_rows
 from mailrotate.core.services.campaigns import campaign_life, campaign_views
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects.consequences import Fate, HitCampaign
 from mailrotate.core.services.mailboxes import (
     connecting,
     mailbox_removal,
@@ -23,7 +24,6 @@ from mailrotate.core.services.mailboxes import (
     sharing,
 )
 from mailrotate.core.services.mailboxes.connecting import NewConnection
-from mailrotate.core.services.mailboxes.mailbox_removal import CampaignConsequences
 from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.sending import inbox_reading
@@ -93,9 +93,9 @@ def test_b8_contacted_people_of_a_rotation_fail_and_the_others_are_assigned_anew
     found = {kind: person(workspace, campaign, f"{kind}@example.com", kind, anna) for kind in kinds}
     told = remove(context)
     assert told.campaigns == [
-        CampaignConsequences(
-            "autumn", CampaignState.ACTIVE, True, failed=3, moved=0, assigned_anew=2, waiting=0,
-            cancelled=2, step_count=0, pauses=False,
+        HitCampaign(
+            "autumn", CampaignState.ACTIVE, True, people=5, fate=Fate.GOES_ON, failed=3, assigned_anew=2,
+            cancelled=2,
         )
     ]  # fmt: skip
     for kind in ("active", "waiting", "held"):
@@ -373,7 +373,7 @@ def test_b8_it_is_refused_while_a_message_of_it_is_being_sent(
         assert refused(context) == "mailbox.sending"
     assert row(workspace, sending).state == "queued"
     remove_after_its_death = mailbox_removal.remove(context, ANNA, now=LATER)
-    assert remove_after_its_death.scheduled == 1, "what a dead process left is settled first"
+    assert remove_after_its_death.waiting_messages == 1, "what a dead process left is settled first"
 
 
 # --- the seat
@@ -503,7 +503,7 @@ def test_b8_ten_thousand_people_move_in_one_transaction_and_keep_place_thread_an
     told = mailbox_removal.remove(context, ANNA, move_to=BEN, tag="annas", now=LATER)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (told.campaigns[0].moved, told.scheduled, told.tagged) == (MANY, MANY // 2, MANY)
+    assert (told.campaigns[0].moved, told.waiting_messages, told.tagged) == (MANY, MANY // 2, MANY)
     (transaction,) = watched.committed
     assert len(transaction) < 80, "a statement for a set, not one for each"
     assert peak < 5_000_000

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.campaigns import previewing
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import connecting, mailbox_views, signature_editing
@@ -114,7 +115,14 @@ def test_c4_a_signature_of_before_can_be_taken_over_as_the_reset_says(
         connections.supersede(connection, anna.id, NOW)
         servers = connections.server_columns(former.smtp, former.imap)
         connections.insert_connection(
-            connection, anna.id, anna.slot_id, NOW, provider="imap", username=ANNA, **servers
+            connection,
+            CONNECTION["connect"],
+            anna.id,
+            anna.slot_id,
+            NOW,
+            provider="imap",
+            username=ANNA,
+            **servers,
         )
     assert told["signature my work"] == Command("mailbox", "signature", "restore", ANNA, "my work")
     assert mains(context) == {}

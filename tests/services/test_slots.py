@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.services.mailboxes import (
     connecting,
     mailbox_views,
@@ -461,16 +462,16 @@ def test_a5_another_address_takes_other_free_slots_first_and_is_asked_about_whil
         reconnecting.disconnect(context, box.address, NOW)
     run_grace(workspace, gone, campaign, LATER + timedelta(hours=1))
     new = "new@example.org"
-    assert list(slot_pool.awaited_returns(context, new, None, None, LATER)) == []
+    assert list(grace_periods.awaited_returns(context, new, None, None, LATER)) == []
     assert connect(context, new).slot_id == away.slot_id
 
-    (awaited,) = slot_pool.awaited_returns(context, "third@example.org", None, None, LATER)
+    (awaited,) = grace_periods.awaited_returns(context, "third@example.org", None, None, LATER)
     assert (awaited.mailbox, awaited.campaign) == ("gone@example.org", "autumn")
     assert isinstance(refusal(lambda: connect(context, "third@example.org")), ConfirmationNeeded)
     # Its own return is no question, and neither is a grace that is over.
-    assert list(slot_pool.awaited_returns(context, gone.address, None, None, LATER)) == []
+    assert list(grace_periods.awaited_returns(context, gone.address, None, None, LATER)) == []
     over = LATER + timedelta(hours=1)
-    assert list(slot_pool.awaited_returns(context, "third@example.org", None, None, over)) == []
+    assert list(grace_periods.awaited_returns(context, "third@example.org", None, None, over)) == []
     (warned,) = slot_removal.consequences(context, gone.slot_id, LATER).awaited
     assert warned == awaited
     assert connect(context, "third@example.org", takes=True).slot_id == gone.slot_id

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.quota import gap_after, midnight_after
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.services.effects import lifecycle
@@ -24,10 +25,10 @@ from mailrotate.core.services.sending import settling
 from mailrotate.core.services.sending.claiming import claim_next
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.store import senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER
-from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import claims, inboxes
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.credential import Password
@@ -117,7 +118,7 @@ def states(workspace: Workspace) -> list[str]:
 
 def end_by_reply(context: Context, recipient_id: int) -> None:
     with context.store.writing() as connection:
-        lifecycle.end_recipients(connection, RUNNER, [recipient_id], "replied", "reply", NOW)
+        lifecycle.end_recipients(connection, RUNNER, [recipient_id], RECIPIENT["replied"], "reply", NOW)
 
 
 def suppress(context: Context, _recipient_id: int) -> None:
@@ -213,7 +214,7 @@ def test_f3_what_was_marked_and_never_settled_is_held_when_the_lane_is_next_take
     enrol(workspace, campaign, "kim@example.com")
     runner_id = workspace.add_runner()
     with monkeypatch.context() as patched:
-        patched.setattr(recipients, "move", lambda *_anything, **_values: 1 / 0)
+        patched.setattr(senders, "note_turn", lambda *_anything: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             work(context, anna.id, runner_id)
     assert states(workspace) == ["sending"]

@@ -9,11 +9,13 @@ from sqlalchemy import insert, select, update
 
 from mailrotate.core.rules.rotation import Seat, spread_equally
 from mailrotate.core.rules.steps import due_again
+from mailrotate.core.rules.transitions import CAMPAIGN, RECIPIENT
 from mailrotate.core.store import (
     campaigns,
     connections,
     events,
     mailboxes,
+    moves,
     progress,
     removals,
     senders,
@@ -130,8 +132,8 @@ def test_a_recipient_changes_state_only_from_where_it_is_expected(
 ) -> None:
     person = workspace.add_recipient(workspace.add_campaign(mailboxes=boxes), "kim@example.com")
     with store.writing() as connection:
-        assert not recipients.move(connection, person, ("active",), "finished")
-        assert recipients.move(connection, person, ("queued", "active"), "replied", reason="reply")
+        assert not moves.move(connection, RECIPIENT["retried"], person)
+        assert moves.move(connection, RECIPIENT["replied"], person, reason="reply")
         found = recipients.by_id(connection, person)
     assert found is not None
     assert (found.state, found.reason) == ("replied", "reply")
@@ -205,8 +207,8 @@ def test_c6_a_campaign_holds_a_set_of_pause_reasons(
 ) -> None:
     campaign = workspace.add_campaign(mailboxes=boxes)
     with store.writing() as connection:
-        assert campaigns.move(connection, campaign.id, ("active",), "paused")
-        assert not campaigns.move(connection, campaign.id, ("active",), "paused")
+        assert moves.move(connection, CAMPAIGN["pause"], campaign.id)
+        assert not moves.move(connection, CAMPAIGN["start"], campaign.id)
         for reason, mailbox in (("operator", 0), ("mailbox_failed", boxes[0].id), ("operator", 0)):
             campaigns.add_pause(connection, campaign.id, reason, mailbox, NOW)
         assert campaigns.by_id(connection, campaign.id).pause_reasons == ("operator", "mailbox_failed")

@@ -7,6 +7,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import campaign_rows, told_of_disconnect
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, zoned
 from mailrotate.cli.params import DryRun, Yes, read_id
@@ -15,8 +16,8 @@ from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.slot_pool import Slot, TeamSlots, UserSlots
-    from mailrotate.core.services.mailboxes.slot_removal import Consequences, Ending, Removable
-    from mailrotate.core.store.connections import AwaitedReturn
+    from mailrotate.core.services.mailboxes.slot_removal import Ending, Removable, SlotConsequences
+    from mailrotate.core.store.deadlines import AwaitedReturn
 
 app = noun("How many mailboxes each user may connect.")
 
@@ -242,11 +243,11 @@ def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | 
 
     Asks only where that is so, and ends the command when the answer is no (A5).
     """
-    from mailrotate.core.services.mailboxes import slot_pool
+    from mailrotate.core.services.effects import grace_periods
 
     if not call.app.has_workspace:
         return False
-    awaited = slot_pool.awaited_returns(call.context, address, for_user, slot_id, call.now)
+    awaited = grace_periods.awaited_returns(call.context, address, for_user, slot_id, call.now)
     question = f"Connect {address} in its place?"
     told = _awaited(awaited, call.zone)
     if awaited and not call.speech.confirm(told, question, yes=yes, dry_run=False):
@@ -262,33 +263,20 @@ def _awaited(awaited: "Sequence[AwaitedReturn]", zone: str) -> list[str]:
     ]
 
 
-def _consequences(following: "Consequences") -> list[str]:
+def _consequences(following: "SlotConsequences") -> list[str]:
     whose = f"a slot of {following.user}" if following.user else "a slot of the team's pool"
     lines = [f"removing s_{following.slot_id}, {whose}:"]
     if following.mailbox:
         lines.append(
             f"  {following.mailbox} stops sending; it stays on the seat of {following.user}, disconnected"
         )
-    for campaign in following.campaigns:
-        what = {"draft": "cannot be started meanwhile", "active": "pauses"}.get(
-            campaign.state, "stays paused"
-        )
-        lines.append(f"  campaign {campaign.name} {what}; people who wait for it: {campaign.people}")
-    if not following.campaigns:
-        lines.append("  no campaign sends from it")
-    if following.mailbox:
-        if following.waiting_messages:
-            waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-            lines.append(f"  {waiting} until it is connected again, in another slot")
-        lines.append("  replies to it are no longer recognised; its password is deleted")
-        lines.append("  its settings start from their defaults when it is connected again; its history stays")
-    if following.is_default:
-        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+    until = "it is connected again, in another slot"
+    lines += told_of_disconnect(following, "it", until, "; its password is deleted")
     lines.append(f"  {_subscription(following)}")
     return lines
 
 
-def _subscription(following: "Consequences") -> str:
+def _subscription(following: "SlotConsequences") -> str:
     ends = following.ends
     if ends is not None:
         would = f"it would have renewed on {ends.renews_on}"
@@ -303,7 +291,7 @@ def _subscription(following: "Consequences") -> str:
     return f"no subscription ends: {within}{kept}"
 
 
-def _warnings(following: "Consequences", zone: str) -> list[str]:
+def _warnings(following: "SlotConsequences", zone: str) -> list[str]:
     warnings = _awaited(following.awaited, zone)
     if following.ends is not None and not following.ends.is_near:
         warnings.append(f"the renewal is not near: what ends is paid for until {following.ends.renews_on}")
@@ -313,15 +301,13 @@ def _warnings(following: "Consequences", zone: str) -> list[str]:
     return warnings
 
 
-def _removal_row(following: "Consequences") -> dict[str, Any]:
+def _removal_row(following: "SlotConsequences") -> dict[str, Any]:
     return {
         "slot": f"s_{following.slot_id}",
         "kind": following.kind,
         "user": following.user,
         "mailbox": following.mailbox,
-        "campaigns": [
-            {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
-        ],
+        "campaigns": campaign_rows(following),
         "waiting_messages": following.waiting_messages,
         "replies_recognised": None if following.mailbox is None else False,
         "subscription_ends": _ending_row(following.ends),

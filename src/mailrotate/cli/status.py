@@ -1,11 +1,11 @@
 """`mailrotate status`: is it sending, and if not why."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.hints import in_words
 from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot import team_line, team_row
@@ -57,8 +57,8 @@ def status(ctx: typer.Context) -> None:
         call.speech.line()
         call.speech.table(("campaign", "state", "done", "people"), map(_campaign_cells, found.campaigns))
     call.speech.line()
-    _attention(call.speech, found)
-    call.speech.line(f"next: {in_words(found.next_command)}")
+    for what, command in (*_attention(found), ("next", found.next_command)):
+        call.speech.line(Hint(f"{what}:", command))
 
 
 def _slots(speech: Speech, found: "Overview") -> None:
@@ -90,31 +90,22 @@ def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
     return line.name, state, f"{line.ended}/{line.total}", people
 
 
-def _attention(speech: Speech, found: "Overview") -> None:
+def _attention(found: "Overview") -> Iterator[tuple[str, Command]]:
+    """What wants a person, with the command for it."""
     for box in found.mailboxes:
         remedy = "connect" if box.state == "disconnected" else _REMEDIES.get(box.gate or "")
         if remedy is not None and box.until is None:
-            speech.line(Hint(f"{box.address}:", Command("mailbox", remedy, box.address)))
-    if found.errors:
-        speech.line(
-            Hint(
-                f"{counted(found.errors, 'message')} in error:", Command("outbox", "list", "--state", "error")
-            )
-        )
-    if found.held:
-        speech.line(
-            Hint(
-                f"{counted(found.held, 'message')} of unknown fate:",
-                Command("outbox", "list", "--state", "held"),
-            )
-        )
+            yield box.address, Command("mailbox", remedy, box.address)
+    for count, what, state in ((found.errors, "in error", "error"), (found.held, "of unknown fate", "held")):
+        if count:
+            yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
-        speech.line(Hint(f"{asked}:", Command("mailbox", "requests")))
+        yield asked, Command("mailbox", "requests")
     for line in found.campaigns:
         if line.overdue:
             late = f"{counted(line.overdue, 'message')} of {line.name} late"
-            speech.line(Hint(f"{late}:", Command("outbox", "release", "--campaign", line.name)))
+            yield late, Command("outbox", "release", "--campaign", line.name)
 
 
 def _document(found: "Overview") -> dict[str, object]:

@@ -6,6 +6,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
+from mailrotate.cli.consequences import campaigns_and_messages
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import DryRun, Yes
@@ -132,14 +133,8 @@ def _consequences(following: "LockConsequences") -> list[str]:
         several = "stay connected, are read and tested, send nothing"
         stays = one if len(following.addresses) == 1 else several
         lines.append(f"  {stays}: {', '.join(following.addresses)}")
-    for campaign in following.campaigns:
-        what = "pauses" if campaign.pauses else "goes on with its other senders"
-        lines.append(
-            f"  campaign {campaign.name} {what}; people who wait for these mailboxes: {campaign.people}"
-        )
-    if following.waiting_messages:
-        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-        lines.append(f"  {waiting} until the user is unlocked")
+    others = "goes on with its other senders"
+    lines += campaigns_and_messages(following, "these mailboxes", others, "the user is unlocked")
     return lines
 
 

@@ -9,6 +9,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import campaign_rows, told_of_disconnect
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -28,7 +29,8 @@ from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, Remot
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes.reconnecting import Consequences, Renewed
+    from mailrotate.core.services.effects.consequences import Consequences
+    from mailrotate.core.services.mailboxes.reconnecting import Renewed
     from mailrotate.core.services.sending.health import TestResult
 
 app = noun("Connect mailboxes, test them, set them up.")
@@ -122,9 +124,10 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
 
     call = call_of(ctx)
     following = reconnecting.consequences(call.context, address)
+    (address,) = following.addresses
     done = call.speech.confirm(
         _consequences(following),
-        f"Disconnect {following.address}?",
+        f"Disconnect {address}?",
         yes=yes,
         dry_run=dry_run,
         has_document=True,
@@ -133,37 +136,21 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
         reconnecting.disconnect(call.context, address, call.now)
     call.speech.result(
         {
-            "address": following.address,
+            "address": address,
             "disconnected": done,
-            "campaigns": [
-                {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
-            ],
+            "campaigns": campaign_rows(following),
             "waiting_messages": following.waiting_messages,
         },
-        *([f"disconnected {following.address}; its password is deleted"] if done else []),
+        *([f"disconnected {address}; its password is deleted"] if done else []),
     )
     if done:
-        call.speech.next(Command("mailbox", "connect", following.address))
+        call.speech.next(Command("mailbox", "connect", address))
 
 
 def _consequences(following: "Consequences") -> list[AnyHint]:
-    address = following.address
+    (address,) = following.addresses
     lines: list[AnyHint] = [f"disconnecting {address}:"]
-    for campaign in following.campaigns:
-        active = "pauses" if campaign.is_sender else "goes on with its own senders"
-        what = {"draft": "cannot be started meanwhile", "active": active}.get(campaign.state, "stays paused")
-        lines.append(
-            f"  campaign {campaign.name} {what}; people who wait for this mailbox: {campaign.people}"
-        )
-    if not following.campaigns:
-        lines.append("  no campaign sends from it")
-    if following.waiting_messages:
-        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-        lines.append(f"  {waiting} until it is connected again")
-    lines.append("  replies to it are no longer recognised")
-    lines.append("  its settings start from their defaults when it is connected again; its history stays")
-    if following.is_default:
-        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+    lines += told_of_disconnect(following, "this mailbox", "it is connected again")
     lines.append(
         Hint(
             "to change only its password:",

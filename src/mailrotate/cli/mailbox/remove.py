@@ -7,13 +7,15 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import fate
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import Address, DryRun, Yes
 from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes.mailbox_removal import CampaignConsequences, Consequences
+    from mailrotate.core.services.effects.consequences import HitCampaign
+    from mailrotate.core.services.mailboxes.mailbox_removal import RemovalConsequences
 
 _COLUMNS = ("campaign", "email", "state", "step", "last_sent_at")
 
@@ -100,14 +102,14 @@ def _export(call: Call, address: str, file: Path) -> int:
         )
 
 
-def _lines(told: "Consequences") -> list[str]:
+def _lines(told: "RemovalConsequences") -> list[str]:
     lines = [f"removing {told.address}:"]
     for campaign in told.campaigns:
         lines += [f"  campaign {campaign.name} ({campaign.state}): {what}" for what in _of(campaign, told)]
     if not told.campaigns:
         lines.append("  no campaign sends from it")
-    if told.scheduled:
-        are = counted(told.scheduled, "planned message is", "planned messages are")
+    if told.waiting_messages:
+        are = counted(told.waiting_messages, "planned message is", "planned messages are")
         lines.append(f"  {are} cancelled; whoever goes on gets theirs planned anew")
     if told.drafts:
         lines.append(f"  {counted(told.drafts, 'draft is', 'drafts are')} cancelled")
@@ -128,13 +130,13 @@ def _lines(told: "Consequences") -> list[str]:
     return lines
 
 
-def _other_way(told: "Consequences") -> list[str]:
+def _other_way(told: "RemovalConsequences") -> list[str]:
     if not any(campaign.failed for campaign in told.campaigns):
         return []
     return ["to let another mailbox go on with those who were contacted: add --move-to ADDRESS"]
 
 
-def _of(campaign: "CampaignConsequences", told: "Consequences") -> list[str]:
+def _of(campaign: "HitCampaign", told: "RemovalConsequences") -> list[str]:
     # The rest of a sentence about one, and about several.
     counts = (
         (campaign.failed, "who was contacted gets", "who were contacted get",
@@ -155,16 +157,13 @@ def _of(campaign: "CampaignConsequences", told: "Consequences") -> list[str]:
         lines.append(
             f"{counted(campaign.step_count, 'step')} of it that name the mailbox go from {from_whom}"
         )
-    if campaign.pauses:
-        lines.append("pauses")
-    elif campaign.state == "paused":
-        lines.append("stays paused")
-    elif campaign.state == "draft" and told.move_to is None:
-        lines.append("cannot be started without another sender")
+    does = fate(campaign, {"cannot_start": "cannot be started without another sender"})
+    if does is not None:
+        lines.append(does)
     return lines or ["goes on without it"]
 
 
-def _row(told: "Consequences", done: bool, file: str | None, exported: int | None) -> dict[str, Any]:
+def _row(told: "RemovalConsequences", done: bool, file: str | None, exported: int | None) -> dict[str, Any]:
     return {
         "address": told.address,
         "removed": done,
@@ -185,7 +184,7 @@ def _row(told: "Consequences", done: bool, file: str | None, exported: int | Non
             for campaign in told.campaigns
         ],
         "drafts": told.drafts,
-        "scheduled": told.scheduled,
+        "scheduled": told.waiting_messages,
         "held": told.held,
         "default": told.is_default,
         "next_default": told.next_default,
@@ -196,7 +195,7 @@ def _row(told: "Consequences", done: bool, file: str | None, exported: int | Non
     }
 
 
-def _say_next(speech: Speech, told: "Consequences") -> None:
+def _say_next(speech: Speech, told: "RemovalConsequences") -> None:
     failed = next((campaign for campaign in told.campaigns if campaign.failed), None)
     paused = next((campaign for campaign in told.campaigns if campaign.state == "paused"), None)
     if failed is not None:

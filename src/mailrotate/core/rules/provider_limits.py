@@ -114,7 +114,7 @@ def check_override(name: str, value: str, providers: tuple[str, ...]) -> tuple[s
             "limits.unknown",
             f"there is no limit '{name}'",
             Hint(
-                f"write a provider and {', '.join(_PERIODS)}, like google.day; all there are:",
+                f"write a provider and {', '.join(_PERIODS)}, like google.day; to see all:",
                 Command("limits", "show"),
             ),
         )

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, or_, select, update
 
+from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions
 from mailrotate.core.values.states import CampaignState, Rotation
+from mailrotate.core.values.transition import Transition
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ def _read(connection: Connection, query: Select[Any], **known: object) -> list[S
 
 def insert_campaign(
     connection: Connection,
+    transition: Transition,
     *,
     name: str,
     owner_id: int,
@@ -158,7 +161,12 @@ def insert_campaign(
 ) -> int:
     inserted = connection.execute(
         insert(t.campaign).values(
-            name=name, owner_id=owner_id, team=team, rotation=rotation, created_at=now, state="draft"
+            name=name,
+            owner_id=owner_id,
+            team=team,
+            rotation=rotation,
+            created_at=now,
+            **moves.born(transition),
         )
     )
     return int((inserted.inserted_primary_key or (0,))[0])
@@ -304,18 +312,6 @@ def attachments_of(connection: Connection, step_version_id: int) -> list[tuple[s
 
 def change(connection: Connection, campaign_id: int, **values: object) -> None:
     connection.execute(update(t.campaign).where(t.campaign.c.id == campaign_id).values(**values))
-
-
-def move(
-    connection: Connection, campaign_id: int, origins: tuple[str, ...], to: str, **values: object
-) -> bool:
-    """Compare-and-set of the state; False when the campaign is no longer in one of `origins`."""
-    result = connection.execute(
-        update(t.campaign)
-        .where(t.campaign.c.id == campaign_id, t.campaign.c.state.in_(origins))
-        .values(state=to, **values)
-    )
-    return result.rowcount == 1
 
 
 def add_pause(connection: Connection, campaign_id: int, reason: str, mailbox_id: int, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Hints as values: what a person can do next. The CLI quotes them and puts them into words."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -46,6 +47,14 @@ class Hint:
     def of(cls, written: Sequence[str | Sequence[str]]) -> "Hint":
         """From data, in which a list of words is a command."""
         return cls(*(part if isinstance(part, str) else Command(*part) for part in written))
+
+    @classmethod
+    def from_json(cls, stored: str) -> "Hint":
+        """As the database keeps it; rows of earlier versions hold the finished text."""
+        return cls.of(json.loads(stored)) if stored.startswith("[") else cls(stored)
+
+    def to_json(self) -> str:
+        return json.dumps([part.words if isinstance(part, Command) else part for part in self.parts])
 
     def filled(self, values: Mapping[str, str]) -> "Hint":
         """With the values for words in capitals."""

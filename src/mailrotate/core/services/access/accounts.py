@@ -4,6 +4,7 @@ from datetime import datetime
 
 from mailrotate.core.ports import SecretBox
 from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, workspaces
@@ -26,7 +27,7 @@ def make_workspace(store: Store, email: str, name: str, timezone: str, os_user: 
                 "workspace.exists", f"there is a workspace in {store.name} already", Command("status")
             )
         workspaces.create(connection, name, timezone, now)
-        admin = workspaces.add_user(connection, email, name, Role.ADMIN, now)
+        admin = workspaces.add_user(connection, USER["add"], email, name, Role.ADMIN, now)
         workspaces.change(connection, default_user_id=admin.id)
         actor = Actor(admin.id, os_user)
         events.record(connection, actor, "workspace.created", now, About(), timezone=timezone)

@@ -8,14 +8,14 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT
 from mailrotate.core.services.access import advice, authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import sender_choice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning, lifecycle
 from mailrotate.core.services.effects.assigning import current_senders, is_connected
-from mailrotate.core.store import campaigns, events, mailboxes, progress
+from mailrotate.core.store import campaigns, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients
@@ -23,6 +23,7 @@ from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import MailrotateError, Refused
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, Rotation
+from mailrotate.core.values.transition import Transition
 
 BY_HAND = "by_hand"
 
@@ -62,7 +63,7 @@ def start(
     with context.store.writing() as connection:
         recipients.lock_enrolment(connection)
         campaign = authority.find_campaign(connection, context.actor, name)
-        _require(campaign, CampaignState.DRAFT, "start")
+        _require(campaign, CAMPAIGN["start"])
         if addresses or rotate is not None:
             sender_choice.choose_senders(connection, context.actor, campaign, addresses, rotate, now)
             campaign = campaigns.by_id(connection, campaign.id)
@@ -74,13 +75,7 @@ def start(
                 f"campaign '{campaign.name}' has no recipients",
                 Command("recipient", "import", campaign.name, "FILE"),
             )
-        campaigns.move(
-            connection,
-            campaign.id,
-            origins(CAMPAIGN, "start"),
-            outcome(CAMPAIGN, "start"),
-            started_at=now,
-        )
+        moves.move(connection, CAMPAIGN["start"], campaign.id, started_at=now)
         assigning.assign_waiting(connection, campaign.id, now)
         senders = current_senders(connection, campaign.id)
         events.record(
@@ -102,26 +97,26 @@ def start(
         )
 
 
-def _require(campaign: StoredCampaign, state: CampaignState, verb: str) -> None:
-    if campaign.state is state:
+def _require(campaign: StoredCampaign, transition: Transition) -> None:
+    if campaign.state in transition.origins:
         return
+    state, participle = _ONLY[transition.event]
     hints = {
         CampaignState.DRAFT: Command("campaign", "start", campaign.name),
         CampaignState.PAUSED: Command("campaign", "resume", campaign.name),
         CampaignState.FINISHED: Command("campaign", "copy", campaign.name),
         CampaignState.ACTIVE: Command("campaign", "show", campaign.name),
     }
-    fixed = "; its rotation was fixed when it was started" if verb == "start" else ""
+    fixed = "; its rotation was fixed when it was started" if transition.event == "start" else ""
     raise Refused(
-        f"campaign.not_{state}",
-        f"campaign '{campaign.name}' is {campaign.state}: only {_ONLY[state]} can be "
-        f"{_PARTICIPLES[verb]}{fixed}",
+        f"campaign.not_{transition.origins[0]}",
+        f"campaign '{campaign.name}' is {campaign.state}: only {state} can be {participle}{fixed}",
         hints[campaign.state],
     )
 
 
-_ONLY = {CampaignState.DRAFT: "a draft", CampaignState.PAUSED: "a paused one"}
-_PARTICIPLES = {"start": "started", "resume": "resumed"}
+# Which campaigns an event is for, and what it does to them.
+_ONLY = {"start": ("a draft", "started"), "resume": ("a paused one", "resumed")}
 
 
 def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampaign) -> None:
@@ -199,16 +194,10 @@ def resume_many(context: Context, address: str | None, now: datetime) -> Resumed
 
 
 def _resume(context: Context, connection: Connection, campaign: StoredCampaign, now: datetime) -> None:
-    _require(campaign, CampaignState.PAUSED, "resume")
+    _require(campaign, CAMPAIGN["resume"])
     _require_sender(connection, context.actor, campaign)
     campaigns.lift_pauses(connection, campaign.id)
-    campaigns.move(
-        connection,
-        campaign.id,
-        origins(CAMPAIGN, "resume"),
-        outcome(CAMPAIGN, "resume"),
-        resumed_at=now,
-    )
+    moves.move(connection, CAMPAIGN["resume"], campaign.id, resumed_at=now)
     assigning.assign_waiting(connection, campaign.id, now)
     about = About(campaign_id=campaign.id)
     events.record(
@@ -220,7 +209,7 @@ def stoppable(context: Context, name: str) -> tuple[str, int]:
     """The campaign's name and how many people would still be written to. Raises what `stop` raises."""
     with context.store.reading() as connection:
         campaign = authority.find_campaign(connection, context.actor, name)
-        if campaign.state not in origins(CAMPAIGN, "stop"):
+        if campaign.state not in CAMPAIGN["stop"].origins:
             raise _nothing_to_stop(campaign)
         counts = progress.people(connection, [campaign.id])[campaign.id]
     return campaign.name, sum(counts.get(state, 0) for state in OPEN_RECIPIENTS)
@@ -244,26 +233,14 @@ def stop(context: Context, name: str, now: datetime) -> Stopped:
     with context.store.writing() as connection:
         recipients.lock_enrolment(connection)
         campaign = authority.find_campaign(connection, context.actor, name)
-        if not campaigns.move(
-            connection,
-            campaign.id,
-            origins(CAMPAIGN, "stop"),
-            outcome(CAMPAIGN, "stop"),
-            finished_at=now,
-        ):
+        if not moves.move(connection, CAMPAIGN["stop"], campaign.id, finished_at=now):
             raise _nothing_to_stop(campaign)
         campaigns.lift_pauses(connection, campaign.id)
-        ended = recipients.end_open_of_campaign(
-            connection,
-            campaign.id,
-            origins(RECIPIENT, "campaign_stopped"),
-            outcome(RECIPIENT, "campaign_stopped"),
-            "campaign_stopped",
-            now,
+        everybody = recipients.of_campaign(campaign.id)
+        ended = recipients.end_many(
+            connection, RECIPIENT["campaign_stopped"], "campaign_stopped", everybody, now
         )
-        cancelled = outbox.move_many(
-            connection, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"), campaign_id=campaign.id
-        )
+        cancelled = moves.move_many(connection, MESSAGE["cancel"], outbox.of_campaign(campaign.id))
         about = About(campaign_id=campaign.id)
         events.record(
             connection, context.actor, "campaign.stopped", now, about, ended=ended, cancelled=cancelled

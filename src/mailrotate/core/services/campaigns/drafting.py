@@ -12,17 +12,17 @@ from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, Plan
 from mailrotate.core.rules.steps import shifts
 from mailrotate.core.rules.templates import fields_needed as template_fields
 from mailrotate.core.rules.templates import missing_fields
-from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
+from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import sender_choice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects.assigning import current_senders
-from mailrotate.core.store import campaign_edits, campaigns, events, mailboxes, progress
+from mailrotate.core.store import campaign_edits, campaigns, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign, StoredStep
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients
-from mailrotate.core.store.sending import outbox_lists
+from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.values.errors import BadInput, Busy, Refused
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState, Rotation
@@ -62,7 +62,7 @@ def create(context: Context, plan: CampaignPlan, now: datetime) -> Drafted:
 def _insert(connection: Connection, actor: Actor, name: str, team: bool, now: datetime) -> int:
     owner = seats.require_active(connection, actor)
     return campaigns.insert_campaign(
-        connection, name=name, owner_id=owner.id, team=team, rotation=None, now=now
+        connection, CAMPAIGN["create"], name=name, owner_id=owner.id, team=team, rotation=None, now=now
     )
 
 
@@ -333,9 +333,7 @@ def delete(context: Context, name: str, now: datetime) -> str:
     """Delete a draft with its people's places; contacts and the log stay. Raises NotFound, Refused, Busy."""
     with context.store.writing() as connection:
         campaign = _draft(connection, context.actor, name)
-        campaign_edits.drop_unsent_messages(
-            connection, campaign.id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
-        )
+        moves.move_many(connection, MESSAGE["cancel"], outbox.of_campaign(campaign.id, tests=True))
         if outbox_lists.waits_in(connection, campaign.id):
             raise Busy(
                 "campaign.sending",

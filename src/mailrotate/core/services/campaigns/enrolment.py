@@ -9,7 +9,7 @@ import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from json.encoder import encode_basestring
 from typing import Protocol
@@ -17,6 +17,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import templates
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.access.naming import find_user
 from mailrotate.core.services.context import Context
@@ -381,11 +382,11 @@ def _merge(
     if campaign.state is not CampaignState.DRAFT:
         senders = assigning.current_senders(connection, campaign.id)
         spread = assigning.spread_for(campaign, senders, counts.get(None, 0))
-    how = Enrolment(campaign.id, context.actor.user_id, owner_id, now)
+    how = Enrolment(RECIPIENT["enrol"], campaign.id, context.actor.user_id, owner_id, now)
     if spread is not None:
         due_at = assigning.first_due_at(connection, campaign, now)
         reason = assigning.reason_for(campaign)
-        how = Enrolment(campaign.id, context.actor.user_id, owner_id, now, spread, reason, due_at)
+        how = replace(how, spread=spread, assigned_reason=reason, next_at=due_at)
         assigning.note_spread(connection, campaign, spread)
     imported = staging.merge(connection, how)
     about = About(campaign_id=campaign.id)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates, templates
 from mailrotate.core.rules.compose import compose, message_id_for, words_of
+from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.services.access import accounts, authority
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
@@ -123,7 +124,7 @@ def send_test(
             compose(letter_for(connection, StepCache(), message, shown.box, shown.campaign), now)
         except UnfitLetter as unfit:
             raise _unfit(shown, unfit) from None
-        outbox.plan(connection, [_planned(message, shown.step.id)], now)
+        outbox.plan(connection, MESSAGE["plan"], [_planned(message, shown.step.id)], now)
         (planned,) = outbox_lists.by_tokens(connection, [message.token])
         about = About(shown.box.id, shown.campaign.id, None, planned.id)
         events.record(connection, context.actor, "campaign.tested", now, about, step=n)

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.steps import taken_on
-from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.access import authority, naming
 from mailrotate.core.services.campaigns import recipient_list
 from mailrotate.core.services.campaigns.enrolment import Aside, RowTrouble
@@ -16,12 +16,13 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import campaigns, connections, events, removals, senders
+from mailrotate.core.store import campaigns, connections, events, moves, removals, senders
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import reassignments, recipients
 from mailrotate.core.store.people.reassignments import Choice, Going, Left
+from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import NotFound, Refused
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState
@@ -103,7 +104,7 @@ def _unchanged(before: StoredMailbox | None, now_is: StoredMailbox | None) -> St
         raise Refused(
             "mailbox.changed",
             f"{now_is.address} was removed, or is back, since a moment ago; nothing was changed",
-            Hint("run it again; how it is now:", Command("mailbox", "show", now_is.address)),
+            Hint("run it again; to see it as it is now:", Command("mailbox", "show", now_is.address)),
         )
     return now_is
 
@@ -147,7 +148,7 @@ def _nobody(
         "recipient.nobody",
         f"nobody in campaign '{campaign.name}' waits for {former.address}, or failed when it was removed",
         Hint(
-            "name people by address, or by the tag of the removal (--tag); who failed, and why:",
+            "name the recipients, or the tag of the removal (--tag); to see who failed:",
             Command("recipient", "list", campaign.name, "--state", "failed"),
         ),
     )
@@ -220,9 +221,8 @@ def _sender_row(
 
 def _move_open(connection: Connection, choice: Choice, former: StoredMailbox, to_sender_id: int) -> int:
     removals.unplan(connection, former.id, choice.sender_ids)
-    reassignments.cancel_planned(
-        connection, former.id, choice.sender_ids, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
-    )
+    planned = outbox.in_lane_for(former.id, choice.sender_ids)
+    moves.move_many(connection, MESSAGE["cancel"], planned)
     return reassignments.move_open(connection, choice, to_sender_id, mailbox_removal.MOVED)
 
 
@@ -244,13 +244,6 @@ def _take_on(
                 aside.add(RowTrouble(0, one.email, "has had every step"))
                 continue
             going.append(Going(one.id, place.step, place.due_at))
-        reassignments.take_on(
-            connection,
-            going,
-            origins(RECIPIENT, TAKEN_ON),
-            outcome(RECIPIENT, TAKEN_ON),
-            to_sender_id,
-            TAKEN_ON,
-        )
+        reassignments.take_on(connection, RECIPIENT["taken_on"], going, to_sender_id, TAKEN_ON)
         count += len(going)
     return count

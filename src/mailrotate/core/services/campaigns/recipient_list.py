@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign, find_seen_campaign
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, lifecycle
@@ -104,7 +105,9 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
             )
         known = campaign_edits.has_messages(connection, person.id)
         if known:
-            lifecycle.end_recipients(connection, context.actor, [person.id], REMOVED, REMOVED, now)
+            lifecycle.end_recipients(
+                connection, context.actor, [person.id], RECIPIENT["removed"], REMOVED, now
+            )
         else:
             recipients.remove_uncontacted(connection, person.id)
             about = About(campaign_id=campaign.id, recipient_id=person.id)

@@ -8,11 +8,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates
-from mailrotate.core.rules.transitions import CAMPAIGN, origins, outcome
+from mailrotate.core.rules.transitions import CAMPAIGN
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
-from mailrotate.core.services.effects import assigning, lifecycle
-from mailrotate.core.store import campaigns, connections, events, removals, senders
+from mailrotate.core.services.effects import assigning, grace_periods, lifecycle
+from mailrotate.core.store import campaigns, connections, events, moves, removals, senders
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import RUNNER, About, Actor
@@ -87,7 +87,7 @@ def let_go(
 ) -> None:
     """What a removal does to the campaigns themselves: graces end, since nobody hangs on the mailbox any
     more, and those that nobody else sends for pause."""
-    removals.end_deadlines(connection, box.id, now)
+    grace_periods.end_with_mailbox(connection, box.id, now)
     for campaign in stopping:
         lifecycle.pause_campaign(connection, actor, campaign.id, REMOVED, box.id, now)
 
@@ -107,12 +107,8 @@ def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: d
     """Lift what this mailbox's trouble has paused; returns the campaigns that run again by that."""
     running = []
     for campaign_id, name in connections.paused_by(connection, box.id):
-        if connections.lift_pauses_of(connection, campaign_id, box.id) and campaigns.move(
-            connection,
-            campaign_id,
-            origins(CAMPAIGN, "resume"),
-            outcome(CAMPAIGN, "resume"),
-            resumed_at=now,
+        if connections.lift_pauses_of(connection, campaign_id, box.id) and moves.move(
+            connection, CAMPAIGN["resume"], campaign_id, resumed_at=now
         ):
             about = About(mailbox_id=box.id, campaign_id=campaign_id)
             events.record(connection, actor, "campaign.resumed", now, about)

@@ -10,11 +10,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import provider_limits, quota, roles
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.access import accounts, ownership, seats, secrets
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns
-from mailrotate.core.services.mailboxes import alias_choice, folder_choice, signature_editing, slot_pool
+from mailrotate.core.services.effects import affected_campaigns, grace_periods
+from mailrotate.core.services.mailboxes import alias_choice, folder_choice, signature_editing
 from mailrotate.core.services.mailboxes.mailbox_settings import (
     Settings,
     apply_settings,
@@ -115,12 +116,13 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         connections.lock_workspace(connection)
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
         if not wanted.takes_awaited_slot:
-            slot_pool.refuse_awaited(connection, seat.slot_id, address, now)
+            grace_periods.refuse_awaited(connection, seat.slot_id, address, now)
         validate_settings(connection, wanted.settings, context.actor)
         reset = reset_of(connection, seat.former, wanted.settings)
         mailbox_id = _place_mailbox(connection, context.actor, seat, address, now)
         connection_id = connections.insert_connection(
             connection,
+            CONNECTION["connect"],
             mailbox_id,
             seat.slot_id,
             now,

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.transitions import REQUEST, origins, outcome
+from mailrotate.core.rules.transitions import REQUEST
 from mailrotate.core.services.access import advice, ownership, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import connections, events, mailboxes, plans, requests, seat_addresses, workspaces
@@ -18,6 +18,7 @@ from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
 from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import ConnectionState, RequestState
+from mailrotate.core.values.transition import Transition
 
 _LONGEST_REASON = 500
 
@@ -49,7 +50,9 @@ def request(context: Context, address: str, user_email: str | None, now: datetim
             raise _is_requested(connection, context.actor, known, user)
         found = _checks(connection, context.actor, user, address)
         told = [check.told() for check in found]
-        request_id = requests.insert_request(connection, address, user.id, acting.id, told, now)
+        request_id = requests.insert_request(
+            connection, REQUEST["request"], address, user.id, acting.id, told, now
+        )
         told_of = {"request": request_id, "user": user.id, "after": RequestState.REQUESTED}
         events.record(connection, context.actor, "mailbox.requested", now, About(), **told_of)
         return Requested(_again(connection, request_id), plans.find(connection).approval_required)
@@ -71,12 +74,12 @@ def approve(context: Context, name: str, reason: str | None, now: datetime) -> S
 
     Raises BadInput, NotFound, Refused: also those of `request`.
     """
-    return _decide(context, name, "approve", reason, now)
+    return _decide(context, name, REQUEST["approve"], reason, now)
 
 
 def deny(context: Context, name: str, reason: str | None, now: datetime) -> StoredRequest:
     """Raises BadInput, NotFound, Refused."""
-    return _decide(context, name, "deny", reason, now)
+    return _decide(context, name, REQUEST["deny"], reason, now)
 
 
 def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
@@ -104,7 +107,9 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
         return _again(connection, known.id)
 
 
-def _decide(context: Context, name: str, event: str, reason: str | None, now: datetime) -> StoredRequest:
+def _decide(
+    context: Context, name: str, transition: Transition, reason: str | None, now: datetime
+) -> StoredRequest:
     if reason is not None and not (
         reason.strip() and reason.isprintable() and len(reason) <= _LONGEST_REASON
     ):
@@ -118,16 +123,15 @@ def _decide(context: Context, name: str, event: str, reason: str | None, now: da
             raise _is_over(known)
         user = workspaces.user_by_id(connection, known.user_id)
         assert user is not None  # a request refers to its user
-        if event == "approve":
+        if transition.target is RequestState.APPROVED:
             _refuse_on_seat(connection, user, known.address)
             found = _checks(connection, context.actor, user, known.address)
         else:
             found = ownership.checks(connection, context.actor, user, known.address)
         if not requests.decide(
             connection,
+            transition,
             known,
-            origins(REQUEST, event),
-            outcome(REQUEST, event),
             [check.told() for check in found],
             decided_by=acting.id,
             decided_at=now,

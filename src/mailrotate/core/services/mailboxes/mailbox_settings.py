@@ -21,7 +21,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import claims, lanes
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, Refused
-from mailrotate.core.values.hint import Ask, Command, Hint
+from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
 
 PERSONAL, SHARED = "personal", "shared"
 SENT_COPY = ("auto", "on", "off")
@@ -190,9 +190,9 @@ def _check_limits(connection: Connection | None, settings: Settings, actor: Acto
         ("ramp-up's ceiling", "--ramp", ramp and ramp[2]),
     ):
         if number is not None and number > cap:
-            hint = Hint(f"choose at most {cap} for {flag}")
+            hint: AnyHint = f"choose at most {cap} for {flag}"
             if number <= quota.HIGHEST_CAP:
-                hint = Hint(*hint.parts, ", or:", _plan_change(connection, actor, "--daily-cap", str(number)))
+                hint = Hint(f"{hint}, or:", _plan_change(connection, actor, "--daily-cap", str(number)))
             raise Refused(
                 "limit.above_cap",
                 f"a {named} of {number} is above the plan's cap of {cap}",

@@ -11,16 +11,16 @@ from sqlalchemy import Connection
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.access import accounts, seats, secrets
 from mailrotate.core.services.context import Context, account_of, account_with
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.affected_campaigns import Waiting
+from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
 from mailrotate.core.services.mailboxes.mailbox_settings import Change
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import connections, events, mailboxes
-from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store import connections, events, mailboxes, moves
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
@@ -67,16 +67,6 @@ class Renewed:
     address: str
     waiting: Waiting
     resumed: Sequence[str] = field(default=())
-
-
-@dataclass(frozen=True)
-class Consequences:
-    """What a disconnect would do."""
-
-    address: str
-    campaigns: Sequence[HangingCampaign]
-    waiting_messages: int
-    is_default: bool
 
 
 def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = "connect") -> None:
@@ -254,12 +244,7 @@ def consequences(context: Context, address: str) -> Consequences:
     """Who hangs on a mailbox that is to be disconnected. Raises Refused when it is so already."""
     box = _connected_mailbox(context, address)
     with context.store.reading() as connection:
-        return Consequences(
-            box.address,
-            connections.hanging_on(connection, box.id, box.slot_id),
-            connections.waiting_count(connection, box.id),
-            box.is_default,
-        )
+        return of_disconnect(connection, box, box.slot_id)
 
 
 def disconnect(context: Context, address: str, now: datetime) -> None:
@@ -272,11 +257,10 @@ def disconnect(context: Context, address: str, now: datetime) -> None:
 
 def disconnect_within(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
     """Disconnect in the transaction of whoever may, and holds the mailbox's lane."""
-    if mailboxes.move_connection(
+    if moves.move(
         connection,
+        CONNECTION["disconnect"],
         box.connection_id,
-        origins(CONNECTION, "disconnect"),
-        outcome(CONNECTION, "disconnect"),
         secret=None,
         disconnected_at=now,
         trouble_since=None,

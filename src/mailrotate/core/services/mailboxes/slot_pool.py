@@ -12,11 +12,10 @@ from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import connections, events, slots, workspaces
-from mailrotate.core.store.connections import AwaitedReturn
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.store.workspaces import StoredUser
-from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, NotFound, Refused
+from mailrotate.core.values.errors import BadInput, NotFound, Refused
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, SlotKind
 
@@ -207,9 +206,7 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
         )
     if slot.mailbox is not None:
         raise Refused(
-            "slot.taken",
-            f"{name} holds {slot.mailbox}",
-            Command("mailbox", "disconnect", slot.mailbox),
+            "slot.taken", f"{name} holds {slot.mailbox}", Command("mailbox", "disconnect", slot.mailbox)
         )
     bound = connections.hanging_on(connection, 0, slot.id)
     if bound:
@@ -219,28 +216,6 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
             "slot.bound",
             f"what is not finished sends from {name} alone: {names}",
             Command("campaign", verb, bound[0].name),
-        )
-
-
-def awaited_returns(
-    context: Context, address: str, user_email: str | None, slot_id: int | None, now: datetime
-) -> Sequence[AwaitedReturn]:
-    """Who may still come back without loss to the slot that `address` would take: to be asked about (A5).
-
-    Raises Refused, NotFound.
-    """
-    with context.store.reading() as connection:
-        seat = seats.seat_for(connection, context.actor, address, user_email, slot_id)
-        return connections.awaited_returns(connection, seat.slot_id, address, now)
-
-
-def refuse_awaited(connection: Connection, slot_id: int, address: str, now: datetime) -> None:
-    """Whoever was not asked about a grace, because it began since, takes no slot where it runs (A5)."""
-    for awaited in connections.awaited_returns(connection, slot_id, address, now):
-        raise ConfirmationNeeded(
-            "slot.awaited",
-            f"{awaited.mailbox} may still come back to s_{slot_id} without loss",
-            "add --yes to take it all the same",
         )
 
 

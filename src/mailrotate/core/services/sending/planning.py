@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import gates, quota
 from mailrotate.core.rules.compose import message_id_for
 from mailrotate.core.rules.steps import priority_of
+from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -103,7 +104,7 @@ def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room
         if people:
             steps = {step.position: step for step in at.cache.steps_of(at.connection, campaign)}
             rows = [_row(at, campaign, sender, steps[person.next_step], person) for person in people]
-            outbox.plan(at.connection, rows, at.now)
+            outbox.plan(at.connection, MESSAGE["plan"], rows, at.now)
             recipients.mark_planned(at.connection, [person.id for person in people])
             planned += len(people)
     return planned

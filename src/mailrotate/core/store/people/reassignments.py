@@ -6,12 +6,13 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, false, func, or_, select, update
 
-from mailrotate.core.store import removals
+from mailrotate.core.store import moves, removals
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import tags
 from mailrotate.core.store.portions import AT_A_TIME, portions, rows_with
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
+from mailrotate.core.values.transition import Transition
 
 # While the fate of a message is open, the next mailbox might send it a second time.
 _UNCLEAR = (MessageState.SENDING, MessageState.HELD)
@@ -160,18 +161,6 @@ def move_open(connection: Connection, choice: Choice, to_sender_id: int, reason:
     return result.rowcount
 
 
-def cancel_planned(
-    connection: Connection, mailbox_id: int, sender_ids: Sequence[int], origins: tuple[str, ...], to: str
-) -> int:
-    """What waits in a mailbox's lane for the people of some senders."""
-    m = t.message.c
-    theirs = select(t.recipient.c.id).where(t.recipient.c.campaign_sender_id.in_(sender_ids))
-    query = update(t.message).where(
-        m.mailbox_id == mailbox_id, m.state.in_(origins), t.is_living_step, m.recipient_id.in_(theirs)
-    )
-    return connection.execute(query.values(state=to)).rowcount
-
-
 def waiting(connection: Connection, choice: Choice) -> Iterator[list[Halted]]:
     """The people who go over with how far they have come, some hundreds at a time; nobody else changes them
     until the transaction ends."""
@@ -212,22 +201,18 @@ def _waiting(connection: Connection, choice: Choice) -> Iterator[list[Halted]]:
 
 def take_on(
     connection: Connection,
+    transition: Transition,
     people: Sequence[Going],
-    origins: tuple[str, ...],
-    to: str,
     to_sender_id: int,
     reason: str,
 ) -> None:
-    """Compare-and-set of the state of some people, who go on from this sender."""
+    """Some people go on from this sender, each at their own place."""
     if not people:
         return
-    r = t.recipient.c
     query = (
-        update(t.recipient)
-        # Many rows at once take no list.
-        .where(r.id == bindparam("b_id"), or_(*(r.state == origin for origin in origins)))
+        moves.moving(transition)
+        .where(t.recipient.c.id == bindparam("b_id"))
         .values(
-            state=to,
             reason=None,
             ended_at=None,
             campaign_sender_id=to_sender_id,

@@ -128,11 +128,7 @@ def sole_host(store: Store) -> Iterator[None]:
         return
     descriptor = _flock(_lock_folder(store.path) / _HOST_LOCK)
     if descriptor is None:
-        raise Busy(
-            "runner.busy",
-            f"another runner already works on {store.name}",
-            Command("runner", "list"),
-        )
+        raise Busy("runner.busy", f"another runner already works on {store.name}", Command("runner", "list"))
     try:
         yield
     finally:

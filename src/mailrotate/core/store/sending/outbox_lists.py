@@ -8,7 +8,6 @@ from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import visibility
-from mailrotate.core.values.hint import Hint
 from mailrotate.core.values.states import MessageKind, MessageState
 
 
@@ -36,7 +35,7 @@ class ListedMessage:
     error_code: int | None
     error_enhanced: str | None
     error_text: str | None
-    error_hint: Hint | None
+    error_hint: str | None
 
 
 @dataclass(frozen=True)

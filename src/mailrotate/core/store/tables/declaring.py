@@ -1,24 +1,10 @@
 """How tables are declared: names of constraints, ids, references, and conditions."""
 
-import json
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Dialect,
-    ForeignKey,
-    Integer,
-    LargeBinary,
-    String,
-    TypeDecorator,
-    text,
-)
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Integer, LargeBinary, text
 from sqlmodel import Field, SQLModel
-
-from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -50,29 +36,6 @@ def refers(target: str, *, nullable: bool = False, primary_key: bool = False) ->
 def blob(*, nullable: bool = True) -> Any:
     """Bytes."""
     return Field(default=None, sa_column=Column(LargeBinary, nullable=nullable))
-
-
-class _HintText(TypeDecorator[Hint]):
-    """A hint as JSON. Rows of earlier versions hold the finished text."""
-
-    impl = String
-    cache_ok = True
-
-    def process_bind_param(self, value: AnyHint | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        parts = value.parts if isinstance(value, Hint) else (value,)
-        return json.dumps([part.words if isinstance(part, Command) else part for part in parts])
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Hint | None:
-        if value is None:
-            return None
-        return Hint.of(json.loads(value)) if value.startswith("[") else Hint(value)
-
-
-def hint() -> Any:
-    """What a person can do next."""
-    return Field(default=None, sa_column=Column(_HintText, nullable=True))
 
 
 def one_of(column: str, words: type[StrEnum]) -> CheckConstraint:

@@ -5,18 +5,8 @@ from datetime import datetime
 from sqlalchemy import Column, Index, Text
 from sqlmodel import Field, SQLModel
 
-from mailrotate.core.store.tables.declaring import (
-    ID,
-    LASTING_IDS,
-    blob,
-    hint,
-    one_of,
-    only_while,
-    own_id,
-    refers,
-)
+from mailrotate.core.store.tables.declaring import ID, LASTING_IDS, blob, one_of, only_while, own_id, refers
 from mailrotate.core.values import states
-from mailrotate.core.values.hint import Hint
 
 # The conditions of the partial indexes; `tables` has them again as expressions for queries.
 _WAITING = "state = 'scheduled' AND overdue_at IS NULL"
@@ -90,7 +80,7 @@ class Message(SQLModel, table=True):
     error_code: int | None = None
     error_enhanced: str | None = None
     error_text: str | None = None
-    error_hint: Hint | None = hint()
+    error_hint: str | None = None
 
 
 class SentCopy(SQLModel, table=True):
