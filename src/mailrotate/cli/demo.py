@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, flush
 from mailrotate.cli.sandbox import INCLUDED_SLOTS
 from mailrotate.core.values.errors import MailrotateError
@@ -29,8 +28,6 @@ from mailrotate.core.values.errors import MailrotateError
 if TYPE_CHECKING:
     from mailrotate.sandbox.person import ReceivedMail
     from mailrotate.sandbox.server import SandboxInfo
-
-app = lone_command()
 
 _CAMPAIGN = "autumn-intro"
 _PEOPLE = ("Ada", "Bea", "Cem", "Dan", "Eva", "Finn", "Gil", "Hana", "Ines", "Jon", "Kim", "Lea")
@@ -56,7 +53,6 @@ _SETTINGS = {
 _WAIT_SECONDS = 4
 
 
-@app.command()
 def demo(
     ctx: typer.Context,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the files and the workspace.")] = False,

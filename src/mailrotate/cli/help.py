@@ -5,10 +5,7 @@ from typing import Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import lone_command
 from mailrotate.core.values.errors import BadInput
-
-app = lone_command()
 
 _EXIT_STATUS = (
     (0, "done"),
@@ -25,7 +22,6 @@ _EXIT_STATUS = (
 )  # fmt: skip
 
 
-@app.command()
 def help_(
     ctx: typer.Context,
     words: Annotated[

@@ -5,13 +5,9 @@ from typing import Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import lone_command
 from mailrotate.core.values.errors import Refused
 
-app = lone_command()
 
-
-@app.command()
 def init(
     ctx: typer.Context,
     email: Annotated[str, typer.Option(help="The admin's address.")],

@@ -6,15 +6,9 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import instant
 
-app = noun("Who runs.")
+app = noun("Who runs.", __name__, "list")
 
 
-@app.callback()
-def runner() -> None:
-    """Who runs."""
-
-
-@app.command("list")
 def list_(ctx: typer.Context) -> None:
     """The processes that send, alive or dead without a word.
 

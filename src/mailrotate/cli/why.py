@@ -6,10 +6,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import instant, localised, zoned
-
-app = lone_command()
 
 # What no command opens again: the message is on its way or gone, its recipient or campaign has ended.
 _FINAL = ("message", "recipient", "campaign")
@@ -22,7 +19,6 @@ Subject = Annotated[
 ]
 
 
-@app.command()
 def why(
     ctx: typer.Context,
     subject: Subject,

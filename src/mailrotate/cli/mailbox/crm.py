@@ -9,11 +9,6 @@ from mailrotate.cli.params import Address
 from mailrotate.core.rules.timeline_filter import Whose, as_document
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register this verb with its noun."""
-    app.command()(crm)
-
-
 def crm(
     ctx: typer.Context,
     address: Address,
