@@ -157,7 +157,7 @@ def test_a10_of_a_locked_user_s_mailbox_it_is_said_who_can_unlock_them(
     workspace.add_user(MIA, Role.MANAGER)
     program.run("user", "lock", BEN, "--yes")
     unlock = f"mailrotate user unlock {BEN}"
-    by_ada = f"let {ADA} do it: mailrotate --as {ADA} user unlock {BEN}"
+    by_ada = f"ask {ADA} (admin) to run: mailrotate user unlock {BEN}"
     assert f"next: {unlock} (gate user)" in program.run("why", BOX).stdout
     assert program.run("--as", MIA, "why", BOX, "--json").json()["remedy"] == by_ada
     resume = ("campaign", "resume", "autumn", "--json")
@@ -178,7 +178,7 @@ def test_b4_b6_whom_the_plan_refuses_is_told_who_can_change_it(
     program.run("plan", "set", "--shared", "off")
     line = ("mailbox", "set", BOX, *setting.split(), "--json")
     own = program.run("--as", BEN, *line, check_status=4).error()["hint"]
-    assert own.endswith(f"let {ADA} do it: mailrotate --as {ADA} plan set {change}")
+    assert own.endswith(f"ask {ADA} (admin) to run: mailrotate plan set {change}")
     admins = program.run(*line, check_status=4).error()["hint"]
     assert admins.endswith(f"mailrotate plan set {change}")
     assert ADA not in admins
@@ -190,7 +190,7 @@ def test_a8_whom_the_plan_refuses_a_role_s_address_is_told_who_can_permit_it(
     workspace.add_user(BEN)
     line = ("--as", BEN, "mailbox", "request", "info@example.org", "--json")
     refused = program.run(*line, check_status=4).error()
-    assert refused["hint"] == (f"let {ADA} do it: mailrotate --as {ADA} plan set --role-addresses on")
+    assert refused["hint"] == f"ask {ADA} (admin) to run: mailrotate plan set --role-addresses on"
 
 
 def test_help_tells_of_everything_of_a_command_and_of_the_exit_statuses(program: Program) -> None:

@@ -6,6 +6,7 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 _EXIT_STATUS = (
     (0, "done"),
@@ -40,7 +41,7 @@ def help_(
     if words != ["exit-status"]:
         if speech.as_json:
             raise BadInput(
-                "help.topic", "only the exit statuses come as JSON", "mailrotate help exit-status --json"
+                "help.topic", "only the exit statuses come as JSON", Command("help", "exit-status", "--json")
             )
         from mailrotate.cli.main import root
 

@@ -6,6 +6,7 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 
 
 def init(
@@ -26,7 +27,7 @@ def init(
     made = call.app.make_workspace(address, name or address.partition("@")[0])
     if not made and call.app.ever_had_key:
         raise Refused(
-            "workspace.exists", f"there is a workspace in {call.app.settings.db} already", "mailrotate status"
+            "workspace.exists", f"there is a workspace in {call.app.settings.db} already", Command("status")
         )
     call.app.make_key()
     admin = call.app.default_email
@@ -34,4 +35,4 @@ def init(
         {"database": call.app.store.name, "admin": admin, "timezone": call.zone},
         f"made a workspace in {call.app.store.name}; its admin is {admin}, its time zone {call.zone}",
     )
-    call.speech.next("mailrotate mailbox connect ADDRESS")
+    call.speech.next(Command("mailbox", "connect", "ADDRESS"))

@@ -1,15 +1,16 @@
 """`mailrotate run`: send what is due, once or for good."""
 
 from datetime import timedelta
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.hints import with_hint
 from mailrotate.cli.output import Speech, counted, instant
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.runner import Host, Report
@@ -46,7 +47,7 @@ def run(
 
     call = call_of(ctx)
     if once and end_after:
-        raise BadInput("run.once_or_for", "--once and --for exclude each other", "mailrotate run --once")
+        raise BadInput("run.once_or_for", "--once and --for exclude each other", Command("run", "--once"))
     try:
         work = None if only is None else Work(only)
     except ValueError:
@@ -68,7 +69,7 @@ def run(
 
 def _tell(speech: Speech, trouble: Exception) -> None:
     if isinstance(trouble, MailrotateError):
-        speech.warn(trouble.message + (f" (hint: {trouble.hint})" if trouble.hint else ""))
+        speech.warn(with_hint(trouble))
     else:
         speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the others go on")
 
@@ -78,16 +79,18 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
     speech.result(counts, f"{_done(report)} in {counts['seconds']:.1f} s")
     for address in report.outlook.unreadable:
         speech.warn(
-            f"follow-ups of {address} wait because its inbox cannot be read; "
-            f"see: mailrotate mailbox test {quote(address)}"
+            Hint(
+                f"follow-ups of {address} wait because its inbox cannot be read; see:",
+                Command("mailbox", "test", address),
+            )
         )
-    speech.next("mailrotate status")
+    speech.next(Command("status"))
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
         raise typer.Exit(1)
     if report.troubles:
         raise typer.Exit(next(t.exit_status for t in report.troubles if isinstance(t, MailrotateError)))
     if report.outlook.nobody_can_send and not report.tally["sent"]:
-        speech.warn("something is due and no mailbox can send; see: mailrotate status")
+        speech.warn(Hint("something is due and no mailbox can send; see:", Command("status")))
         raise typer.Exit(_NOBODY_CAN_SEND)
 
 

@@ -5,6 +5,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import instant
+from mailrotate.core.values.hint import Command, Hint
 
 app = noun("Who runs.", __name__, "list")
 
@@ -24,5 +25,5 @@ def list_(ctx: typer.Context) -> None:
         ("id", "kind", "host", "pid", f"started ({call.zone})", "alive"),
         rows,
         lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
-        "no runner; start one: mailrotate run",
+        Hint("no runner; start one:", Command("run")),
     )

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailrotate.cli.call import call_of
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.lazy import noun
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint, Shell
 
 if TYPE_CHECKING:
     from mailrotate.sandbox.server import SandboxInfo
@@ -160,9 +161,10 @@ def _directions(info: "SandboxInfo") -> list[str]:
         "",
         "When a campaign has written to somebody:",
         "",
-        "  mailrotate sandbox read ADDRESS",
-        "  mailrotate sandbox answer ADDRESS TEXT",
-        "  mailrotate sandbox unsubscribe ADDRESS",
+        *(
+            f"  {in_words(Command('sandbox', *words))}"
+            for words in (("read", "ADDRESS"), ("answer", "ADDRESS", "TEXT"), ("unsubscribe", "ADDRESS"))
+        ),
         "",
         "Ctrl-C ends the sandbox.",
     ]
@@ -172,11 +174,10 @@ def _connects(info: "SandboxInfo", smtp: str, imap: str) -> Iterator[str]:
 
     for number, address in enumerate(info.senders):
         if number == INCLUDED_SLOTS:
-            yield f"mailrotate slot add --user {info.senders[0]}"
-        yield (
-            f"echo {quote(info.password)} | mailrotate mailbox connect {quote(address)}"
-            f" --smtp {smtp} --imap {imap} --security none --password-stdin"
-        )
+            yield in_words(Command("slot", "add", "--user", info.senders[0]))
+        servers = ("--smtp", smtp, "--imap", imap, "--security", "none")
+        connect = Command("mailbox", "connect", address, *servers, "--password-stdin")
+        yield in_words(Hint(Shell("echo", info.password), "|", connect))
 
 
 app = noun("", __name__, "read", "answer", "unsubscribe", without_verb=serve)

@@ -10,7 +10,7 @@ app = noun("The workspace's key.", __name__, "rekey")
 
 
 def rekey(ctx: typer.Context) -> None:
-    """Make a new key and seal every password with it. Interrupted anywhere, all passwords still open.
+    """Make a new key and seal every credential with it. Interrupted anywhere, all of them still open.
 
     Examples:
 
@@ -23,6 +23,6 @@ def rekey(ctx: typer.Context) -> None:
     place = call.app.key.place
     call.speech.result(
         {"resealed": count, "place": place},
-        f"the key is new and in {place}; it seals {counted(count, 'password')}",
+        f"the key is new and in {place}; it seals {counted(count, 'credential')}",
     )
     call.speech.say("keep a copy of it apart from the database; other machines of this workspace need it too")

@@ -1,6 +1,6 @@
 """`mailrotate status`: is it sending, and if not why."""
 
-from shlex import quote
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -8,6 +8,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot.team import team_line, team_row
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
@@ -52,8 +53,8 @@ def status(ctx: typer.Context) -> None:
         call.speech.line()
         call.speech.table(("campaign", "state", "done", "people"), map(_campaign_cells, found.campaigns))
     call.speech.line()
-    _attention(call.speech, found)
-    call.speech.line(f"next: {found.next_command}")
+    for what, command in (*_attention(found), ("next", found.next_command)):
+        call.speech.line(Hint(f"{what}:", command))
 
 
 def _slots(speech: Speech, found: "Overview") -> None:
@@ -85,22 +86,22 @@ def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
     return line.name, state, f"{line.ended}/{line.total}", people
 
 
-def _attention(speech: Speech, found: "Overview") -> None:
+def _attention(found: "Overview") -> Iterator[tuple[str, Command]]:
+    """What wants a person, with the command for it."""
     for box in found.mailboxes:
         remedy = "connect" if box.state == "disconnected" else _REMEDIES.get(box.gate or "")
         if remedy is not None and box.until is None:
-            speech.line(f"{box.address}: mailrotate mailbox {remedy} {quote(box.address)}")
-    if found.errors:
-        speech.line(f"{counted(found.errors, 'message')} in error: mailrotate outbox list --state error")
-    if found.held:
-        speech.line(f"{counted(found.held, 'message')} of unknown fate: mailrotate outbox list --state held")
+            yield box.address, Command("mailbox", remedy, box.address)
+    for count, what, state in ((found.errors, "in error", "error"), (found.held, "of unknown fate", "held")):
+        if count:
+            yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
-        speech.line(f"{asked}: mailrotate mailbox requests")
+        yield asked, Command("mailbox", "requests")
     for line in found.campaigns:
         if line.overdue:
             late = f"{counted(line.overdue, 'message')} of {line.name} late"
-            speech.line(f"{late}: mailrotate outbox release --campaign {quote(line.name)}")
+            yield late, Command("outbox", "release", "--campaign", line.name)
 
 
 def _document(found: "Overview") -> dict[str, object]:

@@ -1,12 +1,11 @@
 """`mailrotate campaign check`."""
 
-from shlex import quote
-
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import steps_of
 from mailrotate.cli.campaign.options import File
+from mailrotate.core.values.hint import Command
 
 
 def check(ctx: typer.Context, file: File) -> None:
@@ -27,4 +26,4 @@ def check(ctx: typer.Context, file: File) -> None:
         f"{file} is in order: campaign '{plan.name}' with {steps_of(len(plan.steps))}",
         f"every recipient needs: {', '.join(needed) or 'nothing but an address'}",
     )
-    speech.next(f"mailrotate campaign create {quote(str(file))}")
+    speech.next(Command("campaign", "create", str(file)))

@@ -1,6 +1,5 @@
 """`mailrotate campaign copy`."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import tell_drafted
 from mailrotate.cli.campaign.options import Name
+from mailrotate.core.values.hint import Command
 
 
 def copy(
@@ -26,4 +26,4 @@ def copy(
     call = call_of(ctx)
     drafted = drafting.copy(call.context, name, new_name, call.now)
     tell_drafted(call.speech, drafted, f"copied to campaign '{drafted.name}'")
-    call.speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
+    call.speech.next(Command("recipient", "import", drafted.name, "FILE"))

@@ -1,6 +1,5 @@
 """`mailrotate campaign create`."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import tell_drafted
 from mailrotate.cli.campaign.options import File, From, Rotate, plan_of, read_rotation
+from mailrotate.core.values.hint import Command
 
 
 def create(
@@ -34,4 +34,4 @@ def create(
     plan = plan_of(file, name=name, senders=sender, rotate=read_rotation(rotate), team=team)
     drafted = drafting.create(call.context, plan, call.now)
     tell_drafted(call.speech, drafted, f"created campaign '{drafted.name}'")
-    call.speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
+    call.speech.next(Command("recipient", "import", drafted.name, "FILE"))

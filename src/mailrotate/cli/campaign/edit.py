@@ -1,12 +1,11 @@
 """`mailrotate campaign edit`."""
 
-from shlex import quote
-
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import tell_drafted
 from mailrotate.cli.campaign.options import File, Name, plan_of
+from mailrotate.core.values.hint import Command
 
 
 def edit(ctx: typer.Context, name: Name, file: File) -> None:
@@ -23,4 +22,4 @@ def edit(ctx: typer.Context, name: Name, file: File) -> None:
     call = call_of(ctx)
     drafted = drafting.edit(call.context, name, plan_of(file), call.now)
     tell_drafted(call.speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
-    call.speech.next(f"mailrotate campaign preview {quote(drafted.name)}")
+    call.speech.next(Command("campaign", "preview", drafted.name))

@@ -1,11 +1,10 @@
 """`mailrotate campaign pause`."""
 
-from shlex import quote
-
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import Name
+from mailrotate.core.values.hint import Command
 
 
 def pause(ctx: typer.Context, name: Name) -> None:
@@ -20,4 +19,4 @@ def pause(ctx: typer.Context, name: Name) -> None:
     call = call_of(ctx)
     paused = campaign_life.pause(call.context, name, call.now)
     call.speech.result({"name": paused, "state": "paused"}, f"paused campaign '{paused}'")
-    call.speech.next(f"mailrotate campaign resume {quote(paused)}")
+    call.speech.next(Command("campaign", "resume", paused))

@@ -1,7 +1,6 @@
 """`mailrotate campaign preview`: what a message looks like before anything is sent."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +8,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import Name, Step
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.previewing import Preview
@@ -56,7 +56,7 @@ def preview(
     call.speech.line(shown.text.rstrip("\n"))
     if html is not None:
         call.speech.say(f"wrote the HTML part to {html}")
-    call.speech.next(f"mailrotate campaign test {quote(shown.campaign)} --to YOUR-ADDRESS")
+    call.speech.next(Command("campaign", "test", shown.campaign, "--to", "YOUR-ADDRESS"))
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,7 +6,9 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
+from mailrotate.cli.hints import with_hint
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 _DONE_IN_PART = 8
 MaybeName = Annotated[
@@ -39,7 +41,7 @@ def resume(
         raise BadInput(
             "campaign.which",
             "name one campaign, or --mailbox, or --all",
-            "mailrotate campaign resume NAME",
+            Command("campaign", "resume", "NAME"),
         )
     if name is not None:
         done = campaign_life.resume(call.context, name, call.now)
@@ -57,7 +59,7 @@ def resume(
         *(() if done.names or done.refused else ("no campaign is paused",)),
     )
     for why in done.refused.values():
-        call.speech.warn(f"{why.message} (hint: {why.hint})")
+        call.speech.warn(with_hint(why))
     if done.refused:
         raise typer.Exit(_DONE_IN_PART)
-    call.speech.next("mailrotate status")
+    call.speech.next(Command("status"))

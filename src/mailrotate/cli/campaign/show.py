@@ -1,13 +1,13 @@
 """`mailrotate campaign show`."""
 
-from shlex import quote
-
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.document import row_of, state_of
 from mailrotate.cli.campaign.options import Name
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import counted, zoned
+from mailrotate.core.values.hint import Command
 
 
 def show(ctx: typer.Context, name: Name) -> None:
@@ -43,8 +43,10 @@ def show(ctx: typer.Context, name: Name) -> None:
         people = counted(view.mailbox_removed, "person", "people")
         call.speech.line(f"{people} failed when their mailbox was removed; another takes them on:")
         for address in view.removed_senders:
-            again = f"--from-sender {quote(address)} --to-sender ADDRESS"
-            call.speech.line(f"  mailrotate recipient assign {quote(view.name)} {again}")
+            again = Command(
+                "recipient", "assign", view.name, "--from-sender", address, "--to-sender", "ADDRESS"
+            )
+            call.speech.line(f"  {in_words(again)}")
     call.speech.line()
     call.speech.table(
         ("sender", "state", "assigned", "sent"),

@@ -5,6 +5,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import From, Name, Rotate, read_rotation
 from mailrotate.cli.output import zoned
+from mailrotate.core.values.hint import Command
 
 
 def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = None) -> None:
@@ -32,4 +33,4 @@ def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = 
         f"started campaign '{started.name}': {shares}",
         f"first messages are due from {zoned(started.first_due_at, call.zone)}, inside the window",
     )
-    call.speech.next("mailrotate run --once")
+    call.speech.next(Command("run", "--once"))

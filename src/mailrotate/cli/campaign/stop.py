@@ -1,13 +1,12 @@
 """`mailrotate campaign stop`."""
 
-from shlex import quote
-
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import Name
 from mailrotate.cli.output import counted
 from mailrotate.cli.params import DryRun, Yes
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 
 def stop(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = False) -> None:
@@ -22,9 +21,9 @@ def stop(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = Fal
     call = call_of(ctx)
     found, people = campaign_life.stoppable(call.context, name)
     still_open = counted(people, "person who is", "people who are")
-    told = [
+    told: list[AnyHint] = [
         f"{still_open} still open in '{found}' will get nothing more; it cannot be started again",
-        f"to interrupt it instead: mailrotate campaign pause {quote(found)}",
+        Hint("to interrupt it instead:", Command("campaign", "pause", found)),
     ]
     if not call.speech.confirm(told, f"Stop '{found}'?", yes=yes, dry_run=dry_run):
         return

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from mailrotate.cli.call import Call
 from mailrotate.core.values.errors import NotFound
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.store.engine import Store
@@ -15,6 +16,6 @@ def database_of(call: Call) -> "Store":
         raise NotFound(
             "workspace.none",
             f"there is no database {call.app.settings.db}",
-            "mailrotate mailbox connect ADDRESS",
+            Command("mailbox", "connect", "ADDRESS"),
         )
     return call.app.database

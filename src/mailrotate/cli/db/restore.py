@@ -8,6 +8,7 @@ import typer
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.params import DryRun, Yes
 from mailrotate.core.values.errors import NotFound, Refused, StoreTrouble
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.store.events import Actor
@@ -32,7 +33,7 @@ def restore(
 
     call = call_of(ctx)
     if not source.is_file():
-        raise NotFound("restore.no_file", f"there is no file {source}", "mailrotate db restore --help")
+        raise NotFound("restore.no_file", f"there is no file {source}", Command("db", "restore", "--help"))
     if call.app.has_database:
         accounts.require_restorer(call.app.database, _actor(call))
     store = call.app.database
@@ -49,7 +50,7 @@ def restore(
         f"restored {source}",
         f"as it was before: {kept}",
     )
-    call.speech.next("mailrotate status")
+    call.speech.next(Command("status"))
 
 
 def _actor(call: Call) -> "Actor":

@@ -1,6 +1,5 @@
 """`mailrotate mailbox alias`: other addresses of a mailbox, and which of them it sends as."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Address
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.alias_choice import MailboxAliases
@@ -48,7 +48,7 @@ def add(
     added = changed.aliases[-1].address
     _tell(call.speech, changed, f"{added} is an alias of {changed.address}")
     if not use:
-        call.speech.next(f"mailrotate mailbox alias use {quote(changed.address)} {added}")
+        call.speech.next(Command("mailbox", "alias", "use", changed.address, added))
 
 
 def list_(ctx: typer.Context, address: Address) -> None:
@@ -65,7 +65,7 @@ def list_(ctx: typer.Context, address: Address) -> None:
         ("alias", "sender name", "in use"),
         _rows(found),
         lambda row: (row["address"], row["sender_name"] or "the mailbox's", row["in_use"]),
-        f"no alias; mailrotate mailbox alias add {quote(found.address)} ALIAS",
+        Hint("no alias yet:", Command("mailbox", "alias", "add", found.address, "ALIAS")),
     )
 
 
@@ -101,7 +101,7 @@ def use(
 
     if none == (alias is not None):
         raise BadInput(
-            "alias.which", "name an alias, or --none", f"mailrotate mailbox alias list {quote(address)}"
+            "alias.which", "name an alias, or --none", Command("mailbox", "alias", "list", address)
         )
     call = call_of(ctx)
     _tell(call.speech, alias_choice.use(call.context, address, alias, call.now))

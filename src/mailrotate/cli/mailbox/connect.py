@@ -1,6 +1,5 @@
 """`mailrotate mailbox connect`: log in to both servers, then store."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,8 +18,10 @@ from mailrotate.cli.credentials import (
     server_words,
     show_step,
 )
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.params import Address, ForUser, Yes, read_flag, read_id
 from mailrotate.cli.slot.awaited import awaited_lines
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
@@ -120,11 +121,11 @@ def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | 
 
     Asks only where that is so, and ends the command when the answer is no (A5).
     """
-    from mailrotate.core.services.mailboxes import slot_pool
+    from mailrotate.core.services.effects import grace_periods
 
     if not call.app.has_workspace:
         return False
-    awaited = slot_pool.awaited_returns(call.context, address, for_user, slot_id, call.now)
+    awaited = grace_periods.awaited_returns(call.context, address, for_user, slot_id, call.now)
     question = f"Connect {address} in its place?"
     told = awaited_lines(awaited, call.zone)
     if awaited and not call.speech.confirm(told, question, yes=yes, dry_run=False):
@@ -177,7 +178,7 @@ def _tell_connected(
         False: "sent copies are filed by mailrotate",
         None: "sent copies are filed by mailrotate unless the server is seen to do it",
     }[connected.files_sent_copy]
-    lines = [
+    lines: list[AnyHint] = [
         f"connected {connected.address} for {connected.user}, slots {document['slots']}"
         + f", default sender {connected.default or 'none'}",
         copies,
@@ -186,12 +187,12 @@ def _tell_connected(
         lines.insert(0, f"made a workspace in {call.app.store.name}; its admin is {connected.address}")
     if connected.reset:
         lines.append("these settings began anew; to set them as they were:")
-        lines += [f"  {command}" for command in connected.reset.values()]
+        lines += [f"  {in_words(command)}" for command in connected.reset.values()]
     lines += [
-        f"campaign {name} sends from its new slot; mailrotate campaign resume {quote(name)}"
+        Hint(f"campaign {name} sends from its new slot:", Command("campaign", "resume", name))
         for name in connected.followed
     ]
     call.speech.result(document, *lines)
     for warning in connected.warnings:
         call.speech.warn(warning)
-    call.speech.next("mailrotate campaign create FILE")
+    call.speech.next(Command("campaign", "create", "FILE"))

@@ -7,6 +7,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.params import Address
 from mailrotate.core.rules.timeline_filter import Whose, as_document
+from mailrotate.core.values.hint import Command
 
 
 def crm(
@@ -49,4 +50,4 @@ def crm(
         kept, link = contact_book.change(call.context, address, wanted, call.now)
     call.speech.result({"address": kept, **as_document(link)}, f"contact book of {kept}: {link}")
     if not link.is_on:
-        call.speech.next(f"mailrotate mailbox crm {kept} --on")
+        call.speech.next(Command("mailbox", "crm", kept, "--on"))

@@ -1,20 +1,20 @@
 """`mailrotate mailbox disconnect`."""
 
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.output import counted
+from mailrotate.cli.consequences import campaign_rows, told_of_disconnect
 from mailrotate.cli.params import Address, DryRun, Yes
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes.reconnecting import Consequences
+    from mailrotate.core.services.effects.consequences import Consequences
 
 
 def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Log a mailbox out and delete its password. What follows is shown first.
+    """Log a mailbox out and delete its credentials. What follows is shown first.
 
     Examples:
 
@@ -26,9 +26,10 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
 
     call = call_of(ctx)
     following = reconnecting.consequences(call.context, address)
+    (address,) = following.addresses
     done = call.speech.confirm(
         _consequences(following),
-        f"Disconnect {following.address}?",
+        f"Disconnect {address}?",
         yes=yes,
         dry_run=dry_run,
         has_document=True,
@@ -37,39 +38,25 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
         reconnecting.disconnect(call.context, address, call.now)
     call.speech.result(
         {
-            "address": following.address,
+            "address": address,
             "disconnected": done,
-            "campaigns": [
-                {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
-            ],
+            "campaigns": campaign_rows(following),
             "waiting_messages": following.waiting_messages,
         },
-        *([f"disconnected {following.address}; its password is deleted"] if done else []),
+        *([f"disconnected {address}; its credentials are deleted"] if done else []),
     )
     if done:
-        call.speech.next(f"mailrotate mailbox connect {quote(following.address)}")
+        call.speech.next(Command("mailbox", "connect", address))
 
 
-def _consequences(following: "Consequences") -> list[str]:
-    address = following.address
-    lines = [f"disconnecting {address}:"]
-    for campaign in following.campaigns:
-        active = "pauses" if campaign.is_sender else "goes on with its own senders"
-        what = {"draft": "cannot be started meanwhile", "active": active}.get(campaign.state, "stays paused")
-        lines.append(
-            f"  campaign {campaign.name} {what}; people who wait for this mailbox: {campaign.people}"
-        )
-    if not following.campaigns:
-        lines.append("  no campaign sends from it")
-    if following.waiting_messages:
-        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-        lines.append(f"  {waiting} until it is connected again")
-    lines.append("  replies to it are no longer recognised")
-    lines.append("  its settings start from their defaults when it is connected again; its history stays")
-    if following.is_default:
-        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+def _consequences(following: "Consequences") -> list[AnyHint]:
+    (address,) = following.addresses
+    lines: list[AnyHint] = [f"disconnecting {address}:"]
+    lines += told_of_disconnect(following, "this mailbox", "it is connected again")
     lines.append(
-        "to renew its password none of this is needed: "
-        f"mailrotate mailbox reconnect {quote(address)} --resume"
+        Hint(
+            "to change only its credentials:",
+            Command("mailbox", "reconnect", address, "--resume"),
+        )
     )
     return lines

@@ -7,6 +7,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.mailbox.document import health_of, row_of
 from mailrotate.cli.output import localised
+from mailrotate.core.values.hint import Command, Hint
 
 
 def list_(
@@ -44,5 +45,7 @@ def list_(
             row["provider"],
             localised(row["hold_reason"] or row["last_error"] or "", zone),
         ),
-        "no mailbox was removed" if removed else "no mailbox yet; mailrotate mailbox connect ADDRESS",
+        "no mailbox was removed"
+        if removed
+        else Hint("no mailbox yet:", Command("mailbox", "connect", "ADDRESS")),
     )

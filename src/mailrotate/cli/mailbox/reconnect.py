@@ -1,7 +1,6 @@
 """`mailrotate mailbox reconnect`."""
 
 from dataclasses import replace
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +19,7 @@ from mailrotate.cli.credentials import (
 )
 from mailrotate.cli.output import counted, zoned
 from mailrotate.cli.params import Address
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.reconnecting import Renewed
@@ -51,7 +51,7 @@ def reconnect(
     named = login_change(smtp=smtp, imap=imap, security=security, username=username)
     reconnecting.refuse_reconnect(call.context, address, username)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
-    change = replace(named, password=password)
+    change = replace(named, credential=password)
     with call.speech.progress("logging in"):
         renewed = reconnecting.reconnect(
             call.context,
@@ -67,11 +67,13 @@ def reconnect(
 def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     waiting = renewed.waiting
     when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, call.zone)}"
-    lines = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
+    lines: list[AnyHint] = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
     lines += [f"campaign {name} runs again" for name in renewed.resumed]
     lines += [
-        f"paused: {paused.name} ({counted(paused.people, 'person waits', 'people wait')}); "
-        f"mailrotate campaign resume {quote(paused.name)}"
+        Hint(
+            f"{paused.name} is paused ({counted(paused.people, 'person waits', 'people wait')}):",
+            Command("campaign", "resume", paused.name),
+        )
         for paused in waiting.paused
     ]
     document = {
@@ -83,4 +85,4 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
         "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
     }
     call.speech.result(document, *lines)
-    call.speech.next("mailrotate status")
+    call.speech.next(Command("status"))

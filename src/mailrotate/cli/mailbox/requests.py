@@ -1,6 +1,5 @@
 """The verbs of `mailrotate mailbox` by which a mailbox is asked for and approved."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +8,7 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import After, ForUser, Limit, read_id
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.store.requests import StoredRequest
@@ -44,12 +44,11 @@ def request(
     _tell(call.speech, requested.request, "requested {address} for {user}, as {id}")
     if not requested.is_needed:
         call.speech.say("the plan requires no approval: it can be connected at once")
-    address, user = quote(requested.request.address), quote(requested.request.user)
-    call.speech.next(
-        "mailrotate mailbox requests"
-        if requested.is_needed
-        else f"mailrotate mailbox connect {address} --for {user}"
-    )
+        call.speech.next(
+            Command("mailbox", "connect", requested.request.address, "--for", requested.request.user)
+        )
+    else:
+        call.speech.next(Command("mailbox", "requests"))
 
 
 def requests(
@@ -80,7 +79,7 @@ def requests(
             "ended" if row["ended_at"] else row["state"],
             ", ".join(check["check"] for check in row["checks"] if not check["passed"]),
         ),
-        "nothing is requested; mailrotate mailbox request ADDRESS",
+        Hint("no requests; to make one:", Command("mailbox", "request", "ADDRESS")),
     )
 
 
@@ -96,7 +95,7 @@ def approve(ctx: typer.Context, request: RequestId, reason: Reason = None) -> No
     call = call_of(ctx)
     decided = mailbox_requests.approve(call.context, request, reason, call.now)
     _tell(call.speech, decided, "approved {address} for {user}")
-    call.speech.next(f"mailrotate mailbox connect {quote(decided.address)} --for {quote(decided.user)}")
+    call.speech.next(Command("mailbox", "connect", decided.address, "--for", decided.user))
 
 
 def deny(ctx: typer.Context, request: RequestId, reason: Reason = None) -> None:
@@ -114,7 +113,7 @@ def deny(ctx: typer.Context, request: RequestId, reason: Reason = None) -> None:
         mailbox_requests.deny(call.context, request, reason, call.now),
         "denied {address} for {user}",
     )
-    call.speech.next("mailrotate mailbox requests")
+    call.speech.next(Command("mailbox", "requests"))
 
 
 def withdraw(ctx: typer.Context, request: RequestId) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -25,6 +24,7 @@ from mailrotate.cli.output import Speech, cell
 from mailrotate.cli.params import Address, Yes, read_flag
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_settings import Settings
@@ -100,11 +100,11 @@ def set_(
     settings = _wanted(named)
     login = login_change(smtp=smtp, imap=imap, security=security, username=username)
     if not (settings or login or password_stdin or password_file):
-        raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
+        raise BadInput("mailbox.nothing", "nothing to set was named", Command("mailbox", "set", "--help"))
     _ask(call, address, settings, yes=yes)
     if password_stdin or password_file:
         password = needed_password(call.app, call.speech, address, password_stdin, password_file)
-        login = replace(login, password=password)
+        login = replace(login, credential=password)
     _set(call, address, settings, login)
 
 
@@ -125,7 +125,7 @@ def _tell(speech: Speech, shown: "ShownMailbox") -> None:
     lines = [f"changed {address}:", *(f"  {_in_words(each)}" for each in changes)]
     document = {**document_of(shown), "changes": changes}
     speech.result(document, *(lines if changes else [f"{address} is set so already: nothing was changed"]))
-    speech.next(f"mailrotate mailbox show {quote(address)}")
+    speech.next(Command("mailbox", "show", address))
 
 
 def _in_words(change: Mapping[str, object]) -> str:

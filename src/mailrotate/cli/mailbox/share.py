@@ -1,6 +1,5 @@
 """`mailrotate mailbox share`: who else reads and writes from a shared mailbox."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -9,6 +8,7 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.params import Address, DryRun, Yes
+from mailrotate.core.values.hint import Command, Hint
 
 User = Annotated[
     str, typer.Argument(metavar="USER", help="The user's address.", autocompletion=completion.users)
@@ -30,7 +30,7 @@ def add(ctx: typer.Context, address: Address, user: User) -> None:
     changed = sharing.add(call.context, address, user, call.now)
     words = "is shared with" if changed else "was shared already with"
     call.speech.result({"address": address, "user": user, "changed": changed}, f"{address} {words} {user}")
-    call.speech.next(f"mailrotate mailbox share list {quote(address)}")
+    call.speech.next(Command("mailbox", "share", "list", address))
 
 
 def remove(
@@ -62,7 +62,7 @@ def remove(
         *([f"{address} {words} {user}"] if done else []),
     )
     if done:
-        call.speech.next(f"mailrotate mailbox share list {quote(address)}")
+        call.speech.next(Command("mailbox", "share", "list", address))
 
 
 def list_(ctx: typer.Context, address: Address) -> None:
@@ -79,5 +79,5 @@ def list_(ctx: typer.Context, address: Address) -> None:
         ("user",),
         [{"user": email} for email in sharing.listing(call.context, address)],
         lambda row: (row["user"],),
-        f"{address} is shared with nobody; mailrotate mailbox share add {quote(address)} USER",
+        Hint(f"{address} is not shared:", Command("mailbox", "share", "add", address, "USER")),
     )

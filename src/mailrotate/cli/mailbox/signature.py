@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Address
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.signature_editing import MailboxSignatures
@@ -58,7 +58,7 @@ def add(
     found = signature_editing.add(call.context, address, name, text, call.now, main=main)
     _tell(call.speech, found, f"added signature '{name}'")
     if not main:
-        call.speech.next(f"mailrotate mailbox signature main {quote(found.address)} {quote(name)}")
+        call.speech.next(Command("mailbox", "signature", "main", found.address, name))
 
 
 def edit(ctx: typer.Context, address: Address, name: Name, body: Body) -> None:
@@ -183,10 +183,10 @@ def _tell(speech: Speech, found: "MailboxSignatures", done: str | None = None) -
     rows: list[dict[str, Any]] = [
         {"name": each.name, "main": each.is_main, "body": each.body} for each in found.signatures
     ]
-    add_one = f"mailrotate mailbox signature add {quote(found.address)} NAME --body FILE"
+    add_one = Command("mailbox", "signature", "add", found.address, "NAME", "--body", "FILE")
     speech.listing(
         ("name", "main", "begins with"),
         rows,
         lambda row: (row["name"], row["main"], row["body"].strip().splitlines()[0][:50]),
-        f"{found.address} has no signature; {add_one}",
+        Hint(f"{found.address} has no signature:", add_one),
     )

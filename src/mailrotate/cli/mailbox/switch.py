@@ -1,12 +1,12 @@
 """`mailrotate mailbox default|pause|resume|release`: what needs a mailbox's name and nothing else."""
 
 from collections.abc import Callable
-from shlex import quote
 
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.params import Address
+from mailrotate.core.values.hint import Command
 
 
 def default(ctx: typer.Context, address: Address) -> None:
@@ -72,4 +72,4 @@ def _do(
     changed = bool(act(call.context, address, call.now))
     call.speech.result({"address": address, "changed": changed}, f"{address} {words[0 if changed else 1]}")
     if changed:
-        call.speech.next(f"mailrotate mailbox show {quote(address)}")
+        call.speech.next(Command("mailbox", "show", address))

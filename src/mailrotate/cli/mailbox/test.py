@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +13,7 @@ from mailrotate.cli.credentials import (
 )
 from mailrotate.cli.output import Speech
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.sending.health import TestResult
@@ -40,7 +40,7 @@ def test(
 
     call = call_of(ctx)
     if every == bool(addresses):
-        raise BadInput("mailbox.which", "name addresses, or --all", "mailrotate mailbox test --all")
+        raise BadInput("mailbox.which", "name addresses, or --all", Command("mailbox", "test", "--all"))
     wanted = login_tests.testable(call.context) if every else list(addresses or ())
     if len(wanted) == 1:
         _test_one(call, wanted[0])
@@ -53,7 +53,7 @@ def test(
         ("address", "state", "passed", "error"),
         reports,
         lambda report: (report["address"], report["state"], report["passed"], report["error"]),
-        "there is no mailbox to test; mailrotate mailbox connect ADDRESS",
+        Hint("there is no mailbox to test:", Command("mailbox", "connect", "ADDRESS")),
     )
     if not all(report["passed"] for report in reports):
         raise typer.Exit(_DONE_IN_PART)
@@ -104,7 +104,7 @@ def _refused(result: "TestResult") -> MailrotateError:
     return RemoteError(
         f"connect.{failed.step}",
         f"{result.address}: {failed.service.upper()} {failed.step} failed: {failed.message}",
-        f"mailrotate why {quote(result.address)}"
+        Command("why", result.address)
         if result.state == "connected"
-        else f"mailrotate mailbox reconnect {quote(result.address)}",
+        else Command("mailbox", "reconnect", result.address),
     )

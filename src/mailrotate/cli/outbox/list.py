@@ -10,9 +10,12 @@ from mailrotate.cli.outbox.several import OfCampaign, OfMailbox
 from mailrotate.cli.output import instant
 from mailrotate.cli.params import After, Limit, read_id
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
-_NOTHING_PLANNED = "the outbox is empty: a runner plans each message when it is due; see mailrotate status"
+_NOTHING_PLANNED = Hint(
+    "the outbox is empty: a runner plans each message when it is due; see:", Command("status")
+)
 
 
 def list_(

@@ -1,13 +1,12 @@
 """`mailrotate outbox release`."""
 
-from shlex import quote
-
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.outbox.several import OfCampaign, SomeIds, act_and_report, read_ids
 from mailrotate.cli.output import counted
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 
 def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None) -> None:
@@ -22,7 +21,7 @@ def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None
     from mailrotate.core.services.views import outbox_actions
 
     if bool(ids) == (campaign is not None):
-        raise BadInput("outbox.which", "name messages, or --campaign", "mailrotate outbox list")
+        raise BadInput("outbox.which", "name messages, or --campaign", Command("outbox", "list"))
     if campaign is None:
         act_and_report(
             ctx, "released", lambda call: outbox_actions.release(call.context, read_ids(ids), call.now)
@@ -34,4 +33,4 @@ def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None
         {"campaign": campaign, "released": count},
         f"released {campaign}: {counted(count, 'message')} waited for it; who was due meanwhile follows",
     )
-    call.speech.next(f"mailrotate why {quote(campaign)}")
+    call.speech.next(Command("why", campaign))

@@ -6,6 +6,7 @@ import typer
 
 from mailrotate.cli.outbox.several import OfCampaign, OfMailbox, SomeIds, act_and_report, read_ids
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 
 def retry(
@@ -27,7 +28,7 @@ def retry(
 
     if sum((bool(ids), mailbox is not None, campaign is not None, every)) != 1:
         raise BadInput(
-            "outbox.which", "name messages, or one of --mailbox, --campaign, --all", "mailrotate outbox list"
+            "outbox.which", "name messages, or one of --mailbox, --campaign, --all", Command("outbox", "list")
         )
     which = outbox_actions.Which(read_ids(ids), mailbox, campaign)
     act_and_report(ctx, "retried", lambda call: outbox_actions.retry(call.context, which, call.now))

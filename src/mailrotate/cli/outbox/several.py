@@ -9,6 +9,7 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.params import read_id
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import Outcome
@@ -43,7 +44,7 @@ def act_and_report(ctx: typer.Context, done: str, act: "Callable[[Any], Outcome]
     if outcome.refused and not outcome.done and len(outcome.refused) == 1:
         number, why = outcome.refused[0]
         raise Refused(
-            "outbox.refused", f"m_{number} is not {done}: {why}", f"mailrotate outbox show m_{number}"
+            "outbox.refused", f"m_{number} is not {done}: {why}", Command("outbox", "show", f"m_{number}")
         )
     report = {
         done: len(outcome.done),

@@ -9,6 +9,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.outbox.document import row_of
 from mailrotate.cli.output import instant, zoned
 from mailrotate.cli.params import read_id
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import MessageStory
@@ -49,7 +50,7 @@ def show(
         said = "  ".join(f"{name}={value}" for name, value in event.data.items() if value is not None)
         call.speech.line(f"{instant(event.at, zone)}  {event.action}  {said}".replace("\n", " ").rstrip())
     if story.waits_for is not None:
-        call.speech.next(f"mailrotate why {row['id']}")
+        call.speech.next(Command("why", row["id"]))
 
 
 def _story(story: "MessageStory") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`mailrotate recipient add`."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.params import Campaign, read_fields
 from mailrotate.cli.recipient.document import row_of
+from mailrotate.core.values.hint import Command
 
 
 def add(
@@ -33,7 +33,7 @@ def add(
             call.context, campaign, address, read_fields(field or []), aside=aside, now=call.now
         )
     _show(call, campaign, kept, f"added {kept} to '{campaign}'")
-    call.speech.next(f"mailrotate campaign preview {quote(campaign)} --to {kept}")
+    call.speech.next(Command("campaign", "preview", campaign, "--to", kept))
 
 
 def _show(call: Call, campaign: str, address: str, words: str) -> None:

@@ -1,6 +1,5 @@
 """`mailrotate recipient assign`: let people go on from another mailbox."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +9,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import Campaign
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.adapters.problem_spool import ProblemSpool
@@ -77,7 +77,7 @@ def assign(
         if aside.count:
             raise typer.Exit(_DONE_IN_PART)
     verb = "resume" if moved.is_paused else "show"
-    call.speech.next(f"mailrotate campaign {verb} {quote(moved.campaign)}")
+    call.speech.next(Command("campaign", verb, moved.campaign))
 
 
 def _whom(addresses: list[str] | None, tag: str | None, from_sender: str | None) -> "Whom":
@@ -88,7 +88,7 @@ def _whom(addresses: list[str] | None, tag: str | None, from_sender: str | None)
         raise BadInput(
             "recipient.which",
             "name people, or --tag, or --from-sender",
-            "mailrotate recipient assign CAMPAIGN --from-sender ADDRESS --to-sender ADDRESS",
+            Command("recipient", "assign", "CAMPAIGN", "--from-sender", "ADDRESS", "--to-sender", "ADDRESS"),
         )
     return Whom(addresses or (), None if tag is None else read_tag(tag), from_sender)
 

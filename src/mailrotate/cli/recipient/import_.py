@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +13,7 @@ from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Campaign, DryRun
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported
@@ -59,7 +59,7 @@ def import_(
         raise BadInput(
             "import.source",
             "name one source: a FILE, - for standard input, or --from-campaign",
-            "mailrotate recipient import CAMPAIGN FILE",
+            Command("recipient", "import", "CAMPAIGN", "FILE"),
         )
     how = HowToImport(strict=strict, rehearse=dry_run, owner=owner)
     with _import(call, campaign, file, from_campaign, how) as imported:
@@ -75,7 +75,7 @@ def import_(
             )
         if imported.refused:
             raise typer.Exit(_DONE_IN_PART)
-    call.speech.next(f"mailrotate campaign preview {quote(campaign)}")
+    call.speech.next(Command("campaign", "preview", campaign))
 
 
 @contextmanager

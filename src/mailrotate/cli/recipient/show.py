@@ -1,13 +1,12 @@
 """`mailrotate recipient show`."""
 
-from shlex import quote
-
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import zoned
 from mailrotate.cli.params import Campaign
 from mailrotate.cli.recipient.document import Address, row_of
+from mailrotate.core.values.hint import Command, Hint
 
 
 def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
@@ -38,7 +37,9 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
     )
     if entry.is_for_another:
         call.speech.line(
-            "another mailbox takes them on: "
-            f"mailrotate recipient assign {quote(campaign)} {quote(entry.email)} --to-sender ADDRESS"
+            Hint(
+                "another mailbox takes them on:",
+                Command("recipient", "assign", campaign, entry.email, "--to-sender", "ADDRESS"),
+            )
         )
-    call.speech.next(f"mailrotate why {quote(campaign)} {quote(entry.email)}")
+    call.speech.next(Command("why", campaign, entry.email))

@@ -8,6 +8,7 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.slot.document import Count, row_of
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.slot_pool import UserSlots
@@ -48,4 +49,4 @@ def _tell_given(speech: Speech, user: "UserSlots") -> None:
         f"{user.user} has {counted(user.total, 'slot')} now, "
         f"{user.connected}/{user.total} connected{default}",
     )
-    speech.next(f"mailrotate mailbox connect ADDRESS --for {user.user}")
+    speech.next(Command("mailbox", "connect", "ADDRESS", "--for", user.user))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mailrotate.cli.output import zoned
 
 if TYPE_CHECKING:
-    from mailrotate.core.store.connections import AwaitedReturn
+    from mailrotate.core.store.deadlines import AwaitedReturn
 
 
 def awaited_lines(awaited: "Sequence[AwaitedReturn]", zone: str) -> list[str]:

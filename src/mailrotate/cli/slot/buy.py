@@ -5,6 +5,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import counted
 from mailrotate.cli.slot.document import Count, slot_rows
+from mailrotate.core.values.hint import Command
 
 
 def buy(ctx: typer.Context, count: Count = 1) -> None:
@@ -22,4 +23,4 @@ def buy(ctx: typer.Context, count: Count = 1) -> None:
         {"bought": slot_rows(bought)},
         f"bought {counted(count, 'slot')} for the team's pool; renews on {bought[0].renews_on}",
     )
-    call.speech.next("mailrotate slot assign --user EMAIL")
+    call.speech.next(Command("slot", "assign", "--user", "EMAIL"))

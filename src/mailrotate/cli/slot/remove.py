@@ -1,20 +1,21 @@
 """`mailrotate slot remove`."""
 
 from collections.abc import Sequence
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
+from mailrotate.cli.consequences import campaign_rows, told_of_disconnect
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import DryRun, Yes, read_id
 from mailrotate.cli.slot.awaited import awaited_lines
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes.slot_removal import Consequences, Ending, Removable
+    from mailrotate.core.services.mailboxes.slot_removal import Ending, Removable, SlotConsequences
 
 
 def remove(
@@ -64,7 +65,7 @@ def remove(
         *([f"removed s_{following.slot_id}" + (f"; {heir} is in the team's pool" if heir else "")] * done),
     )
     if done:
-        call.speech.next("mailrotate slot list")
+        call.speech.next(Command("slot", "list"))
 
 
 def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
@@ -89,37 +90,26 @@ def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
             row["renews_on"],
         ),
     )
-    hint = f"mailrotate slot remove s_{there[0].slot_id} --dry-run" if there else "mailrotate slot list"
+    hint = (
+        Command("slot", "remove", f"s_{there[0].slot_id}", "--dry-run") if there else Command("slot", "list")
+    )
     return BadInput("slot.which", "name the slot to remove" if there else "there is no slot to remove", hint)
 
 
-def _consequences(following: "Consequences") -> list[str]:
+def _consequences(following: "SlotConsequences") -> list[str]:
     whose = f"a slot of {following.user}" if following.user else "a slot of the team's pool"
     lines = [f"removing s_{following.slot_id}, {whose}:"]
     if following.mailbox:
         lines.append(
             f"  {following.mailbox} stops sending; it stays on the seat of {following.user}, disconnected"
         )
-    for campaign in following.campaigns:
-        what = {"draft": "cannot be started meanwhile", "active": "pauses"}.get(
-            campaign.state, "stays paused"
-        )
-        lines.append(f"  campaign {campaign.name} {what}; people who wait for it: {campaign.people}")
-    if not following.campaigns:
-        lines.append("  no campaign sends from it")
-    if following.mailbox:
-        if following.waiting_messages:
-            waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-            lines.append(f"  {waiting} until it is connected again, in another slot")
-        lines.append("  replies to it are no longer recognised; its password is deleted")
-        lines.append("  its settings start from their defaults when it is connected again; its history stays")
-    if following.is_default:
-        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+    until = "it is connected again, in another slot"
+    lines += told_of_disconnect(following, "it", until, "; its credentials are deleted")
     lines.append(f"  {_subscription(following)}")
     return lines
 
 
-def _subscription(following: "Consequences") -> str:
+def _subscription(following: "SlotConsequences") -> str:
     ends = following.ends
     if ends is not None:
         would = f"it would have renewed on {ends.renews_on}"
@@ -134,25 +124,23 @@ def _subscription(following: "Consequences") -> str:
     return f"no subscription ends: {within}{kept}"
 
 
-def _warnings(following: "Consequences", zone: str) -> list[str]:
+def _warnings(following: "SlotConsequences", zone: str) -> list[str]:
     warnings = awaited_lines(following.awaited, zone)
     if following.ends is not None and not following.ends.is_near:
         warnings.append(f"the renewal is not near: what ends is paid for until {following.ends.renews_on}")
     if following.campaigns:
-        names = ", ".join(quote(campaign.name) for campaign in following.campaigns)
+        names = ", ".join(campaign.name for campaign in following.campaigns)
         warnings.append(f"not finished: {names}")
     return warnings
 
 
-def _removal_row(following: "Consequences") -> dict[str, Any]:
+def _removal_row(following: "SlotConsequences") -> dict[str, Any]:
     return {
         "slot": f"s_{following.slot_id}",
         "kind": following.kind,
         "user": following.user,
         "mailbox": following.mailbox,
-        "campaigns": [
-            {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
-        ],
+        "campaigns": campaign_rows(following),
         "waiting_messages": following.waiting_messages,
         "replies_recognised": None if following.mailbox is None else False,
         "subscription_ends": _ending_row(following.ends),

@@ -8,6 +8,7 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.params import read_id
 from mailrotate.cli.slot.document import slot_row
+from mailrotate.core.values.hint import Command
 
 SlotId = Annotated[
     str, typer.Argument(metavar="SLOT", help="Its id, like s_3.", autocompletion=completion.slots)
@@ -33,4 +34,4 @@ def unassign(ctx: typer.Context, slot: SlotId) -> None:
         {**slot_row(freed), "former": f"s_{slot_id}"},
         f"s_{slot_id} is in the team's pool again{heir}; it renews on {freed.renews_on}",
     )
-    call.speech.next("mailrotate slot assign --user EMAIL")
+    call.speech.next(Command("slot", "assign", "--user", "EMAIL"))

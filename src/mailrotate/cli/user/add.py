@@ -1,6 +1,5 @@
 """`mailrotate user add`."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import counted
 from mailrotate.cli.user.seat import Email, Name, row_of
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Role
 
 
@@ -30,4 +30,4 @@ def add(
     call = call_of(ctx)
     seat = user_admin.add(call.context, email, name, role, call.now)
     call.speech.result(row_of(seat), f"added {seat.email}, {seat.role}, with {counted(seat.total, 'slot')}")
-    call.speech.next(f"mailrotate mailbox connect ADDRESS --for {quote(seat.email)}")
+    call.speech.next(Command("mailbox", "connect", "ADDRESS", "--for", seat.email))

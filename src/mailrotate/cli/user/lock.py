@@ -1,14 +1,14 @@
 """`mailrotate user lock`."""
 
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.output import counted
+from mailrotate.cli.consequences import campaigns_and_messages
 from mailrotate.cli.params import DryRun, Yes
 from mailrotate.cli.user.seat import Email, row_of
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.team.user_admin import LockConsequences
@@ -31,7 +31,7 @@ def lock(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = F
     if call.speech.confirm(_consequences(following), question, yes=yes, dry_run=dry_run):
         seat = user_admin.lock(call.context, email, call.now)
         call.speech.result(row_of(seat), f"locked {seat.email}")
-        call.speech.next(f"mailrotate user unlock {quote(seat.email)}")
+        call.speech.next(Command("user", "unlock", seat.email))
 
 
 def _consequences(following: "LockConsequences") -> list[str]:
@@ -43,12 +43,6 @@ def _consequences(following: "LockConsequences") -> list[str]:
         several = "stay connected, are read and tested, send nothing"
         stays = one if len(following.addresses) == 1 else several
         lines.append(f"  {stays}: {', '.join(following.addresses)}")
-    for campaign in following.campaigns:
-        what = "pauses" if campaign.pauses else "goes on with its other senders"
-        lines.append(
-            f"  campaign {campaign.name} {what}; people who wait for these mailboxes: {campaign.people}"
-        )
-    if following.waiting_messages:
-        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-        lines.append(f"  {waiting} until the user is unlocked")
+    others = "goes on with its other senders"
+    lines += campaigns_and_messages(following, "these mailboxes", others, "the user is unlocked")
     return lines

@@ -8,6 +8,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.output import counted
 from mailrotate.cli.params import DryRun, Yes
 from mailrotate.cli.user.seat import Email
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.team.user_removal import Consequences as Leaving
@@ -39,7 +40,7 @@ def remove(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun =
         *([f"removed {following.email}"] if done else []),
     )
     if done:
-        call.speech.next("mailrotate user list")
+        call.speech.next(Command("user", "list"))
 
 
 def _leaving(following: "Leaving") -> list[str]:

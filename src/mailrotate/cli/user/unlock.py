@@ -1,11 +1,10 @@
 """`mailrotate user unlock`."""
 
-from shlex import quote
-
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.user.seat import Email, row_of
+from mailrotate.core.values.hint import Command
 
 
 def unlock(ctx: typer.Context, email: Email) -> None:
@@ -25,6 +24,6 @@ def unlock(ctx: typer.Context, email: Email) -> None:
         lines.append(f"still paused by the lock: {', '.join(paused)}")
     call.speech.result({**row_of(unlocked.seat), "still_paused": list(paused)}, *lines)
     if paused:
-        call.speech.next(f"mailrotate campaign resume {quote(paused[0])}")
+        call.speech.next(Command("campaign", "resume", paused[0]))
     else:
-        call.speech.next(f"mailrotate user show {quote(unlocked.seat.email)}")
+        call.speech.next(Command("user", "show", unlocked.seat.email))
