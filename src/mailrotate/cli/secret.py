@@ -6,15 +6,9 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import counted
 
-app = noun("The workspace's key.")
+app = noun("The workspace's key.", __name__, "rekey")
 
 
-@app.callback()
-def secret() -> None:
-    """The workspace's key."""
-
-
-@app.command()
 def rekey(ctx: typer.Context) -> None:
     """Make a new key and seal every credential with it. Interrupted anywhere, all of them still open.
 

@@ -33,11 +33,6 @@ Export = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command with its noun."""
-    app.command("remove")(remove)
-
-
 def remove(
     ctx: typer.Context,
     address: Address,
