@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailrotate.core.values.clock import Clock, system_clock
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Timeouts
 from mailrotate.core.values.secret import Secret
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _FILE_KEYS = ("db", "user", "key_file")
 _POSTGRESQL = ("postgresql://", "postgres://")
-_NO_WORKSPACE_HINT = "mailrotate mailbox connect ADDRESS"
+_NO_WORKSPACE_HINT = Command("mailbox", "connect", "ADDRESS")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,11 @@ def load_settings(db: str | None = None, user: str | None = None) -> Settings:
         db_password=_database_password(environment),
         environment=environment,
     )
+
+
+def forbid_colours() -> None:
+    """For this process and those it starts: Rich and Typer's help ask the environment."""
+    os.environ["NO_COLOR"] = "1"
 
 
 def _config_file(environment: Mapping[str, str]) -> Mapping[str, Any]:

@@ -73,7 +73,7 @@ def test_f5_a_gate_that_waits_for_an_act_names_a_command_that_exists(
     (closed,) = closed_in(situation(**changed))
     assert (closed.gate, closed.until) == (gate, None)
     assert command_of(closed.remedy) == command
-    assert problem_with(command) is None
+    assert problem_with(command.split()) is None
 
 
 @pytest.mark.parametrize(("gate", "changed"), FOR_GOOD)

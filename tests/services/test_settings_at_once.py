@@ -22,6 +22,7 @@ from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import claims, liveness
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import CheckStep, Envelope, MailAccount, ServerReply
 from mailrotate.core.values.secret import Secret
@@ -165,16 +166,20 @@ def test_b3_b7_what_is_set_while_a_new_login_is_tested_stays_and_another_login_w
     def meanwhile() -> None:
         mailbox_views.set_settings(context, ANNA, Settings(daily_limit=7), NOW)
         try:
-            mailbox_views.set_settings(context, ANNA, {}, NOW, login=LoginChange(password=Secret("other")))
+            mailbox_views.set_settings(
+                context, ANNA, {}, NOW, login=LoginChange(credential=Password(Secret("other")))
+            )
         except Busy as busy:
             refused.append(busy.code)
 
     server.at_login = meanwhile
     wanted = Settings(gap_seconds=90)
-    mailbox_views.set_settings(context, ANNA, wanted, NOW, login=LoginChange(password=Secret("new")))
+    mailbox_views.set_settings(
+        context, ANNA, wanted, NOW, login=LoginChange(credential=Password(Secret("new")))
+    )
     box = box_of(context)
     assert (box.own_daily_limit, box.own_gap, refused) == (7, 1.5 * MINUTE, ["lane.busy"])
-    assert account_of(context, box).password == Secret("new")
+    assert account_of(context, box).credential == Password(Secret("new"))
     assert [key for key, *_ in changes(context)] == ["daily_limit", "gap", "password"]
 
 
@@ -203,7 +208,7 @@ def test_b3_a_login_is_not_changed_under_whoever_sends(
 
     def meanwhile() -> None:
         try:
-            change = LoginChange(password=Secret("new"))
+            change = LoginChange(credential=Password(Secret("new")))
             mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=90), NOW, login=change)
         except Busy as busy:
             refused.append(busy.code)

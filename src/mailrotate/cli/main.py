@@ -8,45 +8,42 @@ import typer
 
 from mailrotate import __version__
 from mailrotate.cli import completion, output
-from mailrotate.cli.call import Call
-from mailrotate.cli.lazy import MARKUP, Lazy
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.grammar import GLOBAL_PANEL
+from mailrotate.cli.lazy import HELP_NAMES, MARKUP, Lazy
 from mailrotate.core.values.errors import MailrotateError
 
 INTERRUPTED = 130
-_COMMANDS = "mailrotate.cli"
 
 
 class _Root(Lazy):
-    listed: ClassVar[dict[str, tuple[str, str]]] = {
-        "init": (
-            f"{_COMMANDS}.init",
-            "Make the workspace; the first connect does it, too.",
-        ),
-        "status": (f"{_COMMANDS}.status", "Is it sending, and if not why."),
-        "mailbox": (f"{_COMMANDS}.mailbox", "Connect mailboxes, test them, set them up."),
-        "user": (f"{_COMMANDS}.user", "The seats of a team, and what each role may do."),
-        "plan": (f"{_COMMANDS}.plan", "What the workspace allows."),
-        "slot": (f"{_COMMANDS}.slot", "How many mailboxes each user may connect."),
-        "campaign": (f"{_COMMANDS}.campaign", "Create campaigns, start, pause and stop them."),
-        "recipient": (f"{_COMMANDS}.recipient", "Who a campaign writes to."),
-        "contact": (f"{_COMMANDS}.contact", "The people of the workspace, their tags and timelines."),
-        "outbox": (f"{_COMMANDS}.outbox", "What is to be sent, was sent, or failed."),
-        "why": (
-            f"{_COMMANDS}.why",
-            "What holds something back, and until when.",
-        ),
-        "suppression": (f"{_COMMANDS}.suppression", "Who must never be written to again."),
-        "limits": (f"{_COMMANDS}.limits", "What the mail providers allow."),
-        "settings": (f"{_COMMANDS}.settings", "The workspace's settings."),
-        "run": (f"{_COMMANDS}.run", "Send what is due, once or for good."),
-        "runner": (f"{_COMMANDS}.runner", "Who runs."),
-        "log": (f"{_COMMANDS}.log", "Everything that happened."),
-        "secret": (f"{_COMMANDS}.secret", "The workspace's key."),
-        "db": (f"{_COMMANDS}.db", "Check, back up, restore and upgrade the database."),
-        "sandbox": (f"{_COMMANDS}.sandbox", "A local mail server to try everything on."),
-        "demo": (f"{_COMMANDS}.demo", "The main job, shown on a sandbox in a minute."),
-        "help": (f"{_COMMANDS}.help", "Tell what a command does, or what the exit statuses mean."),
+    lines: ClassVar[dict[str, str]] = {
+        "init": "Make the workspace; the first connect does it, too.",
+        "status": "Is it sending, and if not why.",
+        "mailbox": "Connect mailboxes, test them, set them up.",
+        "user": "The seats of a team, and what each role may do.",
+        "plan": "What the workspace allows.",
+        "slot": "How many mailboxes each user may connect.",
+        "campaign": "Create campaigns, start, pause and stop them.",
+        "recipient": "Who a campaign writes to.",
+        "contact": "The people of the workspace, their tags and timelines.",
+        "outbox": "What is to be sent, was sent, or failed.",
+        "why": "What holds something back, and until when.",
+        "suppression": "Who must never be written to again.",
+        "limits": "What the mail providers allow.",
+        "settings": "The workspace's settings.",
+        "run": "Send what is due, once or for good.",
+        "runner": "Who runs.",
+        "log": "Everything that happened.",
+        "secret": "The workspace's key.",
+        "db": "Check, back up, restore and upgrade the database.",
+        "sandbox": "A local mail server to try everything on.",
+        "demo": "The main job, shown on a sandbox in a minute.",
+        "help": "Tell what a command does, or what the exit statuses mean.",
     }
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(home="mailrotate.cli", places=list(self.lines), **settings)
 
 
 root = typer.Typer(
@@ -54,7 +51,7 @@ root = typer.Typer(
     name="mailrotate",
     no_args_is_help=True,
     rich_markup_mode=MARKUP,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_NAMES,
 )
 
 
@@ -64,20 +61,28 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _global(*names: str, about: str, **settings: Any) -> Any:
+    """An option that may stand anywhere in the command line; `Call` has its value."""
+    return typer.Option(*names, help=about, rich_help_panel=GLOBAL_PANEL, expose_value=False, **settings)
+
+
 @root.callback()
 def start(
     ctx: typer.Context,
-    db: Annotated[str | None, typer.Option(help="The database: a path, or postgresql://….")] = None,
+    db: Annotated[str | None, _global(about="The database: a path, or postgresql://….")] = None,
     acting: Annotated[
-        str | None,
-        typer.Option("--as", help="The user who acts.", autocompletion=completion.actors),
+        str | None, _global("--as", about="The user who acts.", autocompletion=completion.actors)
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    as_json: Annotated[bool, _global("--json", about="One JSON document on standard output.")] = False,
+    debug: Annotated[bool, _global("--debug", about="Show tracebacks.")] = False,
+    no_color: Annotated[bool, _global("--no-color", about="Print without colours.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Send multi-step outreach from one mailbox or rotated over many.
+
+    The global options may stand before or after the command.
 
     Examples:
 
@@ -85,16 +90,14 @@ def start(
 
       mailrotate mailbox connect anna@example.org
     """
-    ctx.obj = Call(db, acting)
-    ctx.call_on_close(ctx.obj.close)
+    ctx.call_on_close(call_of(ctx).close)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command line and end the process with its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
-    speech = output.Speech("--json" in given)
     try:
-        status = _run(given, speech)
+        status = _run(given, Call())
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
@@ -104,36 +107,38 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _run(given: list[str], speech: output.Speech) -> int:
+def _run(given: list[str], call: Call) -> int:
     try:
-        ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False)
+        ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False, obj=call)
         output.flush()
     except MailrotateError as error:
-        _trace(given, speech, error)
-        speech.error(error)
+        _trace(call, error)
+        call.speech.error(error)
         return error.exit_status
     except typer.TyperException as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
+        no_command = type(error).__name__ == "NoArgsIsHelpError"
+        if no_command and not call.as_json:
             # The help itself is the message.
-            speech.say(error.format_message())
+            call.speech.say(error.format_message())
         else:
-            speech.usage_error(error.format_message(), getattr(error, "ctx", None))
+            message = "Missing command." if no_command else error.format_message()
+            call.speech.usage_error(message, getattr(error, "ctx", None))
         return error.exit_code
     except typer.Abort:
-        speech.say("interrupted; nothing further was done")
+        call.speech.say("interrupted; nothing further was done")
         return INTERRUPTED
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001  the edge of the program: whatever it is becomes one sentence
-        _trace(given, speech, error)
-        speech.defect(error)
+        _trace(call, error)
+        call.speech.defect(error)
         return 1
     return ended if isinstance(ended, int) else 0
 
 
-def _trace(given: list[str], speech: output.Speech, error: Exception) -> None:
+def _trace(call: Call, error: Exception) -> None:
     """With --debug, where it happened; the error is then told as always, and the exit status is the same."""
-    if "--debug" in given:
+    if call.debug:
         from traceback import format_exception
 
-        speech.say("".join(format_exception(error)).rstrip())
+        call.speech.say("".join(format_exception(error)).rstrip())

@@ -13,7 +13,6 @@ from mailrotate.core.values.errors import BadInput
 Text = TypeVar("Text")
 Value = TypeVar("Value")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would follow.")]
 Address = Annotated[

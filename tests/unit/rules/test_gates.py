@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailrotate.core.rules.decision import Verdict, decide, first_closed, verdicts
-from mailrotate.core.rules.gates import Gate, Scope
+from mailrotate.core.rules.gates import Gate, Scope, inbox_is_read
 from mailrotate.core.rules.situation import (
     CampaignFacts,
     MailboxFacts,
@@ -322,3 +322,9 @@ def test_f5_the_decision_names_the_very_first_second(at: Situation, parts: list[
 @given(situations, moments)
 def test_f5_the_quick_answer_is_the_long_ones_first_closed_gate(at: Situation, now: datetime) -> None:
     assert first_closed(at, now) == next(iter(closed_in(at, now)), None)
+
+
+def test_h5_a_lane_sends_follow_ups_only_while_its_inbox_can_be_read() -> None:
+    assert inbox_is_read(MAILBOX)
+    assert not inbox_is_read(replace(MAILBOX, inbox_read_at=None))
+    assert not inbox_is_read(replace(MAILBOX, inbox_failing_since=NOW))

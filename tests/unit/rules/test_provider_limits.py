@@ -13,6 +13,7 @@ from mailrotate.core.rules.provider_limits import (
     overrides_in,
 )
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 DAY, MINUTE = timedelta(hours=24), timedelta(minutes=1)
 PROVIDERS = ("google", "microsoft", "imap", "mailbox.org")
@@ -74,6 +75,7 @@ def test_b4_every_limit_is_shown_with_its_source_and_date() -> None:
         ("google.day", "1500", ("limit.google.day", "1500")),
         ("gmail.day", " 0400 ", ("limit.gmail.day", "400")),
         ("imap.minute", "OFF", ("limit.imap.minute", "off")),
+        ("imap.day", "999999999", ("limit.imap.day", "999999999")),
         ("mailbox.org.hour", "1", ("limit.mailbox.org.hour", "1")),
     ],
 )
@@ -96,14 +98,19 @@ def test_b4_an_override_becomes_a_setting_that_is_read_back(
         ("google.day", "-1", "limits.invalid"),
         ("google.day", "many", "limits.invalid"),
         ("google.day", "²", "limits.invalid"),
-        ("google.day", "9999999999", "limits.invalid"),
+        ("google.day", "1000000000", "limits.invalid"),
     ],
 )
 def test_b4_a_limit_that_makes_no_sense_is_refused(name: str, value: str, code: str) -> None:
     with pytest.raises(BadInput) as refused:
         check_override(name, value, PROVIDERS)
     assert refused.value.code == code
-    assert refused.value.hint
+    assert refused.value.hint == {
+        "limits.unknown": Hint(
+            "write a provider and minute, hour, day, like google.day; to see all:", Command("limits", "show")
+        ),
+        "limits.invalid": "write a number of messages from 1, or off",
+    }.get(code)
 
 
 def test_f3_who_files_sent_mail_by_itself_is_known_for_some() -> None:

@@ -1,29 +1,17 @@
-"""`mailrotate campaign preview|test`: what a message looks like before anything is sent."""
+"""`mailrotate campaign preview`: what a message looks like before anything is sent."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.campaign.options import Name
-from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
+from mailrotate.cli.campaign.options import Name, Step
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.campaigns.previewing import Preview, TestSent
-
-_REMOTE_SAID_NO = 5
-
-Step = Annotated[int, typer.Option(min=1, help="Which step.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    app.command()(preview)
-    app.command("test")(send_test)
+    from mailrotate.core.services.campaigns.previewing import Preview
 
 
 def preview(
@@ -36,7 +24,6 @@ def preview(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the HTML part to this file.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Show a message exactly as it would be sent. Without recipients, fields show their names.
 
@@ -48,16 +35,16 @@ def preview(
     """
     from mailrotate.core.services.campaigns import previewing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     shown = previewing.preview(call.context, name, to, step, call.now)
     if html is not None:
         _write(html, shown.html)
-    if as_json:
-        speech.document(_document(shown))
+    if call.speech.as_json:
+        call.speech.document(_document(shown))
         return
     if shown.invented:
-        speech.warn(f"the campaign has no recipients; {', '.join(shown.invented)} stand for theirs")
-    speech.facts(
+        call.speech.warn(f"the campaign has no recipients; {', '.join(shown.invented)} stand for theirs")
+    call.speech.facts(
         (
             ("From", f"{shown.from_name} <{shown.from_address}>"),
             ("To", shown.to_address),
@@ -65,11 +52,11 @@ def preview(
             *(("Attached", f"{filename} ({size} bytes)") for filename, size in shown.attachments),
         )
     )
-    speech.line()
-    speech.line(shown.text.rstrip("\n"))
+    call.speech.line()
+    call.speech.line(shown.text.rstrip("\n"))
     if html is not None:
-        speech.say(f"wrote the HTML part to {html}")
-    speech.next(f"mailrotate campaign test {quote(shown.campaign)} --to YOUR-ADDRESS")
+        call.speech.say(f"wrote the HTML part to {html}")
+    call.speech.next(Command("campaign", "test", shown.campaign, "--to", "YOUR-ADDRESS"))
 
 
 def _write(path: Path, text: str) -> None:
@@ -93,63 +80,3 @@ def _document(shown: "Preview") -> dict[str, object]:
         "bytes": shown.size,
         "invented": list(shown.invented),
     }
-
-
-def send_test(
-    ctx: typer.Context,
-    name: Name,
-    to: Annotated[str, typer.Option(metavar="ADDRESS", help="Your own address.")],
-    step: Step = 1,
-    like: Annotated[
-        str | None, typer.Option(metavar="CONTACT", help="Filled with this recipient's fields.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Send one message of a campaign to yourself, now, by the path that all messages take.
-
-    It is not marked as a test: it shows what a recipient will receive. The mailbox's limits count it.
-
-    Examples:
-
-      mailrotate campaign test autumn-intro --to me@example.org
-
-      mailrotate campaign test autumn-intro --to me@example.org --step 2 --like kim@example.com
-    """
-    from threading import Event
-
-    from mailrotate.core.services.campaigns import previewing
-    from mailrotate.core.services.sending.turn import Pace
-    from mailrotate.core.values.states import MessageState
-
-    call, speech = call_of(ctx), Speech(as_json)
-    pace = Pace(call.app.clock, Event().wait, stopping=lambda: False)
-    with speech.progress("sending"):
-        done = previewing.send_test(call.context, name, to, like, step, pace, call.now)
-    _tell_sent(speech, done)
-    if done.message.state not in (MessageState.SENT, MessageState.SCHEDULED):
-        raise typer.Exit(_REMOTE_SAID_NO)
-
-
-def _tell_sent(speech: Speech, done: "TestSent") -> None:
-    from mailrotate.core.values.states import MessageState
-
-    message = done.message
-    told = f"m_{message.id} from {message.from_address} to {message.to_address}"
-    words = {
-        MessageState.SENT: f"sent {told}",
-        MessageState.SCHEDULED: f"{told} waits in the outbox: {done.waits_because}",
-    }.get(message.state, f"{told}: {message.state}: {message.error_text}")
-    speech.result(
-        {
-            "id": f"m_{message.id}",
-            "state": message.state,
-            "from": message.from_address,
-            "to": message.to_address,
-            "subject": message.subject,
-            "message_id": message.message_id,
-            "sent_at": message.sent_at,
-            "waits_because": done.waits_because,
-            "error": message.error_text,
-        },
-        words,
-    )

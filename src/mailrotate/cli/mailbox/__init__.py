@@ -1,262 +1,29 @@
-"""`mailrotate mailbox`: connect mailboxes, prove them, let them go. Their settings: `mailbox_settings.py`."""
+"""`mailrotate mailbox`: connect mailboxes, test them, set them up."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
-
-from mailrotate.cli import completion
-from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.credentials import (
-    ImapServer,
-    PasswordFile,
-    PasswordStdin,
-    ServerSecurity,
-    SmtpServer,
-    Username,
-    login_change,
-    needed_password,
-    show_step,
-)
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.mailbox import alias, connect, crm, remove, requests, set, settings, share, signature
-from mailrotate.cli.output import Speech, counted, zoned
-from mailrotate.cli.params import Address, DryRun, Json, Yes
-from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
 
-if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes.reconnecting import Consequences, Renewed
-    from mailrotate.core.services.sending.health import TestResult
-
-app = noun("Connect mailboxes, test them, set them up.")
-connect.add_to(app)
-settings.add_to(app)
-set.add_to(app)
-requests.add_to(app)
-alias.add_to(app)
-crm.add_to(app)
-share.add_to(app)
-signature.add_to(app)
-
-_DONE_IN_PART = 8
-
-
-@app.command()
-def reconnect(
-    ctx: typer.Context,
-    address: Address,
-    smtp: SmtpServer = None,
-    imap: ImapServer = None,
-    security: ServerSecurity = None,
-    username: Username = None,
-    password_stdin: PasswordStdin = False,
-    password_file: PasswordFile = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Also resume the campaigns that this mailbox's trouble paused.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Renew a mailbox's credentials in one step; every setting and everybody's place stays.
-
-    Examples:
-
-      mailrotate mailbox reconnect anna@example.org --resume
-    """
-    from mailrotate.core.services.mailboxes import reconnecting
-
-    call, speech = call_of(ctx), Speech(as_json)
-    # The cheap refusals come before anybody types a password.
-    named = login_change(smtp=smtp, imap=imap, security=security, username=username)
-    reconnecting.refuse_reconnect(call.context, address, username)
-    password = needed_password(call.app, speech, address, password_stdin, password_file)
-    change = replace(named, password=password)
-    with speech.progress("logging in"):
-        renewed = reconnecting.reconnect(
-            call.context, address, change, lambda step: show_step(speech, step), resume=resume, now=call.now
-        )
-    _tell_renewed(call, speech, renewed)
-
-
-def _tell_renewed(call: Call, speech: Speech, renewed: "Renewed") -> None:
-    waiting = renewed.waiting
-    when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, call.zone)}"
-    lines = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
-    lines += [f"campaign {name} runs again" for name in renewed.resumed]
-    lines += [
-        f"paused: {paused.name} ({counted(paused.people, 'person waits', 'people wait')}); "
-        f"mailrotate campaign resume {quote(paused.name)}"
-        for paused in waiting.paused
-    ]
-    document = {
-        "address": renewed.address,
-        "state": "connected",
-        "people_going_on": waiting.going_on,
-        "next_at": waiting.next_at,
-        "resumed": list(renewed.resumed),
-        "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
-    }
-    speech.result(document, *lines)
-    speech.next("mailrotate status")
-
-
-@app.command()
-def disconnect(
-    ctx: typer.Context, address: Address, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
-) -> None:
-    """Log a mailbox out and delete its password. What follows is shown first.
-
-    Examples:
-
-      mailrotate mailbox disconnect anna@example.org --dry-run
-
-      mailrotate mailbox disconnect anna@example.org --yes
-    """
-    from mailrotate.core.services.mailboxes import reconnecting
-
-    call, speech = call_of(ctx), Speech(as_json)
-    following = reconnecting.consequences(call.context, address)
-    done = speech.confirm(
-        _consequences(following),
-        f"Disconnect {following.address}?",
-        yes=yes,
-        dry_run=dry_run,
-        has_document=True,
-    )
-    if done:
-        reconnecting.disconnect(call.context, address, call.now)
-    speech.result(
-        {
-            "address": following.address,
-            "disconnected": done,
-            "campaigns": [
-                {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
-            ],
-            "waiting_messages": following.waiting_messages,
-        },
-        *([f"disconnected {following.address}; its password is deleted"] if done else []),
-    )
-    if done:
-        speech.next(f"mailrotate mailbox connect {quote(following.address)}")
-
-
-def _consequences(following: "Consequences") -> list[str]:
-    address = following.address
-    lines = [f"disconnecting {address}:"]
-    for campaign in following.campaigns:
-        active = "pauses" if campaign.is_sender else "goes on with its own senders"
-        what = {"draft": "cannot be started meanwhile", "active": active}.get(campaign.state, "stays paused")
-        lines.append(
-            f"  campaign {campaign.name} {what}; people who wait for this mailbox: {campaign.people}"
-        )
-    if not following.campaigns:
-        lines.append("  no campaign sends from it")
-    if following.waiting_messages:
-        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-        lines.append(f"  {waiting} until it is connected again")
-    lines.append("  replies to it are no longer recognised")
-    lines.append("  its settings start from their defaults when it is connected again; its history stays")
-    if following.is_default:
-        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
-    lines.append(
-        "to renew its password none of this is needed: "
-        f"mailrotate mailbox reconnect {quote(address)} --resume"
-    )
-    return lines
-
-
-@app.command("test")
-def prove(
-    ctx: typer.Context,
-    addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADDRESS]…", autocompletion=completion.mailboxes)
-    ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every mailbox that is not disconnected.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Log in to a mailbox's servers now, by the path that sending takes.
-
-    Examples:
-
-      mailrotate mailbox test anna@example.org
-
-      mailrotate mailbox test --all
-    """
-    from mailrotate.core.services.mailboxes import login_tests
-
-    call, speech = call_of(ctx), Speech(as_json)
-    if every == bool(addresses):
-        raise BadInput("mailbox.which", "name addresses, or --all", "mailrotate mailbox test --all")
-    wanted = login_tests.testable(call.context) if every else list(addresses or ())
-    if len(wanted) == 1:
-        _test_one(call, speech, wanted[0])
-        return
-    reports: list[dict[str, Any]] = []
-    for address in wanted:
-        with _troubles(reports, address):
-            reports.append(_report(speech, login_tests.test(call.context, address, call.now)))
-    speech.listing(
-        ("address", "state", "passed", "error"),
-        reports,
-        lambda report: (report["address"], report["state"], report["passed"], report["error"]),
-        "there is no mailbox to test; mailrotate mailbox connect ADDRESS",
-    )
-    if not all(report["passed"] for report in reports):
-        raise typer.Exit(_DONE_IN_PART)
-
-
-@contextmanager
-def _troubles(reports: list[dict[str, Any]], address: str) -> Iterator[None]:
-    """One mailbox that is busy does not end the test of the others."""
-    try:
-        yield
-    except Busy as busy:
-        reports.append(
-            {"address": address, "state": None, "passed": False, "error": busy.message, "steps": []}
-        )
-
-
-def _test_one(call: Call, speech: Speech, address: str) -> None:
-    from mailrotate.core.services.mailboxes import login_tests
-
-    with speech.progress("logging in"):
-        result = login_tests.test(call.context, address, call.now)
-    report = _report(speech, result)
-    speech.result(
-        [report], f"{result.address} {'has failed' if result.state == 'failed' else f'is {result.state}'}"
-    )
-    if not result.passed:
-        raise _refused(result)
-
-
-def _report(speech: Speech, result: "TestResult") -> dict[str, Any]:
-    speech.say(f"{result.address}:")
-    for step in result.steps:
-        show_step(speech, step)
-    return {
-        "address": result.address,
-        "state": result.state,
-        "passed": result.passed,
-        "error": next((f"{s.service} {s.step}: {s.message}" for s in result.steps if not s.passed), None),
-        "steps": [
-            {"service": s.service, "step": s.step, "passed": s.passed, "message": s.message}
-            for s in result.steps
-        ],
-    }
-
-
-def _refused(result: "TestResult") -> MailrotateError:
-    failed = next(step for step in result.steps if not step.passed)
-    return RemoteError(
-        f"connect.{failed.step}",
-        f"{result.address}: {failed.service.upper()} {failed.step} failed: {failed.message}",
-        f"mailrotate why {quote(result.address)}"
-        if result.state == "connected"
-        else f"mailrotate mailbox reconnect {quote(result.address)}",
-    )
-
-
-# Last, so that `--help` lists it after what is used every day.
-remove.add_to(app)
+app = noun(
+    "Connect mailboxes, test them, set them up.",
+    __name__,
+    "connect",
+    "list",
+    "show",
+    "switch.default",
+    "switch.pause",
+    "switch.resume",
+    "switch.release",
+    "set",
+    "requests.request",
+    "requests.requests",
+    "requests.approve",
+    "requests.deny",
+    "requests.withdraw",
+    "crm",
+    "reconnect",
+    "disconnect",
+    "test",
+    "remove",
+    "alias",
+    "share",
+    "signature",
+)

@@ -1,11 +1,10 @@
-"""`mailrotate mailbox connect`."""
+"""`mailrotate mailbox connect`: log in to both servers, then store."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailrotate.cli import slot as slots
+from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -19,8 +18,10 @@ from mailrotate.cli.credentials import (
     server_words,
     show_step,
 )
-from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Address, ForUser, Json, Yes, read_flag, read_id
+from mailrotate.cli.hints import in_words
+from mailrotate.cli.params import Address, ForUser, Yes, read_flag, read_id
+from mailrotate.cli.slot.awaited import awaited_lines
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
@@ -30,17 +31,17 @@ Provider = Annotated[
     str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
 ]
 Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(connect)
+Wanted = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="In which slot of theirs.", autocompletion=completion.slots),
+]
 
 
 def connect(
     ctx: typer.Context,
     address: Address,
     for_user: ForUser = None,
-    slot: slots.Wanted = None,
+    slot: Wanted = None,
     provider: Provider = None,
     smtp: SmtpServer = None,
     imap: ImapServer = None,
@@ -52,7 +53,6 @@ def connect(
     daily_limit: Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")] = None,
     gap: Gap = None,
     yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Connect a mailbox. Both servers are logged in to before anything is stored.
 
@@ -66,25 +66,25 @@ def connect(
     from mailrotate.core.services.mailboxes.connecting import NewConnection
     from mailrotate.core.values.address import normalise_address
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     address = normalise_address(address)
     settings = _first_settings(sender_name, daily_limit, gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     _refuse_early(call, address, for_user, slot_id, settings)
-    takes = slots.ask_for_slot(call, speech, address, for_user, slot_id, yes=yes)
-    password = needed_password(call.app, speech, address, password_stdin, password_file)
+    takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
+    password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
-    with speech.progress(f"looking for the servers of {address}"):
+    with call.speech.progress(f"looking for the servers of {address}"):
         servers = find_servers(
             call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username,
             known=known,
         )  # fmt: skip
     wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes_awaited_slot=takes)
-    _log_in(call, speech, wanted)
+    _log_in(call, wanted)
     made = call.app.make_workspace(address, sender_name or address.partition("@")[0])
     call.app.make_key()
     connected = connecting.connect(call.context, wanted, call.now)
-    _tell_connected(call, speech, wanted, connected, made)
+    _tell_connected(call, wanted, connected, made)
 
 
 def _first_settings(sender_name: str | None, daily_limit: int | None, gap: str | None) -> "Settings":
@@ -116,22 +116,39 @@ def _refuse_early(
         ownership.refuse_first(address)
 
 
-def _log_in(call: Call, speech: Speech, wanted: "NewConnection") -> None:
+def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | None, *, yes: bool) -> bool:
+    """For a connect: whether a slot may be taken to which another mailbox may still come back without loss.
+
+    Asks only where that is so, and ends the command when the answer is no (A5).
+    """
+    from mailrotate.core.services.effects import grace_periods
+
+    if not call.app.has_workspace:
+        return False
+    awaited = grace_periods.awaited_returns(call.context, address, for_user, slot_id, call.now)
+    question = f"Connect {address} in its place?"
+    told = awaited_lines(awaited, call.zone)
+    if awaited and not call.speech.confirm(told, question, yes=yes, dry_run=False):
+        raise typer.Exit
+    return yes or bool(awaited)
+
+
+def _log_in(call: Call, wanted: "NewConnection") -> None:
     from mailrotate.core.services.mailboxes import reconnecting
 
     servers = wanted.servers
-    speech.say(
+    call.speech.say(
         f"servers (from {servers.source}): SMTP {server_words(servers.smtp)}, "
         f"IMAP {server_words(servers.imap)}"
     )
-    with speech.progress("logging in"):
+    with call.speech.progress("logging in"):
         reconnecting.prove(
-            call.app.provider(servers.provider), wanted.account, lambda step: show_step(speech, step)
+            call.app.provider(servers.provider), wanted.account, lambda step: show_step(call.speech, step)
         )
 
 
 def _tell_connected(
-    call: Call, speech: Speech, wanted: "NewConnection", connected: "Connected", made_workspace: bool
+    call: Call, wanted: "NewConnection", connected: "Connected", made_workspace: bool
 ) -> None:
     servers = wanted.servers
     document = {
@@ -161,7 +178,7 @@ def _tell_connected(
         False: "sent copies are filed by mailrotate",
         None: "sent copies are filed by mailrotate unless the server is seen to do it",
     }[connected.files_sent_copy]
-    lines = [
+    lines: list[AnyHint] = [
         f"connected {connected.address} for {connected.user}, slots {document['slots']}"
         + f", default sender {connected.default or 'none'}",
         copies,
@@ -170,12 +187,12 @@ def _tell_connected(
         lines.insert(0, f"made a workspace in {call.app.store.name}; its admin is {connected.address}")
     if connected.reset:
         lines.append("these settings began anew; to set them as they were:")
-        lines += [f"  {command}" for command in connected.reset.values()]
+        lines += [f"  {in_words(command)}" for command in connected.reset.values()]
     lines += [
-        f"campaign {name} sends from its new slot; mailrotate campaign resume {quote(name)}"
+        Hint(f"campaign {name} sends from its new slot:", Command("campaign", "resume", name))
         for name in connected.followed
     ]
-    speech.result(document, *lines)
+    call.speech.result(document, *lines)
     for warning in connected.warnings:
-        speech.warn(warning)
-    speech.next("mailrotate campaign create FILE")
+        call.speech.warn(warning)
+    call.speech.next(Command("campaign", "create", "FILE"))

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -20,11 +19,12 @@ from mailrotate.cli.credentials import (
     needed_password,
     show_step,
 )
-from mailrotate.cli.mailbox.settings import document_of, value_of
+from mailrotate.cli.mailbox.document import document_of, value_of
 from mailrotate.cli.output import Speech, cell
-from mailrotate.cli.params import Address, Json, Yes, read_flag
+from mailrotate.cli.params import Address, Yes, read_flag
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_settings import Settings
@@ -60,12 +60,7 @@ Copies = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command with its noun."""
-    app.command("set")(change)
-
-
-def change(
+def set_(
     ctx: typer.Context,
     address: Address,
     sender_name: SenderName = None,
@@ -84,7 +79,6 @@ def change(
     password_stdin: PasswordStdin = False,
     password_file: PasswordFile = None,
     yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Change a mailbox's settings, all or none. New servers and passwords are tested before they are kept.
 
@@ -98,7 +92,7 @@ def change(
 
       mailrotate mailbox set anna@example.org --smtp smtp.example.org:465
     """
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     named = {
         "sender_name": sender_name, "mailbox_name": name, "daily_limit": daily_limit, "gap_seconds": gap,
         "ramp": ramp, "timezone": timezone, "is_shared": access, "sent_copy": sent_copy, "folders": folders,
@@ -106,20 +100,20 @@ def change(
     settings = _wanted(named)
     login = login_change(smtp=smtp, imap=imap, security=security, username=username)
     if not (settings or login or password_stdin or password_file):
-        raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
-    _ask(call, speech, address, settings, yes=yes)
+        raise BadInput("mailbox.nothing", "nothing to set was named", Command("mailbox", "set", "--help"))
+    _ask(call, address, settings, yes=yes)
     if password_stdin or password_file:
-        password = needed_password(call.app, speech, address, password_stdin, password_file)
-        login = replace(login, password=password)
-    _set(call, speech, address, settings, login)
+        password = needed_password(call.app, call.speech, address, password_stdin, password_file)
+        login = replace(login, credential=password)
+    _set(call, address, settings, login)
 
 
-def _set(call: Call, speech: Speech, address: str, settings: "Settings", login: "LoginChange") -> None:
+def _set(call: Call, address: str, settings: "Settings", login: "LoginChange") -> None:
     """All of it or nothing; then say what is another value now."""
     from mailrotate.core.services.mailboxes.mailbox_views import set_settings
 
-    heard = partial(show_step, speech)
-    _tell(speech, set_settings(call.context, address, settings, call.now, login=login, tell=heard))
+    heard = partial(show_step, call.speech)
+    _tell(call.speech, set_settings(call.context, address, settings, call.now, login=login, tell=heard))
 
 
 def _tell(speech: Speech, shown: "ShownMailbox") -> None:
@@ -131,7 +125,7 @@ def _tell(speech: Speech, shown: "ShownMailbox") -> None:
     lines = [f"changed {address}:", *(f"  {_in_words(each)}" for each in changes)]
     document = {**document_of(shown), "changes": changes}
     speech.result(document, *(lines if changes else [f"{address} is set so already: nothing was changed"]))
-    speech.next(f"mailrotate mailbox show {quote(address)}")
+    speech.next(Command("mailbox", "show", address))
 
 
 def _in_words(change: Mapping[str, object]) -> str:
@@ -147,7 +141,7 @@ def _in_words(change: Mapping[str, object]) -> str:
 _ORIGINS = {"own": "own", "default": "the default"}
 
 
-def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes: bool) -> None:
+def _ask(call: Call, address: str, settings: "Settings", *, yes: bool) -> None:
     """Before users lose a mailbox that campaigns of theirs send from, unless something is refused anyhow.
 
     Ends the command at a no.
@@ -162,8 +156,8 @@ def _ask(call: Call, speech: Speech, address: str, settings: "Settings", *, yes:
     told += [f"campaign {name} sends from it and goes on" for name in losing.campaigns]
     if not losing.campaigns:
         for line in told:
-            speech.say(line)
-    elif not speech.confirm(told, f"Make {address} personal?", yes=yes, dry_run=False):
+            call.speech.say(line)
+    elif not call.speech.confirm(told, f"Make {address} personal?", yes=yes, dry_run=False):
         raise typer.Exit
 
 

@@ -7,7 +7,6 @@ what somebody answers into another folder, but what is there was not promised to
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
-from shlex import join, quote
 
 from sqlalchemy import Connection
 
@@ -16,6 +15,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.errors import BadInput, NotFound, RemoteError
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import INBOX, FolderCursor, MailAccount, MailTrouble
 
 _MOST_NAMED = 10
@@ -51,7 +51,7 @@ def ends_of(context: Context, account: MailAccount, wanted: Sequence[str]) -> di
         raise RemoteError(
             "folder.unreadable",
             f"{account.address}: its folders cannot be read: {trouble}",
-            f"mailrotate mailbox test {quote(account.address)}",
+            Command("mailbox", "test", account.address),
         ) from None
 
 
@@ -68,12 +68,12 @@ def begin(connection: Connection, mailbox_id: int, ends: Mapping[str, FolderCurs
         inboxes.note_read(connection, mailbox_id, name, cursor, now)
 
 
-def reset_commands(former: StoredMailbox) -> dict[str, str]:
+def reset_commands(former: StoredMailbox) -> dict[str, Command]:
     """The folders that a new connection does not read any more, with what sets them again (C4)."""
     if not former.own_folders:
         return {}
     options = [part for name in former.own_folders for part in ("--folders", name)]
-    return {"folders": f"mailrotate mailbox set {quote(former.address)} {join(options)}"}
+    return {"folders": Command("mailbox", "set", former.address, *options)}
 
 
 def _refuse_unknown(session: InboxSession, address: str, wanted: Sequence[str]) -> None:
@@ -86,7 +86,7 @@ def _refuse_unknown(session: InboxSession, address: str, wanted: Sequence[str]) 
             raise NotFound(
                 "folder.none",
                 f"{address} has no folder '{name}' on its server; did you mean {meant}?",
-                f"mailrotate mailbox set {quote(address)} {join(['--folders', near[0]])}",
+                Command("mailbox", "set", address, "--folders", near[0]),
             )
 
 

@@ -4,7 +4,6 @@ B6, C4)."""
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from shlex import quote
 from typing import TypedDict
 from zoneinfo import available_timezones
 
@@ -22,6 +21,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import claims, lanes
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
 
 PERSONAL, SHARED = "personal", "shared"
 SENT_COPY = ("auto", "on", "off")
@@ -100,7 +100,7 @@ def access_of(box: StoredMailbox) -> str:
     return SHARED if box.is_shared else PERSONAL
 
 
-def settings_reset(connection: Connection, former: StoredMailbox, wanted: Settings) -> dict[str, str]:
+def settings_reset(connection: Connection, former: StoredMailbox, wanted: Settings) -> dict[str, Command]:
     """The former connection's own settings that the new one does not have, each with what sets it again."""
     own: dict[str, tuple[object, str]] = {
         "sender_name": (former.own_sender_name, "--sender-name"),
@@ -113,12 +113,11 @@ def settings_reset(connection: Connection, former: StoredMailbox, wanted: Settin
         "is_shared": (SHARED if former.is_shared else None, "--access"),
     }
     shares = {
-        f"share_{email}": f"mailrotate mailbox share add {quote(former.address)} {quote(email)}"
+        f"share_{email}": Command("mailbox", "share", "add", former.address, email)
         for email in sharing.named(connection, former)
     }
     return {
-        flag.removeprefix("--").replace("-", "_"): f"mailrotate mailbox set {quote(former.address)} {flag} "
-        + quote(str(value))
+        flag.removeprefix("--").replace("-", "_"): Command("mailbox", "set", former.address, flag, str(value))
         for name, (value, flag) in own.items()
         if value is not None and name not in wanted
     } | shares
@@ -150,7 +149,7 @@ def validate_settings(connection: Connection | None, settings: Settings, actor: 
         named, longest = format_duration(timedelta(seconds=gap)), format_duration(_LONGEST_GAP)
         raise BadInput("mailbox.gap", f"a gap is at most {longest}, not {named}", "write it like --gap 90s")
     if settings.get("is_shared") and not (connection and plans.find(connection).shared_mailboxes):
-        permit = _plan_change(connection, actor, "--shared on")
+        permit = _plan_change(connection, actor, "--shared", "on")
         raise Refused("plan.no_sharing", "--access shared: the plan permits no shared mailboxes", permit)
     copies = settings.get("sent_copy", "auto")
     if copies not in SENT_COPY:
@@ -162,8 +161,8 @@ def validate_settings(connection: Connection | None, settings: Settings, actor: 
     _check_limits(connection, settings, actor)
 
 
-def _plan_change(connection: Connection | None, actor: Actor | None, change: str) -> str:
-    command = f"mailrotate plan set {change}"
+def _plan_change(connection: Connection | None, actor: Actor | None, flag: str, value: str) -> Command | Ask:
+    command = Command("plan", "set", flag, value)
     # Before the first connect nobody is here; then it is the admin, who may.
     if connection is None or actor is None:
         return command
@@ -177,7 +176,7 @@ def _check_limits(connection: Connection | None, settings: Settings, actor: Acto
         raise BadInput(
             "limit.invalid",
             f"{limit} is no daily limit: it is at least 1",
-            "write it like --daily-limit 120, or to send nothing: mailrotate mailbox pause ADDRESS",
+            Hint("write it like --daily-limit 120; to send nothing:", Command("mailbox", "pause", "ADDRESS")),
         )
     if ramp is not None and not (1 <= ramp[0] <= ramp[2] and ramp[1] >= 1):
         raise BadInput(
@@ -191,9 +190,9 @@ def _check_limits(connection: Connection | None, settings: Settings, actor: Acto
         ("ramp-up's ceiling", "--ramp", ramp and ramp[2]),
     ):
         if number is not None and number > cap:
-            hint = f"choose at most {cap} for {flag}"
+            hint: AnyHint = f"choose at most {cap} for {flag}"
             if number <= quota.HIGHEST_CAP:
-                hint += f", or: {_plan_change(connection, actor, f'--daily-cap {number}')}"
+                hint = Hint(f"{hint}, or:", _plan_change(connection, actor, "--daily-cap", str(number)))
             raise Refused(
                 "limit.above_cap",
                 f"a {named} of {number} is above the plan's cap of {cap}",

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
 from mailrotate.core.services.access import accounts, authority, seats
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.mailboxes import folder_choice, sharing
 from mailrotate.core.services.mailboxes.mailbox_settings import (
@@ -24,14 +24,25 @@ from mailrotate.core.services.mailboxes.reconnecting import (
     KEEPS_LOGIN,
     LoginChange,
     Tell,
+    login_after,
     login_changes,
-    proved,
+    prove,
     renew,
 )
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import aliases, connections, events, mailboxes, shares, visibility, workspaces
+from mailrotate.core.store import (
+    aliases,
+    connections,
+    deadlines,
+    events,
+    mailboxes,
+    shares,
+    visibility,
+    workspaces,
+)
 from mailrotate.core.store.aliases import StoredAlias
-from mailrotate.core.store.connections import HangingCampaign, RunningDeadline
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.deadlines import RunningDeadline
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
@@ -100,8 +111,8 @@ def listing(context: Context, now: datetime, *, removed: bool = False) -> list[L
 def _listed(connection: Connection, boxes: Sequence[StoredMailbox], now: datetime) -> list[ListedMailbox]:
     days = {box.id: quota.day_of(now, box.timezone, box.day_from, box.day_until)[0] for box in boxes}
     sent = mailboxes.sent_since_each(connection, days)
-    deadlines = connections.running_deadlines(connection, list(days))
-    return [_line(box, now, days[box.id], sent.get(box.id, 0), deadlines.get(box.id, ())) for box in boxes]
+    running = deadlines.running(connection, list(days))
+    return [_line(box, now, days[box.id], sent.get(box.id, 0), running.get(box.id, ())) for box in boxes]
 
 
 def _line(
@@ -195,7 +206,9 @@ def set_settings(
         with context.store.reading() as connection:
             # Another login may have been stored while we waited for the lane.
             box = seats.find_connected(connection, context.actor, box.address)
-        account = proved(context, box, login, tell, "set") if login else account_of(context, box)
+        account = login_after(context, box, login, now, "set")
+        if login:
+            prove(context.provider(box.provider), account, tell, "set")
         ends = folder_choice.ends_of(context, account, named) if named else {}
         with context.store.writing() as connection:
             box, changes = _set_within(context, connection, box.address, settings, now)

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.replies import ReplyVerdict, classify
-from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services import periods
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.access import logins
+from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
-from mailrotate.core.store import events, mailboxes
+from mailrotate.core.store import events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
@@ -68,11 +69,10 @@ def fail(
     connection: Connection, box: StoredMailbox, reply_class: ReplyClass, said: str, now: datetime
 ) -> None:
     """connected → failed: a person must sign in, or an admin act. Campaigns that cannot go on pause."""
-    if mailboxes.move_connection(
+    if moves.move(
         connection,
+        CONNECTION["fail"],
         box.connection_id,
-        origins(CONNECTION, "fail"),
-        outcome(CONNECTION, "fail"),
         failed_at=now,
         last_error_class=reply_class,
         last_error=said,
@@ -85,11 +85,10 @@ def fail(
 
 def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
     """The mailbox logs in: whatever trouble of its connection was noted is over."""
-    mailboxes.move_connection(
+    moves.move(
         connection,
+        CONNECTION["recover"],
         box.connection_id,
-        origins(CONNECTION, "recover"),
-        outcome(CONNECTION, "recover"),
         trouble_since=None,
         failed_at=None,
         last_error_class=None,
@@ -109,7 +108,7 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
     """Log in to both servers by the path that sending takes, and record what that shows (C1)."""
     with context.store.reading() as connection:
         box = mailboxes.by_id(connection, lane.mailbox_id)
-    steps = context.provider(box.provider).check(account_of(context, box))
+    steps = logins.check(context, box, now)
     failed = next((step for step in steps if not step.passed), None)
     with context.store.writing() as connection:
         mailboxes.change_connection(connection, box.connection_id, last_test_at=now)
@@ -118,7 +117,7 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
             inboxes.forget_failure(connection, box.id)
         elif failed.reply is not None:
             verdict = classify(failed.reply, box.provider)
-            if failed.service == "smtp" or verdict.reply_class is ReplyClass.AUTH:
+            if failed.service != "imap" or verdict.reply_class is ReplyClass.AUTH:
                 note_trouble(connection, box, verdict, failed.reply, now)
             elif verdict.reply_class is ReplyClass.NET:
                 _note_only_inbox_unreachable(connection, box, _words(failed.reply), now)

@@ -1,16 +1,15 @@
 """Why something waits: the gates' own decision, in words, for messages, people, mailboxes, campaigns."""
 
 import re
-import shlex
 from dataclasses import dataclass, replace
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict, decide, verdicts
 from mailrotate.core.rules.gates import Cause, Gate
 from mailrotate.core.rules.situation import MailboxFacts, MessageFacts, Situation
+from mailrotate.core.rules.steps import is_follow_up
 from mailrotate.core.services.access import advice, authority
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
@@ -26,8 +25,13 @@ from mailrotate.core.store.sending import outbox
 from mailrotate.core.values import reasons
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
-from mailrotate.core.values.hint import Command, Hint
-from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState, RecipientState
+from mailrotate.core.values.hint import AnyHint, Command
+from mailrotate.core.values.states import (
+    OPEN_RECIPIENTS,
+    CampaignState,
+    ConnectionState,
+    RecipientState,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Explanation:
     gates: tuple[ExplainedGate, ...]
     summary: str
     # The command that opens the binding gate, where only an act does.
-    remedy: str | None = None
+    remedy: AnyHint | None = None
 
 
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
@@ -72,7 +76,7 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
             found = recipients.by_id(connection, number)
             if found is None:
                 raise NotFound(
-                    "recipient.none", f"there is no recipient {subject}", "mailrotate recipient list NAME"
+                    "recipient.none", f"there is no recipient {subject}", Command("recipient", "list", "NAME")
                 )
             campaign = authority.find_seen_campaign(connection, context.actor, f"c_{found.campaign_id}")
             return _of_person(look, campaign, found)
@@ -105,7 +109,7 @@ def _kind_of(connection: Connection, subject: str) -> tuple[str, int]:
     raise BadInput(
         "name.ambiguous",
         f"'{subject}' may mean the campaign c_{named.id} or something else of that name",
-        f"mailrotate why c_{named.id}",
+        Command("why", f"c_{named.id}"),
     )
 
 
@@ -119,7 +123,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str) -> S
         raise NotFound(
             "recipient.none",
             f"'{address}' is no recipient of {campaign.name}",
-            f"mailrotate recipient list {quote(campaign.name)}",
+            Command("recipient", "list", campaign.name),
         )
     return found
 
@@ -127,7 +131,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str) -> S
 def _of_message(context: Context, look: Prospects, message_id: int) -> Explanation:
     message = outbox.by_id(look.connection, message_id)
     if message is None:
-        raise NotFound("message.none", f"there is no message m_{message_id}", "mailrotate outbox list")
+        raise NotFound("message.none", f"there is no message m_{message_id}", Command("outbox", "list"))
     authority.require_sight_of(look.connection, context.actor, message)
     return _explained(look, f"m_{message_id}", look.situation(message))
 
@@ -145,9 +149,7 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
     situation = _unassigned(look, campaign, person) if message is None else look.situation(message)
     explained = _explained(look, subject, situation)
     if person.state is RecipientState.FAILED and person.reason == reasons.MAILBOX_REMOVED:
-        again = (
-            f"mailrotate recipient assign {quote(campaign.name)} {quote(person.email)} --to-sender ADDRESS"
-        )
+        again = Command("recipient", "assign", campaign.name, person.email, "--to-sender", "ADDRESS")
         return replace(explained, remedy=again)
     return explained
 
@@ -157,7 +159,7 @@ def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipie
     workspace = workspaces.find(look.connection)
     zone = "UTC" if workspace is None else workspace.timezone
     known = MessageFacts(
-        is_follow_up=person.next_step > 1,
+        is_follow_up=is_follow_up(person.next_step),
         due_at=person.next_at or look.now,
         ready_at=person.next_at or look.now,
         is_assigned=False,
@@ -202,7 +204,7 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
         return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary, remedy)
     remedy = _remedy(look, decision)
     if decision.binding is Gate.OVERDUE:
-        remedy = f"mailrotate outbox release --campaign {quote(campaign.name)}"
+        remedy = Command("outbox", "release", "--campaign", campaign.name)
     return Explanation(
         campaign.name, decision.next_at, decision.binding, tuple(shown), _summary(decision), remedy
     )
@@ -220,31 +222,26 @@ def _explained(look: Prospects, subject: str, situation: Situation) -> Explanati
     return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision), remedy)
 
 
-def _reconnection(boxes: list[MailboxFacts]) -> str | None:
+def _reconnection(boxes: list[MailboxFacts]) -> Command | None:
     """The command that comes before `campaign resume`, which is refused while no sender is connected (C6)."""
     if not boxes or any(box.connection is ConnectionState.CONNECTED for box in boxes):
         return None
     failed = next((box for box in boxes if box.connection is ConnectionState.FAILED), None)
     if failed is not None:
-        return f"mailrotate mailbox reconnect {quote(failed.address)} --resume"
-    return f"mailrotate mailbox connect {quote(boxes[0].address)}"
+        return Command("mailbox", "reconnect", failed.address, "--resume")
+    return Command("mailbox", "connect", boxes[0].address)
 
 
-def _remedy(look: Prospects, decision: Decision) -> str | None:
+def _remedy(look: Prospects, decision: Decision) -> AnyHint | None:
     waits_for_act = decision.next_at is None
     return remedy_of(look.connection, look.context.actor, decision.bound) if waits_for_act else None
 
 
-def remedy_of(connection: Connection, actor: Actor, verdict: Verdict | None) -> str | None:
+def remedy_of(connection: Connection, actor: Actor, verdict: Verdict | None) -> AnyHint | None:
     """The command that opens a closed gate, or whom to ask for it; None where time opens it, or nothing."""
-    if verdict is None or verdict.remedy is None:
-        return None
-    parts = verdict.remedy.parts if isinstance(verdict.remedy, Hint) else (verdict.remedy,)
-    command = " ".join(
-        f"mailrotate {shlex.join(part.words)}" if isinstance(part, Command) else str(part) for part in parts
-    )
-    deed = verdict.gate.deed
-    return command if deed is None else advice.way(connection, actor, deed, command)
+    if verdict is None or verdict.gate.deed is None or not isinstance(verdict.remedy, Command):
+        return None if verdict is None else verdict.remedy
+    return advice.way(connection, actor, verdict.gate.deed, verdict.remedy)
 
 
 def _shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:
