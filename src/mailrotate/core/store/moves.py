@@ -1,6 +1,6 @@
-"""The one place that writes a state: as compare-and-set, of one row or of a set in one statement.
+"""The only module that writes states: by compare-and-set, for one row or for a set in one statement.
 
-What is legal, `core/rules/transitions.py` says; whoever decides hands the transition over.
+`core/rules/transitions.py` says which changes are legal; the caller passes the transition.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
-"""Which revision a database has, and how it gets to ours.
+"""Find a database's revision and upgrade it to ours.
 
-Alembic is imported only to make or upgrade a database: the check that every command makes is one SELECT.
+Alembic is imported only to create or upgrade a database: the check in every command is one SELECT.
 """
 
 from datetime import datetime
@@ -20,7 +20,7 @@ REVISIONS = ("0001", "0002")
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The database's revision, or None when it is empty. Raises StoreTrouble when it is not ours."""
+    """Return the database's revision, or None if it is empty. Raises StoreTrouble if it is not ours."""
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return None
@@ -36,12 +36,12 @@ def _version(connection: Connection) -> str | None:
 
 
 def require_current(connection: Connection) -> bool:
-    """True when the database has our revision, False when it is empty.
+    """Return True if the database has our revision, False if it is empty.
 
-    Raises StoreTrouble when it is newer than this program, Refused when it must be upgraded first.
+    Raises StoreTrouble if it is newer than this program, Refused if it must be upgraded first.
     """
     try:
-        # Within a savepoint, because on PostgreSQL a failed statement spoils its transaction.
+        # In a savepoint: on PostgreSQL a failed statement aborts the whole transaction.
         with connection.begin_nested():
             found = _version(connection)
     except DBAPIError as problem:
@@ -70,9 +70,9 @@ def _require_known(found: str) -> None:
 
 
 def upgrade(store: Store, now: datetime) -> Path | None:
-    """Bring the database to our revision; a file that holds an older one is copied first.
+    """Upgrade the database to our revision; copy a file of an older revision first.
 
-    Returns where the copy is. Raises StoreTrouble when the database is newer or somebody else's.
+    Returns the path of the copy. Raises StoreTrouble if the database is newer or not mailrotate's.
     """
     from mailrotate.core.store.backups import back_up, backup_name
 
@@ -89,7 +89,7 @@ def upgrade(store: Store, now: datetime) -> Path | None:
 
 
 def migrate(store: Store) -> None:
-    """Bring the database to our revision in one transaction and re-make its triggers."""
+    """Upgrade the database to our revision in one transaction and recreate its triggers."""
     with store.migrating() as connection:
         dialects.lock_schema(connection)
         found = revision_of(connection)
@@ -114,7 +114,7 @@ def _run_revisions(connection: Connection) -> None:
 
 
 def check_database(store: Store) -> list[str]:
-    """Every fault found: damaged pages, missing triggers, rows without their parents."""
+    """List all faults: damaged pages, missing triggers, rows without their parents."""
     with store.reading() as connection:
         if not require_current(connection):
             return ["schema: the database is empty"]
