@@ -69,6 +69,11 @@ def load_settings(db: str | None = None, user: str | None = None) -> Settings:
     )
 
 
+def forbid_colours() -> None:
+    """For this process and those it starts: Rich and Typer's help ask the environment."""
+    os.environ["NO_COLOR"] = "1"
+
+
 def _config_file(environment: Mapping[str, str]) -> Mapping[str, Any]:
     named = environment.get("MAILROTATE_CONFIG")
     if named:

@@ -299,7 +299,8 @@ def connect_again(workspace: Workspace, context: Context, **settings: Any) -> No
         former = stored.by_address(connection, ANNA)
     assert former is not None
     servers = ServerGuess(former.provider, former.smtp, former.imap, "flags")
-    new = NewConnection(ANNA, servers, Password(Secret("not to be guessed")), Settings(**settings))  # type: ignore[typeddict-item]  # by name
+    password = Password(Secret("not to be guessed"))
+    new = NewConnection(ANNA, servers, password, Settings(**settings))  # type: ignore[typeddict-item]  # by name
     connecting.connect(context, new, LATER)
 
 

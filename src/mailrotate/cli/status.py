@@ -6,21 +6,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
-from mailrotate.cli.slot import team_line, team_row
+from mailrotate.cli.slot.team import team_line, team_row
 from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
 
-app = lone_command()
-
 # What opens a gate of a mailbox that opens by nothing else.
 _REMEDIES = {"connection": "reconnect", "rest": "resume", "hold": "release"}
 
 
-@app.command()
 def status(ctx: typer.Context) -> None:
     """One screen: is it sending, and if not why; mailboxes, campaigns, errors, the next command.
 

@@ -7,10 +7,7 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import instant, localised, zoned
-
-app = lone_command()
 
 # What no command opens again: the message is on its way or gone, its recipient or campaign has ended.
 _FINAL = ("message", "recipient", "campaign")
@@ -23,7 +20,6 @@ Subject = Annotated[
 ]
 
 
-@app.command()
 def why(
     ctx: typer.Context,
     subject: Subject,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
+from mailrotate.core.values.credential import OAuthToken
 from mailrotate.core.values.mail import (
     INBOX,
     CheckStep,
@@ -79,6 +80,14 @@ class MailProvider(Protocol):
 
     def check(self, account: MailAccount) -> list[CheckStep]:
         """Log in to both servers by the very path that sending takes; a failed step ends its service."""
+
+    def renew(self, account: MailAccount) -> OAuthToken:
+        """Ask the provider for a token to replace the account's, by its refresh token (RFC 6749 6).
+
+        The core calls this for an OAuthToken that has ended or was refused, with the mailbox's lane held, and
+        stores the answer before it is used. Raises MailTrouble: with the phase `auth` and the error code
+        ("invalid_grant: …") when the provider refuses, with the phase `connect` when it cannot be reached.
+        """
 
 
 class SecretBox(Protocol):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from mailrotate.core.values.credential import OAuthToken
 from mailrotate.core.values.mail import CheckStep, MailAccount, MailTrouble, Timeouts
 from mailrotate.core.values.states import Phase
 from mailrotate.providers import imap, smtp, wire
@@ -42,6 +43,10 @@ class ImapSmtpProvider:
             return session
 
         return [*_steps("smtp", try_smtp), *_steps("imap", try_imap)]
+
+    def renew(self, account: MailAccount) -> OAuthToken:
+        """See MailProvider. Refuses each token, as the login does."""
+        raise wire.trouble(Phase.AUTH, f"login refused: {account.provider} does not renew tokens")
 
 
 def _steps(service: str, attempt: Callable[[wire.Progress], _Closing]) -> list[CheckStep]:

@@ -15,7 +15,7 @@ def _imap_smtp(timeouts: Timeouts) -> MailProvider:
 
 
 # A name says whose servers they are, and so which limits and habits are to be expected; `imap` is any other.
-_FACTORIES: dict[str, Callable[[Timeouts], MailProvider]] = {
+FACTORIES: dict[str, Callable[[Timeouts], MailProvider]] = {
     "fastmail": _imap_smtp,
     "gmx": _imap_smtp,
     "google": _imap_smtp,
@@ -28,12 +28,12 @@ _FACTORIES: dict[str, Callable[[Timeouts], MailProvider]] = {
     "yahoo": _imap_smtp,
     "zoho": _imap_smtp,
 }
-PROVIDERS = tuple(_FACTORIES)
+PROVIDERS = tuple(FACTORIES)
 
 
 def provider_for(name: str, timeouts: Timeouts) -> MailProvider:
     """Raises BadInput (`provider.unknown`)."""
-    factory = _FACTORIES.get(name)
+    factory = FACTORIES.get(name)
     if factory is None:
         raise BadInput(
             "provider.unknown",

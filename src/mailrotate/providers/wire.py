@@ -33,10 +33,12 @@ def printable(text: str) -> str:
 
 
 def password_of(account: MailAccount) -> str:
-    """Raises TypeError for another credential: the registry names a provider that cannot use it."""
+    """Raises MailTrouble for a credential that is not a password: the user must sign in with one."""
     if isinstance(account.credential, Password):
         return account.credential.text.reveal()
-    raise TypeError(f"{account.provider} logs in with a password, not with a {account.credential.kind}")
+    raise trouble(
+        Phase.AUTH, f"login refused: {account.provider} takes a password, not a {account.credential.kind}"
+    )
 
 
 def redactor(account: MailAccount) -> Callable[[str], str]:

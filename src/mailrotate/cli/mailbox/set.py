@@ -19,7 +19,7 @@ from mailrotate.cli.credentials import (
     needed_password,
     show_step,
 )
-from mailrotate.cli.mailbox.settings import document_of, value_of
+from mailrotate.cli.mailbox.document import document_of, value_of
 from mailrotate.cli.output import Speech, cell
 from mailrotate.cli.params import Address, Yes, read_flag
 from mailrotate.core.values.duration import parse_duration
@@ -60,12 +60,7 @@ Copies = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command with its noun."""
-    app.command("set")(change)
-
-
-def change(
+def set_(
     ctx: typer.Context,
     address: Address,
     sender_name: SenderName = None,

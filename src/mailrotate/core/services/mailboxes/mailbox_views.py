@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
 from mailrotate.core.services.access import accounts, authority, seats
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.mailboxes import folder_choice, sharing
 from mailrotate.core.services.mailboxes.mailbox_settings import (
@@ -24,8 +24,9 @@ from mailrotate.core.services.mailboxes.reconnecting import (
     KEEPS_LOGIN,
     LoginChange,
     Tell,
+    login_after,
     login_changes,
-    proved,
+    prove,
     renew,
 )
 from mailrotate.core.services.sending.lane_holding import holding_lane
@@ -205,7 +206,9 @@ def set_settings(
         with context.store.reading() as connection:
             # Another login may have been stored while we waited for the lane.
             box = seats.find_connected(connection, context.actor, box.address)
-        account = proved(context, box, login, tell, "set") if login else account_of(context, box)
+        account = login_after(context, box, login, now, "set")
+        if login:
+            prove(context.provider(box.provider), account, tell, "set")
         ends = folder_choice.ends_of(context, account, named) if named else {}
         with context.store.writing() as connection:
             box, changes = _set_within(context, connection, box.address, settings, now)

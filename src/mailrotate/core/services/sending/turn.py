@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 
 from mailrotate.core.ports import InboxSession, SendSession
 from mailrotate.core.rules import quota
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.access import logins
+from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import health, inbox_reading, planning, settling
 from mailrotate.core.services.sending.claiming import LaneLost, Nothing, claim_next, may_send
 from mailrotate.core.services.sending.inbox_reading import InboxTally
@@ -172,7 +173,12 @@ class LaneTurn:
         if self._sender is not None:
             self._sender.close()
             self._sender = None
-        self._sender = self._context.provider(box.provider).open_sender(account_of(self._context, box))
+        self._sender = logins.log_in(
+            self._context,
+            box,
+            self._pace.clock(),
+            lambda provider, account: provider.open_sender(account),
+        )
         if box.trouble_since is not None or box.last_error is not None:
             with self._context.store.writing() as connection:
                 health.recover(connection, box, self._pace.clock())
@@ -265,7 +271,9 @@ class LaneTurn:
             return None
 
     def _read_over_new_connection(self, box: StoredMailbox, now: datetime) -> InboxTally:
-        self._inbox = self._context.provider(box.provider).open_inbox(account_of(self._context, box))
+        self._inbox = logins.log_in(
+            self._context, box, now, lambda provider, account: provider.open_inbox(account)
+        )
         return inbox_reading.read_inbox(self._context, self._inbox, box, now)
 
     def _file_copies(self) -> None:

@@ -1,0 +1,104 @@
+"""Logging in with a mailbox's stored credential, which is renewed when it has ended (C2, I1).
+
+Some providers accept each refresh token once. So only the owner of the mailbox's lane renews a token, and the
+new one is stored before it is used.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from mailrotate.core.ports import MailProvider
+from mailrotate.core.rules.replies import classify
+from mailrotate.core.services.access import secrets
+from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.store import connections, mailboxes
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.credential import Credential, OAuthToken
+from mailrotate.core.values.mail import CheckStep, MailAccount, MailTrouble, ServerReply
+from mailrotate.core.values.states import Phase, ReplyClass
+
+Session = TypeVar("Session")
+
+
+def log_in(
+    context: Context,
+    box: StoredMailbox,
+    now: datetime,
+    attempt: Callable[[MailProvider, MailAccount], Session],
+) -> Session:
+    """Log in with the stored credential. A token that the server refuses is renewed, and tried once more.
+
+    The caller holds the mailbox's lane. Raises KeyTrouble, MailTrouble.
+    """
+    provider, account = context.provider(box.provider), current_account(context, box, now)
+    try:
+        return attempt(provider, account)
+    except MailTrouble as trouble:
+        if not _may_have_ended(account, trouble.reply):
+            raise
+    return attempt(provider, _renewed(context, box.id, account.credential))
+
+
+def check(context: Context, box: StoredMailbox, now: datetime) -> list[CheckStep]:
+    """Test both servers as `log_in` does. A renewal that fails is a step of the service `token`.
+
+    The caller holds the mailbox's lane. Raises KeyTrouble.
+    """
+    provider = context.provider(box.provider)
+    try:
+        account = current_account(context, box, now)
+        steps = provider.check(account)
+        if any(step.reply is not None and _may_have_ended(account, step.reply) for step in steps):
+            steps = provider.check(_renewed(context, box.id, account.credential))
+    except MailTrouble as trouble:
+        return [renewal_step(trouble)]
+    return steps
+
+
+def renewal_step(trouble: MailTrouble) -> CheckStep:
+    """A failed renewal as a step of a connection test."""
+    return CheckStep("token", trouble.reply.phase, False, trouble.reply.text, trouble.reply)
+
+
+def current_account(context: Context, box: StoredMailbox, now: datetime) -> MailAccount:
+    """What the mailbox logs in with, its credential renewed if it is due.
+
+    The caller holds the mailbox's lane. Raises KeyTrouble, and MailTrouble when the renewal fails.
+    """
+    account = account_of(context, box)
+    return _renewed(context, box.id, account.credential) if account.credential.is_due(now) else account
+
+
+def _may_have_ended(account: MailAccount, reply: ServerReply) -> bool:
+    """A token may end before its time: when it is revoked, or when this machine's clock is slow."""
+    return (
+        isinstance(account.credential, OAuthToken)
+        and reply.phase is Phase.AUTH
+        and classify(reply, account.provider).reply_class is ReplyClass.AUTH
+    )
+
+
+def _renewed(context: Context, mailbox_id: int, ended: Credential) -> MailAccount:
+    """The login with the credential that replaces `ended`, already stored."""
+    box, account = _stored(context, mailbox_id)
+    if account.credential == ended:
+        try:
+            token = context.provider(box.provider).renew(account)
+        except MailTrouble:
+            if _stored(context, mailbox_id)[1].credential == ended:
+                raise
+        else:
+            with context.store.writing() as connection:
+                sealed = secrets.seal(context, connection, box.connection_id, box.generation + 1, token)
+                if connections.replace_secret(connection, box.connection_id, box.generation, sealed):
+                    return replace(account, credential=token)
+    # Renewed since the caller read it, or by another process that took the lane from this one.
+    return _stored(context, mailbox_id)[1]
+
+
+def _stored(context: Context, mailbox_id: int) -> tuple[StoredMailbox, MailAccount]:
+    with context.store.reading() as connection:
+        box = mailboxes.by_id(connection, mailbox_id)
+    return box, account_of(context, box)
