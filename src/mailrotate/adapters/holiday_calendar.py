@@ -1,4 +1,4 @@
-"""Public holidays from the `holidays` package, which comes with an extra."""
+"""Public holidays from the `holidays` package, an extra."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -13,7 +13,7 @@ class HolidayCalendar:
         self._known: dict[tuple[str, int], frozenset[date]] = {}
 
     def dates(self, code: str, years: Iterable[int]) -> frozenset[date]:
-        """Raises BadInput: `holidays.missing_extra`, `holidays.unknown`."""
+        """Return the holidays. Raises BadInput: `holidays.missing_extra`, `holidays.unknown`."""
         wanted = [(code, year) for year in years]
         for key in wanted:
             if key not in self._known:
@@ -22,7 +22,7 @@ class HolidayCalendar:
 
 
 def holiday_problem(code: str) -> str | None:
-    """Why the holidays of `code` cannot be known, with what to do; None when they can."""
+    """Say why the holidays of `code` are unknown and what to do; None if they are known."""
     try:
         _dates(code, None)
     except BadInput as trouble:
@@ -31,7 +31,7 @@ def holiday_problem(code: str) -> str | None:
 
 
 def _dates(code: str, year: int | None) -> frozenset[date]:
-    """Without a year there are none, but the code is looked up."""
+    """Look up the holidays; without a year only the code is checked."""
     try:
         import holidays
     except ImportError:

@@ -28,7 +28,7 @@ class ImapSmtpProvider:
         return imap.open_session(account, self._timeouts)
 
     def check(self, account: MailAccount) -> list[CheckStep]:
-        """See MailProvider. Both services are tried, also when the first has failed."""
+        """See MailProvider. Tries both services, even if the first one fails."""
 
         def try_smtp(progress: wire.Progress) -> _Closing:
             return smtp.open_session(account, self._timeouts, progress)
@@ -50,7 +50,7 @@ class ImapSmtpProvider:
 
 
 def _steps(service: str, attempt: Callable[[wire.Progress], _Closing]) -> list[CheckStep]:
-    """What one service's phases said; of a phase that says something twice, the last."""
+    """Collect the server's words in each phase; if a phase speaks twice, its last words count."""
     passed: dict[Phase, CheckStep] = {}
 
     def note(phase: Phase, words: str) -> None:

@@ -328,3 +328,10 @@ def test_h5_a_lane_sends_follow_ups_only_while_its_inbox_can_be_read() -> None:
     assert inbox_is_read(MAILBOX)
     assert not inbox_is_read(replace(MAILBOX, inbox_read_at=None))
     assert not inbox_is_read(replace(MAILBOX, inbox_failing_since=NOW))
+
+
+def test_f5_windows_that_are_never_open_together_are_named_as_what_binds() -> None:
+    mondays, sundays = (DeliveryWindow.parse({"days": day, "hours": "09:00-17:00"}) for day in ("mon", "sun"))
+    decision = decide(situation(campaign__window=mondays, message__window=sundays), NOW)
+    assert decision.next_at is None
+    assert decision.binding in ("window", "recipient_window")

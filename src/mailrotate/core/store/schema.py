@@ -1,6 +1,6 @@
-"""Which revision a database has, and how it gets to ours.
+"""Find a database's revision and upgrade it to ours.
 
-Alembic is imported only to make or upgrade a database: the check that every command makes is one SELECT.
+Alembic is imported only to create or upgrade a database: the check in every command is one SELECT.
 """
 
 from sqlalchemy import Connection, inspect, text
@@ -17,7 +17,7 @@ REVISIONS = ("0001", "0002")
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The database's revision, or None when it is empty. Raises StoreTrouble when it is not ours."""
+    """Return the database's revision, or None if it is empty. Raises StoreTrouble if it is not ours."""
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return None
@@ -33,12 +33,12 @@ def _version(connection: Connection) -> str | None:
 
 
 def require_current(connection: Connection) -> bool:
-    """True when the database has our revision, False when it is empty.
+    """Return True if the database has our revision, False if it is empty.
 
-    Raises StoreTrouble when it is newer than this program, Refused when it must be upgraded first.
+    Raises StoreTrouble if it is newer than this program, Refused if it must be upgraded first.
     """
     try:
-        # Within a savepoint, because on PostgreSQL a failed statement spoils its transaction.
+        # In a savepoint: on PostgreSQL a failed statement aborts the whole transaction.
         with connection.begin_nested():
             found = _version(connection)
     except DBAPIError as problem:
@@ -67,7 +67,7 @@ def _require_known(found: str) -> None:
 
 
 def migrate(store: Store) -> None:
-    """Bring the database to our revision in one transaction and re-make its triggers."""
+    """Upgrade the database to our revision in one transaction and recreate its triggers."""
     with store.migrating() as connection:
         dialects.lock_schema(connection)
         found = revision_of(connection)
@@ -92,7 +92,7 @@ def _run_revisions(connection: Connection) -> None:
 
 
 def check_database(store: Store) -> list[str]:
-    """Every fault found: damaged pages, missing triggers, rows without their parents."""
+    """List all faults: damaged pages, missing triggers, rows without their parents."""
     with store.reading() as connection:
         if not require_current(connection):
             return ["schema: the database is empty"]
