@@ -10,7 +10,7 @@ from mailrotate.core.store.sending import claims, lanes, liveness
 
 @dataclass(frozen=True)
 class Recovered:
-    """What dead runners left: messages put back, and those whose fate is unknown."""
+    """What dead runners left: how many messages were put back, and how many are of unknown fate."""
 
     returned: int = 0
     held: int = 0
