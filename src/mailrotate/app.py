@@ -44,7 +44,6 @@ class Settings:
     credentials_directory: Path | None
     timeouts: Timeouts
     db_password: Secret | None = None
-    editor: str = "vi"
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -64,7 +63,6 @@ def load_settings(db: str | None = None, user: str | None = None) -> Settings:
         credentials_directory=Path(credentials) if credentials else None,
         timeouts=_timeouts(environment, found.get("timeouts", {})),
         db_password=_database_password(environment),
-        editor=environment.get("VISUAL") or environment.get("EDITOR") or "vi",
         environment=environment,
     )
 

@@ -5,12 +5,14 @@ from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
+from sqlalchemy import select
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.services.context import secret_name
 from mailrotate.core.services.sending import health
 from mailrotate.core.store import mailboxes
+from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.mail import CheckStep, ServerReply
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass
@@ -137,7 +139,7 @@ def test_c2_an_inbox_that_stays_unreachable_fails_a_mailbox_that_still_sends(
 
     assert [test_after(minutes) for minutes in (0, 15, 29, 30)] == ["connected"] * 3 + ["failed"]
     with workspace.store.reading() as connection:
-        assert mailboxes.by_id(connection, anna.id).last_error_class == "net"
+        assert connection.execute(select(t.connection.c.last_error_class)).scalar_one() == "net"
     provider.is_back = True
     assert test_after(45) == "connected"
     with workspace.store.reading() as connection:

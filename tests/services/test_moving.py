@@ -10,7 +10,6 @@ from mailrotate.adapters.problem_spool import ProblemSpool
 from mailrotate.core.services.campaigns import campaign_life, campaign_views, reassigning
 from mailrotate.core.services.campaigns.reassigning import Moved, Whom
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.mailboxes import mailbox_removal, mailbox_views, reconnecting, slot_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.services.views import outbox_actions
@@ -20,6 +19,7 @@ from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import reassignments
 from mailrotate.core.store.people.reassignments import Choice
+from mailrotate.core.values import reasons
 from mailrotate.core.values.errors import Busy, NotFound, Refused
 from mailrotate.core.values.hint import Command
 from tests.support.addresses import connect
@@ -170,7 +170,7 @@ def test_b8_more_people_may_be_named_than_a_statement_takes(workspace: Workspace
     campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
     failed = person(workspace, campaign, "active@example.com", "active", anna)
     mailbox_removal.remove(context_of(workspace), ANNA, now=LATER)
-    many = Choice(campaign.id, affected_campaigns.REMOVED, ids=range(1, 70_000))
+    many = Choice(campaign.id, reasons.MAILBOX_REMOVED, ids=range(1, 70_000))
     with workspace.store.writing() as connection:
         assert [one.id for some in reassignments.waiting(connection, many) for one in some] == [failed]
         assert list(reassignments.left_behind(connection, many)) == []

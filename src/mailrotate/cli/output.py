@@ -43,16 +43,20 @@ def plain(text: object) -> str:
     return _CONTROL.sub("\ufffd", words).replace("\t", " ")
 
 
-def instant(at: datetime | None, zone: str) -> str:
-    """For people: in the workspace's zone, whole seconds. What stands around it names the zone."""
+def instant(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
+    """For people: in the workspace's zone, whole seconds. What stands around it names the zone.
+
+    `ahead` is for when something may happen: rounded up, so that nobody comes too early.
+    """
     if at is None:
         return "-"
-    return next_whole_second(at).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
+    shown = next_whole_second(at) if ahead else at
+    return shown.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def zoned(at: datetime | None, zone: str) -> str:
+def zoned(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
     """An instant with its zone, for sentences and single facts."""
-    return "-" if at is None else f"{instant(at, zone)} {zone}"
+    return "-" if at is None else f"{instant(at, zone, ahead=ahead)} {zone}"
 
 
 def localised(text: str, zone: str) -> str:
@@ -66,7 +70,10 @@ def counted(number: int, one: str, several: str | None = None) -> str:
 
 
 def as_json(value: object) -> str:
-    """snake_case keys as given; instants in RFC 3339 UTC, durations in whole seconds.
+    """snake_case keys as given; durations in whole seconds; instants in RFC 3339 UTC, as they are stored.
+
+    An instant has microseconds unless they are 0, so that scripts can order what happened in one second.
+    Only a gate's `until` is rounded, up to a whole second, and so is what is decided from it.
 
     What a terminal would obey is written as an escape, which means the same to a script.
     """

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mailrotate.core.values.reasons import paused
+
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.campaign_views import CampaignView
 
 
 def state_of(row: Mapping[str, Any]) -> str:
-    reasons = ", ".join(row["pause_reasons"])
-    return f"{row['state']} ({reasons})" if reasons else str(row["state"])
+    return paused(row["pause_reasons"]) if row["pause_reasons"] else str(row["state"])
 
 
 def row_of(view: "CampaignView") -> dict[str, Any]:

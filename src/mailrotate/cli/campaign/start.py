@@ -22,6 +22,7 @@ def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = 
     call = call_of(ctx)
     started = campaign_life.start(call.context, name, sender or (), read_rotation(rotate), call.now)
     shares = ", ".join(f"{address} {count}" for address, count in started.assigned.items())
+    begins = zoned(started.first_due_at, call.zone, ahead=True)
     call.speech.result(
         {
             "name": started.name,
@@ -31,6 +32,6 @@ def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = 
             "first_due_at": started.first_due_at,
         },
         f"started campaign '{started.name}': {shares}",
-        f"first messages are due from {zoned(started.first_due_at, call.zone)}, inside the window",
+        f"first messages are due from {begins}, inside the window",
     )
     call.speech.next(Command("run", "--once"))

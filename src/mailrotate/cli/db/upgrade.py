@@ -13,8 +13,8 @@ def upgrade(ctx: typer.Context) -> None:
 
       mailrotate db upgrade
     """
+    from mailrotate.core.store.backups import upgrade as upgrade_schema
     from mailrotate.core.store.schema import REVISIONS
-    from mailrotate.core.store.schema import upgrade as upgrade_schema
 
     call = call_of(ctx)
     copy = upgrade_schema(database_of(call), call.now)

@@ -14,6 +14,9 @@ from mailrotate.core.values.hint import Command
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import MessageStory
 
+# When something may happen, not when it did.
+_AHEAD = ("due_at", "expected_at", "ready_at")
+
 
 def show(
     ctx: typer.Context,
@@ -38,7 +41,7 @@ def show(
         return
     zone, error = call.zone, row.pop("error")
     call.speech.facts(
-        (name.replace("_", " "), zoned(value, zone) if name.endswith("_at") else value)
+        (name.replace("_", " "), zoned(value, zone, ahead=name in _AHEAD) if name.endswith("_at") else value)
         for name, value in row.items()
         if value not in (None, "", [])
     )

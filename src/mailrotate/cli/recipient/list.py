@@ -49,7 +49,7 @@ def list_(
                 r["sender"],
                 r["step"],
                 r["sent"],
-                instant(r["next_at"], zone),
+                instant(r["next_at"], zone, ahead=True),
             ),
             "no such recipients",
         )

@@ -31,7 +31,7 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
             ("assigned by", entry.assigned_reason),
             ("sent", entry.sent),
             ("next step", entry.step if entry.next_at else None),
-            ("next", zoned(entry.next_at, call.zone)),
+            ("next", zoned(entry.next_at, call.zone, ahead=True)),
             *((f"{{{{ {name} }}}}", value) for name, value in entry.fields.items()),
         )
     )

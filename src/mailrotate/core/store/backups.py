@@ -10,7 +10,7 @@ from pathlib import Path
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.schema import check_database, migrate, revision_of
+from mailrotate.core.store.schema import check_database, migrate, require_current, revision_of
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused, StoreTrouble
@@ -46,6 +46,23 @@ def back_up(store: Store, target: Path) -> None:
         raise StoreTrouble(
             "backup.failed", f"{target} could not be written: {problem}", "name a file on another disk"
         ) from None
+
+
+def upgrade(store: Store, now: datetime) -> Path | None:
+    """Upgrade the database to our revision; copy a file of an older revision first.
+
+    Returns the path of the copy. Raises StoreTrouble if the database is newer or not mailrotate's.
+    """
+    copy = None
+    try:
+        with store.reading() as connection:
+            require_current(connection)
+    except Refused:
+        if store.path is not None:
+            copy = backup_name(store.path, "upgrade", now)
+            back_up(store, copy)
+    migrate(store)
+    return copy
 
 
 def _copy_pages(path: Path, target: Path) -> None:
@@ -127,7 +144,8 @@ def _hold_everything(incoming: Path, made_at: datetime, actor: Actor, now: datet
     arriving = open_store(str(incoming))
     try:
         with arriving.writing() as connection:
-            said = f"restored from a backup of {rfc3339(made_at)}: compare the sent mail, then release it"
+            at = rfc3339(made_at.replace(microsecond=0))
+            said = f"restored from a backup of {at}: compare the sent mail, then release it"
             held = mailboxes.hold_all(connection, RESTORED, said)
             if actor.user_id is not None and workspaces.user_by_id(connection, actor.user_id) is None:
                 # A user who joined after the backup was made.

@@ -74,10 +74,8 @@ class StoredMailbox:
     disconnected_at: datetime | None
     trouble_since: datetime | None
     last_test_at: datetime | None
-    last_error_class: str | None
     last_error: str | None
     next_send_at: datetime | None
-    lane_owner: int | None
     inbox_read_at: datetime | None
     inbox_failing_since: datetime | None
     inbox_error: str | None
@@ -122,7 +120,6 @@ def _query() -> Select[tuple[object, ...]]:
             c.id.label("connection_id"),
             *(column for column in c if column.name not in ("id", "mailbox_id", "superseded_at")),
             t.lane.c.next_send_at,
-            t.lane.c.runner_id.label("lane_owner"),
             t.folder.c.read_at,
             t.folder.c.failing_since,
             t.folder.c.last_error.label("inbox_error"),
@@ -175,10 +172,8 @@ def _read(row: Row[tuple[object, ...]]) -> StoredMailbox:
         disconnected_at=r["disconnected_at"],
         trouble_since=r["trouble_since"],
         last_test_at=r["last_test_at"],
-        last_error_class=r["last_error_class"],
         last_error=r["last_error"],
         next_send_at=r["next_send_at"],
-        lane_owner=r["lane_owner"],
         inbox_read_at=r["read_at"],
         inbox_failing_since=r["failing_since"],
         inbox_error=r["inbox_error"],

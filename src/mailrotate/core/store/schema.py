@@ -3,9 +3,6 @@
 Alembic is imported only to create or upgrade a database: the check in every command is one SELECT.
 """
 
-from datetime import datetime
-from pathlib import Path
-
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
@@ -67,25 +64,6 @@ def _require_known(found: str) -> None:
             f"the database was made by a newer mailrotate (revision {found}); nothing was changed",
             "upgrade mailrotate on this machine",
         )
-
-
-def upgrade(store: Store, now: datetime) -> Path | None:
-    """Upgrade the database to our revision; copy a file of an older revision first.
-
-    Returns the path of the copy. Raises StoreTrouble if the database is newer or not mailrotate's.
-    """
-    from mailrotate.core.store.backups import back_up, backup_name
-
-    with store.reading() as connection:
-        found = revision_of(connection)
-    if found is not None:
-        _require_known(found)
-    copy = None
-    if store.path is not None and found is not None and found != REVISIONS[-1]:
-        copy = backup_name(store.path, "upgrade", now)
-        back_up(store, copy)
-    migrate(store)
-    return copy
 
 
 def migrate(store: Store) -> None:

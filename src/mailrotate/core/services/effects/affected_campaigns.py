@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates
+from mailrotate.core.rules.decision import decide
+from mailrotate.core.rules.situation import Situation
 from mailrotate.core.rules.transitions import CAMPAIGN
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -19,12 +20,13 @@ from mailrotate.core.store.events import RUNNER, About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.removals import Affected
 from mailrotate.core.values.hint import Command
+from mailrotate.core.values.reasons import (
+    MAILBOX_DISCONNECTED,
+    MAILBOX_FAILED,
+    MAILBOX_REMOVED,
+    USER_LOCKED,
+)
 from mailrotate.core.values.states import CampaignState, ConnectionState
-
-FAILED = "mailbox_failed"
-DISCONNECTED = "mailbox_disconnected"
-USER_LOCKED = "user_locked"
-REMOVED = "mailbox_removed"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def pause_for_failure(connection: Connection, box: StoredMailbox, now: datetime)
     connected, because the others continue (C6, C7)."""
     for campaign in connections.hanging_on(connection, box.id, box.slot_id):
         if pauses_without(connection, campaign):
-            lifecycle.pause_campaign(connection, RUNNER, campaign.id, FAILED, box.id, now)
+            lifecycle.pause_campaign(connection, RUNNER, campaign.id, MAILBOX_FAILED, box.id, now)
 
 
 def pause_for_disconnect(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
@@ -52,7 +54,7 @@ def pause_for_disconnect(connection: Connection, actor: Actor, box: StoredMailbo
     for campaign in connections.hanging_on(connection, box.id, box.slot_id):
         if not campaign.is_sender:
             continue
-        lifecycle.pause_campaign(connection, actor, campaign.id, DISCONNECTED, box.id, now)
+        lifecycle.pause_campaign(connection, actor, campaign.id, MAILBOX_DISCONNECTED, box.id, now)
 
 
 def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
@@ -89,16 +91,16 @@ def let_go(
     those without another sender."""
     grace_periods.end_with_mailbox(connection, box.id, now)
     for campaign in stopping:
-        lifecycle.pause_campaign(connection, actor, campaign.id, REMOVED, box.id, now)
+        lifecycle.pause_campaign(connection, actor, campaign.id, MAILBOX_REMOVED, box.id, now)
 
 
 def way_on(connection: Connection, campaign: StoredCampaign) -> Command | None:
     """The command needed before `campaign resume`, if the single sender was removed and its slot is empty."""
-    if campaign.rotation is not None or REMOVED not in campaign.pause_reasons:
+    if campaign.rotation is not None or MAILBOX_REMOVED not in campaign.pause_reasons:
         return None
     if any(sender.mailbox_id is not None for sender in assigning.current_senders(connection, campaign.id)):
         return None
-    former = removals.paused_by(connection, campaign.id, REMOVED) or "ADDRESS"
+    former = removals.paused_by(connection, campaign.id, MAILBOX_REMOVED) or "ADDRESS"
     return Command("recipient", "assign", campaign.name, "--from-sender", former, "--to-sender", "ADDRESS")
 
 
@@ -134,12 +136,12 @@ def _next_at(
     if due_at is None:
         return None
     campaign = campaigns.by_id(connection, campaign_id)
-    situation = gates.Situation(
+    situation = Situation(
         facts.campaign_facts(context, campaign, box.workspace_timezone, now),
         facts.mailbox_facts(connection, box, now),
         None,
     )
-    return gates.decide(situation, max(due_at, now)).next_at
+    return decide(situation, max(due_at, now)).next_at
 
 
 def hanging_on_seat(connection: Connection, boxes: Sequence[StoredMailbox]) -> list[HangingCampaign]:

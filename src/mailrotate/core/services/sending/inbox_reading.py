@@ -76,7 +76,7 @@ def _read_folder(
         # First, because it may wait for an import; at this point no one waits for this transaction.
         contact_book.note_received(connection, box, mails, now)
         for mail in mails:
-            _act_on(context, connection, box, mail, now, tally)
+            _act_on(connection, box, mail, now, tally)
         inboxes.note_read(connection, box.id, name, cursor, now)
 
 
@@ -92,7 +92,6 @@ def note_unreadable(context: Context, box: StoredMailbox, trouble: MailTrouble, 
 
 
 def _act_on(
-    context: Context,
     connection: Connection,
     box: StoredMailbox,
     mail: InboundMail,

@@ -291,14 +291,11 @@ def _log(connection: Connection, message: Candidate, action: str, now: datetime,
     events.record(connection, RUNNER, action, now, about, **data)
 
 
-def recover_orphans(connection: Connection, runner_id: int, now: datetime) -> tuple[int, int]:
-    """Settle the messages of a dead runner: put unmarked ones back, hold marked ones.
-
-    Returns how many were put back and how many are held.
-    """
-    settled = _settle_left(connection, claims.in_flight_of(connection, runner_id), now)
+def recover_orphans(connection: Connection, runner_id: int, now: datetime) -> int:
+    """Put back a dead runner's unmarked messages and hold the marked ones; return how many are held."""
+    held = _settle_left(connection, claims.in_flight_of(connection, runner_id), now)
     lanes.free_lanes_of(connection, runner_id)
-    return settled
+    return held
 
 
 def take_lane(connection: Connection, mailbox_id: int, runner_id: int, now: datetime) -> Lane | None:
@@ -313,8 +310,8 @@ def take_lane(connection: Connection, mailbox_id: int, runner_id: int, now: date
     return lane
 
 
-def _settle_left(connection: Connection, left: list[InFlight], now: datetime) -> tuple[int, int]:
-    returned = held = 0
+def _settle_left(connection: Connection, left: list[InFlight], now: datetime) -> int:
+    held = 0
     for message_id, claim_token, is_marked in left:
         if is_marked:
             said = "the runner ended between the final dot and the server's answer"
@@ -323,5 +320,5 @@ def _settle_left(connection: Connection, left: list[InFlight], now: datetime) ->
                 about = About(message_id=message_id)
                 events.record(connection, RUNNER, "message.held", now, about, reply=said)
         else:
-            returned += put_back(connection, message_id, claim_token)
-    return returned, held
+            put_back(connection, message_id, claim_token)
+    return held

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from mailrotate.core.ports import InboxSession, SendSession
 from mailrotate.core.rules import quota
+from mailrotate.core.rules.gates import Gate
 from mailrotate.core.services.access import logins
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import health, inbox_reading, planning, settling
@@ -128,7 +129,7 @@ class LaneTurn:
 
     def _sit_out_gap(self, nothing: Nothing) -> bool:
         closed = nothing.closed
-        if not self._pace.linger or closed is None or closed.gate != "gap" or closed.until is None:
+        if not self._pace.linger or closed is None or closed.gate is not Gate.GAP or closed.until is None:
             return False
         rest = closed.until - self._pace.clock()
         if rest > KEEP_OPEN_FOR or not self._has_more(closed.until):

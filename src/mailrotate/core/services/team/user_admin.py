@@ -19,6 +19,7 @@ from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values import reasons
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.hint import Command
@@ -227,5 +228,5 @@ def refuse_last_admin(connection: Connection, user: StoredUser, then: str) -> No
 def _is_paused_by_lock(connection: Connection, campaign: HangingCampaign) -> bool:
     return (
         campaign.state is CampaignState.PAUSED
-        and affected_campaigns.USER_LOCKED in campaigns.by_id(connection, campaign.id).pause_reasons
+        and reasons.USER_LOCKED in campaigns.by_id(connection, campaign.id).pause_reasons
     )
