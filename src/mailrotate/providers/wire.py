@@ -42,7 +42,7 @@ def password_of(account: MailAccount) -> str:
 
 
 def redactor(account: MailAccount) -> Callable[[str], str]:
-    """Build a function that replaces every form of a secret that we send or a server may echo, by `[secret]`."""
+    """Build a function that replaces every form of a secret that a server may echo by `[secret]`."""
     forms: set[str] = set()
     for text in filter(None, (secret.reveal() for secret in account.credential.secrets)):
         secret = text.encode()
