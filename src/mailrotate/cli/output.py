@@ -188,32 +188,23 @@ class Speech:
                 self.say(f"  … and {len(problems) - _MORE_PROBLEMS} more")
         if error.hint:
             self.say(f"hint: {in_words(error.hint)}")
-        self._error_document(error.code, error.message, error.hint, problems)
+        if self.as_json:
+            detail: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+            if problems:
+                detail["problems"] = list(problems)
+            print(as_json({"error": detail}), file=sys.stderr)
 
     def usage_error(self, message: str, context: Any) -> None:
         hint = f"{context.command_path} --help" if context is not None else "mailrotate --help"
         # What the parsers put before the sentence says nothing to whoever reads it.
         message = re.sub(r"^Invalid value: |\bValue error, ", "", message)
-        self.say(f"error: {message}")
-        self.say(f"hint: {hint}")
-        self._error_document("usage", message, hint)
+        self.error(BadInput("usage", message, hint))
 
     def defect(self, error: Exception) -> None:
         """Something nobody foresaw. Its text may hold anything, so only its kind is told."""
         message = f"unexpected failure ({type(error).__name__})"
         hint = "run the command again with `mailrotate --debug …` to see where"
-        self.say(f"error: {message}")
-        self.say(f"hint: {hint}")
-        self._error_document("unexpected", message, hint)
-
-    def _error_document(
-        self, code: str, message: str, hint: AnyHint | None, problems: Sequence[str] = ()
-    ) -> None:
-        if self.as_json:
-            detail: dict[str, Any] = {"code": code, "message": message, "hint": hint}
-            if problems:
-                detail["problems"] = list(problems)
-            print(as_json({"error": detail}), file=sys.stderr)
+        self.error(MailrotateError("unexpected", message, hint))
 
     def confirm(
         self,

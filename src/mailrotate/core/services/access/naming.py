@@ -1,4 +1,4 @@
-"""How people name campaigns, mailboxes and users, and what they are told when there is none of that name."""
+"""Find campaigns, mailboxes and users by the names people use, and suggest similar names."""
 
 import re
 from difflib import get_close_matches
@@ -19,7 +19,7 @@ _ID = re.compile("[a-z]+_[0-9]+")
 
 
 def find_campaign(connection: Connection, name: str) -> StoredCampaign:
-    """The campaign of that name or id (`c_17`). Raises NotFound (`campaign.none`), naming near ones."""
+    """Find a campaign by name or id (`c_17`). Raises NotFound (`campaign.none`) with similar names."""
     found = campaigns.find(connection, name)
     if found is not None:
         return found
@@ -32,7 +32,7 @@ def find_campaign(connection: Connection, name: str) -> StoredCampaign:
 
 
 def find_mailbox(connection: Connection, address: str, *, with_removed: bool = False) -> StoredMailbox:
-    """The mailbox of that address or id (`b_17`), `with_removed` also one that only its history tells of.
+    """Find a mailbox by address or id (`b_17`); `with_removed` also finds removed ones.
 
     Raises NotFound (`mailbox.none`, `mailbox.removed`), BadInput.
     """
@@ -67,7 +67,7 @@ def _mailbox_of_id(connection: Connection, name: str) -> StoredMailbox | None:
 
 
 def find_user(connection: Connection, email: str) -> StoredUser:
-    """Raises NotFound (`user.none`) when nobody has this address here."""
+    """Find a user. Raises NotFound (`user.none`) if no user has this address."""
     user = workspaces.user_by_email(connection, email.strip().lower())
     if user is not None:
         return user

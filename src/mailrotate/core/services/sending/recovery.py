@@ -10,7 +10,7 @@ from mailrotate.core.store.sending import claims, lanes, liveness
 def recover(context: Context, now: datetime) -> int:
     """Settle the messages and free the lanes of runners whose life lock is free (F3).
 
-    Returns how many messages are held, because nobody knows whether they left.
+    Returns how many messages are held, because it is unknown whether they left.
     """
     with context.store.reading() as connection:
         suspects = sorted(
