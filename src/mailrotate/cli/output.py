@@ -44,10 +44,9 @@ def plain(text: object) -> str:
 
 
 def instant(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
-    """For people: in the workspace's zone, whole seconds. What stands around it names the zone.
+    """For people: in a zone that the text around it names, whole seconds.
 
-    `ahead` is for when something may happen: rounded up, so that nobody comes too early.
-    """
+    `ahead` is for when something may happen: rounded up, so that the time is never too early."""
     if at is None:
         return "-"
     shown = next_whole_second(at) if ahead else at
