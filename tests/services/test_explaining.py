@@ -148,7 +148,7 @@ def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
     context = context_of(workspace)
-    assert overview.look(context, NOW).summary == "nothing waits: everybody had what was due"
+    assert overview.look(context, NOW).summary == "up to date: everything due has been sent"
     workspace.add_recipient(
         campaign, "kim@example.com", sender_id=workspace.senders(campaign)[0], next_at=NOW
     )

@@ -46,7 +46,7 @@ def plain(text: object) -> str:
 def instant(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
     """For people: in the workspace's zone, whole seconds. What stands around it names the zone.
 
-    `ahead` is for when something may happen: rounded up, so that nobody comes too early.
+    `ahead` is for future instants: rounded up, so that the shown time is never too early.
     """
     if at is None:
         return "-"
@@ -196,12 +196,12 @@ class Speech:
 
     def usage_error(self, message: str, context: Any) -> None:
         hint = f"{context.command_path} --help" if context is not None else "mailrotate --help"
-        # What the parsers put before the sentence says nothing to whoever reads it.
+        # The parser's prefix means nothing to the reader.
         message = re.sub(r"^Invalid value: |\bValue error, ", "", message)
         self.error(BadInput("usage", message, hint))
 
     def defect(self, error: Exception) -> None:
-        """Something nobody foresaw. Its text may hold anything, so only its kind is told."""
+        """Report an unexpected error. Its text may contain anything, so only its kind is shown."""
         message = f"unexpected failure ({type(error).__name__})"
         hint = "run the command again with `mailrotate --debug …` to see where"
         self.error(MailrotateError("unexpected", message, hint))
@@ -219,7 +219,7 @@ class Speech:
 
         A script that gets False gets the consequences as the document, unless the command has one of its own.
 
-        Raises ConfirmationNeeded (`confirmation.needed`) when nobody can be asked.
+        Raises ConfirmationNeeded (`confirmation.needed`) without a terminal.
         """
         for text in consequences:
             self.say(text)
@@ -231,7 +231,7 @@ class Speech:
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
             raise ConfirmationNeeded(
                 "confirmation.needed",
-                f"{question.rstrip('?')}: nobody is here to confirm it, so nothing was changed",
+                "cannot ask for confirmation (no terminal); nothing was changed",
                 "add --yes to do it",
             )
         print(f"{plain(question)} [y/N] ", end="", file=sys.stderr, flush=True)
@@ -246,7 +246,7 @@ class Speech:
         return False
 
     def ask_secret(self, question: str) -> str | None:
-        """What a person types unseen; None when nobody is there to be asked."""
+        """Prompt for a hidden value; None without a terminal."""
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
             return None
         from getpass import getpass

@@ -279,7 +279,7 @@ def make_default(context: Context, address: str, now: datetime) -> bool:
 
 
 def pause(context: Context, address: str, now: datetime) -> bool:
-    """Rest a mailbox: its messages wait, nothing is lost (B12). False when it rests already."""
+    """Rest a mailbox: its messages wait, nothing is lost (B12). False when it is already paused."""
     return _set_paused(context, address, now, at=now)
 
 

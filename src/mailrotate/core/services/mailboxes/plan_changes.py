@@ -180,7 +180,7 @@ def _too_strict(over: Over) -> Refused:
     return Refused(
         "plan.too_strict",
         f"that plan is stricter than what there is: {named}{more}",
-        "add --force to set it all the same: nobody loses what is in use, and the lower limit binds",
+        "add --force to apply it anyway; nothing in use is taken away, the new limits apply from now on",
     )
 
 
