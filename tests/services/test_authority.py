@@ -37,6 +37,7 @@ from mailrotate.core.services.mailboxes import (
     login_tests,
     mailbox_removal,
     mailbox_requests,
+    mailbox_settings,
     mailbox_views,
     plan_changes,
     reconnecting,
@@ -245,9 +246,9 @@ VERBS: dict[str, Verb] = {
     "login_tests.testable": lambda c: login_tests.testable(c),
     "mailbox_views.listing": lambda c: mailbox_views.listing(c, NOW),
     "mailbox_views.show": lambda c: mailbox_views.show(c, BOX, NOW),
-    "mailbox_views.check_settings": lambda c: mailbox_views.check_settings(c, BOX, {}),
-    "mailbox_views.set_settings": lambda c: mailbox_views.set_settings(c, BOX, {"daily_limit": 7}, NOW),
-    "mailbox_views.losing": lambda c: mailbox_views.losing(c, BOX),
+    "mailbox_settings.check": lambda c: mailbox_settings.check(c, BOX, {}),
+    "mailbox_settings.change": lambda c: mailbox_settings.change(c, BOX, {"daily_limit": "7"}, NOW),
+    "mailbox_settings.losing": lambda c: mailbox_settings.losing(c, BOX),
     "mailbox_views.make_default": lambda c: mailbox_views.make_default(c, BOX, NOW),
     "mailbox_views.pause": lambda c: mailbox_views.pause(c, BOX, NOW),
     "mailbox_views.resume": lambda c: mailbox_views.resume(c, BOX, NOW),
@@ -541,7 +542,7 @@ def test_b6_nobody_but_its_user_picks_a_personal_mailbox_as_sender(team: Team, e
     assert hint() == f"add --as {BEN}"
     plan_changes.change(team.acting(ADA), PlanChange(shared_mailboxes=True), NOW)
     assert hint() == f"add --as {BEN}, or: mailrotate --as {BEN} mailbox set {BOX} --access shared"
-    mailbox_views.set_settings(team.acting(BEN), BOX, {"is_shared": True}, NOW)
+    mailbox_settings.change(team.acting(BEN), BOX, {"access": "shared"}, NOW)
     assert hint() == f"add --as {BEN}, or: mailrotate --as {BEN} mailbox share add {BOX} {email}"
 
 
@@ -567,7 +568,7 @@ def test_b6_a_copy_has_the_senders_that_whoever_copies_may_write_from(team: Team
 
 def test_b6_admins_set_a_personal_mailbox_all_the_same(team: Team) -> None:
     assert mailbox_views.pause(team.acting(ADA), BOX, NOW)
-    assert mailbox_views.set_settings(team.acting(ADA), BOX, {"daily_limit": 7}, NOW).listed.daily_limit == 7
+    assert mailbox_settings.change(team.acting(ADA), BOX, {"daily_limit": "7"}, NOW).changes[0].after == 7
     assert code_of(lambda c: mailbox_views.pause(c, SPARE, NOW), team.acting(CLEO)) == "user.not_allowed"
 
 

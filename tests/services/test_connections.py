@@ -13,9 +13,14 @@ from sqlalchemy import func, select, update
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.effects import affected_campaigns
-from mailrotate.core.services.mailboxes import connecting, login_tests, mailbox_views, reconnecting
+from mailrotate.core.services.mailboxes import (
+    connecting,
+    login_tests,
+    mailbox_settings,
+    mailbox_views,
+    reconnecting,
+)
 from mailrotate.core.services.mailboxes.connecting import NewConnection
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 from mailrotate.core.services.sending import health
 from mailrotate.core.store import campaigns, events
@@ -24,6 +29,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import NotFound, Refused, RemoteError
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, ServerGuess
+from mailrotate.core.values.own_settings import Given, OwnSettings
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import CampaignState, ConnectionState, ReplyClass, Role, Security
 from mailrotate.providers.registry import provider_for
@@ -43,9 +49,9 @@ def server() -> Iterator[SandboxInfo]:
         yield sandbox.info
 
 
-def wanted(server: SandboxInfo, address: str = ANNA, **settings: object) -> NewConnection:
+def wanted(server: SandboxInfo, address: str = ANNA, **settings: str) -> NewConnection:
     servers = ServerGuess("imap", server.smtp, server.imap, "flags")
-    return NewConnection(address, servers, Secret(server.password), Settings(**settings))  # type: ignore[typeddict-item]
+    return NewConnection(address, servers, Secret(server.password), settings)
 
 
 def box_of(workspace: Workspace, address: str = ANNA) -> StoredMailbox:
@@ -120,7 +126,7 @@ def test_a5_without_a_free_slot_it_is_refused_before_and_inside_the_transaction(
         connecting.connect(context, wanted(server, address), NOW)
     third = server.senders[2]
     with pytest.raises(Refused) as early:
-        connecting.refuse_connect(context, third, None, None, Settings())
+        connecting.refuse_connect(context, third, None, None, {})
     with pytest.raises(Refused) as late:
         connecting.connect(context, wanted(server, third), NOW)
     assert early.value.code == late.value.code == "slot.none_free"
@@ -240,9 +246,9 @@ def test_a9_an_address_is_on_one_seat_and_the_refusal_names_it(
 def test_b4_a_daily_limit_above_the_cap_is_refused(workspace: Workspace, server: SandboxInfo) -> None:
     context = context_of(workspace)
     with pytest.raises(Refused) as refused:
-        connecting.connect(context, wanted(server, daily_limit=501), NOW)
+        connecting.connect(context, wanted(server, daily_limit="501"), NOW)
     assert refused.value.code == "limit.above_cap"
-    connecting.connect(context, wanted(server, daily_limit=500), NOW)
+    connecting.connect(context, wanted(server, daily_limit="500"), NOW)
     assert box_of(workspace).highest_limit == 500
 
 
@@ -296,7 +302,7 @@ def test_b2_each_step_that_can_fail_is_named(server: SandboxInfo, authority: Tls
 # --- reconnect and other credentials
 
 
-def connected(workspace: Workspace, server: SandboxInfo, **settings: object) -> tuple[Context, StoredMailbox]:
+def connected(workspace: Workspace, server: SandboxInfo, **settings: str) -> tuple[Context, StoredMailbox]:
     context = context_of(workspace)
     connecting.connect(context, wanted(server, **settings), NOW)
     return context, box_of(workspace)
@@ -309,7 +315,7 @@ def as_sender(box: StoredMailbox) -> Sender:
 def test_c3_a_reconnect_renews_the_password_and_keeps_everything_else(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
-    context, before = connected(workspace, server, sender_name="Anna", daily_limit=7)
+    context, before = connected(workspace, server, sender_name="Anna", daily_limit="7")
     with workspace.store.writing() as connection:
         health.fail(connection, before, ReplyClass.AUTH, "535 no", NOW)
     reconnecting.reconnect(
@@ -320,7 +326,7 @@ def test_c3_a_reconnect_renews_the_password_and_keeps_everything_else(
     assert (after.failed_at, after.last_error) == (None, None)
     assert after.generation == before.generation + 1
     assert account_of(context, after).password == Secret(server.password)
-    for kept in ("connection_id", "own_sender_name", "own_daily_limit", "slot_id", "is_default", "smtp"):
+    for kept in ("connection_id", "own", "slot_id", "is_default", "smtp"):
         assert getattr(after, kept) == getattr(before, kept)
     assert "mailbox.reconnected" in actions(workspace)
 
@@ -354,15 +360,15 @@ def test_b7_new_servers_are_tested_before_they_replace_the_old(
     context, before = connected(workspace, server)
     away = Endpoint("127.0.0.1", closed_port(), Security.NONE)
     with pytest.raises(RemoteError):
-        mailbox_views.set_settings(context, ANNA, {}, LATER, login=LoginChange(smtp=away))
+        mailbox_settings.change(context, ANNA, {}, LATER, login=LoginChange(smtp=away))
     assert box_of(workspace) == before
     with Sandbox(password=server.password) as other:
         new = LoginChange(smtp=other.info.smtp, imap=other.info.imap)
-        mailbox_views.set_settings(context, ANNA, {}, LATER, login=new)
+        mailbox_settings.change(context, ANNA, {}, LATER, login=new)
         after = box_of(workspace)
     assert (after.smtp, after.imap) == (other_smtp := new.smtp, new.imap)
     assert other_smtp != before.smtp
-    mailbox_views.set_settings(
+    mailbox_settings.change(
         context,
         ANNA,
         {},
@@ -380,30 +386,30 @@ def test_b7_new_servers_are_tested_before_they_replace_the_old(
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (Settings(folders=("Sent", "Nowhere")), "folder.none"),
-        (Settings(daily_limit=501), "limit.above_cap"),
-        (Settings(is_shared=True), "plan.no_sharing"),
+        ({"folders": ["Sent", "Nowhere"]}, "folder.none"),
+        ({"daily_limit": "501"}, "limit.above_cap"),
+        ({"access": "shared"}, "plan.no_sharing"),
     ],
 )
 def test_b3_b7_one_refused_part_leaves_all_of_it_undone(
-    workspace: Workspace, server: SandboxInfo, change: Settings, code: str
+    workspace: Workspace, server: SandboxInfo, change: Given, code: str
 ) -> None:
     """The new login is good and the other settings are; the folders are looked up by the new servers."""
     context, before = connected(workspace, server)
     told = logged(workspace)
     with Sandbox(password="another") as other:
         login = LoginChange(other.info.smtp, other.info.imap, password=Secret("another"))
-        good = Settings(sender_name="Anna A.", gap_seconds=90, timezone="Asia/Tokyo", ramp=(1, 1, 9))
+        good = {"sender_name": "Anna A.", "gap": "90s", "timezone": "Asia/Tokyo", "ramp": "1,1,9"}
         with pytest.raises((Refused, NotFound)) as refused:
-            mailbox_views.set_settings(context, ANNA, {**good, **change}, LATER, login=login)
+            mailbox_settings.change(context, ANNA, {**good, **change}, LATER, login=login)
         assert refused.value.code == code
         assert (box_of(workspace), logged(workspace)) == (before, told)
         bad = replace(login, password=Secret("wrong"))
         with pytest.raises(RemoteError) as wrong:
-            mailbox_views.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=bad)
+            mailbox_settings.change(context, ANNA, {**good, "folders": ["Sent"]}, LATER, login=bad)
         assert wrong.value.code == "connect.auth"
         assert (box_of(workspace), logged(workspace)) == (before, told)
-        mailbox_views.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=login)
+        mailbox_settings.change(context, ANNA, {**good, "folders": ["Sent"]}, LATER, login=login)
     after = box_of(workspace)
     assert (after.imap, after.folders, after.sender_name) == (login.imap, ("INBOX", "Sent"), "Anna A.")
     assert account_of(context, after).password == Secret("another")
@@ -479,7 +485,7 @@ def test_c1_c2_a_test_that_is_refused_the_login_fails_the_mailbox_at_once(
     assert (result.passed, result.state) == (False, ConnectionState.FAILED)
     assert "535" in str(box_of(workspace).last_error)
     with pytest.raises(Refused) as already:
-        connecting.refuse_connect(context, ANNA, None, None, Settings())
+        connecting.refuse_connect(context, ANNA, None, None, {})
     assert already.value.code == "mailbox.connected"
 
 
@@ -521,12 +527,12 @@ def test_c4_c6_a_disconnect_deletes_the_secret_and_pauses_all_campaigns_of_the_m
 def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
-    context, former = connected(workspace, server, sender_name="Anna A.", daily_limit=7)
-    mailbox_views.set_settings(context, ANNA, Settings(timezone="America/New_York", gap_seconds=90), NOW)
+    context, former = connected(workspace, server, sender_name="Anna A.", daily_limit="7")
+    mailbox_settings.change(context, ANNA, {"timezone": "America/New_York", "gap": "90s"}, NOW)
     workspace.add_sent(as_sender(former), NOW)
     reconnecting.disconnect(context, ANNA, LATER)
 
-    made = connecting.connect(context, wanted(server, daily_limit=9), LATER)
+    made = connecting.connect(context, wanted(server, daily_limit="9"), LATER)
 
     assert made.reset == {
         "sender_name": f"mailrotate mailbox set {ANNA} --sender-name 'Anna A.'",
@@ -535,7 +541,7 @@ def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told
     }
     box = box_of(workspace)
     assert (box.id, box.is_default, box.highest_limit) == (former.id, True, 9)
-    assert (box.own_sender_name, box.own_timezone, box.own_gap) == (None, None, None)
+    assert box.own == OwnSettings(daily_limit=9)
     assert box.connection_id != former.connection_id
     (listed,) = mailbox_views.listing(context, LATER)
     assert listed.sent_today == 1
@@ -546,7 +552,7 @@ def test_b4_a_disconnect_does_not_give_a_second_allowance_by_another_zone(
 ) -> None:
     """The own zone's day ends later than the workspace's; the count survives both."""
     context, former = connected(workspace, server)
-    mailbox_views.set_settings(context, ANNA, Settings(timezone="Pacific/Pago_Pago"), NOW)
+    mailbox_settings.change(context, ANNA, {"timezone": "Pacific/Pago_Pago"}, NOW)
     end = box_of(workspace).day_until
     workspace.add_sent(as_sender(former), NOW)
     reconnecting.disconnect(context, ANNA, LATER)

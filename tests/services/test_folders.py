@@ -9,9 +9,7 @@ from sqlalchemy import update
 
 from mailrotate.core.services.access.secrets import secret_name
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.mailboxes import connecting, mailbox_views
-from mailrotate.core.services.mailboxes.folder_choice import beside_inbox
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes import connecting, mailbox_settings, mailbox_views
 from mailrotate.core.services.sending import inbox_reading, lane_holding
 from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
@@ -51,8 +49,8 @@ def box_of(context: Context, anna: Sender) -> StoredMailbox:
 
 def choose(context: Context, address: str, names: Sequence[str], now: datetime) -> tuple[str, ...]:
     """The folders that are read from then on."""
-    shown = mailbox_views.set_settings(context, address, Settings(folders=beside_inbox(names)), now)
-    return tuple(folder.name for folder in shown.folders)
+    mailbox_settings.change(context, address, {"folders": names or ["default"]}, now)
+    return tuple(folder.name for folder in mailbox_views.show(context, address, now).folders)
 
 
 def read(context: Context, anna: Sender) -> int:
@@ -260,7 +258,7 @@ def test_g3_c4_the_choice_is_logged_and_what_begins_anew_says_how_to_choose_agai
         choose(context, anna.address, chosen, NOW)
     with context.store.reading() as connection:
         (told,) = [event.data for event in events.listing(connection) if event.action == "mailbox.set"]
-        reset = connecting.reset_of(connection, box_of(context, anna), Settings())
+        reset = connecting.reset_of(connection, box_of(context, anna), {})
     assert told == {"key": "folders", "before": ["INBOX"], "after": ["INBOX", "Sent", "Our replies"]}
     assert reset["folders"] == (
         f"mailrotate mailbox set {anna.address} --folders Sent --folders 'Our replies'"

@@ -84,7 +84,7 @@ def test_b4_a_lower_cap_names_the_limits_above_it_and_binds_when_forced(
     assert changed.over.cap == [OverCap("high@example.org", 300)]
     with workspace.store.reading() as connection:
         box = mailboxes.by_id(connection, high.id)
-    assert (box.own_daily_limit, box.highest_limit) == (300, 200)
+    assert (box.own.daily_limit, box.highest_limit) == (300, 200)
 
 
 def test_b6_a_plan_without_sharing_names_what_is_shared_and_unshares_nothing(
@@ -100,7 +100,7 @@ def test_b6_a_plan_without_sharing_names_what_is_shared_and_unshares_nothing(
     forced = plan_changes.change(context, PlanChange(shared_mailboxes=False), NOW, force=True)
     assert (forced.over.shared, forced.plan.shared_mailboxes) == (["team@example.org"], False)
     with workspace.store.reading() as connection:
-        assert mailboxes.by_id(connection, shared.id).is_shared
+        assert mailboxes.by_id(connection, shared.id).own.is_shared
 
 
 def test_a7_approval_turned_on_concerns_new_connects_only(workspace: Workspace, context: Context) -> None:

@@ -6,15 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Barrier
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules import quota
 from mailrotate.core.services.context import Context, account_of, secret_name
-from mailrotate.core.services.mailboxes import mailbox_views, signature_editing
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes import mailbox_settings, signature_editing
 from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.sending.turn import Pace
@@ -22,6 +21,7 @@ from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import claims, liveness
+from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import CheckStep, Envelope, MailAccount, ServerReply
 from mailrotate.core.values.secret import Secret
@@ -127,34 +127,29 @@ def all_at_once(*verbs: Callable[[], object]) -> None:
             running.result(60)
 
 
-def set_by(context: Context, **wanted: Any) -> Callable[[], object]:
-    settings = cast(Settings, wanted)
-    return lambda: mailbox_views.set_settings(context, ANNA, settings, NOW)
+def set_by(context: Context, **wanted: str) -> Callable[[], object]:
+    return lambda: mailbox_settings.change(context, ANNA, wanted, NOW)
 
 
 def test_b3_of_two_who_set_at_once_no_change_is_lost(context: Context, anna: Sender) -> None:
     all_at_once(
-        set_by(context, daily_limit=7, sender_name="Anna A."),
-        set_by(context, timezone="Asia/Tokyo", ramp=(1, 1, 5)),
-        set_by(context, gap_seconds=90, mailbox_name="first"),
+        set_by(context, daily_limit="7", sender_name="Anna A."),
+        set_by(context, timezone="Asia/Tokyo", ramp="1,1,5"),
+        set_by(context, gap="90s", name="first"),
         set_by(context, sent_copy="off"),
     )
     box = box_of(context)
-    assert (box.own_daily_limit, box.own_sender_name, box.own_timezone) == (7, "Anna A.", "Asia/Tokyo")
-    assert (box.ramp_ceiling, box.own_gap, box.mailbox_name, box.sent_copy) == (
-        5,
-        1.5 * MINUTE,
-        "first",
-        "off",
-    )
+    own = box.own
+    assert (own.daily_limit, own.sender_name, own.timezone) == (7, "Anna A.", "Asia/Tokyo")
+    assert (str(own.ramp), own.gap, own.name, own.sent_copy) == ("1,1,5", 1.5 * MINUTE, "first", "off")
     assert len(changes(context)) == 7
 
 
 def test_b3_of_two_who_set_the_same_the_log_tells_who_was_last(context: Context, anna: Sender) -> None:
-    all_at_once(*(set_by(context, daily_limit=limit) for limit in (10, 20, 30, 40)))
+    all_at_once(*(set_by(context, daily_limit=str(limit)) for limit in (10, 20, 30, 40)))
     told = changes(context)
     assert [before for _, before, _ in told] == [500, *(after for *_, after in told[:-1])]
-    assert told[-1][2] == box_of(context).own_daily_limit
+    assert told[-1][2] == box_of(context).own.daily_limit
 
 
 def test_b3_b7_what_is_set_while_a_new_login_is_tested_stays_and_another_login_waits(
@@ -163,17 +158,17 @@ def test_b3_b7_what_is_set_while_a_new_login_is_tested_stays_and_another_login_w
     refused: list[str] = []
 
     def meanwhile() -> None:
-        mailbox_views.set_settings(context, ANNA, Settings(daily_limit=7), NOW)
+        mailbox_settings.change(context, ANNA, {"daily_limit": "7"}, NOW)
         try:
-            mailbox_views.set_settings(context, ANNA, {}, NOW, login=LoginChange(password=Secret("other")))
+            mailbox_settings.change(context, ANNA, {}, NOW, login=LoginChange(password=Secret("other")))
         except Busy as busy:
             refused.append(busy.code)
 
     server.at_login = meanwhile
-    wanted = Settings(gap_seconds=90)
-    mailbox_views.set_settings(context, ANNA, wanted, NOW, login=LoginChange(password=Secret("new")))
+    wanted = {"gap": "90s"}
+    mailbox_settings.change(context, ANNA, wanted, NOW, login=LoginChange(password=Secret("new")))
     box = box_of(context)
-    assert (box.own_daily_limit, box.own_gap, refused) == (7, 1.5 * MINUTE, ["lane.busy"])
+    assert (box.own.daily_limit, box.own.gap, refused) == (7, 1.5 * MINUTE, ["lane.busy"])
     assert account_of(context, box).password == Secret("new")
     assert [key for key, *_ in changes(context)] == ["daily_limit", "gap", "password"]
 
@@ -185,7 +180,7 @@ def test_b3_the_message_being_sent_keeps_what_it_was_claimed_with_and_the_next_h
 
     def meanwhile() -> None:
         server.while_staging = nothing
-        mailbox_views.set_settings(context, ANNA, Settings(sender_name="Anna A.", daily_limit=2), NOW)
+        mailbox_settings.change(context, ANNA, {"sender_name": "Anna A.", "daily_limit": "2"}, NOW)
         signature_editing.add(context, ANNA, "work", "Anna at work", NOW, main=True)
 
     server.while_staging = meanwhile
@@ -204,14 +199,14 @@ def test_b3_a_login_is_not_changed_under_whoever_sends(
     def meanwhile() -> None:
         try:
             change = LoginChange(password=Secret("new"))
-            mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=90), NOW, login=change)
+            mailbox_settings.change(context, ANNA, {"gap": "90s"}, NOW, login=change)
         except Busy as busy:
             refused.append(busy.code)
 
     server.while_staging = meanwhile
     send(context, anna)
     assert (len(server.taken), refused) == (1, ["lane.busy"])
-    assert (box_of(context).secret, box_of(context).own_gap) == (before, timedelta())
+    assert (box_of(context).secret, box_of(context).own.gap) == (before, timedelta())
 
 
 @pytest.mark.parametrize("moment", ["while_staging", "at_dot"])
@@ -227,9 +222,9 @@ def test_b3_a_gap_that_is_set_while_a_message_is_sent_is_kept_before_the_next(
     old: timedelta,
     new: timedelta,
 ) -> None:
-    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=int(old.total_seconds())), NOW)
+    mailbox_settings.change(context, ANNA, {"gap": format_duration(old)}, NOW)
     plan(workspace, anna, 1)
-    setattr(server, moment, set_by(context, gap_seconds=int(new.total_seconds())))
+    setattr(server, moment, set_by(context, gap=format_duration(new)))
     send(context, anna)
     assert kept_before_the_next(context, new)
 
@@ -241,11 +236,11 @@ def test_b3_a_gap_that_is_set_between_two_messages_is_kept_before_the_next(
     workspace: Workspace, context: Context, anna: Sender, old: timedelta, new: timedelta
 ) -> None:
     """Counted from the message before, not from now: the old one may have run for a while."""
-    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=int(old.total_seconds())), NOW)
+    mailbox_settings.change(context, ANNA, {"gap": format_duration(old)}, NOW)
     plan(workspace, anna, 1)
     send(context, anna)
     assert kept_before_the_next(context, old)
-    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=int(new.total_seconds())), NOW + MINUTE)
+    mailbox_settings.change(context, ANNA, {"gap": format_duration(new)}, NOW + MINUTE)
     assert kept_before_the_next(context, new)
 
 

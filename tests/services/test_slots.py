@@ -18,7 +18,6 @@ from mailrotate.core.services.mailboxes import (
     slot_removal,
 )
 from mailrotate.core.services.mailboxes.connecting import NewConnection
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.mailboxes.slot_pool import UserSlots
 from mailrotate.core.services.sending.lane_holding import holding_lane
@@ -64,7 +63,7 @@ def of_admin(context: Context, now: datetime = NOW) -> UserSlots:
 
 def connect(context: Context, address: str, *, takes: bool = False, **wanted: object) -> connecting.Connected:
     """As after a login; the servers are not asked again."""
-    new = NewConnection(address, SERVERS, Secret("s"), Settings(), takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
+    new = NewConnection(address, SERVERS, Secret("s"), {}, takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
     return connecting.connect(context, new, LATER)
 
 
@@ -427,7 +426,7 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_and_who_may_run_it
         workspace.add_mailbox(f"ben{n}@example.org", ben)
 
     def none_free(context: Context) -> MailrotateError:
-        return refusal(lambda: connecting.refuse_connect(context, ANNA, BEN, None, Settings()))
+        return refusal(lambda: connecting.refuse_connect(context, ANNA, BEN, None, {}))
 
     assert none_free(admin).hint == f"mailrotate slot add --user {BEN}"
     named = f"let {workspace.admin.email} do it: mailrotate --as {workspace.admin.email}"
@@ -436,7 +435,7 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_and_who_may_run_it
     assert none_free(admin).hint == f"mailrotate slot assign --user {BEN}"
     assert none_free(member).hint == f"{named} slot assign --user {BEN}"
     slot_pool.assign(admin, BEN, 1, NOW)
-    connecting.refuse_connect(member, ANNA, None, None, Settings())
+    connecting.refuse_connect(member, ANNA, None, None, {})
 
 
 def test_a5_a_slot_that_was_removed_is_nobodys(workspace: Workspace, context: Context) -> None:

@@ -11,6 +11,7 @@ from mailrotate.core.store.engine import Store
 from mailrotate.core.store.schema import check_database, migrate, require_current
 from mailrotate.core.store.seat_addresses import HeldAddress
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.own_settings import OwnSettings
 from tests.support.rows import NOW
 
 # In the order of connecting; the third is the first one in another spelling.
@@ -75,4 +76,4 @@ def test_a9_an_upgrade_puts_every_address_on_its_seat_and_of_two_spellings_the_f
         assert [box.address for box in mailboxes.listing(connection)] == list(ADDRESSES[:3])
         twin = mailboxes.by_address(connection, ADDRESSES[2])
     assert twin is not None
-    assert (twin.own_daily_limit, twin.sends_as, twin.is_shared, twin.own_folders) == (40, None, False, None)
+    assert (twin.own, twin.sends_as) == (OwnSettings(daily_limit=40), None)

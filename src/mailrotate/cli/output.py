@@ -289,6 +289,8 @@ def cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, timedelta):
         return format_duration(value)
+    if isinstance(value, tuple):
+        return plain(", ".join(map(str, value)))
     return plain(value).replace("\n", " ")
 
 

@@ -20,11 +20,11 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Address, ForUser, Json, Yes, read_flag, read_id
+from mailrotate.cli.params import Address, ForUser, Json, Yes, read_id
+from mailrotate.core.values.own_settings import Given, parse
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
-    from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 
 Provider = Annotated[
     str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
@@ -68,7 +68,9 @@ def connect(
 
     call, speech = call_of(ctx), Speech(as_json)
     address = normalise_address(address)
-    settings = _first_settings(sender_name, daily_limit, gap)
+    limit = None if daily_limit is None else str(daily_limit)
+    given = {"sender_name": sender_name, "daily_limit": limit, "gap": gap}
+    settings = {key: typed for key, typed in given.items() if typed is not None}
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     _refuse_early(call, address, for_user, slot_id, settings)
     takes = slots.ask_for_slot(call, speech, address, for_user, slot_id, yes=yes)
@@ -87,32 +89,18 @@ def connect(
     _tell_connected(call, speech, wanted, connected, made)
 
 
-def _first_settings(sender_name: str | None, daily_limit: int | None, gap: str | None) -> "Settings":
-    from mailrotate.core.services.mailboxes.mailbox_settings import Settings
-    from mailrotate.core.values.duration import parse_duration
-
-    settings = Settings()
-    if sender_name is not None:
-        settings["sender_name"] = sender_name
-    if daily_limit is not None:
-        settings["daily_limit"] = daily_limit
-    if gap is not None:
-        settings["gap_seconds"] = int(read_flag("--gap", gap, parse_duration).total_seconds())
-    return settings
-
-
 def _refuse_early(
-    call: Call, address: str, for_user: str | None, slot_id: int | None, settings: "Settings"
+    call: Call, address: str, for_user: str | None, slot_id: int | None, settings: Given
 ) -> None:
     """Without a workspace there is no user and no slot to name; the first connect makes both."""
     from mailrotate.core.services.access import ownership
     from mailrotate.core.services.mailboxes import connecting
-    from mailrotate.core.services.mailboxes.mailbox_settings import validate_settings
+    from mailrotate.core.services.mailboxes.mailbox_settings import refuse_unpermitted
 
     if call.app.has_workspace or for_user or slot_id:
         connecting.refuse_connect(call.context, address, for_user, slot_id, settings)
     else:
-        validate_settings(None, settings)
+        refuse_unpermitted(None, parse(settings))
         ownership.refuse_first(address)
 
 

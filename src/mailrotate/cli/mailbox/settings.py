@@ -153,16 +153,14 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
         ]
     )
     speech.line()
-    speech.table(
-        ("setting", "value", "from"), [(s.name, value_of(s.value), s.origin) for s in shown.settings]
-    )
+    speech.table(("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings])
     if shown.campaigns:
         speech.line()
         speech.table(("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns])
 
 
 def value_of(value: object) -> object:
-    """A setting's value in one piece, as people and scripts read it."""
+    """A setting's value in one piece, for scripts."""
     return ", ".join(value) if isinstance(value, tuple) else value
 
 

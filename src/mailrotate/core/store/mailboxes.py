@@ -1,15 +1,12 @@
 """Mailboxes and their connections: what is stored, and the facts that the gates need of them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import (
     Connection,
     Row,
-    RowMapping,
     Select,
     and_,
     bindparam,
@@ -23,7 +20,9 @@ from sqlalchemy import (
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions
+from mailrotate.core.values import own_settings
 from mailrotate.core.values.mail import DEFAULT_GAP, INBOX, Endpoint
+from mailrotate.core.values.own_settings import OwnSettings
 from mailrotate.core.values.states import ConnectionState, ReplyClass, Security, UserState
 
 
@@ -55,20 +54,9 @@ class StoredMailbox:
     imap: Endpoint
     username: str
     secret: bytes | None
-    own_sender_name: str | None
-    mailbox_name: str | None
-    own_timezone: str | None
-    own_daily_limit: int | None
-    own_gap: timedelta | None
-    sent_copy: str
+    own: OwnSettings
     sends_as: str | None
-    is_shared: bool
-    own_folders: tuple[str, ...] | None
     contact_book: str | None
-    ramp_start: int | None
-    ramp_step: int | None
-    ramp_ceiling: int | None
-    ramp_from: datetime | None
     connected_at: datetime
     failed_at: datetime | None
     disconnected_at: datetime | None
@@ -88,25 +76,25 @@ class StoredMailbox:
 
     @property
     def timezone(self) -> str:
-        return self.own_timezone or self.workspace_timezone
+        return self.own.timezone or self.workspace_timezone
 
     @property
     def sender_name(self) -> str:
-        return self.own_sender_name if self.own_sender_name is not None else self.user_name
+        return self.user_name if self.own.sender_name is None else self.own.sender_name
 
     @property
     def gap(self) -> timedelta:
-        return DEFAULT_GAP if self.own_gap is None else self.own_gap
+        return DEFAULT_GAP if self.own.gap is None else self.own.gap
 
     @property
     def folders(self) -> tuple[str, ...]:
         """Which folders are read; the INBOX is the first and always among them (G3)."""
-        return (INBOX, *(self.own_folders or ()))
+        return (INBOX, *(self.own.folders or ()))
 
     @property
     def highest_limit(self) -> int:
         """The mailbox's own daily limit, never above the plan's cap; a ramp-up may lower it (B4)."""
-        own = self.daily_cap if self.own_daily_limit is None else self.own_daily_limit
+        own = self.daily_cap if self.own.daily_limit is None else self.own.daily_limit
         return min(own, self.daily_cap)
 
 
@@ -169,7 +157,9 @@ def _read(row: Row[tuple[object, ...]]) -> StoredMailbox:
         imap=Endpoint(r["imap_host"], r["imap_port"], Security(r["imap_security"])),
         username=r["username"],
         secret=r["secret"],
-        **_settings(r),
+        own=own_settings.load(r.__getitem__),
+        sends_as=r["sends_as"],
+        contact_book=r["contact_book"],
         connected_at=r["connected_at"],
         failed_at=r["failed_at"],
         disconnected_at=r["disconnected_at"],
@@ -187,26 +177,6 @@ def _read(row: Row[tuple[object, ...]]) -> StoredMailbox:
         sync_every=timedelta(seconds=r["sync_every_seconds"]),
         workspace_timezone=r["workspace_timezone"],
     )
-
-
-def _settings(r: RowMapping) -> dict[str, Any]:
-    """What a connection has been set to; null where it has its default."""
-    return {
-        "own_sender_name": r["sender_name"],
-        "mailbox_name": r["mailbox_name"],
-        "own_timezone": r["timezone"],
-        "own_daily_limit": r["daily_limit"],
-        "own_gap": None if r["gap_seconds"] is None else timedelta(seconds=r["gap_seconds"]),
-        "sent_copy": r["sent_copy"],
-        "sends_as": r["sends_as"],
-        "is_shared": r["is_shared"],
-        "own_folders": None if r["folders"] is None else tuple(json.loads(r["folders"])),
-        "contact_book": r["contact_book"],
-        "ramp_start": r["ramp_start"],
-        "ramp_step": r["ramp_step"],
-        "ramp_ceiling": r["ramp_ceiling"],
-        "ramp_from": r["ramp_from"],
-    }
 
 
 # Made once, as what every claim asks: making a statement costs ten times as much as running it.

@@ -25,19 +25,10 @@ _HOLIDAY_YEARS = 2
 RECIPIENT_ZONE = "recipient"
 
 
-def ramp_of(box: StoredMailbox) -> quota.Ramp | None:
-    """The mailbox's ramp-up, if it has one."""
-    parts = (box.ramp_start, box.ramp_step, box.ramp_ceiling)
-    if box.ramp_from is None or None in parts:
-        return None
-    start, step, ceiling = (int(part or 0) for part in parts)
-    return quota.Ramp(start, step, ceiling, box.ramp_from)
-
-
 def limit_of_day(box: StoredMailbox, day_starts_at: datetime) -> tuple[int, int | None]:
     """What the mailbox may send on a day of its own, and which day of the ramp-up that is where this is
     what limits it (B4)."""
-    ramp = ramp_of(box)
+    ramp = box.own.ramp
     if ramp is not None:
         day = ramp.day(day_starts_at)
         if ramp.limit(day) < box.highest_limit:

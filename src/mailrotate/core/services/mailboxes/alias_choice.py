@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from mailrotate.core.services.access import ownership, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings, validate_settings
 from mailrotate.core.store import (
     aliases,
     connections,
@@ -28,6 +27,7 @@ from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.address import canonical_address, normalise_address
 from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.own_settings import check_name
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,11 @@ def add(
     An alias is an address on the seat: whatever is asked of a mailbox's own is asked of it (A7-A9).
     """
     alias = normalise_address(alias)
+    if sender_name is not None:
+        check_name("sender name", "--sender-name", sender_name)
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
         box = seats.find_connected(connection, context.actor, address)
-        validate_settings(
-            connection, Settings() if sender_name is None else Settings(sender_name=sender_name)
-        )
         user = workspaces.user_by_id(connection, box.user_id)
         assert user is not None  # a mailbox refers to its user
         _refuse_known(connection, box, alias)

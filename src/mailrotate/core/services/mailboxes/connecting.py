@@ -14,18 +14,20 @@ from mailrotate.core.services.access import accounts, ownership, seats, secrets
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns
-from mailrotate.core.services.mailboxes import alias_choice, folder_choice, signature_editing, slot_pool
-from mailrotate.core.services.mailboxes.mailbox_settings import (
-    Settings,
-    apply_settings,
-    settings_reset,
-    validate_settings,
+from mailrotate.core.services.mailboxes import (
+    alias_choice,
+    mailbox_settings,
+    sharing,
+    signature_editing,
+    slot_pool,
 )
 from mailrotate.core.store import connections, events, mailboxes, seat_addresses, senders, workspaces
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
+from mailrotate.core.values import own_settings
 from mailrotate.core.values.mail import MailAccount, ServerGuess
+from mailrotate.core.values.own_settings import Given, Wanted
 from mailrotate.core.values.secret import Secret
 
 
@@ -36,7 +38,7 @@ class NewConnection:
     address: str
     servers: ServerGuess
     password: Secret
-    settings: Settings
+    settings: Given
     user_email: str | None = None
     slot_id: int | None = None
     # Also where another mailbox may still come back to the slot without loss (A5).
@@ -92,15 +94,16 @@ def former_servers(context: Context, address: str) -> ServerGuess | None:
 
 
 def refuse_connect(
-    context: Context, address: str, user_email: str | None, slot_id: int | None, settings: Settings
+    context: Context, address: str, user_email: str | None, slot_id: int | None, settings: Given
 ) -> None:
     """The refusals that need no server, before anybody waits for one.
 
     Raises Refused, NotFound, BadInput, KeyTrouble.
     """
+    first = own_settings.parse(settings)
     with context.store.reading() as connection:
         seats.seat_for(connection, context.actor, address, user_email, slot_id)
-        validate_settings(connection, settings, context.actor)
+        mailbox_settings.refuse_unpermitted(connection, first, context.actor)
     accounts.prove_key(context)
 
 
@@ -108,15 +111,15 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
     """Store a connection whose servers were proved. Raises Refused, NotFound, KeyTrouble,
     ConfirmationNeeded (`slot.awaited`)."""
     accounts.prove_key(context)  # so that no transaction waits for a keyring
-    address, account = wanted.address, wanted.account
+    address, account, settings = wanted.address, wanted.account, own_settings.parse(wanted.settings)
     with context.store.writing() as connection:
         # One at a time: two must not take the same slot or address.
         connections.lock_workspace(connection)
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
         if not wanted.takes_awaited_slot:
             slot_pool.refuse_awaited(connection, seat.slot_id, address, now)
-        validate_settings(connection, wanted.settings, context.actor)
-        reset = reset_of(connection, seat.former, wanted.settings)
+        mailbox_settings.refuse_unpermitted(connection, settings, context.actor)
+        reset = reset_of(connection, seat.former, settings)
         mailbox_id = _place_mailbox(connection, context.actor, seat, address, now)
         connection_id = connections.insert_connection(
             connection,
@@ -132,7 +135,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         if seat.former is None or seat.former.provider != account.provider:
             habit = provider_limits.files_sent_copy(account.provider)
             mailboxes.change(connection, mailbox_id, files_sent_copy=habit)
-        apply_settings(connection, mailboxes.by_id(connection, mailbox_id), wanted.settings, now)
+        mailbox_settings.apply(connection, mailboxes.by_id(connection, mailbox_id), settings, now)
         if seat.user.default_mailbox_id is None:
             workspaces.set_default_mailbox(connection, seat.user.id, mailbox_id)
         about = About(mailbox_id)
@@ -144,16 +147,16 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         return _connected(connection, box, reset, followed, odd)
 
 
-def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, str]:
+def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wanted) -> dict[str, str]:
     """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
     if former is None or former.removed_at is not None:
         return {}
     return {
-        **settings_reset(connection, former, wanted),
+        **mailbox_settings.reset_commands(former, wanted),
+        **sharing.reset_commands(connection, former),
         **alias_choice.reset_commands(connection, former),
         **contact_book.reset_commands(connection, former),
         **signature_editing.reset_commands(connection, former),
-        **folder_choice.reset_commands(former),
     }
 
 
@@ -179,7 +182,7 @@ def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) ->
     seat_addresses.release_all(connection, former.id)
     seat_addresses.hold(connection, former.address, former.id)
     inboxes.forget_failure(connection, former.id)
-    if former.own_timezone is not None:
+    if former.own.timezone is not None:
         # Back to the workspace's zone: a change of zone as any other (B4).
         running = quota.day_of(now, former.timezone, former.day_from, former.day_until)
         start, end = quota.day_after_zone_change(now, running, former.workspace_timezone)

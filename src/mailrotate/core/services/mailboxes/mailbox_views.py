@@ -1,43 +1,34 @@
-"""Mailboxes as people see and set them: listing, settings with their sources, rest and holds (B3–B5, B12)."""
+"""Mailboxes as people see them: listing, settings and their sources; default, rest, holds (B3–B5, B12)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
-from mailrotate.core.services.access import accounts, authority, seats
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.rules.timeline_filter import NEVER_LINKED, read_link
+from mailrotate.core.services.access import authority, seats
+from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
-from mailrotate.core.services.mailboxes import folder_choice, sharing
-from mailrotate.core.services.mailboxes.mailbox_settings import (
-    Change,
-    Settings,
-    ShownSetting,
-    access_of,
-    apply_settings,
-    settings_of,
-    validate_settings,
+from mailrotate.core.services.mailboxes import mailbox_settings, sharing
+from mailrotate.core.store import (
+    aliases,
+    connections,
+    events,
+    mailboxes,
+    signatures,
+    visibility,
+    workspaces,
 )
-from mailrotate.core.services.mailboxes.reconnecting import (
-    KEEPS_LOGIN,
-    LoginChange,
-    Tell,
-    login_changes,
-    proved,
-    renew,
-)
-from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import aliases, connections, events, mailboxes, shares, visibility, workspaces
 from mailrotate.core.store.aliases import StoredAlias
 from mailrotate.core.store.connections import HangingCampaign, RunningDeadline
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.store.sending.inboxes import StoredFolder
-from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.mail import Endpoint
+from mailrotate.core.values.own_settings import PERSONAL, SETTINGS, SHARED, ShownSetting
 from mailrotate.core.values.states import REMOVED_MAILBOX, ConnectionState
 
 
@@ -70,7 +61,7 @@ class ListedMailbox:
 
 @dataclass(frozen=True)
 class ShownMailbox:
-    """Everything about one mailbox but its secret; `changes` is what a deed has just made another."""
+    """Everything about one mailbox but its secret."""
 
     listed: ListedMailbox
     settings: Sequence[ShownSetting]
@@ -85,7 +76,6 @@ class ShownMailbox:
     sends_as: str | None
     aliases: Sequence[StoredAlias]
     folders: Sequence[StoredFolder]
-    changes: Sequence[Change] = ()
 
 
 def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
@@ -124,7 +114,7 @@ def _line(
         hold_reason=box.hold_reason if on_hold else None,
         hold_until=box.hold_until if on_hold else None,
         is_default=box.is_default,
-        access=access_of(box),
+        access=SHARED if box.own.is_shared else PERSONAL,
         sender_name=box.sender_name,
         daily_limit=daily_limit,
         ramp_day=ramp_day,
@@ -146,7 +136,7 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
         _, day_ends_at = quota.day_of(now, box.timezone, box.day_from, box.day_until)
         return ShownMailbox(
             listed=_listed(connection, [box], now)[0],
-            settings=settings_of(connection, box),
+            settings=_settings_of(connection, box),
             smtp=box.smtp,
             imap=box.imap,
             username=box.username,
@@ -161,91 +151,19 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
         )
 
 
-def check_settings(context: Context, address: str, settings: Settings) -> StoredMailbox:
-    """All refusals of `set_settings` that need no server, without changing anything."""
-    with context.store.reading() as connection:
-        box = seats.find_connected(connection, context.actor, address)
-        validate_settings(connection, settings, context.actor)
-        return box
-
-
-def set_settings(
-    context: Context,
-    address: str,
-    settings: Settings,
-    now: datetime,
-    *,
-    login: LoginChange = KEEPS_LOGIN,
-    tell: Tell = lambda _step: None,
-) -> ShownMailbox:
-    """Change settings, servers, login and folders, all of them or nothing (B3, B7).
-
-    They reach every message that is not yet being sent. What only its server can judge is asked before, the
-    folders with the new login. Raises BadInput, Refused, NotFound (`folder.none`), RemoteError, Busy,
-    KeyTrouble: nothing is changed then.
-    """
-    box = check_settings(context, address, settings)
-    named = settings.get("folders")
-    if not (login or named):
-        with context.store.writing() as connection:
-            _, changes = _set_within(context, connection, box.address, settings, now)
-        return replace(show(context, box.address, now), changes=changes)
-    accounts.prove_key(context)
-    with holding_lane(context, box.id, now):
-        with context.store.reading() as connection:
-            # Another login may have been stored while we waited for the lane.
-            box = seats.find_connected(connection, context.actor, box.address)
-        account = proved(context, box, login, tell, "set") if login else account_of(context, box)
-        ends = folder_choice.ends_of(context, account, named) if named else {}
-        with context.store.writing() as connection:
-            box, changes = _set_within(context, connection, box.address, settings, now)
-            folder_choice.begin(connection, box.id, ends, now)
-            if login:
-                renewed = renew(context, connection, box, account, login, now)
-                changes += login_changes(box, renewed, login)
-    return replace(show(context, box.address, now), changes=changes)
-
-
-def _set_within(
-    context: Context, connection: Connection, address: str, settings: Settings, now: datetime
-) -> tuple[StoredMailbox, list[Change]]:
-    """The mailbox as it was, and what is another now."""
-    # Not while the plan changes: what it allows is decided here.
-    connections.lock_workspace(connection)
-    box = seats.find_connected(connection, context.actor, address)
-    validate_settings(connection, settings, context.actor)
-    before = settings_of(connection, box)
-    apply_settings(connection, box, settings, now)
-    after = settings_of(connection, mailboxes.by_id(connection, box.id))
-    changes = [
-        Change(is_now.name, was.value, is_now.value, is_now.origin)
-        for was, is_now in zip(before, after, strict=True)
-        if (was.value, was.origin) != (is_now.value, is_now.origin)
+def _settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting]:
+    """Those of `mailbox set`, and what the plan and other commands set."""
+    link = read_link(box.contact_book)
+    known = signatures.of_connection(connection, box.connection_id)
+    main = next((each.name for each in known if each.is_main), None)
+    return [
+        *(mailbox_settings.in_force(box, setting) for setting in SETTINGS.values()),
+        sharing.setting(connection, box),
+        ShownSetting("sync_every", box.sync_every, "plan"),
+        ShownSetting("sends_as", box.sends_as or box.address, "own" if box.sends_as else "default"),
+        ShownSetting("contact_book", str(link), "default" if link == NEVER_LINKED else "own"),
+        ShownSetting("signature", main, "own" if main else "default"),
     ]
-    for one in changes:
-        told = {"key": one.key, "before": _told(one.before), "after": _told(one.after)}
-        events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
-    return box, changes
-
-
-def _told(value: object) -> object:
-    return format_duration(value) if isinstance(value, timedelta) else value
-
-
-@dataclass(frozen=True)
-class Unshared:
-    """Who loses a mailbox that becomes personal, and which campaigns of theirs go on sending from it."""
-
-    users: Sequence[str]
-    campaigns: Sequence[str]
-
-
-def losing(context: Context, address: str) -> Unshared:
-    """Whom `--access personal` takes a shared mailbox from. Raises NotFound, Refused."""
-    with context.store.reading() as connection:
-        box = seats.find_mailbox(connection, context.actor, address)
-        shared_with = sorted(shares.user_ids(connection, box.connection_id))
-        return Unshared(sharing.named(connection, box), sharing.owned_by(connection, box, shared_with))
 
 
 def make_default(context: Context, address: str, now: datetime) -> bool:

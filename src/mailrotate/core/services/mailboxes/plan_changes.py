@@ -145,7 +145,7 @@ def _over(connection: Connection, before: StoredPlan, after: StoredPlan) -> Over
     return Over(
         _over_slots(connection, after.slots_per_user) if fewer else (),
         _over_cap(connection, after.daily_cap) if lower else (),
-        [box.address for box in boxes if unshared and box.is_shared],
+        [box.address for box in boxes if unshared and box.own.is_shared],
         [each.address for each in held if no_roles and is_role_address(each.address)],
     )
 
@@ -161,11 +161,11 @@ def _over_slots(connection: Connection, included: int) -> list[OverSlots]:
 
 def _over_cap(connection: Connection, cap: int) -> list[OverCap]:
     return [
-        OverCap(box.address, box.own_daily_limit)
+        OverCap(box.address, box.own.daily_limit)
         for box in mailboxes.listing(connection)
         if box.state is not ConnectionState.DISCONNECTED
-        and box.own_daily_limit is not None
-        and box.own_daily_limit > cap
+        and box.own.daily_limit is not None
+        and box.own.daily_limit > cap
     ]
 
 

@@ -17,7 +17,6 @@ from mailrotate.core.services.access import accounts, seats, secrets
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.affected_campaigns import Waiting
-from mailrotate.core.services.mailboxes.mailbox_settings import Change
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import connections, events, mailboxes
@@ -27,6 +26,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.errors import Refused, RemoteError
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount
+from mailrotate.core.values.own_settings import Change
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
 
@@ -52,12 +52,6 @@ class LoginChange:
     security: Security | None = None
     username: str | None = None
     password: Secret | None = None
-
-    def __bool__(self) -> bool:
-        return any((self.smtp, self.imap, self.security, self.username, self.password))
-
-
-KEEPS_LOGIN = LoginChange()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.own_settings import ShownSetting
 
 
 def listing(context: Context, address: str) -> list[str]:
@@ -29,6 +30,20 @@ def named(connection: Connection, box: StoredMailbox) -> list[str]:
     return [user.email for user in found if user is not None]
 
 
+def setting(connection: Connection, box: StoredMailbox) -> ShownSetting:
+    """With whom a mailbox is shared, as its settings show it."""
+    shared_with = named(connection, box)
+    return ShownSetting("shared_with", ", ".join(shared_with) or None, "own" if shared_with else "default")
+
+
+def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, str]:
+    """What shares a new connection with the users of the former one again (C4)."""
+    return {
+        f"share_{email}": f"mailrotate mailbox share add {quote(former.address)} {quote(email)}"
+        for email in named(connection, former)
+    }
+
+
 def add(context: Context, address: str, email: str, now: datetime) -> bool:
     """Let a user read, write from and pick a shared mailbox; False when they may already.
 
@@ -37,7 +52,7 @@ def add(context: Context, address: str, email: str, now: datetime) -> bool:
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
         box, user = _find(connection, context.actor, address, email)
-        if not box.is_shared:
+        if not box.own.is_shared:
             raise Refused(
                 "mailbox.personal",
                 f"{box.address} is personal; only a shared mailbox is shared with somebody",

@@ -296,9 +296,9 @@ def _end(connection: Connection, message: Candidate, event: str, reason: str, no
 
 def _needs_copy(box: StoredMailbox) -> bool:
     """Whether we file a copy: always, never, or where the server was not seen to do it itself."""
-    if box.sent_copy == "auto":
+    if box.own.sent_copy is None:
         return box.files_sent_copy is not True
-    return box.sent_copy == "on"
+    return box.own.sent_copy == "on"
 
 
 def _copy_due_at(box: StoredMailbox, now: datetime) -> datetime:

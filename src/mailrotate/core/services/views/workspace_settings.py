@@ -127,7 +127,7 @@ def _store(connection: Connection, key: str, value: str, now: datetime) -> None:
 def _move_to_zone(connection: Connection, zone: str, now: datetime) -> None:
     """Mailboxes without a zone of their own move too; their running day ends at the later midnight (B4)."""
     for box in mailboxes.listing(connection):
-        if box.own_timezone is None and box.timezone != zone:
+        if box.own.timezone is None and box.timezone != zone:
             running = quota.day_of(now, box.timezone, box.day_from, box.day_until)
             day_from, day_until = quota.day_after_zone_change(now, running, zone)
             mailboxes.change(connection, box.id, day_from=day_from, day_until=day_until)
