@@ -15,7 +15,7 @@ UV := build/uv/bin/uv
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test proof contract lint types examples bench lock clean
+.PHONY: help demo test proof contract lint types examples bench mutate lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -46,15 +46,19 @@ examples: $(VENV)/dev.stamp  ## the commands of the README and of every --help s
 bench: $(VENV)/dev.stamp  ## the measurements, as ratios inside one run
 	$(BIN)/python -m benchmarks
 
+mutate: $(VENV)/mutate.stamp  ## small changes of the code that no test notices, against docs/mutants.md (an hour)
+	$(BIN)/python tools/mutants.py
+
 # Pins that still fit stay; `make lock UPGRADE=--upgrade` takes the newest of each.
-# The second file takes its versions from the first, so that both fit into one environment.
+# The other files take their versions from the first, so that all fit into one environment.
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	--all-extras $(UPGRADE) pyproject.toml requirements/build.in
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
+PROJECT = --all-extras pyproject.toml requirements/build.in
 
 lock: $(UV)  ## pin every dependency of pyproject.toml anew
-	$(LOCK) --group dev --output-file requirements/dev.txt
-	$(LOCK) --constraint requirements/dev.txt --output-file requirements/run.txt
+	$(LOCK) $(PROJECT) --group dev --output-file requirements/dev.txt
+	$(LOCK) $(PROJECT) --constraint requirements/dev.txt --output-file requirements/run.txt
+	$(LOCK) --group mutate --constraint requirements/dev.txt --output-file requirements/mutate.txt
 
 clean:  ## remove what these commands made
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
@@ -72,6 +76,10 @@ $(VENV)/run.stamp: requirements/run.txt pyproject.toml
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements/dev.txt
 	$(INSTALL) requirements/dev.txt
+	@touch $@
+
+$(VENV)/mutate.stamp: $(VENV)/dev.stamp requirements/mutate.txt
+	$(INSTALL) requirements/mutate.txt
 	@touch $@
 
 $(UV):

@@ -5,7 +5,16 @@ import re
 import pytest
 
 from mailrotate.core.rules.gates import GATES
-from mailrotate.core.rules.transitions import CAMPAIGN, CONNECTION, MESSAGE, RECIPIENT, REQUEST, USER, Machine
+from mailrotate.core.rules.transitions import (
+    CAMPAIGN,
+    CONNECTION,
+    DEADLINE,
+    MESSAGE,
+    RECIPIENT,
+    REQUEST,
+    USER,
+    Machine,
+)
 from tests.test_house import ROOT
 
 MACHINES = {
@@ -13,6 +22,7 @@ MACHINES = {
     "recipient": RECIPIENT,
     "campaign": CAMPAIGN,
     "connection": CONNECTION,
+    "deadline": DEADLINE,
     "user": USER,
     "request": REQUEST,
 }
@@ -21,9 +31,10 @@ MACHINES = {
 def drawn(machine: Machine) -> str:
     """As Mermaid: one arrow for each pair of states, with every event that leads along it."""
     events: dict[tuple[str, str], list[str]] = {}
-    for event, changes in machine.items():
-        for before, after in changes.items():
-            events.setdefault((before.value, after.value), []).append(event)
+    for event, transition in machine.items():
+        new = ("[*]",) if transition.creates else ()
+        for before in (*new, *transition.origins):
+            events.setdefault((before, transition.target), []).append(event)
     arrows = (f"    {before} --> {after}: {', '.join(names)}" for (before, after), names in events.items())
     return "\n".join(("stateDiagram-v2", *arrows))
 

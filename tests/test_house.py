@@ -17,16 +17,25 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from mailrotate.core.values.states import (
+    CampaignState,
+    ConnectionState,
+    MessageState,
+    RecipientState,
+    RequestState,
+    UserState,
+)
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "mailrotate"
-LOCKS = ("run.txt", "dev.txt")
+LOCKS = ("run.txt", "dev.txt", "mutate.txt")
 
 # What stands in the store beside its rooms, each a subject of one file.
 STORE_SUBJECTS = {
-    "aliases", "backups", "campaign_edits", "campaigns", "connections", "dialects", "engine", "events",
-    "instants", "mailboxes", "names", "plans", "portions", "progress", "removals", "requests", "schema",
-    "seat_addresses", "senders", "shares", "signatures", "slots", "statistics", "triggers", "users",
-    "visibility", "workspaces",
+    "aliases", "backups", "campaign_edits", "campaigns", "connections", "deadlines", "dialects", "engine",
+    "events", "instants", "mailboxes", "moves", "names", "plans", "portions", "progress", "removals",
+    "requests", "schema", "seat_addresses", "senders", "shares", "signatures", "slots", "statistics",
+    "triggers", "users", "visibility", "workspaces",
 }  # fmt: skip
 
 # Longer than 400 lines, each with the reason why it is better whole.
@@ -39,6 +48,14 @@ LONG_FILES: dict[str, str] = {
 
 # Longer than 50 lines, by file and name, each with the reason why it is better whole.
 LONG_FUNCTIONS: dict[tuple[str, str], str] = {}
+
+
+# Words that are states, whatever they are of.
+STATES = {
+    state.value
+    for states in (CampaignState, RecipientState, MessageState, ConnectionState, UserState, RequestState)
+    for state in states
+}
 
 
 def sources() -> list[Path]:
@@ -156,6 +173,32 @@ def test_only_output_prints() -> None:
     assert set(files_with(prints)) <= {"cli/output.py"}
 
 
+def test_only_the_renderer_of_hints_knows_the_shell() -> None:
+    """Everywhere else a command is its words, a value of `core/values/hint.py`."""
+
+    def imports_shlex(node: ast.AST) -> bool:
+        return (isinstance(node, ast.Import) and any(name.name == "shlex" for name in node.names)) or (
+            isinstance(node, ast.ImportFrom) and node.module == "shlex"
+        )
+
+    assert set(files_with(imports_shlex)) == {"cli/hints.py"}
+
+
+def test_no_command_line_is_a_text_outside_the_cli() -> None:
+    from mailrotate.cli.main import _Root
+
+    # A command, or an option with its value, of which a command line would be glued together.
+    line = re.compile(rf"\bmailrotate (?:{'|'.join(_Root.listed)})\b|^ ?--[a-z-]+ \S*$")
+    found = set()
+    for path in sources():
+        tree = ast.parse(path.read_bytes(), str(path))
+        prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        texts = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in prose)
+        if any(isinstance(text.value, str) and line.search(text.value) for text in texts):
+            found.add(inside(path))
+    assert {name for name in found if not name.startswith(("cli/", "sandbox/"))} == set()
+
+
 def test_only_the_store_speaks_sql() -> None:
     """SQL and tables stay in one room: elsewhere a name from the store says what is wanted."""
 
@@ -178,6 +221,57 @@ def test_only_the_store_speaks_sql() -> None:
 
     outside = {name for name in files_with(speaks_sql) if not name.startswith("core/store/")}
     assert outside == set()
+
+
+def names_state(node: ast.AST) -> bool:
+    """A state by itself, or a set of them."""
+    if isinstance(node, ast.Constant):
+        return node.value in STATES
+    if isinstance(node, ast.Attribute):
+        owner = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+        return owner.endswith("State")
+    return isinstance(node, ast.Name) and node.id in {"OPEN_RECIPIENTS", "COUNTED_MESSAGES"}
+
+
+def test_only_transitions_say_from_which_state_to_which() -> None:
+    """`core/rules/transitions.py` has every change of state, and `core/store/moves.py` alone writes them.
+
+    So what changes rows names no state, and no service hands the store one to write.
+    """
+
+    def calls(node: ast.AST) -> list[tuple[str, ast.Call]]:
+        return [
+            (getattr(call.func, "attr", None) or getattr(call.func, "id", ""), call)
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call)
+        ]
+
+    def spelled(node: ast.AST, in_store: bool) -> bool:
+        called = calls(node)
+        if any(name == "Transition" for name, _ in called):
+            return True
+        if in_store and {"update", "insert", "moving", "move_many"} & {name for name, _ in called}:
+            return any(map(names_state, ast.walk(node)))
+        handed = [
+            keyword.value
+            for name, call in called
+            for keyword in call.keywords
+            # A read model, made by its class, may say in which state something is.
+            if keyword.arg == "state" and name.islower()
+        ]
+        return any(names_state(each) for value in handed for each in ast.walk(value))
+
+    found = [
+        f"{inside(path)}:{node.lineno}"
+        for path in sources()
+        if inside(path).startswith(("core/services/", "core/store/"))
+        # Tables declare which states there are, and a migration is never edited.
+        and not inside(path).startswith(("core/store/tables/", "core/store/migrations/"))
+        and inside(path) != "core/store/moves.py"
+        for node in ast.parse(path.read_bytes(), str(path)).body
+        if spelled(node, inside(path).startswith("core/store/"))
+    ]
+    assert found == []
 
 
 def test_only_one_page_asks_which_database_it_is() -> None:
@@ -286,13 +380,13 @@ def test_version_stands_in_two_places_and_is_one() -> None:
 
 
 def wanted(lock: str) -> dict[str, Requirement]:
-    """What pyproject.toml asks for directly, by name: the project with its extras; `dev` with its group."""
+    """What pyproject.toml asks for directly, by name: the project with its extras; a group's own lock."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    asked = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
-    for extra in project["project"]["optional-dependencies"].values():
-        asked += extra
-    if lock == "dev.txt":
-        asked += project["dependency-groups"]["dev"]
+    asked = list(project["dependency-groups"].get(lock.removesuffix(".txt"), ()))
+    if lock != "mutate.txt":
+        asked += [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+        for extra in project["project"]["optional-dependencies"].values():
+            asked += extra
     return {canonicalize_name(parsed.name): parsed for parsed in map(Requirement, asked)}
 
 
@@ -333,3 +427,9 @@ def test_lock_trusts_hashes_alone(lock: str) -> None:
 
 def test_what_runs_is_locked_alike_for_those_who_use_and_those_who_work_on_it() -> None:
     assert {str(pin) for pin, _ in pins("run.txt")} <= {str(pin) for pin, _ in pins("dev.txt")}
+
+
+def test_what_mutates_fits_into_the_environment_of_the_tests() -> None:
+    tests = {pin.name: pin.specifier for pin, _ in pins("dev.txt")}
+    other = {str(pin) for pin, _ in pins("mutate.txt") if tests.get(pin.name, pin.specifier) != pin.specifier}
+    assert other == set()

@@ -19,12 +19,14 @@ _OPERATORS = "|<>&;"
 class Command:
     """A command as its help describes it; `options` tells for each whether a value follows.
 
-    `is_group`: it does nothing by itself, one of its `children` must be named.
+    `is_group`: it does nothing by itself, one of its `children` must be named. `global_options` are those
+    that every command takes; the root alone describes them.
     """
 
     children: tuple[str, ...]
     is_group: bool
     options: dict[str, bool]
+    global_options: dict[str, bool]
     examples: tuple[str, ...]
 
 
@@ -43,13 +45,14 @@ def command_at(*path: str) -> Command | None:
         return None
     sections = _sections(asked.stdout)
     children = [line.split()[0] for line in sections.get("Commands", []) if re.match(r"  \S", line)]
-    options: dict[str, bool] = {}
-    for line in sections.get("Options", []):
-        options |= _options(line)
+    options, global_options = (
+        {name: takes for line in sections.get(heading, []) for name, takes in _options(line).items()}
+        for heading in ("Options", "Global options")
+    )
     lines = map(without_prompt, joined(asked.stdout.splitlines()))
     examples = tuple(line for line in lines if line.startswith(f"{PROGRAM} "))
     is_group = bool(children) and "[COMMAND" not in asked.stdout.partition("\n")[0]
-    return Command(tuple(children), is_group, options, examples)
+    return Command(tuple(children), is_group, options, global_options, examples)
 
 
 def walk(*path: str) -> Iterator[tuple[tuple[str, ...], Command]]:
@@ -69,6 +72,7 @@ def reading_problem(line: str) -> str | None:
     path: tuple[str, ...] = ()
     command = command_at()
     value_follows = False
+    everywhere = command.global_options if command else {}
     for word in words:
         if command is None:
             return f"there is no command `{' '.join((PROGRAM, *path))}`"
@@ -76,9 +80,10 @@ def reading_problem(line: str) -> str | None:
             value_follows = False
         elif word.startswith("-") and word != "-":
             name, equals, _ = word.partition("=")
-            if name not in command.options:
+            options = command.options | everywhere
+            if name not in options:
                 return f"`{' '.join((PROGRAM, *path))}` has no option {name}"
-            value_follows = command.options[name] and not equals
+            value_follows = options[name] and not equals
         elif command.children:
             path = (*path, word)
             command = command_at(*path) if word in command.children else None

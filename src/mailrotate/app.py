@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailrotate.core.values.clock import Clock, system_clock
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Timeouts
 from mailrotate.core.values.secret import Secret
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _FILE_KEYS = ("db", "user", "key_file")
 _POSTGRESQL = ("postgresql://", "postgres://")
-_NO_WORKSPACE_HINT = "mailrotate mailbox connect ADDRESS"
+_NO_WORKSPACE_HINT = Command("mailbox", "connect", "ADDRESS")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mailrotate.adapters.csv_rows import LONGEST_CELL, BadRow, CsvRows, open_rows
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Hint, Shell
 
 Row = tuple[int, list[str]] | BadRow
 
@@ -173,7 +174,7 @@ def test_another_encoding_is_refused_with_the_command_that_converts_it(
     with pytest.raises(BadInput) as refusal:
         open_rows(path)
     assert refusal.value.code == "csv.encoding"
-    assert refusal.value.hint == f"iconv -f {encoding} -t UTF-8 '{path}' > utf8.csv"
+    assert refusal.value.hint == Hint(Shell("iconv", "-f", encoding, "-t", "UTF-8", str(path)), "> utf8.csv")
 
 
 def test_bytes_that_are_no_text_spoil_only_their_own_line() -> None:

@@ -15,6 +15,7 @@ from keyring.backends import fail
 from mailrotate.adapters.key_ring import KeyRing
 from mailrotate.adapters.workspace_key import CREDENTIAL, WorkspaceKey, _written_for
 from mailrotate.core.values.errors import KeyTrouble, MailrotateError, Refused
+from mailrotate.core.values.hint import Shell
 from tests.support import keyring_backends
 from tests.support.keyring_backends import environment_for
 
@@ -103,8 +104,8 @@ def test_a_key_file_that_others_can_reach_is_refused_with_the_command_that_mends
     path.chmod(mode)
     with pytest.raises(KeyTrouble) as trouble:
         in_file(path).load()
-    assert (trouble.value.code, trouble.value.hint) == ("key.exposed", f"chmod 600 {path}")
-    subprocess.run(trouble.value.hint, shell=True, check=True)
+    assert (trouble.value.code, trouble.value.hint) == ("key.exposed", Shell("chmod", "600", str(path)))
+    subprocess.run(["chmod", "600", path], check=True)
     assert in_file(path).load() == ring
 
 
@@ -222,9 +223,9 @@ def test_what_is_wrong_with_a_named_key_file_is_looked_at_in_that_file(tmp_path:
     (tmp_path / "file").touch()
     below_a_file = tmp_path / "file" / "key"
     for attempt, hint in (
-        (in_file(folder).load, f"ls -ld {folder}"),
-        (in_file(below_a_file).load, f"ls -ld {below_a_file}"),
-        (lambda: in_file(below_a_file).store(KeyRing.fresh()), f"ls -ld {below_a_file}"),
+        (in_file(folder).load, Shell("ls", "-ld", str(folder))),
+        (in_file(below_a_file).load, Shell("ls", "-ld", str(below_a_file))),
+        (lambda: in_file(below_a_file).store(KeyRing.fresh()), Shell("ls", "-ld", str(below_a_file))),
     ):
         with pytest.raises(KeyTrouble) as trouble:
             attempt()

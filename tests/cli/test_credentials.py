@@ -8,6 +8,7 @@ import pytest
 from mailrotate.app import App, load_settings
 from mailrotate.cli.credentials import find_servers, given_password, needed_password
 from mailrotate.cli.output import Speech
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.secret import Secret
@@ -59,12 +60,12 @@ def test_b1_an_unknown_provider_is_told_the_known_ones(app: App) -> None:
 def test_a_password_file_gives_its_first_line_without_its_end(app: App, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_bytes(b" with spaces \r\nmore\n")
-    assert given_password(app, False, file) == Secret(" with spaces ")
+    assert given_password(app, False, file) == Password(Secret(" with spaces "))
 
 
 def test_a_password_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, app: App) -> None:
     monkeypatch.setenv("MAILROTATE_PASSWORD", "from-there")
-    assert given_password(App(load_settings()), False, None) == Secret("from-there")
+    assert given_password(App(load_settings()), False, None) == Password(Secret("from-there"))
     assert given_password(app, False, None) is None
 
 
@@ -82,7 +83,7 @@ def test_i1_a_password_of_two_lines_reaches_no_server(
 def test_standard_input_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAILROTATE_PASSWORD", "from-there")
     monkeypatch.setattr("sys.stdin", io.StringIO("typed\n"))
-    assert given_password(App(load_settings()), True, None) == Secret("typed")
+    assert given_password(App(load_settings()), True, None) == Password(Secret("typed"))
 
 
 @pytest.mark.parametrize(("content", "code"), [("", "password.empty"), (None, "password.unreadable")])
@@ -108,5 +109,4 @@ def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch, app
     with pytest.raises(BadInput) as refused:
         needed_password(app, Speech(), "anna@example.org", False, None)
     assert refused.value.code == "password.none"
-    assert refused.value.hint is not None
-    assert "--password-stdin" in refused.value.hint
+    assert "--password-stdin" in str(refused.value.hint)

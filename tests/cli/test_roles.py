@@ -139,7 +139,7 @@ def test_b6_nobody_sends_from_a_mailbox_that_is_another_s_alone(
     create = f"campaign create winter.toml --from {BOX}"
     error = program.run(*create.split(), "--json", check_status=4).error()
     assert (error["code"], BEN in error["message"]) == ("mailbox.personal", True)
-    assert f"--as {BEN}" in error["hint"]
+    assert error["hint"] == f"mailrotate mailbox set {BOX} --access shared"
     assert refused(program, f"mailbox share add {BOX} {ADA}") == "mailbox.personal"
 
     with workspace.store.writing() as connection:

@@ -37,8 +37,13 @@ def workspace(program: Program) -> Iterator[Workspace]:
 
 def on_terminal(program: Program, columns: int, *args: str) -> str:
     """What a command says on a terminal of so many columns, without colours."""
+    said = coloured_on_terminal(program, *args, COLUMNS=str(columns), NO_COLOR="1")
+    return re.sub(r"\x1b\[[0-9;]*m", "", said).replace("\r\n", "\n")
+
+
+def coloured_on_terminal(program: Program, *args: str, **env: str) -> str:
     ours, theirs = pty.openpty()
-    env = {**program.env, "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+    env = {**program.env, "TERM": "xterm", **env}
     with subprocess.Popen(program._command(args), env=env, stdout=theirs, stderr=theirs) as running:
         os.close(theirs)
         said = b""
@@ -46,7 +51,7 @@ def on_terminal(program: Program, columns: int, *args: str) -> str:
             said += chunk
     os.close(ours)
     assert running.returncode == 0, said
-    return re.sub(r"\x1b\[[0-9;]*m", "", said.decode()).replace("\r\n", "\n")
+    return said.decode()
 
 
 def read(terminal: int) -> bytes:
@@ -152,7 +157,7 @@ def test_a10_of_a_locked_user_s_mailbox_it_is_said_who_can_unlock_them(
     workspace.add_user(MIA, Role.MANAGER)
     program.run("user", "lock", BEN, "--yes")
     unlock = f"mailrotate user unlock {BEN}"
-    by_ada = f"let {ADA} do it: mailrotate --as {ADA} user unlock {BEN}"
+    by_ada = f"ask {ADA} (admin) to run: mailrotate user unlock {BEN}"
     assert f"next: {unlock} (gate user)" in program.run("why", BOX).stdout
     assert program.run("--as", MIA, "why", BOX, "--json").json()["remedy"] == by_ada
     resume = ("campaign", "resume", "autumn", "--json")
@@ -173,7 +178,7 @@ def test_b4_b6_whom_the_plan_refuses_is_told_who_can_change_it(
     program.run("plan", "set", "--shared", "off")
     line = ("mailbox", "set", BOX, *setting.split(), "--json")
     own = program.run("--as", BEN, *line, check_status=4).error()["hint"]
-    assert own.endswith(f"let {ADA} do it: mailrotate --as {ADA} plan set {change}")
+    assert own.endswith(f"ask {ADA} (admin) to run: mailrotate plan set {change}")
     admins = program.run(*line, check_status=4).error()["hint"]
     assert admins.endswith(f"mailrotate plan set {change}")
     assert ADA not in admins
@@ -185,7 +190,7 @@ def test_a8_whom_the_plan_refuses_a_role_s_address_is_told_who_can_permit_it(
     workspace.add_user(BEN)
     line = ("--as", BEN, "mailbox", "request", "info@example.org", "--json")
     refused = program.run(*line, check_status=4).error()
-    assert refused["hint"] == (f"let {ADA} do it: mailrotate --as {ADA} plan set --role-addresses on")
+    assert refused["hint"] == f"ask {ADA} (admin) to run: mailrotate plan set --role-addresses on"
 
 
 def test_help_tells_of_everything_of_a_command_and_of_the_exit_statuses(program: Program) -> None:
@@ -197,3 +202,13 @@ def test_help_tells_of_everything_of_a_command_and_of_the_exit_statuses(program:
     assert [row["status"] for row in statuses] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 130]
     assert len(program.run("help", "exit-status").stdout.splitlines()) == len(statuses)
     assert program.run("help", "mailbox", "--json", check_status=2).error()["code"] == "help.topic"
+
+
+@pytest.mark.parametrize("line", ["mailbox list --help --no-color", "--no-color mailbox list --help"])
+def test_no_color_takes_the_colours_from_help_wherever_it_stands(program: Program, line: str) -> None:
+    # Bold is no colour; 30 to 37 and 90 to 97 are.
+    colour = re.compile(r"\x1b\[(?:\d+;)*[39][0-7]m")
+    assert colour.search(coloured_on_terminal(program, "mailbox", "list", "--help"))
+    said = coloured_on_terminal(program, *line.split())
+    assert "Usage: " in said
+    assert not colour.search(said)

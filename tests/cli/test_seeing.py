@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mailrotate.core.values.hint import Command, Hint
 from tests.support.inside import inside
 from tests.support.program import Program
 from tests.support.rows import Workspace
@@ -24,7 +25,7 @@ REFUSED = {
     "error_code": 552,
     "error_enhanced": "5.3.4",
     "error_text": "5.3.4 too big",
-    "error_hint": "then: mailrotate outbox retry MESSAGE",
+    "error_hint": Hint("then:", Command("outbox", "retry", "MESSAGE")).to_json(),
 }
 
 

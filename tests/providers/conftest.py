@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.mail import (
     Endpoint,
     Envelope,
@@ -45,7 +46,7 @@ def account_at(smtp_port: int, security: Security = Security.NONE, **changes: An
         smtp=local(smtp_port, security),
         imap=local(1),
         username="anna@example.org",
-        password=Secret(PASSWORD),
+        credential=Password(Secret(PASSWORD)),
     )
     return replace(account, **changes)
 
@@ -69,7 +70,7 @@ def account(dovecot: Dovecot, recording: RecordingSmtp) -> MailAccount:
         smtp=local(recording.port, Security.TLS),
         imap=local(dovecot.imaps_port, Security.TLS),
         username=address,
-        password=Secret(PASSWORD),
+        credential=Password(Secret(PASSWORD)),
     )
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Endpoint, ServerGuess, Timeouts
 from mailrotate.core.values.states import Security
 from mailrotate.providers import discovery
@@ -171,8 +172,8 @@ def test_b1_an_unknown_domain_says_which_command_names_the_servers() -> None:
     with pytest.raises(NotFound) as caught:
         find_servers("pia@firm.example", no_exchangers, fetch)
     assert caught.value.code == "servers.unknown"
-    assert (
-        caught.value.hint == "mailrotate mailbox connect pia@firm.example --smtp HOST:PORT --imap HOST:PORT"
+    assert caught.value.hint == Command(
+        "mailbox", "connect", "pia@firm.example", "--smtp", "HOST:PORT", "--imap", "HOST:PORT"
     )
     assert all(url.startswith("https://") for url in asked)
     assert len(asked) == 2

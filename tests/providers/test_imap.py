@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mailrotate.core.rules.replies import classify
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.mail import FolderCursor, MailAccount, MailTrouble
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Phase, ReplyClass, Security
@@ -250,7 +251,9 @@ def test_f3_a_folder_for_sent_mail_is_made_where_there_is_none(capabilities: str
 
 
 def test_c1_a_wrong_password_is_refused_in_the_servers_words(account: MailAccount) -> None:
-    said = refusal(lambda: imap.open_session(replace(account, password=Secret("wrong")), TIMEOUTS))
+    said = refusal(
+        lambda: imap.open_session(replace(account, credential=Password(Secret("wrong"))), TIMEOUTS)
+    )
     assert (said.phase, said.code, said.text) == (
         Phase.AUTH,
         None,
@@ -260,9 +263,9 @@ def test_c1_a_wrong_password_is_refused_in_the_servers_words(account: MailAccoun
 
 def test_b1_a_password_in_any_letters_logs_in(dovecot: Dovecot, account: MailAccount) -> None:
     dovecot.add_user("zoe@example.org", "pässwörd €")
-    zoe = replace(account, username="zoe@example.org", password=Secret("pässwörd €"))
+    zoe = replace(account, username="zoe@example.org", credential=Password(Secret("pässwörd €")))
     imap.open_session(zoe, TIMEOUTS).close()
-    wrong = replace(zoe, password=Secret("pässwörd"))
+    wrong = replace(zoe, credential=Password(Secret("pässwörd")))
     said = refusal(lambda: imap.open_session(wrong, TIMEOUTS))
     assert (said.phase, said.text) == (Phase.AUTH, "NO [AUTHENTICATIONFAILED] Authentication failed.")
 
@@ -349,7 +352,7 @@ def test_i2_a_server_that_takes_starttls_out_gets_no_password() -> None:
 def test_i1_a_server_that_echoes_the_password_does_not_make_us_say_it() -> None:
     for status in ("NO", "BAD"):
         with ScriptedImap({"LOGIN": f"{status} you said canary-4711"}) as server:
-            account = at(server.port, password=Secret("canary-4711"))
+            account = at(server.port, credential=Password(Secret("canary-4711")))
             with pytest.raises(MailTrouble) as caught:
                 imap.open_session(account, TIMEOUTS)
         assert "4711" not in f"{caught.value!s} {caught.value.reply!r} {caught.value.__cause__!r}"

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mailrotate.core.ports import InboxSession, MailProvider, SendSession
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.mail import CheckStep, Envelope, MailAccount, MailTrouble
 from mailrotate.core.values.secret import Secret
@@ -91,7 +92,7 @@ def test_c1_a_test_reports_tls_where_there_is_some(
 
 
 def test_c1_a_wrong_password_fails_both_in_their_own_words(account: MailAccount) -> None:
-    steps = provider_for("imap", TIMEOUTS).check(replace(account, password=Secret("wrong")))
+    steps = provider_for("imap", TIMEOUTS).check(replace(account, credential=Password(Secret("wrong"))))
     smtp, imap = (step for step in steps if not step.passed)
     assert (smtp.service, smtp.step, smtp.message) == (
         "smtp",

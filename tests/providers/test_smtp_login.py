@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mailrotate.core.rules.replies import classify
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.mail import MailAccount, MailTrouble
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Phase, ReplyClass, Security
@@ -86,14 +87,16 @@ def test_i2_without_tls_only_this_machine_is_spoken_to() -> None:
 @pytest.mark.parametrize("method", ["PLAIN", "LOGIN"])
 def test_b1_a_password_in_any_letters_logs_in(method: str) -> None:
     with ScriptedSmtp(features=(f"AUTH {method}",)) as server:
-        account = account_at(server.port, password=Secret("pässwörd €"))
+        account = account_at(server.port, credential=Password(Secret("pässwörd €")))
         smtp.open_session(account, TIMEOUTS).close()
     given = base64.b64decode(server.commands[-2].rpartition(" ")[2])
     assert given.rpartition(b"\0")[2].decode() == "pässwörd €"
 
 
 def test_c1_a_wrong_password_is_the_servers_refusal(account: MailAccount) -> None:
-    said = refusal(lambda: smtp.open_session(replace(account, password=Secret("wrong")), TIMEOUTS))
+    said = refusal(
+        lambda: smtp.open_session(replace(account, credential=Password(Secret("wrong"))), TIMEOUTS)
+    )
     assert (said.phase, said.code, said.enhanced) == (Phase.AUTH, 535, "5.7.8")
     assert classify(said, "imap").reply_class is ReplyClass.AUTH
 
@@ -134,7 +137,7 @@ def test_i1_a_server_that_echoes_the_password_does_not_make_us_say_it(form: str)
         "percent": "canary%2F4711%2Bsecret",
     }[form]
     with ScriptedSmtp({"auth": answers(f"535 5.7.8 bad login {echoed} here")}) as server:
-        account = account_at(server.port, password=Secret(canary))
+        account = account_at(server.port, credential=Password(Secret(canary)))
         with pytest.raises(MailTrouble) as caught:
             smtp.open_session(account, TIMEOUTS)
     shown = f"{caught.value!s} {caught.value!r} {caught.value.reply!r} {account!r}"

@@ -20,6 +20,7 @@ from mailrotate.core.store.sending import inboxes, outbox, outbox_lists
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import INBOX, FolderCursor
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
@@ -169,13 +170,13 @@ def test_b11_a7_a8_a9_an_alias_is_an_address_on_a_seat(
     twice = refused(context, "z.oe@gmail.com")
     assert (twice.code, twice.hint) == (
         "alias.exists",
-        f"mailrotate mailbox alias use {ADA} zoe@gmail.com",
+        Command("mailbox", "alias", "use", ADA, "zoe@gmail.com"),
     )
 
     taken = refused(context, "z.oe@gmail.com", "b.en@gmail.com")
     assert taken.code == "mailbox.elsewhere"
     assert "as zoe@gmail.com (an alias of ada@example.org)" in taken.message
-    assert taken.hint == f"mailrotate mailbox alias remove {ADA} zoe@gmail.com"
+    assert taken.hint == Command("mailbox", "alias", "remove", ADA, "zoe@gmail.com")
     with pytest.raises(Refused) as connecting:
         connect(context, "z.oe@gmail.com", "ben@example.org")
     assert connecting.value.message == taken.message
@@ -209,8 +210,10 @@ def test_b11_c4_a_disconnect_and_connect_begins_without_aliases_and_says_how_to_
         assert seat_addresses.holding(connection, ALIAS) is not None
     reset = connect(context, ADA, now=LATER).reset
     assert list(reset.values()) == [
-        f"mailrotate mailbox alias add {ADA} {ALIAS}",
-        f"mailrotate mailbox alias add {ADA} ada.b@example.net --sender-name 'Ada of Books' --use",
+        Command("mailbox", "alias", "add", ADA, ALIAS),
+        Command(
+            *("mailbox", "alias", "add", ADA, "ada.b@example.net", "--sender-name", "Ada of Books", "--use")
+        ),
     ]
     shown = show(context, ADA, LATER)
     assert (shown.aliases, shown.sends_as) == ([], None)
@@ -225,7 +228,7 @@ def test_b11_whoever_names_the_mailbox_itself_sends_as_it_again(context: Context
 def test_b11_what_makes_no_sense_is_refused(context: Context, ada: Sender) -> None:
     with pytest.raises(NotFound) as none:
         alias_choice.use(context, ADA, ALIAS, NOW)
-    assert none.value.hint == f"mailrotate mailbox alias list {ADA}"
+    assert none.value.hint == Command("mailbox", "alias", "list", ADA)
     with pytest.raises(BadInput):
         alias_choice.add(context, ADA, "nobody", None, NOW)
     with pytest.raises(BadInput):

@@ -13,14 +13,23 @@ from mailrotate.core.rules.timeline_filter import Link, Whose, as_document
 from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.mailboxes import mailbox_removal
+from mailrotate.core.services.sending import recovery
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.recovery import Recovered
+from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients, suppressions, timeline
+from mailrotate.core.store.sending import claims
+from mailrotate.core.store.sending.claims import InFlight
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.contexts import context_of
+from tests.support.people import DUE, STEPS, name_step, person, row
 from tests.support.rows import NOW, Sender, Workspace, contact_of
 
 
@@ -59,7 +68,7 @@ def enrol(connection: Connection, campaign: StoredCampaign, address: str) -> Non
     contact_id = contact_of(connection, address)
     connection.execute(
         t.recipient.insert().values(
-            campaign_id=campaign.id, contact_id=contact_id, fields="{}", enrolled_at=NOW
+            campaign_id=campaign.id, contact_id=contact_id, state="queued", fields="{}", enrolled_at=NOW
         )
     )
 
@@ -169,3 +178,55 @@ def test_b9_i4_nothing_is_put_on_the_timeline_of_who_is_being_erased(
     with workspace.store.reading() as connection:
         erased = select(t.timeline.c.id).join(t.contact).where(t.contact.c.erased_at.is_not(None))
         assert connection.execute(erased).all() == []
+
+
+def test_f3_a_runner_taken_for_dead_cannot_mark_a_message_that_is_being_put_back(
+    workspace: Workspace, anna: Sender, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it could, it would send the message, and so would the next runner."""
+    campaign = workspace.add_campaign("autumn", [anna])
+    workspace.add_message(anna, campaign, workspace.add_recipient(campaign, "kim@example.com"))
+    lane = workspace.own_lane(anna, workspace.add_runner())
+    claimed = claim_next(context, lane, StepCache(), NOW)
+    assert isinstance(claimed, Claim)
+    marked: list[bool] = []
+
+    def mark() -> None:
+        with workspace.store.writing() as connection:
+            marked.append(claims.mark(connection, claimed, lane, NOW))
+
+    late = threading.Thread(target=mark)
+    look = claims.in_flight_of
+
+    def look_while_the_runner_marks(connection: Connection, runner_id: int) -> list[InFlight]:
+        found = look(connection, runner_id)
+        late.start()
+        late.join(0.5)
+        return found
+
+    monkeypatch.setattr(claims, "in_flight_of", look_while_the_runner_marks)
+    assert recovery.recover(context, NOW) == Recovered(returned=1, held=0)
+    late.join(30)
+    assert marked == [False]
+
+
+def test_b8_d9_a_removal_is_refused_when_a_message_is_claimed_meanwhile(
+    workspace: Workspace, anna: Sender, context: Context
+) -> None:
+    """Another mailbox sends the message, so holding the removed mailbox's lane does not prevent the claim."""
+    ben = workspace.add_mailbox("ben@example.org")
+    campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
+    name_step(workspace, campaign, 2, ben)
+    kim = person(workspace, campaign, "kim@example.com", "active", anna)
+    follow_up = workspace.add_message(ben, campaign, kim, step=2, ready_at=DUE)
+    claimed = {"state": "sending", "runner_id": workspace.add_runner(), "claim_token": "c", "claimed_at": NOW}
+    assert mailbox_removal.consequences(context, anna.address, None).campaigns[0].failed == 1
+    with before(workspace, lambda: mailbox_removal.remove(context, anna.address, now=NOW)) as (
+        connection,
+        results,
+    ):
+        connection.execute(update(t.message).where(t.message.c.id == follow_up).values(**claimed))
+    assert results == ["mailbox.sending"]
+    assert row(workspace, kim).state == "active"
+    with workspace.store.reading() as connection:
+        assert mailboxes.by_id(connection, anna.id).removed_at is None

@@ -6,13 +6,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.campaigns import campaign_life, campaign_views, drafting, previewing
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaign_edits, workspaces
+from mailrotate.core.store import campaign_edits, moves, workspaces
 from mailrotate.core.store import campaigns as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import recipients
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.letter import Attachment
 from mailrotate.core.values.states import CampaignState, MessageState, RecipientState, Rotation
 from tests.support.contexts import context_of
@@ -192,7 +194,7 @@ def test_c6_resume_waits_for_a_connected_sender_and_lifts_every_reason(
     disconnect(workspace, anna, "failed")
     with pytest.raises(Refused) as refused:
         campaign_life.resume(context, "autumn", NOW)
-    assert refused.value.hint == "mailrotate mailbox reconnect anna@example.org"
+    assert refused.value.hint == Command("mailbox", "reconnect", "anna@example.org")
     assert set(campaign_life.resume_many(context, None, NOW).refused) == {"autumn"}
     disconnect(workspace, anna, "connected")
     assert campaign_life.resume_many(context, anna.address, NOW).names == ("autumn",)
@@ -209,7 +211,7 @@ def test_d3_stop_ends_open_people_and_cancels_what_waits_for_them(
     with workspace.store.writing() as connection:
         campaign = stored.find(connection, "autumn")
         assert campaign is not None
-        recipients.move(connection, third, ("queued",), "replied", reason="reply")
+        moves.move(connection, RECIPIENT["replied"], third, reason="reply")
     waiting = workspace.add_message(anna, campaign, first)
     held = workspace.add_message(anna, campaign, second, state="held")
     stopped = campaign_life.stop(context, "autumn", NOW)
@@ -266,8 +268,8 @@ def test_d1_a_new_delay_moves_those_who_wait_for_the_step(
     with workspace.store.writing() as connection:
         campaign = stored.find(connection, "autumn")
         assert campaign is not None
-        recipients.move(connection, unplanned, ("queued",), "active", next_step=2, next_at=due)
-        recipients.move(connection, planned, ("queued",), "active", next_step=2, next_at=None)
+        moves.move(connection, RECIPIENT["sent"], unplanned, next_step=2, next_at=due)
+        moves.move(connection, RECIPIENT["sent"], planned, next_step=2, next_at=None)
     message = workspace.add_message(anna, campaign, planned, step=2, ready_at=due)
     drafting.edit(context, "autumn", plan_of(TWO_STEPS.replace("3d", "5d")), NOW)
     with workspace.store.reading() as connection:

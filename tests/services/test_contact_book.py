@@ -25,6 +25,7 @@ from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Envelope, MailTrouble, ServerReply
 from mailrotate.core.values.states import Phase
 from tests.support.contexts import context_of
@@ -181,7 +182,7 @@ def test_b9_only_whose_seat_it_is_may_switch_it(workspace: Workspace, anna: Send
 def test_b9_c4_a_disconnected_mailbox_has_no_link_to_switch_and_its_old_one_can_be_set_again(
     workspace: Workspace, anna: Sender, context: Context
 ) -> None:
-    def reset() -> dict[str, str]:
+    def reset() -> dict[str, Command]:
         with workspace.store.reading() as connection:
             return contact_book.reset_commands(connection, stored.by_id(connection, anna.id))
 
@@ -190,8 +191,10 @@ def test_b9_c4_a_disconnected_mailbox_has_no_link_to_switch_and_its_old_one_can_
     with workspace.store.writing() as connection:
         connection.execute(update(t.connection).values(state="disconnected"))
     assert reset() == {
-        "contact_book": "mailrotate mailbox crm anna@example.org --on --incoming all --outgoing known "
-        "--never example.net"
+        "contact_book": Command(
+            *("mailbox", "crm", "anna@example.org", "--on", "--incoming", "all", "--outgoing", "known"),
+            *("--never", "example.net"),
+        )
     }
     with pytest.raises(Refused) as refused:
         link(context)

@@ -13,6 +13,8 @@ from sqlalchemy import insert, select
 
 from mailrotate.adapters.csv_rows import open_rows
 from mailrotate.adapters.problem_spool import ProblemSpool
+from mailrotate.cli.hints import in_words
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.campaigns import campaign_life, drafting, enrolment, recipient_list
 from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported, RowTrouble
@@ -21,11 +23,12 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.sending import health
 from mailrotate.core.store import campaigns as stored
-from mailrotate.core.store import mailboxes, senders
+from mailrotate.core.store import mailboxes, moves, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.suppressions import fingerprint
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import RecipientState
 from tests.support.contexts import context_of
 from tests.support.plans import TWO_STEPS, plan_of
@@ -148,7 +151,7 @@ def test_d3_whoever_has_ended_in_the_campaign_never_starts_again(context: Contex
         assert campaign is not None
         person = recipients.find(connection, campaign.id, "p0@example.com")
         assert person is not None
-        recipients.move(connection, person.id, ("queued",), "replied", reason="reply")
+        moves.move(connection, RECIPIENT["replied"], person.id, reason="reply")
     counts, _ = import_text(context, draft, rows_of(2))
     assert counts == (0, 2, 0, 0)
     assert recipient_list.show(context, draft, "p0@example.com").state is RecipientState.REPLIED
@@ -340,10 +343,10 @@ def test_who_was_never_written_to_is_taken_out_and_others_are_ended(
 def test_hints_about_a_campaign_with_a_blank_in_its_name_can_be_typed(
     context: Context, workspace: Workspace, anna: Sender
 ) -> None:
-    def hint(campaign: str, address: str, **fields: str) -> str | None:
+    def hint(campaign: str, address: str, **fields: str) -> str:
         with pytest.raises((BadInput, Refused)) as refused, ProblemSpool() as aside:
             enrolment.add(context, campaign, address, fields, aside=aside, now=NOW)
-        return refused.value.hint
+        return in_words(refused.value.hint or "")
 
     autumn = workspace.add_campaign("autumn intro", [anna])
     workspace.add_recipient(autumn, "kim@example.com")
@@ -371,4 +374,4 @@ def test_whichever_command_names_nobody_the_hint_is_where_the_users_are(context:
     ):
         with pytest.raises(NotFound) as unknown:
             act()
-        assert (unknown.value.code, unknown.value.hint) == ("user.none", "mailrotate user list")
+        assert (unknown.value.code, unknown.value.hint) == ("user.none", Command("user", "list"))

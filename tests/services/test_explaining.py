@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
+from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services import periods
 from mailrotate.core.services.sending.claiming import Nothing, claim_next
 from mailrotate.core.services.sending.rendering import StepCache
@@ -20,6 +21,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes, lanes
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import Role
 from tests.support.contexts import context_of
@@ -130,7 +132,7 @@ def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
         campaign, "kim@example.com", sender_id=workspace.senders(campaign)[0], next_at=NOW
     )
     never_ran = overview.look(context, NOW)
-    assert (never_ran.sending, never_ran.next_command) == (False, "mailrotate run --once")
+    assert (never_ran.sending, never_ran.next_command) == (False, Command("run", "--once"))
     with workspace.store.writing() as connection:
         workspaces.change(connection, last_pass_at=NOW - timedelta(minutes=4))
     assert overview.look(context, NOW).summary == "mail is due and the next pass takes it"
@@ -143,7 +145,7 @@ def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
         mailboxes.change(connection, anna.id, hold_reason="550 banned", hold_class="sender")
     stuck = overview.look(context, NOW)
     assert (stuck.sending, stuck.summary) == (False, "nothing can leave: on hold: 550 banned")
-    assert stuck.next_command == "mailrotate why anna@example.org"
+    assert stuck.next_command == Command("why", "anna@example.org")
 
 
 def test_f5_a_paused_campaign_whose_only_sender_failed_names_the_reconnect_first(
@@ -151,11 +153,11 @@ def test_f5_a_paused_campaign_whose_only_sender_failed_names_the_reconnect_first
 ) -> None:
     workspace.add_campaign("rested", [anna], state="paused")
     context = context_of(workspace)
-    assert explain(context, "rested", None, NOW).remedy == "mailrotate campaign resume rested"
+    assert explain(context, "rested", None, NOW).remedy == Command("campaign", "resume", "rested")
     with workspace.store.writing() as connection:
         connection.execute(update(t.connection).values(state="failed"))
     remedy = explain(context, "rested", None, NOW).remedy
-    assert remedy == "mailrotate mailbox reconnect anna@example.org --resume"
+    assert remedy == Command("mailbox", "reconnect", "anna@example.org", "--resume")
 
 
 def test_h4_the_status_counts_what_waits_for_a_release(
@@ -215,7 +217,7 @@ def test_f5_a_follower_misses_no_line_that_is_committed_late(postgresql_store: S
     """On PostgreSQL a lower number may appear after a higher one."""
     with postgresql_store.writing() as connection:
         workspaces.create(connection, "test", "UTC", NOW)
-        admin = workspaces.add_user(connection, "ada@example.org", "Ada", Role.ADMIN, NOW)
+        admin = workspaces.add_user(connection, USER["add"], "ada@example.org", "Ada", Role.ADMIN, NOW)
     follower = logbook.Follower(context_of(Workspace(postgresql_store, admin)))
     with postgresql_store.writing() as slow:
         events.record(slow, RUNNER, "first", NOW, About())

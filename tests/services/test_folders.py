@@ -17,6 +17,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import Busy, NotFound, Refused, RemoteError
+from mailrotate.core.values.hint import Command
 from tests.support.contexts import context_of
 from tests.support.dovecot import Dovecot
 from tests.support.rows import NOW, Sender, Workspace
@@ -186,7 +187,7 @@ def test_g3_of_many_folders_the_ten_nearest_are_named_the_nearest_first(
         choose(context, anna.address, ["Lists/Answer"], NOW)
     named = refused.value.message.partition("did you mean ")[2].split(", ")
     assert (named[0], len(named)) == ("'lists/Answers'", 10)
-    assert refused.value.hint == f"mailrotate mailbox set {anna.address} --folders lists/Answers"
+    assert refused.value.hint == Command("mailbox", "set", anna.address, "--folders", "lists/Answers")
 
 
 def test_g3_a_folder_that_the_server_does_not_have_is_refused(
@@ -198,7 +199,7 @@ def test_g3_a_folder_that_the_server_does_not_have_is_refused(
     assert refused.value.message.endswith(
         "has no folder 'Our replys' on its server; did you mean 'Our replies', 'Sent', 'INBOX'?"
     )
-    assert refused.value.hint == f"mailrotate mailbox set {anna.address} --folders 'Our replies'"
+    assert refused.value.hint == Command("mailbox", "set", anna.address, "--folders", "Our replies")
     assert box_of(context, anna).folders == ("INBOX",)
 
 
@@ -260,6 +261,6 @@ def test_g3_c4_the_choice_is_logged_and_what_begins_anew_says_how_to_choose_agai
         (told,) = [event.data for event in events.listing(connection) if event.action == "mailbox.set"]
         reset = connecting.reset_of(connection, box_of(context, anna), {})
     assert told == {"key": "folders", "before": ["INBOX"], "after": ["INBOX", "Sent", "Our replies"]}
-    assert reset["folders"] == (
-        f"mailrotate mailbox set {anna.address} --folders Sent --folders 'Our replies'"
+    assert reset["folders"] == Command(
+        "mailbox", "set", anna.address, "--folders", "Sent", "--folders", "Our replies"
     )

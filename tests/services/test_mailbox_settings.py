@@ -27,6 +27,7 @@ from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command
 from tests.support.contexts import context_of
 from tests.support.people import ANNA, BEN
 from tests.support.rows import NOW, Sender, Workspace
@@ -148,7 +149,7 @@ def test_b6_only_a_plan_that_permits_it_lets_a_mailbox_be_shared(
     ben = workspace.add_user(BEN)
     with pytest.raises(Refused) as refused:
         mailbox_settings.change(context, ANNA, {"access": "shared"}, NOW)
-    assert refused.value.hint == "mailrotate plan set --shared on"
+    assert refused.value.hint == Command("plan", "set", "--shared", "on")
     plan_changes.change(context, PlanChange(shared_mailboxes=True), NOW)
     mailbox_settings.change(context, ANNA, {"access": "shared"}, NOW)
     assert sharing.add(context, ANNA, ben.email, NOW)
@@ -189,9 +190,9 @@ def test_c4_ramp_access_and_shares_begin_anew_and_are_told(
         assert former is not None
         told = connecting.reset_of(connection, former, {})
     assert {
-        "ramp": f"mailrotate mailbox set {ANNA} --ramp 20,10,100",
-        "access": f"mailrotate mailbox set {ANNA} --access shared",
-        f"share_{BEN}": f"mailrotate mailbox share add {ANNA} {BEN}",
+        "ramp": Command("mailbox", "set", ANNA, "--ramp", "20,10,100"),
+        "access": Command("mailbox", "set", ANNA, "--access", "shared"),
+        f"share_{BEN}": Command("mailbox", "share", "add", ANNA, BEN),
     }.items() <= told.items()
     disconnect(context, ANNA, NOW)
     assert sharing.listing(context, ANNA) == [BEN]

@@ -21,6 +21,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import reassignments
 from mailrotate.core.store.people.reassignments import Choice
 from mailrotate.core.values.errors import Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
 from tests.support.people import (
@@ -63,7 +64,9 @@ def test_b8_failed_people_are_taken_on_where_they_were_and_the_others_are_report
     mailbox_removal.remove(context, ANNA, tag="annas", now=LATER)
     why = explain(context, "autumn", "active@example.com", LATER)
     assert why.binding == "recipient"
-    assert why.remedy == "mailrotate recipient assign autumn active@example.com --to-sender ADDRESS"
+    assert why.remedy == Command(
+        "recipient", "assign", "autumn", "active@example.com", "--to-sender", "ADDRESS"
+    )
 
     moved, left = assign(context, *(f"{kind}@example.com" for kind in kinds), "nobody@example.com", to=CLARA)
     assert (moved.moved, moved.became_sender) == (2, False)
@@ -169,7 +172,7 @@ def test_b8_more_people_may_be_named_than_a_statement_takes(workspace: Workspace
     mailbox_removal.remove(context_of(workspace), ANNA, now=LATER)
     many = Choice(campaign.id, affected_campaigns.REMOVED, ids=range(1, 70_000))
     with workspace.store.writing() as connection:
-        assert [place.id for some in reassignments.places(connection, many) for place in some] == [failed]
+        assert [one.id for some in reassignments.waiting(connection, many) for one in some] == [failed]
         assert list(reassignments.left_behind(connection, many)) == []
 
 
@@ -285,7 +288,7 @@ def test_b8_c6_who_only_took_people_over_is_told_of_and_lets_the_campaign_go_on(
     person(workspace, campaign, "active@example.com", "active", anna)
     assert assign(context, from_sender=ANNA)[0].moved == 1
     (told,) = reconnecting.consequences(context, BEN).campaigns
-    assert (told.name, told.people, told.is_sender) == ("autumn", 1, False)
+    assert (told.name, told.people, told.fate) == ("autumn", 1, "goes_on")
     (shown,) = mailbox_views.show(context, BEN, LATER).campaigns
     assert shown.people == 1
     reconnecting.disconnect(context, BEN, LATER)

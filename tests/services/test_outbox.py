@@ -15,6 +15,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import NotFound
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import MessageState
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
@@ -28,7 +29,7 @@ REFUSED = {
     "error_code": 452,
     "error_enhanced": "4.2.2",
     "error_text": "4.2.2 over quota",
-    "error_hint": "see: mailrotate why MESSAGE",
+    "error_hint": Hint("see:", Command("why", "MESSAGE")).to_json(),
     "attempts": 12,
 }
 
@@ -260,7 +261,16 @@ def test_e4_a_listing_expects_a_waiting_message_when_the_mailbox_has_a_new_day(
     # Midnight in Berlin is 23:00 in UTC.
     assert found[message_id].expected_at == NOW.replace(hour=23, microsecond=0)
     assert found[error_id].expected_at is None
-    assert found[error_id].hint == f"see: mailrotate why m_{error_id}"
+    assert found[error_id].hint == Hint("see:", Command("why", f"m_{error_id}"))
+
+
+def test_a_hint_that_an_earlier_version_stored_as_text_is_still_told(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    told = "see: mailrotate why MESSAGE"
+    planned(workspace, anna, campaign, **{**REFUSED, "error_hint": told})
+    (found,) = outbox_actions.listing(context_of(workspace), Which(), LATER)
+    assert found.hint == Hint(told)
 
 
 def test_f2_a_listing_keeps_to_its_filters(

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import connecting, mailbox_settings, plan_changes, reconnecting
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
@@ -13,6 +14,7 @@ from mailrotate.core.store import mailboxes, seat_addresses, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.own_settings import OwnSettings
 from mailrotate.core.values.states import ConnectionState
 from tests.support.addresses import connect
@@ -59,7 +61,7 @@ def refusal(context: Context, address: str, user_email: str | None = None) -> Re
 
 def test_a8_a_role_address_is_refused_unless_the_plan_permits_it(context: Context) -> None:
     refused = refusal(context, "sales+eu@example.org")
-    assert (refused.code, refused.hint) == ("address.role", "mailrotate plan set --role-addresses on")
+    assert (refused.code, refused.hint) == ("address.role", Command("plan", "set", "--role-addresses", "on"))
     plan_changes.change(context, PlanChange(role_addresses=True), NOW)
     assert connect(context, "sales+eu@example.org").address == "sales+eu@example.org"
 
@@ -82,7 +84,9 @@ def test_a8_another_users_own_address_is_refused_however_it_is_spelt(
     refused = refusal(context, "benblum+x@googlemail.com")
     assert refused.code == "address.another_user"
     assert "ben.blum@gmail.com" in refused.message
-    assert refused.hint == "mailrotate mailbox connect benblum+x@googlemail.com --for ben.blum@gmail.com"
+    assert refused.hint == Command(
+        "mailbox", "connect", "benblum+x@googlemail.com", "--for", "ben.blum@gmail.com"
+    )
     assert connect(context, "benblum+x@googlemail.com", "ben.blum@gmail.com").warnings == ()
 
 
@@ -119,7 +123,7 @@ def test_a9_an_address_is_on_one_seat_however_it_is_spelt(
     assert refused.code == "mailbox.elsewhere"
     assert "admin@example.org" in refused.message
     assert held in refused.message
-    assert refused.hint == f"mailrotate mailbox remove {held}"
+    assert refused.hint == Command("mailbox", "remove", held)
 
 
 def test_a9_also_on_the_same_seat(context: Context) -> None:
@@ -127,7 +131,7 @@ def test_a9_also_on_the_same_seat(context: Context) -> None:
     refused = refusal(context, "anna@gmail.com")
     assert (refused.code, refused.hint) == (
         "mailbox.on_seat",
-        "mailrotate mailbox remove an.na@gmail.com",
+        Command("mailbox", "remove", "an.na@gmail.com"),
     )
     assert refusal(context, "an.na@gmail.com").code == "mailbox.connected"
 
@@ -199,8 +203,7 @@ def test_a9_whoever_is_quicker_has_it_and_the_other_is_told(workspace: Workspace
         thread.join(0.5)
         stored.insert_mailbox(connection, "an.na@gmail.com", workspace.admin.id, NOW)
         query = select(t.slot.c.id).where(t.slot.c.user_id == workspace.admin.id).limit(1)
-        stored.insert_connection(
-            connection,
+        stored.insert_connection(connection, CONNECTION["connect"],
             connection.execute(select(t.mailbox.c.id)).scalar_one(),
             connection.execute(query).scalar_one(),
             NOW,

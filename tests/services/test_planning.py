@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.campaigns import campaign_life as services
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import planning
@@ -149,9 +150,8 @@ def test_d3_a_stop_during_planning_leaves_nothing_scheduled(
     planned: list[int] = []
     planner = threading.Thread(target=lambda: planned.append(plan(context, lane)))
     with workspace.store.writing() as connection:
-        recipients.end_open_of_campaign(
-            connection, campaign.id, ("queued",), "finished", "campaign_stopped", NOW
-        )
+        everybody = recipients.of_campaign(campaign.id)
+        recipients.end_many(connection, RECIPIENT["campaign_stopped"], "campaign_stopped", everybody, NOW)
         planner.start()
         planner.join(0.5)
     planner.join(30)

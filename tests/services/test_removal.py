@@ -3,6 +3,7 @@
 import csv
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,18 @@ from sqlalchemy.exc import DBAPIError
 from mailrotate.adapters.people_file import write_rows
 from mailrotate.core.services.campaigns import campaign_life, campaign_views
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailboxes import mailbox_removal, mailbox_views
-from mailrotate.core.services.mailboxes.mailbox_removal import CampaignConsequences
+from mailrotate.core.services.effects.consequences import Fate, HitCampaign
+from mailrotate.core.services.mailboxes import (
+    connecting,
+    mailbox_removal,
+    mailbox_settings,
+    mailbox_views,
+    plan_changes,
+    sharing,
+)
+from mailrotate.core.services.mailboxes.connecting import NewConnection
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
+from mailrotate.core.services.sending import inbox_reading
 from mailrotate.core.services.sending.rendering import StepCache, letter_for
 from mailrotate.core.services.views import outbox_actions, overview
 from mailrotate.core.services.views.explaining import explain
@@ -24,11 +35,17 @@ from mailrotate.core.store import events, seat_addresses, workspaces
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.dialects import Wall, build_wall
+from mailrotate.core.store.events import Actor
+from mailrotate.core.store.sending import inboxes
 from mailrotate.core.store.sending import outbox as stored_outbox
 from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
+from mailrotate.core.values.mail import ServerGuess
+from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import CampaignState, MessageState
 from tests.support.contexts import context_of
+from tests.support.inbox import Inbox
 from tests.support.people import (
     ANNA,
     BEN,
@@ -75,9 +92,9 @@ def test_b8_contacted_people_of_a_rotation_fail_and_the_others_are_assigned_anew
     found = {kind: person(workspace, campaign, f"{kind}@example.com", kind, anna) for kind in kinds}
     told = remove(context)
     assert told.campaigns == [
-        CampaignConsequences(
-            "autumn", CampaignState.ACTIVE, True, failed=3, moved=0, assigned_anew=2, waiting=0,
-            cancelled=2, step_count=0, pauses=False,
+        HitCampaign(
+            "autumn", CampaignState.ACTIVE, True, people=5, fate=Fate.GOES_ON, failed=3, assigned_anew=2,
+            cancelled=2,
         )
     ]  # fmt: skip
     for kind in ("active", "waiting", "held"):
@@ -112,10 +129,10 @@ def test_b8_a_single_sender_campaign_pauses_and_whoever_was_not_contacted_keeps_
     assert waiting.campaign_sender_id == workspace.senders(campaign)[0]
     with pytest.raises(Refused) as no_sender:
         campaign_life.resume(context, "autumn", LATER)
-    again = f"mailrotate recipient assign autumn --from-sender {ANNA} --to-sender ADDRESS"
+    again = Command("recipient", "assign", "autumn", "--from-sender", ANNA, "--to-sender", "ADDRESS")
     assert no_sender.value.hint == again
     assert explain(context, "autumn", None, LATER).remedy == again
-    assert overview.look(context, LATER).next_command == "mailrotate why autumn"
+    assert overview.look(context, LATER).next_command == Command("why", "autumn")
     assert campaign_views.show(context, "autumn", LATER).mailbox_removed == 1
     with workspace.store.reading() as connection:
         assert stored_campaigns.by_id(connection, draft.id).pause_reasons == ()
@@ -272,6 +289,52 @@ def test_b8_c5_the_campaigns_of_a_slot_that_another_address_took_are_not_concern
     assert sender_of(context, "autumn", "active@example.com") == BEN
 
 
+# --- the same address again
+
+
+def connect_again(workspace: Workspace, context: Context, **settings: str) -> None:
+    """Connect the removed address again, on the same seat and with the same servers."""
+    with workspace.store.reading() as connection:
+        former = stored.by_address(connection, ANNA)
+    assert former is not None
+    servers = ServerGuess(former.provider, former.smtp, former.imap, "flags")
+    new = NewConnection(ANNA, servers, Secret("not to be guessed"), settings)
+    connecting.connect(context, new, LATER)
+
+
+def test_b6_b8_a_removal_ends_the_mailboxs_shares(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    """A user it was shared with sees neither the removed mailbox nor its next connection."""
+    dan, eve = workspace.add_user("dan@example.org"), workspace.add_user("eve@example.org")
+    plan_changes.change(context, PlanChange(shared_mailboxes=True), NOW)
+    mailbox_settings.change(context, ANNA, {"access": "shared"}, NOW)
+    sharing.add(context, ANNA, dan.email, NOW)
+    of_dan = replace(context, actor=Actor(dan.id, "tester"))
+    assert [one.address for one in mailbox_views.listing(of_dan, NOW)] == [ANNA]
+    remove(context)
+    assert mailbox_views.listing(of_dan, LATER, removed=True) == []
+    with pytest.raises(Refused):
+        mailbox_views.show(of_dan, ANNA, LATER)
+    connect_again(workspace, context, access="shared")
+    sharing.add(context, ANNA, eve.email, LATER)
+    assert sharing.listing(context, ANNA) == [eve.email]
+    assert mailbox_views.listing(of_dan, LATER) == []
+
+
+def test_f3_b8_a_removal_drops_the_sent_copies_that_are_still_to_be_filed(
+    workspace: Workspace, context: Context, anna: Sender
+) -> None:
+    sent = workspace.add_sent(anna, NOW)
+    with workspace.store.writing() as connection:
+        inboxes.keep_copy(connection, sent, anna.id, b"Subject: Hello\r\n\r\nHello", NOW)
+    remove(context)
+    connect_again(workspace, context)
+    with workspace.store.reading() as connection:
+        box = stored.by_id(connection, anna.id)
+    assert inbox_reading.file_copies(context, Inbox(), box, LATER) == 0
+
+
 # --- refusals
 
 
@@ -309,7 +372,7 @@ def test_b8_it_is_refused_while_a_message_of_it_is_being_sent(
         assert refused(context) == "mailbox.sending"
     assert row(workspace, sending).state == "queued"
     remove_after_its_death = mailbox_removal.remove(context, ANNA, now=LATER)
-    assert remove_after_its_death.scheduled == 1, "what a dead process left is settled first"
+    assert remove_after_its_death.waiting_messages == 1, "what a dead process left is settled first"
 
 
 # --- the seat
@@ -439,7 +502,7 @@ def test_b8_ten_thousand_people_move_in_one_transaction_and_keep_place_thread_an
     told = mailbox_removal.remove(context, ANNA, move_to=BEN, tag="annas", now=LATER)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (told.campaigns[0].moved, told.scheduled, told.tagged) == (MANY, MANY // 2, MANY)
+    assert (told.campaigns[0].moved, told.waiting_messages, told.tagged) == (MANY, MANY // 2, MANY)
     (transaction,) = watched.committed
     assert len(transaction) < 80, "a statement for a set, not one for each"
     assert peak < 5_000_000

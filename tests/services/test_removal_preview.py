@@ -97,7 +97,7 @@ def test_b8_d9_the_numbers_of_the_preview_are_those_of_the_deed(
     assert {one.name: one.cancelled for one in told.campaigns} == {
         one.name: cancelled[one.name] for one in told.campaigns
     }
-    assert (told.drafts, told.drafts + told.scheduled) == (drafts, cancelled.total())
+    assert (told.drafts, told.drafts + told.waiting_messages) == (drafts, cancelled.total())
     assert {one.name: one.failed for one in told.campaigns} == {
         one.name: failed[one.name] for one in told.campaigns
     }

@@ -17,6 +17,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import RequestState, Role
 from tests.support.addresses import connect
 from tests.support.contexts import context_of
@@ -60,7 +61,7 @@ def test_a7_a_member_requests_an_admin_approves_and_only_then_it_is_connected(
         connect(admin, WANTED, BEN)
     assert (early.value.code, early.value.hint) == (
         "request.needed",
-        f"mailrotate mailbox request {WANTED} --for {BEN}",
+        Command("mailbox", "request", WANTED, "--for", BEN),
     )
     requested = mailbox_requests.request(ben, WANTED, None, NOW)
     assert requested.is_needed
@@ -73,7 +74,7 @@ def test_a7_a_member_requests_an_admin_approves_and_only_then_it_is_connected(
         connect(admin, WANTED, BEN)
     assert (undecided.value.code, undecided.value.hint) == (
         "request.undecided",
-        f"mailrotate mailbox approve q_{found.id}",
+        Command("mailbox", "approve", f"q_{found.id}"),
     )
     approved = mailbox_requests.approve(admin, f"q_{found.id}", "welcome", LATER)
     assert (approved.state, approved.reason, approved.decided_by) == (
@@ -196,7 +197,7 @@ def test_a7_requesting_and_deciding_twice_is_refused(admin: Context, ben: Contex
     mailbox_requests.approve(admin, f"q_{again.id}", None, LATER)
     with pytest.raises(Refused) as exists:
         mailbox_requests.request(ben, "ben@gmail.com", None, LATER)
-    assert exists.value.hint == f"mailrotate mailbox connect ben@gmail.com --for {BEN}"
+    assert exists.value.hint == Command("mailbox", "connect", "ben@gmail.com", "--for", BEN)
 
 
 def test_a7_a_request_can_be_withdrawn_by_its_user_alone(admin: Context, ben: Context, cleo: Context) -> None:

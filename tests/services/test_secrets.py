@@ -14,6 +14,7 @@ from mailrotate.core.services.mailboxes import login_tests
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import workspaces
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import KeyTrouble
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import ConnectionState
@@ -63,7 +64,7 @@ def store_password(context: Context, mailbox: Sender) -> None:
     with context.store.writing() as connection:
         box = stored.by_id(connection, mailbox.id)
         blob = secrets.seal(
-            context, connection, box.connection_id, box.generation, Secret(f"of {mailbox.address}")
+            context, connection, box.connection_id, box.generation, Password(Secret(f"of {mailbox.address}"))
         )
         stored.change_connection(connection, box.connection_id, secret=blob)
 
@@ -78,7 +79,7 @@ def assert_all_open(workspace: Workspace, key: KeyInMemory) -> None:
     context = context_of(workspace, key=key)
     accounts.prove_key(context)
     for box in boxes(workspace):
-        assert account_of(context, box).password == Secret(f"of {box.address}")
+        assert account_of(context, box).credential == Password(Secret(f"of {box.address}"))
 
 
 def test_i1_after_a_rekey_one_new_key_opens_everything_and_the_old_one_nothing(workspace: Workspace) -> None:

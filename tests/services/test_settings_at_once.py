@@ -21,6 +21,7 @@ from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import claims, liveness
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import CheckStep, Envelope, MailAccount, ServerReply
@@ -160,16 +161,17 @@ def test_b3_b7_what_is_set_while_a_new_login_is_tested_stays_and_another_login_w
     def meanwhile() -> None:
         mailbox_settings.change(context, ANNA, {"daily_limit": "7"}, NOW)
         try:
-            mailbox_settings.change(context, ANNA, {}, NOW, login=LoginChange(password=Secret("other")))
+            other = LoginChange(credential=Password(Secret("other")))
+            mailbox_settings.change(context, ANNA, {}, NOW, login=other)
         except Busy as busy:
             refused.append(busy.code)
 
     server.at_login = meanwhile
-    wanted = {"gap": "90s"}
-    mailbox_settings.change(context, ANNA, wanted, NOW, login=LoginChange(password=Secret("new")))
+    new = LoginChange(credential=Password(Secret("new")))
+    mailbox_settings.change(context, ANNA, {"gap": "90s"}, NOW, login=new)
     box = box_of(context)
     assert (box.own.daily_limit, box.own.gap, refused) == (7, 1.5 * MINUTE, ["lane.busy"])
-    assert account_of(context, box).password == Secret("new")
+    assert account_of(context, box).credential == Password(Secret("new"))
     assert [key for key, *_ in changes(context)] == ["daily_limit", "gap", "password"]
 
 
@@ -198,7 +200,7 @@ def test_b3_a_login_is_not_changed_under_whoever_sends(
 
     def meanwhile() -> None:
         try:
-            change = LoginChange(password=Secret("new"))
+            change = LoginChange(credential=Password(Secret("new")))
             mailbox_settings.change(context, ANNA, {"gap": "90s"}, NOW, login=change)
         except Busy as busy:
             refused.append(busy.code)

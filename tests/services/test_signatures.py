@@ -2,12 +2,14 @@
 
 import pytest
 
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.campaigns import previewing
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import connecting, mailbox_views, signature_editing
 from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from tests.support.people import ANNA
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -71,7 +73,7 @@ def test_b3_a_name_is_given_once_and_must_be_known(context: Context, anna: Sende
     signature_editing.add(context, ANNA, "work", "x", NOW)
     with pytest.raises(Refused) as twice:
         signature_editing.add(context, ANNA, "work", "y", NOW)
-    assert twice.value.hint == f"mailrotate mailbox signature edit {ANNA} work --body FILE"
+    assert twice.value.hint == Command("mailbox", "signature", "edit", ANNA, "work", "--body", "FILE")
     for deed in (
         lambda: signature_editing.edit(context, ANNA, "wrok", "y", NOW),
         lambda: signature_editing.choose_main(context, ANNA, "wrok", NOW),
@@ -112,9 +114,16 @@ def test_c4_a_signature_of_before_can_be_taken_over_as_the_reset_says(
         connections.supersede(connection, anna.id, NOW)
         servers = connections.server_columns(former.smtp, former.imap)
         connections.insert_connection(
-            connection, anna.id, anna.slot_id, NOW, provider="imap", username=ANNA, **servers
+            connection,
+            CONNECTION["connect"],
+            anna.id,
+            anna.slot_id,
+            NOW,
+            provider="imap",
+            username=ANNA,
+            **servers,
         )
-    assert told["signature my work"] == f"mailrotate mailbox signature restore {ANNA} 'my work'"
+    assert told["signature my work"] == Command("mailbox", "signature", "restore", ANNA, "my work")
     assert mains(context) == {}
     signature_editing.restore(context, ANNA, "my work", NOW)
     assert mains(context) == {"my work": True}

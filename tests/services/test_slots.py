@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 
 from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.services.mailboxes import (
     connecting,
     mailbox_views,
@@ -27,6 +28,7 @@ from mailrotate.core.store import events, senders
 from mailrotate.core.store import slots as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import (
     BadInput,
     Busy,
@@ -35,6 +37,7 @@ from mailrotate.core.values.errors import (
     NotFound,
     Refused,
 )
+from mailrotate.core.values.hint import Ask, Command, Hint
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import ConnectionState, Role, Security
@@ -63,7 +66,8 @@ def of_admin(context: Context, now: datetime = NOW) -> UserSlots:
 
 def connect(context: Context, address: str, *, takes: bool = False, **wanted: object) -> connecting.Connected:
     """As after a login; the servers are not asked again."""
-    new = NewConnection(address, SERVERS, Secret("s"), {}, takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
+    password = Password(Secret("s"))
+    new = NewConnection(address, SERVERS, password, {}, takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
     return connecting.connect(context, new, LATER)
 
 
@@ -134,10 +138,10 @@ def test_a2_a_pool_that_is_too_small_names_the_command_that_makes_it_large_enoug
 ) -> None:
     workspace.add_user(BEN)
     empty = refusal(lambda: slot_pool.assign(context, BEN, 2, NOW))
-    assert (empty.code, empty.hint) == ("slot.pool", f"mailrotate slot add --user {BEN} --count 2")
+    assert (empty.code, empty.hint) == ("slot.pool", Command("slot", "add", "--user", BEN, "--count", "2"))
     slot_pool.buy(context, 1, NOW)
     short = refusal(lambda: slot_pool.assign(context, BEN, 3, NOW))
-    assert short.hint == "mailrotate slot buy --count 2"
+    assert short.hint == Command("slot", "buy", "--count", "2")
     slot_pool.buy(context, 2, NOW)
     assert slot_pool.assign(context, BEN, 3, NOW).total == 5
     for count in (0, 1001):
@@ -185,10 +189,10 @@ def test_a2_a_slot_in_use_an_included_one_and_a_campaigns_only_sender_stay_with_
     box = workspace.add_mailbox(ANNA, state=state)
     workspace.add_campaign("autumn intro", [box], rotates=False)
     taken = refusal(lambda: slot_pool.unassign(context, box.slot_id, NOW))
-    assert (taken.code, taken.hint) == ("slot.taken", f"mailrotate mailbox disconnect {ANNA}")
+    assert (taken.code, taken.hint) == ("slot.taken", Command("mailbox", "disconnect", ANNA))
     reconnecting.disconnect(context, ANNA, NOW)
     bound = refusal(lambda: slot_pool.unassign(context, box.slot_id, NOW))
-    assert (bound.code, bound.hint) == ("slot.bound", "mailrotate campaign stop 'autumn intro'")
+    assert (bound.code, bound.hint) == ("slot.bound", Command("campaign", "stop", "autumn intro"))
     campaign_life.stop(context, "autumn intro", NOW)
     # A past mailbox, its campaigns and what it sent today are nothing of the next user's.
     freed = slot_pool.unassign(context, box.slot_id, NOW)
@@ -199,7 +203,7 @@ def test_a2_a_slot_in_use_an_included_one_and_a_campaigns_only_sender_stay_with_
     refused = refusal(lambda: slot_pool.unassign(context, included, NOW))
     assert (refused.code, refused.hint) == (
         "slot.included",
-        f"to end it: mailrotate slot remove s_{included}",
+        Hint("to end it:", Command("slot", "remove", f"s_{included}")),
     )
 
 
@@ -387,7 +391,7 @@ def test_a4_a_campaign_follows_its_mailbox_to_another_slot_and_resumes_there(
     workspace.add_campaign("never sent", [box], rotates=False)
     slot_removal.remove(context, box.slot_id, NOW)
     refused = refusal(lambda: campaign_life.resume(context, "sent", LATER))
-    assert refused.hint == f"mailrotate mailbox connect {ANNA}"
+    assert refused.hint == Command("mailbox", "connect", ANNA)
     stranger = connect(context, "stranger@example.org")
     assert list(stranger.followed) == []
     slot_pool.add(context, workspace.admin.email, 1, NOW)
@@ -428,12 +432,12 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_and_who_may_run_it
     def none_free(context: Context) -> MailrotateError:
         return refusal(lambda: connecting.refuse_connect(context, ANNA, BEN, None, {}))
 
-    assert none_free(admin).hint == f"mailrotate slot add --user {BEN}"
-    named = f"let {workspace.admin.email} do it: mailrotate --as {workspace.admin.email}"
-    assert none_free(member).hint == f"{named} slot add --user {BEN}"
+    assert none_free(admin).hint == Command("slot", "add", "--user", BEN)
+    admins = ((workspace.admin.email, "admin"),)
+    assert none_free(member).hint == Ask(admins, Command("slot", "add", "--user", BEN))
     slot_pool.buy(admin, 1, NOW)
-    assert none_free(admin).hint == f"mailrotate slot assign --user {BEN}"
-    assert none_free(member).hint == f"{named} slot assign --user {BEN}"
+    assert none_free(admin).hint == Command("slot", "assign", "--user", BEN)
+    assert none_free(member).hint == Ask(admins, Command("slot", "assign", "--user", BEN))
     slot_pool.assign(admin, BEN, 1, NOW)
     connecting.refuse_connect(member, ANNA, None, None, {})
 
@@ -457,16 +461,16 @@ def test_a5_another_address_takes_other_free_slots_first_and_is_asked_about_whil
         reconnecting.disconnect(context, box.address, NOW)
     run_grace(workspace, gone, campaign, LATER + timedelta(hours=1))
     new = "new@example.org"
-    assert list(slot_pool.awaited_returns(context, new, None, None, LATER)) == []
+    assert list(grace_periods.awaited_returns(context, new, None, None, LATER)) == []
     assert connect(context, new).slot_id == away.slot_id
 
-    (awaited,) = slot_pool.awaited_returns(context, "third@example.org", None, None, LATER)
+    (awaited,) = grace_periods.awaited_returns(context, "third@example.org", None, None, LATER)
     assert (awaited.mailbox, awaited.campaign) == ("gone@example.org", "autumn")
     assert isinstance(refusal(lambda: connect(context, "third@example.org")), ConfirmationNeeded)
     # Its own return is no question, and neither is a grace that is over.
-    assert list(slot_pool.awaited_returns(context, gone.address, None, None, LATER)) == []
+    assert list(grace_periods.awaited_returns(context, gone.address, None, None, LATER)) == []
     over = LATER + timedelta(hours=1)
-    assert list(slot_pool.awaited_returns(context, "third@example.org", None, None, over)) == []
+    assert list(grace_periods.awaited_returns(context, "third@example.org", None, None, over)) == []
     (warned,) = slot_removal.consequences(context, gone.slot_id, LATER).awaited
     assert warned == awaited
     assert connect(context, "third@example.org", takes=True).slot_id == gone.slot_id

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from mailrotate.core.store.engine import Store, open_store
+from mailrotate.core.values.hint import Ask, Command, Hint
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
-from tests.cli.test_hints import commands_in, problem_with
+from tests.cli.test_hints import problem_with
 from tests.support.console import Console
 from tests.support.databases import PostgresqlServer
 from tests.support.program import Completed
@@ -138,7 +139,7 @@ class Team(RuleBasedStateMachine):
 
     def type(self, actor: str, *words: str) -> bool:
         """Whether it was done; what was refused has changed nothing, and its hint leads on."""
-        if problem_with(shlex.join(words)):
+        if problem_with(words):
             return False
         self.before = self.seen
         ran = type_on(self.console, self.ground, actor, words)
@@ -162,7 +163,7 @@ class Team(RuleBasedStateMachine):
         tried = (" ".join(words[:2]), error["code"])
         if self.ground.tried[tried] < self.ground.tries:
             with self.place.copied() as console:
-                Way(console, self.ground, self.seen).lead_on(actor, tuple(words), error)
+                Way(console, self.ground, self.seen).lead_on(actor, tuple(words), ran)
             # Only what worked is not tried again: a failure must fail again when it is replayed.
             self.ground.tried[tried] += 1
 
@@ -393,25 +394,28 @@ class Way:
     seen: Seen
     steps: int = 0
 
-    def lead_on(self, actor: str, words: tuple[str, ...], error: dict[str, str]) -> None:
-        """Do what the hint of `error` says, and then the refused command, which is not refused so again."""
+    def lead_on(self, actor: str, words: tuple[str, ...], refused: Completed) -> None:
+        """Do what the hint says, and then the refused command, which is not refused so again."""
         self.steps += 1
+        error, hint = refused.error(), refused.hint
         assert self.steps < 12, f"hints lead in a circle: {words}: {error}"
-        hint, told = error["hint"], f"{actor} {shlex.join(words)}: {error}"
-        if someone := re.search(r"\badd --as (\S+)$", hint):
-            admin = look(self.console.store).admins[0]
-            self._try_again(admin if someone[1] == "EMAIL" else someone[1], words, error)
-        elif flag := re.search(r"\badd (--yes|--force)\b", hint):
-            self._try_again(actor, (*words, flag[1]), error)
-        elif command := next(commands_in(hint), None):
-            if problem_with(command):
-                return
-            hinted = tuple(shlex.split(self._filled(command, words)))
+        parts = hint.parts if isinstance(hint, Hint) else (hint,)
+        step = next((part for part in parts if isinstance(part, Ask | Command)), hint)
+        who = step.users[0][0] if isinstance(step, Ask) else actor
+        command = step.command if isinstance(step, Ask) else step
+        if command is None:
+            self._try_again(who, words, error)
+        elif command == "add --as EMAIL":
+            self._try_again(look(self.console.store).admins[0], words, error)
+        elif isinstance(command, Command) and problem_with(command.words) is None:
             # Nobody can type as somebody who is not there; the hint is for whoever is.
-            self._carry_out(actor if actor in look(self.console.store).users else ADA, hinted, told)
-            shows_only = any(word in _ONLY_SHOWS for word in hinted[:3])
+            typist = who if who in look(self.console.store).users else ADA
+            self._carry_out(typist, self._filled(command), f"{actor} {words}: {error}")
+            shows_only = any(word in _ONLY_SHOWS for word in command.words[:3])
             if not shows_only and error["code"] not in _ANOTHER_WAY:
                 self._try_again(actor, words, error)
+        elif flag := re.search(r"\badd (--yes|--force)\b", error["hint"]):
+            self._try_again(actor, (*words, flag[1]), error)
 
     def _carry_out(self, actor: str, words: tuple[str, ...], told: str) -> None:
         ran = type_on(self.console, self.ground, actor, words)
@@ -419,7 +423,7 @@ class Way:
             ran = type_on(self.console, self.ground, actor, (*words, "--yes"))
         assert ran.status in (0, 3, 4, 7), f"{told}\n{words} ended with {ran.status}: {ran.stderr}"
         if ran.status:
-            self.lead_on(actor, words, ran.error())
+            self.lead_on(actor, words, ran)
 
     def _try_again(self, actor: str, words: tuple[str, ...], error: dict[str, str]) -> None:
         ran = type_on(self.console, self.ground, actor, words)
@@ -429,15 +433,14 @@ class Way:
             assert again["message"] != error["message"], (
                 f"the hint led nowhere: {actor} {words}: {error}, {again}"
             )
-            self.lead_on(actor, words, again)
+            self.lead_on(actor, words, ran)
 
-    def _filled(self, command: str, words: Sequence[str]) -> str:
+    def _filled(self, command: Command) -> tuple[str, ...]:
         """With something where a person is to put something of their own."""
         values = {"EMAIL": f"new{self.steps}@example.org", "ADDRESS": f"new{self.steps}@example.net"}
-        if "user add" not in command:
-            known = look(self.console.store).admins
-            values["EMAIL"] = next((user for user in known if user not in words), ADA)
-        return re.sub(r"\b(EMAIL|ADDRESS)\b", lambda found: values[found[0]], command)
+        if command.words[:2] != ("user", "add"):
+            values["EMAIL"] = look(self.console.store).admins[0]
+        return tuple(values.get(word, word) for word in command.words)
 
 
 # --- on both databases

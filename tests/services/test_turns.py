@@ -4,29 +4,36 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any, cast
 
 import pytest
 from sqlalchemy import select, update
 
 from mailrotate.core.ports import MailProvider
+from mailrotate.core.rules.quota import gap_after, midnight_after
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.mailboxes import connecting, mailbox_removal, plan_changes
+from mailrotate.core.services.mailboxes.connecting import NewConnection
+from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.sending import settling
 from mailrotate.core.services.sending.claiming import claim_next
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.store import senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER
-from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import claims, inboxes
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import Busy
-from mailrotate.core.values.mail import Envelope, MailTrouble, ServerReply
-from mailrotate.core.values.states import Phase, SuppressionKind
+from mailrotate.core.values.mail import Endpoint, Envelope, MailTrouble, ServerGuess, ServerReply
+from mailrotate.core.values.secret import Secret
+from mailrotate.core.values.states import Phase, Security, SuppressionKind
 from tests.support.contexts import context_of
 from tests.support.inbox import Inbox
 from tests.support.rows import NOW, Sender, Workspace
@@ -109,7 +116,7 @@ def states(workspace: Workspace) -> list[str]:
 
 def end_by_reply(context: Context, recipient_id: int) -> None:
     with context.store.writing() as connection:
-        lifecycle.end_recipients(connection, RUNNER, [recipient_id], "replied", "reply", NOW)
+        lifecycle.end_recipients(connection, RUNNER, [recipient_id], RECIPIENT["replied"], "reply", NOW)
 
 
 def suppress(context: Context, _recipient_id: int) -> None:
@@ -205,7 +212,7 @@ def test_f3_what_was_marked_and_never_settled_is_held_when_the_lane_is_next_take
     enrol(workspace, campaign, "kim@example.com")
     runner_id = workspace.add_runner()
     with monkeypatch.context() as patched:
-        patched.setattr(recipients, "move", lambda *_anything, **_values: 1 / 0)
+        patched.setattr(senders, "note_turn", lambda *_anything: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             work(context, anna.id, runner_id)
     assert states(workspace) == ["sending"]
@@ -287,3 +294,72 @@ def test_f3_a_fate_that_another_runner_has_recorded_is_not_logged_again(
     with workspace.store.reading() as connection:
         logged = connection.execute(select(t.event.c.id).where(t.event.c.action == "message.held")).all()
     assert len(logged) == 1
+
+
+def test_b3_f3_a_mailbox_keeps_its_gap_after_a_crash_past_the_mark(
+    workspace: Workspace,
+    anna: Sender,
+    campaign: StoredCampaign,
+    server: Server,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first message has left, although no answer was recorded; the second one still waits."""
+    gap = timedelta(minutes=10)
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.connection).values(gap_seconds=gap.total_seconds()))
+    enrol(workspace, campaign, "kim@example.com", "lee@example.com")
+    with monkeypatch.context() as patched:
+        patched.setattr(settling, "settle_sent", lambda *_anything: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            work(context, anna.id, workspace.add_runner())
+    with workspace.store.reading() as connection:
+        token = connection.execute(select(t.message.c.token).order_by(t.message.c.id).limit(1)).scalar_one()
+    over = NOW + gap_after(token, gap)
+    work(context, anna.id, workspace.add_runner(), over - timedelta(seconds=1))
+    assert (server.taken, states(workspace)) == (["kim@example.com"], ["held", "scheduled"])
+    work(context, anna.id, workspace.add_runner(), over + timedelta(seconds=1))
+    assert server.taken == ["kim@example.com", "lee@example.com"]
+
+
+def test_e4_the_campaigns_of_a_mailbox_take_turns(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign, server: Server, context: Context
+) -> None:
+    enrol(workspace, campaign, *(f"kim@autumn{number}.example.com" for number in range(3)))
+    enrol(
+        workspace,
+        workspace.add_campaign("winter", [anna]),
+        *(f"kim@winter{number}.example.com" for number in range(3)),
+    )
+    seconds = count()
+    pace = Pace(lambda: NOW + timedelta(seconds=next(seconds)), lambda _seconds: True, lambda: False)
+    passes.work_lane(context, workspace.add_runner(), anna.id, pace, passes.Work.SEND)
+    assert server.taken == [
+        f"kim@{name}{number}.example.com" for number in range(3) for name in ("autumn", "winter")
+    ]
+
+
+def test_b4_another_mailbox_in_the_slot_gets_no_second_allowance_that_day(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign, server: Server, context: Context
+) -> None:
+    """The plan's cap counts messages by slot, those of a removed address included."""
+    plan_changes.change(context, PlanChange(daily_cap=2), NOW)
+    enrol(workspace, campaign, "kim@example.com", "lee@example.com", "mia@example.com")
+    assert work(context, anna.id, workspace.add_runner())["sent"] == 2
+    mailbox_removal.remove(context, anna.address, now=LATER)
+    server_of_ben = Endpoint("mail.example.org", 465, Security.TLS)
+    new = NewConnection(
+        "ben@example.org",
+        ServerGuess("imap", server_of_ben, server_of_ben, "flags"),
+        Secret("not to be guessed"),
+        {"gap": "0s"},
+        slot_id=anna.slot_id,
+    )
+    connected = connecting.connect(context, new, LATER)
+    ben = Sender(connected.mailbox_id, connected.address, connected.slot_id, 0)
+    enrol(workspace, workspace.add_campaign("winter", [ben]), "nia@example.com")
+    midnight = midnight_after(NOW, "Europe/Berlin")
+    for now in (LATER, midnight - timedelta(seconds=1)):
+        assert "sent" not in work(context, ben.id, workspace.add_runner(), now)
+    assert server.taken == ["kim@example.com", "lee@example.com"]
+    assert work(context, ben.id, workspace.add_runner(), midnight)["sent"] == 1

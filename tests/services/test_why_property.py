@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
+from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending.claiming import claim_next
 from mailrotate.core.services.sending.rendering import StepCache
@@ -139,7 +140,7 @@ def a_workspace(template: Path) -> Iterator[Workspace]:
         store = open_store(str(path))
         with store.writing() as connection:
             workspaces.create(connection, "test", "Europe/Berlin", NOW - timedelta(days=90))
-            admin = workspaces.add_user(connection, "ada@example.org", "Ada", Role.ADMIN, NOW)
+            admin = workspaces.add_user(connection, USER["add"], "ada@example.org", "Ada", Role.ADMIN, NOW)
         yield Workspace(store, admin)
         store.close()
 

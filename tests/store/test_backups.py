@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from mailrotate.core.rules.transitions import USER
 from mailrotate.core.store import mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.backups import back_up, restore
@@ -27,7 +28,7 @@ SOMEBODY = Actor(None, "ada")
 def filled(sqlite_store: Store) -> Workspace:
     with sqlite_store.writing() as connection:
         workspaces.create(connection, "test", "UTC", NOW)
-        admin = workspaces.add_user(connection, "admin@example.org", "Ada", Role.ADMIN, NOW)
+        admin = workspaces.add_user(connection, USER["add"], "admin@example.org", "Ada", Role.ADMIN, NOW)
     made = Workspace(sqlite_store, admin)
     made.add_mailbox("anna@example.org")
     return made

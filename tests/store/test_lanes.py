@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mailrotate.core.rules.transitions import USER
 from mailrotate.core.store import instants
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.sending import lanes, liveness
@@ -55,7 +56,7 @@ def test_a_lane_that_somebody_is_taking_right_now_is_passed_over(postgresql_stor
 
     with postgresql_store.writing() as connection:
         workspaces.create(connection, "test", "UTC", NOW)
-        admin = workspaces.add_user(connection, "admin@example.org", "Ada", Role.ADMIN, NOW)
+        admin = workspaces.add_user(connection, USER["add"], "admin@example.org", "Ada", Role.ADMIN, NOW)
     made = Workspace(postgresql_store, admin)
     box, one, two = made.add_mailbox("anna@example.org"), made.add_runner(), made.add_runner()
     with postgresql_store.writing() as first, postgresql_store.writing() as second:

@@ -11,6 +11,7 @@ from mailrotate.core.store.engine import Store
 from mailrotate.core.store.schema import check_database, migrate, require_current
 from mailrotate.core.store.seat_addresses import HeldAddress
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.own_settings import OwnSettings
 from tests.support.rows import NOW
 
@@ -56,7 +57,7 @@ def test_an_older_database_says_that_it_is_to_be_upgraded(empty_store: Store) ->
     make_first(empty_store)
     with pytest.raises(Refused) as refused, empty_store.reading() as connection:
         require_current(connection)
-    assert refused.value.hint == "mailrotate db upgrade"
+    assert refused.value.hint == Command("db", "upgrade")
 
 
 def test_a9_an_upgrade_puts_every_address_on_its_seat_and_of_two_spellings_the_first(

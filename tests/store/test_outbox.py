@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import DBAPIError
 
-from mailrotate.core.store import mailboxes, progress
+from mailrotate.core.rules.transitions import MESSAGE
+from mailrotate.core.store import mailboxes, moves, progress
 from mailrotate.core.store.engine import Store
+from mailrotate.core.store.portions import portions
 from mailrotate.core.store.sending import claims, lanes, outbox, outbox_lists
 from mailrotate.core.store.sending.outbox import Candidate, Claim
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
@@ -32,6 +34,7 @@ def claim(workspace: Workspace, box: Sender, message_id: int, runner: int, token
     with workspace.store.writing() as connection:
         return claims.claim(
             connection,
+            MESSAGE["claim"],
             message_id,
             claim_token=token,
             runner_id=runner,
@@ -63,7 +66,7 @@ def test_f3_one_step_of_a_recipient_is_planned_once(store: Store, workspace: Wor
     with pytest.raises(DBAPIError):
         workspace.add_message(box, campaign, recipient)
     with store.writing() as connection:
-        assert outbox.move(connection, first, ("scheduled",), "cancelled")
+        assert moves.move(connection, MESSAGE["cancel"], first)
     workspace.add_message(box, campaign, recipient)
 
 
@@ -96,9 +99,9 @@ def test_f3_only_the_claims_owner_settles(store: Store, workspace: Workspace, bo
     message, runner = workspace.add_message(box), workspace.add_runner()
     claim(workspace, box, message, runner)
     with store.writing() as connection:
-        assert not claims.settle(connection, message, "c2", ("sending",), "sent", sent_at=NOW)
-        assert claims.settle(connection, message, "c1", ("sending",), "sent", sent_at=NOW)
-        assert not claims.settle(connection, message, "c1", ("sending",), "error")
+        assert not claims.settle(connection, MESSAGE["settle_sent"], message, "c2", sent_at=NOW)
+        assert claims.settle(connection, MESSAGE["settle_sent"], message, "c1", sent_at=NOW)
+        assert not claims.settle(connection, MESSAGE["settle_error"], message, "c1")
         detail = outbox_lists.detail(connection, message)
     assert detail is not None
     assert (detail.listed.state, detail.listed.sent_at, detail.listed.subject) == ("sent", NOW, "Hello")
@@ -112,9 +115,7 @@ def test_f3_a_message_that_is_put_back_forgets_its_claim(
     message, runner = workspace.add_message(box), workspace.add_runner()
     claim(workspace, box, message, runner)
     with store.writing() as connection:
-        assert claims.settle(
-            connection, message, "c1", ("sending",), "scheduled", claim_token=None, runner_id=None
-        )
+        assert claims.settle(connection, MESSAGE["put_back"], message, "c1", claim_token=None, runner_id=None)
         assert claims.in_flight_runners(connection) == []
     assert claim(workspace, box, message, runner, "c2")
 
@@ -188,8 +189,11 @@ def test_c15_many_recipients_messages_are_cancelled_and_held_ones_stay(
     with store.writing() as connection:
         # More ids than one statement may have parameters.
         everybody = [*people, *range(10_000, 80_000)]
-        cancel = ("draft", "scheduled", "error")
-        assert outbox.move_many(connection, cancel, "cancelled", recipient_ids=everybody) == 2
+        cancelled = [
+            moves.move_many(connection, MESSAGE["cancel"], outbox.of_recipients(some))
+            for some in portions(everybody)
+        ]
+        assert sum(cancelled) == 2
     after = [found(store, message).state for message in messages]
     assert after == ["cancelled", "cancelled", "held", "sent"]
 

@@ -1,14 +1,26 @@
 """Recipients, campaigns, suppressions and the log on both databases."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, update
+from sqlalchemy import insert, select, update
 
 from mailrotate.core.rules.rotation import Seat, spread_equally
-from mailrotate.core.store import campaigns, connections, events, mailboxes, progress, senders, workspaces
+from mailrotate.core.rules.steps import due_again
+from mailrotate.core.rules.transitions import CAMPAIGN, RECIPIENT
+from mailrotate.core.store import (
+    campaigns,
+    connections,
+    events,
+    mailboxes,
+    moves,
+    progress,
+    removals,
+    senders,
+    workspaces,
+)
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep
 from mailrotate.core.store.engine import Store
@@ -120,8 +132,8 @@ def test_a_recipient_changes_state_only_from_where_it_is_expected(
 ) -> None:
     person = workspace.add_recipient(workspace.add_campaign(mailboxes=boxes), "kim@example.com")
     with store.writing() as connection:
-        assert not recipients.move(connection, person, ("active",), "finished")
-        assert recipients.move(connection, person, ("queued", "active"), "replied", reason="reply")
+        assert not moves.move(connection, RECIPIENT["retried"], person)
+        assert moves.move(connection, RECIPIENT["replied"], person, reason="reply")
         found = recipients.by_id(connection, person)
     assert found is not None
     assert (found.state, found.reason) == ("replied", "reply")
@@ -195,8 +207,8 @@ def test_c6_a_campaign_holds_a_set_of_pause_reasons(
 ) -> None:
     campaign = workspace.add_campaign(mailboxes=boxes)
     with store.writing() as connection:
-        assert campaigns.move(connection, campaign.id, ("active",), "paused")
-        assert not campaigns.move(connection, campaign.id, ("active",), "paused")
+        assert moves.move(connection, CAMPAIGN["pause"], campaign.id)
+        assert not moves.move(connection, CAMPAIGN["start"], campaign.id)
         for reason, mailbox in (("operator", 0), ("mailbox_failed", boxes[0].id), ("operator", 0)):
             campaigns.add_pause(connection, campaign.id, reason, mailbox, NOW)
         assert campaigns.by_id(connection, campaign.id).pause_reasons == ("operator", "mailbox_failed")
@@ -296,6 +308,19 @@ def test_c1_mailboxes_are_tested_that_were_not_for_a_while(store: Store, boxes: 
         mailboxes.change_connection(connection, boxes[0].connection_id, last_test_at=NOW)
         mailboxes.change_connection(connection, boxes[1].connection_id, last_test_at=SOON)
         assert mailboxes.not_tested_since(connection, NOW, NOW) == [boxes[0].id, boxes[2].id]
+
+
+@pytest.mark.parametrize("released_at", [None, NOW - timedelta(days=1), NOW + timedelta(days=1)])
+def test_h4_what_is_taken_out_of_a_lane_is_due_again_as_the_rule_says(
+    store: Store, workspace: Workspace, boxes: list[Sender], released_at: datetime | None
+) -> None:
+    campaign = workspace.add_campaign(mailboxes=boxes)
+    person = workspace.add_recipient(campaign, "kim@example.com")
+    workspace.add_message(boxes[0], campaign, person, released_at=released_at)
+    with store.writing() as connection:
+        removals.unplan(connection, boxes[0].id)
+        again = connection.execute(select(t.recipient.c.next_at)).scalar_one()
+    assert again == due_again(NOW, released_at)
 
 
 # --- the log

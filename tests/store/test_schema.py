@@ -15,6 +15,7 @@ from mailrotate.core.store.engine import Store
 from mailrotate.core.store.schema import REVISIONS, check_database, migrate, require_current, upgrade
 from mailrotate.core.store.triggers import missing_triggers
 from mailrotate.core.values.errors import Refused, StoreTrouble
+from mailrotate.core.values.hint import Command
 from tests.support.rows import NOW, Workspace
 
 VERSIONS = Path(__file__).parents[2] / "src/mailrotate/core/store/migrations/versions"
@@ -131,7 +132,7 @@ def test_an_older_database_names_the_upgrade(store: Store, monkeypatch: pytest.M
     monkeypatch.setattr("mailrotate.core.store.schema.REVISIONS", (*REVISIONS, "9998"))
     with pytest.raises(Refused) as refused, store.reading() as connection:
         require_current(connection)
-    assert (refused.value.code, refused.value.hint) == ("store.older", "mailrotate db upgrade")
+    assert (refused.value.code, refused.value.hint) == ("store.older", Command("db", "upgrade"))
 
 
 def test_an_upgrade_copies_the_file_first(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, event, update
 
-from mailrotate.core.store import mailboxes, progress
+from mailrotate.core.rules.transitions import MESSAGE
+from mailrotate.core.store import mailboxes, moves, progress
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.people import recipients
@@ -44,7 +45,7 @@ HOT: dict[str, Callable[[Connection], object]] = {
     ),
     "errors of a step": lambda c: outbox_lists.errors_of_step(c, 1, 1, "message"),
     "tokens": lambda c: outbox_lists.by_tokens(c, ["a", "b"]),
-    "end of recipients": lambda c: outbox.move_many(c, ("error",), "cancelled", recipient_ids=[1]),
+    "end of recipients": lambda c: moves.move_many(c, MESSAGE["cancel"], outbox.of_recipients([1])),
     "unsent": lambda c: outbox.unsent_of(c, 1),
     "attention": lambda c: outbox_lists.attention_counts(c),
     "overdue": lambda c: progress.overdue(c, [1]),

@@ -5,6 +5,7 @@ from datetime import datetime
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import connecting
 from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Security
@@ -20,4 +21,6 @@ SERVERS = ServerGuess(
 
 def connect(context: Context, address: str, user_email: str | None = None, now: datetime = NOW) -> Connected:
     """As a connect goes on when both servers have taken the login."""
-    return connecting.connect(context, NewConnection(address, SERVERS, Secret("secret"), {}, user_email), now)
+    return connecting.connect(
+        context, NewConnection(address, SERVERS, Password(Secret("secret")), {}, user_email), now
+    )

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from mailrotate.cli.main import main
+from mailrotate.cli.output import Speech
 from mailrotate.core.store.engine import Store
+from mailrotate.core.values.errors import MailrotateError
 from tests.support.program import Completed
 
 
@@ -35,9 +37,17 @@ class Console:
     def run(self, *args: str, input: str = "", check_status: int | None = 0) -> Completed:
         """Run to its end; `check_status` None allows any."""
         out, err = StringIO(), StringIO()
+        errors: list[MailrotateError] = []
+        tell = Speech.error
+
+        def keep(speech: Speech, error: MailrotateError) -> None:
+            errors.append(error)
+            tell(speech, error)
+
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             for name, value in self._env.items():
                 patch.setenv(name, value)
+            patch.setattr(Speech, "error", keep)
             patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(input.encode())))
             with pytest.raises(SystemExit) as ended:
                 main(list(args))
@@ -46,7 +56,7 @@ class Console:
         self.said += [out.getvalue(), err.getvalue()]
         if check_status is not None:
             assert status == check_status, f"{args}: {status}\n{out.getvalue()}\n{err.getvalue()}"
-        return Completed(status, out.getvalue(), err.getvalue())
+        return Completed(status, out.getvalue(), err.getvalue(), errors[0].hint if errors else None)
 
 
 @pytest.fixture

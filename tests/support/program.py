@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+from mailrotate.core.values.hint import AnyHint
+
 
 @dataclass(frozen=True)
 class Completed:
@@ -19,6 +21,8 @@ class Completed:
     status: int
     stdout: str
     stderr: str
+    # Of a command that failed in this process.
+    hint: AnyHint | None = None
 
     def json(self) -> Any:
         return json.loads(self.stdout)

@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
+from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, USER
 from mailrotate.core.store import campaigns, connections, senders, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign
@@ -55,7 +56,9 @@ class Workspace:
 
     def add_user(self, email: str, role: Role = Role.MEMBER) -> StoredUser:
         with self.store.writing() as connection:
-            return workspaces.add_user(connection, email, email.partition("@")[0].title(), role, NOW)
+            return workspaces.add_user(
+                connection, USER["add"], email, email.partition("@")[0].title(), role, NOW
+            )
 
     def add_mailbox(
         self, address: str, user: StoredUser | None = None, state: str = "connected", **values: object
@@ -105,6 +108,7 @@ class Workspace:
         with self.store.writing() as connection:
             campaign_id = campaigns.insert_campaign(
                 connection,
+                CAMPAIGN["create"],
                 name=name,
                 owner_id=(owner or self.admin).id,
                 team=team,
@@ -200,7 +204,7 @@ class Workspace:
                 due_at=ready_at,
                 ready_at=ready_at,
             )
-            outbox.plan(connection, [new], NOW)
+            outbox.plan(connection, MESSAGE["plan"], [new], NOW)
             message_id = int(
                 connection.execute(select(t.message.c.id).where(t.message.c.token == token)).scalar_one()
             )
@@ -237,5 +241,7 @@ def make_workspace(store: Store) -> Workspace:
     """The same, on one database."""
     with store.writing() as connection:
         workspaces.create(connection, "test", "Europe/Berlin", NOW)
-        admin = workspaces.add_user(connection, "admin@example.org", "Ada Admin", Role.ADMIN, NOW)
+        admin = workspaces.add_user(
+            connection, USER["add"], "admin@example.org", "Ada Admin", Role.ADMIN, NOW
+        )
     return Workspace(store, admin)

@@ -10,7 +10,6 @@ import io
 import itertools
 import os
 import re
-import shlex
 import stat
 import unicodedata
 from collections import Counter
@@ -21,6 +20,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Hint, Shell
 
 # The csv module's own limit for a cell, in characters. It is global to the process, so we leave it alone
 # and count on its default.
@@ -203,7 +203,7 @@ def _not_utf8(source: str, what: str, encoding: str) -> BadInput:
     return BadInput(
         "csv.encoding",
         f"{source} is written in {what}, not in UTF-8",
-        f"iconv -f {encoding} -t UTF-8 {shlex.quote(file)} > utf8.csv",
+        Hint(Shell("iconv", "-f", encoding, "-t", "UTF-8", file), "> utf8.csv"),
     )
 
 

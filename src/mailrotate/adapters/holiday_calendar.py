@@ -20,7 +20,7 @@ def holiday_problem(code: str) -> str | None:
     try:
         _dates(code, None)
     except BadInput as trouble:
-        return f"{trouble.message}: {trouble.hint}" if trouble.hint else trouble.message
+        return trouble.sentence
     return None
 
 

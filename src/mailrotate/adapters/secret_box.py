@@ -8,6 +8,7 @@ from threading import Lock
 
 from mailrotate.adapters.key_ring import ID_BYTES, Key, KeyRing
 from mailrotate.core.values.errors import KeyTrouble
+from mailrotate.core.values.hint import Command
 
 _VERSION = b"\x01"
 _NONCE_BYTES = 12  # RFC 8439 section 2.8
@@ -90,5 +91,5 @@ def _damaged(name: str) -> KeyTrouble:
     return KeyTrouble(
         "secret.damaged",
         f"the secret of {name} does not open: it was changed, or copied from another record",
-        "mailrotate mailbox reconnect ADDRESS",
+        Command("mailbox", "reconnect", "ADDRESS"),
     )

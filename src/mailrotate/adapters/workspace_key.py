@@ -12,6 +12,7 @@ from pathlib import Path
 from mailrotate.adapters.key_ring import KeyRing
 from mailrotate.adapters.keyring_process import KeyringUnusable, read_keyring, write_keyring
 from mailrotate.core.values.errors import KeyTrouble, Refused
+from mailrotate.core.values.hint import AnyHint, Shell
 
 CREDENTIAL = "mailrotate-key"
 _LONGEST = 65_536  # bytes; a key takes 45
@@ -123,10 +124,14 @@ def _read_file(path: Path, *, private: bool = True) -> KeyRing | None:
         with open(path, "rb", opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise KeyTrouble("key.unreadable", f"{path} is not a regular file", f"ls -ld {path}")
+                raise KeyTrouble(
+                    "key.unreadable", f"{path} is not a regular file", Shell("ls", "-ld", str(path))
+                )
             if private and status.st_mode & 0o077:
                 raise KeyTrouble(
-                    "key.exposed", f"the key file {path} can be read by others", f"chmod 600 {path}"
+                    "key.exposed",
+                    f"the key file {path} can be read by others",
+                    Shell("chmod", "600", str(path)),
                 )
             content = file.read(_LONGEST)
     except FileNotFoundError:
@@ -215,5 +220,5 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
 
 
 def _unusable(code: str, verb: str, path: Path, trouble: OSError) -> KeyTrouble:
-    hint = _NAME_A_FILE if code == "key.nowhere" else f"ls -ld {path}"
+    hint: AnyHint = _NAME_A_FILE if code == "key.nowhere" else Shell("ls", "-ld", str(path))
     return KeyTrouble(code, f"cannot {verb} the key file {path}: {trouble.strerror}", hint)

@@ -1,11 +1,14 @@
-"""One call of the program: its settings, its instant, its objects. Made by the root for every command."""
+"""One call of the program: its global options, its instant, its objects."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from mailrotate.cli.output import Speech, without_colour
 from mailrotate.core.values.clock import system_clock
 
 if TYPE_CHECKING:
@@ -13,18 +16,35 @@ if TYPE_CHECKING:
     from mailrotate.core.services.context import Context
 
 
+@dataclass
 class Call:
-    """`now` is read once: everything one command decides, it decides at one instant."""
+    """`now` is read once: everything one command decides, it decides at one instant.
 
-    def __init__(self, db: str | None, user: str | None) -> None:
-        self._db = db
-        self._user = user
+    The fields are the global options; the parsers fill them while they read the command line.
+    """
+
+    db: str | None = None
+    acting: str | None = None
+    as_json: bool = False
+    debug: bool = False
+    no_color: bool = False
+
+    def take(self, options: Mapping[str, Any]) -> None:
+        """Note global options by the names of the fields."""
+        for name, value in options.items():
+            setattr(self, name, value)
+        if self.no_color:
+            without_colour()
+
+    @property
+    def speech(self) -> Speech:
+        return Speech(self.as_json)
 
     @cached_property
     def app(self) -> "App":
         from mailrotate.app import App, load_settings
 
-        return App(load_settings(self._db, self._user))
+        return App(load_settings(self.db, self.acting))
 
     @property
     def context(self) -> "Context":

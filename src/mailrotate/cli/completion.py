@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mailrotate.cli.call import call_of
 from mailrotate.core.values.errors import MailrotateError
 
 if TYPE_CHECKING:
@@ -73,13 +74,9 @@ def anything(ctx: typer.Context, incomplete: str) -> list[str]:
 def _beginning(ctx: typer.Context, incomplete: str, *wanted: "Names") -> list[str]:
     from contextlib import closing
 
-    from mailrotate.app import App, load_settings
-
     try:
-        # The root's callback, which makes the call, does not run for Tab.
-        given = ctx.find_root().params
-        with closing(App(load_settings(given.get("db"), given.get("acting")))) as app:
-            found = app.names(*wanted)
+        with closing(call_of(ctx)) as call:
+            found = call.app.names(*wanted)
     except MailrotateError:
         return []
     return [name for name in found if name.startswith(incomplete)]

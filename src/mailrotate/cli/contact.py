@@ -7,8 +7,8 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, counted, instant
-from mailrotate.cli.params import After, Json, Limit, read_fields, read_id
+from mailrotate.cli.output import counted, instant
+from mailrotate.cli.params import After, Limit, read_fields, read_id
 
 if TYPE_CHECKING:
     from mailrotate.core.services.contacts.contact_records import ShownContact
@@ -29,7 +29,6 @@ def list_(
     owner: Annotated[str | None, typer.Option(metavar="USER", help="Of this owner only.")] = None,
     limit: Limit = None,
     after: After = None,
-    as_json: Json = False,
 ) -> None:
     """Contacts in the order in which they were added.
 
@@ -44,7 +43,7 @@ def list_(
     after_id = None if after is None else read_id(after, "k", "contact")
     wanted = contact_records.Wanted(tag, owner, after_id, limit)
     with contact_records.listing(call_of(ctx).context, wanted) as found:
-        Speech(as_json).listing(
+        call_of(ctx).speech.listing(
             ("id", "email", "owner", "tags"),
             map(_row, found),
             lambda row: (row["id"], row["email"], row["owner"], ", ".join(row["tags"])),
@@ -62,7 +61,6 @@ def show(
     after: Annotated[
         str | None, typer.Option(metavar="ID", help="Go on after this entry of the timeline.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """One contact: fields, owner, tags, campaigns and the timeline, newest first.
 
@@ -78,16 +76,15 @@ def show(
 
     call = call_of(ctx)
     after_id = None if after is None else read_id(after, "t", "timeline entry")
-    _print(call, Speech(as_json), contact_records.show(call.context, address, limit, after_id))
+    _print(call, contact_records.show(call.context, address, limit, after_id))
 
 
 @app.command()
 def tag(
     ctx: typer.Context,
     word: Annotated[str, typer.Argument(metavar="TAG", help="The tag; upper and lower case are one.")],
-    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS…", help="Contacts, or their ids.")],
+    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Contacts, or their ids.")],
     remove: Annotated[bool, typer.Option("--remove", help="Take the tag off.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Put a tag on contacts, or take it off.
 
@@ -99,10 +96,10 @@ def tag(
     """
     from mailrotate.core.services.contacts import contact_records
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     tagged = contact_records.tag(call.context, word, addresses, remove=remove, now=call.now)
     done = "taken off" if remove else "put on"
-    speech.result(
+    call.speech.result(
         {"tag": tagged.tag, "named": tagged.named, "changed": tagged.changed},
         f"'{tagged.tag}' {done} {tagged.changed} of {counted(tagged.named, 'contact')}",
     )
@@ -119,7 +116,6 @@ def set_(
         list[str] | None,
         typer.Option("--field", metavar="NAME=VALUE", help="A field; NAME= removes it. May be repeated."),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Change a contact's fields or owner. In campaigns, people keep the fields they were added with.
 
@@ -133,7 +129,7 @@ def set_(
 
     call = call_of(ctx)
     wanted = contact_records.ContactChange(owner, read_fields(field or []))
-    _print(call, Speech(as_json), contact_records.change(call.context, address, wanted, _ENTRIES, call.now))
+    _print(call, contact_records.change(call.context, address, wanted, _ENTRIES, call.now))
 
 
 def _row(contact: "StoredContact") -> dict[str, Any]:
@@ -169,12 +165,12 @@ def _document(shown: "ShownContact") -> dict[str, Any]:
     }
 
 
-def _print(call: Call, speech: Speech, shown: "ShownContact") -> None:
+def _print(call: Call, shown: "ShownContact") -> None:
     row = _document(shown)
-    if speech.as_json:
-        speech.document(row)
+    if call.speech.as_json:
+        call.speech.document(row)
         return
-    speech.facts(
+    call.speech.facts(
         (
             ("contact", f"{row['email']} ({row['id']})"),
             ("owner", row["owner"]),
@@ -184,11 +180,11 @@ def _print(call: Call, speech: Speech, shown: "ShownContact") -> None:
         )
     )
     if row["campaigns"]:
-        speech.line()
-        speech.table(("campaign", "recipient", "state"), map(_campaign_cells, row["campaigns"]))
+        call.speech.line()
+        call.speech.table(("campaign", "recipient", "state"), map(_campaign_cells, row["campaigns"]))
     if row["timeline"]:
-        speech.line()
-        speech.table(
+        call.speech.line()
+        call.speech.table(
             ("id", f"at ({call.zone})", "mail", "mailbox", "subject"),
             (
                 (e["id"], instant(e["at"], call.zone), e["direction"], e["mailbox"], e["subject"])

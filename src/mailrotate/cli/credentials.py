@@ -12,6 +12,7 @@ import typer
 
 from mailrotate.cli.output import Speech, is_terminal
 from mailrotate.cli.params import read_flag
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Security
@@ -38,25 +39,27 @@ PasswordFile = Annotated[
 ]
 
 
-def given_password(app: "App", from_stdin: bool, file: Path | None) -> Secret | None:
+def given_password(app: "App", from_stdin: bool, file: Path | None) -> Password | None:
     """The password from wherever the caller has put it; None when nowhere. Raises BadInput."""
     if from_stdin and file is not None:
         raise BadInput("password.twice", "--password-stdin and --password-file exclude each other")
     if from_stdin:
         typed = sys.stdin.readline(_LONGEST) if not is_terminal(sys.stdin) else None
-        return _secret(typed, "--password-stdin")
+        return _password(typed, "--password-stdin")
     if file is not None:
         try:
             with file.open(encoding="utf-8") as content:
-                return _secret(content.readline(_LONGEST), f"--password-file {file}")
+                return _password(content.readline(_LONGEST), f"--password-file {file}")
         except (OSError, UnicodeDecodeError) as trouble:
             words = trouble.strerror if isinstance(trouble, OSError) else "it is no text"
             raise BadInput("password.unreadable", f"--password-file: cannot read {file}: {words}") from None
     text = app.settings.environment.get(_VARIABLE)
-    return None if text is None else _secret(text, _VARIABLE)
+    return None if text is None else _password(text, _VARIABLE)
 
 
-def needed_password(app: "App", speech: Speech, address: str, from_stdin: bool, file: Path | None) -> Secret:
+def needed_password(
+    app: "App", speech: Speech, address: str, from_stdin: bool, file: Path | None
+) -> Password:
     """The same, and a prompt on a terminal. Raises BadInput (`password.none`) when nobody can give one."""
     if not (from_stdin and is_terminal(sys.stdin)):
         found = given_password(app, from_stdin, file)
@@ -69,10 +72,10 @@ def needed_password(app: "App", speech: Speech, address: str, from_stdin: bool, 
             f"there is no password for {address}, and no terminal to ask for it",
             f"add --password-stdin or --password-file FILE, or set {_VARIABLE}",
         )
-    return _secret(typed, "the prompt")
+    return _password(typed, "the prompt")
 
 
-def _secret(text: str | None, source: str) -> Secret:
+def _password(text: str | None, source: str) -> Password:
     password = (text or "").rstrip("\r\n")
     if not password:
         raise BadInput(
@@ -87,7 +90,7 @@ def _secret(text: str | None, source: str) -> Secret:
             f"{source}: the password has an end of line in it",
             "give it in one line: --password-stdin or --password-file FILE",
         )
-    return Secret(password)
+    return Password(Secret(password))
 
 
 def find_servers(
@@ -131,12 +134,11 @@ def login_change(
     imap: str | None,
     security: Security | None,
     username: str | None,
-    password: Secret | None = None,
 ) -> "LoginChange":
     from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 
     smtp_server, imap_server = _endpoint("--smtp", smtp, security), _endpoint("--imap", imap, security)
-    return LoginChange(smtp_server, imap_server, security, _username(username), password)
+    return LoginChange(smtp_server, imap_server, security, _username(username))
 
 
 def _endpoint(flag: str, text: str | None, security: Security | None) -> "Endpoint | None":

@@ -7,9 +7,9 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech
-from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.cli.params import DryRun, Yes
 from mailrotate.core.values.errors import NotFound, Refused, StoreTrouble
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.store.engine import Store
@@ -26,13 +26,13 @@ def _database(call: Call) -> "Store":
         raise NotFound(
             "workspace.none",
             f"there is no database {call.app.settings.db}",
-            "mailrotate mailbox connect ADDRESS",
+            Command("mailbox", "connect", "ADDRESS"),
         )
     return call.app.database
 
 
 @app.command()
-def upgrade(ctx: typer.Context, as_json: Json = False) -> None:
+def upgrade(ctx: typer.Context) -> None:
     """Bring the database to this program's revision; a SQLite file is copied first.
 
     Examples:
@@ -42,9 +42,9 @@ def upgrade(ctx: typer.Context, as_json: Json = False) -> None:
     from mailrotate.core.store.schema import REVISIONS
     from mailrotate.core.store.schema import upgrade as upgrade_schema
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     copy = upgrade_schema(_database(call), call.now)
-    speech.result(
+    call.speech.result(
         {"revision": REVISIONS[-1], "backup": None if copy is None else str(copy)},
         f"the database has revision {REVISIONS[-1]}",
         *([] if copy is None else [f"as it was before: {copy}"]),
@@ -52,7 +52,7 @@ def upgrade(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def check(ctx: typer.Context, as_json: Json = False) -> None:
+def check(ctx: typer.Context) -> None:
     """Look for damage, missing triggers and rows without their parents; status 1 with each fault.
 
     Examples:
@@ -61,9 +61,9 @@ def check(ctx: typer.Context, as_json: Json = False) -> None:
     """
     from mailrotate.core.store.schema import check_database
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     faults = check_database(_database(call))
-    speech.result(
+    call.speech.result(
         {"database": call.app.database.name, "faults": faults}, *(faults or ["the database is sound"])
     )
     if faults:
@@ -74,7 +74,6 @@ def check(ctx: typer.Context, as_json: Json = False) -> None:
 def backup(
     ctx: typer.Context,
     target: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
-    as_json: Json = False,
 ) -> None:
     """Copy a SQLite database while others use it. The workspace's key is not in it.
 
@@ -84,10 +83,10 @@ def backup(
     """
     from mailrotate.core.store.backups import back_up
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     back_up(_database(call), target)
     size = target.stat().st_size
-    speech.result({"backup": str(target), "bytes": size}, f"copied {size:,} bytes to {target}")
+    call.speech.result({"backup": str(target), "bytes": size}, f"copied {size:,} bytes to {target}")
 
 
 @app.command()
@@ -96,7 +95,6 @@ def restore(
     source: Annotated[Path, typer.Argument(metavar="FILE", help="What `db backup` wrote.")],
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
     """Put a backup in the place of the database. Every mailbox is then on hold: compare its sent mail first.
 
@@ -109,9 +107,9 @@ def restore(
     from mailrotate.core.services.access import accounts
     from mailrotate.core.store import backups
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     if not source.is_file():
-        raise NotFound("restore.no_file", f"there is no file {source}", "mailrotate db restore --help")
+        raise NotFound("restore.no_file", f"there is no file {source}", Command("db", "restore", "--help"))
     if call.app.has_database:
         accounts.require_restorer(call.app.database, _actor(call))
     store = call.app.database
@@ -120,15 +118,15 @@ def restore(
         "What was sent after the backup was made is not in it: it would be sent again.",
         "So every mailbox is put on hold until you have compared its sent mail and released it.",
     ]
-    if not speech.confirm(consequences, f"Restore {source}?", yes=yes, dry_run=dry_run):
+    if not call.speech.confirm(consequences, f"Restore {source}?", yes=yes, dry_run=dry_run):
         return
     kept = backups.restore(store, source, _actor(call), call.now)
-    speech.result(
+    call.speech.result(
         {"restored": str(source), "kept": str(kept)},
         f"restored {source}",
         f"as it was before: {kept}",
     )
-    speech.next("mailrotate status")
+    call.speech.next(Command("status"))
 
 
 def _actor(call: Call) -> "Actor":
@@ -143,7 +141,7 @@ def _actor(call: Call) -> "Actor":
 
 
 @app.command()
-def stats(ctx: typer.Context, as_json: Json = False) -> None:
+def stats(ctx: typer.Context) -> None:
     """Rows by table, and the size on the disk.
 
     Examples:
@@ -153,14 +151,14 @@ def stats(ctx: typer.Context, as_json: Json = False) -> None:
     from mailrotate.core.store.schema import require_current
     from mailrotate.core.store.statistics import rows_by_table, size_in_bytes
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     store = _database(call)
     with store.reading() as connection:
         tables = rows_by_table(connection) if require_current(connection) else []
     size = size_in_bytes(store)
-    if as_json:
+    if call.speech.as_json:
         rows = {entry.table: entry.rows for entry in tables}
-        speech.document({"database": store.name, "bytes": size, "rows": rows})
+        call.speech.document({"database": store.name, "bytes": size, "rows": rows})
         return
-    speech.table(("table", "rows"), ((entry.table, f"{entry.rows:,}") for entry in tables))
-    speech.line(f"{store.name}: {size:,} bytes")
+    call.speech.table(("table", "rows"), ((entry.table, f"{entry.rows:,}") for entry in tables))
+    call.speech.line(f"{store.name}: {size:,} bytes")

@@ -4,7 +4,6 @@ Each command is a process of its own, as it is for a person. Every figure of the
 the recipients' own mailboxes by IMAP, and compared with what was promised.
 """
 
-import shlex
 import shutil
 import signal
 import subprocess
@@ -21,20 +20,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.hints import in_words
+from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, flush
 from mailrotate.cli.sandbox import INCLUDED_SLOTS
 from mailrotate.core.values.errors import MailrotateError
+from mailrotate.core.values.hint import Command, Shell
 
 if TYPE_CHECKING:
     from mailrotate.sandbox.person import ReceivedMail
     from mailrotate.sandbox.server import SandboxInfo
 
-app = typer.Typer(
-    rich_markup_mode=MARKUP,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = lone_command()
 
 _CAMPAIGN = "autumn-intro"
 _PEOPLE = ("Ada", "Bea", "Cem", "Dan", "Eva", "Finn", "Gil", "Hana", "Ines", "Jon", "Kim", "Lea")
@@ -131,7 +128,7 @@ class _Stage:
 
     def type(self, *arguments: str) -> None:
         """Echo and run one command, and show what it says. Raises MailrotateError when it fails."""
-        self.speech.line(f"$ mailrotate {shlex.join(arguments)}")
+        self.speech.line(f"$ {in_words(Command(*arguments))}")
         flush()
         ran = subprocess.run(
             [sys.executable, "-m", "mailrotate", *arguments],
@@ -148,7 +145,7 @@ class _Stage:
             raise _not_as_promised([f"the command above ended with status {ran.returncode}"])
 
     def show(self, *files: str) -> None:
-        self.speech.line(f"$ cat {shlex.join(files)}")
+        self.speech.line(f"$ {in_words(Shell('cat', *files))}")
         for file in files:
             self.speech.line((self.folder / file).read_text().rstrip("\n"))
 
@@ -261,4 +258,4 @@ def _broken_promises(
 
 
 def _not_as_promised(problems: Sequence[str]) -> MailrotateError:
-    return MailrotateError("demo.not_as_promised", "; ".join(problems), "mailrotate demo --keep")
+    return MailrotateError("demo.not_as_promised", "; ".join(problems), Command("demo", "--keep"))

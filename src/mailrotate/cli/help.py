@@ -4,14 +4,12 @@ from typing import Annotated
 
 import typer
 
-from mailrotate.cli.lazy import MARKUP
-from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
+from mailrotate.cli.call import call_of
+from mailrotate.cli.lazy import lone_command
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = lone_command()
 
 _EXIT_STATUS = (
     (0, "done"),
@@ -30,10 +28,10 @@ _EXIT_STATUS = (
 
 @app.command()
 def help_(
+    ctx: typer.Context,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="COMMAND…|exit-status", help="What to tell about.")
+        list[str] | None, typer.Argument(metavar="COMMAND|exit-status", help="What to tell about.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Tell what a command does, as its --help, or what the exit statuses mean.
 
@@ -43,16 +41,18 @@ def help_(
 
       mailrotate help exit-status
     """
-    speech = Speech(as_json)
+    speech = call_of(ctx).speech
     if words != ["exit-status"]:
-        if as_json:
+        if speech.as_json:
             raise BadInput(
-                "help.topic", "only the exit statuses come as JSON", "mailrotate help exit-status --json"
+                "help.topic", "only the exit statuses come as JSON", Command("help", "exit-status", "--json")
             )
         from mailrotate.cli.main import root
 
-        typer.main.get_command(root).main([*(words or ()), "--help"], "mailrotate", standalone_mode=False)
-    elif as_json:
+        typer.main.get_command(root).main(
+            [*(words or ()), "--help"], "mailrotate", standalone_mode=False, obj=call_of(ctx)
+        )
+    elif speech.as_json:
         speech.document([{"status": status, "meaning": meaning} for status, meaning in _EXIT_STATUS])
     else:
         for status, meaning in _EXIT_STATUS:

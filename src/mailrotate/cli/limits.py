@@ -7,7 +7,6 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
 
 if TYPE_CHECKING:
     from mailrotate.core.rules.provider_limits import KnownLimit
@@ -19,7 +18,6 @@ app = noun("What the mail providers allow.")
 def show(
     ctx: typer.Context,
     provider: Annotated[str | None, typer.Option(help="Of this one only, like google.")] = None,
-    as_json: Json = False,
 ) -> None:
     """The limits in force, with where they come from and when that was read.
 
@@ -32,16 +30,13 @@ def show(
     from mailrotate.core.services.views import limit_settings
 
     found = limit_settings.show(call_of(ctx).context)
-    _print(Speech(as_json), [limit for limit in found if provider in (None, limit.provider)])
+    _print(call_of(ctx).speech, [limit for limit in found if provider in (None, limit.provider)])
 
 
 @app.command("set")
 def set_(
     ctx: typer.Context,
-    assignments: Annotated[
-        list[str], typer.Argument(metavar="NAME=N…", help="A number of messages, or off.")
-    ],
-    as_json: Json = False,
+    assignments: Annotated[list[str], typer.Argument(metavar="NAME=N", help="A number of messages, or off.")],
 ) -> None:
     """Change limits, or add one to a provider; `off` lifts it.
 
@@ -55,7 +50,7 @@ def set_(
     from mailrotate.providers.registry import PROVIDERS
 
     call = call_of(ctx)
-    _print(Speech(as_json), list(limit_settings.change(call.context, assignments, PROVIDERS, call.now)))
+    _print(call.speech, list(limit_settings.change(call.context, assignments, PROVIDERS, call.now)))
 
 
 def _print(speech: Speech, found: "list[KnownLimit]") -> None:

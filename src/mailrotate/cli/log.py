@@ -8,9 +8,9 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, instant
-from mailrotate.cli.params import Json, read_instant
+from mailrotate.cli.params import read_instant
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from mailrotate.core.services.views.logbook import Wanted
     from mailrotate.core.store.events import LoggedEvent
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = lone_command()
 
 _POLL_SECONDS = 1.0
 _NEWEST = 100
@@ -73,7 +71,6 @@ def log(
     action: Beginning = None,
     limit: AtMost = None,
     after: AfterLine = None,
-    as_json: Json = False,
 ) -> None:
     """The event log: who did what, and what came of it. Contacts appear by id only.
 
@@ -87,18 +84,18 @@ def log(
     """
     from mailrotate.core.services.views import logbook
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     wanted = logbook.Wanted(mailbox, campaign, by, user, action, _instant(call, since), _instant(call, until))
     limit = limit if limit or after is not None else _NEWEST
     if follow:
-        _follow(call, speech, wanted, after, limit)
+        _follow(call, wanted, after, limit)
         return
     with logbook.listing(call.context, wanted, after=after, limit=limit) as lines:
-        if as_json:
-            speech.listing((), map(logbook.as_row, lines), lambda _row: ())
+        if call.speech.as_json:
+            call.speech.listing((), map(logbook.as_row, lines), lambda _row: ())
         else:
-            for text in _texts(lines, call.zone, speech):
-                speech.line(text)
+            for text in _texts(lines, call.zone, call.speech):
+                call.speech.line(text)
 
 
 def _texts(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> Iterator[str]:
@@ -112,17 +109,17 @@ def _texts(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> Iterato
         speech.say("nothing was logged")
 
 
-def _follow(call: Call, speech: Speech, wanted: "Wanted", after: int | None, limit: int | None) -> None:
+def _follow(call: Call, wanted: "Wanted", after: int | None, limit: int | None) -> None:
     from mailrotate.core.services.views import logbook
 
     follower = logbook.Follower(call.context, wanted)
     pause = threading.Event()
-    if not speech.as_json:
-        speech.say(f"times in {call.zone}; Ctrl-C ends it")
+    if not call.speech.as_json:
+        call.speech.say(f"times in {call.zone}; Ctrl-C ends it")
 
     def show(lines: "Iterable[LoggedEvent]") -> None:
         for line in lines:
-            speech.stream(logbook.as_row(line), _text(line, call.zone))
+            call.speech.stream(logbook.as_row(line), _text(line, call.zone))
 
     with logbook.listing(call.context, wanted, after=after, limit=limit) as lines:
         show(line for line in lines if line.id <= follower.began_at)

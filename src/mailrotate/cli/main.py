@@ -8,8 +8,9 @@ import typer
 
 from mailrotate import __version__
 from mailrotate.cli import completion, output
-from mailrotate.cli.call import Call
-from mailrotate.cli.lazy import MARKUP, Lazy
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.grammar import GLOBAL_PANEL
+from mailrotate.cli.lazy import HELP_NAMES, MARKUP, Lazy
 from mailrotate.core.values.errors import MailrotateError
 
 INTERRUPTED = 130
@@ -54,7 +55,7 @@ root = typer.Typer(
     name="mailrotate",
     no_args_is_help=True,
     rich_markup_mode=MARKUP,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_NAMES,
 )
 
 
@@ -64,20 +65,28 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _global(*names: str, about: str, **settings: Any) -> Any:
+    """An option that may stand anywhere in the command line; `Call` has its value."""
+    return typer.Option(*names, help=about, rich_help_panel=GLOBAL_PANEL, expose_value=False, **settings)
+
+
 @root.callback()
 def start(
     ctx: typer.Context,
-    db: Annotated[str | None, typer.Option(help="The database: a path, or postgresql://….")] = None,
+    db: Annotated[str | None, _global(about="The database: a path, or postgresql://….")] = None,
     acting: Annotated[
-        str | None,
-        typer.Option("--as", help="The user who acts.", autocompletion=completion.actors),
+        str | None, _global("--as", about="The user who acts.", autocompletion=completion.actors)
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    as_json: Annotated[bool, _global("--json", about="One JSON document on standard output.")] = False,
+    debug: Annotated[bool, _global("--debug", about="Show tracebacks.")] = False,
+    no_color: Annotated[bool, _global("--no-color", about="Print without colours.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Send multi-step outreach from one mailbox or rotated over many.
+
+    The global options may stand before or after the command.
 
     Examples:
 
@@ -85,16 +94,14 @@ def start(
 
       mailrotate mailbox connect anna@example.org
     """
-    ctx.obj = Call(db, acting)
-    ctx.call_on_close(ctx.obj.close)
+    ctx.call_on_close(call_of(ctx).close)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run one command line and end the process with its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
-    speech = output.Speech("--json" in given)
     try:
-        status = _run(given, speech)
+        status = _run(given, Call())
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
@@ -104,36 +111,38 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _run(given: list[str], speech: output.Speech) -> int:
+def _run(given: list[str], call: Call) -> int:
     try:
-        ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False)
+        ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False, obj=call)
         output.flush()
     except MailrotateError as error:
-        _trace(given, speech, error)
-        speech.error(error)
+        _trace(call, error)
+        call.speech.error(error)
         return error.exit_status
     except typer.TyperException as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
+        no_command = type(error).__name__ == "NoArgsIsHelpError"
+        if no_command and not call.as_json:
             # The help itself is the message.
-            speech.say(error.format_message())
+            call.speech.say(error.format_message())
         else:
-            speech.usage_error(error.format_message(), getattr(error, "ctx", None))
+            message = "Missing command." if no_command else error.format_message()
+            call.speech.usage_error(message, getattr(error, "ctx", None))
         return error.exit_code
     except typer.Abort:
-        speech.say("interrupted; nothing further was done")
+        call.speech.say("interrupted; nothing further was done")
         return INTERRUPTED
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001  the edge of the program: whatever it is becomes one sentence
-        _trace(given, speech, error)
-        speech.defect(error)
+        _trace(call, error)
+        call.speech.defect(error)
         return 1
     return ended if isinstance(ended, int) else 0
 
 
-def _trace(given: list[str], speech: output.Speech, error: Exception) -> None:
+def _trace(call: Call, error: Exception) -> None:
     """With --debug, where it happened; the error is then told as always, and the exit status is the same."""
-    if "--debug" in given:
+    if call.debug:
         from traceback import format_exception
 
-        speech.say("".join(format_exception(error)).rstrip())
+        call.speech.say("".join(format_exception(error)).rstrip())

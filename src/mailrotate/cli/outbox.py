@@ -1,7 +1,6 @@
 """`mailrotate outbox`: what is to be sent, was sent, or failed."""
 
 from collections.abc import Callable, Sequence
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,9 +8,10 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, counted, instant, zoned
-from mailrotate.cli.params import After, DryRun, Json, Limit, Yes, read_id
+from mailrotate.cli.output import counted, instant, zoned
+from mailrotate.cli.params import After, DryRun, Limit, Yes, read_id
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import Expected, MessageStory, Outcome
@@ -21,11 +21,11 @@ app = noun("What is to be sent, was sent, or failed.")
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
-_NOTHING_PLANNED = "the outbox is empty: a runner plans each message when it is due; see mailrotate status"
-
-_MESSAGES: Any = typer.Argument(
-    metavar="ID…", help="Messages, like m_17.", autocompletion=completion.messages
+_NOTHING_PLANNED = Hint(
+    "the outbox is empty: a runner plans each message when it is due; see:", Command("status")
 )
+
+_MESSAGES: Any = typer.Argument(metavar="ID", help="Messages, like m_17.", autocompletion=completion.messages)
 Ids = Annotated[list[str], _MESSAGES]
 SomeIds = Annotated[list[str] | None, _MESSAGES]
 OfMailbox = Annotated[
@@ -50,7 +50,6 @@ def list_(
     campaign: OfCampaign = None,
     limit: Limit = None,
     after: After = None,
-    as_json: Json = False,
 ) -> None:
     """Messages in the order of planning, with what the gates expect of those that wait.
 
@@ -63,7 +62,7 @@ def list_(
     from mailrotate.core.services.views import outbox_actions
     from mailrotate.core.values.states import MessageState
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     if state is not None and state not in set(MessageState):
         raise BadInput("outbox.state", f"'{state}' is no state of a message; there are {_STATES}")
     found = outbox_actions.listing(
@@ -75,7 +74,7 @@ def list_(
         limit=limit,
     )
     zone = call.zone
-    speech.listing(
+    call.speech.listing(
         ("id", "state", "campaign", "step", "to", "from", f"when ({zone})", "error"),
         (_row(expected) for expected in found),
         lambda r: (
@@ -125,7 +124,6 @@ def show(
     message: Annotated[
         str, typer.Argument(metavar="ID", help="A message, like m_17.", autocompletion=completion.messages)
     ],
-    as_json: Json = False,
 ) -> None:
     """Everything about one message, with the server's own words and what happened to it.
 
@@ -135,28 +133,28 @@ def show(
     """
     from mailrotate.core.services.views import logbook, outbox_actions
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     story = outbox_actions.show(call.context, read_id(message, "m", "message"), call.now)
     row = _story(story)
     history = [logbook.as_row(event) for event in story.history]
-    if as_json:
-        speech.document({**row, "history": history})
+    if call.speech.as_json:
+        call.speech.document({**row, "history": history})
         return
     zone, error = call.zone, row.pop("error")
-    speech.facts(
+    call.speech.facts(
         (name.replace("_", " "), zoned(value, zone) if name.endswith("_at") else value)
         for name, value in row.items()
         if value not in (None, "", [])
     )
     if error is not None:
-        speech.line()
-        speech.facts((f"error {name}", value) for name, value in error.items() if value is not None)
-    speech.line()
+        call.speech.line()
+        call.speech.facts((f"error {name}", value) for name, value in error.items() if value is not None)
+    call.speech.line()
     for event in story.history:
         said = "  ".join(f"{name}={value}" for name, value in event.data.items() if value is not None)
-        speech.line(f"{instant(event.at, zone)}  {event.action}  {said}".replace("\n", " ").rstrip())
+        call.speech.line(f"{instant(event.at, zone)}  {event.action}  {said}".replace("\n", " ").rstrip())
     if story.waits_for is not None:
-        speech.next(f"mailrotate why {row['id']}")
+        call.speech.next(Command("why", row["id"]))
 
 
 def _story(story: "MessageStory") -> dict[str, Any]:
@@ -190,7 +188,6 @@ def retry(
     mailbox: OfMailbox = None,
     campaign: OfCampaign = None,
     every: Annotated[bool, typer.Option("--all", help="All that are in error.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Queue messages again that are in error.
 
@@ -204,16 +201,14 @@ def retry(
 
     if sum((bool(ids), mailbox is not None, campaign is not None, every)) != 1:
         raise BadInput(
-            "outbox.which", "name messages, or one of --mailbox, --campaign, --all", "mailrotate outbox list"
+            "outbox.which", "name messages, or one of --mailbox, --campaign, --all", Command("outbox", "list")
         )
     which = outbox_actions.Which(_read(ids), mailbox, campaign)
-    _act(ctx, as_json, "retried", lambda call: outbox_actions.retry(call.context, which, call.now))
+    _act(ctx, "retried", lambda call: outbox_actions.retry(call.context, which, call.now))
 
 
 @app.command()
-def cancel(
-    ctx: typer.Context, ids: Ids, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
-) -> None:
+def cancel(ctx: typer.Context, ids: Ids, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Take messages out of the outbox. Whoever they were for gets nothing more of that campaign.
 
     Examples:
@@ -224,22 +219,20 @@ def cancel(
     """
     from mailrotate.core.services.views import outbox_actions
 
-    call, speech, numbers = call_of(ctx), Speech(as_json), _read(ids)
+    call, numbers = call_of(ctx), _read(ids)
     possible = outbox_actions.cancellable(call.context, numbers)
     consequences = [f"{len(possible.done)} of {counted(len(numbers), 'message')} will not be sent."]
     consequences += [
         "Whoever they are for gets nothing more of that campaign (finished, cancelled_by_operator)."
     ]
     consequences += [f"m_{number} stays: {why}" for number, why in possible.refused[:_MOST_TOLD]]
-    if possible.done and not speech.confirm(consequences, "Cancel them?", yes=yes, dry_run=dry_run):
+    if possible.done and not call.speech.confirm(consequences, "Cancel them?", yes=yes, dry_run=dry_run):
         return
-    _act(ctx, as_json, "cancelled", lambda call: outbox_actions.cancel(call.context, numbers, call.now))
+    _act(ctx, "cancelled", lambda call: outbox_actions.cancel(call.context, numbers, call.now))
 
 
 @app.command()
-def release(
-    ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None, as_json: Json = False
-) -> None:
+def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None) -> None:
     """Let messages go that are late because no runner ran.
 
     Examples:
@@ -251,19 +244,17 @@ def release(
     from mailrotate.core.services.views import outbox_actions
 
     if bool(ids) == (campaign is not None):
-        raise BadInput("outbox.which", "name messages, or --campaign", "mailrotate outbox list")
+        raise BadInput("outbox.which", "name messages, or --campaign", Command("outbox", "list"))
     if campaign is None:
-        _act(
-            ctx, as_json, "released", lambda call: outbox_actions.release(call.context, _read(ids), call.now)
-        )
+        _act(ctx, "released", lambda call: outbox_actions.release(call.context, _read(ids), call.now))
         return
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     count = outbox_actions.release_campaign(call.context, campaign, call.now)
-    speech.result(
+    call.speech.result(
         {"campaign": campaign, "released": count},
         f"released {campaign}: {counted(count, 'message')} waited for it; who was due meanwhile follows",
     )
-    speech.next(f"mailrotate why {quote(campaign)}")
+    call.speech.next(Command("why", campaign))
 
 
 @app.command()
@@ -273,7 +264,6 @@ def resolve(
     sent: Annotated[
         bool | None, typer.Option("--sent/--not-sent", help="Whether it is in the mailbox's sent mail.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Settle held messages by what stands in the mailbox's sent mail.
 
@@ -290,17 +280,17 @@ def resolve(
             "outbox.fate", "say --sent or --not-sent", "look for the Message-ID in the mailbox's sent mail"
         )
     numbers = _read(ids)
-    _act(ctx, as_json, "resolved", lambda call: outbox_actions.resolve(call.context, numbers, sent, call.now))
+    _act(ctx, "resolved", lambda call: outbox_actions.resolve(call.context, numbers, sent, call.now))
 
 
-def _act(ctx: typer.Context, as_json: bool, done: str, act: "Callable[[Any], Outcome]") -> None:
+def _act(ctx: typer.Context, done: str, act: "Callable[[Any], Outcome]") -> None:
     """Do it and say for how many; status 4 when none could be done, 8 when some could not."""
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     outcome = act(call)
     if outcome.refused and not outcome.done and len(outcome.refused) == 1:
         number, why = outcome.refused[0]
         raise Refused(
-            "outbox.refused", f"m_{number} is not {done}: {why}", f"mailrotate outbox show m_{number}"
+            "outbox.refused", f"m_{number} is not {done}: {why}", Command("outbox", "show", f"m_{number}")
         )
     report = {
         done: len(outcome.done),
@@ -310,7 +300,9 @@ def _act(ctx: typer.Context, as_json: bool, done: str, act: "Callable[[Any], Out
     told = [f"m_{number} is not: {why}" for number, why in outcome.refused[:_MOST_TOLD]]
     if len(outcome.refused) > _MOST_TOLD:
         told.append(f"… and {len(outcome.refused) - _MOST_TOLD} more; --json lists them all")
-    speech.result(report, f"{done} {len(outcome.done)} of {len(outcome.done) + len(outcome.refused)}", *told)
+    call.speech.result(
+        report, f"{done} {len(outcome.done)} of {len(outcome.done) + len(outcome.refused)}", *told
+    )
     if outcome.refused:
         raise typer.Exit(_DONE_IN_PART)
 
@@ -321,12 +313,12 @@ def _read(ids: Sequence[str] | None) -> list[int]:
 
 @app.command("classify-reply")
 def classify_reply(
+    ctx: typer.Context,
     text: Annotated[str, typer.Argument(help="What the server said, like '550 5.1.1 No such user'.")],
     phase: Annotated[
         str, typer.Option(metavar="connect|auth|mail|rcpt|data|dot", help="How far it had come.")
     ] = "data",
     provider: Annotated[str, typer.Option(help="The sending mailbox's: google, microsoft or imap.")] = "imap",
-    as_json: Json = False,
 ) -> None:
     """Which class a server's answer is, whom it concerns, and what to do. Needs no database.
 
@@ -339,7 +331,7 @@ def classify_reply(
     from mailrotate.core.rules.replies import classify, parse_reply
     from mailrotate.core.values.states import Phase
 
-    speech = Speech(as_json)
+    speech = call_of(ctx).speech
     if phase not in set(Phase):
         raise BadInput("reply.phase", f"'{phase}' is no phase; there are {', '.join(Phase)}")
     verdict = classify(parse_reply(text, Phase(phase)), provider)
@@ -352,7 +344,7 @@ def classify_reply(
         "rule": verdict.rule,
         "hold_for": verdict.hold_for,
     }
-    if as_json:
+    if speech.as_json:
         speech.document(answer)
     else:
         speech.facts((name.replace("_", " "), value) for name, value in answer.items() if value is not None)

@@ -14,9 +14,11 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
 
+from mailrotate.cli.hints import in_words
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, MailrotateError
+from mailrotate.core.values.hint import AnyHint
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -36,8 +38,9 @@ _INDENT = 2
 
 
 def plain(text: object) -> str:
-    """Text that can only be read, on one or more lines."""
-    return _CONTROL.sub("\ufffd", str(text)).replace("\t", " ")
+    """Text that can only be read, on one or more lines; a hint in words."""
+    words = in_words(text) if isinstance(text, AnyHint) else str(text)
+    return _CONTROL.sub("\ufffd", words).replace("\t", " ")
 
 
 def instant(at: datetime | None, zone: str) -> str:
@@ -78,6 +81,8 @@ def _json_value(value: object) -> object:
         return int(value.total_seconds())
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, AnyHint):
+        return in_words(value)
     raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
@@ -96,7 +101,7 @@ class Speech:
         """The one JSON document."""
         print(as_json(value))
 
-    def result(self, value: object, *lines: str) -> None:
+    def result(self, value: object, *lines: AnyHint) -> None:
         """JSON for a script, `lines` for a person."""
         if self.as_json:
             self.document(value)
@@ -109,7 +114,7 @@ class Speech:
         columns: Sequence[str],
         rows: Iterable[Mapping[str, Any]],
         cells: Callable[[Mapping[str, Any]], Sequence[object]],
-        nothing: str = "nothing to show",
+        nothing: AnyHint = "nothing to show",
     ) -> None:
         """A JSON array of `rows`, streamed; for people a table of their `cells`."""
         if self.as_json:
@@ -129,13 +134,13 @@ class Speech:
         print(f"{as_json(dict(head))[:-1]}, {as_json(key)}: ", end="")
         self._stream_array(rows, "}")
 
-    def stream(self, row: Mapping[str, Any], *lines: str) -> None:
+    def stream(self, row: Mapping[str, Any], *lines: AnyHint) -> None:
         """One object or line of an endless result, out at once."""
         self.result(row, *lines)
         sys.stdout.flush()
 
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: str = "nothing to show"
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: AnyHint = "nothing to show"
     ) -> None:
         """Rich on a terminal, aligned text in a pipe."""
         filled = [[cell(value) for value in row] for row in rows]
@@ -159,12 +164,12 @@ class Speech:
         print(plain(text), file=sys.stderr)
 
     def warn(self, text: object) -> None:
-        self.say(f"warning: {text}")
+        self.say(f"warning: {plain(text)}")
 
-    def next(self, command: str) -> None:
+    def next(self, hint: AnyHint) -> None:
         """The command one is likely to want next; for people at a terminal."""
         if not self.as_json and is_terminal(sys.stdout):
-            self.say(f"next: {command}")
+            self.say(f"next: {in_words(hint)}")
 
     def error(self, error: MailrotateError) -> None:
         problems = error.problems if isinstance(error, BadInput) else ()
@@ -175,7 +180,7 @@ class Speech:
             if len(problems) > _MORE_PROBLEMS:
                 self.say(f"  … and {len(problems) - _MORE_PROBLEMS} more")
         if error.hint:
-            self.say(f"hint: {error.hint}")
+            self.say(f"hint: {in_words(error.hint)}")
         self._error_document(error.code, error.message, error.hint, problems)
 
     def usage_error(self, message: str, context: Any) -> None:
@@ -195,7 +200,7 @@ class Speech:
         self._error_document("unexpected", message, hint)
 
     def _error_document(
-        self, code: str, message: str, hint: str | None, problems: Sequence[str] = ()
+        self, code: str, message: str, hint: AnyHint | None, problems: Sequence[str] = ()
     ) -> None:
         if self.as_json:
             detail: dict[str, Any] = {"code": code, "message": message, "hint": hint}
@@ -205,7 +210,7 @@ class Speech:
 
     def confirm(
         self,
-        consequences: Sequence[str],
+        consequences: Sequence[AnyHint],
         question: str,
         *,
         yes: bool,
@@ -237,7 +242,7 @@ class Speech:
         self.say("nothing was changed")
         return self._unchanged(consequences, has_document)
 
-    def _unchanged(self, consequences: Sequence[str], has_document: bool) -> bool:
+    def _unchanged(self, consequences: Sequence[AnyHint], has_document: bool) -> bool:
         if self.as_json and not has_document:
             self.document({"changed": False, "consequences": list(consequences)})
         return False
@@ -274,6 +279,11 @@ def is_terminal(stream: TextIO) -> bool:
 def flush() -> None:
     """So that a full disk or a closed pipe behind standard output is an error of the command."""
     sys.stdout.flush()
+
+
+def without_colour() -> None:
+    """Rich, which Typer prints the help with, asks the environment."""
+    os.environ["NO_COLOR"] = "1"
 
 
 def close_standard_output() -> None:

@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo
 import typer
 
 from mailrotate.cli import completion
-from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.errors import BadInput
 
 Text = TypeVar("Text")
 Value = TypeVar("Value")
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would follow.")]
 Address = Annotated[
@@ -72,12 +71,3 @@ def read_instant(text: str, zone: str) -> datetime:
             f"write it like 2026-12-01T09:00:00Z, or 2026-12-01 09:00 for the zone {zone}",
         ) from None
     return instant.replace(tzinfo=instant.tzinfo or ZoneInfo(zone)).astimezone(UTC)
-
-
-def near(name: str, known: list[str], kind: str, hint: str) -> NotFound:
-    """There is no such thing; the message names what was probably meant."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, known, n=3)
-    meant = f"; did you mean {' or '.join(close)}?" if close else ""
-    return NotFound(f"{kind}.none", f"there is no {kind} '{name}'{meant}", hint)

@@ -8,7 +8,6 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import Json
 from mailrotate.core.values.duration import format_duration, parse_duration
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ class Approval(StrEnum):
 
 
 @app.command()
-def show(ctx: typer.Context, as_json: Json = False) -> None:
+def show(ctx: typer.Context) -> None:
     """The slots that each user has without buying, the daily cap, what mailboxes may be, and how often they
     are read.
 
@@ -39,7 +38,8 @@ def show(ctx: typer.Context, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.mailboxes import plan_changes
 
-    _print(Speech(as_json), plan_changes.show(call_of(ctx).context), {})
+    call = call_of(ctx)
+    _print(call.speech, plan_changes.show(call.context), {})
 
 
 @app.command("set")
@@ -63,7 +63,6 @@ def set_(
         Approval | None, typer.Option(help="Whether an admin approves a mailbox before it is connected.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Also when somebody is over it then.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Change the plan. It takes effect at once; of slots only empty ones are taken away.
 
@@ -75,7 +74,7 @@ def set_(
     """
     from mailrotate.core.services.mailboxes import plan_changes
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     wanted = plan_changes.PlanChange(
         slots,
         daily_cap,
@@ -85,8 +84,8 @@ def set_(
         None if approval is None else approval is Approval.REQUIRED,
     )
     changed = plan_changes.change(call.context, wanted, call.now, force=force)
-    _print(speech, changed.plan, _differences(changed))
-    _tell_change(speech, changed)
+    _print(call.speech, changed.plan, _differences(changed))
+    _tell_change(call.speech, changed)
 
 
 def _differences(changed: "Changed") -> dict[str, Any]:

@@ -1,24 +1,22 @@
 """`mailrotate run`: send what is due, once or for good."""
 
 from datetime import timedelta
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.hints import with_hint
+from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, counted, instant
-from mailrotate.cli.params import Json
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.runner import Host, Report
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = lone_command()
 
 _NOBODY_CAN_SEND = 5
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
@@ -36,7 +34,6 @@ def run(
     quiet_if_busy: Annotated[
         bool, typer.Option("--quiet-if-busy", help="Exit 0 when another runner holds the workspace.")
     ] = False,
-    as_json: Json = False,
 ) -> None:
     """Send what is due, read replies, test connections: once, or until a signal comes.
 
@@ -52,9 +49,9 @@ def run(
     from mailrotate.core.values.duration import parse_duration
     from mailrotate.runner import Host
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     if once and end_after:
-        raise BadInput("run.once_or_for", "--once and --for exclude each other", "mailrotate run --once")
+        raise BadInput("run.once_or_for", "--once and --for exclude each other", Command("run", "--once"))
     try:
         work = None if only is None else Work(only)
     except ValueError:
@@ -62,13 +59,13 @@ def run(
     period = parse_duration(every)
     if period < timedelta(seconds=1):
         raise BadInput("run.every", f"--every {every} is too short; the least is 1s")
-    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(speech, trouble))
+    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call.speech, trouble))
     try:
         if once:
             began = monotonic_seconds()
-            _finish(speech, host.once(call.app.host), monotonic_seconds() - began)
+            _finish(call.speech, host.once(call.app.host), monotonic_seconds() - began)
         else:
-            _serve(call, speech, host, period, None if end_after is None else parse_duration(end_after))
+            _serve(call, host, period, None if end_after is None else parse_duration(end_after))
     except Busy as busy:
         if busy.code != "runner.busy" or not quiet_if_busy:
             raise
@@ -76,7 +73,7 @@ def run(
 
 def _tell(speech: Speech, trouble: Exception) -> None:
     if isinstance(trouble, MailrotateError):
-        speech.warn(trouble.message + (f" (hint: {trouble.hint})" if trouble.hint else ""))
+        speech.warn(with_hint(trouble))
     else:
         speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the others go on")
 
@@ -86,16 +83,18 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
     speech.result(counts, f"{_done(report)} in {counts['seconds']:.1f} s")
     for address in report.outlook.unreadable:
         speech.warn(
-            f"follow-ups of {address} wait because its inbox cannot be read; "
-            f"see: mailrotate mailbox test {quote(address)}"
+            Hint(
+                f"follow-ups of {address} wait because its inbox cannot be read; see:",
+                Command("mailbox", "test", address),
+            )
         )
-    speech.next("mailrotate status")
+    speech.next(Command("status"))
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
         raise typer.Exit(1)
     if report.troubles:
         raise typer.Exit(next(t.exit_status for t in report.troubles if isinstance(t, MailrotateError)))
     if report.outlook.nobody_can_send and not report.tally["sent"]:
-        speech.warn("something is due and no mailbox can send; see: mailrotate status")
+        speech.warn(Hint("something is due and no mailbox can send; see:", Command("status")))
         raise typer.Exit(_NOBODY_CAN_SEND)
 
 
@@ -106,10 +105,10 @@ def _done(report: "Report") -> str:
     return ", ".join(words) or "nothing was due"
 
 
-def _serve(call: Call, speech: Speech, host: "Host", every: timedelta, end_after: timedelta | None) -> None:
+def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | None) -> None:
     from mailrotate.core.services.views import logbook
 
-    speech.say(
+    call.speech.say(
         f"running on {call.app.store.name}; Ctrl-C ends it after the message in flight; times in {call.zone}"
     )
     follower = logbook.Follower(call.context)
@@ -120,7 +119,7 @@ def _serve(call: Call, speech: Speech, host: "Host", every: timedelta, end_after
             about = " ".join(
                 str(row[key]) for key in ("mailbox", "campaign", "message", "recipient") if row[key]
             )
-            speech.stream(row, f"{instant(line.at, call.zone)}  {line.action}  {about}".rstrip())
+            call.speech.stream(row, f"{instant(line.at, call.zone)}  {line.action}  {about}".rstrip())
 
     report = host.serve(call.app.host, every, end_after, show_news)
-    speech.say(f"ended: {_done(report)}")
+    call.speech.say(f"ended: {_done(report)}")

@@ -4,8 +4,8 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, instant
-from mailrotate.cli.params import Json
+from mailrotate.cli.output import instant
+from mailrotate.core.values.hint import Command, Hint
 
 app = noun("Who runs.")
 
@@ -16,7 +16,7 @@ def runner() -> None:
 
 
 @app.command("list")
-def list_(ctx: typer.Context, as_json: Json = False) -> None:
+def list_(ctx: typer.Context) -> None:
     """The processes that send, alive or dead without a word.
 
     Examples:
@@ -25,11 +25,11 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.sending import runners
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     rows = [{**vars(found), "id": f"run_{found.id}"} for found in runners.listing(call.context)]
-    speech.listing(
+    call.speech.listing(
         ("id", "kind", "host", "pid", f"started ({call.zone})", "alive"),
         rows,
         lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
-        "no runner; start one: mailrotate run",
+        Hint("no runner; start one:", Command("run")),
     )

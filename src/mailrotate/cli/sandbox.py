@@ -3,27 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailrotate.cli.lazy import MARKUP, Suggesting
-from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
+from mailrotate.cli.call import call_of
+from mailrotate.cli.hints import in_words
+from mailrotate.cli.lazy import noun
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint, Shell
 
 if TYPE_CHECKING:
     from mailrotate.sandbox.server import SandboxInfo
 
-app = typer.Typer(
-    cls=Suggesting,
-    add_completion=False,
-    invoke_without_command=True,
-    subcommand_metavar="[COMMAND [ARGS]...]",
-    rich_markup_mode=MARKUP,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = noun(invoke_without_command=True, no_args_is_help=False, subcommand_metavar="[COMMAND [ARGS]...]")
 
 # So many mailboxes may the admin of a new workspace connect; then one needs another slot.
 INCLUDED_SLOTS = 2
@@ -40,7 +33,6 @@ def serve(
         Path | None,
         typer.Option(help="Its first line is the password of all mailboxes; without, each start makes one."),
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Serve ready-made mailboxes on this machine until Ctrl-C. No mail leaves it, all of it is in memory.
 
@@ -61,7 +53,7 @@ def serve(
     from mailrotate.sandbox.server import Sandbox
     from mailrotate.sandbox.whereabouts import leave_note, take_note_away
 
-    speech = Speech(as_json)
+    speech = call_of(ctx).speech
     password = None if password_file is None else _first_line(password_file)
     with Sandbox(smtp_port=smtp_port, imap_port=imap_port, password=password) as sandbox:
         info = sandbox.info
@@ -79,9 +71,9 @@ def serve(
 
 @app.command()
 def read(
+    ctx: typer.Context,
     address: Person,
     folder: Annotated[str, typer.Option(help="Which folder; 'Sent' has what was sent.")] = "INBOX",
-    as_json: Json = False,
 ) -> None:
     """Show the mail of anybody in the running sandbox, oldest first.
 
@@ -94,9 +86,9 @@ def read(
     from mailrotate.sandbox.person import read_mailbox
     from mailrotate.sandbox.whereabouts import find_running
 
-    speech = Speech(as_json)
+    speech = call_of(ctx).speech
     mails = read_mailbox(find_running(), address, folder)
-    if as_json:
+    if speech.as_json:
         speech.document([asdict(mail) for mail in mails])
         return
     for mail in mails:
@@ -118,9 +110,9 @@ def read(
 
 @app.command()
 def answer(
+    ctx: typer.Context,
     address: Person,
     text: Annotated[str, typer.Argument(help="What the person writes.")],
-    as_json: Json = False,
 ) -> None:
     """Reply as that person to the newest mail they have.
 
@@ -132,11 +124,11 @@ def answer(
     from mailrotate.sandbox.whereabouts import find_running
 
     message_id = person.answer(find_running(), address, text)
-    Speech(as_json).result({"message_id": message_id}, f"{address} has answered: {message_id}")
+    call_of(ctx).speech.result({"message_id": message_id}, f"{address} has answered: {message_id}")
 
 
 @app.command()
-def unsubscribe(address: Person, as_json: Json = False) -> None:
+def unsubscribe(ctx: typer.Context, address: Person) -> None:
     """Unsubscribe as that person by mail, as the newest mail they have offers it.
 
     Examples:
@@ -147,7 +139,7 @@ def unsubscribe(address: Person, as_json: Json = False) -> None:
     from mailrotate.sandbox.whereabouts import find_running
 
     message_id = person.unsubscribe(find_running(), address)
-    Speech(as_json).result({"message_id": message_id}, f"{address} has unsubscribed: {message_id}")
+    call_of(ctx).speech.result({"message_id": message_id}, f"{address} has unsubscribed: {message_id}")
 
 
 def _first_line(file: Path) -> str:
@@ -175,9 +167,10 @@ def _directions(info: "SandboxInfo") -> list[str]:
         "",
         "When a campaign has written to somebody:",
         "",
-        "  mailrotate sandbox read ADDRESS",
-        "  mailrotate sandbox answer ADDRESS TEXT",
-        "  mailrotate sandbox unsubscribe ADDRESS",
+        *(
+            f"  {in_words(Command('sandbox', *words))}"
+            for words in (("read", "ADDRESS"), ("answer", "ADDRESS", "TEXT"), ("unsubscribe", "ADDRESS"))
+        ),
         "",
         "Ctrl-C ends the sandbox.",
     ]
@@ -187,8 +180,7 @@ def _connects(info: "SandboxInfo", smtp: str, imap: str) -> Iterator[str]:
 
     for number, address in enumerate(info.senders):
         if number == INCLUDED_SLOTS:
-            yield f"mailrotate slot add --user {info.senders[0]}"
-        yield (
-            f"echo {quote(info.password)} | mailrotate mailbox connect {quote(address)}"
-            f" --smtp {smtp} --imap {imap} --security none --password-stdin"
-        )
+            yield in_words(Command("slot", "add", "--user", info.senders[0]))
+        servers = ("--smtp", smtp, "--imap", imap, "--security", "none")
+        connect = Command("mailbox", "connect", address, *servers, "--password-stdin")
+        yield in_words(Hint(Shell("echo", info.password), "|", connect))

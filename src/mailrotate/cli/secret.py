@@ -4,8 +4,7 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import Json
+from mailrotate.cli.output import counted
 
 app = noun("The workspace's key.")
 
@@ -16,7 +15,7 @@ def secret() -> None:
 
 
 @app.command()
-def rekey(ctx: typer.Context, as_json: Json = False) -> None:
+def rekey(ctx: typer.Context) -> None:
     """Make a new key and seal every password with it. Interrupted anywhere, all passwords still open.
 
     Examples:
@@ -25,11 +24,11 @@ def rekey(ctx: typer.Context, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.access import secrets
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     count = secrets.rekey(call.context, call.app.key_place, call.now)
     place = call.app.key.place
-    speech.result(
+    call.speech.result(
         {"resealed": count, "place": place},
         f"the key is new and in {place}; it seals {counted(count, 'password')}",
     )
-    speech.say("keep a copy of it apart from the database; other machines of this workspace need it too")
+    call.speech.say("keep a copy of it apart from the database; other machines of this workspace need it too")

@@ -7,7 +7,6 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.workspace_settings import Shown
@@ -16,7 +15,7 @@ app = noun("The workspace's settings.")
 
 
 @app.command()
-def show(ctx: typer.Context, as_json: Json = False) -> None:
+def show(ctx: typer.Context) -> None:
     """Every setting, its value and its default.
 
     Examples:
@@ -25,14 +24,14 @@ def show(ctx: typer.Context, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.views import workspace_settings
 
-    _print(Speech(as_json), workspace_settings.show(call_of(ctx).context))
+    call = call_of(ctx)
+    _print(call.speech, workspace_settings.show(call.context))
 
 
 @app.command("set")
 def set_(
     ctx: typer.Context,
-    assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE…", help="What to set.")],
-    as_json: Json = False,
+    assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE", help="What to set.")],
 ) -> None:
     """Change settings, all or none of them.
 
@@ -45,7 +44,7 @@ def set_(
     from mailrotate.core.services.views import workspace_settings
 
     call = call_of(ctx)
-    _print(Speech(as_json), workspace_settings.change(call.context, assignments, call.now))
+    _print(call.speech, workspace_settings.change(call.context, assignments, call.now))
 
 
 def _print(speech: Speech, found: "list[Shown]") -> None:

@@ -1,22 +1,23 @@
 """`mailrotate slot`: how many mailboxes each user may connect, and the team's pool."""
 
 from collections.abc import Sequence
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import campaign_rows, told_of_disconnect
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, zoned
-from mailrotate.cli.params import DryRun, Json, Yes, read_id
+from mailrotate.cli.params import DryRun, Yes, read_id
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.slot_pool import Slot, TeamSlots, UserSlots
-    from mailrotate.core.services.mailboxes.slot_removal import Consequences, Ending, Removable
-    from mailrotate.core.store.connections import AwaitedReturn
+    from mailrotate.core.services.mailboxes.slot_removal import Ending, Removable, SlotConsequences
+    from mailrotate.core.store.deadlines import AwaitedReturn
 
 app = noun("How many mailboxes each user may connect.")
 
@@ -32,7 +33,7 @@ Count = Annotated[int, typer.Option(help="How many.")]
 
 
 @app.command("list")
-def list_(ctx: typer.Context, as_json: Json = False) -> None:
+def list_(ctx: typer.Context) -> None:
     """Each user's slots, what is connected in them, and the team's pool; a member sees their own.
 
     Connected counts mailboxes that are connected or failed. What is shown is the next renewal.
@@ -43,14 +44,14 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.mailboxes import slot_pool
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     team = slot_pool.listing(call.context, call.now)
-    if as_json:
-        speech.document(
+    if call.speech.as_json:
+        call.speech.document(
             {**team_row(team), "users": [_row(user) for user in team.users], "pool": _slot_rows(team.pool)}
         )
         return
-    speech.table(
+    call.speech.table(
         ("user", "connected", "default", "slot", "kind", "renews", "mailbox"),
         (
             (
@@ -61,9 +62,9 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
             for slot in user.slots or (None,)
         ),
     )  # fmt: skip
-    speech.line(team_line(team))
+    call.speech.line(team_line(team))
     for slot in team.pool:
-        speech.line(f"  s_{slot.id} renews {slot.renews_on}")
+        call.speech.line(f"  s_{slot.id} renews {slot.renews_on}")
 
 
 def team_line(team: "TeamSlots") -> str:
@@ -79,7 +80,7 @@ def team_row(team: "TeamSlots") -> dict[str, Any]:
 
 
 @app.command()
-def buy(ctx: typer.Context, count: Count = 1, as_json: Json = False) -> None:
+def buy(ctx: typer.Context, count: Count = 1) -> None:
     """Buy slots into the team's pool; each renews monthly, by itself.
 
     Examples:
@@ -88,17 +89,17 @@ def buy(ctx: typer.Context, count: Count = 1, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.mailboxes import slot_pool
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     bought = slot_pool.buy(call.context, count, call.now)
-    speech.result(
+    call.speech.result(
         {"bought": _slot_rows(bought)},
         f"bought {counted(count, 'slot')} for the team's pool; renews on {bought[0].renews_on}",
     )
-    speech.next("mailrotate slot assign --user EMAIL")
+    call.speech.next(Command("slot", "assign", "--user", "EMAIL"))
 
 
 @app.command()
-def assign(ctx: typer.Context, user: User, count: Count = 1, as_json: Json = False) -> None:
+def assign(ctx: typer.Context, user: User, count: Count = 1) -> None:
     """Give a user slots of the team's pool, those bought first.
 
     Examples:
@@ -107,12 +108,12 @@ def assign(ctx: typer.Context, user: User, count: Count = 1, as_json: Json = Fal
     """
     from mailrotate.core.services.mailboxes import slot_pool
 
-    call, speech = call_of(ctx), Speech(as_json)
-    _tell_given(speech, slot_pool.assign(call.context, user, count, call.now))
+    call = call_of(ctx)
+    _tell_given(call.speech, slot_pool.assign(call.context, user, count, call.now))
 
 
 @app.command()
-def add(ctx: typer.Context, user: User, count: Count = 1, as_json: Json = False) -> None:
+def add(ctx: typer.Context, user: User, count: Count = 1) -> None:
     """Buy slots and assign them to a user; each renews monthly, by itself.
 
     Examples:
@@ -121,8 +122,8 @@ def add(ctx: typer.Context, user: User, count: Count = 1, as_json: Json = False)
     """
     from mailrotate.core.services.mailboxes import slot_pool
 
-    call, speech = call_of(ctx), Speech(as_json)
-    _tell_given(speech, slot_pool.add(call.context, user, count, call.now))
+    call = call_of(ctx)
+    _tell_given(call.speech, slot_pool.add(call.context, user, count, call.now))
 
 
 def _tell_given(speech: Speech, user: "UserSlots") -> None:
@@ -132,11 +133,11 @@ def _tell_given(speech: Speech, user: "UserSlots") -> None:
         f"{user.user} has {counted(user.total, 'slot')} now, "
         f"{user.connected}/{user.total} connected{default}",
     )
-    speech.next(f"mailrotate mailbox connect ADDRESS --for {user.user}")
+    speech.next(Command("mailbox", "connect", "ADDRESS", "--for", user.user))
 
 
 @app.command()
-def unassign(ctx: typer.Context, slot: SlotId, as_json: Json = False) -> None:
+def unassign(ctx: typer.Context, slot: SlotId) -> None:
     """Put an empty purchased slot back into the team's pool; its subscription goes on.
 
     Where a mailbox was connected in it, the pool has it under a new id: what was stays with the old one.
@@ -147,15 +148,15 @@ def unassign(ctx: typer.Context, slot: SlotId, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.mailboxes import slot_pool
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     slot_id = read_id(slot, "s", "slot")
     freed = slot_pool.unassign(call.context, slot_id, call.now)
     heir = "" if freed.id == slot_id else f", as s_{freed.id}"
-    speech.result(
+    call.speech.result(
         {**_slot_row(freed), "former": f"s_{slot_id}"},
         f"s_{slot_id} is in the team's pool again{heir}; it renews on {freed.renews_on}",
     )
-    speech.next("mailrotate slot assign --user EMAIL")
+    call.speech.next(Command("slot", "assign", "--user", "EMAIL"))
 
 
 @app.command()
@@ -167,7 +168,6 @@ def remove(
     ] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
     """Take a slot away, and disconnect what is in it. What follows is shown first.
 
@@ -182,12 +182,12 @@ def remove(
     """
     from mailrotate.core.services.mailboxes import slot_removal
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     if slot is None:
-        raise _unnamed(speech, slot_removal.removable(call.context, call.now))
+        raise _unnamed(call.speech, slot_removal.removable(call.context, call.now))
     following = slot_removal.consequences(call.context, read_id(slot, "s", "slot"), call.now)
     told, warnings = _consequences(following), _warnings(following, call.zone)
-    done = speech.confirm(
+    done = call.speech.confirm(
         [*told, *(f"warning: {warning}" for warning in warnings)],
         f"Remove s_{following.slot_id}?",
         yes=yes,
@@ -196,7 +196,7 @@ def remove(
     )
     removed = slot_removal.remove(call.context, following.slot_id, call.now) if done else None
     heir = None if removed is None or removed.pool_slot_id is None else f"s_{removed.pool_slot_id}"
-    speech.result(
+    call.speech.result(
         {
             **_removal_row(following),
             "consequences": told,
@@ -207,7 +207,7 @@ def remove(
         *([f"removed s_{following.slot_id}" + (f"; {heir} is in the team's pool" if heir else "")] * done),
     )
     if done:
-        speech.next("mailrotate slot list")
+        call.speech.next(Command("slot", "list"))
 
 
 def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
@@ -232,25 +232,25 @@ def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
             row["renews_on"],
         ),
     )
-    hint = f"mailrotate slot remove s_{there[0].slot_id} --dry-run" if there else "mailrotate slot list"
+    hint = (
+        Command("slot", "remove", f"s_{there[0].slot_id}", "--dry-run") if there else Command("slot", "list")
+    )
     return BadInput("slot.which", "name the slot to remove" if there else "there is no slot to remove", hint)
 
 
-def ask_for_slot(
-    call: Call, speech: Speech, address: str, for_user: str | None, slot_id: int | None, *, yes: bool
-) -> bool:
+def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | None, *, yes: bool) -> bool:
     """For a connect: whether a slot may be taken to which another mailbox may still come back without loss.
 
     Asks only where that is so, and ends the command when the answer is no (A5).
     """
-    from mailrotate.core.services.mailboxes import slot_pool
+    from mailrotate.core.services.effects import grace_periods
 
     if not call.app.has_workspace:
         return False
-    awaited = slot_pool.awaited_returns(call.context, address, for_user, slot_id, call.now)
+    awaited = grace_periods.awaited_returns(call.context, address, for_user, slot_id, call.now)
     question = f"Connect {address} in its place?"
     told = _awaited(awaited, call.zone)
-    if awaited and not speech.confirm(told, question, yes=yes, dry_run=False):
+    if awaited and not call.speech.confirm(told, question, yes=yes, dry_run=False):
         raise typer.Exit
     return yes or bool(awaited)
 
@@ -263,33 +263,20 @@ def _awaited(awaited: "Sequence[AwaitedReturn]", zone: str) -> list[str]:
     ]
 
 
-def _consequences(following: "Consequences") -> list[str]:
+def _consequences(following: "SlotConsequences") -> list[str]:
     whose = f"a slot of {following.user}" if following.user else "a slot of the team's pool"
     lines = [f"removing s_{following.slot_id}, {whose}:"]
     if following.mailbox:
         lines.append(
             f"  {following.mailbox} stops sending; it stays on the seat of {following.user}, disconnected"
         )
-    for campaign in following.campaigns:
-        what = {"draft": "cannot be started meanwhile", "active": "pauses"}.get(
-            campaign.state, "stays paused"
-        )
-        lines.append(f"  campaign {campaign.name} {what}; people who wait for it: {campaign.people}")
-    if not following.campaigns:
-        lines.append("  no campaign sends from it")
-    if following.mailbox:
-        if following.waiting_messages:
-            waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-            lines.append(f"  {waiting} until it is connected again, in another slot")
-        lines.append("  replies to it are no longer recognised; its password is deleted")
-        lines.append("  its settings start from their defaults when it is connected again; its history stays")
-    if following.is_default:
-        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+    until = "it is connected again, in another slot"
+    lines += told_of_disconnect(following, "it", until, "; its password is deleted")
     lines.append(f"  {_subscription(following)}")
     return lines
 
 
-def _subscription(following: "Consequences") -> str:
+def _subscription(following: "SlotConsequences") -> str:
     ends = following.ends
     if ends is not None:
         would = f"it would have renewed on {ends.renews_on}"
@@ -304,25 +291,23 @@ def _subscription(following: "Consequences") -> str:
     return f"no subscription ends: {within}{kept}"
 
 
-def _warnings(following: "Consequences", zone: str) -> list[str]:
+def _warnings(following: "SlotConsequences", zone: str) -> list[str]:
     warnings = _awaited(following.awaited, zone)
     if following.ends is not None and not following.ends.is_near:
         warnings.append(f"the renewal is not near: what ends is paid for until {following.ends.renews_on}")
     if following.campaigns:
-        names = ", ".join(quote(campaign.name) for campaign in following.campaigns)
+        names = ", ".join(campaign.name for campaign in following.campaigns)
         warnings.append(f"not finished: {names}")
     return warnings
 
 
-def _removal_row(following: "Consequences") -> dict[str, Any]:
+def _removal_row(following: "SlotConsequences") -> dict[str, Any]:
     return {
         "slot": f"s_{following.slot_id}",
         "kind": following.kind,
         "user": following.user,
         "mailbox": following.mailbox,
-        "campaigns": [
-            {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
-        ],
+        "campaigns": campaign_rows(following),
         "waiting_messages": following.waiting_messages,
         "replies_recognised": None if following.mailbox is None else False,
         "subscription_ends": _ending_row(following.ends),

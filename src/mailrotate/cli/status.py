@@ -1,29 +1,27 @@
 """`mailrotate status`: is it sending, and if not why."""
 
-from shlex import quote
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import MARKUP
+from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
-from mailrotate.cli.params import Json
 from mailrotate.cli.slot import team_line, team_row
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = lone_command()
 
 # What opens a gate of a mailbox that opens by nothing else.
 _REMEDIES = {"connection": "reconnect", "rest": "resume", "hold": "release"}
 
 
 @app.command()
-def status(ctx: typer.Context, as_json: Json = False) -> None:
+def status(ctx: typer.Context) -> None:
     """One screen: is it sending, and if not why; mailboxes, campaigns, errors, the next command.
 
     Examples:
@@ -34,33 +32,33 @@ def status(ctx: typer.Context, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.views import overview
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     found = overview.look(call.context, call.now)
-    if as_json:
-        speech.document(_document(found))
+    if call.speech.as_json:
+        call.speech.document(_document(found))
         return
     zone = call.zone
     waits = found.next_send_at is not None and found.next_send_at > call.now
     state = ("waiting" if waits else "sending") if found.sending else "not sending"
-    speech.line(f"{state}: {localised(found.summary, zone)}")
+    call.speech.line(f"{state}: {localised(found.summary, zone)}")
     if waits:
-        speech.line(f"next message: {zoned(found.next_send_at, zone)}")
+        call.speech.line(f"next message: {zoned(found.next_send_at, zone)}")
     runners = ", ".join(f"run_{runner.id} ({runner.host}, pid {runner.pid})" for runner in found.runners)
     last_pass = "none yet" if found.last_pass_at is None else zoned(found.last_pass_at, zone)
-    speech.line(f"runner: {runners or 'none now'}; last pass: {last_pass}")
-    _slots(speech, found)
+    call.speech.line(f"runner: {runners or 'none now'}; last pass: {last_pass}")
+    _slots(call.speech, found)
     if found.mailboxes:
-        speech.line()
-        speech.table(
+        call.speech.line()
+        call.speech.table(
             ("mailbox", "state", "today", f"next ({zone})", "why"),
             (_mailbox_cells(line, zone) for line in found.mailboxes),
         )
     if found.campaigns:
-        speech.line()
-        speech.table(("campaign", "state", "done", "people"), map(_campaign_cells, found.campaigns))
-    speech.line()
-    _attention(speech, found)
-    speech.line(f"next: {found.next_command}")
+        call.speech.line()
+        call.speech.table(("campaign", "state", "done", "people"), map(_campaign_cells, found.campaigns))
+    call.speech.line()
+    for what, command in (*_attention(found), ("next", found.next_command)):
+        call.speech.line(Hint(f"{what}:", command))
 
 
 def _slots(speech: Speech, found: "Overview") -> None:
@@ -92,22 +90,22 @@ def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
     return line.name, state, f"{line.ended}/{line.total}", people
 
 
-def _attention(speech: Speech, found: "Overview") -> None:
+def _attention(found: "Overview") -> Iterator[tuple[str, Command]]:
+    """What wants a person, with the command for it."""
     for box in found.mailboxes:
         remedy = "connect" if box.state == "disconnected" else _REMEDIES.get(box.gate or "")
         if remedy is not None and box.until is None:
-            speech.line(f"{box.address}: mailrotate mailbox {remedy} {quote(box.address)}")
-    if found.errors:
-        speech.line(f"{counted(found.errors, 'message')} in error: mailrotate outbox list --state error")
-    if found.held:
-        speech.line(f"{counted(found.held, 'message')} of unknown fate: mailrotate outbox list --state held")
+            yield box.address, Command("mailbox", remedy, box.address)
+    for count, what, state in ((found.errors, "in error", "error"), (found.held, "of unknown fate", "held")):
+        if count:
+            yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
-        speech.line(f"{asked}: mailrotate mailbox requests")
+        yield asked, Command("mailbox", "requests")
     for line in found.campaigns:
         if line.overdue:
             late = f"{counted(line.overdue, 'message')} of {line.name} late"
-            speech.line(f"{late}: mailrotate outbox release --campaign {quote(line.name)}")
+            yield late, Command("outbox", "release", "--campaign", line.name)
 
 
 def _document(found: "Overview") -> dict[str, object]:

@@ -10,8 +10,8 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech, counted, instant
-from mailrotate.cli.params import After, DryRun, Json, Limit, Yes, read_id
+from mailrotate.cli.output import counted, instant
+from mailrotate.cli.params import After, DryRun, Limit, Yes, read_id
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Reason = Annotated[str, typer.Option(help="Why, in a word.")]
 
 
 @app.command("list")
-def list_(ctx: typer.Context, limit: Limit = None, after: After = None, as_json: Json = False) -> None:
+def list_(ctx: typer.Context, limit: Limit = None, after: After = None) -> None:
     """Suppressed addresses and domains, in the order in which they were added.
 
     Examples:
@@ -36,11 +36,11 @@ def list_(ctx: typer.Context, limit: Limit = None, after: After = None, as_json:
     """
     from mailrotate.core.services.contacts import suppressing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     since = None if after is None else read_id(after, "p", "suppression")
     zone = call.zone
     with suppressing.listing(call.context, since, limit) as found:
-        speech.listing(
+        call.speech.listing(
             ("id", "kind", "value", "reason", "source", f"added ({zone})"),
             map(_row, found),
             lambda r: (
@@ -68,7 +68,6 @@ def add(
     reason: Reason = "by_hand",
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
     """Never write to an address or a domain again; whoever is open there ends in every campaign.
 
@@ -80,14 +79,14 @@ def add(
     """
     from mailrotate.core.services.contacts import suppressing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     people = suppressing.open_count(call.context, value)
     told = [f"{counted(people, 'person who is', 'people who are')} open in campaigns will get nothing more"]
     # Nobody is stopped by suppressing who is in no campaign: then there is nothing to confirm.
-    if (people or dry_run) and not speech.confirm(told, f"Suppress {value}?", yes=yes, dry_run=dry_run):
+    if (people or dry_run) and not call.speech.confirm(told, f"Suppress {value}?", yes=yes, dry_run=dry_run):
         return
     added = suppressing.add(call.context, value, reason, call.now)
-    speech.result(
+    call.speech.result(
         _added(added),
         f"{added.value} ({added.kind}) {'is suppressed' if added.is_new else 'was suppressed already'}; "
         f"it ended {counted(added.ended, 'person', 'people')}",
@@ -99,9 +98,7 @@ def _added(added: "Added") -> dict[str, Any]:
 
 
 @app.command()
-def remove(
-    ctx: typer.Context, value: Value, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
-) -> None:
+def remove(ctx: typer.Context, value: Value, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Allow an address or domain again. People whose sequence it ended stay ended.
 
     Examples:
@@ -110,12 +107,12 @@ def remove(
     """
     from mailrotate.core.services.contacts import suppressing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     _, name = suppressing.read_value(value)
     told = [f"{name} may be written to again; did they ask for that?"]
-    if speech.confirm(told, f"Allow {name}?", yes=yes, dry_run=dry_run):
+    if call.speech.confirm(told, f"Allow {name}?", yes=yes, dry_run=dry_run):
         removed = suppressing.remove(call.context, value, call.now)
-        speech.result({"value": removed, "removed": True}, f"{removed} is not suppressed any more")
+        call.speech.result({"value": removed, "removed": True}, f"{removed} is not suppressed any more")
 
 
 @app.command("import")
@@ -123,7 +120,6 @@ def import_(
     ctx: typer.Context,
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="An address or domain on each line.")],
     reason: Reason = "imported",
-    as_json: Json = False,
 ) -> None:
     """Suppress what a text file lists, one on a line; open recipients among them end.
 
@@ -133,7 +129,7 @@ def import_(
     """
     from mailrotate.core.services.contacts import suppressing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     problems: list[dict[str, Any]] = []
     done: list[Added] = []
     with _text(file) as lines:
@@ -147,14 +143,14 @@ def import_(
         "known": sum(not added.is_new for added in done),
         "ended": sum(added.ended for added in done),
     }
-    speech.result(
+    call.speech.result(
         {**counts, "problems": problems},
         f"{counts['added']} suppressed, {counts['known']} already were; "
         f"it ended {counted(counts['ended'], 'person', 'people')}",
     )
-    if not as_json:
+    if not call.speech.as_json:
         for problem in problems:
-            speech.say(f"  line {problem['line']}: {problem['problem']}")
+            call.speech.say(f"  line {problem['line']}: {problem['problem']}")
     if problems:
         raise typer.Exit(_DONE_IN_PART)
 
@@ -183,9 +179,9 @@ def export(ctx: typer.Context) -> None:
     """
     from mailrotate.core.services.contacts import suppressing
 
-    call, speech = call_of(ctx), Speech()
+    call = call_of(ctx)
     with suppressing.listing(call.context, None, None) as found:
         for suppressed in found:
             # An erased one is known by its hash alone, which says nothing to anybody else.
             if suppressed.value is not None:
-                speech.line(suppressed.value)
+                call.speech.line(suppressed.value)

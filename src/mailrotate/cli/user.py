@@ -1,15 +1,16 @@
 """`mailrotate user`: the seats of a team, and what each role may do."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
+from mailrotate.cli.consequences import campaigns_and_messages
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.cli.params import DryRun, Yes
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Role
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ def add(
     email: Email,
     name: Name = None,
     role: Annotated[Role, typer.Option(help="What they may do: mailrotate user roles.")] = Role.MEMBER,
-    as_json: Json = False,
 ) -> None:
     """Add a user, with the slots that the plan includes.
 
@@ -45,14 +45,14 @@ def add(
     """
     from mailrotate.core.services.team import user_admin
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     seat = user_admin.add(call.context, email, name, role, call.now)
-    speech.result(_row(seat), f"added {seat.email}, {seat.role}, with {counted(seat.total, 'slot')}")
-    speech.next(f"mailrotate mailbox connect ADDRESS --for {quote(seat.email)}")
+    call.speech.result(_row(seat), f"added {seat.email}, {seat.role}, with {counted(seat.total, 'slot')}")
+    call.speech.next(Command("mailbox", "connect", "ADDRESS", "--for", seat.email))
 
 
 @app.command("list")
-def list_(ctx: typer.Context, as_json: Json = False) -> None:
+def list_(ctx: typer.Context) -> None:
     """Everybody's seat; a member sees their own.
 
     Examples:
@@ -61,7 +61,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.team import user_admin
 
-    Speech(as_json).listing(
+    call_of(ctx).speech.listing(
         ("user", "name", "role", "state", "connected", "default"),
         [_row(seat) for seat in user_admin.listing(call_of(ctx).context)],
         lambda r: (
@@ -71,7 +71,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
+def show(ctx: typer.Context, email: Email) -> None:
     """One seat with its mailboxes.
 
     Examples:
@@ -80,7 +80,8 @@ def show(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.team import user_admin
 
-    _print(Speech(as_json), user_admin.show(call_of(ctx).context, email))
+    call = call_of(ctx)
+    _print(call.speech, user_admin.show(call.context, email))
 
 
 @app.command("set")
@@ -89,7 +90,6 @@ def set_(
     email: Email,
     name: Name = None,
     role: Annotated[Role | None, typer.Option(help="What they may do: mailrotate user roles.")] = None,
-    as_json: Json = False,
 ) -> None:
     """Change a user's name or role; only admins give roles.
 
@@ -100,13 +100,11 @@ def set_(
     from mailrotate.core.services.team import user_admin
 
     call = call_of(ctx)
-    _print(Speech(as_json), user_admin.change(call.context, email, name, role, call.now))
+    _print(call.speech, user_admin.change(call.context, email, name, role, call.now))
 
 
 @app.command()
-def lock(
-    ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
-) -> None:
+def lock(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Let a user do nothing more, and send nothing from their mailboxes. What follows is shown first.
 
     Examples:
@@ -117,13 +115,13 @@ def lock(
     """
     from mailrotate.core.services.team import user_admin
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     following = user_admin.lock_consequences(call.context, email)
     question = f"Lock {following.email}?"
-    if speech.confirm(_consequences(following), question, yes=yes, dry_run=dry_run):
+    if call.speech.confirm(_consequences(following), question, yes=yes, dry_run=dry_run):
         seat = user_admin.lock(call.context, email, call.now)
-        speech.result(_row(seat), f"locked {seat.email}")
-        speech.next(f"mailrotate user unlock {quote(seat.email)}")
+        call.speech.result(_row(seat), f"locked {seat.email}")
+        call.speech.next(Command("user", "unlock", seat.email))
 
 
 def _consequences(following: "LockConsequences") -> list[str]:
@@ -135,19 +133,13 @@ def _consequences(following: "LockConsequences") -> list[str]:
         several = "stay connected, are read and tested, send nothing"
         stays = one if len(following.addresses) == 1 else several
         lines.append(f"  {stays}: {', '.join(following.addresses)}")
-    for campaign in following.campaigns:
-        what = "pauses" if campaign.pauses else "goes on with its other senders"
-        lines.append(
-            f"  campaign {campaign.name} {what}; people who wait for these mailboxes: {campaign.people}"
-        )
-    if following.waiting_messages:
-        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-        lines.append(f"  {waiting} until the user is unlocked")
+    others = "goes on with its other senders"
+    lines += campaigns_and_messages(following, "these mailboxes", others, "the user is unlocked")
     return lines
 
 
 @app.command()
-def unlock(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
+def unlock(ctx: typer.Context, email: Email) -> None:
     """Let a locked user act again; campaigns that the lock has paused wait for `campaign resume`.
 
     Examples:
@@ -156,23 +148,21 @@ def unlock(ctx: typer.Context, email: Email, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.team import user_admin
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     unlocked = user_admin.unlock(call.context, email, call.now)
     paused = unlocked.still_paused
     lines = [f"unlocked {unlocked.seat.email}"]
     if paused:
         lines.append(f"still paused by the lock: {', '.join(paused)}")
-    speech.result({**_row(unlocked.seat), "still_paused": list(paused)}, *lines)
+    call.speech.result({**_row(unlocked.seat), "still_paused": list(paused)}, *lines)
     if paused:
-        speech.next(f"mailrotate campaign resume {quote(paused[0])}")
+        call.speech.next(Command("campaign", "resume", paused[0]))
     else:
-        speech.next(f"mailrotate user show {quote(unlocked.seat.email)}")
+        call.speech.next(Command("user", "show", unlocked.seat.email))
 
 
 @app.command()
-def remove(
-    ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
-) -> None:
+def remove(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Remove a user whose seat holds no mailbox. Their campaigns and their lines in the log stay.
 
     Whoever is added again with the same address is the same user.
@@ -185,18 +175,20 @@ def remove(
     """
     from mailrotate.core.services.team import user_removal
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     following = user_removal.consequences(call.context, email)
     told = _leaving(following)
-    done = speech.confirm(told, f"Remove {following.email}?", yes=yes, dry_run=dry_run, has_document=True)
+    done = call.speech.confirm(
+        told, f"Remove {following.email}?", yes=yes, dry_run=dry_run, has_document=True
+    )
     if done:
         user_removal.remove(call.context, email, call.now)
-    speech.result(
+    call.speech.result(
         {"email": following.email, "consequences": told, "removed": done},
         *([f"removed {following.email}"] if done else []),
     )
     if done:
-        speech.next("mailrotate user list")
+        call.speech.next(Command("user", "list"))
 
 
 def _leaving(following: "Leaving") -> list[str]:
@@ -221,7 +213,7 @@ def _leaving(following: "Leaving") -> list[str]:
 
 
 @app.command("roles")
-def show_roles(as_json: Json = False) -> None:
+def show_roles(ctx: typer.Context) -> None:
     """What each role may do.
 
     Examples:
@@ -234,7 +226,7 @@ def show_roles(as_json: Json = False) -> None:
         {"deed": deed, "about": words, **{role: roles.may(role, deed) for role in Role}}
         for deed, words in roles.WORDS.items()
     ]
-    Speech(as_json).listing(
+    call_of(ctx).speech.listing(
         ("to", *Role),
         rows,
         lambda row: (row["about"], *("yes" if row[role] else "no" for role in Role)),

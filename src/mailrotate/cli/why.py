@@ -6,13 +6,11 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import MARKUP
-from mailrotate.cli.output import Speech, instant, localised, zoned
-from mailrotate.cli.params import Json
+from mailrotate.cli.hints import in_words
+from mailrotate.cli.lazy import lone_command
+from mailrotate.cli.output import instant, localised, zoned
 
-app = typer.Typer(
-    add_completion=False, rich_markup_mode=MARKUP, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = lone_command()
 
 # What no command opens again: the message is on its way or gone, its recipient or campaign has ended.
 _FINAL = ("message", "recipient", "campaign")
@@ -30,7 +28,6 @@ def why(
     ctx: typer.Context,
     subject: Subject,
     address: Annotated[str | None, typer.Argument(help="A recipient of the campaign.")] = None,
-    as_json: Json = False,
 ) -> None:
     """What holds a message, recipient, campaign or mailbox back, gate by gate, and until when.
 
@@ -44,25 +41,25 @@ def why(
     """
     from mailrotate.core.services.views import explaining
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     found = explaining.explain(call.context, subject, address, call.now)
-    if as_json:
+    if call.speech.as_json:
         gates = [vars(gate) for gate in found.gates]
         if not any(gate.mailbox for gate in found.gates):
             gates = [{key: gate[key] for key in ("gate", "open", "reason", "until")} for gate in gates]
-        speech.document({**vars(found), "gates": gates})
+        call.speech.document({**vars(found), "gates": gates})
         return
-    speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
+    call.speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
     if found.remedy is not None:
-        speech.line(f"next: {found.remedy} (gate {found.binding})")
+        call.speech.line(f"next: {in_words(found.remedy)} (gate {found.binding})")
     elif found.next_at is None and found.binding not in (None, *_FINAL):
-        speech.line(f"next: only when somebody acts (gate {found.binding})")
+        call.speech.line(f"next: only when somebody acts (gate {found.binding})")
     elif found.next_at is not None and found.next_at > call.now:
-        speech.line(f"next: {zoned(found.next_at, call.zone)} (gate {found.binding})")
-    speech.line()
+        call.speech.line(f"next: {zoned(found.next_at, call.zone)} (gate {found.binding})")
+    call.speech.line()
     columns = ["gate", "open", f"until ({call.zone})", "reason"]
     several = any(gate.mailbox for gate in found.gates)
-    speech.table(
+    call.speech.table(
         ["mailbox", *columns] if several else columns,
         (
             (

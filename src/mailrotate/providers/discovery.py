@@ -6,11 +6,11 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from shlex import quote
 from typing import Any, NoReturn
 
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.states import Security
 
@@ -67,7 +67,7 @@ def parse_endpoint(text: str, security: Security | None = None) -> Endpoint:
         raise BadInput(
             "server.invalid",
             f"{text!r} is not HOST:PORT, like mail.example.org:993 or [2001:db8::1]:993",
-            "mailrotate mailbox connect --help",
+            Command("mailbox", "connect", "--help"),
         )
     number = int(port)
     return Endpoint(bare, number, security or _PORT_SECURITY.get(number, Security.TLS))
@@ -171,5 +171,5 @@ def _give_up(address: str, domain: str) -> NoReturn:
     raise NotFound(
         "servers.unknown",
         f"the mail servers of {domain} are not known and could not be found",
-        f"mailrotate mailbox connect {quote(address)} --smtp HOST:PORT --imap HOST:PORT",
+        Command("mailbox", "connect", address, "--smtp", "HOST:PORT", "--imap", "HOST:PORT"),
     )

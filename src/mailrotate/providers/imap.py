@@ -236,7 +236,7 @@ def _start_tls(client: _Client, redact: Callable[[str], str]) -> str:
 
 
 def _log_in(box: _MailBox, account: MailAccount) -> str:
-    username, password = account.username, account.password.reveal()
+    username, password = account.username, wire.password_of(account)
     if (username + password).isascii() and "LOGINDISABLED" not in box.client.capabilities:
         box.login(username, password, initial_folder=None)
     else:
@@ -293,7 +293,7 @@ def _last_part(folder: FolderInfo) -> str:
 
 @contextmanager
 def _mapped(phase: Phase, redact: Callable[[str], str], network: bool = True) -> Iterator[None]:
-    """The libraries' errors as MailTrouble, the server's words verbatim and without the password."""
+    """The libraries' errors as MailTrouble, the server's words verbatim and without the secrets."""
     try:
         yield
     except UnexpectedCommandStatusError as refusal:

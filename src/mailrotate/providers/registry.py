@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Timeouts
 
 
@@ -37,6 +38,6 @@ def provider_for(name: str, timeouts: Timeouts) -> MailProvider:
         raise BadInput(
             "provider.unknown",
             f"there is no provider '{name}'; known are {', '.join(PROVIDERS)}",
-            "mailrotate mailbox connect --help",
+            Command("mailbox", "connect", "--help"),
         )
     return factory(timeouts)

@@ -241,7 +241,7 @@ class SmtpSession:
         offered = self._talk.esmtp_features.get("auth", "").upper().split()
         if not offered and account.smtp.security is Security.NONE:
             return "the server on this machine asks for no login"
-        password = account.password.reveal().encode()
+        password = wire.password_of(account).encode()
         if "PLAIN" in offered:
             login = b"\0" + account.username.encode() + b"\0" + password
             lines = [f"AUTH PLAIN {base64.b64encode(login).decode()}"]

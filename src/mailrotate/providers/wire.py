@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from urllib.parse import quote
 
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.mail import Endpoint, MailAccount, MailTrouble, ServerReply
 from mailrotate.core.values.states import Phase, Security
 
@@ -31,17 +32,24 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in joined)[:_LONGEST_TEXT]
 
 
+def password_of(account: MailAccount) -> str:
+    """Raises TypeError for another credential: the registry names a provider that cannot use it."""
+    if isinstance(account.credential, Password):
+        return account.credential.text.reveal()
+    raise TypeError(f"{account.provider} logs in with a password, not with a {account.credential.kind}")
+
+
 def redactor(account: MailAccount) -> Callable[[str], str]:
-    """Replaces the password, in every form in which we send it or a server might echo it, by `[secret]`."""
-    secret = account.password.reveal().encode()
-    if not secret:
-        return str
-    login = f"\0{account.username}\0".encode() + secret
-    forms = {account.password.reveal(), quote(account.password.reveal(), safe=""), secret.hex()}
-    for plain in (secret, login):
-        # Without the padding, so that an echo of a part of the line is found as well.
-        forms.add(base64.b64encode(plain).decode().rstrip("="))
-        forms.add(base64.urlsafe_b64encode(plain).decode().rstrip("="))
+    """Replaces each secret, in every form in which we send it or a server might echo it, by `[secret]`."""
+    forms: set[str] = set()
+    for text in filter(None, (secret.reveal() for secret in account.credential.secrets)):
+        secret = text.encode()
+        login = f"\0{account.username}\0".encode() + secret
+        forms |= {text, quote(text, safe=""), secret.hex()}
+        for plain in (secret, login):
+            # Without the padding, so that an echo of a part of the line is found as well.
+            forms.add(base64.b64encode(plain).decode().rstrip("="))
+            forms.add(base64.urlsafe_b64encode(plain).decode().rstrip("="))
     longest_first = sorted(forms, key=len, reverse=True)
 
     def redact(text: str) -> str:

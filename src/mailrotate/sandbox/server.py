@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Busy
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import Security
 
@@ -176,7 +177,7 @@ def _loopback(host: str) -> str:
     raise BadInput(
         "sandbox.not_loopback",
         f"the sandbox listens on this machine alone, and '{host}' is not an IPv4 loopback address",
-        "mailrotate sandbox",
+        Command("sandbox"),
     )
 
 
@@ -205,5 +206,5 @@ def _listen(host: str, port: int) -> socket.socket:
         raise Busy(
             "sandbox.port_taken",
             f"cannot listen on {host}:{port}: {os.strerror(trouble.errno)}",
-            "mailrotate sandbox --smtp-port 0 --imap-port 0",
+            Command("sandbox", "--smtp-port", "0", "--imap-port", "0"),
         ) from None

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mailrotate.core.values.errors import NotFound
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import Security
 from mailrotate.sandbox.server import SandboxInfo
@@ -38,7 +39,7 @@ def find_running() -> SandboxInfo:
         # A sandbox that was killed could not take its note away.
         with suppress(OSError), socket.create_connection((info.imap.host, info.imap.port), timeout=10):
             return info
-    raise NotFound("sandbox.none", "no sandbox is running", "mailrotate sandbox")
+    raise NotFound("sandbox.none", "no sandbox is running", Command("sandbox"))
 
 
 def _read_note() -> SandboxInfo | None:

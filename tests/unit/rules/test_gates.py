@@ -19,6 +19,7 @@ from mailrotate.core.rules.gates import (
     Verdict,
     decide,
     first_closed,
+    inbox_is_read,
     summary,
     verdicts,
 )
@@ -311,3 +312,9 @@ def test_f5_the_decision_names_the_very_first_second(at: Situation, parts: list[
 @given(situations, moments)
 def test_f5_the_quick_answer_is_the_long_ones_first_closed_gate(at: Situation, now: datetime) -> None:
     assert first_closed(at, now) == next(iter(closed_in(at, now)), None)
+
+
+def test_h5_a_lane_sends_follow_ups_only_while_its_inbox_can_be_read() -> None:
+    assert inbox_is_read(MAILBOX, NOW)
+    assert not inbox_is_read(replace(MAILBOX, inbox_read_at=None), NOW)
+    assert not inbox_is_read(replace(MAILBOX, inbox_failing_since=NOW), NOW)

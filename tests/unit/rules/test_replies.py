@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailrotate.cli.hints import in_words
 from mailrotate.core.rules.replies import classify, parse_reply, rules
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import Phase, ReplyClass, Who
 
@@ -177,7 +179,7 @@ SEEN = [
 def test_f4_each_answer_seen_is_classified(phase: str, text: str, expected: str) -> None:
     verdict = classify(parse_reply(text, Phase(phase)), "imap")
     assert verdict.reply_class == expected, verdict.rule
-    assert "mailrotate " in verdict.hint
+    assert any(isinstance(part, Command) for part in verdict.hint.parts)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +215,7 @@ def test_f4_a_limit_says_whom_it_holds_and_for_how_long(
     ],
 )
 def test_f4_each_refused_login_has_its_own_way_out(text: str, hint: str) -> None:
-    assert hint in classify(parse_reply(text, Phase.AUTH), "imap").hint
+    assert hint in in_words(classify(parse_reply(text, Phase.AUTH), "imap").hint)
 
 
 def test_f4_where_a_status_means_two_things_the_provider_decides() -> None:
@@ -249,7 +251,7 @@ def test_f3_nonsense_after_the_dot_leaves_the_fate_unknown(code: int) -> None:
 
 def test_f4_every_phase_and_code_has_a_rule_and_every_rule_is_reached() -> None:
     for phase, code in itertools.product(Phase, [None, *range(200, 600)]):
-        assert classify(ServerReply(phase, code, None, ""), "imap").hint
+        assert classify(ServerReply(phase, code, None, ""), "imap").hint.parts
     names = [rule.name for kind in rules().values() for rule in kind]
     assert len(names) == len(set(names))
     reached = {classify(parse_reply(text, Phase(phase)), "imap").rule for phase, text, _ in SEEN}

@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.mail import Endpoint, MailAccount
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import Security
@@ -17,7 +18,7 @@ WORD = "correct horse battery staple"
 def test_i1_no_way_of_printing_shows_a_secret() -> None:
     secret = Secret(WORD)
     endpoint = Endpoint("mail.example.org", 465, Security.TLS)
-    account = MailAccount("a@example.org", "imap", endpoint, endpoint, "a", secret)
+    account = MailAccount("a@example.org", "imap", endpoint, endpoint, "a", Password(secret))
     record = logging.LogRecord("x", logging.INFO, "x", 1, "it is %s", (secret,), None)
     shown = [str(secret), repr(secret), f"{secret}", f"{secret!r:>40}", str([secret]), repr(account)]
     for text in [*shown, record.getMessage(), str(ValueError(secret))]:

@@ -67,8 +67,7 @@ def test_d4_what_is_no_window_is_refused_and_the_hint_shows_one(written: object,
     with pytest.raises(BadInput) as refused:
         DeliveryWindow.parse(written)
     assert refused.value.code == code
-    assert refused.value.hint is not None
-    assert refused.value.hint.startswith("write ")
+    assert str(refused.value.hint).startswith("write ")
 
 
 @pytest.mark.parametrize("name", ["Europe/Atlantis", "", "Europe", "../etc/passwd", "/etc/passwd", "\0"])

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,9 +9,11 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign import life, preview
 from mailrotate.cli.campaign.options import From, Name, Rotate, plan_of, read_rotation
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
-from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.cli.params import DryRun, Yes
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.campaign_views import CampaignView
@@ -24,7 +25,7 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="The campaign's TOML 
 
 
 @app.command()
-def check(ctx: typer.Context, file: File, as_json: Json = False) -> None:
+def check(ctx: typer.Context, file: File) -> None:
     """Find every mistake in a campaign's file. Needs no workspace and stores nothing.
 
     Examples:
@@ -34,7 +35,7 @@ def check(ctx: typer.Context, file: File, as_json: Json = False) -> None:
     from mailrotate.adapters.campaign_files import read_campaign
     from mailrotate.core.rules.campaign_file import fields_needed
 
-    speech = Speech(as_json)
+    speech = call_of(ctx).speech
     plan = read_campaign(file)
     needed = sorted(fields_needed(plan))
     speech.result(
@@ -42,7 +43,7 @@ def check(ctx: typer.Context, file: File, as_json: Json = False) -> None:
         f"{file} is in order: campaign '{plan.name}' with {_steps(len(plan.steps))}",
         f"every recipient needs: {', '.join(needed) or 'nothing but an address'}",
     )
-    speech.next(f"mailrotate campaign create {quote(str(file))}")
+    speech.next(Command("campaign", "create", str(file)))
 
 
 @app.command()
@@ -53,7 +54,6 @@ def create(
     sender: From = None,
     rotate: Rotate = None,
     team: Annotated[bool | None, typer.Option("--team", help="Every user may add people.")] = None,
-    as_json: Json = False,
 ) -> None:
     """Store a campaign as a draft, with its texts and attachments: the files are not needed afterwards.
 
@@ -67,15 +67,15 @@ def create(
     """
     from mailrotate.core.services.campaigns import drafting
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     plan = plan_of(file, name=name, senders=sender, rotate=read_rotation(rotate), team=team)
     drafted = drafting.create(call.context, plan, call.now)
-    _tell(speech, drafted, f"created campaign '{drafted.name}'")
-    speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
+    _tell(call.speech, drafted, f"created campaign '{drafted.name}'")
+    call.speech.next(Command("recipient", "import", drafted.name, "FILE"))
 
 
 @app.command()
-def edit(ctx: typer.Context, name: Name, file: File, as_json: Json = False) -> None:
+def edit(ctx: typer.Context, name: Name, file: File) -> None:
     """Replace a draft; of a started campaign, the text and delay of steps that nobody has got yet.
 
     The campaign keeps its name, and a draft its senders when the file names none.
@@ -86,10 +86,10 @@ def edit(ctx: typer.Context, name: Name, file: File, as_json: Json = False) -> N
     """
     from mailrotate.core.services.campaigns import drafting
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     drafted = drafting.edit(call.context, name, plan_of(file), call.now)
-    _tell(speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
-    speech.next(f"mailrotate campaign preview {quote(drafted.name)}")
+    _tell(call.speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
+    call.speech.next(Command("campaign", "preview", drafted.name))
 
 
 @app.command()
@@ -97,7 +97,6 @@ def copy(
     ctx: typer.Context,
     name: Name,
     new_name: Annotated[str | None, typer.Option("--name", help="The copy's name.")] = None,
-    as_json: Json = False,
 ) -> None:
     """Make a draft with the same words, window and senders, without people.
 
@@ -107,16 +106,14 @@ def copy(
     """
     from mailrotate.core.services.campaigns import drafting
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     drafted = drafting.copy(call.context, name, new_name, call.now)
-    _tell(speech, drafted, f"copied to campaign '{drafted.name}'")
-    speech.next(f"mailrotate recipient import {quote(drafted.name)} FILE")
+    _tell(call.speech, drafted, f"copied to campaign '{drafted.name}'")
+    call.speech.next(Command("recipient", "import", drafted.name, "FILE"))
 
 
 @app.command()
-def delete(
-    ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
-) -> None:
+def delete(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Delete a draft with its list of recipients; the people themselves stay known.
 
     Examples:
@@ -125,13 +122,13 @@ def delete(
     """
     from mailrotate.core.services.campaigns import drafting
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     found, people = drafting.deletable(call.context, name)
     listed = counted(people, "recipient")
     told = [f"the draft '{found}' goes, with its list of {listed}; nobody was written to"]
-    if speech.confirm(told, f"Delete '{found}'?", yes=yes, dry_run=dry_run):
+    if call.speech.confirm(told, f"Delete '{found}'?", yes=yes, dry_run=dry_run):
         deleted = drafting.delete(call.context, found, call.now)
-        speech.result({"name": deleted, "deleted": True}, f"deleted campaign '{deleted}'")
+        call.speech.result({"name": deleted, "deleted": True}, f"deleted campaign '{deleted}'")
 
 
 def _tell(speech: Speech, drafted: "Drafted", words: str) -> None:
@@ -156,7 +153,7 @@ def _steps(count: int) -> str:
 
 
 @app.command("list")
-def list_(ctx: typer.Context, as_json: Json = False) -> None:
+def list_(ctx: typer.Context) -> None:
     """Campaigns with their progress.
 
     Examples:
@@ -167,9 +164,9 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.campaigns import campaign_views
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     zone = call.zone
-    speech.listing(
+    call.speech.listing(
         ("name", "state", "senders", "recipients", "open", "replied", "sent", f"next ({zone})"),
         map(_row, campaign_views.listing(call.context, call.now)),
         lambda r: (
@@ -187,7 +184,7 @@ def list_(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
+def show(ctx: typer.Context, name: Name) -> None:
     """One campaign: people by state, messages by sender and by step.
 
     Examples:
@@ -196,14 +193,14 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.campaigns import campaign_views
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     view = campaign_views.show(call.context, name, call.now)
     row = _row(view)
-    if as_json:
-        speech.document(row)
+    if call.speech.as_json:
+        call.speech.document(row)
         return
     people = ", ".join(f"{count} {state}" for state, count in row["recipients"].items() if count)
-    speech.facts(
+    call.speech.facts(
         (
             ("campaign", f"{view.name} (c_{view.id}, version {view.version})"),
             ("owner", view.owner),
@@ -215,20 +212,22 @@ def show(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     )
     if view.waiting and view.started_at is not None:
         people = counted(view.waiting, "person waits", "people wait")
-        speech.line(f"{people}: no sender was connected that could take them")
+        call.speech.line(f"{people}: no sender was connected that could take them")
     if view.mailbox_removed:
         people = counted(view.mailbox_removed, "person", "people")
-        speech.line(f"{people} failed when their mailbox was removed; another takes them on:")
+        call.speech.line(f"{people} failed when their mailbox was removed; another takes them on:")
         for address in view.removed_senders:
-            again = f"--from-sender {quote(address)} --to-sender ADDRESS"
-            speech.line(f"  mailrotate recipient assign {quote(view.name)} {again}")
-    speech.line()
-    speech.table(
+            again = Command(
+                "recipient", "assign", view.name, "--from-sender", address, "--to-sender", "ADDRESS"
+            )
+            call.speech.line(f"  {in_words(again)}")
+    call.speech.line()
+    call.speech.table(
         ("sender", "state", "assigned", "sent"),
         [(s["address"] or "(empty slot)", s["state"], s["assigned"], s["sent"]) for s in row["senders"]],
     )
-    speech.line()
-    speech.table(
+    call.speech.line()
+    call.speech.table(
         ("step", "delay", "subject", "sent"),
         [(step.n, step.delay, step.subject or "(reply in the thread)", step.sent) for step in view.steps],
     )

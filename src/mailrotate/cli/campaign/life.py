@@ -1,6 +1,5 @@
 """`mailrotate campaign start|pause|resume|stop`."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -8,14 +7,16 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import From, Name, Rotate, read_rotation
-from mailrotate.cli.output import Speech, counted, zoned
-from mailrotate.cli.params import DryRun, Json, Yes
+from mailrotate.cli.hints import with_hint
+from mailrotate.cli.output import counted, zoned
+from mailrotate.cli.params import DryRun, Yes
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 _DONE_IN_PART = 8
 
 MaybeName = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="The campaign.", autocompletion=completion.campaigns)
+    str | None, typer.Argument(metavar="NAME", help="The campaign.", autocompletion=completion.campaigns)
 ]
 
 
@@ -25,9 +26,7 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def start(
-    ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = None, as_json: Json = False
-) -> None:
+def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = None) -> None:
     """Start a draft. From now on whether and how it rotates is fixed.
 
     Examples:
@@ -38,10 +37,10 @@ def start(
     """
     from mailrotate.core.services.campaigns import campaign_life
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     started = campaign_life.start(call.context, name, sender or (), read_rotation(rotate), call.now)
     shares = ", ".join(f"{address} {count}" for address, count in started.assigned.items())
-    speech.result(
+    call.speech.result(
         {
             "name": started.name,
             "state": "active",
@@ -52,10 +51,10 @@ def start(
         f"started campaign '{started.name}': {shares}",
         f"first messages are due from {zoned(started.first_due_at, call.zone)}, inside the window",
     )
-    speech.next("mailrotate run --once")
+    call.speech.next(Command("run", "--once"))
 
 
-def pause(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
+def pause(ctx: typer.Context, name: Name) -> None:
     """Send nothing of it until it is resumed; everybody keeps their place.
 
     Examples:
@@ -64,10 +63,10 @@ def pause(ctx: typer.Context, name: Name, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.campaigns import campaign_life
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     paused = campaign_life.pause(call.context, name, call.now)
-    speech.result({"name": paused, "state": "paused"}, f"paused campaign '{paused}'")
-    speech.next(f"mailrotate campaign resume {quote(paused)}")
+    call.speech.result({"name": paused, "state": "paused"}, f"paused campaign '{paused}'")
+    call.speech.next(Command("campaign", "resume", paused))
 
 
 def resume(
@@ -77,7 +76,6 @@ def resume(
         str | None, typer.Option(metavar="ADDRESS", help="Every paused campaign that it sends for.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every paused campaign.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Lift every reason of a pause. Refused while none of its senders is connected.
 
@@ -91,18 +89,18 @@ def resume(
     """
     from mailrotate.core.services.campaigns import campaign_life
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     if sum((name is not None, mailbox is not None, everything)) != 1:
         raise BadInput(
             "campaign.which",
             "name one campaign, or --mailbox, or --all",
-            "mailrotate campaign resume NAME",
+            Command("campaign", "resume", "NAME"),
         )
     if name is not None:
         done = campaign_life.resume(call.context, name, call.now)
     else:
         done = campaign_life.resume_many(call.context, mailbox, call.now)
-    speech.result(
+    call.speech.result(
         {
             "resumed": list(done.names),
             "refused": [
@@ -114,15 +112,13 @@ def resume(
         *(() if done.names or done.refused else ("no campaign is paused",)),
     )
     for why in done.refused.values():
-        speech.warn(f"{why.message} (hint: {why.hint})")
+        call.speech.warn(with_hint(why))
     if done.refused:
         raise typer.Exit(_DONE_IN_PART)
-    speech.next("mailrotate status")
+    call.speech.next(Command("status"))
 
 
-def stop(
-    ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
-) -> None:
+def stop(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = False) -> None:
     """End it for good: nobody in it is written to any more. To interrupt it, pause it.
 
     Examples:
@@ -131,17 +127,17 @@ def stop(
     """
     from mailrotate.core.services.campaigns import campaign_life
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     found, people = campaign_life.stoppable(call.context, name)
     still_open = counted(people, "person who is", "people who are")
-    told = [
+    told: list[AnyHint] = [
         f"{still_open} still open in '{found}' will get nothing more; it cannot be started again",
-        f"to interrupt it instead: mailrotate campaign pause {quote(found)}",
+        Hint("to interrupt it instead:", Command("campaign", "pause", found)),
     ]
-    if not speech.confirm(told, f"Stop '{found}'?", yes=yes, dry_run=dry_run):
+    if not call.speech.confirm(told, f"Stop '{found}'?", yes=yes, dry_run=dry_run):
         return
     stopped = campaign_life.stop(call.context, found, call.now)
-    speech.result(
+    call.speech.result(
         {
             "name": stopped.name,
             "state": "finished",

@@ -1,7 +1,6 @@
 """`mailrotate campaign preview|test`: what a message looks like before anything is sent."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,8 +8,8 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import Name
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Json
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.previewing import Preview, TestSent
@@ -36,7 +35,6 @@ def preview(
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the HTML part to this file.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Show a message exactly as it would be sent. Without recipients, fields show their names.
 
@@ -48,16 +46,16 @@ def preview(
     """
     from mailrotate.core.services.campaigns import previewing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     shown = previewing.preview(call.context, name, to, step, call.now)
     if html is not None:
         _write(html, shown.html)
-    if as_json:
-        speech.document(_document(shown))
+    if call.speech.as_json:
+        call.speech.document(_document(shown))
         return
     if shown.invented:
-        speech.warn(f"the campaign has no recipients; {', '.join(shown.invented)} stand for theirs")
-    speech.facts(
+        call.speech.warn(f"the campaign has no recipients; {', '.join(shown.invented)} stand for theirs")
+    call.speech.facts(
         (
             ("From", f"{shown.from_name} <{shown.from_address}>"),
             ("To", shown.to_address),
@@ -65,11 +63,11 @@ def preview(
             *(("Attached", f"{filename} ({size} bytes)") for filename, size in shown.attachments),
         )
     )
-    speech.line()
-    speech.line(shown.text.rstrip("\n"))
+    call.speech.line()
+    call.speech.line(shown.text.rstrip("\n"))
     if html is not None:
-        speech.say(f"wrote the HTML part to {html}")
-    speech.next(f"mailrotate campaign test {quote(shown.campaign)} --to YOUR-ADDRESS")
+        call.speech.say(f"wrote the HTML part to {html}")
+    call.speech.next(Command("campaign", "test", shown.campaign, "--to", "YOUR-ADDRESS"))
 
 
 def _write(path: Path, text: str) -> None:
@@ -103,7 +101,6 @@ def send_test(
     like: Annotated[
         str | None, typer.Option(metavar="CONTACT", help="Filled with this recipient's fields.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Send one message of a campaign to yourself, now, by the path that all messages take.
 
@@ -121,11 +118,11 @@ def send_test(
     from mailrotate.core.services.sending.turn import Pace
     from mailrotate.core.values.states import MessageState
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     pace = Pace(call.app.clock, Event().wait, stopping=lambda: False)
-    with speech.progress("sending"):
+    with call.speech.progress("sending"):
         done = previewing.send_test(call.context, name, to, like, step, pace, call.now)
-    _tell_sent(speech, done)
+    _tell_sent(call.speech, done)
     if done.message.state not in (MessageState.SENT, MessageState.SCHEDULED):
         raise typer.Exit(_REMOTE_SAID_NO)
 

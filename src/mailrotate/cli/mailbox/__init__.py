@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import campaign_rows, told_of_disconnect
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -24,11 +24,13 @@ from mailrotate.cli.credentials import (
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.mailbox import alias, connect, crm, remove, requests, set, settings, share, signature
 from mailrotate.cli.output import Speech, counted, zoned
-from mailrotate.cli.params import Address, DryRun, Json, Yes
+from mailrotate.cli.params import Address, DryRun, Yes
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, RemoteError
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes.reconnecting import Consequences, Renewed
+    from mailrotate.core.services.effects.consequences import Consequences
+    from mailrotate.core.services.mailboxes.reconnecting import Renewed
     from mailrotate.core.services.sending.health import TestResult
 
 app = noun("Connect mailboxes, test them, set them up.")
@@ -57,7 +59,6 @@ def reconnect(
     resume: Annotated[
         bool, typer.Option("--resume", help="Also resume the campaigns that this mailbox's trouble paused.")
     ] = False,
-    as_json: Json = False,
 ) -> None:
     """Renew a mailbox's credentials in one step; every setting and everybody's place stays.
 
@@ -67,27 +68,34 @@ def reconnect(
     """
     from mailrotate.core.services.mailboxes import reconnecting
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     # The cheap refusals come before anybody types a password.
     named = login_change(smtp=smtp, imap=imap, security=security, username=username)
     reconnecting.refuse_reconnect(call.context, address, username)
-    password = needed_password(call.app, speech, address, password_stdin, password_file)
-    change = replace(named, password=password)
-    with speech.progress("logging in"):
+    password = needed_password(call.app, call.speech, address, password_stdin, password_file)
+    change = replace(named, credential=password)
+    with call.speech.progress("logging in"):
         renewed = reconnecting.reconnect(
-            call.context, address, change, lambda step: show_step(speech, step), resume=resume, now=call.now
+            call.context,
+            address,
+            change,
+            lambda step: show_step(call.speech, step),
+            resume=resume,
+            now=call.now,
         )
-    _tell_renewed(call, speech, renewed)
+    _tell_renewed(call, renewed)
 
 
-def _tell_renewed(call: Call, speech: Speech, renewed: "Renewed") -> None:
+def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     waiting = renewed.waiting
     when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, call.zone)}"
-    lines = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
+    lines: list[AnyHint] = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
     lines += [f"campaign {name} runs again" for name in renewed.resumed]
     lines += [
-        f"paused: {paused.name} ({counted(paused.people, 'person waits', 'people wait')}); "
-        f"mailrotate campaign resume {quote(paused.name)}"
+        Hint(
+            f"{paused.name} is paused ({counted(paused.people, 'person waits', 'people wait')}):",
+            Command("campaign", "resume", paused.name),
+        )
         for paused in waiting.paused
     ]
     document = {
@@ -98,14 +106,12 @@ def _tell_renewed(call: Call, speech: Speech, renewed: "Renewed") -> None:
         "resumed": list(renewed.resumed),
         "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
     }
-    speech.result(document, *lines)
-    speech.next("mailrotate status")
+    call.speech.result(document, *lines)
+    call.speech.next(Command("status"))
 
 
 @app.command()
-def disconnect(
-    ctx: typer.Context, address: Address, yes: Yes = False, dry_run: DryRun = False, as_json: Json = False
-) -> None:
+def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: DryRun = False) -> None:
     """Log a mailbox out and delete its password. What follows is shown first.
 
     Examples:
@@ -116,53 +122,40 @@ def disconnect(
     """
     from mailrotate.core.services.mailboxes import reconnecting
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     following = reconnecting.consequences(call.context, address)
-    done = speech.confirm(
+    (address,) = following.addresses
+    done = call.speech.confirm(
         _consequences(following),
-        f"Disconnect {following.address}?",
+        f"Disconnect {address}?",
         yes=yes,
         dry_run=dry_run,
         has_document=True,
     )
     if done:
         reconnecting.disconnect(call.context, address, call.now)
-    speech.result(
+    call.speech.result(
         {
-            "address": following.address,
+            "address": address,
             "disconnected": done,
-            "campaigns": [
-                {"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns
-            ],
+            "campaigns": campaign_rows(following),
             "waiting_messages": following.waiting_messages,
         },
-        *([f"disconnected {following.address}; its password is deleted"] if done else []),
+        *([f"disconnected {address}; its password is deleted"] if done else []),
     )
     if done:
-        speech.next(f"mailrotate mailbox connect {quote(following.address)}")
+        call.speech.next(Command("mailbox", "connect", address))
 
 
-def _consequences(following: "Consequences") -> list[str]:
-    address = following.address
-    lines = [f"disconnecting {address}:"]
-    for campaign in following.campaigns:
-        active = "pauses" if campaign.is_sender else "goes on with its own senders"
-        what = {"draft": "cannot be started meanwhile", "active": active}.get(campaign.state, "stays paused")
-        lines.append(
-            f"  campaign {campaign.name} {what}; people who wait for this mailbox: {campaign.people}"
-        )
-    if not following.campaigns:
-        lines.append("  no campaign sends from it")
-    if following.waiting_messages:
-        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
-        lines.append(f"  {waiting} until it is connected again")
-    lines.append("  replies to it are no longer recognised")
-    lines.append("  its settings start from their defaults when it is connected again; its history stays")
-    if following.is_default:
-        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+def _consequences(following: "Consequences") -> list[AnyHint]:
+    (address,) = following.addresses
+    lines: list[AnyHint] = [f"disconnecting {address}:"]
+    lines += told_of_disconnect(following, "this mailbox", "it is connected again")
     lines.append(
-        "to renew its password none of this is needed: "
-        f"mailrotate mailbox reconnect {quote(address)} --resume"
+        Hint(
+            "to change only its password:",
+            Command("mailbox", "reconnect", address, "--resume"),
+        )
     )
     return lines
 
@@ -171,10 +164,9 @@ def _consequences(following: "Consequences") -> list[str]:
 def prove(
     ctx: typer.Context,
     addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADDRESS]…", autocompletion=completion.mailboxes)
+        list[str] | None, typer.Argument(metavar="ADDRESS", autocompletion=completion.mailboxes)
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every mailbox that is not disconnected.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Log in to a mailbox's servers now, by the path that sending takes.
 
@@ -186,22 +178,22 @@ def prove(
     """
     from mailrotate.core.services.mailboxes import login_tests
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     if every == bool(addresses):
-        raise BadInput("mailbox.which", "name addresses, or --all", "mailrotate mailbox test --all")
+        raise BadInput("mailbox.which", "name addresses, or --all", Command("mailbox", "test", "--all"))
     wanted = login_tests.testable(call.context) if every else list(addresses or ())
     if len(wanted) == 1:
-        _test_one(call, speech, wanted[0])
+        _test_one(call, wanted[0])
         return
     reports: list[dict[str, Any]] = []
     for address in wanted:
         with _troubles(reports, address):
-            reports.append(_report(speech, login_tests.test(call.context, address, call.now)))
-    speech.listing(
+            reports.append(_report(call.speech, login_tests.test(call.context, address, call.now)))
+    call.speech.listing(
         ("address", "state", "passed", "error"),
         reports,
         lambda report: (report["address"], report["state"], report["passed"], report["error"]),
-        "there is no mailbox to test; mailrotate mailbox connect ADDRESS",
+        Hint("there is no mailbox to test:", Command("mailbox", "connect", "ADDRESS")),
     )
     if not all(report["passed"] for report in reports):
         raise typer.Exit(_DONE_IN_PART)
@@ -218,13 +210,13 @@ def _troubles(reports: list[dict[str, Any]], address: str) -> Iterator[None]:
         )
 
 
-def _test_one(call: Call, speech: Speech, address: str) -> None:
+def _test_one(call: Call, address: str) -> None:
     from mailrotate.core.services.mailboxes import login_tests
 
-    with speech.progress("logging in"):
+    with call.speech.progress("logging in"):
         result = login_tests.test(call.context, address, call.now)
-    report = _report(speech, result)
-    speech.result(
+    report = _report(call.speech, result)
+    call.speech.result(
         [report], f"{result.address} {'has failed' if result.state == 'failed' else f'is {result.state}'}"
     )
     if not result.passed:
@@ -252,9 +244,9 @@ def _refused(result: "TestResult") -> MailrotateError:
     return RemoteError(
         f"connect.{failed.step}",
         f"{result.address}: {failed.service.upper()} {failed.step} failed: {failed.message}",
-        f"mailrotate why {quote(result.address)}"
+        Command("why", result.address)
         if result.state == "connected"
-        else f"mailrotate mailbox reconnect {quote(result.address)}",
+        else Command("mailbox", "reconnect", result.address),
     )
 
 

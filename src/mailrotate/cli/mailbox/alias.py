@@ -1,6 +1,5 @@
 """`mailrotate mailbox alias`: other addresses of a mailbox, and which of them it sends as."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,8 +7,9 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Address, Json
+from mailrotate.cli.params import Address
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.alias_choice import MailboxAliases
@@ -33,7 +33,6 @@ def add(
         str | None, typer.Option(help="The name that recipients see; left out, the mailbox's.")
     ] = None,
     use: Annotated[bool, typer.Option("--use", help="Also send as it from now on.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Give a mailbox another address.
 
@@ -48,16 +47,16 @@ def add(
     """
     from mailrotate.core.services.mailboxes import alias_choice
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     changed = alias_choice.add(call.context, address, alias, sender_name, call.now, use=use)
     added = changed.aliases[-1].address
-    _tell(speech, changed, f"{added} is an alias of {changed.address}")
+    _tell(call.speech, changed, f"{added} is an alias of {changed.address}")
     if not use:
-        speech.next(f"mailrotate mailbox alias use {quote(changed.address)} {added}")
+        call.speech.next(Command("mailbox", "alias", "use", changed.address, added))
 
 
 @app.command("list")
-def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def list_(ctx: typer.Context, address: Address) -> None:
     """A mailbox's aliases.
 
     Examples:
@@ -67,16 +66,16 @@ def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     from mailrotate.core.services.mailboxes import alias_choice
 
     found = alias_choice.listing(call_of(ctx).context, address)
-    Speech(as_json).listing(
+    call_of(ctx).speech.listing(
         ("alias", "sender name", "in use"),
         _rows(found),
         lambda row: (row["address"], row["sender_name"] or "the mailbox's", row["in_use"]),
-        f"no alias; mailrotate mailbox alias add {quote(found.address)} ALIAS",
+        Hint("no alias yet:", Command("mailbox", "alias", "add", found.address, "ALIAS")),
     )
 
 
 @app.command()
-def remove(ctx: typer.Context, address: Address, alias: Alias, as_json: Json = False) -> None:
+def remove(ctx: typer.Context, address: Address, alias: Alias) -> None:
     """Take an alias away. A mailbox that sent as it sends as itself again.
 
     Examples:
@@ -85,9 +84,9 @@ def remove(ctx: typer.Context, address: Address, alias: Alias, as_json: Json = F
     """
     from mailrotate.core.services.mailboxes import alias_choice
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     changed = alias_choice.remove(call.context, address, alias, call.now)
-    _tell(speech, changed, f"{alias} is no alias of {changed.address} any more")
+    _tell(call.speech, changed, f"{alias} is no alias of {changed.address} any more")
 
 
 @app.command()
@@ -96,7 +95,6 @@ def use(
     address: Address,
     alias: Annotated[str | None, typer.Argument(metavar="ALIAS", help="Which alias to send as.")] = None,
     none: Annotated[bool, typer.Option("--none", help="Send as the mailbox itself again.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Choose what a mailbox sends as; every message that is not yet being sent leaves so.
 
@@ -110,10 +108,10 @@ def use(
 
     if none == (alias is not None):
         raise BadInput(
-            "alias.which", "name an alias, or --none", f"mailrotate mailbox alias list {quote(address)}"
+            "alias.which", "name an alias, or --none", Command("mailbox", "alias", "list", address)
         )
-    call, speech = call_of(ctx), Speech(as_json)
-    _tell(speech, alias_choice.use(call.context, address, alias, call.now))
+    call = call_of(ctx)
+    _tell(call.speech, alias_choice.use(call.context, address, alias, call.now))
 
 
 def _tell(speech: Speech, changed: "MailboxAliases", *lines: str) -> None:

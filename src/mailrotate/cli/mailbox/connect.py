@@ -1,6 +1,5 @@
 """`mailrotate mailbox connect`."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,8 +18,9 @@ from mailrotate.cli.credentials import (
     server_words,
     show_step,
 )
-from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Address, ForUser, Json, Yes, read_id
+from mailrotate.cli.hints import in_words
+from mailrotate.cli.params import Address, ForUser, Yes, read_id
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.own_settings import Given, parse
 
 if TYPE_CHECKING:
@@ -52,7 +52,6 @@ def connect(
     daily_limit: Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")] = None,
     gap: Gap = None,
     yes: Yes = False,
-    as_json: Json = False,
 ) -> None:
     """Connect a mailbox. Both servers are logged in to before anything is stored.
 
@@ -66,27 +65,27 @@ def connect(
     from mailrotate.core.services.mailboxes.connecting import NewConnection
     from mailrotate.core.values.address import normalise_address
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     address = normalise_address(address)
     limit = None if daily_limit is None else str(daily_limit)
     given = {"sender_name": sender_name, "daily_limit": limit, "gap": gap}
     settings = {key: typed for key, typed in given.items() if typed is not None}
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     _refuse_early(call, address, for_user, slot_id, settings)
-    takes = slots.ask_for_slot(call, speech, address, for_user, slot_id, yes=yes)
-    password = needed_password(call.app, speech, address, password_stdin, password_file)
+    takes = slots.ask_for_slot(call, address, for_user, slot_id, yes=yes)
+    password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
-    with speech.progress(f"looking for the servers of {address}"):
+    with call.speech.progress(f"looking for the servers of {address}"):
         servers = find_servers(
             call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username,
             known=known,
         )  # fmt: skip
     wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes_awaited_slot=takes)
-    _log_in(call, speech, wanted)
+    _log_in(call, wanted)
     made = call.app.make_workspace(address, sender_name or address.partition("@")[0])
     call.app.make_key()
     connected = connecting.connect(call.context, wanted, call.now)
-    _tell_connected(call, speech, wanted, connected, made)
+    _tell_connected(call, wanted, connected, made)
 
 
 def _refuse_early(
@@ -104,22 +103,22 @@ def _refuse_early(
         ownership.refuse_first(address)
 
 
-def _log_in(call: Call, speech: Speech, wanted: "NewConnection") -> None:
+def _log_in(call: Call, wanted: "NewConnection") -> None:
     from mailrotate.core.services.mailboxes import reconnecting
 
     servers = wanted.servers
-    speech.say(
+    call.speech.say(
         f"servers (from {servers.source}): SMTP {server_words(servers.smtp)}, "
         f"IMAP {server_words(servers.imap)}"
     )
-    with speech.progress("logging in"):
+    with call.speech.progress("logging in"):
         reconnecting.prove(
-            call.app.provider(servers.provider), wanted.account, lambda step: show_step(speech, step)
+            call.app.provider(servers.provider), wanted.account, lambda step: show_step(call.speech, step)
         )
 
 
 def _tell_connected(
-    call: Call, speech: Speech, wanted: "NewConnection", connected: "Connected", made_workspace: bool
+    call: Call, wanted: "NewConnection", connected: "Connected", made_workspace: bool
 ) -> None:
     servers = wanted.servers
     document = {
@@ -149,7 +148,7 @@ def _tell_connected(
         False: "sent copies are filed by mailrotate",
         None: "sent copies are filed by mailrotate unless the server is seen to do it",
     }[connected.files_sent_copy]
-    lines = [
+    lines: list[AnyHint] = [
         f"connected {connected.address} for {connected.user}, slots {document['slots']}"
         + f", default sender {connected.default or 'none'}",
         copies,
@@ -158,12 +157,12 @@ def _tell_connected(
         lines.insert(0, f"made a workspace in {call.app.store.name}; its admin is {connected.address}")
     if connected.reset:
         lines.append("these settings began anew; to set them as they were:")
-        lines += [f"  {command}" for command in connected.reset.values()]
+        lines += [f"  {in_words(command)}" for command in connected.reset.values()]
     lines += [
-        f"campaign {name} sends from its new slot; mailrotate campaign resume {quote(name)}"
+        Hint(f"campaign {name} sends from its new slot:", Command("campaign", "resume", name))
         for name in connected.followed
     ]
-    speech.result(document, *lines)
+    call.speech.result(document, *lines)
     for warning in connected.warnings:
-        speech.warn(warning)
-    speech.next("mailrotate campaign create FILE")
+        call.speech.warn(warning)
+    call.speech.next(Command("campaign", "create", "FILE"))

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Address, Json
+from mailrotate.cli.params import Address
 from mailrotate.core.rules.timeline_filter import Whose, as_document
+from mailrotate.core.values.hint import Command
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +32,6 @@ def crm(
     never_remove: Annotated[
         list[str] | None, typer.Option(metavar="DOMAIN", help="Record mail with it again.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Link a mailbox to the contact book: its mail is put on the timelines of contacts (contact show).
 
@@ -48,12 +47,12 @@ def crm(
     from mailrotate.core.services.contacts import contact_book
     from mailrotate.core.services.contacts.contact_book import LinkChange
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     wanted = LinkChange(on, incoming, outgoing, tuple(never or ()), tuple(never_remove or ()))
     if wanted == LinkChange():
         kept, link = contact_book.show(call.context, address)
     else:
         kept, link = contact_book.change(call.context, address, wanted, call.now)
-    speech.result({"address": kept, **as_document(link)}, f"contact book of {kept}: {link}")
+    call.speech.result({"address": kept, **as_document(link)}, f"contact book of {kept}: {link}")
     if not link.is_on:
-        speech.next(f"mailrotate mailbox crm {kept} --on")
+        call.speech.next(Command("mailbox", "crm", kept, "--on"))

@@ -1,18 +1,21 @@
 """`mailrotate mailbox remove`: take a mailbox off its seat, with what follows shown first."""
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import fate
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import Address, DryRun, Json, Yes
+from mailrotate.cli.params import Address, DryRun, Yes
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes.mailbox_removal import CampaignConsequences, Consequences
+    from mailrotate.core.services.effects.consequences import HitCampaign
+    from mailrotate.core.services.mailboxes.mailbox_removal import RemovalConsequences
 
 _COLUMNS = ("campaign", "email", "state", "step", "last_sent_at")
 
@@ -43,7 +46,6 @@ def remove(
     export: Export = None,
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
     """Take a mailbox off its seat for good. What follows is shown first; its history stays.
 
@@ -59,23 +61,23 @@ def remove(
     from mailrotate.core.services.mailboxes import mailbox_removal
     from mailrotate.core.values.tag import read_tag
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     word = None if tag is None else read_tag(tag)
     file = None if export is None else export / "people.csv"
     if file is not None:
         refuse_existing(file)
     told = mailbox_removal.consequences(call.context, address, move_to)
     lines = [*_lines(told), *([] if yes else _other_way(told))]
-    done = speech.confirm(lines, f"Remove {told.address}?", yes=yes, dry_run=dry_run, has_document=True)
+    done = call.speech.confirm(lines, f"Remove {told.address}?", yes=yes, dry_run=dry_run, has_document=True)
     exported = _export(call, told.address, file) if done and file is not None else None
     if done:
         told = mailbox_removal.remove(call.context, address, move_to=move_to, tag=word, now=call.now)
-    speech.result(
+    call.speech.result(
         _row(told, done, None if file is None else str(file), exported),
         *([f"removed {told.address}; its password is deleted"] if done else []),
     )
     if done:
-        _say_next(speech, told)
+        _say_next(call.speech, told)
 
 
 def _export(call: Call, address: str, file: Path) -> int:
@@ -100,20 +102,20 @@ def _export(call: Call, address: str, file: Path) -> int:
         )
 
 
-def _lines(told: "Consequences") -> list[str]:
+def _lines(told: "RemovalConsequences") -> list[str]:
     lines = [f"removing {told.address}:"]
     for campaign in told.campaigns:
         lines += [f"  campaign {campaign.name} ({campaign.state}): {what}" for what in _of(campaign, told)]
     if not told.campaigns:
         lines.append("  no campaign sends from it")
-    if told.scheduled:
-        are = counted(told.scheduled, "planned message is", "planned messages are")
+    if told.waiting_messages:
+        are = counted(told.waiting_messages, "planned message is", "planned messages are")
         lines.append(f"  {are} cancelled; whoever goes on gets theirs planned anew")
     if told.drafts:
         lines.append(f"  {counted(told.drafts, 'draft is', 'drafts are')} cancelled")
     if told.held:
         what = counted(told.held, "held message stays", "held messages stay")
-        lines.append(f"  {what} held: mailrotate outbox list --state held")
+        lines.append(f"  {what} held: {in_words(Command('outbox', 'list', '--state', 'held'))}")
     lines.append("  replies to it are no longer recognised, and its mail can no longer be read here")
     if told.is_default:
         heir = told.next_default
@@ -128,13 +130,13 @@ def _lines(told: "Consequences") -> list[str]:
     return lines
 
 
-def _other_way(told: "Consequences") -> list[str]:
+def _other_way(told: "RemovalConsequences") -> list[str]:
     if not any(campaign.failed for campaign in told.campaigns):
         return []
     return ["to let another mailbox go on with those who were contacted: add --move-to ADDRESS"]
 
 
-def _of(campaign: "CampaignConsequences", told: "Consequences") -> list[str]:
+def _of(campaign: "HitCampaign", told: "RemovalConsequences") -> list[str]:
     # The rest of a sentence about one, and about several.
     counts = (
         (campaign.failed, "who was contacted gets", "who were contacted get",
@@ -155,16 +157,13 @@ def _of(campaign: "CampaignConsequences", told: "Consequences") -> list[str]:
         lines.append(
             f"{counted(campaign.step_count, 'step')} of it that name the mailbox go from {from_whom}"
         )
-    if campaign.pauses:
-        lines.append("pauses")
-    elif campaign.state == "paused":
-        lines.append("stays paused")
-    elif campaign.state == "draft" and told.move_to is None:
-        lines.append("cannot be started without another sender")
+    does = fate(campaign, {"cannot_start": "cannot be started without another sender"})
+    if does is not None:
+        lines.append(does)
     return lines or ["goes on without it"]
 
 
-def _row(told: "Consequences", done: bool, file: str | None, exported: int | None) -> dict[str, Any]:
+def _row(told: "RemovalConsequences", done: bool, file: str | None, exported: int | None) -> dict[str, Any]:
     return {
         "address": told.address,
         "removed": done,
@@ -185,7 +184,7 @@ def _row(told: "Consequences", done: bool, file: str | None, exported: int | Non
             for campaign in told.campaigns
         ],
         "drafts": told.drafts,
-        "scheduled": told.scheduled,
+        "scheduled": told.waiting_messages,
         "held": told.held,
         "default": told.is_default,
         "next_default": told.next_default,
@@ -196,15 +195,16 @@ def _row(told: "Consequences", done: bool, file: str | None, exported: int | Non
     }
 
 
-def _say_next(speech: Speech, told: "Consequences") -> None:
+def _say_next(speech: Speech, told: "RemovalConsequences") -> None:
     failed = next((campaign for campaign in told.campaigns if campaign.failed), None)
     paused = next((campaign for campaign in told.campaigns if campaign.state == "paused"), None)
     if failed is not None:
         speech.next(
-            f"mailrotate recipient assign {quote(failed.name)} --from-sender {quote(told.address)} "
-            "--to-sender ADDRESS"
+            Command(
+                "recipient", "assign", failed.name, "--from-sender", told.address, "--to-sender", "ADDRESS"
+            )
         )
     elif paused is not None and told.move_to is not None:
-        speech.next(f"mailrotate campaign resume {quote(paused.name)}")
+        speech.next(Command("campaign", "resume", paused.name))
     else:
-        speech.next("mailrotate mailbox list")
+        speech.next(Command("mailbox", "list"))

@@ -1,6 +1,5 @@
 """The verbs of `mailrotate mailbox` by which a mailbox is asked for and approved."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,7 +7,8 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import After, ForUser, Json, Limit, read_id
+from mailrotate.cli.params import After, ForUser, Limit, read_id
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.store.requests import StoredRequest
@@ -37,7 +37,6 @@ def request(
     ctx: typer.Context,
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The address that is wanted.")],
     for_user: ForUser = None,
-    as_json: Json = False,
 ) -> None:
     """Ask for a mailbox on a seat, where the plan requires approval. What was checked is shown.
 
@@ -49,17 +48,16 @@ def request(
     """
     from mailrotate.core.services.mailboxes import mailbox_requests
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     requested = mailbox_requests.request(call.context, address, for_user, call.now)
-    _tell(speech, requested.request, "requested {address} for {user}, as {id}")
+    _tell(call.speech, requested.request, "requested {address} for {user}, as {id}")
     if not requested.is_needed:
-        speech.say("the plan requires no approval: it can be connected at once")
-    address, user = quote(requested.request.address), quote(requested.request.user)
-    speech.next(
-        "mailrotate mailbox requests"
-        if requested.is_needed
-        else f"mailrotate mailbox connect {address} --for {user}"
-    )
+        call.speech.say("the plan requires no approval: it can be connected at once")
+        call.speech.next(
+            Command("mailbox", "connect", requested.request.address, "--for", requested.request.user)
+        )
+    else:
+        call.speech.next(Command("mailbox", "requests"))
 
 
 def list_(
@@ -67,7 +65,6 @@ def list_(
     every: Annotated[bool, typer.Option("--all", help="Also those that are decided or withdrawn.")] = False,
     limit: Limit = None,
     after: After = None,
-    as_json: Json = False,
 ) -> None:
     """The requests that wait for an admin's word; a member sees their own.
 
@@ -81,7 +78,7 @@ def list_(
 
     after_id = None if after is None else read_id(after, "q", "request")
     found = mailbox_requests.listing(call_of(ctx).context, only_open=not every, after=after_id, limit=limit)
-    Speech(as_json).listing(
+    call_of(ctx).speech.listing(
         ("id", "address", "user", "state", "flagged"),
         map(_row, found),
         lambda row: (
@@ -91,11 +88,11 @@ def list_(
             "ended" if row["ended_at"] else row["state"],
             ", ".join(check["check"] for check in row["checks"] if not check["passed"]),
         ),
-        "nothing is requested; mailrotate mailbox request ADDRESS",
+        Hint("no requests; to make one:", Command("mailbox", "request", "ADDRESS")),
     )
 
 
-def approve(ctx: typer.Context, request: RequestId, reason: Reason = None, as_json: Json = False) -> None:
+def approve(ctx: typer.Context, request: RequestId, reason: Reason = None) -> None:
     """Let a requested mailbox be connected, if nothing speaks against it by now. For admins.
 
     Examples:
@@ -104,13 +101,13 @@ def approve(ctx: typer.Context, request: RequestId, reason: Reason = None, as_js
     """
     from mailrotate.core.services.mailboxes import mailbox_requests
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     decided = mailbox_requests.approve(call.context, request, reason, call.now)
-    _tell(speech, decided, "approved {address} for {user}")
-    speech.next(f"mailrotate mailbox connect {quote(decided.address)} --for {quote(decided.user)}")
+    _tell(call.speech, decided, "approved {address} for {user}")
+    call.speech.next(Command("mailbox", "connect", decided.address, "--for", decided.user))
 
 
-def deny(ctx: typer.Context, request: RequestId, reason: Reason = None, as_json: Json = False) -> None:
+def deny(ctx: typer.Context, request: RequestId, reason: Reason = None) -> None:
     """Refuse a requested mailbox; it may be requested again. For admins.
 
     Examples:
@@ -119,14 +116,16 @@ def deny(ctx: typer.Context, request: RequestId, reason: Reason = None, as_json:
     """
     from mailrotate.core.services.mailboxes import mailbox_requests
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     _tell(
-        speech, mailbox_requests.deny(call.context, request, reason, call.now), "denied {address} for {user}"
+        call.speech,
+        mailbox_requests.deny(call.context, request, reason, call.now),
+        "denied {address} for {user}",
     )
-    speech.next("mailrotate mailbox requests")
+    call.speech.next(Command("mailbox", "requests"))
 
 
-def withdraw(ctx: typer.Context, request: RequestId, as_json: Json = False) -> None:
+def withdraw(ctx: typer.Context, request: RequestId) -> None:
     """Take back a request, or an approval that nothing was connected by. For its user and admins.
 
     Examples:
@@ -135,9 +134,9 @@ def withdraw(ctx: typer.Context, request: RequestId, as_json: Json = False) -> N
     """
     from mailrotate.core.services.mailboxes import mailbox_requests
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     _tell(
-        speech,
+        call.speech,
         mailbox_requests.withdraw(call.context, request, call.now),
         "withdrew {id}, {address} for {user}",
     )

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from inspect import Parameter, signature
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,9 +21,10 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.mailbox.settings import document_of, value_of
-from mailrotate.cli.output import Speech, cell
-from mailrotate.cli.params import Address, Json, Yes
+from mailrotate.cli.output import cell
+from mailrotate.cli.params import Address, Yes
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.own_settings import PERSONAL, SETTINGS, Change, Given
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ def change(
     password_stdin: PasswordStdin = False,
     password_file: PasswordFile = None,
     yes: Yes = False,
-    as_json: Json = False,
     **settings: str | list[str] | None,
 ) -> None:
     """Change a mailbox's settings, all or none. New servers and passwords are tested before they are kept.
@@ -64,24 +63,24 @@ def change(
     from mailrotate.core.services.mailboxes import mailbox_settings
     from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     given = {key: typed for key, typed in settings.items() if typed not in (None, [])}
     login: LoginChange | None = None
     if (smtp, imap, security, username) != (None, None, None, None):
         login = login_change(smtp=smtp, imap=imap, security=security, username=username)
     has_password = password_stdin or password_file is not None
     if not (given or login or has_password):
-        raise BadInput("mailbox.nothing", "nothing to set was named", "mailrotate mailbox set --help")
+        raise BadInput("mailbox.nothing", "nothing to set was named", Command("mailbox", "set", "--help"))
     if has_password:
         mailbox_settings.check(call.context, address, given)
     if given.get("access") == PERSONAL:
-        _ask(call, speech, address, given, yes=yes)
+        _ask(call, address, given, yes=yes)
     if has_password:
-        password = needed_password(call.app, speech, address, password_stdin, password_file)
-        login = replace(login or LoginChange(), password=password)
-    heard = partial(show_step, speech)
+        password = needed_password(call.app, call.speech, address, password_stdin, password_file)
+        login = replace(login or LoginChange(), credential=password)
+    heard = partial(show_step, call.speech)
     done = mailbox_settings.change(call.context, address, given, call.now, login=login, tell=heard)
-    _tell(call, speech, done)
+    _tell(call, done)
 
 
 def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -105,7 +104,8 @@ def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _tell(call: Call, speech: Speech, done: "Changed") -> None:
+def _tell(call: Call, done: "Changed") -> None:
+    speech = call.speech
     if speech.as_json:
         from mailrotate.core.services.mailboxes import mailbox_views
 
@@ -117,7 +117,7 @@ def _tell(call: Call, speech: Speech, done: "Changed") -> None:
             speech.line(f"  {_in_words(each)}")
     else:
         speech.line(f"{done.address} is set so already: nothing was changed")
-    speech.next(f"mailrotate mailbox show {quote(done.address)}")
+    speech.next(Command("mailbox", "show", done.address))
 
 
 def _document_of(change: Change) -> dict[str, object]:
@@ -135,7 +135,7 @@ def _in_words(change: Change) -> str:
 _ORIGINS = {"own": "own", "default": "the default"}
 
 
-def _ask(call: Call, speech: Speech, address: str, given: Given, *, yes: bool) -> None:
+def _ask(call: Call, address: str, given: Given, *, yes: bool) -> None:
     """Before users lose a mailbox that campaigns of theirs send from, unless something is refused anyhow.
 
     Ends the command at a no.
@@ -148,6 +148,6 @@ def _ask(call: Call, speech: Speech, address: str, given: Given, *, yes: bool) -
     told += [f"campaign {name} sends from it and goes on" for name in losing.campaigns]
     if not losing.campaigns:
         for line in told:
-            speech.say(line)
-    elif not speech.confirm(told, f"Make {address} personal?", yes=yes, dry_run=False):
+            call.speech.say(line)
+    elif not call.speech.confirm(told, f"Make {address} personal?", yes=yes, dry_run=False):
         raise typer.Exit

@@ -1,15 +1,15 @@
 """The verbs of `mailrotate mailbox` that need no server; `set` is in `mailbox_set.py`."""
 
 from collections.abc import Callable, Mapping
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import server_words
-from mailrotate.cli.output import Speech, localised, zoned
-from mailrotate.cli.params import Address, Json
+from mailrotate.cli.output import localised, zoned
+from mailrotate.cli.params import Address
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_views import ListedMailbox, ShownMailbox
@@ -64,7 +64,6 @@ def _health(row: Mapping[str, Any]) -> str:
 def list_(
     ctx: typer.Context,
     removed: Annotated[bool, typer.Option("--removed", help="Those that were removed, instead.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Mailboxes with their health and today's count.
 
@@ -77,14 +76,14 @@ def list_(
     from mailrotate.core.services.mailboxes import mailbox_views
     from mailrotate.core.services.team import user_admin
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     zone = call.zone
     rows = [_row(listed) for listed in mailbox_views.listing(call.context, call.now, removed=removed)]
     # A member may see mailboxes of others, who share them, but not their seats.
-    several = not as_json and (
+    several = not call.speech.as_json and (
         len({row["user"] for row in rows}) > 1 or len(user_admin.listing(call.context)) > 1
     )
-    speech.listing(
+    call.speech.listing(
         ("address", *(["user"] * several), "state", "today", "default", "slot", "provider", "trouble"),
         rows,
         lambda row: (
@@ -97,11 +96,13 @@ def list_(
             row["provider"],
             localised(row["hold_reason"] or row["last_error"] or "", zone),
         ),
-        "no mailbox was removed" if removed else "no mailbox yet; mailrotate mailbox connect ADDRESS",
+        "no mailbox was removed"
+        if removed
+        else Hint("no mailbox yet:", Command("mailbox", "connect", "ADDRESS")),
     )
 
 
-def show(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def show(ctx: typer.Context, address: Address) -> None:
     """One mailbox: its state, and each setting with where it comes from.
 
     Examples:
@@ -110,15 +111,15 @@ def show(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.mailboxes import mailbox_views
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     shown = mailbox_views.show(call.context, address, call.now)
-    if as_json:
-        speech.document(document_of(shown))
+    if call.speech.as_json:
+        call.speech.document(document_of(shown))
     else:
-        _tell(call, speech, shown)
+        _tell(call, shown)
 
 
-def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
+def _tell(call: Call, shown: "ShownMailbox") -> None:
     row = _row(shown.listed)
 
     def at(moment: Any) -> str:
@@ -126,7 +127,7 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
 
     ramp = f", day {row['ramp_day']} of the ramp-up" if row["ramp_day"] else ""
     trouble = localised(row["hold_reason"] or row["last_error"] or "", call.zone)
-    speech.facts(
+    call.speech.facts(
         [
             ("address", row["address"]),
             ("state", _health(row)),
@@ -152,11 +153,13 @@ def _tell(call: Call, speech: Speech, shown: "ShownMailbox") -> None:
             *([("sends as", shown.sends_as)] if shown.sends_as else []),
         ]
     )
-    speech.line()
-    speech.table(("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings])
+    call.speech.line()
+    call.speech.table(("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings])
     if shown.campaigns:
-        speech.line()
-        speech.table(("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns])
+        call.speech.line()
+        call.speech.table(
+            ("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns]
+        )
 
 
 def value_of(value: object) -> object:
@@ -185,7 +188,7 @@ def document_of(shown: "ShownMailbox") -> dict[str, Any]:
     }
 
 
-def default(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def default(ctx: typer.Context, address: Address) -> None:
     """Make a mailbox its user's default sender.
 
     Examples:
@@ -197,13 +200,12 @@ def default(ctx: typer.Context, address: Address, as_json: Json = False) -> None
     _do(
         ctx,
         address,
-        as_json,
         mailbox_views.make_default,
         ("is the default sender now", "was the default already"),
     )
 
 
-def pause(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def pause(ctx: typer.Context, address: Address) -> None:
     """Rest a mailbox without disconnecting it: its messages wait, nothing is lost.
 
     Examples:
@@ -212,10 +214,10 @@ def pause(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.mailboxes import mailbox_views
 
-    _do(ctx, address, as_json, mailbox_views.pause, ("rests; its messages wait", "rests already"))
+    _do(ctx, address, mailbox_views.pause, ("rests; its messages wait", "rests already"))
 
 
-def resume(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def resume(ctx: typer.Context, address: Address) -> None:
     """Take up a resting mailbox again.
 
     Examples:
@@ -224,10 +226,10 @@ def resume(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.mailboxes import mailbox_views
 
-    _do(ctx, address, as_json, mailbox_views.resume, ("sends again", "did not rest"))
+    _do(ctx, address, mailbox_views.resume, ("sends again", "did not rest"))
 
 
-def release(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def release(ctx: typer.Context, address: Address) -> None:
     """End the hold that a refusal of the sender, or a limit, has put a mailbox on.
 
     Examples:
@@ -236,18 +238,17 @@ def release(ctx: typer.Context, address: Address, as_json: Json = False) -> None
     """
     from mailrotate.core.services.mailboxes import mailbox_views
 
-    _do(ctx, address, as_json, mailbox_views.release, ("is no longer on hold", "was not on hold"))
+    _do(ctx, address, mailbox_views.release, ("is no longer on hold", "was not on hold"))
 
 
 def _do(
     ctx: typer.Context,
     address: str,
-    as_json: bool,
     act: Callable[..., object],
     words: tuple[str, str],
 ) -> None:
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     changed = bool(act(call.context, address, call.now))
-    speech.result({"address": address, "changed": changed}, f"{address} {words[0 if changed else 1]}")
+    call.speech.result({"address": address, "changed": changed}, f"{address} {words[0 if changed else 1]}")
     if changed:
-        speech.next(f"mailrotate mailbox show {quote(address)}")
+        call.speech.next(Command("mailbox", "show", address))

@@ -1,6 +1,5 @@
 """`mailrotate mailbox share`: who else reads and writes from a shared mailbox."""
 
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -8,8 +7,8 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Address, DryRun, Json, Yes
+from mailrotate.cli.params import Address, DryRun, Yes
+from mailrotate.core.values.hint import Command, Hint
 
 User = Annotated[
     str, typer.Argument(metavar="USER", help="The user's address.", autocompletion=completion.users)
@@ -24,7 +23,7 @@ def add_to(parent: typer.Typer) -> None:
 
 
 @app.command()
-def add(ctx: typer.Context, address: Address, user: User, as_json: Json = False) -> None:
+def add(ctx: typer.Context, address: Address, user: User) -> None:
     """Let a user read, write from and pick a mailbox that is set to --access shared.
 
     Examples:
@@ -33,11 +32,11 @@ def add(ctx: typer.Context, address: Address, user: User, as_json: Json = False)
     """
     from mailrotate.core.services.mailboxes import sharing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     changed = sharing.add(call.context, address, user, call.now)
     words = "is shared with" if changed else "was shared already with"
-    speech.result({"address": address, "user": user, "changed": changed}, f"{address} {words} {user}")
-    speech.next(f"mailrotate mailbox share list {quote(address)}")
+    call.speech.result({"address": address, "user": user, "changed": changed}, f"{address} {words} {user}")
+    call.speech.next(Command("mailbox", "share", "list", address))
 
 
 @app.command()
@@ -47,7 +46,6 @@ def remove(
     user: User,
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
     """Share a mailbox no longer with a user. Their campaigns that send from it are shown first.
 
@@ -57,25 +55,25 @@ def remove(
     """
     from mailrotate.core.services.mailboxes import sharing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     campaigns = sharing.campaigns_sent_by(call.context, address, user)
     told = [f"campaign {name} of {user} sends from {address} and goes on" for name in campaigns]
     done = not told and not dry_run
     if told or dry_run:
         question = f"Share {address} no longer with {user}?"
-        done = speech.confirm(told, question, yes=yes, dry_run=dry_run, has_document=True)
+        done = call.speech.confirm(told, question, yes=yes, dry_run=dry_run, has_document=True)
     changed = done and sharing.remove(call.context, address, user, call.now)
     words = "is no longer shared with" if changed else "was not shared with"
-    speech.result(
+    call.speech.result(
         {"address": address, "user": user, "changed": changed, "campaigns": list(campaigns)},
         *([f"{address} {words} {user}"] if done else []),
     )
     if done:
-        speech.next(f"mailrotate mailbox share list {quote(address)}")
+        call.speech.next(Command("mailbox", "share", "list", address))
 
 
 @app.command("list")
-def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def list_(ctx: typer.Context, address: Address) -> None:
     """Whom a mailbox is shared with.
 
     Examples:
@@ -85,9 +83,9 @@ def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     from mailrotate.core.services.mailboxes import sharing
 
     call = call_of(ctx)
-    Speech(as_json).listing(
+    call.speech.listing(
         ("user",),
         [{"user": email} for email in sharing.listing(call.context, address)],
         lambda row: (row["user"],),
-        f"{address} is shared with nobody; mailrotate mailbox share add {quote(address)} USER",
+        Hint(f"{address} is not shared:", Command("mailbox", "share", "add", address, "USER")),
     )

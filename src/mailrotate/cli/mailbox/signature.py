@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,8 +9,9 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Address, Json
+from mailrotate.cli.params import Address
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.signature_editing import MailboxSignatures
@@ -39,7 +39,6 @@ def add(
     name: Name,
     body: Body,
     main: Annotated[bool, typer.Option("--main", help="Also make it the main one.")] = False,
-    as_json: Json = False,
 ) -> None:
     """Add a signature. It is plain Markdown: no field is filled in.
 
@@ -49,16 +48,16 @@ def add(
     """
     from mailrotate.core.services.mailboxes import signature_editing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     text = _read(body)
     found = signature_editing.add(call.context, address, name, text, call.now, main=main)
-    _tell(speech, found, f"added signature '{name}'")
+    _tell(call.speech, found, f"added signature '{name}'")
     if not main:
-        speech.next(f"mailrotate mailbox signature main {quote(found.address)} {quote(name)}")
+        call.speech.next(Command("mailbox", "signature", "main", found.address, name))
 
 
 @app.command()
-def edit(ctx: typer.Context, address: Address, name: Name, body: Body, as_json: Json = False) -> None:
+def edit(ctx: typer.Context, address: Address, name: Name, body: Body) -> None:
     """Give a signature other words; they reach every message that is not yet being sent.
 
     Examples:
@@ -67,13 +66,13 @@ def edit(ctx: typer.Context, address: Address, name: Name, body: Body, as_json: 
     """
     from mailrotate.core.services.mailboxes import signature_editing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     found = signature_editing.edit(call.context, address, name, _read(body), call.now)
-    _tell(speech, found, f"signature '{name}' has these words now")
+    _tell(call.speech, found, f"signature '{name}' has these words now")
 
 
 @app.command("list")
-def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def list_(ctx: typer.Context, address: Address) -> None:
     """The signatures of a mailbox, and which is the main one.
 
     Examples:
@@ -82,11 +81,12 @@ def list_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.mailboxes import signature_editing
 
-    _tell(Speech(as_json), signature_editing.listing(call_of(ctx).context, address))
+    call = call_of(ctx)
+    _tell(call.speech, signature_editing.listing(call.context, address))
 
 
 @app.command()
-def show(ctx: typer.Context, address: Address, name: Name, as_json: Json = False) -> None:
+def show(ctx: typer.Context, address: Address, name: Name) -> None:
     """One signature, as it was written.
 
     Examples:
@@ -96,11 +96,11 @@ def show(ctx: typer.Context, address: Address, name: Name, as_json: Json = False
     from mailrotate.core.services.mailboxes import signature_editing
 
     found = signature_editing.show(call_of(ctx).context, address, name)
-    Speech(as_json).result({"name": found.name, "main": found.is_main, "body": found.body}, found.body)
+    call_of(ctx).speech.result({"name": found.name, "main": found.is_main, "body": found.body}, found.body)
 
 
 @app.command()
-def main(ctx: typer.Context, address: Address, name: Name, as_json: Json = False) -> None:
+def main(ctx: typer.Context, address: Address, name: Name) -> None:
     """Let a signature close what the mailbox sends from now on.
 
     Examples:
@@ -109,13 +109,13 @@ def main(ctx: typer.Context, address: Address, name: Name, as_json: Json = False
     """
     from mailrotate.core.services.mailboxes import signature_editing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     found = signature_editing.choose_main(call.context, address, name, call.now)
-    _tell(speech, found, f"{found.address} closes its messages with '{name}'")
+    _tell(call.speech, found, f"{found.address} closes its messages with '{name}'")
 
 
 @app.command()
-def unmain(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def unmain(ctx: typer.Context, address: Address) -> None:
     """Send without a signature from now on; all of them stay.
 
     Examples:
@@ -124,13 +124,13 @@ def unmain(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     """
     from mailrotate.core.services.mailboxes import signature_editing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     found = signature_editing.choose_main(call.context, address, None, call.now)
-    _tell(speech, found, f"{found.address} sends without a signature")
+    _tell(call.speech, found, f"{found.address} sends without a signature")
 
 
 @app.command()
-def remove(ctx: typer.Context, address: Address, name: Name, as_json: Json = False) -> None:
+def remove(ctx: typer.Context, address: Address, name: Name) -> None:
     """Delete a signature.
 
     Examples:
@@ -139,13 +139,13 @@ def remove(ctx: typer.Context, address: Address, name: Name, as_json: Json = Fal
     """
     from mailrotate.core.services.mailboxes import signature_editing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     found = signature_editing.remove(call.context, address, name, call.now)
-    _tell(speech, found, f"deleted signature '{name}'")
+    _tell(call.speech, found, f"deleted signature '{name}'")
 
 
 @app.command()
-def restore(ctx: typer.Context, address: Address, name: Name, as_json: Json = False) -> None:
+def restore(ctx: typer.Context, address: Address, name: Name) -> None:
     """Take a signature over from before the mailbox was disconnected and connected again.
 
     Examples:
@@ -154,9 +154,9 @@ def restore(ctx: typer.Context, address: Address, name: Name, as_json: Json = Fa
     """
     from mailrotate.core.services.mailboxes import signature_editing
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     found = signature_editing.restore(call.context, address, name, call.now)
-    _tell(speech, found, f"signature '{name}' is back")
+    _tell(call.speech, found, f"signature '{name}' is back")
 
 
 def _read(source: str) -> str:
@@ -185,10 +185,10 @@ def _tell(speech: Speech, found: "MailboxSignatures", done: str | None = None) -
     rows: list[dict[str, Any]] = [
         {"name": each.name, "main": each.is_main, "body": each.body} for each in found.signatures
     ]
-    add_one = f"mailrotate mailbox signature add {quote(found.address)} NAME --body FILE"
+    add_one = Command("mailbox", "signature", "add", found.address, "NAME", "--body", "FILE")
     speech.listing(
         ("name", "main", "begins with"),
         rows,
         lambda row: (row["name"], row["main"], row["body"].strip().splitlines()[0][:50]),
-        f"{found.address} has no signature; {add_one}",
+        Hint(f"{found.address} has no signature:", add_one),
     )

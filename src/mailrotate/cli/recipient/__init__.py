@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,9 +12,10 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted, instant, zoned
-from mailrotate.cli.params import After, Campaign, DryRun, Json, Limit, Yes, read_fields, read_id
+from mailrotate.cli.params import After, Campaign, DryRun, Limit, Yes, read_fields, read_id
 from mailrotate.cli.recipient import assign
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported
@@ -43,13 +43,12 @@ def import_(
     campaign: Campaign,
     file: Annotated[
         str | None,
-        typer.Argument(metavar="[FILE|-]", help="A CSV file with a column 'email'."),
+        typer.Argument(metavar="FILE|-", help="A CSV file with a column 'email'."),
     ] = None,
     from_campaign: FromCampaign = None,
     owner: Annotated[str | None, typer.Option(metavar="USER", help="Who owns people not known yet.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="One bad row, and nothing is imported.")] = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
     """Add people from a CSV file: comma, semicolon or tab, a header line, every other column a field.
 
@@ -63,19 +62,19 @@ def import_(
     """
     from mailrotate.core.services.campaigns.enrolment import HowToImport
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     if (file is None) == (from_campaign is None):
         raise BadInput(
             "import.source",
             "name one source: a FILE, - for standard input, or --from-campaign",
-            "mailrotate recipient import CAMPAIGN FILE",
+            Command("recipient", "import", "CAMPAIGN", "FILE"),
         )
     how = HowToImport(strict=strict, rehearse=dry_run, owner=owner)
-    with _import(call, speech, campaign, file, from_campaign, how) as imported:
-        if as_json:
-            speech.report(_counts(imported), "problems", map(vars, imported.problems))
+    with _import(call, campaign, file, from_campaign, how) as imported:
+        if call.speech.as_json:
+            call.speech.report(_counts(imported), "problems", map(vars, imported.problems))
         else:
-            _tell(speech, imported, dry_run)
+            _tell(call.speech, imported, dry_run)
         if strict and imported.refused:
             raise BadInput(
                 "import.strict",
@@ -84,13 +83,12 @@ def import_(
             )
         if imported.refused:
             raise typer.Exit(_DONE_IN_PART)
-    speech.next(f"mailrotate campaign preview {quote(campaign)}")
+    call.speech.next(Command("campaign", "preview", campaign))
 
 
 @contextmanager
 def _import(
     call: Call,
-    speech: Speech,
     campaign: str,
     file: str | None,
     from_campaign: str | None,
@@ -102,7 +100,7 @@ def _import(
 
     with ExitStack() as stack:
         aside = stack.enter_context(ProblemSpool())
-        show = stack.enter_context(speech.progress("importing"))
+        show = stack.enter_context(call.speech.progress("importing"))
         if from_campaign is not None:
             importing = enrolment.importing_people(
                 call.context, campaign, from_campaign, how, aside, call.now
@@ -111,10 +109,10 @@ def _import(
             return
         rows = stack.enter_context(open_rows(sys.stdin.buffer if file == "-" else Path(str(file))))
         for header, name in rows.renamed.items():
-            speech.say(f"column '{header}' is the field {{{{ {name} }}}}")
+            call.speech.say(f"column '{header}' is the field {{{{ {name} }}}}")
         absent = enrolment.columns_lacking(call.context, campaign, rows.columns)
         if absent:
-            speech.warn(f"the file has no column {', '.join(absent)}, which the text needs in every row")
+            call.speech.warn(f"the file has no column {', '.join(absent)}, which the text needs in every row")
 
         def progress(count: int) -> None:
             show(rows.read_bytes / rows.total_bytes if rows.total_bytes else None, f"{count:,} rows")
@@ -154,7 +152,6 @@ def add(
     field: Annotated[
         list[str] | None, typer.Option("--field", metavar="NAME=VALUE", help="A field; may be repeated.")
     ] = None,
-    as_json: Json = False,
 ) -> None:
     """Add one person.
 
@@ -165,19 +162,19 @@ def add(
     from mailrotate.adapters.problem_spool import ProblemSpool
     from mailrotate.core.services.campaigns import enrolment
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     with ProblemSpool() as aside:
         kept = enrolment.add(
             call.context, campaign, address, read_fields(field or []), aside=aside, now=call.now
         )
-    _show(call, speech, campaign, kept, f"added {kept} to '{campaign}'")
-    speech.next(f"mailrotate campaign preview {quote(campaign)} --to {kept}")
+    _show(call, campaign, kept, f"added {kept} to '{campaign}'")
+    call.speech.next(Command("campaign", "preview", campaign, "--to", kept))
 
 
-def _show(call: Call, speech: Speech, campaign: str, address: str, words: str) -> None:
+def _show(call: Call, campaign: str, address: str, words: str) -> None:
     from mailrotate.core.services.campaigns import recipient_list
 
-    speech.result(_row(recipient_list.show(call.context, campaign, address)), words)
+    call.speech.result(_row(recipient_list.show(call.context, campaign, address)), words)
 
 
 @app.command("list")
@@ -190,7 +187,6 @@ def list_(
     ] = None,
     limit: Limit = None,
     after: After = None,
-    as_json: Json = False,
 ) -> None:
     """A campaign's people in the order of enrolment, with their next step.
 
@@ -202,7 +198,7 @@ def list_(
     """
     from mailrotate.core.services.campaigns import recipient_list
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     wanted = recipient_list.Wanted(
         state=recipient_list.read_state(state),
         sender=sender,
@@ -211,7 +207,7 @@ def list_(
     )
     zone = call.zone
     with recipient_list.listing(call.context, campaign, wanted) as found:
-        speech.listing(
+        call.speech.listing(
             ("id", "email", "state", "sender", "step", "sent", f"next ({zone})"),
             map(_row, found),
             lambda r: (
@@ -242,7 +238,7 @@ def _row(entry: "RecipientEntry") -> dict[str, Any]:
 
 
 @app.command()
-def show(ctx: typer.Context, campaign: Campaign, address: Address, as_json: Json = False) -> None:
+def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
     """One person in a campaign, with their fields.
 
     Examples:
@@ -251,12 +247,12 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address, as_json: Json
     """
     from mailrotate.core.services.campaigns import recipient_list
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     entry = recipient_list.show(call.context, campaign, address)
-    if as_json:
-        speech.document({**_row(entry), "fields": dict(entry.fields), "timezone": entry.timezone})
+    if call.speech.as_json:
+        call.speech.document({**_row(entry), "fields": dict(entry.fields), "timezone": entry.timezone})
         return
-    speech.facts(
+    call.speech.facts(
         (
             ("recipient", f"{entry.email} (r_{entry.id})"),
             ("state", entry.state + (f" ({entry.reason})" if entry.reason else "")),
@@ -269,11 +265,13 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address, as_json: Json
         )
     )
     if entry.is_for_another:
-        speech.line(
-            "another mailbox takes them on: "
-            f"mailrotate recipient assign {quote(campaign)} {quote(entry.email)} --to-sender ADDRESS"
+        call.speech.line(
+            Hint(
+                "another mailbox takes them on:",
+                Command("recipient", "assign", campaign, entry.email, "--to-sender", "ADDRESS"),
+            )
         )
-    speech.next(f"mailrotate why {quote(campaign)} {quote(entry.email)}")
+    call.speech.next(Command("why", campaign, entry.email))
 
 
 @app.command()
@@ -283,7 +281,6 @@ def remove(
     address: Address,
     yes: Yes = False,
     dry_run: DryRun = False,
-    as_json: Json = False,
 ) -> None:
     """Take somebody out. Once a message of theirs was planned they stay listed, as finished, and get no more.
 
@@ -293,15 +290,15 @@ def remove(
     """
     from mailrotate.core.services.campaigns import recipient_list
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     entry = recipient_list.show(call.context, campaign, address)
     sent = counted(entry.sent, "message was", "messages were")
     told = [f"{entry.email} gets nothing more of '{campaign}' ({sent} sent)"]
-    if not speech.confirm(told, f"Take {entry.email} out?", yes=yes, dry_run=dry_run):
+    if not call.speech.confirm(told, f"Take {entry.email} out?", yes=yes, dry_run=dry_run):
         return
     removed = recipient_list.remove(call.context, campaign, address, call.now)
     words = "ended, and stays listed" if removed.was_contacted else "taken out"
-    speech.result(
+    call.speech.result(
         {"email": removed.email, "was_contacted": removed.was_contacted}, f"{removed.email}: {words}"
     )
 

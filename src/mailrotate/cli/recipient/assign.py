@@ -1,6 +1,5 @@
 """`mailrotate recipient assign`: let people go on from another mailbox."""
 
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,8 +7,9 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech, counted
-from mailrotate.cli.params import Campaign, Json
+from mailrotate.cli.params import Campaign
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.adapters.problem_spool import ProblemSpool
@@ -44,13 +44,12 @@ def assign(
     campaign: Campaign,
     to_sender: ToSender,
     addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADDRESS]…", help="People who failed (mailbox_removed).")
+        list[str] | None, typer.Argument(metavar="ADDRESS", help="People who failed (mailbox_removed).")
     ] = None,
     tag: Annotated[
         str | None, typer.Option(metavar="TAG", help="Everybody with this tag who failed (mailbox_removed).")
     ] = None,
     from_sender: FromSender = None,
-    as_json: Json = False,
 ) -> None:
     """Take people on from another mailbox: each goes on at their step, in their thread.
 
@@ -65,7 +64,7 @@ def assign(
     from mailrotate.adapters.problem_spool import ProblemSpool
     from mailrotate.core.services.campaigns import reassigning
 
-    call, speech = call_of(ctx), Speech(as_json)
+    call = call_of(ctx)
     whom = _whom(addresses, tag, from_sender)
     with ProblemSpool() as aside:
         moved = reassigning.assign(call.context, campaign, whom, to_sender, aside=aside, now=call.now)
@@ -75,15 +74,15 @@ def assign(
             "assigned": moved.moved,
             "became_sender": moved.became_sender,
         }
-        if as_json:
+        if call.speech.as_json:
             rows = ({"email": each.email, "problem": each.problem} for each in aside)
-            speech.report({**head, "not_assigned": aside.count}, "problems", rows)
+            call.speech.report({**head, "not_assigned": aside.count}, "problems", rows)
         else:
-            _tell(speech, moved, aside)
+            _tell(call.speech, moved, aside)
         if aside.count:
             raise typer.Exit(_DONE_IN_PART)
     verb = "resume" if moved.is_paused else "show"
-    speech.next(f"mailrotate campaign {verb} {quote(moved.campaign)}")
+    call.speech.next(Command("campaign", verb, moved.campaign))
 
 
 def _whom(addresses: list[str] | None, tag: str | None, from_sender: str | None) -> "Whom":
@@ -94,7 +93,7 @@ def _whom(addresses: list[str] | None, tag: str | None, from_sender: str | None)
         raise BadInput(
             "recipient.which",
             "name people, or --tag, or --from-sender",
-            "mailrotate recipient assign CAMPAIGN --from-sender ADDRESS --to-sender ADDRESS",
+            Command("recipient", "assign", "CAMPAIGN", "--from-sender", "ADDRESS", "--to-sender", "ADDRESS"),
         )
     return Whom(addresses or (), None if tag is None else read_tag(tag), from_sender)
 

@@ -2,7 +2,6 @@
 
 import mimetypes
 import re
-import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from mailrotate.core.rules.toml_table import Report, Table, key_of, kind_of
 from mailrotate.core.values.delivery_window import DeliveryWindow, check_zone
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.letter import LONGEST_FILENAME, LONGEST_SUBJECT, MOST_ATTACHED_BYTES, Attachment
 from mailrotate.core.values.states import Rotation
 
@@ -133,7 +133,7 @@ def fields_needed(plan: CampaignPlan) -> frozenset[str]:
 
 def _refusal(file_name: str, problems: Sequence[str]) -> BadInput:
     message = problems[0] if len(problems) == 1 else f"{file_name} has {len(problems)} mistakes"
-    hint = f"correct the file, then run: mailrotate campaign check {shlex.quote(file_name)}"
+    hint = Hint("correct the file, then run:", Command("campaign", "check", file_name))
     return BadInput("campaign.invalid", message, hint, problems)
 
 
@@ -179,7 +179,7 @@ def _timezone(table: Table) -> str | None:
     try:
         return check_zone(zone)
     except BadInput as trouble:
-        table.add("timezone", f'{trouble.message}; {trouble.hint}, or "{RECIPIENT_ZONE}"')
+        table.add("timezone", f'{trouble.sentence}, or "{RECIPIENT_ZONE}"')
         return None
 
 
@@ -191,7 +191,7 @@ def _window(table: Table, timezone: str | None) -> DeliveryWindow:
         try:
             DeliveryWindow.parse(block)
         except BadInput as trouble:
-            for problem in trouble.problems or (f"{trouble.message}; {trouble.hint}",):
+            for problem in trouble.problems or (trouble.sentence,):
                 table.add("window", problem)
             written = None
     return DeliveryWindow.parse(written, zone)
@@ -269,7 +269,7 @@ def _delay(step: Table, n: int) -> timedelta:
     try:
         delay = parse_duration(written)
     except BadInput as trouble:
-        step.add("delay", f"{trouble.message}; {trouble.hint}")
+        step.add("delay", trouble.sentence)
         return timedelta()
     if delay > LONGEST_DELAY:
         step.add("delay", f"'{written}' is too long; at most {LONGEST_DELAY.days}d are allowed")

@@ -14,6 +14,7 @@ from typing import Any
 
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 SETTING = "limit."
 """Settings with this beginning are overrides: `limit.google.day` is `1500` or `off`."""
@@ -112,8 +113,10 @@ def check_override(name: str, value: str, providers: tuple[str, ...]) -> tuple[s
         raise BadInput(
             "limits.unknown",
             f"there is no limit '{name}'",
-            f"write a provider and {', '.join(_PERIODS)}, like google.day; all there are: "
-            "mailrotate limits show",
+            Hint(
+                f"write a provider and {', '.join(_PERIODS)}, like google.day; to see all:",
+                Command("limits", "show"),
+            ),
         )
     cleaned = value.strip().lower()
     if cleaned != "off" and not (cleaned.isascii() and cleaned.isdigit() and 0 < int(cleaned) < 10**9):

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from mailrotate.core.values.duration import parse_duration
+from mailrotate.core.values.hint import Hint
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import Phase, ReplyClass, Who
 
@@ -49,7 +50,7 @@ class ReplyVerdict:
     who: Who
     code: int | None
     enhanced: str | None
-    hint: str
+    hint: Hint
     hold_for: timedelta | None
     rule: str
 
@@ -61,7 +62,7 @@ class Rule:
     name: str
     reply_class: ReplyClass
     who: Who
-    hint: str
+    hint: Hint
     hold_for: timedelta | None
     source: str
     phases: frozenset[Phase]
@@ -83,11 +84,20 @@ class Rule:
 @cache
 def rules() -> Mapping[str, tuple[Rule, ...]]:
     """All rules in their order: `smtp` for answers with a code, `codeless` for the others."""
-    data = tomllib.loads(files(__package__).joinpath("replies.toml").read_text("utf-8"))
-    return {kind: tuple(_rule(row, data) for row in data[kind]) for kind in ("smtp", "codeless")}
+    return {kind: tuple(map(_rule, _data()[kind])) for kind in ("smtp", "codeless")}
 
 
-def _rule(row: Mapping[str, Any], data: Mapping[str, Any]) -> Rule:
+def hint_for(reply_class: ReplyClass) -> Hint:
+    """What to do about an answer of this class, whatever its words."""
+    return Hint.of(_data()["hints"][reply_class])
+
+
+@cache
+def _data() -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath("replies.toml").read_text("utf-8"))
+
+
+def _rule(row: Mapping[str, Any]) -> Rule:
     reply_class = ReplyClass(row["class"])
     phases = frozenset(map(Phase, row["phases"])) if "phases" in row else _FROM_AUTH
     if Phase.DATA in phases:
@@ -98,9 +108,9 @@ def _rule(row: Mapping[str, Any], data: Mapping[str, Any]) -> Rule:
         name=row["name"],
         reply_class=reply_class,
         who=Who(row["who"]) if "who" in row else _WHO[reply_class],
-        hint=row.get("hint", data["hints"][reply_class]),
+        hint=Hint.of(row["hint"]) if "hint" in row else hint_for(reply_class),
         hold_for=parse_duration(row["hold_for"]) if "hold_for" in row else None,
-        source=data["sources"][row["source"]],
+        source=_data()["sources"][row["source"]],
         phases=phases,
         providers=tuple(row.get("provider", ())),
         codes=tuple(row.get("code", ())),

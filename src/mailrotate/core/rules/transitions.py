@@ -1,81 +1,116 @@
 """Every change of state there is: one table for each machine, event by event.
 
-`docs/scheduler.md` draws its diagrams from these tables, and tests walk every pair.
+`docs/scheduler.md` draws its diagrams from these tables, and tests walk every pair. A machine has the name of
+the table whose rows are in its states.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
+from mailrotate.core.values.states import OPEN_RECIPIENTS
 from mailrotate.core.values.states import CampaignState as C
 from mailrotate.core.values.states import ConnectionState as K
+from mailrotate.core.values.states import DeadlineState as D
 from mailrotate.core.values.states import MessageState as M
 from mailrotate.core.values.states import RecipientState as R
 from mailrotate.core.values.states import RequestState as Q
 from mailrotate.core.values.states import UserState as U
+from mailrotate.core.values.transition import Transition
 
-Machine = Mapping[str, Mapping[StrEnum, StrEnum]]
+Machine = Mapping[str, Transition]
 
-CAMPAIGN: Machine = {
-    "start": {C.DRAFT: C.ACTIVE},
-    "pause": {C.ACTIVE: C.PAUSED, C.PAUSED: C.PAUSED},
-    "resume": {C.PAUSED: C.ACTIVE},
-    "stop": {C.ACTIVE: C.FINISHED, C.PAUSED: C.FINISHED},
-}
+# Of a row that is not there yet.
+_NEW: Final = None
 
-RECIPIENT: Machine = {
-    "sent": {R.QUEUED: R.ACTIVE, R.ACTIVE: R.ACTIVE},
-    "sent_last": {R.QUEUED: R.FINISHED, R.ACTIVE: R.FINISHED},
-    "campaign_stopped": {R.QUEUED: R.FINISHED, R.ACTIVE: R.FINISHED},
-    "removed": {R.QUEUED: R.FINISHED, R.ACTIVE: R.FINISHED},
+
+def _machine(name: str, **events: tuple[tuple[StrEnum | None, ...], StrEnum]) -> Machine:
+    return {
+        event: Transition(
+            name, event, tuple(state for state in before if state is not None), after, _NEW in before
+        )
+        for event, (before, after) in events.items()
+    }
+
+
+CAMPAIGN: Machine = _machine(
+    "campaign",
+    create=((_NEW,), C.DRAFT),
+    start=((C.DRAFT,), C.ACTIVE),
+    pause=((C.ACTIVE, C.PAUSED), C.PAUSED),
+    resume=((C.PAUSED,), C.ACTIVE),
+    stop=((C.ACTIVE, C.PAUSED), C.FINISHED),
+)
+
+RECIPIENT: Machine = _machine(
+    "recipient",
+    enrol=((_NEW,), R.QUEUED),
+    sent=(OPEN_RECIPIENTS, R.ACTIVE),
+    sent_last=(OPEN_RECIPIENTS, R.FINISHED),
+    campaign_stopped=(OPEN_RECIPIENTS, R.FINISHED),
+    removed=(OPEN_RECIPIENTS, R.FINISHED),
     # D6: a reply is always recorded, but these three keep their state: stopped, bounced, unsubscribed.
-    "replied": {R.QUEUED: R.REPLIED, R.ACTIVE: R.REPLIED, R.FINISHED: R.REPLIED, R.FAILED: R.REPLIED},
-    "bounced": {R.QUEUED: R.BOUNCED, R.ACTIVE: R.BOUNCED},
-    "unsubscribed": {R.QUEUED: R.UNSUBSCRIBED, R.ACTIVE: R.UNSUBSCRIBED},
-    "failed": {R.QUEUED: R.FAILED, R.ACTIVE: R.FAILED},
-    "retried": {R.FAILED: R.ACTIVE},
+    replied=((*OPEN_RECIPIENTS, R.FINISHED, R.FAILED), R.REPLIED),
+    bounced=(OPEN_RECIPIENTS, R.BOUNCED),
+    unsubscribed=(OPEN_RECIPIENTS, R.UNSUBSCRIBED),
+    failed=(OPEN_RECIPIENTS, R.FAILED),
+    retried=((R.FAILED,), R.ACTIVE),
     # B8: who was contacted by a mailbox that is gone, until another takes them on.
-    "mailbox_removed": {R.QUEUED: R.FAILED, R.ACTIVE: R.FAILED},
-    "taken_on": {R.FAILED: R.ACTIVE},
+    mailbox_removed=(OPEN_RECIPIENTS, R.FAILED),
+    taken_on=((R.FAILED,), R.ACTIVE),
     # The operator took the message that was next out of the outbox: no step is skipped in silence.
-    "cancelled": {R.QUEUED: R.FINISHED, R.ACTIVE: R.FINISHED},
-    "stopped": {R.QUEUED: R.STOPPED, R.ACTIVE: R.STOPPED},
-}
+    cancelled=(OPEN_RECIPIENTS, R.FINISHED),
+    stopped=(OPEN_RECIPIENTS, R.STOPPED),
+)
 
-MESSAGE: Machine = {
-    "schedule": {M.DRAFT: M.SCHEDULED},
-    "claim": {M.SCHEDULED: M.SENDING},
-    "put_back": {M.SENDING: M.SCHEDULED},
-    "settle_sent": {M.SENDING: M.SENT},
-    "settle_error": {M.SENDING: M.ERROR},
+MESSAGE: Machine = _machine(
+    "message",
+    write=((_NEW,), M.DRAFT),
+    plan=((_NEW,), M.SCHEDULED),
+    schedule=((M.DRAFT,), M.SCHEDULED),
+    claim=((M.SCHEDULED,), M.SENDING),
+    put_back=((M.SENDING,), M.SCHEDULED),
+    # A held one is still its sender's by the claim token: who was taken for dead knows better.
+    settle_sent=((M.SENDING, M.HELD), M.SENT),
+    settle_error=((M.SENDING,), M.ERROR),
     # What cannot be rendered never reaches a server.
-    "refuse": {M.SCHEDULED: M.ERROR},
-    "lose": {M.SENDING: M.HELD},
-    "retry": {M.ERROR: M.SCHEDULED},
-    "resolve_sent": {M.HELD: M.SENT},
-    "resolve_not_sent": {M.HELD: M.SCHEDULED},
-    "resolve_dropped": {M.HELD: M.CANCELLED},
+    refuse=((M.SCHEDULED,), M.ERROR),
+    lose=((M.SENDING,), M.HELD),
+    retry=((M.ERROR,), M.SCHEDULED),
+    resolve_sent=((M.HELD,), M.SENT),
+    resolve_not_sent=((M.HELD,), M.SCHEDULED),
+    resolve_dropped=((M.HELD,), M.CANCELLED),
     # D6, C15: when a recipient ends, what is scheduled or in error goes; what is held stays.
-    "cancel": {M.DRAFT: M.CANCELLED, M.SCHEDULED: M.CANCELLED, M.ERROR: M.CANCELLED},
-}
+    cancel=((M.DRAFT, M.SCHEDULED, M.ERROR), M.CANCELLED),
+)
 
-CONNECTION: Machine = {
-    "fail": {K.CONNECTED: K.FAILED},
-    "recover": {K.FAILED: K.CONNECTED, K.CONNECTED: K.CONNECTED},
-    "disconnect": {K.CONNECTED: K.DISCONNECTED, K.FAILED: K.DISCONNECTED},
-}
+CONNECTION: Machine = _machine(
+    "connection",
+    connect=((_NEW,), K.CONNECTED),
+    fail=((K.CONNECTED,), K.FAILED),
+    recover=((K.FAILED, K.CONNECTED), K.CONNECTED),
+    disconnect=((K.CONNECTED, K.FAILED), K.DISCONNECTED),
+)
+
+DEADLINE: Machine = _machine(
+    "deadline",
+    begin=((_NEW,), D.RUNNING),
+    # B8: nobody hangs on the mailbox any more.
+    mailbox_removed=((D.RUNNING,), D.ENDED),
+)
+
+# A user who was removed comes back as the same one.
+USER: Machine = _machine(
+    "user",
+    add=((_NEW, U.ACTIVE, U.LOCKED), U.ACTIVE),
+    lock=((U.ACTIVE,), U.LOCKED),
+    unlock=((U.LOCKED,), U.ACTIVE),
+)
 
 # The end of an approval (A7) is an instant of its own: its decision stays what it was.
-USER: Machine = {"lock": {U.ACTIVE: U.LOCKED}, "unlock": {U.LOCKED: U.ACTIVE}}
-
-REQUEST: Machine = {"approve": {Q.REQUESTED: Q.APPROVED}, "deny": {Q.REQUESTED: Q.DENIED}}
-
-
-def origins(machine: Machine, event: str) -> tuple[str, ...]:
-    """The states from which `event` is legal: the WHERE of a compare-and-set."""
-    return tuple(state.value for state in machine[event])
-
-
-def outcome(machine: Machine, event: str) -> str:
-    """Where `event` leads, for events that lead to one place: the SET of a compare-and-set."""
-    (after,) = set(machine[event].values())
-    return after.value
+REQUEST: Machine = _machine(
+    "mailbox_request",
+    request=((_NEW,), Q.REQUESTED),
+    approve=((Q.REQUESTED,), Q.APPROVED),
+    deny=((Q.REQUESTED,), Q.DENIED),
+)

@@ -9,8 +9,8 @@ from mailrotate.core.ports import MailProvider, SecretBox
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.credential import Credential, unpack
 from mailrotate.core.values.mail import MailAccount
-from mailrotate.core.values.secret import Secret
 
 
 class HolidayDates(Protocol):
@@ -39,11 +39,9 @@ def account_of(context: Context, box: StoredMailbox) -> MailAccount:
     if box.secret is None:
         raise ValueError(f"{box.address} is disconnected and has no secret")
     plain = context.secrets.open(secret_name(box.connection_id), box.generation, box.secret)
-    return MailAccount(
-        address=box.address,
-        provider=box.provider,
-        smtp=box.smtp,
-        imap=box.imap,
-        username=box.username,
-        password=Secret(plain.decode()),
-    )
+    return account_with(box, unpack(plain))
+
+
+def account_with(box: StoredMailbox, credential: Credential) -> MailAccount:
+    """A login to the mailbox's servers with this credential, which may not be stored yet."""
+    return MailAccount(box.address, box.provider, box.smtp, box.imap, box.username, credential)

@@ -14,6 +14,7 @@ from mailrotate.core.store.schema import check_database, migrate, revision_of
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused, StoreTrouble
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 RESTORED = "restore"
 _ANOTHER = "name another file"
@@ -73,9 +74,10 @@ def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
     Raises Refused on PostgreSQL, NotFound, BadInput when the file is no intact database of ours, StoreTrouble
     when a newer program made it, Busy while a runner works.
     """
-    path = _file_of(store, "pg_restore --clean, then mailrotate mailbox pause for every mailbox")
+    pause = Command("mailbox", "pause", "ADDRESS")
+    path = _file_of(store, Hint("pg_restore --clean, then for every mailbox:", pause))
     if not backup.is_file():
-        raise NotFound("restore.no_file", f"there is no file {backup}", "mailrotate db restore BACKUP")
+        raise NotFound("restore.no_file", f"there is no file {backup}", Command("db", "restore", "BACKUP"))
     made_at = datetime.fromtimestamp(backup.stat().st_mtime, now.tzinfo)
     incoming = path.with_name(f"{path.name}.restoring")
     with liveness.sole_host(store):
@@ -96,7 +98,7 @@ def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
     return kept
 
 
-def _file_of(store: Store, instead: str) -> Path:
+def _file_of(store: Store, instead: AnyHint) -> Path:
     if store.path is None:
         raise Refused("backup.postgresql", "PostgreSQL's own tools copy and restore a database", instead)
     return store.path

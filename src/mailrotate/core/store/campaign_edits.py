@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, select, update
 
 from mailrotate.core.store import tables as t
-from mailrotate.core.values.states import COUNTED_MESSAGES, OPEN_RECIPIENTS, MessageState
+from mailrotate.core.values.states import COUNTED_MESSAGES, OPEN_RECIPIENTS
 
 
 class OpenPerson(NamedTuple):
@@ -53,7 +53,7 @@ def shift_step(connection: Connection, campaign_id: int, position: int, by: time
         select(m.id, m.due_at, m.ready_at).where(
             m.campaign_id == campaign_id,
             m.step_position == position,
-            m.state == MessageState.SCHEDULED,
+            t.is_scheduled,
             t.is_living_step,
         )
     ).all()
@@ -67,14 +67,6 @@ def shift_step(connection: Connection, campaign_id: int, position: int, by: time
                 for row in planned
             ],
         )
-
-
-def drop_unsent_messages(connection: Connection, campaign_id: int, origins: tuple[str, ...], to: str) -> None:
-    """Compare-and-set of everything unsent that names the campaign, its test messages included."""
-    c = t.message.c
-    connection.execute(
-        update(t.message).where(c.campaign_id == campaign_id, c.state.in_(origins)).values(state=to)
-    )
 
 
 def has_messages(connection: Connection, recipient_id: int) -> bool:

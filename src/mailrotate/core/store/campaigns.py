@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, or_, select, update
 
+from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions
 from mailrotate.core.values.states import CampaignState, Rotation
+from mailrotate.core.values.transition import Transition
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,13 @@ class StoredStep:
     subject: str | None
     body: str
     sender_mailbox_id: int | None
+
+
+class Pace(NamedTuple):
+    """A step's place in its campaign, and how long after the one before it is due."""
+
+    position: int
+    delay: timedelta
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,7 @@ def _read(connection: Connection, query: Select[Any], **known: object) -> list[S
 
 def insert_campaign(
     connection: Connection,
+    transition: Transition,
     *,
     name: str,
     owner_id: int,
@@ -151,7 +161,12 @@ def insert_campaign(
 ) -> int:
     inserted = connection.execute(
         insert(t.campaign).values(
-            name=name, owner_id=owner_id, team=team, rotation=rotation, created_at=now, state="draft"
+            name=name,
+            owner_id=owner_id,
+            team=team,
+            rotation=rotation,
+            created_at=now,
+            **moves.born(transition),
         )
     )
     return int((inserted.inserted_primary_key or (0,))[0])
@@ -243,24 +258,19 @@ _CURRENT_STEPS = _ALL_STEPS.join(
     t.campaign,
     (t.campaign.c.id == t.step.c.campaign_id) & (t.campaign.c.version == t.step_version.c.version),
 ).where(t.campaign.c.id.in_(bindparam("b_campaigns", expanding=True)))
-_STEP_AFTER = (
+_SEQUENCE = (
     select(t.step.c.position, t.step_version.c.delay_seconds)
     .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
     .join(t.campaign, t.campaign.c.id == t.step.c.campaign_id)
-    .where(
-        t.campaign.c.id == bindparam("b_campaign"),
-        t.step_version.c.version == t.campaign.c.version,
-        t.step.c.position > bindparam("b_position"),
-    )
+    .where(t.campaign.c.id == bindparam("b_campaign"), t.step_version.c.version == t.campaign.c.version)
     .order_by(t.step.c.position)
-    .limit(1)
 )
 
 
-def step_after(connection: Connection, campaign_id: int, position: int) -> tuple[int, timedelta] | None:
-    """The next step of the campaign as it is now: its position and delay; None after the last."""
-    row = connection.execute(_STEP_AFTER, {"b_campaign": campaign_id, "b_position": position}).one_or_none()
-    return None if row is None else (row[0], timedelta(seconds=row[1]))
+def sequence_of(connection: Connection, campaign_id: int) -> list[Pace]:
+    """The steps of the campaign as it is now, without their words."""
+    rows = connection.execute(_SEQUENCE, {"b_campaign": campaign_id})
+    return [Pace(position, timedelta(seconds=seconds)) for position, seconds in rows]
 
 
 def steps_of(connection: Connection, campaign_id: int, version: int) -> list[StoredStep]:
@@ -302,18 +312,6 @@ def attachments_of(connection: Connection, step_version_id: int) -> list[tuple[s
 
 def change(connection: Connection, campaign_id: int, **values: object) -> None:
     connection.execute(update(t.campaign).where(t.campaign.c.id == campaign_id).values(**values))
-
-
-def move(
-    connection: Connection, campaign_id: int, origins: tuple[str, ...], to: str, **values: object
-) -> bool:
-    """Compare-and-set of the state; False when the campaign is no longer in one of `origins`."""
-    result = connection.execute(
-        update(t.campaign)
-        .where(t.campaign.c.id == campaign_id, t.campaign.c.state.in_(origins))
-        .values(state=to, **values)
-    )
-    return result.rowcount == 1
 
 
 def add_pause(connection: Connection, campaign_id: int, reason: str, mailbox_id: int, now: datetime) -> None:

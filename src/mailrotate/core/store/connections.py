@@ -1,6 +1,6 @@
 """Making, replacing and sealing connections, and who hangs on a mailbox."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,11 +18,11 @@ from sqlalchemy import (
     update,
 )
 
-from mailrotate.core.store import seat_addresses
+from mailrotate.core.store import deadlines, moves, seat_addresses
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState
+from mailrotate.core.values.transition import Transition
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,6 @@ class HangingCampaign:
     rotates: bool
     people: int
     is_sender: bool
-
-
-@dataclass(frozen=True)
-class RunningDeadline:
-    campaign: str
-    kind: str
-    ends_at: datetime
-
-
-@dataclass(frozen=True)
-class AwaitedReturn:
-    """A disconnected mailbox that may come back to its slot without loss until its grace ends."""
-
-    mailbox: str
-    campaign: str
-    ends_at: datetime
 
 
 @dataclass(frozen=True)
@@ -89,6 +73,7 @@ def supersede(connection: Connection, mailbox_id: int, now: datetime) -> None:
 
 def insert_connection(
     connection: Connection,
+    transition: Transition,
     mailbox_id: int,
     slot_id: int,
     now: datetime,
@@ -98,9 +83,9 @@ def insert_connection(
         insert(t.connection).values(
             mailbox_id=mailbox_id,
             slot_id=slot_id,
-            state=ConnectionState.CONNECTED,
             connected_at=now,
             last_test_at=now,
+            **moves.born(transition),
             **values,
         )
     )
@@ -129,12 +114,12 @@ def slot_owner(connection: Connection, slot_id: int) -> int | None:
 def free_slots(connection: Connection, user_id: int) -> list[int]:
     """The user's slots without a connected mailbox; then those that a disconnected one may return to, and
     last those where its grace runs."""
-    c, d = t.connection.c, t.deadline.c
+    c = t.connection.c
     current = and_(c.slot_id == t.slot.c.id, c.superseded_at.is_(None))
     taken = exists().where(current, c.state != ConnectionState.DISCONNECTED)
     removed = select(t.mailbox.c.id).where(t.mailbox.c.removed_at.is_not(None))
     awaited = exists().where(current, c.state == ConnectionState.DISCONNECTED, c.mailbox_id.not_in(removed))
-    in_grace = exists().where(current, d.mailbox_id == c.mailbox_id, d.ended_at.is_(None))
+    in_grace = deadlines.runs_for(c.mailbox_id, current)
     query = (
         select(t.slot.c.id)
         .where(t.slot.c.user_id == user_id, t.slot.c.removed_at.is_(None), ~taken)
@@ -249,41 +234,6 @@ def lift_pauses_of(connection: Connection, campaign_id: int, mailbox_id: int) ->
         delete(t.campaign_pause).where(p.campaign_id == campaign_id, p.mailbox_id == mailbox_id)
     )
     return connection.execute(select(p.id).where(p.campaign_id == campaign_id).limit(1)).first() is None
-
-
-def running_deadlines(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, list[RunningDeadline]]:
-    """By mailbox, those that end first standing first."""
-    d, found = t.deadline.c, dict[int, list[RunningDeadline]]()
-    query = (
-        select(d.mailbox_id, t.campaign.c.name, d.kind, d.ends_at)
-        .join(t.campaign, t.campaign.c.id == d.campaign_id)
-        .where(d.ended_at.is_(None))
-        .order_by(d.ends_at, d.id)
-    )
-    for row in rows_with(connection, query, d.mailbox_id, mailbox_ids):
-        found.setdefault(row.mailbox_id, []).append(RunningDeadline(row.name, row.kind, row.ends_at))
-    return found
-
-
-def awaited_returns(connection: Connection, slot_id: int, but: str, now: datetime) -> list[AwaitedReturn]:
-    """The graces of disconnected mailboxes, other than `but`, that run in a slot (A5)."""
-    c, d, m = t.connection.c, t.deadline.c, t.mailbox.c
-    query = (
-        select(m.address, t.campaign.c.name, d.ends_at)
-        .join(t.connection, c.mailbox_id == m.id)
-        .join(t.deadline, d.mailbox_id == m.id)
-        .join(t.campaign, t.campaign.c.id == d.campaign_id)
-        .where(
-            c.slot_id == slot_id,
-            c.superseded_at.is_(None),
-            c.state == ConnectionState.DISCONNECTED,
-            m.address != but,
-            d.ended_at.is_(None),
-            d.ends_at > now,
-        )
-        .order_by(d.ends_at, d.id)
-    )
-    return [AwaitedReturn(row.address, row.name, row.ends_at) for row in connection.execute(query)]
 
 
 def waiting_count(connection: Connection, mailbox_id: int) -> int:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mailrotate.core.values.errors import Busy, StoreTrouble, WrongDatabase
+from mailrotate.core.values.hint import AnyHint, Command
 
 # Longer than the longest writing transaction that we know of (an import of a million rows).
 BUSY_WAIT_SECONDS = 60.0
@@ -109,14 +110,14 @@ _POSTGRESQL_SAYS = {
 }
 # Lock not available, deadlock, serialization failure, too many connections.
 _POSTGRESQL_BUSY = ("55P03", "40P01", "40001", "53300")
-_TOLD = {
+_TOLD: Mapping[str, tuple[str, AnyHint]] = {
     "store.full": ("the disk that holds {db} is full", "free some space, then run the command again"),
-    "store.io": ("the disk that holds {db} reports an error", "mailrotate db check"),
+    "store.io": ("the disk that holds {db} reports an error", Command("db", "check")),
     "store.read_only": ("{db} cannot be written to", "check who may write to it and its folder"),
     "store.no_right": ("{db} does not let this user do that", "check which user MAILROTATE_DB names"),
     "store.not_a_database": ("{db} is not a mailrotate database", "name another file with --db"),
-    "store.damaged": ("{db} is damaged", "mailrotate db restore BACKUP"),
-    "store.cannot_open": ("{db} cannot be opened", "check that it is a file in a folder of yours"),
+    "store.damaged": ("{db} is damaged", Command("db", "restore", "BACKUP")),
+    "store.cannot_open": ("{db} cannot be opened", "check the path and your permissions"),
 }  # fmt: skip
 
 

@@ -281,18 +281,6 @@ def change_connection(connection: Connection, connection_id: int, **values: obje
     connection.execute(update(t.connection).where(t.connection.c.id == connection_id).values(**values))
 
 
-def move_connection(
-    connection: Connection, connection_id: int, origins: tuple[str, ...], to: str, **values: object
-) -> bool:
-    """Compare-and-set of a connection's state; False when it is no longer in one of `origins`."""
-    result = connection.execute(
-        update(t.connection)
-        .where(t.connection.c.id == connection_id, t.connection.c.state.in_(origins))
-        .values(state=to, **values)
-    )
-    return result.rowcount == 1
-
-
 def others_reached_since(connection: Connection, smtp_host: str, since: datetime) -> bool:
     """Whether another server was reached since then: if none was, the trouble may be this machine's."""
     query = (

@@ -201,29 +201,15 @@ def contact_ids(sender_ids: Sequence[int]) -> Select[tuple[int]]:
 
 
 def _is_open_of(sender_ids: Sequence[int]) -> ColumnElement[bool]:
-    return and_(t.recipient.c.campaign_sender_id.in_(sender_ids), t.recipient.c.state.in_(OPEN_RECIPIENTS))
+    return and_(t.recipient.c.campaign_sender_id.in_(sender_ids), t.is_open)
 
 
 # --- people
 
 
-def fail_contacted(
-    connection: Connection,
-    sender_ids: Sequence[int],
-    origins: tuple[str, ...],
-    to: str,
-    reason: str,
-    now: datetime,
-) -> int:
-    """The set form of a recipient's move, for the contacted people of some senders; each keeps its step."""
-    result = connection.execute(
-        update(t.recipient)
-        .where(
-            t.recipient.c.campaign_sender_id.in_(sender_ids), t.recipient.c.state.in_(origins), is_contacted()
-        )
-        .values(state=to, reason=reason, next_at=None, ended_at=now)
-    )
-    return result.rowcount
+def contacted_by(sender_ids: Sequence[int]) -> ColumnElement[bool]:
+    """The recipients of some senders who have been written to."""
+    return and_(t.recipient.c.campaign_sender_id.in_(sender_ids), is_contacted())
 
 
 def unplan(connection: Connection, mailbox_id: int, sender_ids: Sequence[int] | None = None) -> None:
@@ -233,13 +219,13 @@ def unplan(connection: Connection, mailbox_id: int, sender_ids: Sequence[int] | 
     """
     m, r = t.message.c, t.recipient.c
     waits = and_(m.mailbox_id == mailbox_id, m.state.in_(_UNSENT), t.is_living_step)
-    # What the operator has released stays so: from then on it is not late (H4).
+    # `rules.steps.due_again`, for a set.
     due_at = case((m.released_at > m.due_at, m.released_at), else_=m.due_at)
     mine = (
         select(func.max(due_at)).where(m.recipient_id == r.id, waits).correlate(t.recipient).scalar_subquery()
     )
     query = update(t.recipient).where(
-        r.id.in_(select(m.recipient_id).where(waits)), r.next_at.is_(None), r.state.in_(OPEN_RECIPIENTS)
+        r.id.in_(select(m.recipient_id).where(waits)), r.next_at.is_(None), t.is_open
     )
     if sender_ids is not None:
         query = query.where(r.campaign_sender_id.in_(sender_ids))
@@ -258,10 +244,9 @@ def hand_over(connection: Connection, sender_ids: Sequence[int], to_sender_id: i
 
 def give_back(connection: Connection, sender_ids: Sequence[int]) -> int:
     """The people of some senders who have had no message wait for a sender again."""
-    r = t.recipient.c
     result = connection.execute(
         update(t.recipient)
-        .where(r.campaign_sender_id.in_(sender_ids), r.state == RecipientState.QUEUED, ~is_contacted())
+        .where(_is_open_of(sender_ids), ~is_contacted())
         .values(campaign_sender_id=None, assigned_reason=None, next_at=None)
     )
     return result.rowcount
@@ -270,20 +255,9 @@ def give_back(connection: Connection, sender_ids: Sequence[int]) -> int:
 # --- messages
 
 
-def cancel_messages(
-    connection: Connection,
-    mailbox_id: int,
-    failed_of: Sequence[int],
-    origins: tuple[str, ...],
-    to: str,
-) -> int:
-    """Everything unsent of a mailbox, of every kind, and what waits elsewhere for the people whom `failed_of`
-    had (D9)."""
-    m = t.message.c
-    unsent = update(t.message).where(m.state.in_(origins)).values(state=to)
-    count = connection.execute(unsent.where(m.mailbox_id == mailbox_id)).rowcount
-    elsewhere = unsent.where(t.is_living_step, m.recipient_id.in_(_failed(failed_of)))
-    return count + (connection.execute(elsewhere).rowcount if failed_of else 0)
+def for_failed(sender_ids: Sequence[int]) -> ColumnElement[bool]:
+    """The messages of the campaign, in whichever lane, to the people of some senders who have failed (D9)."""
+    return and_(t.is_living_step, t.message.c.recipient_id.in_(_failed(sender_ids)))
 
 
 def is_sending(connection: Connection, mailbox_id: int, failed_of: Sequence[int] = ()) -> bool:
@@ -361,13 +335,6 @@ def paused_by(connection: Connection, campaign_id: int, reason: str) -> str | No
         .limit(1)
     )
     return connection.execute(query).scalar_one_or_none()
-
-
-def end_deadlines(connection: Connection, mailbox_id: int, now: datetime) -> None:
-    """Nobody hangs on the mailbox any more."""
-    d = t.deadline.c
-    query = update(t.deadline).where(d.mailbox_id == mailbox_id, d.ended_at.is_(None))
-    connection.execute(query.values(ended_at=now))
 
 
 # --- the seat

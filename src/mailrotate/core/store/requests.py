@@ -7,9 +7,11 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
+from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.states import RequestState
+from mailrotate.core.values.transition import Transition
 
 Checks = Sequence[Mapping[str, object]]
 
@@ -40,7 +42,13 @@ class StoredRequest:
 
 
 def insert_request(
-    connection: Connection, address: str, user_id: int, requested_by: int, checks: Checks, now: datetime
+    connection: Connection,
+    transition: Transition,
+    address: str,
+    user_id: int,
+    requested_by: int,
+    checks: Checks,
+    now: datetime,
 ) -> int:
     """A new request."""
     made = connection.execute(
@@ -49,9 +57,9 @@ def insert_request(
             canonical=canonical_address(address),
             user_id=user_id,
             requested_by=requested_by,
-            state=RequestState.REQUESTED,
             checks=json.dumps([checks]),
             requested_at=now,
+            **moves.born(transition),
         )
     )
     return int((made.inserted_primary_key or (0,))[0])
@@ -89,22 +97,16 @@ def open_count(connection: Connection) -> int:
 
 def decide(
     connection: Connection,
+    transition: Transition,
     known: StoredRequest,
-    origins: tuple[str, ...],
-    to: str,
     checks: Checks,
     **decided: object,
 ) -> bool:
     """Compare-and-set: False when it was decided or withdrawn meanwhile. The checks of the request stay
     beside those of the decision."""
-    r = t.mailbox_request.c
+    this = (t.mailbox_request.c.id == known.id) & t.mailbox_request.c.ended_at.is_(None)
     runs = json.dumps([known.checks, checks])
-    result = connection.execute(
-        update(t.mailbox_request)
-        .where(r.id == known.id, r.state.in_(origins), r.ended_at.is_(None))
-        .values(state=to, checks=runs, **decided)
-    )
-    return result.rowcount == 1
+    return moves.move_many(connection, transition, this, checks=runs, **decided) == 1
 
 
 def end(connection: Connection, address: str, now: datetime) -> bool:

@@ -13,6 +13,7 @@ from mailrotate.core.store import dialects
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.triggers import make_triggers, missing_triggers
 from mailrotate.core.values.errors import Refused, StoreTrouble, WrongDatabase
+from mailrotate.core.values.hint import Command
 
 # Oldest first; a test compares them with the migrations.
 REVISIONS = ("0001", "0002")
@@ -54,7 +55,7 @@ def require_current(connection: Connection) -> bool:
         raise Refused(
             "store.older",
             f"the database has revision {found}, this program needs {REVISIONS[-1]}",
-            "mailrotate db upgrade",
+            Command("db", "upgrade"),
         )
     return True
 
@@ -98,7 +99,7 @@ def migrate(store: Store) -> None:
         make_triggers(connection)
         if dialects.orphans(connection):
             raise StoreTrouble(
-                "store.orphans", "the upgrade would leave rows without their parents", "mailrotate db check"
+                "store.orphans", "the upgrade would leave rows without their parents", Command("db", "check")
             )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def hold(connection: Connection, address: str, mailbox_id: int) -> None:
         raise Refused(
             "mailbox.elsewhere",
             f"another command has just put {address} on a seat",
-            "mailrotate mailbox list",
+            Command("mailbox", "list"),
         ) from None
 
 

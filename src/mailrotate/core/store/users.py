@@ -14,13 +14,6 @@ def emails(connection: Connection) -> dict[int, str]:
     return {row.id: row.email for row in connection.execute(select(t.user.c.id, t.user.c.email))}
 
 
-def move(connection: Connection, user_id: int, origins: tuple[str, ...], to: str) -> bool:
-    """Compare-and-set of a user's state; False when they are in none of `origins`."""
-    u = t.user.c
-    moved = update(t.user).where(u.id == user_id, u.state.in_(origins)).values(state=to)
-    return connection.execute(moved).rowcount == 1
-
-
 def change(connection: Connection, user_id: int, **values: object) -> None:
     connection.execute(update(t.user).where(t.user.c.id == user_id).values(**values))
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
+from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.states import Role, SlotKind, UserState
+from mailrotate.core.values.transition import Transition
 
 
 @dataclass(frozen=True)
@@ -88,21 +90,23 @@ def set_setting(connection: Connection, key: str, value: str) -> None:
         connection.execute(insert(t.setting).values(key=key, value=value))
 
 
-def add_user(connection: Connection, email: str, name: str, role: Role, now: datetime) -> StoredUser:
+def add_user(
+    connection: Connection, transition: Transition, email: str, name: str, role: Role, now: datetime
+) -> StoredUser:
     """A user with the slots that the plan includes (A1); one who was removed comes back as the same."""
-    known = {"name": name, "role": role, "state": UserState.ACTIVE}
+    known = {"name": name, "role": role}
     former = connection.execute(select(t.user.c.id).where(t.user.c.email == email)).scalar_one_or_none()
     if former is not None:
         user_id = int(former)
-        by_id = t.user.c.id == user_id
-        connection.execute(update(t.user).where(by_id).values(removed_at=None, **known))
+        moves.move(connection, transition, user_id, removed_at=None, **known)
     else:
-        inserted = connection.execute(insert(t.user).values(email=email, created_at=now, **known))
+        new = {"email": email, "created_at": now, **known, **moves.born(transition)}
+        inserted = connection.execute(insert(t.user).values(**new))
         user_id = int((inserted.inserted_primary_key or (0,))[0])
     slots = connection.execute(select(t.plan.c.slots_per_user)).scalar_one()
     for _ in range(slots):
         connection.execute(insert(t.slot).values(user_id=user_id, kind=SlotKind.INCLUDED, created_at=now))
-    return StoredUser(user_id, email, name, role, UserState.ACTIVE, None)
+    return StoredUser(user_id, email, name, role, UserState(transition.target), None)
 
 
 def user_by_email(connection: Connection, email: str) -> StoredUser | None:

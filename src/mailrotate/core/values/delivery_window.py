@@ -110,7 +110,7 @@ def _parse_block(written: object) -> Block:
         mistakes.append(mistake)
     if mistakes:
         first = mistakes[0]
-        every = [f"{mistake.message}; {mistake.hint}" for mistake in mistakes]
+        every = [mistake.sentence for mistake in mistakes]
         raise BadInput(first.code, first.message, first.hint, every)
     return Block(days, *hours)
 

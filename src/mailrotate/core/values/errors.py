@@ -6,17 +6,24 @@ command to type.
 
 from collections.abc import Sequence
 
+from mailrotate.core.values.hint import AnyHint
+
 
 class MailrotateError(Exception):
     """Something the user is told in one sentence instead of in a traceback."""
 
     exit_status = 1
 
-    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+    def __init__(self, code: str, message: str, hint: AnyHint | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.hint = hint
+
+    @property
+    def sentence(self) -> str:
+        """The message with advice that is plain text; for mistakes that are listed with others."""
+        return f"{self.message}; {self.hint}" if isinstance(self.hint, str) else self.message
 
 
 class BadInput(MailrotateError):
@@ -25,7 +32,7 @@ class BadInput(MailrotateError):
     exit_status = 2
 
     def __init__(
-        self, code: str, message: str, hint: str | None = None, problems: Sequence[str] = ()
+        self, code: str, message: str, hint: AnyHint | None = None, problems: Sequence[str] = ()
     ) -> None:
         super().__init__(code, message, hint)
         self.problems = tuple(problems)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from mailrotate.core.values.secret import Secret
+from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.states import Phase, Security
 
 # The one folder that every server has (RFC 3501 5.1).
@@ -41,7 +41,7 @@ class MailAccount:
     smtp: Endpoint
     imap: Endpoint
     username: str
-    password: Secret
+    credential: Credential
 
 
 @dataclass(frozen=True)

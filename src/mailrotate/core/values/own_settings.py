@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 
 from mailrotate.core.values.duration import format_duration, parse_duration
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.mail import DEFAULT_GAP, INBOX
 
 PERSONAL, SHARED = "personal", "shared"
@@ -149,7 +150,7 @@ def _limit(text: str) -> int:
         raise BadInput(
             "limit.invalid",
             f"'{text}' is not a daily limit: it is a number from 1, or plan for the plan's",
-            "write it like --daily-limit 120, or to send nothing: mailrotate mailbox pause ADDRESS",
+            Hint("write it like --daily-limit 120; to send nothing:", Command("mailbox", "pause", "ADDRESS")),
         )
     return int(text)
 

@@ -33,6 +33,11 @@ class ConnectionState(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+class DeadlineState(StrEnum):
+    RUNNING = "running"
+    ENDED = "ended"
+
+
 # What a mailbox is called that was removed; its connection stays `disconnected`.
 REMOVED_MAILBOX = "removed"
 

@@ -4,12 +4,14 @@ from datetime import datetime
 
 from mailrotate.core.ports import SecretBox
 from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.values.errors import Refused, StoreTrouble
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Role
 
 # What the workspace's key is tried on, so that a wrong key is known before a mailbox is.
@@ -22,10 +24,10 @@ def make_workspace(store: Store, email: str, name: str, timezone: str, os_user: 
     with store.writing() as connection:
         if workspaces.find(connection) is not None:
             raise Refused(
-                "workspace.exists", f"there is a workspace in {store.name} already", "mailrotate status"
+                "workspace.exists", f"there is a workspace in {store.name} already", Command("status")
             )
         workspaces.create(connection, name, timezone, now)
-        admin = workspaces.add_user(connection, email, name, Role.ADMIN, now)
+        admin = workspaces.add_user(connection, USER["add"], email, name, Role.ADMIN, now)
         workspaces.change(connection, default_user_id=admin.id)
         actor = Actor(admin.id, os_user)
         events.record(connection, actor, "workspace.created", now, About(), timezone=timezone)

@@ -1,7 +1,6 @@
 """Who may act for a campaign, pick a mailbox, or see what is the team's (A6, A10, B6, C6)."""
 
 from collections.abc import Sequence
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -15,6 +14,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import outbox_lists
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 
 def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
@@ -31,7 +31,7 @@ def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCamp
         "user.not_allowed",
         f"campaign '{campaign.name}' is {'nobody' if owner is None else owner.email}'s, and {acting.email} "
         f"is a {acting.role}",
-        advice.instead(connection, Deed.CAMPAIGNS),
+        advice.instead(connection, Deed.CAMPAIGNS, seat_id=campaign.owner_id),
     )
 
 
@@ -50,7 +50,7 @@ def find_seen_campaign(connection: Connection, actor: Actor, name: str) -> Store
     viewer = viewer_of(connection, actor)
     if viewer is not None and campaign.id not in visibility.campaign_ids(connection, viewer):
         raise _hidden(
-            connection, actor, f"campaign '{campaign.name}'", f"campaign show {quote(campaign.name)}"
+            connection, actor, f"campaign '{campaign.name}'", Command("campaign", "show", campaign.name)
         )
     return campaign
 
@@ -60,7 +60,7 @@ def find_seen_mailbox(connection: Connection, actor: Actor, name: str) -> Stored
     box = naming.find_mailbox(connection, name, with_removed=True)
     viewer = viewer_of(connection, actor)
     if viewer is not None and box.id not in visibility.mailbox_ids(connection, viewer):
-        raise _hidden(connection, actor, box.address, f"mailbox show {box.address}")
+        raise _hidden(connection, actor, box.address, Command("mailbox", "show", box.address))
     return box
 
 
@@ -80,7 +80,8 @@ def require_sight_of(connection: Connection, actor: Actor, message: Candidate) -
     if viewer is None or message.mailbox_id in visibility.mailbox_ids(connection, viewer):
         return
     if message.campaign_id not in visibility.campaign_ids(connection, viewer):
-        raise _hidden(connection, actor, f"m_{message.id}", f"outbox show m_{message.id}")
+        name = f"m_{message.id}"
+        raise _hidden(connection, actor, name, Command("outbox", "show", name))
 
 
 def settler_of(connection: Connection, actor: Actor) -> int | None:
@@ -111,26 +112,28 @@ def require_pick(connection: Connection, actor: Actor, box: StoredMailbox) -> No
     acting = seats.require_active(connection, actor)
     if seats.may_send_from(connection, acting, box):
         return
-    theirs = f"mailrotate --as {quote(box.user_email)} mailbox"
     if box.own.is_shared:
+        share = Command("mailbox", "share", "add", box.address, acting.email)
         raise Refused(
             "mailbox.not_shared",
             f"{box.address} is {box.user_email}'s and not shared with {acting.email}",
-            f"add --as {quote(box.user_email)}, or: {theirs} share add "
-            f"{quote(box.address)} {quote(acting.email)}",
+            advice.way(connection, actor, Deed.ANY_SEAT, share, seat_id=box.user_id),
         )
-    sharing = f", or: {theirs} set {quote(box.address)} --access shared"
+    hint: AnyHint = Hint("choose a mailbox of your own:", Command("mailbox", "list"))
+    if plans.find(connection).shared_mailboxes:
+        share = Command("mailbox", "set", box.address, "--access", "shared")
+        hint = advice.way(connection, actor, Deed.ANY_SEAT, share, seat_id=box.user_id)
     raise Refused(
         "mailbox.personal",
         f"{box.address} is {box.user_email}'s alone; {acting.email} cannot send from it",
-        f"add --as {quote(box.user_email)}{sharing if plans.find(connection).shared_mailboxes else ''}",
+        hint,
     )
 
 
-def _hidden(connection: Connection, actor: Actor, what: str, command: str) -> Refused:
+def _hidden(connection: Connection, actor: Actor, what: str, command: Command) -> Refused:
     acting = seats.require_active(connection, actor)
     return Refused(
         "user.not_allowed",
         f"{acting.email} is a {acting.role}, and {what} is neither theirs nor the team's",
-        advice.way(connection, actor, Deed.SEE_TEAM, f"mailrotate {command}"),
+        advice.way(connection, actor, Deed.SEE_TEAM, command),
     )

@@ -1,7 +1,6 @@
 """How people name campaigns, mailboxes and users, and what they are told when there is none of that name."""
 
 from difflib import get_close_matches
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -11,6 +10,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import NotFound
+from mailrotate.core.values.hint import Command
 
 
 def find_campaign(connection: Connection, name: str) -> StoredCampaign:
@@ -23,7 +23,7 @@ def find_campaign(connection: Connection, name: str) -> StoredCampaign:
     if by_id is not None:
         return by_id
     meant = _meant(name, [campaign.name for campaign in known])
-    raise NotFound("campaign.none", f"there is no campaign '{name}'{meant}", "mailrotate campaign list")
+    raise NotFound("campaign.none", f"there is no campaign '{name}'{meant}", Command("campaign", "list"))
 
 
 def find_mailbox(connection: Connection, address: str, *, with_removed: bool = False) -> StoredMailbox:
@@ -40,16 +40,16 @@ def find_mailbox(connection: Connection, address: str, *, with_removed: bool = F
     if held is not None:
         owner = mailboxes.by_id(connection, held.mailbox_id).address
         what = "another spelling" if held.address == owner else "an alias"
-        raise NotFound("mailbox.none", f"{address} is {what} of {owner}", f"mailrotate mailbox show {owner}")
+        raise NotFound("mailbox.none", f"{address} is {what} of {owner}", Command("mailbox", "show", owner))
     if box is not None:
         raise NotFound(
             "mailbox.removed",
             f"{box.address} was removed; only its history is left",
-            f"mailrotate mailbox show {quote(box.address)}",
+            Command("mailbox", "show", box.address),
         )
     known = [known.address for known in mailboxes.listing(connection)]
     meant = _meant(address, _near_addresses(address, known))
-    hint = "mailrotate mailbox list" if meant else f"mailrotate mailbox connect {quote(address)}"
+    hint = Command("mailbox", "list") if meant else Command("mailbox", "connect", address)
     raise NotFound("mailbox.none", f"there is no mailbox {address}{meant}", hint)
 
 
@@ -65,7 +65,7 @@ def find_user(connection: Connection, email: str) -> StoredUser:
         return user
     known = [user.email for user in workspaces.users(connection)]
     meant = _meant(email, _near_addresses(email, known))
-    raise NotFound("user.none", f"there is no user {email} in this workspace{meant}", "mailrotate user list")
+    raise NotFound("user.none", f"there is no user {email} in this workspace{meant}", Command("user", "list"))
 
 
 def _near_addresses(address: str, known: list[str]) -> list[str]:

@@ -6,7 +6,6 @@ seat: one that is there already stays usable when the plan becomes stricter.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -19,6 +18,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.seat_addresses import HeldAddress
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import ConnectionState, RequestState, UserState
 
 
@@ -42,7 +42,11 @@ def refuse_first(address: str) -> None:
         raise Refused(
             "address.role",
             f"{address} is the address of a role or a group, and a new workspace's plan permits none",
-            f"mailrotate init --email {quote(address)}, then: mailrotate plan set --role-addresses on",
+            Hint(
+                Command("init", "--email", address),
+                ", then:",
+                Command("plan", "set", "--role-addresses", "on"),
+            ),
         )
 
 
@@ -58,7 +62,7 @@ def former_of(connection: Connection, actor: Actor, user: StoredUser, address: s
             raise Refused(
                 "mailbox.connected",
                 f"{address} is on the seat of {former.user_email} already and {former.state}",
-                f"mailrotate mailbox reconnect {quote(address)}",
+                Command("mailbox", "reconnect", address),
             )
         held = seat_addresses.holding(connection, address)
         if held is None or held.mailbox_id == former.id:
@@ -141,9 +145,9 @@ def held_refusal(connection: Connection, actor: Actor, user: StoredUser, address
             connection,
             actor,
             Deed.ANY_SEAT,
-            f"mailrotate mailbox alias remove {quote(box.address)} {quote(held.address)}"
+            Command("mailbox", "alias", "remove", box.address, held.address)
             if is_alias
-            else f"mailrotate mailbox remove {quote(box.address)}",
+            else Command("mailbox", "remove", box.address),
             seat_id=box.user_id,
         ),
     )
@@ -155,7 +159,7 @@ def _role_refusal(connection: Connection, actor: Actor, address: str) -> Refused
     return Refused(
         "address.role",
         f"{address} is the address of a role or a group, and the plan permits none",
-        advice.way(connection, actor, Deed.PLAN, "mailrotate plan set --role-addresses on"),
+        advice.way(connection, actor, Deed.PLAN, Command("plan", "set", "--role-addresses", "on")),
     )
 
 
@@ -163,7 +167,7 @@ def _others_refusal(connection: Connection, actor: Actor, user: StoredUser, addr
     found = users.whose_own(connection, address)
     if found is None or found[0] == user.id:
         return None
-    theirs = f"mailrotate mailbox connect {quote(address)} --for {quote(found[1])}"
+    theirs = Command("mailbox", "connect", address, "--for", found[1])
     return Refused(
         "address.another_user",
         f"{address} is the own address of another user, {found[1]}",
@@ -179,7 +183,7 @@ def _approval_refusal(connection: Connection, actor: Actor, user: StoredUser, ad
         return Refused(
             "request.needed",
             f"the plan requires that {address} is approved before {user.email} has it",
-            f"mailrotate mailbox request {quote(address)} --for {quote(user.email)}",
+            Command("mailbox", "request", address, "--for", user.email),
         )
     if known.user_id != user.id:
         return Refused(
@@ -189,7 +193,7 @@ def _approval_refusal(connection: Connection, actor: Actor, user: StoredUser, ad
                 connection,
                 actor,
                 Deed.ANY_SEAT,
-                f"mailrotate mailbox withdraw q_{known.id}",
+                Command("mailbox", "withdraw", f"q_{known.id}"),
                 seat_id=known.user_id,
             ),
         )
@@ -198,5 +202,5 @@ def _approval_refusal(connection: Connection, actor: Actor, user: StoredUser, ad
     return Refused(
         "request.undecided",
         f"{address} is requested for {user.email}, as q_{known.id}, and not approved yet",
-        advice.way(connection, actor, Deed.REQUESTS, f"mailrotate mailbox approve q_{known.id}"),
+        advice.way(connection, actor, Deed.REQUESTS, Command("mailbox", "approve", f"q_{known.id}")),
     )

@@ -1,7 +1,6 @@
 """Whose seat it is: for whom somebody acts, and in which slot (A1, A5, A6, A9)."""
 
 from dataclasses import dataclass
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -13,6 +12,7 @@ from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import ConnectionState, Role, UserState
 
 
@@ -43,7 +43,7 @@ def find_connected(connection: Connection, actor: Actor, name: str) -> StoredMai
         raise Refused(
             "mailbox.disconnected",
             f"{box.address} is disconnected",
-            f"mailrotate mailbox connect {quote(box.address)}",
+            Command("mailbox", "connect", box.address),
         )
     return box
 
@@ -54,7 +54,7 @@ def require_authority(
     """Refused unless whoever acts may act on this user's seat; another's needs the deed `of_others` (A6)."""
     acting = require_active(connection, actor)
     if not roles.may_on_seat(acting.role, acting.id == user_id, of_others):
-        raise _not_allowed(connection, acting, of_others, " and acts on their own seat only")
+        raise _not_allowed(connection, acting, of_others, " and acts on their own seat only", user_id)
 
 
 def require_deed(connection: Connection, actor: Actor, deed: Deed) -> None:
@@ -82,7 +82,7 @@ def require_active(connection: Connection, actor: Actor) -> StoredUser:
             "add --as EMAIL",
         )
     if acting.state is UserState.LOCKED:
-        unlock = advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {quote(acting.email)}")
+        unlock = advice.way(connection, actor, Deed.USERS, Command("user", "unlock", acting.email))
         raise Refused("user.locked", f"the acting user {acting.email} is locked", unlock)
     return acting
 
@@ -91,11 +91,13 @@ def _those_who_may(deed: Deed) -> str:
     return " or ".join(f"{'an' if role is Role.ADMIN else 'a'} {role}" for role in roles.roles_that_may(deed))
 
 
-def _not_allowed(connection: Connection, acting: StoredUser, deed: Deed, because: str) -> Refused:
+def _not_allowed(
+    connection: Connection, acting: StoredUser, deed: Deed, because: str, seat_id: int | None = None
+) -> Refused:
     return Refused(
         "user.not_allowed",
         f"{acting.email} is a {acting.role}{because}",
-        advice.instead(connection, deed),
+        advice.instead(connection, deed, seat_id=seat_id),
     )
 
 
@@ -129,11 +131,13 @@ def _slot_for(
 ) -> int:
     if slot_id is not None:
         if connections.slot_owner(connection, slot_id) != user.id:
-            raise Refused("slot.not_owned", f"s_{slot_id} is no slot of {user.email}", "mailrotate slot list")
+            raise Refused(
+                "slot.not_owned", f"s_{slot_id} is no slot of {user.email}", Command("slot", "list")
+            )
         taken_by = connections.address_in_slot(connection, slot_id)
         if taken_by is not None:
             raise Refused(
-                "slot.taken", f"s_{slot_id} holds {taken_by}", f"mailrotate mailbox disconnect {taken_by}"
+                "slot.taken", f"s_{slot_id} holds {taken_by}", Command("mailbox", "disconnect", taken_by)
             )
         return slot_id
     free = connections.free_slots(connection, user.id)
@@ -149,7 +153,7 @@ def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refuse
     """With the command that makes a slot free, from the pool or bought, and who may run it."""
     held = [slot.mailbox for slot in slots.of_user(connection, user.id)]
     verb = "assign" if slots.of_user(connection, None) else "add"
-    hint = advice.way(connection, actor, Deed.SLOTS, f"mailrotate slot {verb} --user {quote(user.email)}")
+    hint = advice.way(connection, actor, Deed.SLOTS, Command("slot", verb, "--user", user.email))
     count = f"({len(held)}/{len(held)})"
     taken = f"all slots of {user.email} are taken {count}: {', '.join(map(str, held))}"
     return Refused("slot.none_free", taken if held else f"{user.email} has no slot", hint)

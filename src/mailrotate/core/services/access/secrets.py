@@ -1,4 +1,4 @@
-"""Sealing a mailbox's password, and changing the key that all of them are sealed with (I1)."""
+"""Sealing a mailbox's credential, and changing the key that all of them are sealed with (I1)."""
 
 from datetime import datetime
 
@@ -10,12 +10,13 @@ from mailrotate.core.services.access import accounts, seats
 from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.store import connections, events, mailboxes, workspaces
 from mailrotate.core.store.events import About
+from mailrotate.core.values.credential import Credential, pack
 from mailrotate.core.values.errors import KeyTrouble
-from mailrotate.core.values.secret import Secret
+from mailrotate.core.values.hint import Command
 
 
 def seal(
-    context: Context, connection: Connection, connection_id: int, generation: int, password: Secret
+    context: Context, connection: Connection, connection_id: int, generation: int, credential: Credential
 ) -> bytes:
     """Seal in the caller's transaction, with the key that the workspace has when it commits.
 
@@ -24,7 +25,7 @@ def seal(
     connections.lock_workspace(connection)
     # A rekey may have come between: opening the check makes the box follow it.
     accounts.open_check(context.secrets, _check(connection))
-    return context.secrets.seal(secret_name(connection_id), generation, password.reveal().encode())
+    return context.secrets.seal(secret_name(connection_id), generation, pack(credential))
 
 
 def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
@@ -59,5 +60,7 @@ def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
 def _check(connection: Connection) -> bytes:
     workspace = workspaces.find(connection)
     if workspace is None or workspace.key_check is None:
-        raise KeyTrouble("key.missing", "the workspace has no key yet", "mailrotate mailbox connect ADDRESS")
+        raise KeyTrouble(
+            "key.missing", "the workspace has no key yet", Command("mailbox", "connect", "ADDRESS")
+        )
     return workspace.key_check

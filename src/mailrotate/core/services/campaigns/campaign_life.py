@@ -3,26 +3,27 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT
 from mailrotate.core.services.access import advice, authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import sender_choice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning, lifecycle
 from mailrotate.core.services.effects.assigning import current_senders, is_connected
-from mailrotate.core.store import campaigns, events, mailboxes, progress
+from mailrotate.core.store import campaigns, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import MailrotateError, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, Rotation
+from mailrotate.core.values.transition import Transition
 
 BY_HAND = "by_hand"
 
@@ -62,7 +63,7 @@ def start(
     with context.store.writing() as connection:
         recipients.lock_enrolment(connection)
         campaign = authority.find_campaign(connection, context.actor, name)
-        _require(campaign, CampaignState.DRAFT, "start")
+        _require(campaign, CAMPAIGN["start"])
         if addresses or rotate is not None:
             sender_choice.choose_senders(connection, context.actor, campaign, addresses, rotate, now)
             campaign = campaigns.by_id(connection, campaign.id)
@@ -72,15 +73,9 @@ def start(
             raise Refused(
                 "campaign.no_recipients",
                 f"campaign '{campaign.name}' has no recipients",
-                f"mailrotate recipient import {quote(campaign.name)} FILE",
+                Command("recipient", "import", campaign.name, "FILE"),
             )
-        campaigns.move(
-            connection,
-            campaign.id,
-            origins(CAMPAIGN, "start"),
-            outcome(CAMPAIGN, "start"),
-            started_at=now,
-        )
+        moves.move(connection, CAMPAIGN["start"], campaign.id, started_at=now)
         assigning.assign_waiting(connection, campaign.id, now)
         senders = current_senders(connection, campaign.id)
         events.record(
@@ -102,26 +97,26 @@ def start(
         )
 
 
-def _require(campaign: StoredCampaign, state: CampaignState, verb: str) -> None:
-    if campaign.state is state:
+def _require(campaign: StoredCampaign, transition: Transition) -> None:
+    if campaign.state in transition.origins:
         return
+    state, participle = _ONLY[transition.event]
     hints = {
-        CampaignState.DRAFT: f"mailrotate campaign start {quote(campaign.name)}",
-        CampaignState.PAUSED: f"mailrotate campaign resume {quote(campaign.name)}",
-        CampaignState.FINISHED: f"mailrotate campaign copy {quote(campaign.name)}",
-        CampaignState.ACTIVE: f"mailrotate campaign show {quote(campaign.name)}",
+        CampaignState.DRAFT: Command("campaign", "start", campaign.name),
+        CampaignState.PAUSED: Command("campaign", "resume", campaign.name),
+        CampaignState.FINISHED: Command("campaign", "copy", campaign.name),
+        CampaignState.ACTIVE: Command("campaign", "show", campaign.name),
     }
-    fixed = "; its rotation was fixed when it was started" if verb == "start" else ""
+    fixed = "; its rotation was fixed when it was started" if transition.event == "start" else ""
     raise Refused(
-        f"campaign.not_{state}",
-        f"campaign '{campaign.name}' is {campaign.state}: only {_ONLY[state]} can be "
-        f"{_PARTICIPLES[verb]}{fixed}",
+        f"campaign.not_{transition.origins[0]}",
+        f"campaign '{campaign.name}' is {campaign.state}: only {state} can be {participle}{fixed}",
         hints[campaign.state],
     )
 
 
-_ONLY = {CampaignState.DRAFT: "a draft", CampaignState.PAUSED: "a paused one"}
-_PARTICIPLES = {"start": "started", "resume": "resumed"}
+# Which campaigns an event is for, and what it does to them.
+_ONLY = {"start": ("a draft", "started"), "resume": ("a paused one", "resumed")}
 
 
 def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampaign) -> None:
@@ -135,14 +130,14 @@ def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampai
         raise Refused(
             "campaign.sender_locked",
             f"{locked.address} cannot send for campaign '{campaign.name}': its user {email} is locked",
-            advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {quote(email)}"),
+            advice.way(connection, actor, Deed.USERS, Command("user", "unlock", email)),
         )
     named = ", ".join(sender.address or "an empty slot" for sender in senders) or "nobody"
     first = next((sender for sender in senders if sender.address is not None), None)
-    hint = affected_campaigns.way_on(connection, campaign) or "mailrotate mailbox connect ADDRESS"
+    hint = affected_campaigns.way_on(connection, campaign) or Command("mailbox", "connect", "ADDRESS")
     if first is not None and first.address is not None:
         verb = "connect" if first.state == "disconnected" else "reconnect"
-        hint = f"mailrotate mailbox {verb} {quote(first.address)}"
+        hint = Command("mailbox", verb, first.address)
     raise Refused(
         "campaign.no_sender_connected",
         f"no sender of campaign '{campaign.name}' is connected: {named}",
@@ -158,7 +153,7 @@ def pause(context: Context, name: str, now: datetime) -> str:
             raise Refused(
                 "campaign.not_active",
                 f"campaign '{campaign.name}' is {campaign.state}: there is nothing to pause",
-                f"mailrotate campaign show {quote(campaign.name)}",
+                Command("campaign", "show", campaign.name),
             )
     return campaign.name
 
@@ -199,16 +194,10 @@ def resume_many(context: Context, address: str | None, now: datetime) -> Resumed
 
 
 def _resume(context: Context, connection: Connection, campaign: StoredCampaign, now: datetime) -> None:
-    _require(campaign, CampaignState.PAUSED, "resume")
+    _require(campaign, CAMPAIGN["resume"])
     _require_sender(connection, context.actor, campaign)
     campaigns.lift_pauses(connection, campaign.id)
-    campaigns.move(
-        connection,
-        campaign.id,
-        origins(CAMPAIGN, "resume"),
-        outcome(CAMPAIGN, "resume"),
-        resumed_at=now,
-    )
+    moves.move(connection, CAMPAIGN["resume"], campaign.id, resumed_at=now)
     assigning.assign_waiting(connection, campaign.id, now)
     about = About(campaign_id=campaign.id)
     events.record(
@@ -220,7 +209,7 @@ def stoppable(context: Context, name: str) -> tuple[str, int]:
     """The campaign's name and how many people would still be written to. Raises what `stop` raises."""
     with context.store.reading() as connection:
         campaign = authority.find_campaign(connection, context.actor, name)
-        if campaign.state not in origins(CAMPAIGN, "stop"):
+        if campaign.state not in CAMPAIGN["stop"].origins:
             raise _nothing_to_stop(campaign)
         counts = progress.people(connection, [campaign.id])[campaign.id]
     return campaign.name, sum(counts.get(state, 0) for state in OPEN_RECIPIENTS)
@@ -232,7 +221,7 @@ def _nothing_to_stop(campaign: StoredCampaign) -> Refused:
     return Refused(
         "campaign.not_running",
         f"campaign '{campaign.name}' is {state}: there is nothing to stop",
-        f"mailrotate campaign {'delete' if is_draft else 'show'} {quote(campaign.name)}",
+        Command("campaign", "delete" if is_draft else "show", campaign.name),
     )
 
 
@@ -244,26 +233,14 @@ def stop(context: Context, name: str, now: datetime) -> Stopped:
     with context.store.writing() as connection:
         recipients.lock_enrolment(connection)
         campaign = authority.find_campaign(connection, context.actor, name)
-        if not campaigns.move(
-            connection,
-            campaign.id,
-            origins(CAMPAIGN, "stop"),
-            outcome(CAMPAIGN, "stop"),
-            finished_at=now,
-        ):
+        if not moves.move(connection, CAMPAIGN["stop"], campaign.id, finished_at=now):
             raise _nothing_to_stop(campaign)
         campaigns.lift_pauses(connection, campaign.id)
-        ended = recipients.end_open_of_campaign(
-            connection,
-            campaign.id,
-            origins(RECIPIENT, "campaign_stopped"),
-            outcome(RECIPIENT, "campaign_stopped"),
-            "campaign_stopped",
-            now,
+        everybody = recipients.of_campaign(campaign.id)
+        ended = recipients.end_many(
+            connection, RECIPIENT["campaign_stopped"], "campaign_stopped", everybody, now
         )
-        cancelled = outbox.move_many(
-            connection, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"), campaign_id=campaign.id
-        )
+        cancelled = moves.move_many(connection, MESSAGE["cancel"], outbox.of_campaign(campaign.id))
         about = About(campaign_id=campaign.id)
         events.record(
             connection, context.actor, "campaign.stopped", now, about, ended=ended, cancelled=cancelled

@@ -5,25 +5,26 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep, fields_needed
+from mailrotate.core.rules.steps import shifts
 from mailrotate.core.rules.templates import fields_needed as template_fields
 from mailrotate.core.rules.templates import missing_fields
-from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
+from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import sender_choice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects.assigning import current_senders
-from mailrotate.core.store import campaign_edits, campaigns, events, mailboxes, progress
+from mailrotate.core.store import campaign_edits, campaigns, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign, StoredStep
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients
-from mailrotate.core.store.sending import outbox_lists
+from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.values.errors import BadInput, Busy, Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState, Rotation
 
 
@@ -61,7 +62,7 @@ def create(context: Context, plan: CampaignPlan, now: datetime) -> Drafted:
 def _insert(connection: Connection, actor: Actor, name: str, team: bool, now: datetime) -> int:
     owner = seats.require_active(connection, actor)
     return campaigns.insert_campaign(
-        connection, name=name, owner_id=owner.id, team=team, rotation=None, now=now
+        connection, CAMPAIGN["create"], name=name, owner_id=owner.id, team=team, rotation=None, now=now
     )
 
 
@@ -72,7 +73,7 @@ def _require_free_name(connection: Connection, name: str) -> None:
         raise Refused(
             "campaign.exists",
             f"there is a campaign '{name}' already",
-            f"mailrotate campaign edit {quote(name)} FILE, or create it with another --name",
+            Hint(Command("campaign", "edit", name, "FILE"), ", or create it with another --name"),
         )
 
 
@@ -139,7 +140,7 @@ def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Draf
             raise Refused(
                 "campaign.finished",
                 f"campaign '{campaign.name}' is finished and stays as it is",
-                f"mailrotate campaign copy {quote(campaign.name)}",
+                Command("campaign", "copy", campaign.name),
             )
         started = campaign.state is not CampaignState.DRAFT
         if started:
@@ -187,7 +188,7 @@ def _refuse_changes(
         raise Refused(
             "campaign.started",
             f"campaign '{campaign.name}' has started: {'; '.join(problems)}",
-            f"mailrotate campaign copy {quote(campaign.name)}",
+            Command("campaign", "copy", campaign.name),
         )
 
 
@@ -220,9 +221,8 @@ def _shift(
     connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
 ) -> None:
     """Whoever waits for a step waits by its new delay from now on."""
-    for old, new in zip(before, plan.steps, strict=False):
-        if new.delay != old.delay:
-            campaign_edits.shift_step(connection, campaign.id, old.position, new.delay - old.delay)
+    for position, by in shifts(before, [step.delay for step in plan.steps]):
+        campaign_edits.shift_step(connection, campaign.id, position, by)
 
 
 def _require_fields(
@@ -325,7 +325,7 @@ def _draft(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
     raise Refused(
         "campaign.not_draft",
         f"campaign '{campaign.name}' is {campaign.state}: only a draft can be deleted",
-        f"mailrotate campaign {verb} {quote(campaign.name)}",
+        Command("campaign", verb, campaign.name),
     )
 
 
@@ -333,14 +333,12 @@ def delete(context: Context, name: str, now: datetime) -> str:
     """Delete a draft with its people's places; contacts and the log stay. Raises NotFound, Refused, Busy."""
     with context.store.writing() as connection:
         campaign = _draft(connection, context.actor, name)
-        campaign_edits.drop_unsent_messages(
-            connection, campaign.id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
-        )
+        moves.move_many(connection, MESSAGE["cancel"], outbox.of_campaign(campaign.id, tests=True))
         if outbox_lists.waits_in(connection, campaign.id):
             raise Busy(
                 "campaign.sending",
                 f"a test message of campaign '{campaign.name}' is being sent right now",
-                f"mailrotate campaign delete {quote(campaign.name)}",
+                Command("campaign", "delete", campaign.name),
             )
         campaigns.erase_draft(connection, campaign.id)
         about = About(campaign_id=campaign.id)

@@ -9,15 +9,15 @@ import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from json.encoder import encode_basestring
-from shlex import quote
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import templates
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.access.naming import find_user
 from mailrotate.core.services.context import Context
@@ -31,6 +31,7 @@ from mailrotate.core.store.people.staging import Enrolment, RowProblem, StagedRo
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.delivery_window import check_zone
 from mailrotate.core.values.errors import BadInput, Busy, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import CampaignState
 
 ZONE_FIELD = "timezone"
@@ -235,7 +236,7 @@ def _refuse_finished(campaign: StoredCampaign) -> None:
         raise Refused(
             "campaign.finished",
             f"campaign '{campaign.name}' is finished and takes nobody any more",
-            f"mailrotate campaign copy {quote(campaign.name)}",
+            Command("campaign", "copy", campaign.name),
         )
 
 
@@ -294,14 +295,14 @@ def add(
                 raise BadInput(
                     "recipient.invalid",
                     f"{kept} {trouble.problem}",
-                    f"mailrotate recipient add {quote(name)} {kept} --field NAME=VALUE",
+                    Command("recipient", "add", name, kept, "--field", "NAME=VALUE"),
                 )
             raise Refused(
                 "recipient.refused",
                 f"{kept} {trouble.problem}",
-                "mailrotate suppression list"
+                Command("suppression", "list")
                 if imported.suppressed
-                else f"mailrotate recipient show {quote(name)} {kept}",
+                else Command("recipient", "show", name, kept),
             )
     return kept
 
@@ -381,11 +382,11 @@ def _merge(
     if campaign.state is not CampaignState.DRAFT:
         senders = assigning.current_senders(connection, campaign.id)
         spread = assigning.spread_for(campaign, senders, counts.get(None, 0))
-    how = Enrolment(campaign.id, context.actor.user_id, owner_id, now)
+    how = Enrolment(RECIPIENT["enrol"], campaign.id, context.actor.user_id, owner_id, now)
     if spread is not None:
         due_at = assigning.first_due_at(connection, campaign, now)
         reason = assigning.reason_for(campaign)
-        how = Enrolment(campaign.id, context.actor.user_id, owner_id, now, spread, reason, due_at)
+        how = replace(how, spread=spread, assigned_reason=reason, next_at=due_at)
         assigning.note_spread(connection, campaign, spread)
     imported = staging.merge(connection, how)
     about = About(campaign_id=campaign.id)

@@ -5,12 +5,12 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates, templates
 from mailrotate.core.rules.compose import compose, message_id_for, words_of
+from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.services.access import accounts, authority
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
@@ -29,6 +29,7 @@ from mailrotate.core.store.sending.outbox import Candidate, NewMessage
 from mailrotate.core.store.sending.outbox_lists import ListedMessage
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.letter import UnfitLetter
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
 
@@ -123,7 +124,7 @@ def send_test(
             compose(letter_for(connection, StepCache(), message, shown.box, shown.campaign), now)
         except UnfitLetter as unfit:
             raise _unfit(shown, unfit) from None
-        outbox.plan(connection, [_planned(message, shown.step.id)], now)
+        outbox.plan(connection, MESSAGE["plan"], [_planned(message, shown.step.id)], now)
         (planned,) = outbox_lists.by_tokens(connection, [message.token])
         about = About(shown.box.id, shown.campaign.id, None, planned.id)
         events.record(connection, context.actor, "campaign.tested", now, about, step=n)
@@ -166,7 +167,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str | Non
         raise NotFound(
             "recipient.none",
             f"{address} is no recipient of campaign '{campaign.name}'",
-            f"mailrotate recipient list {quote(campaign.name)}",
+            Command("recipient", "list", campaign.name),
         )
     return person
 
@@ -191,7 +192,7 @@ def _sender(
     raise Refused(
         "campaign.no_sender",
         f"campaign '{campaign.name}' has no mailbox to send from",
-        "mailrotate mailbox connect ADDRESS",
+        Command("mailbox", "connect", "ADDRESS"),
     )
 
 
@@ -243,5 +244,5 @@ def _unfit(shown: _Subject, unfit: UnfitLetter) -> Refused:
     return Refused(
         "campaign.unfit",
         f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be written: {unfit}",
-        f"mailrotate campaign edit {quote(shown.campaign.name)} FILE",
+        Command("campaign", "edit", shown.campaign.name, "FILE"),
     )

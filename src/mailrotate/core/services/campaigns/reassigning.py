@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.rules.steps import taken_on
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.access import authority, naming
 from mailrotate.core.services.campaigns import recipient_list
 from mailrotate.core.services.campaigns.enrolment import Aside, RowTrouble
@@ -16,13 +16,15 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import campaigns, connections, events, removals, senders
-from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
+from mailrotate.core.store import campaigns, connections, events, moves, removals, senders
+from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import reassignments, recipients
-from mailrotate.core.store.people.reassignments import Choice, Going, Left, Place
+from mailrotate.core.store.people.reassignments import Choice, Going, Left
+from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState
 
 TAKEN_ON = "taken_on"
@@ -102,7 +104,7 @@ def _unchanged(before: StoredMailbox | None, now_is: StoredMailbox | None) -> St
         raise Refused(
             "mailbox.changed",
             f"{now_is.address} was removed, or is back, since a moment ago; nothing was changed",
-            f"run it again; how it is now: mailrotate mailbox show {quote(now_is.address)}",
+            Hint("run it again; to see it as it is now:", Command("mailbox", "show", now_is.address)),
         )
     return now_is
 
@@ -114,7 +116,7 @@ def _running(connection: Connection, context: Context, name: str) -> StoredCampa
         raise Refused(
             "campaign.not_running",
             f"campaign '{campaign.name}' is {state}: nobody in it waits for a sender",
-            f"mailrotate campaign show {quote(campaign.name)}",
+            Command("campaign", "show", campaign.name),
         )
     return campaign
 
@@ -130,24 +132,25 @@ def _nobody(
     campaign: StoredCampaign, whom: Whom, former: StoredMailbox | None, taker: StoredMailbox
 ) -> Refused | NotFound:
     """Why nobody goes on, and where to look for those who were meant."""
-    name = quote(campaign.name)
     if former is None:
         return NotFound(
             "recipient.nobody",
             f"nobody in campaign '{campaign.name}' has the tag '{whom.tag}'",
-            f"mailrotate contact list --tag {quote(whom.tag or '')}",
+            Command("contact", "list", "--tag", whom.tag or ""),
         )
     if former.id == taker.id:
         return Refused(
             "mailbox.same",
             f"{taker.address} has these people already, and nobody failed when it was removed",
-            f"mailrotate recipient list {name} --sender {quote(taker.address)}",
+            Command("recipient", "list", campaign.name, "--sender", taker.address),
         )
     return NotFound(
         "recipient.nobody",
         f"nobody in campaign '{campaign.name}' waits for {former.address}, or failed when it was removed",
-        "name people by address, or by the tag of the removal (--tag); who failed, and why: "
-        f"mailrotate recipient list {name} --state failed",
+        Hint(
+            "name the recipients, or the tag of the removal (--tag); to see who failed:",
+            Command("recipient", "list", campaign.name, "--state", "failed"),
+        ),
     )
 
 
@@ -192,7 +195,7 @@ def _report(connection: Connection, choices: Sequence[Choice], aside: Aside) -> 
 
 def _why_left(left: Left) -> str:
     if left.is_unclear:
-        return "a message is on its way, or held: mailrotate outbox list --state held"
+        return "a message is on its way, or held until its fate is settled"
     if left.state in OPEN_RECIPIENTS:
         return f"is {left.state} and goes on from its sender; --from-sender moves a sender's open people"
     return f"is {left.state}" + (f" ({left.reason})" if left.reason else "")
@@ -218,9 +221,8 @@ def _sender_row(
 
 def _move_open(connection: Connection, choice: Choice, former: StoredMailbox, to_sender_id: int) -> int:
     removals.unplan(connection, former.id, choice.sender_ids)
-    reassignments.cancel_planned(
-        connection, former.id, choice.sender_ids, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
-    )
+    planned = outbox.in_lane_for(former.id, choice.sender_ids)
+    moves.move_many(connection, MESSAGE["cancel"], planned)
     return reassignments.move_open(connection, choice, to_sender_id, mailbox_removal.MOVED)
 
 
@@ -232,30 +234,16 @@ def _take_on(
     aside: Aside,
     now: datetime,
 ) -> int:
-    steps = campaigns.steps_of(connection, campaign.id, campaign.version)
+    sequence = campaigns.sequence_of(connection, campaign.id)
     count = 0
-    for some in reassignments.places(connection, choice):
+    for some in reassignments.waiting(connection, choice):
         going = []
-        for place in some:
-            step = _next_step(steps, place)
-            if step is None:
-                aside.add(RowTrouble(0, place.email, "has had every step"))
+        for one in some:
+            place = taken_on(sequence, one.next_step, one.last_sent, now)
+            if place.due_at is None:
+                aside.add(RowTrouble(0, one.email, "has had every step"))
                 continue
-            due_at = now if place.last_sent_at is None else place.last_sent_at + step.delay
-            going.append(Going(place.id, step.position, max(due_at, now)))
-        reassignments.take_on(
-            connection,
-            going,
-            origins(RECIPIENT, TAKEN_ON),
-            outcome(RECIPIENT, TAKEN_ON),
-            to_sender_id,
-            TAKEN_ON,
-        )
+            going.append(Going(one.id, place.step, place.due_at))
+        reassignments.take_on(connection, RECIPIENT["taken_on"], going, to_sender_id, TAKEN_ON)
         count += len(going)
     return count
-
-
-def _next_step(steps: Sequence[StoredStep], place: Place) -> StoredStep | None:
-    """Where somebody goes on: a held message may have proved to be sent since they failed."""
-    had = max(place.last_step or 0, place.next_step - 1)
-    return next((step for step in steps if step.position > had), None)

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign, find_seen_campaign
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, lifecycle
@@ -18,6 +18,7 @@ from mailrotate.core.store.people import contacts, recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import OPEN_RECIPIENTS, RecipientState
 
 REMOVED = "removed"
@@ -100,11 +101,13 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
             raise Refused(
                 "recipient.ended",
                 f"{person.email} has ended already ({person.state}) and gets nothing more",
-                f"mailrotate recipient show {quote(campaign.name)} {quote(person.email)}",
+                Command("recipient", "show", campaign.name, person.email),
             )
         known = campaign_edits.has_messages(connection, person.id)
         if known:
-            lifecycle.end_recipients(connection, context.actor, [person.id], REMOVED, REMOVED, now)
+            lifecycle.end_recipients(
+                connection, context.actor, [person.id], RECIPIENT["removed"], REMOVED, now
+            )
         else:
             recipients.remove_uncontacted(connection, person.id)
             about = About(campaign_id=campaign.id, recipient_id=person.id)
@@ -140,7 +143,7 @@ def is_none(campaign: StoredCampaign, name: str) -> NotFound:
     return NotFound(
         "recipient.none",
         f"{name} is no recipient of campaign '{campaign.name}'",
-        f"mailrotate recipient list {quote(campaign.name)}",
+        Command("recipient", "list", campaign.name),
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -14,6 +13,7 @@ from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import ConnectionState, Rotation
 
 
@@ -78,7 +78,7 @@ def sending_mailbox(
         raise Refused(
             "mailbox.disconnected",
             f"{box.address} is disconnected and cannot send",
-            f"mailrotate mailbox connect {quote(box.address)}",
+            Command("mailbox", "connect", box.address),
         )
     return box
 
@@ -89,6 +89,6 @@ def _default_mailbox(connection: Connection, actor: Actor) -> StoredMailbox:
         raise Refused(
             "campaign.no_sender",
             "no sender is named, and there is no default mailbox",
-            "mailrotate mailbox connect ADDRESS, or name one with --from ADDRESS",
+            Hint(Command("mailbox", "connect", "ADDRESS"), ", or name one with --from ADDRESS"),
         )
     return sending_mailbox(connection, actor, mailboxes.by_id(connection, user.default_mailbox_id).address)

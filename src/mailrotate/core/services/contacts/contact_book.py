@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -22,6 +21,7 @@ from mailrotate.core.store.portions import portions
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.values.address import domain_of, normalise_address
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Direction, MessageKind
 
 # Tests and notices are no correspondence with a person.
@@ -84,18 +84,14 @@ def read_domain(text: str) -> str:
         ) from None
 
 
-def reset_commands(_connection: Connection, former: StoredMailbox) -> dict[str, str]:
+def reset_commands(_connection: Connection, former: StoredMailbox) -> dict[str, Command]:
     """The link that a new connection does not have any more, with what sets it again (C4)."""
     link = read_link(former.contact_book)
     if link == timeline_filter.NEVER_LINKED:
         return {}
-    options = [
-        "--on" if link.is_on else "--off",
-        f"--incoming {link.incoming}",
-        f"--outgoing {link.outgoing}",
-    ]
-    options += [f"--never {domain}" for domain in link.never]
-    return {"contact_book": f"mailrotate mailbox crm {quote(former.address)} {' '.join(options)}"}
+    options = ["--on" if link.is_on else "--off", "--incoming", link.incoming, "--outgoing", link.outgoing]
+    options += [word for domain in link.never for word in ("--never", domain)]
+    return {"contact_book": Command("mailbox", "crm", former.address, *options)}
 
 
 # --- what is recorded

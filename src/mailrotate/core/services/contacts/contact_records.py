@@ -24,6 +24,7 @@ from mailrotate.core.store.people.contacts import Membership, StoredContact
 from mailrotate.core.store.people.timeline import TimelineEntry
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.tag import read_tag
 
 
@@ -106,7 +107,7 @@ def _shown(
             raise NotFound(
                 "timeline.none",
                 f"t_{after} is not on the timeline of {named}",
-                f"mailrotate contact show {named} --json",
+                Command("contact", "show", named, "--json"),
             )
         last = (at, after)
     return ShownContact(
@@ -209,4 +210,4 @@ def _read_name(name: str) -> int | str:
 
 
 def _is_none(name: str) -> NotFound:
-    return NotFound("contact.none", f"there is no contact {name}", "mailrotate contact list")
+    return NotFound("contact.none", f"there is no contact {name}", Command("contact", "list"))

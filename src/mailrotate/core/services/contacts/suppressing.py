@@ -18,6 +18,7 @@ from mailrotate.core.store.people import recipients, suppressions
 from mailrotate.core.store.people.suppressions import Suppressed
 from mailrotate.core.values.address import domain_of, normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import SuppressionKind
 
 BY_HAND = "by_hand"
@@ -47,7 +48,7 @@ def read_value(text: str) -> tuple[SuppressionKind, str]:
         raise BadInput(
             "domain.invalid",
             f"'{name[:80]}' is neither an address nor a domain",
-            "mailrotate suppression add kim@example.com (or example.com, for everybody there)",
+            Hint(Command("suppression", "add", "kim@example.com"), "(or example.com, for the whole domain)"),
         ) from None
 
 
@@ -104,7 +105,7 @@ def remove(context: Context, text: str, now: datetime) -> str:
     with context.store.writing() as connection:
         seats.require_deed(connection, context.actor, Deed.UNSUPPRESS)
         if not suppressions.remove(connection, value):
-            raise NotFound("suppression.none", f"{value} is not suppressed", "mailrotate suppression list")
+            raise NotFound("suppression.none", f"{value} is not suppressed", Command("suppression", "list"))
         domain = value if kind is SuppressionKind.DOMAIN else None
         events.record(
             connection, context.actor, "suppression.removed", now, About(), kind=kind, domain=domain

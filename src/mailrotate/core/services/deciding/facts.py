@@ -96,7 +96,7 @@ def window_of(
         return replace(window, closed_on=_closed_on(context, json.loads(campaign.holidays), now))
     except BadInput as trouble:
         # The extra was removed, or no longer knows the code: rather nothing than mail on a holiday.
-        return replace(window, unusable=": ".join(filter(None, (trouble.message, trouble.hint))))
+        return replace(window, unusable=trouble.sentence)
 
 
 def _closed_on(context: Context, holidays: str | Sequence[str] | None, now: datetime) -> frozenset[date]:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Decision, Situation
+from mailrotate.core.rules.steps import priority_of
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.store import campaigns, mailboxes, senders
@@ -123,7 +124,7 @@ class Prospects:
             id=0,
             kind=MessageKind.CAMPAIGN,
             state=MessageState.SCHEDULED,
-            priority=Priority.FIRST if person.next_step == 1 else Priority.FOLLOW_UP,
+            priority=priority_of(person.next_step),
             mailbox_id=mailbox_id,
             campaign_id=campaign.id,
             campaign_sender_id=None if sender is None else sender.id,

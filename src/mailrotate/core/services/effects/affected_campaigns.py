@@ -4,21 +4,21 @@ lifts that (A10, B8, C6, C7)."""
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates
-from mailrotate.core.rules.transitions import CAMPAIGN, origins, outcome
+from mailrotate.core.rules.transitions import CAMPAIGN
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
-from mailrotate.core.services.effects import assigning, lifecycle
-from mailrotate.core.store import campaigns, connections, events, removals, senders
+from mailrotate.core.services.effects import assigning, grace_periods, lifecycle
+from mailrotate.core.store import campaigns, connections, events, moves, removals, senders
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import RUNNER, About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.removals import Affected
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import CampaignState, ConnectionState
 
 FAILED = "mailbox_failed"
@@ -87,32 +87,28 @@ def let_go(
 ) -> None:
     """What a removal does to the campaigns themselves: graces end, since nobody hangs on the mailbox any
     more, and those that nobody else sends for pause."""
-    removals.end_deadlines(connection, box.id, now)
+    grace_periods.end_with_mailbox(connection, box.id, now)
     for campaign in stopping:
         lifecycle.pause_campaign(connection, actor, campaign.id, REMOVED, box.id, now)
 
 
-def way_on(connection: Connection, campaign: StoredCampaign) -> str | None:
+def way_on(connection: Connection, campaign: StoredCampaign) -> Command | None:
     """The command that comes before `campaign resume` where a single sender was removed and none has its
     slot; None elsewhere."""
     if campaign.rotation is not None or REMOVED not in campaign.pause_reasons:
         return None
     if any(sender.mailbox_id is not None for sender in assigning.current_senders(connection, campaign.id)):
         return None
-    former = removals.paused_by(connection, campaign.id, REMOVED)
-    return f"mailrotate recipient assign {quote(campaign.name)} --from-sender {former} --to-sender ADDRESS"
+    former = removals.paused_by(connection, campaign.id, REMOVED) or "ADDRESS"
+    return Command("recipient", "assign", campaign.name, "--from-sender", former, "--to-sender", "ADDRESS")
 
 
 def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
     """Lift what this mailbox's trouble has paused; returns the campaigns that run again by that."""
     running = []
     for campaign_id, name in connections.paused_by(connection, box.id):
-        if connections.lift_pauses_of(connection, campaign_id, box.id) and campaigns.move(
-            connection,
-            campaign_id,
-            origins(CAMPAIGN, "resume"),
-            outcome(CAMPAIGN, "resume"),
-            resumed_at=now,
+        if connections.lift_pauses_of(connection, campaign_id, box.id) and moves.move(
+            connection, CAMPAIGN["resume"], campaign_id, resumed_at=now
         ):
             about = About(mailbox_id=box.id, campaign_id=campaign_id)
             events.record(connection, actor, "campaign.resumed", now, about)

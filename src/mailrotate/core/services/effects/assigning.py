@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules import steps
 from mailrotate.core.rules.rotation import Seat, spread_equally
 from mailrotate.core.store import campaigns, senders
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -48,7 +49,7 @@ def reason_for(campaign: StoredCampaign) -> str:
 
 def first_due_at(connection: Connection, campaign: StoredCampaign, now: datetime) -> datetime:
     """When the first step of somebody who joins now is due."""
-    return now + campaigns.steps_of(connection, campaign.id, campaign.version)[0].delay
+    return steps.first_due_at(campaigns.sequence_of(connection, campaign.id), now)
 
 
 def note_spread(connection: Connection, campaign: StoredCampaign, spread: Spread) -> None:

@@ -5,13 +5,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT, origins, outcome
-from mailrotate.core.store import campaigns, events
+from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT
+from mailrotate.core.store import campaigns, events, moves
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients, suppressions
+from mailrotate.core.store.portions import portions
 from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.store.sending.outbox import Candidate
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import ReplyClass, SuppressionKind
+from mailrotate.core.values.transition import Transition
 
 # F4: so many content errors of one step pause the campaign.
 CONTENT_ERRORS_THAT_PAUSE = 3
@@ -20,31 +23,27 @@ SOFT_BOUNCES = "soft_bounces"
 
 
 def end_recipients(
-    connection: Connection, actor: Actor, recipient_ids: Sequence[int], event: str, reason: str, now: datetime
+    connection: Connection,
+    actor: Actor,
+    recipient_ids: Sequence[int],
+    transition: Transition,
+    reason: str,
+    now: datetime,
 ) -> int:
-    """End each recipient whom `event` can end; their scheduled and error messages go, held ones stay.
+    """End each recipient who can still end so; their scheduled and error messages go, held ones stay.
 
     Returns how many were ended. One reply or suppression concerns few people: a loop is enough.
     """
     ended = 0
     for recipient_id in recipient_ids:
-        if recipients.move(
-            connection,
-            recipient_id,
-            origins(RECIPIENT, event),
-            outcome(RECIPIENT, event),
-            reason=reason,
-            next_at=None,
-            ended_at=now,
-        ):
+        if recipients.end(connection, transition, reason, recipient_id, now):
             ended += 1
             found = recipients.by_id(connection, recipient_id)
             campaign_id = None if found is None else found.campaign_id
             about = About(campaign_id=campaign_id, recipient_id=recipient_id)
-            events.record(connection, actor, f"recipient.{event}", now, about, reason=reason)
-    outbox.move_many(
-        connection, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"), recipient_ids=recipient_ids
-    )
+            events.record(connection, actor, f"recipient.{transition.event}", now, about, reason=reason)
+    for some in portions(recipient_ids):
+        moves.move_many(connection, MESSAGE["cancel"], outbox.of_recipients(some))
     return ended
 
 
@@ -65,7 +64,7 @@ def suppress(
     domain = value if kind is SuppressionKind.DOMAIN else None
     address = value if kind is SuppressionKind.ADDRESS else None
     open_ones = recipients.open_of_address(connection, address, domain)
-    end_recipients(connection, actor, open_ones, "unsubscribed", reason, now)
+    end_recipients(connection, actor, open_ones, RECIPIENT["unsubscribed"], reason, now)
     if added:
         # A domain is nobody in particular; an address would be.
         told = {"kind": kind, "domain": domain, "reason": reason}
@@ -77,14 +76,13 @@ def refuse_content(
     connection: Connection, message: Candidate, said: str, now: datetime, reply_class: ReplyClass
 ) -> None:
     """A message that cannot be rendered is an error of its content, and nobody else's."""
-    outbox.move(
+    moves.move(
         connection,
+        MESSAGE["refuse"],
         message.id,
-        origins(MESSAGE, "refuse"),
-        outcome(MESSAGE, "refuse"),
         error_class=reply_class,
         error_text=said,
-        error_hint=f"mailrotate outbox show m_{message.id}",
+        error_hint=Hint(Command("outbox", "show", "MESSAGE")).to_json(),
         settled_at=now,
     )
     about = About(message.mailbox_id, message.campaign_id, message.recipient_id, message.id)
@@ -107,7 +105,7 @@ def pause_campaign(
     connection: Connection, actor: Actor, campaign_id: int, reason: str, mailbox_id: int, now: datetime
 ) -> bool:
     """Add a pause reason; False when the campaign cannot be paused (a draft, a finished one)."""
-    if not campaigns.move(connection, campaign_id, origins(CAMPAIGN, "pause"), outcome(CAMPAIGN, "pause")):
+    if not moves.move(connection, CAMPAIGN["pause"], campaign_id):
         return False
     campaigns.add_pause(connection, campaign_id, reason, mailbox_id, now)
     about = About(campaign_id=campaign_id, mailbox_id=mailbox_id or None)

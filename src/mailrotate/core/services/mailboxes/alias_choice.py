@@ -7,7 +7,6 @@ bounces come back to the inbox that is read.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -27,6 +26,7 @@ from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.address import canonical_address, normalise_address
 from mailrotate.core.values.errors import NotFound, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.own_settings import check_name
 
 
@@ -111,13 +111,14 @@ def use(context: Context, address: str, alias: str | None, now: datetime) -> Mai
         return _of(connection, box)
 
 
-def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, str]:
+def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
     """What gives a new connection the aliases of the former one again (C4)."""
     return {
-        f"alias {known.address}": "mailrotate mailbox alias add "
-        + f"{quote(former.address)} {quote(known.address)}"
-        + ("" if known.sender_name is None else f" --sender-name {quote(known.sender_name)}")
-        + (" --use" if known.address == former.sends_as else "")
+        f"alias {known.address}": Command(
+            *("mailbox", "alias", "add", former.address, known.address),
+            *(() if known.sender_name is None else ("--sender-name", known.sender_name)),
+            *(("--use",) if known.address == former.sends_as else ()),
+        )
         for known in aliases.of_connection(connection, former.connection_id)
     }
 
@@ -137,13 +138,13 @@ def _refuse_known(connection: Connection, box: StoredMailbox, alias: str) -> Non
         raise Refused(
             "alias.own",
             f"{alias} is the mailbox {box.address} itself, so it needs no alias",
-            f"mailrotate mailbox alias list {quote(box.address)}",
+            Command("mailbox", "alias", "list", box.address),
         )
     raise Refused(
         "alias.exists",
         f"{alias} is an alias of {box.address} already"
         + ("" if held.address == alias else f", as {held.address}"),
-        f"mailrotate mailbox alias use {quote(box.address)} {quote(held.address)}",
+        Command("mailbox", "alias", "use", box.address, held.address),
     )
 
 
@@ -156,7 +157,7 @@ def _alias(connection: Connection, box: StoredMailbox, alias: str) -> StoredAlia
     raise NotFound(
         "alias.none",
         f"{alias} is no alias of {box.address}",
-        f"mailrotate mailbox alias list {quote(box.address)}",
+        Command("mailbox", "alias", "list", box.address),
     )
 
 

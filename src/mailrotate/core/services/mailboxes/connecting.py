@@ -10,25 +10,26 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import provider_limits, quota, roles
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.access import accounts, ownership, seats, secrets
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.effects import affected_campaigns, grace_periods
 from mailrotate.core.services.mailboxes import (
     alias_choice,
     mailbox_settings,
     sharing,
     signature_editing,
-    slot_pool,
 )
 from mailrotate.core.store import connections, events, mailboxes, seat_addresses, senders, workspaces
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values import own_settings
+from mailrotate.core.values.credential import Credential
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import MailAccount, ServerGuess
 from mailrotate.core.values.own_settings import Given, Wanted
-from mailrotate.core.values.secret import Secret
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class NewConnection:
 
     address: str
     servers: ServerGuess
-    password: Secret
+    credential: Credential
     settings: Given
     user_email: str | None = None
     slot_id: int | None = None
@@ -52,7 +53,7 @@ class NewConnection:
             smtp=self.servers.smtp,
             imap=self.servers.imap,
             username=self.servers.username or self.address,
-            password=self.password,
+            credential=self.credential,
         )
 
 
@@ -71,7 +72,7 @@ class Connected:
     is_default: bool
     default: str | None
     files_sent_copy: bool | None
-    reset: Mapping[str, str]
+    reset: Mapping[str, Command]
     followed: Sequence[str]
     warnings: Sequence[str]
 
@@ -117,12 +118,13 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         connections.lock_workspace(connection)
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
         if not wanted.takes_awaited_slot:
-            slot_pool.refuse_awaited(connection, seat.slot_id, address, now)
+            grace_periods.refuse_awaited(connection, seat.slot_id, address, now)
         mailbox_settings.refuse_unpermitted(connection, settings, context.actor)
         reset = reset_of(connection, seat.former, settings)
         mailbox_id = _place_mailbox(connection, context.actor, seat, address, now)
         connection_id = connections.insert_connection(
             connection,
+            CONNECTION["connect"],
             mailbox_id,
             seat.slot_id,
             now,
@@ -130,7 +132,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
             username=account.username,
             **connections.server_columns(account.smtp, account.imap),
         )
-        sealed = secrets.seal(context, connection, connection_id, 1, account.password)
+        sealed = secrets.seal(context, connection, connection_id, 1, account.credential)
         mailboxes.change_connection(connection, connection_id, secret=sealed)
         if seat.former is None or seat.former.provider != account.provider:
             habit = provider_limits.files_sent_copy(account.provider)
@@ -147,7 +149,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         return _connected(connection, box, reset, followed, odd)
 
 
-def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wanted) -> dict[str, str]:
+def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wanted) -> dict[str, Command]:
     """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
     if former is None or former.removed_at is not None:
         return {}
@@ -192,7 +194,7 @@ def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) ->
 def _connected(
     connection: Connection,
     box: StoredMailbox,
-    reset: Mapping[str, str],
+    reset: Mapping[str, Command],
     followed: Sequence[str],
     warnings: Sequence[str],
 ) -> Connected:

@@ -7,7 +7,6 @@ what somebody answers into another folder, but what is there was not promised to
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
-from shlex import join, quote
 
 from sqlalchemy import Connection
 
@@ -15,6 +14,7 @@ from mailrotate.core.ports import InboxSession
 from mailrotate.core.services.context import Context
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.errors import NotFound, RemoteError
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import INBOX, FolderCursor, MailAccount, MailTrouble
 
 _MOST_NAMED = 10
@@ -35,7 +35,7 @@ def ends_of(context: Context, account: MailAccount, wanted: Sequence[str]) -> di
         raise RemoteError(
             "folder.unreadable",
             f"{account.address}: its folders cannot be read: {trouble}",
-            f"mailrotate mailbox test {quote(account.address)}",
+            Command("mailbox", "test", account.address),
         ) from None
 
 
@@ -62,7 +62,7 @@ def _refuse_unknown(session: InboxSession, address: str, wanted: Sequence[str]) 
             raise NotFound(
                 "folder.none",
                 f"{address} has no folder '{name}' on its server; did you mean {meant}?",
-                f"mailrotate mailbox set {quote(address)} {join(['--folders', near[0]])}",
+                Command("mailbox", "set", address, "--folders", near[0]),
             )
 
 

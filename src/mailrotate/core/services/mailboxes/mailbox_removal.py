@@ -2,22 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.transitions import CONNECTION, MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.rules.transitions import CONNECTION, MESSAGE, RECIPIENT
 from mailrotate.core.services.access import advice, naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
+from mailrotate.core.services.effects.consequences import Consequences, HitCampaign, fate_of
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import (
     connections,
     events,
     mailboxes,
+    moves,
     removals,
     requests,
     seat_addresses,
@@ -29,7 +30,9 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients, tags
 from mailrotate.core.store.removals import Affected, HangingPerson
+from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import Busy, Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, UserState
 
 # Why somebody has another sender than the campaign gave them.
@@ -37,39 +40,15 @@ MOVED = "moved"
 
 
 @dataclass(frozen=True)
-class CampaignConsequences:
-    """What the removal means for one campaign.
-
-    Of the people who were contacted, `failed` end and `moved` go on from another mailbox; of those who were
-    not, `assigned_anew` get another sender of the rotation and `waiting` wait for the campaign's next one.
-    `step_count` steps name the mailbox as their own sender.
-    """
-
-    name: str
-    state: CampaignState
-    rotates: bool
-    failed: int
-    moved: int
-    assigned_anew: int
-    waiting: int
-    cancelled: int
-    step_count: int
-    pauses: bool
-
-
-@dataclass(frozen=True)
-class Consequences:
-    """What a removal does, or has done. `scheduled` are all messages that are not sent any more, also those
+class RemovalConsequences(Consequences):
+    """What a removal does, or has done. `waiting_messages` are all that are not sent any more, also those
     that other mailboxes were to send. `next_default` is who takes over from a default; held messages stay
     for the operator."""
 
     address: str
     move_to: str | None
-    campaigns: Sequence[CampaignConsequences]
     drafts: int
-    scheduled: int
     held: int
-    is_default: bool
     next_default: str | None
     approval_ends: bool
     tagged: int = 0
@@ -90,7 +69,7 @@ class _Case:
         return [sender_id for campaign in self.affected for sender_id in campaign.sender_ids]
 
 
-def consequences(context: Context, address: str, move_to: str | None) -> Consequences:
+def consequences(context: Context, address: str, move_to: str | None) -> RemovalConsequences:
     """What `remove` would do. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         return _consequences(connection, _case(connection, context.actor, address, move_to))
@@ -127,7 +106,7 @@ def _taker(
         raise Refused(
             "mailbox.same",
             f"{box.address} cannot take over from itself",
-            f"name another: mailrotate user show {quote(box.user_email)}",
+            Hint("name another:", Command("user", "show", box.user_email)),
         )
     require_able(connection, actor, taker)
     for campaign in affected:
@@ -140,7 +119,7 @@ def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> 
     """Refused unless the mailbox is connected and its user may send (A10)."""
     if taker.state is not ConnectionState.CONNECTED:
         verb = "connect" if taker.state is ConnectionState.DISCONNECTED else "reconnect"
-        command = f"mailrotate mailbox {verb} {quote(taker.address)}"
+        command = Command("mailbox", verb, taker.address)
         raise Refused(
             "mailbox.not_connected",
             f"{taker.address} is {taker.state}; only a connected mailbox takes people over",
@@ -150,7 +129,7 @@ def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> 
         raise Refused(
             "mailbox.user_locked",
             f"{taker.address} sends nothing: its user {taker.user_email} is locked",
-            advice.way(connection, actor, Deed.USERS, f"mailrotate user unlock {quote(taker.user_email)}"),
+            advice.way(connection, actor, Deed.USERS, Command("user", "unlock", taker.user_email)),
         )
 
 
@@ -162,20 +141,23 @@ def require_owner_may_use(connection: Connection, campaign: str, owner_id: int, 
         raise Refused(
             "mailbox.not_owners",
             f"campaign '{campaign}' is owned by {owner.email}, who may not send from {taker.address}",
-            f"choose a mailbox of theirs: mailrotate user show {quote(owner.email)}",
+            Hint("choose a mailbox of theirs:", Command("user", "show", owner.email)),
         )
 
 
-def _consequences(connection: Connection, case: _Case) -> Consequences:
+def _consequences(connection: Connection, case: _Case) -> RemovalConsequences:
     unsent = removals.unsent_by_state(connection, case.box.id)
     elsewhere = sum(campaign.elsewhere for campaign in case.affected if case.taker is None)
     heir = removals.longest_connected(connection, case.box.user_id, case.box.id)
-    return Consequences(
+    return RemovalConsequences(
+        addresses=(case.box.address,),
         address=case.box.address,
         move_to=None if case.taker is None else case.taker.address,
         campaigns=[_for_campaign(connection, case, campaign) for campaign in case.affected],
         drafts=unsent.get(MessageState.DRAFT, 0),
-        scheduled=unsent.get(MessageState.SCHEDULED, 0) + unsent.get(MessageState.ERROR, 0) + elsewhere,
+        waiting_messages=unsent.get(MessageState.SCHEDULED, 0)
+        + unsent.get(MessageState.ERROR, 0)
+        + elsewhere,
         held=unsent.get(MessageState.HELD, 0),
         is_default=case.box.is_default,
         next_default=heir[1] if case.box.is_default and heir is not None else None,
@@ -183,28 +165,29 @@ def _consequences(connection: Connection, case: _Case) -> Consequences:
     )
 
 
-def _for_campaign(connection: Connection, case: _Case, campaign: Affected) -> CampaignConsequences:
+def _for_campaign(connection: Connection, case: _Case, campaign: Affected) -> HitCampaign:
     moves = case.taker is not None
     goes_along = moves and bool(campaign.bound_ids)
     others = not campaign.rotates or affected_campaigns.others_send(connection, campaign.id, {case.box.id})
     spreads = others and not campaign.bound_ids
-    return CampaignConsequences(
+    return HitCampaign(
         name=campaign.name,
         state=campaign.state,
         rotates=campaign.rotates,
+        people=campaign.contacted + campaign.untouched,
+        fate=fate_of(campaign.state, campaign in case.stopping, is_replaced=moves),
         failed=0 if moves else campaign.contacted,
         moved=(campaign.contacted if moves else 0) + (campaign.untouched if goes_along else 0),
         assigned_anew=campaign.untouched if spreads else 0,
         waiting=0 if spreads or goes_along else campaign.untouched,
         cancelled=campaign.cancellable + (0 if moves else campaign.elsewhere),
         step_count=campaign.step_count,
-        pauses=campaign in case.stopping and campaign.state is CampaignState.ACTIVE,
     )
 
 
 def remove(
     context: Context, address: str, *, move_to: str | None = None, tag: str | None = None, now: datetime
-) -> Consequences:
+) -> RemovalConsequences:
     """Take a mailbox off its seat; its address, history and counts stay.
 
     Raises NotFound, Refused (`mailbox.sending`, …), Busy: nothing is changed then.
@@ -222,7 +205,7 @@ def remove(
         _settle_people(connection, case, now)
         _settle_campaigns(connection, case, following, now)
         _clear_seat(connection, case, following, now)
-    return Consequences(**{**vars(following), "tagged": tagged})
+    return replace(following, tagged=tagged)
 
 
 @contextmanager
@@ -243,21 +226,19 @@ def _is_sending(box: StoredMailbox) -> Refused:
     return Refused(
         "mailbox.sending",
         f"a message of {box.address} is being sent right now; nothing was changed",
-        f"let it rest first: mailrotate mailbox pause {quote(box.address)}",
+        Hint("pause it first:", Command("mailbox", "pause", box.address)),
     )
 
 
 def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
     """Everybody of the mailbox ends, goes on elsewhere or waits; recipients first, then their messages, as
     whoever ends somebody does."""
-    event = "mailbox_removed"
     failing = case.sender_ids if case.taker is None else []
-    removals.fail_contacted(
+    recipients.end_many(
         connection,
-        failing,
-        origins(RECIPIENT, event),
-        outcome(RECIPIENT, event),
+        RECIPIENT["mailbox_removed"],
         affected_campaigns.REMOVED,
+        removals.contacted_by(failing),
         now,
     )
     removals.unplan(connection, case.box.id)
@@ -273,16 +254,18 @@ def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
     if case.taker is not None:
         named = [campaign.id for campaign in case.affected if campaign.step_count]
         removals.rename_in_steps(connection, named, case.box.id, case.taker.id)
-    removals.cancel_messages(
-        connection, case.box.id, failing, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")
-    )
+    moves.move_many(connection, MESSAGE["cancel"], outbox.in_lane(case.box.id))
+    if failing:
+        moves.move_many(connection, MESSAGE["cancel"], removals.for_failed(failing))
     # Asked last: what was claimed before it could be cancelled is seen here.
     if removals.is_sending(connection, case.box.id, failing):
         raise _is_sending(case.box)
     removals.drop_copies(connection, case.box.id)
 
 
-def _settle_campaigns(connection: Connection, case: _Case, following: Consequences, now: datetime) -> None:
+def _settle_campaigns(
+    connection: Connection, case: _Case, following: RemovalConsequences, now: datetime
+) -> None:
     affected_campaigns.let_go(connection, case.actor, case.box, case.stopping, now)
     for campaign, told in zip(case.affected, following.campaigns, strict=True):
         if campaign.joined_ids and campaign.state is not CampaignState.DRAFT:
@@ -302,16 +285,11 @@ def _settle_campaigns(connection: Connection, case: _Case, following: Consequenc
         )
 
 
-def _clear_seat(connection: Connection, case: _Case, following: Consequences, now: datetime) -> None:
+def _clear_seat(connection: Connection, case: _Case, following: RemovalConsequences, now: datetime) -> None:
     """The connection ends with its secret; address, approval, slot and default are free (A7, A9, B5)."""
     box = case.box
-    mailboxes.move_connection(
-        connection,
-        box.connection_id,
-        origins(CONNECTION, "disconnect"),
-        outcome(CONNECTION, "disconnect"),
-        disconnected_at=now,
-        trouble_since=None,
+    moves.move(
+        connection, CONNECTION["disconnect"], box.connection_id, disconnected_at=now, trouble_since=None
     )
     mailboxes.change_connection(connection, box.connection_id, secret=None)
     mailboxes.change(connection, box.id, removed_at=now)
@@ -329,7 +307,7 @@ def _clear_seat(connection: Connection, case: _Case, following: Consequences, no
         before=box.state,
         after="removed",
         user=box.user_id,
-        cancelled=following.drafts + following.scheduled,
+        cancelled=following.drafts + following.waiting_messages,
     )
     if box.is_default:
         heir = removals.longest_connected(connection, box.user_id, box.id)

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.transitions import REQUEST, origins, outcome
+from mailrotate.core.rules.transitions import REQUEST
 from mailrotate.core.services.access import advice, ownership, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import connections, events, mailboxes, plans, requests, seat_addresses, workspaces
@@ -17,7 +16,9 @@ from mailrotate.core.store.requests import StoredRequest
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import ConnectionState, RequestState
+from mailrotate.core.values.transition import Transition
 
 _LONGEST_REASON = 500
 
@@ -49,7 +50,9 @@ def request(context: Context, address: str, user_email: str | None, now: datetim
             raise _is_requested(connection, context.actor, known, user)
         found = _checks(connection, context.actor, user, address)
         told = [check.told() for check in found]
-        request_id = requests.insert_request(connection, address, user.id, acting.id, told, now)
+        request_id = requests.insert_request(
+            connection, REQUEST["request"], address, user.id, acting.id, told, now
+        )
         told_of = {"request": request_id, "user": user.id, "after": RequestState.REQUESTED}
         events.record(connection, context.actor, "mailbox.requested", now, About(), **told_of)
         return Requested(_again(connection, request_id), plans.find(connection).approval_required)
@@ -71,12 +74,12 @@ def approve(context: Context, name: str, reason: str | None, now: datetime) -> S
 
     Raises BadInput, NotFound, Refused: also those of `request`.
     """
-    return _decide(context, name, "approve", reason, now)
+    return _decide(context, name, REQUEST["approve"], reason, now)
 
 
 def deny(context: Context, name: str, reason: str | None, now: datetime) -> StoredRequest:
     """Raises BadInput, NotFound, Refused."""
-    return _decide(context, name, "deny", reason, now)
+    return _decide(context, name, REQUEST["deny"], reason, now)
 
 
 def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
@@ -96,7 +99,7 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
             raise Refused(
                 "request.on_seat",
                 f"{known.address} is on the seat of {known.user} by now; its approval ends when it leaves",
-                f"mailrotate mailbox show {mailboxes.by_id(connection, held.mailbox_id).address}",
+                Command("mailbox", "show", mailboxes.by_id(connection, held.mailbox_id).address),
             )
         requests.end(connection, known.address, now)
         told = {"request": known.id, "user": known.user_id, "before": known.state}
@@ -104,7 +107,9 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
         return _again(connection, known.id)
 
 
-def _decide(context: Context, name: str, event: str, reason: str | None, now: datetime) -> StoredRequest:
+def _decide(
+    context: Context, name: str, transition: Transition, reason: str | None, now: datetime
+) -> StoredRequest:
     if reason is not None and not (
         reason.strip() and reason.isprintable() and len(reason) <= _LONGEST_REASON
     ):
@@ -118,16 +123,15 @@ def _decide(context: Context, name: str, event: str, reason: str | None, now: da
             raise _is_over(known)
         user = workspaces.user_by_id(connection, known.user_id)
         assert user is not None  # a request refers to its user
-        if event == "approve":
+        if transition.target is RequestState.APPROVED:
             _refuse_on_seat(connection, user, known.address)
             found = _checks(connection, context.actor, user, known.address)
         else:
             found = ownership.checks(connection, context.actor, user, known.address)
         if not requests.decide(
             connection,
+            transition,
             known,
-            origins(REQUEST, event),
-            outcome(REQUEST, event),
             [check.told() for check in found],
             decided_by=acting.id,
             decided_at=now,
@@ -159,19 +163,19 @@ def _refuse_on_seat(connection: Connection, user: StoredUser, address: str) -> N
     raise Refused(
         "request.on_seat",
         f"{address} is on the seat of {user.email} already{spelt}, and needs no approval",
-        f"mailrotate mailbox connect {quote(box.address)} --for {quote(user.email)}"
+        Command("mailbox", "connect", box.address, "--for", user.email)
         if again
-        else f"mailrotate mailbox show {quote(box.address)}",
+        else Command("mailbox", "show", box.address),
     )
 
 
 def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, user: StoredUser) -> Refused:
     if known.user_id == user.id and known.state is RequestState.APPROVED:
-        hint = f"mailrotate mailbox connect {quote(known.address)} --for {quote(user.email)}"
+        hint: AnyHint = Command("mailbox", "connect", known.address, "--for", user.email)
     elif known.user_id == user.id:
-        hint = advice.way(connection, actor, Deed.REQUESTS, f"mailrotate mailbox approve q_{known.id}")
+        hint = advice.way(connection, actor, Deed.REQUESTS, Command("mailbox", "approve", f"q_{known.id}"))
     else:
-        withdraw = f"mailrotate mailbox withdraw q_{known.id}"
+        withdraw = Command("mailbox", "withdraw", f"q_{known.id}")
         hint = advice.way(connection, actor, Deed.ANY_SEAT, withdraw, seat_id=known.user_id)
     return Refused(
         "request.exists", f"{known.address} is {known.state} for {known.user} already, as q_{known.id}", hint
@@ -179,15 +183,14 @@ def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, us
 
 
 def _is_over(known: StoredRequest) -> Refused:
+    again = Command("mailbox", "request", known.address, "--for", known.user)
     if known.ended_at is not None:
         what = f"q_{known.id} is over: it was withdrawn, or {known.address} has left the seat of {known.user}"
-        hint = f"mailrotate mailbox request {quote(known.address)} --for {quote(known.user)}"
-        return Refused("request.ended", what, hint)
-    again = f"mailrotate mailbox request {quote(known.address)} --for {quote(known.user)}"
+        return Refused("request.ended", what, again)
     return Refused(
         "request.decided",
         f"q_{known.id}, {known.address} for {known.user}, was {known.state} by {known.decided_by}",
-        again if known.state is RequestState.DENIED else "mailrotate mailbox requests --all",
+        again if known.state is RequestState.DENIED else Command("mailbox", "requests", "--all"),
     )
 
 
@@ -200,7 +203,7 @@ def _named(connection: Connection, name: str) -> StoredRequest:
         is_number = number.isascii() and number.isdigit() and len(number) < 19
         found = requests.find(connection, int(number)) if is_number else None
     if found is None:
-        raise NotFound("request.none", f"there is no request {name}", "mailrotate mailbox requests --all")
+        raise NotFound("request.none", f"there is no request {name}", Command("mailbox", "requests", "--all"))
     return found
 
 

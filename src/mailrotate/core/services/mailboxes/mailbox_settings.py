@@ -6,7 +6,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from shlex import join, quote
 
 from sqlalchemy import Connection
 
@@ -29,6 +28,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import claims, lanes
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
 from mailrotate.core.values.own_settings import (
     SETTINGS,
     SHARED,
@@ -165,7 +165,7 @@ def refuse_unpermitted(connection: Connection | None, wanted: Wanted, actor: Act
     The hint tells an `actor` who may not change the plan whom to ask.
     """
     if wanted.get("access") == SHARED and not (connection and plans.find(connection).shared_mailboxes):
-        permit = _plan_change(connection, actor, "--shared on")
+        permit = _plan_change(connection, actor, "--shared", "on")
         raise Refused("plan.no_sharing", "--access shared: the plan permits no shared mailboxes", permit)
     ramp = wanted.get("ramp")
     for named, key, number in (
@@ -174,14 +174,14 @@ def refuse_unpermitted(connection: Connection | None, wanted: Wanted, actor: Act
     ):
         if number is None or number <= (cap := workspaces.daily_cap(connection)):
             continue
-        hint = f"choose at most {cap} for {SETTINGS[key].flag}"
+        hint: AnyHint = f"choose at most {cap} for {SETTINGS[key].flag}"
         if number <= quota.HIGHEST_CAP:
-            hint += f", or: {_plan_change(connection, actor, f'--daily-cap {number}')}"
+            hint = Hint(f"{hint}, or:", _plan_change(connection, actor, "--daily-cap", str(number)))
         raise Refused("limit.above_cap", f"a {named} of {number} is above the plan's cap of {cap}", hint)
 
 
-def _plan_change(connection: Connection | None, actor: Actor | None, change: str) -> str:
-    command = f"mailrotate plan set {change}"
+def _plan_change(connection: Connection | None, actor: Actor | None, flag: str, value: str) -> Command | Ask:
+    command = Command("plan", "set", flag, value)
     # Before the first connect there is no user; then it is the admin, who may.
     if connection is None or actor is None:
         return command
@@ -245,11 +245,11 @@ _FOLLOWING: Mapping[str, Callable[[Connection, StoredMailbox, StoredMailbox, dat
 }
 
 
-def reset_commands(former: StoredMailbox, wanted: Wanted) -> dict[str, str]:
+def reset_commands(former: StoredMailbox, wanted: Wanted) -> dict[str, Command]:
     """The former connection's own settings that a new one does not have, each with its command (C4)."""
     owned = {key: value for key in SETTINGS if (value := getattr(former.own, key)) is not None}
     return {
-        key: f"mailrotate mailbox set {quote(former.address)} {join(SETTINGS[key].typed(value))}"
+        key: Command("mailbox", "set", former.address, *SETTINGS[key].typed(value))
         for key, value in owned.items()
         if key not in wanted
     }

@@ -15,6 +15,7 @@ from mailrotate.core.services.mailboxes import mailbox_settings, sharing
 from mailrotate.core.store import (
     aliases,
     connections,
+    deadlines,
     events,
     mailboxes,
     signatures,
@@ -22,7 +23,8 @@ from mailrotate.core.store import (
     workspaces,
 )
 from mailrotate.core.store.aliases import StoredAlias
-from mailrotate.core.store.connections import HangingCampaign, RunningDeadline
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.deadlines import RunningDeadline
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
@@ -90,8 +92,8 @@ def listing(context: Context, now: datetime, *, removed: bool = False) -> list[L
 def _listed(connection: Connection, boxes: Sequence[StoredMailbox], now: datetime) -> list[ListedMailbox]:
     days = {box.id: quota.day_of(now, box.timezone, box.day_from, box.day_until)[0] for box in boxes}
     sent = mailboxes.sent_since_each(connection, days)
-    deadlines = connections.running_deadlines(connection, list(days))
-    return [_line(box, now, days[box.id], sent.get(box.id, 0), deadlines.get(box.id, ())) for box in boxes]
+    running = deadlines.running(connection, list(days))
+    return [_line(box, now, days[box.id], sent.get(box.id, 0), running.get(box.id, ())) for box in boxes]
 
 
 def _line(

@@ -16,6 +16,7 @@ from mailrotate.core.store.events import About
 from mailrotate.core.store.plans import StoredPlan
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import ConnectionState
 
 _MOST_SLOTS = 1000
@@ -119,7 +120,7 @@ def change(context: Context, wanted: PlanChange, now: datetime, *, force: bool =
 
 def _check(wanted: PlanChange) -> None:
     if wanted == PlanChange():
-        raise BadInput("plan.nothing", "nothing is to be changed", "mailrotate plan set --help")
+        raise BadInput("plan.nothing", "nothing is to be changed", Command("plan", "set", "--help"))
     if wanted.slots_per_user is not None and not 0 <= wanted.slots_per_user <= _MOST_SLOTS:
         raise BadInput("plan.slots", f"--slots must be from 0 to {_MOST_SLOTS}, not {wanted.slots_per_user}")
     if wanted.daily_cap is not None and not 1 <= wanted.daily_cap <= quota.HIGHEST_CAP:

@@ -6,28 +6,28 @@ Both servers are logged in to before anything is stored; what they answer is tol
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.access import accounts, seats, secrets
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.context import Context, account_of, account_with
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.affected_campaigns import Waiting
+from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import connections, events, mailboxes
-from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store import connections, events, mailboxes, moves
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
+from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.errors import Refused, RemoteError
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount
 from mailrotate.core.values.own_settings import Change
-from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
 
 # Told of each step of a login as it is known.
@@ -51,7 +51,7 @@ class LoginChange:
     imap: Endpoint | None = None
     security: Security | None = None
     username: str | None = None
-    password: Secret | None = None
+    credential: Credential | None = None
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,6 @@ class Renewed:
     address: str
     waiting: Waiting
     resumed: Sequence[str] = field(default=())
-
-
-@dataclass(frozen=True)
-class Consequences:
-    """What a disconnect would do."""
-
-    address: str
-    campaigns: Sequence[HangingCampaign]
-    waiting_messages: int
-    is_default: bool
 
 
 def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = "connect") -> None:
@@ -90,25 +80,26 @@ def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = 
         f"connect.{failed.step}",
         f"{account.address}: {failed.service.upper()} {_STEP_NAMES.get(failed.step, failed.step)} at "
         f"{server.host}:{server.port} failed: {failed.message}",
-        _way_on(failed, account, f"mailrotate mailbox {verb} {quote(account.address)}"),
+        _way_on(failed, account, verb),
     )
 
 
-def _way_on(failed: CheckStep, account: MailAccount, again: str) -> str:
+def _way_on(failed: CheckStep, account: MailAccount, verb: str) -> AnyHint:
     """What to do about a failed step. Nothing was stored, so nothing is tried again by itself."""
+    again = Command("mailbox", verb, account.address)
     if failed.reply is None:
         return again
     verdict = classify(failed.reply, account.provider)
     if verdict.reply_class is ReplyClass.NET:
-        security = " --security tls (or starttls)" if failed.step is Phase.TLS else ""
-        return f"check the server: {again} --{failed.service} HOST:PORT{security}"
+        elsewhere = (*again.words, f"--{failed.service}", "HOST:PORT")
+        if failed.step is Phase.TLS:
+            return Hint("check the server:", Command(*elsewhere, "--security", "tls"), "(or starttls)")
+        return Hint("check the server:", Command(*elsewhere))
     if verdict.reply_class in (ReplyClass.RETRY, ReplyClass.LIMIT):
-        return f"later: {again}"
+        return Hint("later:", again)
     # `set` asks for no password, so it is `reconnect` that signs an existing mailbox in.
-    signs_in = again.replace("mailbox set ", "mailbox reconnect ")
-    return verdict.hint.replace("mailrotate mailbox reconnect ADDRESS", signs_in).replace(
-        "ADDRESS", account.address
-    )
+    signs_in = "connect" if verb == "connect" else "reconnect"
+    return verdict.hint.filled({"ADDRESS": account.address, "reconnect": signs_in})
 
 
 def refuse_reconnect(context: Context, address: str, username: str | None) -> None:
@@ -148,7 +139,7 @@ def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
         raise Refused(
             "mailbox.disconnected",
             f"{box.address} is disconnected; it is connected anew, with default settings",
-            f"mailrotate mailbox connect {quote(box.address)}",
+            Command("mailbox", "connect", box.address),
         )
     return box
 
@@ -159,8 +150,11 @@ def _refuse_other_address(box: StoredMailbox, username: str) -> None:
         raise Refused(
             "mailbox.other_address",
             f"{username} is another address than {box.address}; a reconnect keeps the address",
-            f"mailrotate mailbox disconnect {quote(box.address)}, "
-            f"then: mailrotate mailbox connect {quote(username)}",
+            Hint(
+                Command("mailbox", "disconnect", box.address),
+                ", then:",
+                Command("mailbox", "connect", username),
+            ),
         )
 
 
@@ -184,7 +178,7 @@ def renew(
 ) -> StoredMailbox:
     """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane."""
     generation = box.generation + 1
-    sealed = secrets.seal(context, connection, box.connection_id, generation, account.password)
+    sealed = secrets.seal(context, connection, box.connection_id, generation, account.credential)
     mailboxes.change_connection(
         connection,
         box.connection_id,
@@ -215,7 +209,8 @@ def login_changes(before: StoredMailbox, after: StoredMailbox, change: LoginChan
         )
         if was != new
     ]
-    return told + ([Change("password", None, "changed")] if change.password is not None else [])
+    renewed = change.credential
+    return told + ([Change(renewed.kind, None, "changed")] if renewed is not None else [])
 
 
 def _words(server: Endpoint) -> str:
@@ -224,7 +219,8 @@ def _words(server: Endpoint) -> str:
 
 def _changed(context: Context, box: StoredMailbox, change: LoginChange) -> MailAccount:
     """What the mailbox would log in with. The old secret is opened only where it is still needed."""
-    account = account_of(context, box) if change.password is None else _without_secret(box, change.password)
+    new = change.credential
+    account = account_of(context, box) if new is None else account_with(box, new)
     return replace(
         account,
         smtp=change.smtp or secured(account.smtp, change.security),
@@ -238,20 +234,11 @@ def secured(server: Endpoint, security: Security | None) -> Endpoint:
     return replace(server, security=security or server.security)
 
 
-def _without_secret(box: StoredMailbox, password: Secret) -> MailAccount:
-    return MailAccount(box.address, box.provider, box.smtp, box.imap, box.username, password)
-
-
 def consequences(context: Context, address: str) -> Consequences:
     """Who hangs on a mailbox that is to be disconnected. Raises Refused when it is so already."""
     box = _connected_mailbox(context, address)
     with context.store.reading() as connection:
-        return Consequences(
-            box.address,
-            connections.hanging_on(connection, box.id, box.slot_id),
-            connections.waiting_count(connection, box.id),
-            box.is_default,
-        )
+        return of_disconnect(connection, box, box.slot_id)
 
 
 def disconnect(context: Context, address: str, now: datetime) -> None:
@@ -264,11 +251,10 @@ def disconnect(context: Context, address: str, now: datetime) -> None:
 
 def disconnect_within(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
     """Disconnect in the transaction of whoever may, and holds the mailbox's lane."""
-    if mailboxes.move_connection(
+    if moves.move(
         connection,
+        CONNECTION["disconnect"],
         box.connection_id,
-        origins(CONNECTION, "disconnect"),
-        outcome(CONNECTION, "disconnect"),
         secret=None,
         disconnected_at=now,
         trouble_since=None,

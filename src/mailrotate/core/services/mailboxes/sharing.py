@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -13,6 +12,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.own_settings import ShownSetting
 
 
@@ -36,10 +36,10 @@ def setting(connection: Connection, box: StoredMailbox) -> ShownSetting:
     return ShownSetting("shared_with", ", ".join(shared_with) or None, "own" if shared_with else "default")
 
 
-def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, str]:
+def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
     """What shares a new connection with the users of the former one again (C4)."""
     return {
-        f"share_{email}": f"mailrotate mailbox share add {quote(former.address)} {quote(email)}"
+        f"share_{email}": Command("mailbox", "share", "add", former.address, email)
         for email in named(connection, former)
     }
 
@@ -56,13 +56,13 @@ def add(context: Context, address: str, email: str, now: datetime) -> bool:
             raise Refused(
                 "mailbox.personal",
                 f"{box.address} is personal; only a shared mailbox is shared with somebody",
-                f"mailrotate mailbox set {quote(box.address)} --access shared",
+                Command("mailbox", "set", box.address, "--access", "shared"),
             )
         if user.id == box.user_id:
             raise Refused(
                 "share.own",
                 f"{box.address} is on the seat of {user.email}, who need not be named",
-                f"mailrotate mailbox show {quote(box.address)}",
+                Command("mailbox", "show", box.address),
             )
         if user.id in shares.user_ids(connection, box.connection_id):
             return False

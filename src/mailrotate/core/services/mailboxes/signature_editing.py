@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -16,6 +15,7 @@ from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.signatures import StoredSignature
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command
 
 LONGEST_BODY = 10_000
 _LONGEST_NAME = 60
@@ -52,7 +52,7 @@ def add(
             raise Refused(
                 "signature.exists",
                 f"{box.address} has a signature '{name}' already",
-                f"mailrotate mailbox signature edit {quote(box.address)} {quote(name)} --body FILE",
+                Command("mailbox", "signature", "edit", box.address, name, "--body", "FILE"),
             )
         _insert(connection, context, box, name, body, now, main=main)
         return _of(connection, box)
@@ -106,7 +106,7 @@ def restore(context: Context, address: str, name: str, now: datetime) -> Mailbox
             raise Refused(
                 "signature.exists",
                 f"{box.address} has a signature '{name}' already",
-                f"mailrotate mailbox signature list {quote(box.address)}",
+                Command("mailbox", "signature", "list", box.address),
             )
         present = signatures.of_connection(connection, box.connection_id)
         main = found.is_main and not any(known.is_main for known in present)
@@ -114,11 +114,10 @@ def restore(context: Context, address: str, name: str, now: datetime) -> Mailbox
         return _of(connection, box)
 
 
-def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, str]:
+def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
     """The former connection's signatures, each with what sets it again (C4)."""
-    again = f"mailrotate mailbox signature restore {quote(former.address)}"
     return {
-        f"signature {known.name}": f"{again} {quote(known.name)}"
+        f"signature {known.name}": Command("mailbox", "signature", "restore", former.address, known.name)
         for known in signatures.of_connection(connection, former.connection_id)
     }
 
@@ -191,7 +190,7 @@ def _none(box: StoredMailbox, name: str, known: Sequence[str]) -> NotFound:
     return NotFound(
         "signature.none",
         f"{box.address} has no signature '{name}'{there}",
-        f"mailrotate mailbox signature list {quote(box.address)}",
+        Command("mailbox", "signature", "list", box.address),
     )
 
 

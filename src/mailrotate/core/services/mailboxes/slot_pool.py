@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -13,11 +12,11 @@ from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import connections, events, slots, workspaces
-from mailrotate.core.store.connections import AwaitedReturn
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.store.workspaces import StoredUser
-from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, NotFound, Refused
+from mailrotate.core.values.errors import BadInput, NotFound, Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, SlotKind
 
 _MOST_AT_ONCE = 1000
@@ -106,7 +105,7 @@ def find(connection: Connection, slot_id: int) -> StoredSlot:
     """Raises NotFound (`slot.none`), also for a slot that was removed."""
     slot = slots.find(connection, slot_id)
     if slot is None:
-        raise NotFound("slot.none", f"there is no slot s_{slot_id}", "mailrotate slot list")
+        raise NotFound("slot.none", f"there is no slot s_{slot_id}", Command("slot", "list"))
     return slot
 
 
@@ -152,9 +151,9 @@ def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots
             raise Refused(
                 "slot.pool",
                 f"the team's pool has {len(pool)} of the {count} slots that are wanted",
-                f"mailrotate slot buy --count {count - len(pool)}"
+                Command("slot", "buy", "--count", str(count - len(pool)))
                 if pool
-                else f"mailrotate slot add --user {quote(user.email)} --count {count}",
+                else Command("slot", "add", "--user", user.email, "--count", str(count)),
             )
         for slot in pool[:count]:
             _move(connection, context, "slot.assigned", slot, user.id, now)
@@ -195,19 +194,19 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
     name = f"s_{slot.id}"
     if slot.user_id is None:
         raise Refused(
-            "slot.in_pool", f"{name} is in the team's pool already", "mailrotate slot assign --user EMAIL"
+            "slot.in_pool",
+            f"{name} is in the team's pool already",
+            Command("slot", "assign", "--user", "EMAIL"),
         )
     if slot.kind is SlotKind.INCLUDED:
         raise Refused(
             "slot.included",
             f"{name} is included in the plan of {slot.user} and cannot be another's",
-            f"to end it: mailrotate slot remove {name}",
+            Hint("to end it:", Command("slot", "remove", name)),
         )
     if slot.mailbox is not None:
         raise Refused(
-            "slot.taken",
-            f"{name} holds {slot.mailbox}",
-            f"mailrotate mailbox disconnect {quote(slot.mailbox)}",
+            "slot.taken", f"{name} holds {slot.mailbox}", Command("mailbox", "disconnect", slot.mailbox)
         )
     bound = connections.hanging_on(connection, 0, slot.id)
     if bound:
@@ -216,29 +215,7 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
         raise Refused(
             "slot.bound",
             f"what is not finished sends from {name} alone: {names}",
-            f"mailrotate campaign {verb} {quote(bound[0].name)}",
-        )
-
-
-def awaited_returns(
-    context: Context, address: str, user_email: str | None, slot_id: int | None, now: datetime
-) -> Sequence[AwaitedReturn]:
-    """Who may still come back without loss to the slot that `address` would take: to be asked about (A5).
-
-    Raises Refused, NotFound.
-    """
-    with context.store.reading() as connection:
-        seat = seats.seat_for(connection, context.actor, address, user_email, slot_id)
-        return connections.awaited_returns(connection, seat.slot_id, address, now)
-
-
-def refuse_awaited(connection: Connection, slot_id: int, address: str, now: datetime) -> None:
-    """Whoever was not asked about a grace, because it began since, takes no slot where it runs (A5)."""
-    for awaited in connections.awaited_returns(connection, slot_id, address, now):
-        raise ConfirmationNeeded(
-            "slot.awaited",
-            f"{awaited.mailbox} may still come back to s_{slot_id} without loss",
-            "add --yes to take it all the same",
+            Command("campaign", verb, bound[0].name),
         )
 
 

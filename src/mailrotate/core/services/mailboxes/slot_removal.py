@@ -11,14 +11,17 @@ from mailrotate.core.rules.renewal import RENEWAL_IS_NEAR, Term, subscription_en
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import grace_periods
+from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
 from mailrotate.core.services.mailboxes.reconnecting import disconnect_within
 from mailrotate.core.services.mailboxes.slot_pool import as_of, find, to_pool
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import connections, events, mailboxes, plans, slots
-from mailrotate.core.store.connections import AwaitedReturn, HangingCampaign
+from mailrotate.core.store.deadlines import AwaitedReturn
 from mailrotate.core.store.events import About
 from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import SlotKind
 
 
@@ -34,19 +37,16 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Consequences:
-    """What a slot's removal would do. A purchased slot whose subscription does not end, because its user has
-    no more slots than the plan includes, leaves what is paid for to the pool. `is_default` is the mailbox
-    that its user sends from unless another is named; `awaited` may still come back to the slot without loss.
+class SlotConsequences(Consequences):
+    """What a slot's removal would do, beside the disconnect of its mailbox. A purchased slot whose
+    subscription does not end, because its user has no more slots than the plan includes, leaves what is paid
+    for to the pool. `awaited` may still come back to the slot without loss.
     """
 
     slot_id: int
     kind: SlotKind
     user: str | None
     mailbox: str | None
-    campaigns: Sequence[HangingCampaign]
-    waiting_messages: int
-    is_default: bool
     awaited: Sequence[AwaitedReturn]
     ends: Ending | None
     goes_to_pool: bool
@@ -83,32 +83,30 @@ def removable(context: Context, now: datetime) -> list[Removable]:
         ]
 
 
-def consequences(context: Context, slot_id: int, now: datetime) -> Consequences:
+def consequences(context: Context, slot_id: int, now: datetime) -> SlotConsequences:
     """What `remove` would do. Raises NotFound (`slot.none`), Refused (`user.…`)."""
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         return _consequences(connection, find(connection, slot_id), now)
 
 
-def _consequences(connection: Connection, slot: StoredSlot, now: datetime) -> Consequences:
+def _consequences(connection: Connection, slot: StoredSlot, now: datetime) -> SlotConsequences:
     included = plans.find(connection).slots_per_user if slot.user_id is not None else 0
     held = slots.of_user(connection, slot.user_id) if slot.user_id is not None else [slot]
     terms = {each.id: Term(each.id, as_of(each, now).renews_on) for each in held}
     ended = subscription_ended_by(terms[slot.id], list(terms.values()), included)
     box = None if slot.mailbox_id is None else mailboxes.by_id(connection, slot.mailbox_id)
-    return Consequences(
-        slot.id,
-        slot.kind,
-        slot.user,
-        slot.mailbox,
-        connections.hanging_on(connection, slot.mailbox_id or 0, slot.id),
-        connections.waiting_count(connection, slot.mailbox_id or 0),
-        box is not None and box.is_default,
-        connections.awaited_returns(connection, slot.id, slot.mailbox or "", now),
-        None if ended is None else _ending(ended, slot, now),
-        slot.kind is SlotKind.PURCHASED and ended is None,
-        included,
-        len(held),
+    return SlotConsequences(
+        **vars(of_disconnect(connection, box, slot.id)),
+        slot_id=slot.id,
+        kind=slot.kind,
+        user=slot.user,
+        mailbox=slot.mailbox,
+        awaited=grace_periods.awaited_in(connection, slot.id, slot.mailbox or "", now),
+        ends=None if ended is None else _ending(ended, slot, now),
+        goes_to_pool=slot.kind is SlotKind.PURCHASED and ended is None,
+        included_count=included,
+        total_before=len(held),
     )
 
 
@@ -137,7 +135,7 @@ def remove(context: Context, slot_id: int, now: datetime) -> Removed:
             raise Refused(
                 "slot.changed",
                 f"s_{slot_id} holds {slot.mailbox or 'nothing'} since a moment ago; nothing was changed",
-                f"mailrotate slot remove s_{slot_id}",
+                Command("slot", "remove", f"s_{slot_id}"),
             )
         following = _consequences(connection, slot, now)
         if mailbox_id is not None:

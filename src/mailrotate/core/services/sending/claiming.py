@@ -10,13 +10,13 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.compose import compose
 from mailrotate.core.rules.gates import Situation, Verdict
-from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.facts import Absences
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending.rendering import StepCache, letter_for
-from mailrotate.core.store import campaigns, mailboxes
+from mailrotate.core.store import campaigns, mailboxes, moves
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import claims, lanes, outbox
@@ -148,10 +148,15 @@ def _clear(at: _Lane, message: Candidate, shut: Verdict) -> bool:
     """Take a row that may not go out of the others' way; False when there is nothing to do about it."""
     if shut.gate == "suppression" and message.recipient_id is not None:
         lifecycle.end_recipients(
-            at.connection, at.context.actor, [message.recipient_id], "unsubscribed", "suppressed", at.now
+            at.connection,
+            at.context.actor,
+            [message.recipient_id],
+            RECIPIENT["unsubscribed"],
+            "suppressed",
+            at.now,
         )
     elif shut.gate == "recipient":
-        outbox.move(at.connection, message.id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"))
+        moves.move(at.connection, MESSAGE["cancel"], message.id)
     elif shut.gate == "overdue":
         outbox.set_overdue(at.connection, message.id, at.now)
     elif shut.until is not None and shut.scope is gates.Scope.RECIPIENT:
@@ -176,6 +181,7 @@ def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim
     claim_token = uuid.uuid4().hex
     claimed = claims.claim(
         at.connection,
+        MESSAGE["claim"],
         message.id,
         claim_token=claim_token,
         runner_id=lane.runner_id,

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.replies import ReplyVerdict, classify
-from mailrotate.core.rules.transitions import CONNECTION, origins, outcome
+from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.effects import affected_campaigns, assigning
-from mailrotate.core.store import events, mailboxes
+from mailrotate.core.store import events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
@@ -68,11 +68,10 @@ def fail(
     connection: Connection, box: StoredMailbox, reply_class: ReplyClass, said: str, now: datetime
 ) -> None:
     """connected → failed: a person must sign in, or an admin act. Campaigns that cannot go on pause."""
-    if mailboxes.move_connection(
+    if moves.move(
         connection,
+        CONNECTION["fail"],
         box.connection_id,
-        origins(CONNECTION, "fail"),
-        outcome(CONNECTION, "fail"),
         failed_at=now,
         last_error_class=reply_class,
         last_error=said,
@@ -85,11 +84,10 @@ def fail(
 
 def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
     """The mailbox logs in: whatever trouble of its connection was noted is over."""
-    mailboxes.move_connection(
+    moves.move(
         connection,
+        CONNECTION["recover"],
         box.connection_id,
-        origins(CONNECTION, "recover"),
-        outcome(CONNECTION, "recover"),
         trouble_since=None,
         failed_at=None,
         last_error_class=None,

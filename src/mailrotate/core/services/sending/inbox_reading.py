@@ -9,18 +9,18 @@ from sqlalchemy import Connection
 from mailrotate.core.ports import InboxSession
 from mailrotate.core.rules.inbound import InboundMail, read_headers
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.rules.transitions import MESSAGE, origins, outcome
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending import health, settling
-from mailrotate.core.store import aliases, events, mailboxes
+from mailrotate.core.store import aliases, events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes, outbox, outbox_lists
 from mailrotate.core.store.sending.outbox_lists import Ours
 from mailrotate.core.values.mail import INBOX, MailTrouble
-from mailrotate.core.values.states import MessageKind, MessageState, ReplyClass, SuppressionKind
+from mailrotate.core.values.states import MessageKind, ReplyClass, SuppressionKind
 
 _COPIES_AT_A_TIME = 100
 _COPY_PAUSE = timedelta(minutes=5)
@@ -129,15 +129,9 @@ def _cited(connection: Connection, cited_ids: Sequence[str]) -> list[Ours]:
 def _record_reply(
     connection: Connection, box: StoredMailbox, ours: Ours, now: datetime, tally: InboxTally
 ) -> None:
-    if ours.state is MessageState.HELD:
+    if ours.state in MESSAGE["resolve_sent"].origins:
         # Whoever answers it has received it: its fate is known after all (F3).
-        outbox.move(
-            connection,
-            ours.id,
-            origins(MESSAGE, "resolve_sent"),
-            outcome(MESSAGE, "resolve_sent"),
-            sent_at=now,
-        )
+        moves.move(connection, MESSAGE["resolve_sent"], ours.id, sent_at=now)
         message = outbox.by_id(connection, ours.id)
         if message is not None:
             settling.after_sent(connection, message, now)
@@ -146,7 +140,7 @@ def _record_reply(
     if ours.kind is not MessageKind.CAMPAIGN or ours.recipient_id is None:
         return
     about = About(box.id, ours.campaign_id, ours.recipient_id, ours.id)
-    if lifecycle.end_recipients(connection, RUNNER, [ours.recipient_id], "replied", "reply", now):
+    if lifecycle.end_recipients(connection, RUNNER, [ours.recipient_id], RECIPIENT["replied"], "reply", now):
         tally.replies += 1
         events.record(connection, RUNNER, "reply.received", now, about)
 

@@ -4,7 +4,6 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from shlex import quote
 
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import recovery, settling
@@ -12,6 +11,7 @@ from mailrotate.core.store import mailboxes
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.values.errors import Busy
+from mailrotate.core.values.hint import Command, Hint
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def holding_lane(context: Context, mailbox_id: int, now: datetime) -> Iterator[L
                 "lane.busy",
                 f"another process is working with {address} right now; nothing was changed",
                 # A runner stays in a lane from message to message; a resting mailbox it leaves.
-                f"run the command again; if it stays busy, first: mailrotate mailbox pause {quote(address)}",
+                Hint("run the command again; if it stays busy, first:", Command("mailbox", "pause", address)),
             )
         yield lane
     finally:

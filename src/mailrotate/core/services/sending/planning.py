@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates, quota
 from mailrotate.core.rules.compose import message_id_for
+from mailrotate.core.rules.steps import priority_of
+from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -102,7 +104,7 @@ def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room
         if people:
             steps = {step.position: step for step in at.cache.steps_of(at.connection, campaign)}
             rows = [_row(at, campaign, sender, steps[person.next_step], person) for person in people]
-            outbox.plan(at.connection, rows, at.now)
+            outbox.plan(at.connection, MESSAGE["plan"], rows, at.now)
             recipients.mark_planned(at.connection, [person.id for person in people])
             planned += len(people)
     return planned
@@ -124,7 +126,7 @@ def _row(
     token = uuid.uuid4().hex
     return NewMessage(
         kind=MessageKind.CAMPAIGN,
-        priority=Priority.FOLLOW_UP if person.next_step > 1 else Priority.FIRST,
+        priority=priority_of(person.next_step),
         mailbox_id=by.id,
         campaign_id=campaign.id,
         campaign_sender_id=sender.id,

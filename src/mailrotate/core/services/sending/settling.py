@@ -5,19 +5,19 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import quota
-from mailrotate.core.rules.replies import ReplyVerdict, classify
+from mailrotate.core.rules import quota, steps
+from mailrotate.core.rules.replies import ReplyVerdict, classify, hint_for
 from mailrotate.core.rules.retry import RetryPolicy, next_try
-from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending import health
-from mailrotate.core.store import campaigns, events, mailboxes, senders
+from mailrotate.core.store import campaigns, events, mailboxes, moves, senders
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients
-from mailrotate.core.store.sending import claims, inboxes, lanes, outbox
+from mailrotate.core.store.sending import claims, inboxes, lanes
 from mailrotate.core.store.sending.claims import InFlight
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Candidate, Claim
@@ -29,6 +29,7 @@ from mailrotate.core.values.states import (
     ReplyClass,
     SuppressionKind,
 )
+from mailrotate.core.values.transition import Transition
 
 _RETRY = RetryPolicy()
 _ABOUT_A_MESSAGE = (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT)
@@ -51,14 +52,11 @@ def settle_sent(
     """The server took it: the message is sent, the recipient goes on to the next step."""
     message = claimed.message
     with context.store.writing() as connection:
-        # A `held` one is still ours by its claim token: somebody took us for dead, and we know better.
-        origins_of_sent = origins(MESSAGE, "settle_sent") + origins(MESSAGE, "resolve_sent")
         recorded = claims.settle(
             connection,
+            MESSAGE["settle_sent"],
             message.id,
             claimed.claim_token,
-            origins_of_sent,
-            MessageState.SENT,
             sent_at=now,
             settled_at=now,
             attempts=message.attempts + 1,
@@ -93,27 +91,19 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
         return
     assert message.campaign_id is not None
     assert message.step_position is not None
-    following = campaigns.step_after(connection, message.campaign_id, message.step_position)
-    if following is not None:
-        position, delay = following
-        recipients.move(
-            connection,
-            message.recipient_id,
-            origins(RECIPIENT, "sent"),
-            outcome(RECIPIENT, "sent"),
-            next_step=position,
-            next_at=now + delay,
+    sequence = campaigns.sequence_of(connection, message.campaign_id)
+    place = steps.after_sent(sequence, message.step_position, now)
+    if place.due_at is not None:
+        moves.move(
+            connection, RECIPIENT["sent"], message.recipient_id, next_step=place.step, next_at=place.due_at
         )
     else:
-        recipients.move(
+        moves.move(
             connection,
+            RECIPIENT["sent_last"],
             message.recipient_id,
-            origins(RECIPIENT, "sent_last"),
-            outcome(RECIPIENT, "sent_last"),
-            reason="all_steps_sent",
-            next_step=message.step_position + 1,
-            next_at=None,
-            ended_at=now,
+            next_step=place.step,
+            **recipients.ending("all_steps_sent", now),
         )
     if message.campaign_sender_id is not None:
         senders.note_turn(connection, message.campaign_sender_id, now)
@@ -133,15 +123,13 @@ def hold(connection: Connection, message_id: int, claim_token: str, said: str, n
     """sending → held: nobody knows whether it left."""
     return claims.settle(
         connection,
+        MESSAGE["lose"],
         message_id,
         claim_token,
-        origins(MESSAGE, "lose"),
-        outcome(MESSAGE, "lose"),
         settled_at=now,
         error_class=ReplyClass.UNKNOWN,
         error_text=said,
-        error_hint=f"look for it in the mailbox's sent mail, then: mailrotate outbox resolve m_{message_id} "
-        "--sent (or --not-sent)",
+        error_hint=hint_for(ReplyClass.UNKNOWN).to_json(),
     )
 
 
@@ -195,10 +183,9 @@ def put_back(
     """
     is_back = claims.settle(
         connection,
+        MESSAGE["put_back"],
         message_id,
         claim_token,
-        origins(MESSAGE, "put_back"),
-        outcome(MESSAGE, "put_back"),
         claimed_at=None,
         marked_at=None,
         claim_token=None,
@@ -206,7 +193,7 @@ def put_back(
         **values,
     )
     if is_back and recipients.has_ended(connection, message_id):
-        outbox.move(connection, message_id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel"))
+        moves.move(connection, MESSAGE["cancel"], message_id)
     return is_back
 
 
@@ -219,7 +206,7 @@ def _try_later(
     if again is None:
         state = _fail(connection, claimed, verdict, reply, now)
         if verdict.reply_class is ReplyClass.SOFT and message.recipient_id is not None:
-            _end(connection, message, "failed", lifecycle.SOFT_BOUNCES, now)
+            _end(connection, message, RECIPIENT["failed"], lifecycle.SOFT_BOUNCES, now)
         return state
     put_back(
         connection,
@@ -238,10 +225,9 @@ def _fail(
 ) -> MessageState:
     claims.settle(
         connection,
+        MESSAGE["settle_error"],
         claimed.message.id,
         claimed.claim_token,
-        origins(MESSAGE, "settle_error"),
-        outcome(MESSAGE, "settle_error"),
         claimed_at=None,
         settled_at=now,
         attempts=claimed.message.attempts + 1,
@@ -258,7 +244,7 @@ def _error(verdict: ReplyVerdict, reply: ServerReply) -> dict[str, object]:
         "error_code": reply.code,
         "error_enhanced": reply.enhanced,
         "error_text": reply.text,
-        "error_hint": verdict.hint,
+        "error_hint": verdict.hint.to_json(),
     }
 
 
@@ -266,7 +252,7 @@ def _bounce(connection: Connection, message: Candidate, now: datetime) -> None:
     """A hard refusal: nobody writes to that address again, from no campaign (D6)."""
     if message.kind is not MessageKind.CAMPAIGN:
         return
-    _end(connection, message, "bounced", "hard_bounce", now)
+    _end(connection, message, RECIPIENT["bounced"], "hard_bounce", now)
     lifecycle.suppress(
         connection,
         RUNNER,
@@ -278,20 +264,14 @@ def _bounce(connection: Connection, message: Candidate, now: datetime) -> None:
     )
 
 
-def _end(connection: Connection, message: Candidate, event: str, reason: str, now: datetime) -> None:
+def _end(
+    connection: Connection, message: Candidate, transition: Transition, reason: str, now: datetime
+) -> None:
     """End the recipient but keep the message itself in `error`, where the server's words are read."""
     if message.recipient_id is None:
         return
-    if recipients.move(
-        connection,
-        message.recipient_id,
-        origins(RECIPIENT, event),
-        outcome(RECIPIENT, event),
-        reason=reason,
-        next_at=None,
-        ended_at=now,
-    ):
-        _log(connection, message, f"recipient.{event}", now, reason=reason)
+    if recipients.end(connection, transition, reason, message.recipient_id, now):
+        _log(connection, message, f"recipient.{transition.event}", now, reason=reason)
 
 
 def _needs_copy(box: StoredMailbox) -> bool:

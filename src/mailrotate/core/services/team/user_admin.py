@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.transitions import USER, origins, outcome
+from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
-from mailrotate.core.store import campaigns, connections, events, mailboxes, slots, users, workspaces
+from mailrotate.core.services.effects.consequences import Consequences, of_lock
+from mailrotate.core.store import campaigns, connections, events, mailboxes, moves, slots, users, workspaces
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -21,6 +21,7 @@ from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Refused
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import CampaignState, ConnectionState, Role, UserState
 
 _LONGEST_NAME = 200
@@ -48,24 +49,10 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class AffectedCampaign:
-    """A campaign that sends from the seat, and whether it stops; `people` wait for the seat's mailboxes."""
-
-    name: str
-    rotates: bool
-    pauses: bool
-    people: int
-
-
-@dataclass(frozen=True)
-class LockConsequences:
+class LockConsequences(Consequences):
     """What a lock would do; `is_default` is whoever acts where nobody is named."""
 
     email: str
-    addresses: Sequence[str]
-    campaigns: Sequence[AffectedCampaign]
-    waiting_messages: int
-    is_default: bool
 
 
 @dataclass(frozen=True)
@@ -111,9 +98,9 @@ def add(context: Context, email: str, name: str | None, role: Role, now: datetim
         seats.require_deed(connection, context.actor, Deed.USERS)
         if workspaces.user_by_email(connection, address) is not None:
             raise Refused(
-                "user.exists", f"{address} is a user here already", f"mailrotate user show {quote(address)}"
+                "user.exists", f"{address} is a user here already", Command("user", "show", address)
             )
-        user = workspaces.add_user(connection, address, named, role, now)
+        user = workspaces.add_user(connection, USER["add"], address, named, role, now)
         events.record(connection, context.actor, "user.added", now, About(), user=user.id, role=role)
         return _seat(connection, user)
 
@@ -145,25 +132,10 @@ def lock_consequences(context: Context, email: str) -> LockConsequences:
     """What `lock` would do, with its refusals. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         user = _lockable(connection, context, email)
-        boxes = mailboxes_of(connection, user)
-        away = {box.id for box in boxes}
         workspace = workspaces.find(connection)
-        return LockConsequences(
-            user.email,
-            [box.address for box in boxes],
-            [
-                AffectedCampaign(
-                    campaign.name,
-                    campaign.rotates,
-                    affected_campaigns.pauses_without(connection, campaign, away),
-                    campaign.people,
-                )
-                for campaign in affected_campaigns.hanging_on_seat(connection, boxes)
-                if campaign.state is CampaignState.ACTIVE
-            ],
-            sum(connections.waiting_count(connection, box.id) for box in boxes),
-            workspace is not None and workspace.default_user_id == user.id,
-        )
+        acts_by_default = workspace is not None and workspace.default_user_id == user.id
+        following = of_lock(connection, mailboxes_of(connection, user), acts_by_default)
+        return LockConsequences(**vars(following), email=user.email)
 
 
 def lock(context: Context, email: str, now: datetime) -> Seat:
@@ -171,7 +143,7 @@ def lock(context: Context, email: str, now: datetime) -> Seat:
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
         user = _lockable(connection, context, email)
-        if users.move(connection, user.id, origins(USER, "lock"), outcome(USER, "lock")):
+        if moves.move(connection, USER["lock"], user.id):
             events.record(connection, context.actor, "user.locked", now, About(), user=user.id)
             boxes = mailboxes_of(connection, user)
             affected_campaigns.pause_for_lock(connection, context.actor, boxes, now)
@@ -185,7 +157,7 @@ def unlock(context: Context, email: str, now: datetime) -> Unlocked:
         seats.require_deed(connection, context.actor, Deed.USERS)
         user = naming.find_user(connection, email)
         boxes = mailboxes_of(connection, user)
-        if users.move(connection, user.id, origins(USER, "unlock"), outcome(USER, "unlock")):
+        if moves.move(connection, USER["unlock"], user.id):
             events.record(connection, context.actor, "user.unlocked", now, About(), user=user.id)
             for box in boxes:
                 assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
@@ -248,7 +220,7 @@ def refuse_last_admin(connection: Connection, user: StoredUser, then: str) -> No
         raise Refused(
             "user.last_admin",
             f"{user.email} is the only active admin and {then}",
-            "mailrotate user add EMAIL --role admin",
+            Command("user", "add", "EMAIL", "--role", "admin"),
         )
 
 

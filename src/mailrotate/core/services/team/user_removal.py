@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -18,6 +17,7 @@ from mailrotate.core.store import users as stored_users
 from mailrotate.core.store.events import About
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import SlotKind
 
 
@@ -75,14 +75,17 @@ def _removable(connection: Connection, context: Context, email: str) -> StoredUs
         raise Refused(
             "user.has_mailbox",
             f"the seat of {user.email} holds {', '.join(box.address for box in boxes)}",
-            f"mailrotate mailbox remove {quote(boxes[0].address)}, "
-            f"or to stop all that is sent from the seat: mailrotate user lock {quote(user.email)}",
+            Hint(
+                Command("mailbox", "remove", boxes[0].address),
+                ", or to stop everything that is sent from the seat:",
+                Command("user", "lock", user.email),
+            ),
         )
     workspace = workspaces.find(connection)
     if workspace is not None and workspace.default_user_id == user.id:
         raise Refused(
             "user.default",
             f"{user.email} is who acts where nobody is named",
-            "mailrotate settings set default_user=EMAIL",
+            Command("settings", "set", "default_user=EMAIL"),
         )
     return user

@@ -3,13 +3,13 @@
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
-from shlex import quote
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import gates
 from mailrotate.core.rules.gates import Decision, MailboxFacts, MessageFacts, Situation, Verdict
 from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.steps import is_follow_up
 from mailrotate.core.services.access import advice, authority
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
@@ -22,6 +22,7 @@ from mailrotate.core.store.people.recipients import StoredRecipient
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -53,7 +54,7 @@ class Explanation:
     gates: tuple[ExplainedGate, ...]
     summary: str
     # The command that opens the binding gate, where only an act does.
-    remedy: str | None = None
+    remedy: AnyHint | None = None
 
 
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
@@ -74,7 +75,7 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
             found = recipients.by_id(connection, number)
             if found is None:
                 raise NotFound(
-                    "recipient.none", f"there is no recipient {subject}", "mailrotate recipient list NAME"
+                    "recipient.none", f"there is no recipient {subject}", Command("recipient", "list", "NAME")
                 )
             campaign = authority.find_seen_campaign(connection, context.actor, f"c_{found.campaign_id}")
             return _of_person(look, campaign, found)
@@ -107,7 +108,7 @@ def _kind_of(connection: Connection, subject: str) -> tuple[str, int]:
     raise BadInput(
         "name.ambiguous",
         f"'{subject}' may mean the campaign c_{named.id} or something else of that name",
-        f"mailrotate why c_{named.id}",
+        Command("why", f"c_{named.id}"),
     )
 
 
@@ -121,7 +122,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str) -> S
         raise NotFound(
             "recipient.none",
             f"'{address}' is no recipient of {campaign.name}",
-            f"mailrotate recipient list {quote(campaign.name)}",
+            Command("recipient", "list", campaign.name),
         )
     return found
 
@@ -129,7 +130,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str) -> S
 def _of_message(context: Context, look: Prospects, message_id: int) -> Explanation:
     message = outbox.by_id(look.connection, message_id)
     if message is None:
-        raise NotFound("message.none", f"there is no message m_{message_id}", "mailrotate outbox list")
+        raise NotFound("message.none", f"there is no message m_{message_id}", Command("outbox", "list"))
     authority.require_sight_of(look.connection, context.actor, message)
     return _explained(look, f"m_{message_id}", look.situation(message), f"m_{message_id}")
 
@@ -147,9 +148,7 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
     situation = _unassigned(look, campaign, person) if message is None else look.situation(message)
     explained = _explained(look, subject, situation)
     if person.state is RecipientState.FAILED and person.reason == affected_campaigns.REMOVED:
-        again = (
-            f"mailrotate recipient assign {quote(campaign.name)} {quote(person.email)} --to-sender ADDRESS"
-        )
+        again = Command("recipient", "assign", campaign.name, person.email, "--to-sender", "ADDRESS")
         return replace(explained, remedy=again)
     return explained
 
@@ -161,7 +160,7 @@ def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipie
     suppressed = suppressions.covering(look.connection, person.email)
     known = MessageFacts(
         kind=MessageKind.CAMPAIGN,
-        is_follow_up=person.next_step > 1,
+        is_follow_up=is_follow_up(person.next_step),
         due_at=person.next_at or look.now,
         ready_at=person.next_at or look.now,
         is_assigned=False,
@@ -226,55 +225,55 @@ def _explained(
     return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision), remedy)
 
 
-def _reconnection(boxes: list[MailboxFacts]) -> str | None:
+def _reconnection(boxes: list[MailboxFacts]) -> Command | None:
     """The command that comes before `campaign resume`, which is refused while no sender is connected (C6)."""
     if not boxes or any(box.connection is ConnectionState.CONNECTED for box in boxes):
         return None
     failed = next((box for box in boxes if box.connection is ConnectionState.FAILED), None)
     if failed is not None:
-        return f"mailrotate mailbox reconnect {quote(failed.address)} --resume"
-    return f"mailrotate mailbox connect {quote(boxes[0].address)}"
+        return Command("mailbox", "reconnect", failed.address, "--resume")
+    return Command("mailbox", "connect", boxes[0].address)
 
 
 _OWN_STATE = ("message", "recipient")
 
 
-def _remedy(look: Prospects, at: Situation, decision: Decision, message_name: str | None) -> str | None:
+def _remedy(look: Prospects, at: Situation, decision: Decision, message_name: str | None) -> AnyHint | None:
     """The command that opens the binding gate; None where time opens it, or no command does."""
     if decision.next_at is not None or decision.binding is None:
         return None
     if decision.binding == "user" and at.mailbox is not None:
         return _unlocking(look, at.mailbox)
-    commands: dict[str, str] = {}
+    commands: dict[str, AnyHint] = {}
     if at.campaign is not None:
         life = {CampaignState.DRAFT: "start", CampaignState.PAUSED: "resume"}.get(at.campaign.state)
         if life is not None:
-            commands["campaign"] = f"campaign {life} {quote(at.campaign.name)}"
-        commands["pause"] = f"campaign resume {quote(at.campaign.name)}"
-        commands["overdue"] = f"outbox release --campaign {quote(at.campaign.name)}"
+            commands["campaign"] = Command("campaign", life, at.campaign.name)
+        commands["pause"] = Command("campaign", "resume", at.campaign.name)
+        commands["overdue"] = Command("outbox", "release", "--campaign", at.campaign.name)
     if at.mailbox is not None:
+        address = at.mailbox.address
         lost = at.mailbox.connection is ConnectionState.DISCONNECTED
-        commands["connection"] = f"mailbox {'connect' if lost else 'reconnect'} {at.mailbox.address}"
-        commands["rest"] = f"mailbox resume {at.mailbox.address}"
-        commands["hold"] = f"mailbox release {at.mailbox.address}"
-        commands["daily_limit"] = f"mailbox set {at.mailbox.address} --daily-limit N"
+        commands["connection"] = Command("mailbox", "connect" if lost else "reconnect", address)
+        commands["rest"] = Command("mailbox", "resume", address)
+        commands["hold"] = Command("mailbox", "release", address)
+        commands["daily_limit"] = Command("mailbox", "set", address, "--daily-limit", "N")
         failing = at.mailbox.inbox_failing_since is not None
-        commands["inbox"] = f"mailbox test {at.mailbox.address}" if failing else "run --once"
+        commands["inbox"] = Command("mailbox", "test", address) if failing else Command("run", "--once")
     if at.message is not None and message_name is not None:
-        ways = {
-            MessageState.ERROR: f"outbox retry {message_name}",
-            MessageState.HELD: f"outbox resolve {message_name} --sent (or --not-sent)",
-        }
-        if at.message.state in ways:
-            commands["message"] = ways[at.message.state]
-        commands["overdue"] = f"outbox release {message_name}"
-    found = commands.get(decision.binding)
-    return None if found is None else f"mailrotate {found}"
+        if at.message.state is MessageState.ERROR:
+            commands["message"] = Command("outbox", "retry", message_name)
+        elif at.message.state is MessageState.HELD:
+            commands["message"] = Hint(
+                Command("outbox", "resolve", message_name, "--sent"), "(or --not-sent)"
+            )
+        commands["overdue"] = Command("outbox", "release", message_name)
+    return commands.get(decision.binding)
 
 
-def _unlocking(look: Prospects, known: MailboxFacts) -> str:
+def _unlocking(look: Prospects, known: MailboxFacts) -> AnyHint:
     """Nothing leaves a locked user's seat until an admin unlocks it (A10)."""
-    command = f"mailrotate user unlock {find_mailbox(look.connection, known.address).user_email}"
+    command = Command("user", "unlock", find_mailbox(look.connection, known.address).user_email)
     return advice.way(look.connection, look.context.actor, Deed.USERS, command)
 
 

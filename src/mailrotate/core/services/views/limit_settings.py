@@ -11,6 +11,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store.events import About
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
 
 
 def show(context: Context) -> tuple[KnownLimit, ...]:
@@ -28,10 +29,10 @@ def change(
         try:
             accepted.append(provider_limits.check_override(name.strip(), value, providers))
         except BadInput as mistake:
-            problems.append(f"{mistake.message}: {mistake.hint}")
+            problems.append(mistake.sentence)
     if problems:
         said = problems[0] if len(problems) == 1 else f"{len(problems)} of these cannot be set"
-        raise BadInput("limits.invalid", said, "mailrotate limits show", problems)
+        raise BadInput("limits.invalid", said, Command("limits", "show"), problems)
     with context.store.writing() as connection:
         seats.require_deed(connection, context.actor, Deed.SETTINGS)
         overrides = provider_limits.overrides_in(workspaces.settings(connection))

@@ -1,6 +1,5 @@
 """The outbox as the operator sees and steers it (F1–F3, H4): look, retry, cancel, release, resolve."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,7 +7,8 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT, origins, outcome
+from mailrotate.core.rules.steps import due_again
+from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.access.naming import find_campaign, find_mailbox
 from mailrotate.core.services.contacts import contact_book
@@ -16,7 +16,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending import settling
-from mailrotate.core.store import campaigns, events, mailboxes
+from mailrotate.core.store import campaigns, events, mailboxes, moves
 from mailrotate.core.store.events import About, LoggedEvent
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.portions import portions
@@ -24,6 +24,7 @@ from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.outbox_lists import ListedMessage, MessageDetail
 from mailrotate.core.values.errors import NotFound
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     MessageKind,
@@ -48,7 +49,7 @@ class Expected:
 
     message: ListedMessage
     expected_at: datetime | None
-    hint: str | None
+    hint: Hint | None
 
 
 @dataclass(frozen=True)
@@ -125,17 +126,18 @@ def show(context: Context, message_id: int, now: datetime) -> MessageStory:
     )
 
 
-def _hint(row: ListedMessage) -> str | None:
+def _hint(row: ListedMessage) -> Hint | None:
     """What to do about an error, with this message's own names in place of the general ones."""
     if row.error_hint is None:
         return None
-    names = {
-        "MESSAGE": f"m_{row.id}",
-        "ADDRESS": row.mailbox,
-        "RECIPIENT": row.to_address,
-        "NAME": row.campaign or "NAME",
-    }
-    return re.sub(r"\b(MESSAGE|ADDRESS|RECIPIENT|NAME)\b", lambda found: names[found[1]], row.error_hint)
+    return Hint.from_json(row.error_hint).filled(
+        {
+            "MESSAGE": f"m_{row.id}",
+            "ADDRESS": row.mailbox,
+            "RECIPIENT": row.to_address,
+            "NAME": row.campaign or "NAME",
+        }
+    )
 
 
 def retry(context: Context, which: Which, now: datetime) -> Outcome:
@@ -151,7 +153,7 @@ def retry(context: Context, which: Which, now: datetime) -> Outcome:
 
 
 def _retry(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
-    if message.state is not MessageState.ERROR:
+    if message.state not in MESSAGE["retry"].origins:
         return f"it is {message.state}, not in error"
     if message.recipient_id is not None and message.recipient_state not in OPEN_RECIPIENTS:
         # Whoever failed because this very message was refused again and again may go on; nobody else may.
@@ -163,11 +165,10 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
         if not failed_by_it:
             because = f" ({message.recipient_reason})" if message.recipient_reason else ""
             return f"its recipient is {message.recipient_state}{because}"
-    if not outbox.move(
+    if not moves.move(
         connection,
+        MESSAGE["retry"],
         message.id,
-        origins(MESSAGE, "retry"),
-        outcome(MESSAGE, "retry"),
         ready_at=now,
         attempts=0,
         first_failed_at=None,
@@ -175,13 +176,8 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
         **_NO_ERROR,
     ):
         return _CHANGED
-    if message.recipient_id is not None and recipients.move(
-        connection,
-        message.recipient_id,
-        origins(RECIPIENT, "retried"),
-        outcome(RECIPIENT, "retried"),
-        reason=None,
-        ended_at=None,
+    if message.recipient_id is not None and moves.move(
+        connection, RECIPIENT["retried"], message.recipient_id, reason=None, ended_at=None
     ):
         events.record(connection, context.actor, "recipient.retried", now, _about(message))
     events.record(connection, context.actor, "message.retried", now, _about(message))
@@ -209,10 +205,10 @@ def cancellable(context: Context, ids: Sequence[int]) -> Outcome:
 
 
 def _why_not_cancel(message: Candidate) -> str | None:
-    if message.state in origins(MESSAGE, "cancel"):
+    if message.state in MESSAGE["cancel"].origins:
         return None
     if message.state is MessageState.HELD:
-        return f"its fate is unknown: mailrotate outbox resolve m_{message.id} --sent (or --not-sent)"
+        return "its fate is unknown: resolve it first"
     return f"it is {message.state}"
 
 
@@ -220,12 +216,17 @@ def _cancel(context: Context, connection: Connection, message: Candidate, now: d
     refusal = _why_not_cancel(message)
     if refusal is not None:
         return refusal
-    if not outbox.move(connection, message.id, origins(MESSAGE, "cancel"), outcome(MESSAGE, "cancel")):
+    if not moves.move(connection, MESSAGE["cancel"], message.id):
         return _CHANGED
     events.record(connection, context.actor, "message.cancelled", now, _about(message))
     if message.kind is MessageKind.CAMPAIGN and message.recipient_id is not None:
         lifecycle.end_recipients(
-            connection, context.actor, [message.recipient_id], "cancelled", "cancelled_by_operator", now
+            connection,
+            context.actor,
+            [message.recipient_id],
+            RECIPIENT["cancelled"],
+            "cancelled_by_operator",
+            now,
         )
     return None
 
@@ -266,18 +267,12 @@ def resolve(context: Context, ids: Sequence[int], was_sent: bool, now: datetime)
 
 
 def _resolve_sent(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
-    if message.state is not MessageState.HELD:
+    if message.state not in MESSAGE["resolve_sent"].origins:
         return f"it is {message.state}, not held"
     detail = outbox_lists.detail(connection, message.id)
     left_at = now if detail is None else detail.marked_at or detail.claimed_at or now
-    if not outbox.move(
-        connection,
-        message.id,
-        origins(MESSAGE, "resolve_sent"),
-        outcome(MESSAGE, "resolve_sent"),
-        sent_at=left_at,
-        settled_at=now,
-        **_NO_ERROR,
+    if not moves.move(
+        connection, MESSAGE["resolve_sent"], message.id, sent_at=left_at, settled_at=now, **_NO_ERROR
     ):
         return _CHANGED
     settling.after_sent(connection, message, left_at)
@@ -289,24 +284,17 @@ def _resolve_sent(context: Context, connection: Connection, message: Candidate, 
 def _resolve_not_sent(
     context: Context, connection: Connection, message: Candidate, now: datetime
 ) -> str | None:
-    if message.state is not MessageState.HELD:
+    if message.state not in MESSAGE["resolve_not_sent"].origins:
         return f"it is {message.state}, not held"
     is_wanted = message.recipient_state is None or message.recipient_state in OPEN_RECIPIENTS
     # From a removed mailbox nothing leaves: whoever still waits for it gets it from the sender they have now.
     is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
     event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
-    if not outbox.move(
-        connection,
-        message.id,
-        origins(MESSAGE, event),
-        outcome(MESSAGE, event),
-        ready_at=now,
-        **_NO_CLAIM,
-        **_NO_ERROR,
-    ):
+    if not moves.move(connection, MESSAGE[event], message.id, ready_at=now, **_NO_CLAIM, **_NO_ERROR):
         return _CHANGED
     if is_wanted and is_gone and message.recipient_id is not None:
-        recipients.plan_again(connection, message.recipient_id, message.due_at)
+        due_at = due_again(message.due_at, message.released_at)
+        recipients.plan_again(connection, message.recipient_id, due_at)
     events.record(
         connection, context.actor, "message.resolved", now, _about(message), sent=False, queued=is_wanted
     )
@@ -353,4 +341,4 @@ def _campaign_id(connection: Connection, name: str | None) -> int | None:
 
 
 def _no_message(message_id: int) -> NotFound:
-    return NotFound("message.none", f"there is no message m_{message_id}", "mailrotate outbox list")
+    return NotFound("message.none", f"there is no message m_{message_id}", Command("outbox", "list"))

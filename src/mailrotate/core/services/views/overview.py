@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from shlex import quote
 
 from sqlalchemy import Connection
 
@@ -22,6 +21,7 @@ from mailrotate.core.store import campaigns, mailboxes, progress, requests, visi
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import outbox_lists
 from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -76,7 +76,7 @@ class Overview:
 
     sending: bool
     summary: str
-    next_command: str
+    next_command: Command
     next_send_at: datetime | None
     runners: tuple[RunnerEntry, ...]
     last_pass_at: datetime | None
@@ -205,46 +205,40 @@ def _judge(
     lines: Sequence[CampaignLine],
     first: Decision | None,
     run: _Run,
-) -> tuple[bool, str, str]:
+) -> tuple[bool, str, Command]:
     """Whether it is sending, why (not), and the command that comes next."""
     if not boxes:
-        return False, "no mailbox is connected", "mailrotate mailbox connect ADDRESS"
+        return False, "no mailbox is connected", Command("mailbox", "connect", "ADDRESS")
     if first is not None and first.next_at is None:
         stuck = next(box for box in boxes if box.waits)
-        return False, f"nothing can leave: {gates.summary(first)}", f"mailrotate why {quote(stuck.address)}"
+        return False, f"nothing can leave: {gates.summary(first)}", Command("why", stuck.address)
     if first is None:
         return _idle(boxes, lines)
     if run in (_Run.NEVER, _Run.LONG_AGO):
-        return False, f"mail waits, but {run.value}", "mailrotate run --once"
+        return False, f"mail waits, but {run.value}", Command("run", "--once")
     # Without a runner it is a person, or cron, who sees to the next pass.
-    command = "mailrotate log --follow" if run is _Run.NOW else "mailrotate run"
+    command = Command("log", "--follow") if run is _Run.NOW else Command("run")
     summary = "mail is due and the next pass takes it" if first.open else gates.summary(first)
     return True, summary, command
 
 
-def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[bool, str, str]:
+def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[bool, str, Command]:
     """Nothing waits in any lane: for want of a campaign, of people, or because all is done."""
     broken = next((box for box in boxes if box.state is not ConnectionState.CONNECTED), None)
     paused = next((line for line in lines if line.state is CampaignState.PAUSED), None)
     draft = next((line for line in lines if line.state is CampaignState.DRAFT), None)
     active = next((line for line in lines if line.state is CampaignState.ACTIVE), None)
     if active is not None:
-        command = f"mailrotate campaign show {quote(active.name)}"
-        return False, "nothing waits: everybody had what was due", command
+        return False, "nothing waits: everybody had what was due", Command("campaign", "show", active.name)
     if broken is not None:
         verb = "connect" if broken.state is ConnectionState.DISCONNECTED else "reconnect"
-        return (
-            False,
-            f"{broken.address}: {broken.reason}",
-            f"mailrotate mailbox {verb} {quote(broken.address)}",
-        )
+        return False, f"{broken.address}: {broken.reason}", Command("mailbox", verb, broken.address)
     if paused is not None:
         reasons = ", ".join(paused.pause_reasons) or "no reason is noted"
         # What a removal or a lock has paused cannot be resumed yet; `why` names what comes before.
         comes_first = {affected_campaigns.REMOVED, affected_campaigns.USER_LOCKED} & {*paused.pause_reasons}
-        verb = "why" if comes_first else "campaign resume"
-        command = f"mailrotate {verb} {quote(paused.name)}"
+        command = Command("why", paused.name) if comes_first else Command("campaign", "resume", paused.name)
         return False, f"{paused.name} is paused: {reasons}", command
     if draft is not None:
-        return False, f"{draft.name} is a draft", f"mailrotate campaign start {quote(draft.name)}"
-    return False, "there is no campaign", "mailrotate campaign create FILE"
+        return False, f"{draft.name} is a draft", Command("campaign", "start", draft.name)
+    return False, "there is no campaign", Command("campaign", "create", "FILE")

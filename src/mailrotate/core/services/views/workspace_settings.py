@@ -16,6 +16,7 @@ from mailrotate.core.store.events import About
 from mailrotate.core.values.delivery_window import check_zone
 from mailrotate.core.values.duration import format_duration, parse_duration
 from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.hint import Command
 
 _TIMEZONE = "timezone"
 _DEFAULT_USER = "default_user"
@@ -40,7 +41,9 @@ def show(context: Context) -> list[Shown]:
 def _shown(connection: Connection) -> list[Shown]:
     workspace = workspaces.find(connection)
     if workspace is None:
-        raise NotFound("workspace.none", "there is no workspace yet", "mailrotate mailbox connect ADDRESS")
+        raise NotFound(
+            "workspace.none", "there is no workspace yet", Command("mailbox", "connect", "ADDRESS")
+        )
     user = None
     if workspace.default_user_id is not None:
         user = workspaces.user_by_id(connection, workspace.default_user_id)
@@ -73,10 +76,10 @@ def change(context: Context, assignments: Sequence[str], now: datetime) -> list[
             try:
                 accepted.append(_read(connection, assignment))
             except BadInput as mistake:
-                problems.append(mistake.message + (f": {mistake.hint}" if mistake.hint else ""))
+                problems.append(mistake.sentence)
         if problems:
             said = problems[0] if len(problems) == 1 else f"{len(problems)} of these cannot be set"
-            raise BadInput("setting.invalid", said, "mailrotate settings show", problems)
+            raise BadInput("setting.invalid", said, Command("settings", "show"), problems)
         for key, value in accepted:
             _store(connection, key, value, now)
             told: dict[str, object] = {"before": before[key], "after": value}

@@ -6,12 +6,13 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, false, func, or_, select, update
 
-from mailrotate.core.store import removals
+from mailrotate.core.store import moves, removals
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import tags
 from mailrotate.core.store.portions import AT_A_TIME, portions, rows_with
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
+from mailrotate.core.values.transition import Transition
 
 # While the fate of a message is open, the next mailbox might send it a second time.
 _UNCLEAR = (MessageState.SENDING, MessageState.HELD)
@@ -42,14 +43,13 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Place:
-    """How far somebody has come: the step they wait for, and what was sent last."""
+class Halted:
+    """How far somebody had come: the step they wait for, and which was sent last, with its instant."""
 
     id: int
     email: str
     next_step: int
-    last_step: int | None
-    last_sent_at: datetime | None
+    last_sent: tuple[int, datetime] | None
 
 
 @dataclass(frozen=True)
@@ -161,26 +161,14 @@ def move_open(connection: Connection, choice: Choice, to_sender_id: int, reason:
     return result.rowcount
 
 
-def cancel_planned(
-    connection: Connection, mailbox_id: int, sender_ids: Sequence[int], origins: tuple[str, ...], to: str
-) -> int:
-    """What waits in a mailbox's lane for the people of some senders."""
-    m = t.message.c
-    theirs = select(t.recipient.c.id).where(t.recipient.c.campaign_sender_id.in_(sender_ids))
-    query = update(t.message).where(
-        m.mailbox_id == mailbox_id, m.state.in_(origins), t.is_living_step, m.recipient_id.in_(theirs)
-    )
-    return connection.execute(query.values(state=to)).rowcount
-
-
-def places(connection: Connection, choice: Choice) -> Iterator[list[Place]]:
+def waiting(connection: Connection, choice: Choice) -> Iterator[list[Halted]]:
     """The people who go over with how far they have come, some hundreds at a time; nobody else changes them
     until the transaction ends."""
     for part in _parts(choice):
-        yield from _places(connection, part)
+        yield from _waiting(connection, part)
 
 
-def _places(connection: Connection, choice: Choice) -> Iterator[list[Place]]:
+def _waiting(connection: Connection, choice: Choice) -> Iterator[list[Halted]]:
     r, m = t.recipient.c, t.message.c
     sent = and_(m.recipient_id == r.id, t.is_living_step, m.sent_at.is_not(None))
     query = (
@@ -204,28 +192,27 @@ def _places(connection: Connection, choice: Choice) -> Iterator[list[Place]]:
     )
     after = 0
     while some := connection.execute(query, {"b_after": after}).all():
-        yield [Place(row[0], row[1] or "(erased)", *row[2:]) for row in some]
+        yield [
+            Halted(row[0], row[1] or "(erased)", row[2], None if row[3] is None else (row[3], row[4]))
+            for row in some
+        ]
         after = some[-1][0]
 
 
 def take_on(
     connection: Connection,
+    transition: Transition,
     people: Sequence[Going],
-    origins: tuple[str, ...],
-    to: str,
     to_sender_id: int,
     reason: str,
 ) -> None:
-    """Compare-and-set of the state of some people, who go on from this sender."""
+    """Some people go on from this sender, each at their own place."""
     if not people:
         return
-    r = t.recipient.c
     query = (
-        update(t.recipient)
-        # Many rows at once take no list.
-        .where(r.id == bindparam("b_id"), or_(*(r.state == origin for origin in origins)))
+        moves.moving(transition)
+        .where(t.recipient.c.id == bindparam("b_id"))
         .values(
-            state=to,
             reason=None,
             ended_at=None,
             campaign_sender_id=to_sender_id,

@@ -20,12 +20,13 @@ from sqlalchemy import (
     update,
 )
 
-from mailrotate.core.store import dialects
+from mailrotate.core.store import dialects, moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
+from mailrotate.core.values.transition import Transition
 
 
 @dataclass(frozen=True)
@@ -218,11 +219,15 @@ def lock_enrolment(connection: Connection) -> None:
 
 
 def unassigned_count(connection: Connection, campaign_id: int) -> int:
-    c = t.recipient.c
-    query = select(func.count()).where(
-        c.campaign_id == campaign_id, c.state == "queued", c.campaign_sender_id.is_(None)
-    )
+    query = select(func.count()).where(_waits_unassigned(campaign_id))
     return int(connection.execute(query).scalar_one())
+
+
+def _waits_unassigned(campaign_id: int) -> ColumnElement[bool]:
+    c = t.recipient.c
+    return and_(
+        c.campaign_id == campaign_id, c.state == RecipientState.QUEUED, c.campaign_sender_id.is_(None)
+    )
 
 
 def assign(connection: Connection, campaign_id: int, spread: Spread, reason: str, next_at: datetime) -> None:
@@ -230,7 +235,7 @@ def assign(connection: Connection, campaign_id: int, spread: Spread, reason: str
     c = t.recipient.c
     ranked = (
         select(c.id, (func.row_number().over(order_by=c.id) - 1).label("rank"))
-        .where(c.campaign_id == campaign_id, c.state == "queued", c.campaign_sender_id.is_(None))
+        .where(_waits_unassigned(campaign_id))
         .subquery("ranked")
     )
     connection.execute(
@@ -296,23 +301,34 @@ def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
         connection.execute(by_id.values(next_at=None), rows)
 
 
-_MOVE = update(t.recipient).where(
-    t.recipient.c.id == bindparam("b_id"), t.recipient.c.state.in_(bindparam("b_origins", expanding=True))
-)
-
-
-def move(
-    connection: Connection, recipient_id: int, origins: tuple[str, ...], to: str, **values: object
+def end(
+    connection: Connection, transition: Transition, reason: str, recipient_id: int, now: datetime
 ) -> bool:
-    """Compare-and-set of the state; False when the recipient is no longer in one of `origins`."""
-    known = {"b_id": recipient_id, "b_origins": origins}
-    return connection.execute(_MOVE, {**known, "state": to, **values}).rowcount == 1
+    """End one recipient; False when they had ended already."""
+    return moves.move(connection, transition, recipient_id, **ending(reason, now))
+
+
+def end_many(
+    connection: Connection, transition: Transition, reason: str, where: ColumnElement[bool], now: datetime
+) -> int:
+    """End a set of recipients in one statement; returns how many have ended by it."""
+    return moves.move_many(connection, transition, where, **ending(reason, now))
+
+
+def ending(reason: str, now: datetime) -> dict[str, object]:
+    """What an end writes beside the state: nothing is due any more."""
+    return {"reason": reason, "next_at": None, "ended_at": now}
+
+
+def of_campaign(campaign_id: int) -> ColumnElement[bool]:
+    """Everybody in a campaign."""
+    return t.recipient.c.campaign_id == campaign_id
 
 
 def plan_again(connection: Connection, recipient_id: int, due_at: datetime) -> None:
     """The step that was planned for somebody open waits to be planned anew."""
     c = t.recipient.c
-    query = update(t.recipient).where(c.id == recipient_id, c.state.in_(OPEN_RECIPIENTS), c.next_at.is_(None))
+    query = update(t.recipient).where(c.id == recipient_id, t.is_open, c.next_at.is_(None))
     connection.execute(query.values(next_at=due_at))
 
 
@@ -326,18 +342,6 @@ def has_ended(connection: Connection, message_id: int) -> bool:
     )
     state = connection.execute(query).scalar_one_or_none()
     return state is not None and state not in OPEN_RECIPIENTS
-
-
-def end_open_of_campaign(
-    connection: Connection, campaign_id: int, origins: tuple[str, ...], to: str, reason: str, now: datetime
-) -> int:
-    """The set form of `move`, for a whole campaign."""
-    result = connection.execute(
-        update(t.recipient)
-        .where(t.recipient.c.campaign_id == campaign_id, t.recipient.c.state.in_(origins))
-        .values(state=to, reason=reason, next_at=None, ended_at=now)
-    )
-    return result.rowcount
 
 
 def open_of_address(connection: Connection, address: str | None, domain: str | None) -> list[int]:

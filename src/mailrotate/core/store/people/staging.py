@@ -32,13 +32,14 @@ from sqlalchemy import (
     update,
 )
 
-from mailrotate.core.store import dialects
+from mailrotate.core.store import dialects, moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.people.recipients import sender_of_rank
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.spread import Spread
-from mailrotate.core.values.states import RecipientState, SuppressionKind
+from mailrotate.core.values.states import SuppressionKind
+from mailrotate.core.values.transition import Transition
 
 _ID = BigInteger().with_variant(Integer(), "sqlite")
 _staging = MetaData()
@@ -93,6 +94,7 @@ class RowProblem(StrEnum):
 class Enrolment:
     """How the rows of one import become recipients. Without a spread they wait, unassigned."""
 
+    transition: Transition
     campaign_id: int
     added_by: int | None
     owner_id: int | None
@@ -179,7 +181,7 @@ class Staging:
         people = {
             "campaign_id": literal(how.campaign_id, r.campaign_id.type),
             "contact_id": func.coalesce(e.contact_id, e.rank + first_id),
-            "state": literal(RecipientState.QUEUED.value),
+            "state": literal(moves.born(how.transition)["state"], r.state.type),
             "campaign_sender_id": null()
             if how.spread is None
             else sender_of_rank(how.spread, e.number - first),

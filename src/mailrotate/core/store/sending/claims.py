@@ -6,17 +6,18 @@ nothing. The statements are made once, because making one costs ten times as muc
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, or_, select, update
 
+from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
-from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState
+from mailrotate.core.values.transition import Transition
 
 _m = t.message.c
-_CLAIM = update(t.message).where(_m.id == bindparam("b_id"), _m.state == MessageState.SCHEDULED)
 _LANE_IS_OURS = (
     select(t.lane.c.mailbox_id)
     .where(
@@ -28,16 +29,14 @@ _LANE_IS_OURS = (
 )
 _IS_STILL_WANTED = or_(
     _m.recipient_id.is_(None),
-    select(t.recipient.c.id)
-    .where(t.recipient.c.id == _m.recipient_id, t.recipient.c.state.in_(OPEN_RECIPIENTS))
-    .exists(),
+    select(t.recipient.c.id).where(t.recipient.c.id == _m.recipient_id, t.is_open).exists(),
 )
 _MARK = (
     update(t.message)
     .where(
         _m.id == bindparam("b_id"),
         _m.claim_token == bindparam("b_claim"),
-        _m.state == MessageState.SENDING,
+        t.is_in_flight,
         _LANE_IS_OURS,
         _IS_STILL_WANTED,
     )
@@ -45,9 +44,7 @@ _MARK = (
 )
 _STILL_OURS = (
     select(_m.id)
-    .where(
-        _m.id == bindparam("b_id"), _m.claim_token == bindparam("b_claim"), _m.state == MessageState.SENDING
-    )
+    .where(_m.id == bindparam("b_id"), _m.claim_token == bindparam("b_claim"), t.is_in_flight)
     .with_for_update()
 )
 _LATEST = (
@@ -56,11 +53,11 @@ _LATEST = (
     .order_by(_m.claimed_at.desc())
     .limit(1)
 )
-_SETTLE = update(t.message).where(
-    _m.id == bindparam("b_id"),
-    _m.claim_token == bindparam("b_claim"),
-    _m.state.in_(bindparam("b_origins", expanding=True)),
-)
+
+
+@cache
+def _settling(transition: Transition) -> Update:
+    return moves.moving(transition).where(_m.id == bindparam("b_id"), _m.claim_token == bindparam("b_claim"))
 
 
 def latest(connection: Connection, mailbox_id: int) -> tuple[str, datetime] | None:
@@ -71,6 +68,7 @@ def latest(connection: Connection, mailbox_id: int) -> tuple[str, datetime] | No
 
 def claim(
     connection: Connection,
+    transition: Transition,
     message_id: int,
     *,
     claim_token: str,
@@ -83,21 +81,22 @@ def claim(
     content_hash: str,
     now: datetime,
 ) -> bool:
-    """scheduled → sending, with the rendered content's hash; False when somebody was faster."""
-    values = {
-        "state": MessageState.SENDING,
-        "claim_token": claim_token,
-        "runner_id": runner_id,
-        "slot_id": slot_id,
-        "from_address": from_address,
-        "subject": subject,
-        "in_reply_to": in_reply_to,
-        "cited_ids": " ".join(cited_ids),
-        "content_hash": content_hash,
-        "claimed_at": now,
-        "marked_at": None,
-    }
-    return connection.execute(_CLAIM, {"b_id": message_id, **values}).rowcount == 1
+    """Take a message, with the rendered content's hash; False when somebody was faster."""
+    return moves.move(
+        connection,
+        transition,
+        message_id,
+        claim_token=claim_token,
+        runner_id=runner_id,
+        slot_id=slot_id,
+        from_address=from_address,
+        subject=subject,
+        in_reply_to=in_reply_to,
+        cited_ids=" ".join(cited_ids),
+        content_hash=content_hash,
+        claimed_at=now,
+        marked_at=None,
+    )
 
 
 def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> bool:
@@ -124,16 +123,15 @@ def still_ours(connection: Connection, claimed: Claim) -> bool:
 
 def settle(
     connection: Connection,
+    transition: Transition,
     message_id: int,
     claim_token: str,
-    origins: tuple[str, ...],
-    to: str,
     /,
     **values: object,
 ) -> bool:
     """Record what became of a claimed message; False when it is no longer ours."""
-    known = {"b_id": message_id, "b_claim": claim_token, "b_origins": origins}
-    return connection.execute(_SETTLE, {**known, "state": to, **values}).rowcount == 1
+    known = {"b_id": message_id, "b_claim": claim_token}
+    return connection.execute(_settling(transition), {**known, **values}).rowcount == 1
 
 
 def in_flight_runners(connection: Connection) -> list[int]:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.values.errors import Busy
+from mailrotate.core.values.hint import Command
 
 # The first of the two numbers of our advisory locks, so that they meet nobody else's.
 _ADVISORY_SPACE = 0x6D72
@@ -127,11 +128,7 @@ def sole_host(store: Store) -> Iterator[None]:
         return
     descriptor = _flock(_lock_folder(store.path) / _HOST_LOCK)
     if descriptor is None:
-        raise Busy(
-            "runner.busy",
-            f"another runner already works on {store.name}",
-            "mailrotate runner list",
-        )
+        raise Busy("runner.busy", f"another runner already works on {store.name}", Command("runner", "list"))
     try:
         yield
     finally:

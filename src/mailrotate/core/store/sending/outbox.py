@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, CursorResult, and_, bindparam, func, insert, select, update
 
+from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState
+from mailrotate.core.values.transition import Transition
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,13 @@ def _candidate(m: Mapping[Any, Any]) -> Candidate:
     return Candidate(**values)
 
 
-def plan(connection: Connection, messages: Sequence[NewMessage], now: datetime) -> None:
+def plan(
+    connection: Connection, transition: Transition, messages: Sequence[NewMessage], now: datetime
+) -> None:
     """Add rows to the outbox."""
     if messages:
-        rows = [{**vars(new), "state": MessageState.SCHEDULED, "planned_at": now} for new in messages]
-        connection.execute(insert(t.message), rows)
+        begun = {**moves.born(transition), "planned_at": now}
+        connection.execute(insert(t.message), [{**vars(new), **begun} for new in messages])
 
 
 _c = t.message.c
@@ -246,51 +250,32 @@ def thread_before(connection: Connection, recipient_id: int, step_position: int)
     return Thread(row.message_id, tuple(row.cited_ids.split()), row.subject or "")
 
 
-def move(
-    connection: Connection, message_id: int, origins: tuple[str, ...], to: str, /, **values: object
-) -> bool:
-    """Compare-and-set of a message that nobody has claimed."""
-    result = connection.execute(
-        update(t.message)
-        .where(t.message.c.id == message_id, t.message.c.state.in_(origins))
-        .values(state=to, **values)
-    )
-    return result.rowcount == 1
+def of_campaign(campaign_id: int, *, tests: bool = False) -> ColumnElement[bool]:
+    """The messages to a campaign's people; with its test messages, everything that names it."""
+    named = t.message.c.campaign_id == campaign_id
+    return named if tests else and_(named, t.is_living_step)
 
 
-# Fewer than the parameters that one statement may have on either database.
-_IDS_AT_A_TIME = 5000
+def of_recipients(recipient_ids: Sequence[int]) -> ColumnElement[bool]:
+    """The messages of their campaigns to some recipients, at most some hundreds."""
+    return and_(t.message.c.recipient_id.in_(recipient_ids), t.is_living_step)
 
 
-def move_many(
-    connection: Connection,
-    origins: tuple[str, ...],
-    to: str,
-    *,
-    campaign_id: int | None = None,
-    recipient_ids: Sequence[int] | None = None,
-) -> int:
-    """The set form of `move`: all campaign messages of a campaign or of some recipients."""
-    query = update(t.message).where(t.message.c.state.in_(origins), t.is_living_step).values(state=to)
-    if campaign_id is not None:
-        query = query.where(t.message.c.campaign_id == campaign_id)
-    if recipient_ids is None:
-        return connection.execute(query).rowcount
-    return sum(
-        connection.execute(query.where(t.message.c.recipient_id.in_(some))).rowcount
-        for some in (
-            recipient_ids[start : start + _IDS_AT_A_TIME]
-            for start in range(0, len(recipient_ids), _IDS_AT_A_TIME)
-        )
-    )
+def in_lane(mailbox_id: int) -> ColumnElement[bool]:
+    """Everything of a mailbox, of every kind."""
+    return t.message.c.mailbox_id == mailbox_id
+
+
+def in_lane_for(mailbox_id: int, sender_ids: Sequence[int]) -> ColumnElement[bool]:
+    """What a mailbox's lane holds for the people of some senders."""
+    theirs = select(t.recipient.c.id).where(t.recipient.c.campaign_sender_id.in_(sender_ids))
+    return and_(in_lane(mailbox_id), t.is_living_step, t.message.c.recipient_id.in_(theirs))
 
 
 def postpone(connection: Connection, message_id: int, until: datetime) -> None:
     """Move a scheduled row behind the others until then; what it was due for stays."""
     connection.execute(
-        update(t.message)
-        .where(t.message.c.id == message_id, t.message.c.state == MessageState.SCHEDULED)
-        .values(ready_at=until)
+        update(t.message).where(t.message.c.id == message_id, t.is_scheduled).values(ready_at=until)
     )
 
 
@@ -303,7 +288,7 @@ def release(
     connection: Connection, now: datetime, *, message_id: int | None = None, campaign_id: int | None = None
 ) -> int:
     """The operator's word: a late row goes on, parked already or not; of a campaign, all parked ones."""
-    query = update(t.message).where(t.message.c.state == MessageState.SCHEDULED)
+    query = update(t.message).where(t.is_scheduled)
     if message_id is not None:
         query = query.where(t.message.c.id == message_id)
     if campaign_id is not None:

@@ -62,9 +62,8 @@ def literal(value: str | int) -> ColumnElement[Any]:
 # condition literally.
 awaits_first = and_(recipient.c.next_at.is_not(None), recipient.c.next_step == literal(1))
 awaits_follow_up = and_(recipient.c.next_at.is_not(None), recipient.c.next_step > literal(1))
-is_waiting = and_(
-    message.c.state == literal(states.MessageState.SCHEDULED.value), message.c.overdue_at.is_(None)
-)
+is_scheduled = message.c.state == literal(states.MessageState.SCHEDULED.value)
+is_waiting = and_(is_scheduled, message.c.overdue_at.is_(None))
 is_counted = message.c.state.in_([literal(state.value) for state in states.COUNTED_MESSAGES])
 is_in_flight = message.c.state == literal(states.MessageState.SENDING.value)
 wants_attention = message.c.state.in_([literal("error"), literal("held")])
@@ -72,6 +71,7 @@ is_living_step = and_(
     message.c.state != literal(states.MessageState.CANCELLED.value),
     message.c.kind == literal(states.MessageKind.CAMPAIGN.value),
 )
+is_open = recipient.c.state.in_([literal(state.value) for state in states.OPEN_RECIPIENTS])
 is_current_request = and_(
     mailbox_request.c.state != literal(states.RequestState.DENIED.value), mailbox_request.c.ended_at.is_(None)
 )

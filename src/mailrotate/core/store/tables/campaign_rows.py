@@ -15,7 +15,7 @@ class Campaign(SQLModel, table=True):
     name: str = Field(unique=True)
     owner_id: int = refers("user.id")
     team: bool = False
-    state: str = "draft"
+    state: str
     rotation: str | None = None
     version: int = 1
     # The able senders that the counts of `campaign_sender.assigned_count` were made among (E1).

@@ -74,7 +74,7 @@ class Recipient(SQLModel, table=True):
     id: int = own_id()
     campaign_id: int = refers("campaign.id")
     contact_id: int = refers("contact.id")
-    state: str = "queued"
+    state: str
     reason: str | None = None
     campaign_sender_id: int | None = refers("campaign_sender.id", nullable=True)
     assigned_reason: str | None = None

@@ -41,7 +41,7 @@ class User(SQLModel, table=True):
     email: str = Field(unique=True)
     name: str
     role: str
-    state: str = "active"
+    state: str
     default_mailbox_id: int | None = Field(default=None)
     created_at: datetime
     # Campaigns and the log name whoever has left; the address comes back with its row.

@@ -47,6 +47,8 @@ def test_b9_whose_mail_is_recorded(whose: Whose, is_known: bool, is_ours: bool, 
     for other, direction in product(Whose, Direction):
         link = Link(True, whose, other) if direction is Direction.INCOMING else Link(True, other, whose)
         assert decide(link, direction, KIM, is_known=is_known, is_ours=is_ours) is decision
+        if not is_ours:
+            assert decide(link, direction, KIM, is_known=is_known) is decision
 
 
 @pytest.mark.parametrize(
@@ -95,3 +97,10 @@ def test_b9_a_mailbox_that_was_never_linked_records_nothing() -> None:
     assert str(Link(True, never=("a.example", "b.example"))) == (
         "incoming known, outgoing known, never a.example b.example"
     )
+
+
+def test_b9_a_link_is_told_in_a_line() -> None:
+    assert str(NEVER_LINKED) == "off"
+    assert str(Link(True)) == "incoming known, outgoing known"
+    link = Link(True, Whose.ALL, Whose.NONE, ("example.com", "example.org"))
+    assert str(link) == "incoming all, outgoing none, never example.com example.org"

@@ -1,0 +1,46 @@
+"""What follows when mailboxes send nothing any more, in words and as JSON: the same for each command."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mailrotate.cli.output import counted
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.effects.consequences import Consequences, HitCampaign
+
+_FATES = {"pauses": "pauses", "stays_paused": "stays paused", "cannot_start": "cannot be started meanwhile"}
+
+
+def fate(campaign: "HitCampaign", other: Mapping[str, str]) -> str | None:
+    """What a campaign does then; `other` has words that only one command has, by fate."""
+    return {**_FATES, **other}.get(campaign.fate)
+
+
+def campaigns_and_messages(following: "Consequences", whose: str, goes_on: str, until: str) -> list[str]:
+    """The campaigns with those who wait for `whose` mailboxes, and how long the messages wait."""
+    lines = [
+        f"  campaign {campaign.name} {fate(campaign, {'goes_on': goes_on})}; "
+        f"people who wait for {whose}: {campaign.people}"
+        for campaign in following.campaigns
+    ]
+    if following.waiting_messages:
+        waiting = counted(following.waiting_messages, "planned message waits", "planned messages wait")
+        lines.append(f"  {waiting} until {until}")
+    return lines
+
+
+def told_of_disconnect(following: "Consequences", whose: str, until: str, secret: str = "") -> list[str]:
+    """All that follows for one mailbox; in an empty slot it is its campaigns alone."""
+    lines = campaigns_and_messages(following, whose, "goes on with its own senders", until)
+    if not following.campaigns:
+        lines.insert(0, "  no campaign sends from it")
+    if following.addresses:
+        lines.append(f"  replies to it are no longer recognised{secret}")
+        lines.append("  its settings start from their defaults when it is connected again; its history stays")
+    if following.is_default:
+        lines.append("  it stays the default sender; campaigns cannot be created without --from meanwhile")
+    return lines
+
+
+def campaign_rows(following: "Consequences") -> list[dict[str, Any]]:
+    return [{"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns]

@@ -1,0 +1,120 @@
+"""How commands and nouns read a command line: global options anywhere, and "did you mean"."""
+
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from mailrotate.cli.call import call_of
+
+# The root declares the global options, in the help panel of this name; by the panel the others find them.
+GLOBAL_PANEL = "Global options"
+GLOBAL_LINE = f"{GLOBAL_PANEL}: --db, --as, --json, --debug, --no-color (mailrotate --help)"
+_SUGGESTION_COUNT = 3
+
+if TYPE_CHECKING:
+    # The mixin stands in front of Typer's command or its group; neither has a public base.
+    _Reader = TyperCommand
+else:
+    _Reader = object
+
+
+class _GlobalAnywhere(_Reader):
+    """Reads the global options at every level of a command line, into the one `Call`.
+
+    Each level's own parser does it, so `--json` as the value of another option or after `--` is left alone.
+    Given twice, the last value wins.
+    """
+
+    def make_parser(self, ctx: Any) -> Any:
+        parser = super().make_parser(ctx)
+        for option in _inherited_options(ctx):
+            option.add_to_parser(parser, ctx)
+        return parser
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Completion offers the global options at every level; help lists them at the root only."""
+        own = super().get_params(ctx)
+        return [*own, *_inherited_options(ctx)] if ctx.resilient_parsing else own
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        # First of all: `--help --no-color` prints the help before it comes to the second option.
+        _take_global_options(ctx, given)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            _take_global_options(ctx, given, beyond_command=True)
+            if hasattr(error, "possibilities") and not error.possibilities:
+                error.possibilities = self._options_meant(ctx, error, given)
+            raise
+
+    def _options_meant(self, ctx: Any, error: Any, given: Sequence[str]) -> list[str]:
+        from mailrotate.cli.synonyms import options_meant
+
+        # Of `-json` the parser has named the first letter.
+        word = next(word for word in given if word.startswith(error.option_name))
+        params = [*self.get_params(ctx), *_inherited_options(ctx)]
+        return options_meant(word, {name for param in params for name in param.opts})
+
+
+class Verb(_GlobalAnywhere, TyperCommand):
+    """A command that does something."""
+
+
+class Noun(_GlobalAnywhere, TyperGroup):
+    """A group of commands. It names the command that an unknown word was probably meant for."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            # The rest of the line is never parsed, but --json in it tells how to say so.
+            _take_global_options(ctx, args, beyond_command=True)
+            found = self._commands_meant(ctx, args[0])
+            meant = f"; did you mean {' or '.join(found)}?" if found else ""
+            raise typer.BadParameter(f"there is no command '{ctx.command_path} {args[0]}'{meant}", ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def _commands_meant(self, ctx: Any, word: str) -> list[str]:
+        from mailrotate.cli.synonyms import commands_meant, verbs_meant
+
+        verbs = self.list_commands(ctx)
+        found = commands_meant(word) if ctx.parent is None else verbs_meant(word, verbs)
+        found = found or list(_same_verb_elsewhere(ctx, word))[:_SUGGESTION_COUNT]
+        return found or get_close_matches(word, verbs, n=_SUGGESTION_COUNT)
+
+
+def _take_global_options(ctx: Any, args: Sequence[str], *, beyond_command: bool = False) -> None:
+    """Read the global options of this level, and of what follows the command, too, where nobody else will.
+
+    Unknown options and missing values are for the proper parsing to report.
+    """
+    strict, ctx.resilient_parsing = not ctx.resilient_parsing, True
+    parser = ctx.command.make_parser(ctx)
+    parser.ignore_unknown_options = True
+    parser.allow_interspersed_args |= beyond_command
+    found, _, _ = parser.parse_args(list(args))
+    ctx.resilient_parsing = not strict
+    call_of(ctx).take({name: found[name] for name in map(_name_of, _global_options(ctx)) if name in found})
+
+
+def _name_of(option: Any) -> str:
+    return str(option.name)
+
+
+def _global_options(ctx: Any) -> list[Any]:
+    return [each for each in ctx.find_root().command.params if each.rich_help_panel == GLOBAL_PANEL]
+
+
+def _inherited_options(ctx: Any) -> list[Any]:
+    return [] if ctx.parent is None else _global_options(ctx)
+
+
+def _same_verb_elsewhere(ctx: Any, verb: str) -> Iterator[str]:
+    """`recipient import` for `campaign import`."""
+    root = ctx.find_root()
+    for name in root.command.list_commands(root):
+        noun = root.command.get_command(root, name)
+        if isinstance(noun, Noun) and verb in noun.list_commands(root):
+            yield f"{name} {verb}"

@@ -1,0 +1,89 @@
+"""Words that newcomers type, and the commands and options that they mean by them."""
+
+from collections.abc import Collection
+
+# Below any noun: the verbs that a word may stand for. Those that the noun has are suggested.
+VERBS = {
+    "add": ("connect", "create"),
+    "change": ("set", "edit"),
+    "configure": ("set",),
+    "copy": ("create",),
+    "create": ("add", "connect"),
+    "del": ("remove", "delete"),
+    "delete": ("remove",),
+    "disable": ("pause", "lock"),
+    "edit": ("set",),
+    "enable": ("resume", "unlock"),
+    "end": ("stop",),
+    "get": ("show",),
+    "info": ("show",),
+    "invite": ("add",),
+    "launch": ("start",),
+    "login": ("connect",),
+    "logout": ("disconnect",),
+    "ls": ("list",),
+    "new": ("create", "add", "connect"),
+    "remove": ("delete",),
+    "rm": ("remove", "delete"),
+    "run": ("start",),
+    "send": ("start",),
+    "start": ("resume", "unlock"),
+    "stop": ("pause", "lock", "cancel"),
+    "suspend": ("pause", "lock"),
+    "update": ("set", "edit"),
+    "verify": ("test", "check"),
+    "view": ("show",),
+}
+# In place of a noun: whole commands.
+COMMANDS = {
+    "account": ("mailbox",),
+    "blocklist": ("suppression",),
+    "config": ("settings",),
+    "doctor": ("status",),
+    "events": ("log",),
+    "login": ("mailbox connect",),
+    "logout": ("mailbox disconnect",),
+    "messages": ("outbox",),
+    "people": ("contact", "recipient"),
+    "queue": ("outbox",),
+    "schedule": ("campaign start",),
+    "seat": ("slot", "user"),
+    "send": ("run",),
+    "sequence": ("campaign",),
+    "serve": ("run",),
+    "team": ("user",),
+    "unsubscribe": ("suppression add",),
+    "version": ("--version",),
+}
+OPTIONS = {
+    "--database": ("--db",),
+    "--dry": ("--dry-run",),
+    "--force": ("--yes",),
+    "--format": ("--json",),
+    "--output": ("--json",),
+    "--user": ("--as", "--for"),
+    "--verbose": ("--debug",),
+    "-f": ("--force", "--yes"),
+    "-j": ("--json",),
+    "-n": ("--dry-run", "--limit"),
+    "-o": ("--json",),
+    "-u": ("--user", "--as"),
+    "-v": ("--debug",),
+}
+
+
+def verbs_meant(word: str, verbs: Collection[str]) -> list[str]:
+    """The verbs of one noun that a word may stand for."""
+    return [verb for verb in VERBS.get(word, ()) if verb in verbs]
+
+
+def commands_meant(word: str) -> list[str]:
+    """The commands, without the program's name, that a word in place of a noun may stand for."""
+    return list(COMMANDS.get(word, ()))
+
+
+def options_meant(word: str, options: Collection[str]) -> list[str]:
+    """The options of one command that a word may stand for; `-json` is taken for `--json`."""
+    name = word.partition("=")[0]
+    wanted = (f"-{name}", *OPTIONS.get(name, ()))
+    return [option for option in wanted if option in options]

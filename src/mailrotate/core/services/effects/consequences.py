@@ -1,0 +1,99 @@
+"""What follows for campaigns, people and messages when mailboxes send nothing more (A4, A10, B8, C4, C6)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import Connection
+
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.store import connections
+from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.values.states import CampaignState
+
+
+class Fate(StrEnum):
+    """What a campaign does then."""
+
+    PAUSES = "pauses"
+    STAYS_PAUSED = "stays_paused"
+    CANNOT_START = "cannot_start"
+    GOES_ON = "goes_on"
+
+
+@dataclass(frozen=True)
+class HitCampaign:
+    """A campaign that sends from the mailboxes; `people` wait for these.
+
+    A removal does more to them. Of those who were contacted, `failed` end and `moved` go on from another
+    mailbox; of those who were not, `assigned_anew` get another sender of the rotation and `waiting` wait for
+    the campaign's next one. `step_count` steps name the mailbox as their own sender.
+    """
+
+    name: str
+    state: CampaignState
+    rotates: bool
+    people: int
+    fate: Fate
+    failed: int = 0
+    moved: int = 0
+    assigned_anew: int = 0
+    waiting: int = 0
+    cancelled: int = 0
+    step_count: int = 0
+
+    @property
+    def pauses(self) -> bool:
+        return self.fate is Fate.PAUSES
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """`waiting_messages` are planned for the mailboxes; `is_default` is what is used where none is named."""
+
+    addresses: Sequence[str]
+    campaigns: Sequence[HitCampaign]
+    waiting_messages: int
+    is_default: bool
+
+
+def fate_of(state: CampaignState, stops: bool, *, is_replaced: bool = False) -> Fate:
+    """What a campaign does that would stop for the want of its sender; a draft only needs one to start."""
+    if state is CampaignState.PAUSED:
+        return Fate.STAYS_PAUSED
+    if state is CampaignState.DRAFT:
+        return Fate.GOES_ON if is_replaced else Fate.CANNOT_START
+    return Fate.PAUSES if stops else Fate.GOES_ON
+
+
+def of_disconnect(connection: Connection, box: StoredMailbox | None, slot_id: int) -> Consequences:
+    """Of a mailbox that is disconnected, or of a slot that nothing is connected in."""
+    mailbox_id = 0 if box is None else box.id
+    hanging = connections.hanging_on(connection, mailbox_id, slot_id)
+    return Consequences(
+        () if box is None else (box.address,),
+        [_hit(campaign, campaign.is_sender) for campaign in hanging],
+        connections.waiting_count(connection, mailbox_id),
+        box is not None and box.is_default,
+    )
+
+
+def of_lock(connection: Connection, boxes: Sequence[StoredMailbox], is_default: bool) -> Consequences:
+    """Of a seat whose mailboxes stay connected and send nothing: its campaigns that run now."""
+    away = {box.id for box in boxes}
+    return Consequences(
+        [box.address for box in boxes],
+        [
+            _hit(campaign, affected_campaigns.pauses_without(connection, campaign, away))
+            for campaign in affected_campaigns.hanging_on_seat(connection, boxes)
+            if campaign.state is CampaignState.ACTIVE
+        ],
+        sum(connections.waiting_count(connection, box.id) for box in boxes),
+        is_default,
+    )
+
+
+def _hit(campaign: HangingCampaign, stops: bool) -> HitCampaign:
+    fate = fate_of(campaign.state, stops)
+    return HitCampaign(campaign.name, campaign.state, campaign.rotates, campaign.people, fate)

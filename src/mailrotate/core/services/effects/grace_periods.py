@@ -1,0 +1,50 @@
+"""The deadlines that run for a mailbox: who is awaited in a slot, and what ends them (A5, B8, C11)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.grace import has_passed
+from mailrotate.core.rules.transitions import DEADLINE
+from mailrotate.core.services.access import seats
+from mailrotate.core.services.context import Context
+from mailrotate.core.store import deadlines
+from mailrotate.core.store.deadlines import AwaitedReturn
+from mailrotate.core.values.errors import ConfirmationNeeded
+
+
+def awaited_returns(
+    context: Context, address: str, user_email: str | None, slot_id: int | None, now: datetime
+) -> Sequence[AwaitedReturn]:
+    """Who may still come back without loss to the slot that `address` would take: to be asked about (A5).
+
+    Raises Refused, NotFound.
+    """
+    with context.store.reading() as connection:
+        seat = seats.seat_for(connection, context.actor, address, user_email, slot_id)
+        return awaited_in(connection, seat.slot_id, address, now)
+
+
+def awaited_in(connection: Connection, slot_id: int, but: str, now: datetime) -> list[AwaitedReturn]:
+    """Who may still come back to a slot without loss, other than the address `but`."""
+    return [
+        awaited
+        for awaited in deadlines.awaited_in(connection, slot_id, but)
+        if not has_passed(awaited.ends_at, now)
+    ]
+
+
+def refuse_awaited(connection: Connection, slot_id: int, address: str, now: datetime) -> None:
+    """Whoever was not asked about a grace, because it began since, takes no slot where it runs (A5)."""
+    for awaited in awaited_in(connection, slot_id, address, now):
+        raise ConfirmationNeeded(
+            "slot.awaited",
+            f"{awaited.mailbox} may still come back to s_{slot_id} without loss",
+            "add --yes to take it all the same",
+        )
+
+
+def end_with_mailbox(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """The mailbox is removed: nobody hangs on it any more (B8)."""
+    deadlines.end_of_mailbox(connection, DEADLINE["mailbox_removed"], mailbox_id, now)

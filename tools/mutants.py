@@ -1,0 +1,238 @@
+"""Which small changes of the code does no test notice? Run as `make mutate`.
+
+For each part below, mutmut changes the part's functions one small step at a time, in a copy under
+build/mutants, and runs the tests that reach the changed function. The type checker goes first: what it
+refuses is not run. A change that survives is tried once more in a fresh process, because a function that
+runs at import has already run in a forked one.
+
+Then the survivors are compared with the rows of docs/mutants.md, each of which gives the reason; a missing
+or an outdated row is named, and the exit status is 1. `mutants.py PART…` runs these parts alone, and
+`mutants.py --compare` only compares what was run last.
+"""
+# ruff: noqa: T201  it is a script, printing is how it speaks
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.stats import status_by_exit_code
+from mutmut.utils.format_utils import orig_function_and_class_names_from_key
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "mutants.md"
+WORK = ROOT / "build" / "mutants"
+PROCESSES = "2"
+# A change that makes a test run for ever is noticed as well.
+NOTICED = ("caught by type check", "killed", "timeout")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the source files, and the tests that are quick and concern them."""
+
+    name: str
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+    pytest: tuple[str, ...] = ()
+
+
+def rules(name: str, modules: str) -> Part:
+    """Some modules of pure rules, and the unit tests named after them."""
+    tests = (f"tests/unit/rules/test_{module}.py" for module in modules.split())
+    return Part(
+        name,
+        tuple(f"core/rules/{module}.py" for module in modules.split()),
+        tuple(test for test in tests if (ROOT / test).exists()),
+    )
+
+
+PARTS = (
+    rules(
+        "deciding",
+        "clock_trust gates provider_limits quota renewal retry roles rotation steps transitions window",
+    ),
+    rules("reading", "inbound replies role_addresses timeline_filter"),
+    rules("writing", "campaign_file compose markdown marks mime templates text toml_lines toml_table"),
+    Part(
+        "sending",
+        (
+            "core/services/sending/claiming.py",
+            "core/services/sending/recovery.py",
+            "core/services/sending/settling.py",
+            "core/services/sending/turn.py",
+            "core/store/sending/claims.py",
+            "core/store/sending/due.py",
+            "core/store/sending/lanes.py",
+            "core/store/sending/outbox.py",
+        ),
+        (
+            "tests/services/test_claiming.py",
+            "tests/services/test_outbox.py",
+            "tests/services/test_passes.py",
+            "tests/services/test_planning.py",
+            "tests/services/test_settling.py",
+            "tests/services/test_turns.py",
+            "tests/store/test_lanes.py",
+            "tests/store/test_outbox.py",
+            "tests/store/test_work.py",
+        ),
+        # SQLite alone: a server for each of a thousand processes would take hours.
+        ("-k", "not postgresql and not killed and not right_now"),
+    ),
+)
+
+# Of each change, by its name: the source file, and what became of it.
+Verdicts = dict[str, tuple[str, str]]
+
+SETTINGS = """
+[tool.mutmut]
+source_paths = ["src"]
+only_mutate = {sources}
+pytest_add_cli_args_test_selection = {tests}
+pytest_add_cli_args = {pytest}
+type_check_command = {types}
+# A change may take eight times as long as its tests do, and 16 seconds more.
+timeout_multiplier = 8
+timeout_constant = 2
+process_isolation = "{isolation}"
+forkserver_warmup = "none"
+"""
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A change that nothing noticed: its file, the function or method, and the line that it became."""
+
+    file: str
+    function: str
+    line: str
+
+    @property
+    def row(self) -> str:
+        """The first two columns of its row on the page."""
+        return f"| `{self.function}` | `{self.line.replace('|', chr(92) + '|')}` | "
+
+
+def main() -> int:
+    asked = sys.argv[1:]
+    parts = [part for part in PARTS if part.name in asked or asked in ([], ["--compare"])]
+    if asked != ["--compare"]:
+        for part in parts:
+            run(part)
+    return sum([compare(part) for part in parts]) and 1
+
+
+def run(part: Part) -> None:
+    """Try every change of a part, and the survivors once more, each in a process of its own."""
+    began, worked = time.monotonic(), processor_seconds()
+    folder = WORK / part.name
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("src", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    mutmut(part, "fork")
+    keep(part, told_by_mutmut(part))
+    retry(part)
+    took, worked = time.monotonic() - began, processor_seconds() - worked
+    print(f"{part.name}: {took / 60:.0f} minutes, {worked / 60:.0f} of one processor")
+
+
+def retry(part: Part) -> None:
+    """Try the survivors again, each in a process that has imported nothing yet."""
+    known = verdicts(part)
+    survived = [name for name, (_, status) in known.items() if status == "survived"]
+    if survived:
+        mutmut(part, "forkserver", *survived)
+        again = told_by_mutmut(part)
+        keep(part, known | {name: again[name] for name in survived})
+
+
+def processor_seconds() -> float:
+    """What the processes that have ended took; on a busy machine it says more than a clock."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
+def mutmut(part: Part, isolation: str, *names: str) -> None:
+    folder = WORK / part.name
+    types = [sys.executable, "-m", "mypy", "--strict", "--no-warn-unused-ignores", "--output", "json"]
+    settings = SETTINGS.format(
+        sources=json.dumps([f"src/mailrotate/{source}" for source in part.sources]),
+        tests=json.dumps(part.tests),
+        pytest=json.dumps(["-p", "no:cacheprovider", "--hypothesis-profile=mutate", *part.pytest]),
+        types=json.dumps(types if isolation == "fork" else []),
+        isolation=isolation,
+    )
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    (folder / "pyproject.toml").write_text(project + settings, encoding="utf-8")
+    program = Path(sys.executable).with_name("mutmut")
+    subprocess.run([program, "run", "--max-children", PROCESSES, *names], cwd=folder, check=True)
+
+
+def told_by_mutmut(part: Part) -> Verdicts:
+    made = WORK / part.name / "mutants"
+    return {
+        name: (told.relative_to(made).as_posix().removesuffix(".meta"), status_by_exit_code[code])
+        for told in sorted(made.rglob("*.py.meta"))
+        for name, code in json.loads(told.read_text(encoding="utf-8"))["exit_code_by_key"].items()
+    }
+
+
+def keep(part: Part, found: Verdicts) -> None:
+    (WORK / f"{part.name}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+def verdicts(part: Part) -> Verdicts:
+    """What the last run of a part has found."""
+    return json.loads((WORK / f"{part.name}.json").read_text(encoding="utf-8"))
+
+
+def survivors(part: Part) -> Iterator[Survivor]:
+    os.chdir(WORK / part.name)
+    for name, (source, status) in verdicts(part).items():
+        if status in NOTICED:
+            continue
+        function, owner = orig_function_and_class_names_from_key(name)
+        difference = get_diff_for_mutant(name, path=source).splitlines()[2:]
+        became = [line[1:].strip() for line in difference if line.startswith("+")]
+        gone = [line[1:].strip() for line in difference if line.startswith("-")]
+        yield Survivor(
+            source.removeprefix("src/mailrotate/"),
+            f"{owner}.{function}" if owner else function,
+            " ".join(became) or f"(without) {' '.join(gone)}",
+        )
+
+
+def compare(part: Part) -> int:
+    """Say what the page lacks and what it has too much of; returns how much that is."""
+    counts = Counter(status for _, status in verdicts(part).values())
+    print(f"{part.name}: {counts.total()} changes: {dict(counts)}")
+    found = {(each.file, each.row) for each in survivors(part)}
+    listed = rows_of(part)
+    for title, rows in (("not on the page", found - listed), ("no longer a survivor", listed - found)):
+        for file, row in sorted(rows):
+            print(f"{title}: {file} {row}")
+    return len(found ^ listed)
+
+
+def rows_of(part: Part) -> set[tuple[str, str]]:
+    """The rows of the page below the headings that name a part's files."""
+    rows, file = set(), ""
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("### "):
+            file = line.removeprefix("### ").strip("`")
+        elif line.startswith("| `") and any(Path(file).match(source) for source in part.sources):
+            first, _, _ = line.removesuffix(" |").rpartition(" | ")
+            rows.add((file, f"{first} | "))
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
