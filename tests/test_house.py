@@ -25,8 +25,8 @@ LOCKS = ("run.txt", "dev.txt")
 STORE_SUBJECTS = {
     "aliases", "backups", "campaign_edits", "campaigns", "connections", "dialects", "engine", "events",
     "instants", "mailboxes", "names", "plans", "portions", "progress", "removals", "requests", "schema",
-    "seat_addresses", "senders", "shares", "signatures", "slots", "statistics", "triggers", "users",
-    "visibility", "workspaces",
+    "seat_addresses", "senders", "settings", "shares", "signatures", "slots", "statistics", "triggers",
+    "users", "visibility", "workspaces",
 }  # fmt: skip
 
 # Longer than 400 lines, each with the reason why it is better whole.

@@ -16,8 +16,9 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients, suppressions, timeline
+from mailrotate.core.store.sending import sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.contexts import context_of
@@ -127,11 +128,11 @@ def test_d6_two_runners_suppress_the_same_address_at_once(workspace: Workspace, 
     assert results == [(False, 1)]
 
 
-def linked(workspace: Workspace, mailbox: Sender) -> StoredMailbox:
+def linked(workspace: Workspace, mailbox: Sender) -> SendingMailbox:
     with workspace.store.writing() as connection:
         told = json.dumps(as_document(Link(True, Whose.ALL, Whose.ALL)))
         mailboxes.change_connection(connection, mailbox.connection_id, contact_book=told)
-        return mailboxes.by_id(connection, mailbox.id)
+        return sending_mailboxes.by_id(connection, mailbox.id)
 
 
 def test_b9_two_mailboxes_hear_from_the_same_stranger_at_once(workspace: Workspace, anna: Sender) -> None:

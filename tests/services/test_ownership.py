@@ -12,6 +12,7 @@ from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.store import mailboxes, seat_addresses, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.own_settings import OwnSettings
 from mailrotate.core.values.states import ConnectionState
@@ -171,7 +172,10 @@ def test_a9_a_removed_mailbox_may_come_to_any_seat_and_begins_anew_with_its_hist
     again = connect(context, "anna@example.org", BEN, LATER)
     box = box_of(workspace, "anna@example.org")
     assert (again.mailbox_id, again.user, again.reset) == (first.mailbox_id, BEN, {})
-    assert (box.removed_at, box.paused_at, box.own) == (None, None, OwnSettings())
+    assert box.removed_at is None
+    with workspace.store.reading() as connection:
+        sending = sending_mailboxes.by_id(connection, box.id)
+    assert (sending.health.paused_at, sending.settings.own) == (None, OwnSettings())
     assert (box.state, box.user_email) == (ConnectionState.CONNECTED, BEN)
     with workspace.store.reading() as connection:
         (left,) = senders.senders_of(connection, campaign.id)

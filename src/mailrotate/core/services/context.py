@@ -6,9 +6,9 @@ from datetime import date
 from typing import Protocol
 
 from mailrotate.core.ports import MailProvider, SecretBox
+from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import Actor
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.mail import MailAccount
 from mailrotate.core.values.secret import Secret
 
@@ -34,16 +34,16 @@ def secret_name(connection_id: int) -> str:
     return f"connection/{connection_id}"
 
 
-def account_of(context: Context, box: StoredMailbox) -> MailAccount:
+def account_of(context: Context, login: StoredLogin) -> MailAccount:
     """All that a login needs. Raises KeyTrouble when the workspace's key is missing or wrong."""
-    if box.secret is None:
-        raise ValueError(f"{box.address} is disconnected and has no secret")
-    plain = context.secrets.open(secret_name(box.connection_id), box.generation, box.secret)
+    if login.secret is None:
+        raise ValueError(f"{login.address} is disconnected and has no secret")
+    plain = context.secrets.open(secret_name(login.connection_id), login.generation, login.secret)
     return MailAccount(
-        address=box.address,
-        provider=box.provider,
-        smtp=box.smtp,
-        imap=box.imap,
-        username=box.username,
+        address=login.address,
+        provider=login.provider,
+        smtp=login.smtp,
+        imap=login.imap,
+        username=login.username,
         password=Secret(plain.decode()),
     )

@@ -112,7 +112,7 @@ def require_pick(connection: Connection, actor: Actor, box: StoredMailbox) -> No
     if seats.may_send_from(connection, acting, box):
         return
     theirs = f"mailrotate --as {quote(box.user_email)} mailbox"
-    if box.own.is_shared:
+    if box.is_shared:
         raise Refused(
             "mailbox.not_shared",
             f"{box.address} is {box.user_email}'s and not shared with {acting.email}",

@@ -20,6 +20,7 @@ from mailrotate.core.store import (
     mailboxes,
     requests,
     seat_addresses,
+    settings,
     workspaces,
 )
 from mailrotate.core.store.aliases import StoredAlias
@@ -85,7 +86,7 @@ def remove(context: Context, address: str, alias: str, now: datetime) -> Mailbox
         connections.lock_workspace(connection)
         box = seats.find_mailbox(connection, context.actor, address)
         known = _alias(connection, box, alias)
-        if box.sends_as == known.address:
+        if settings.of(connection, box.id).sends_as == known.address:
             _send_as(connection, context, box, None, now)
         aliases.delete_alias(connection, known.id)
         requests.end(connection, known.address, now)
@@ -113,19 +114,20 @@ def use(context: Context, address: str, alias: str | None, now: datetime) -> Mai
 
 def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, str]:
     """What gives a new connection the aliases of the former one again (C4)."""
+    sends_as = settings.of(connection, former.id).sends_as
     return {
         f"alias {known.address}": "mailrotate mailbox alias add "
         + f"{quote(former.address)} {quote(known.address)}"
         + ("" if known.sender_name is None else f" --sender-name {quote(known.sender_name)}")
-        + (" --use" if known.address == former.sends_as else "")
+        + (" --use" if known.address == sends_as else "")
         for known in aliases.of_connection(connection, former.connection_id)
     }
 
 
 def _of(connection: Connection, box: StoredMailbox, warnings: Sequence[str] = ()) -> MailboxAliases:
-    now_is = mailboxes.by_id(connection, box.id)
+    sends_as = settings.of(connection, box.id).sends_as
     return MailboxAliases(
-        box.address, now_is.sends_as, aliases.of_connection(connection, box.connection_id), warnings
+        box.address, sends_as, aliases.of_connection(connection, box.connection_id), warnings
     )
 
 
@@ -163,8 +165,9 @@ def _alias(connection: Connection, box: StoredMailbox, alias: str) -> StoredAlia
 def _send_as(
     connection: Connection, context: Context, box: StoredMailbox, alias: str | None, now: datetime
 ) -> None:
-    if alias == box.sends_as:
+    before = settings.of(connection, box.id).sends_as
+    if alias == before:
         return
     mailboxes.change_connection(connection, box.connection_id, sends_as=alias)
-    changed = {"key": "sends_as", "before": box.sends_as, "after": alias}
+    changed = {"key": "sends_as", "before": before, "after": alias}
     events.record(connection, context.actor, "mailbox.set", now, About(box.id), **changed)

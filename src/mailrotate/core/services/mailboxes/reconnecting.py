@@ -20,7 +20,7 @@ from mailrotate.core.services.effects.affected_campaigns import Waiting
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import connections, events, mailboxes
-from mailrotate.core.store.connections import HangingCampaign
+from mailrotate.core.store.connections import HangingCampaign, StoredLogin
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
@@ -115,7 +115,9 @@ def refuse_reconnect(context: Context, address: str, username: str | None) -> No
     """The refusals of `reconnect` that need no server. Raises NotFound, Refused."""
     box = _connected_mailbox(context, address)
     if username and "@" in username:
-        _refuse_other_address(box, username.strip().lower())
+        with context.store.reading() as connection:
+            login = connections.login_of(connection, box.id)
+        _refuse_other_address(login, username.strip().lower())
 
 
 def reconnect(
@@ -130,10 +132,13 @@ def reconnect(
     box = _connected_mailbox(context, address)
     accounts.prove_key(context)
     with holding_lane(context, box.id, now):
-        account = proved(context, box, change, tell, "reconnect")
+        with context.store.reading() as connection:
+            login = connections.login_of(connection, box.id)
+        account = proved(context, login, change, tell, "reconnect")
         with context.store.writing() as connection:
             box = seats.find_mailbox(connection, context.actor, box.address)
-            renewed = renew(context, connection, box, account, change, now)
+            renew(context, connection, box, account, change, now)
+            renewed = mailboxes.by_id(connection, box.id)
     with context.store.writing() as connection:
         resumed = affected_campaigns.lift_pauses(connection, context.actor, renewed, now) if resume else ()
         return Renewed(
@@ -153,24 +158,24 @@ def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
     return box
 
 
-def _refuse_other_address(box: StoredMailbox, username: str) -> None:
+def _refuse_other_address(login: StoredLogin, username: str) -> None:
     """A user name that is an address says whose mailbox it is."""
-    if username not in (box.address, box.username.lower()):
+    if username not in (login.address, login.username.lower()):
         raise Refused(
             "mailbox.other_address",
-            f"{username} is another address than {box.address}; a reconnect keeps the address",
-            f"mailrotate mailbox disconnect {quote(box.address)}, "
+            f"{username} is another address than {login.address}; a reconnect keeps the address",
+            f"mailrotate mailbox disconnect {quote(login.address)}, "
             f"then: mailrotate mailbox connect {quote(username)}",
         )
 
 
-def proved(context: Context, box: StoredMailbox, change: LoginChange, tell: Tell, verb: str) -> MailAccount:
+def proved(context: Context, login: StoredLogin, change: LoginChange, tell: Tell, verb: str) -> MailAccount:
     """What the mailbox logs in with after the change, both servers having taken it.
 
     Whoever calls holds the mailbox's lane. Raises RemoteError, KeyTrouble.
     """
-    account = _changed(context, box, change)
-    prove(context.provider(box.provider), account, tell, verb)
+    account = _changed(context, login, change)
+    prove(context.provider(login.provider), account, tell, verb)
     return account
 
 
@@ -181,9 +186,13 @@ def renew(
     account: MailAccount,
     change: LoginChange,
     now: datetime,
-) -> StoredMailbox:
-    """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane."""
-    generation = box.generation + 1
+) -> list[Change]:
+    """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane.
+
+    Returns what it has replaced.
+    """
+    before = connections.login_of(connection, box.id)
+    generation = before.generation + 1
     sealed = secrets.seal(context, connection, box.connection_id, generation, account.password)
     mailboxes.change_connection(
         connection,
@@ -197,14 +206,14 @@ def renew(
     health.recover(connection, box, now)
     inboxes.forget_failure(connection, box.id)
     events.record(connection, context.actor, "mailbox.reconnected", now, About(box.id))
-    renewed = mailboxes.by_id(connection, box.id)
-    for one in login_changes(box, renewed, change):
+    changes = _login_changes(before, connections.login_of(connection, box.id), change)
+    for one in changes:
         told = {"key": one.key, "before": one.before, "after": one.after}
         events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
-    return renewed
+    return changes
 
 
-def login_changes(before: StoredMailbox, after: StoredMailbox, change: LoginChange) -> list[Change]:
+def _login_changes(before: StoredLogin, after: StoredLogin, change: LoginChange) -> list[Change]:
     """What a new login has replaced."""
     told = [
         Change(key, was, new)
@@ -222,9 +231,12 @@ def _words(server: Endpoint) -> str:
     return f"{server.host}:{server.port} ({server.security})"
 
 
-def _changed(context: Context, box: StoredMailbox, change: LoginChange) -> MailAccount:
+def _changed(context: Context, login: StoredLogin, change: LoginChange) -> MailAccount:
     """What the mailbox would log in with. The old secret is opened only where it is still needed."""
-    account = account_of(context, box) if change.password is None else _without_secret(box, change.password)
+    if change.password is None:
+        account = account_of(context, login)
+    else:
+        account = _without_secret(login, change.password)
     return replace(
         account,
         smtp=change.smtp or secured(account.smtp, change.security),
@@ -238,8 +250,8 @@ def secured(server: Endpoint, security: Security | None) -> Endpoint:
     return replace(server, security=security or server.security)
 
 
-def _without_secret(box: StoredMailbox, password: Secret) -> MailAccount:
-    return MailAccount(box.address, box.provider, box.smtp, box.imap, box.username, password)
+def _without_secret(login: StoredLogin, password: Secret) -> MailAccount:
+    return MailAccount(login.address, login.provider, login.smtp, login.imap, login.username, password)
 
 
 def consequences(context: Context, address: str) -> Consequences:

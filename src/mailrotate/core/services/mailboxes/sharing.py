@@ -52,7 +52,7 @@ def add(context: Context, address: str, email: str, now: datetime) -> bool:
     with context.store.writing() as connection:
         connections.lock_workspace(connection)
         box, user = _find(connection, context.actor, address, email)
-        if not box.own.is_shared:
+        if not box.is_shared:
             raise Refused(
                 "mailbox.personal",
                 f"{box.address} is personal; only a shared mailbox is shared with somebody",

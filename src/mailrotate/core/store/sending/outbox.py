@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, bindparam, func, insert, select, update
 
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState
 
 
@@ -57,7 +57,7 @@ class Claim:
     message: Candidate
     claim_token: str
     claimed_at: datetime
-    box: StoredMailbox
+    box: SendingMailbox
     raw: bytes = field(repr=False)
 
 
