@@ -25,6 +25,7 @@ from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.views import explaining
 from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
+from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.hint import Command
@@ -40,7 +41,7 @@ def limits(context: Context, now: datetime) -> tuple[int, int | None]:
     with context.store.reading() as connection:
         box = stored.by_address(connection, ANNA)
         assert box is not None
-        known = facts.mailbox_facts(connection, box, now)
+        known = facts.mailbox_facts(connection, sending_mailboxes.by_id(connection, box.id), now)
     assert mailbox_views.show(context, ANNA, now).listed.daily_limit == known.daily_limit
     return known.daily_limit, known.ramp_day
 

@@ -3,15 +3,15 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from mailrotate.core.services.mailboxes import mailbox_settings, mailbox_views
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import lanes, liveness
+from mailrotate.core.store.sending import lanes, liveness, sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
 from mailrotate.core.values.own_settings import Given
 from tests.support.contexts import context_of
@@ -25,9 +25,9 @@ def anna(workspace: Workspace) -> Sender:
     return workspace.add_mailbox("anna@example.org")
 
 
-def box_of(workspace: Workspace, mailbox: Sender) -> StoredMailbox:
+def box_of(workspace: Workspace, mailbox: Sender) -> SendingMailbox:
     with workspace.store.reading() as connection:
-        return stored.by_id(connection, mailbox.id)
+        return sending_mailboxes.by_id(connection, mailbox.id)
 
 
 def origins_of(workspace: Workspace) -> dict[str, tuple[object, str]]:
@@ -135,7 +135,7 @@ def test_b4_after_a_change_of_zone_the_running_day_lasts_until_the_later_midnigh
 def test_setting_the_zone_it_has_leaves_the_day_alone(workspace: Workspace, anna: Sender) -> None:
     mailbox_settings.change(context_of(workspace), anna.address, {"timezone": "Europe/Berlin"}, NOW)
     box = box_of(workspace, anna)
-    assert (box.day_from, box.day_until) == (None, None)
+    assert (box.settings.day_from, box.settings.day_until) == (None, None)
 
 
 def test_b5_another_mailbox_can_be_made_the_default(workspace: Workspace, anna: Sender) -> None:
@@ -155,10 +155,10 @@ def test_b12_a_mailbox_rests_and_is_taken_up_again(workspace: Workspace, anna: S
     context = context_of(workspace)
     assert mailbox_views.pause(context, anna.address, NOW)
     assert not mailbox_views.pause(context, anna.address, LATER)
-    assert box_of(workspace, anna).paused_at == NOW
+    assert box_of(workspace, anna).health.paused_at == NOW
     assert mailbox_views.resume(context, "b_" + str(anna.id), LATER)
     assert not mailbox_views.resume(context, anna.address, LATER)
-    assert box_of(workspace, anna).paused_at is None
+    assert box_of(workspace, anna).health.paused_at is None
 
 
 def test_f4_release_ends_a_hold_and_says_what_it_was_for(workspace: Workspace, anna: Sender) -> None:
@@ -218,6 +218,6 @@ def test_a_lane_is_let_go_also_when_the_block_fails(workspace: Workspace, anna: 
     context = context_of(workspace)
     with pytest.raises(RuntimeError), holding_lane(context, anna.id, NOW):
         raise RuntimeError
-    assert box_of(workspace, anna).lane_owner is None
     with workspace.store.reading() as connection:
+        assert connection.execute(select(t.lane.c.runner_id)).scalar_one() is None
         assert liveness.living_runners(connection) == []

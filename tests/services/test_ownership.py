@@ -10,9 +10,10 @@ from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import connecting, mailbox_settings, plan_changes, reconnecting
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
-from mailrotate.core.store import mailboxes, seat_addresses, senders
+from mailrotate.core.store import mailboxes, seat_addresses, senders, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.own_settings import OwnSettings
@@ -175,7 +176,10 @@ def test_a9_a_removed_mailbox_may_come_to_any_seat_and_begins_anew_with_its_hist
     again = connect(context, "anna@example.org", BEN, LATER)
     box = box_of(workspace, "anna@example.org")
     assert (again.mailbox_id, again.user, again.reset) == (first.mailbox_id, BEN, {})
-    assert (box.removed_at, box.paused_at, box.own) == (None, None, OwnSettings())
+    assert box.removed_at is None
+    with workspace.store.reading() as connection:
+        sending = sending_mailboxes.by_id(connection, box.id)
+    assert (sending.health.paused_at, sending.settings.own) == (None, OwnSettings())
     assert (box.state, box.user_email) == (ConnectionState.CONNECTED, BEN)
     with workspace.store.reading() as connection:
         (left,) = senders.senders_of(connection, campaign.id)
@@ -198,7 +202,7 @@ def test_a9_whoever_is_quicker_has_it_and_the_other_is_told(workspace: Workspace
     with workspace.store.writing() as connection:
         from mailrotate.core.store import connections as stored
 
-        stored.lock_workspace(connection)
+        workspaces.lock(connection)
         thread.start()
         thread.join(0.5)
         stored.insert_mailbox(connection, "an.na@gmail.com", workspace.admin.id, NOW)

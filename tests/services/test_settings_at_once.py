@@ -17,10 +17,11 @@ from mailrotate.core.services.mailboxes import mailbox_settings, signature_editi
 from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.sending.turn import Pace
-from mailrotate.core.store import events
+from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import claims, liveness
+from mailrotate.core.store.connections import StoredLogin
+from mailrotate.core.store.sending import lanes, liveness, sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.credential import Password
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import Busy
@@ -88,11 +89,16 @@ def context(workspace: Workspace, anna: Sender, server: Server) -> Context:
     return context
 
 
-def box_of(context: Context) -> StoredMailbox:
+def box_of(context: Context) -> SendingMailbox:
     with context.store.reading() as connection:
         found = stored.by_address(connection, ANNA)
-    assert found is not None
-    return found
+        assert found is not None
+        return sending_mailboxes.by_id(connection, found.id)
+
+
+def login_of(context: Context) -> StoredLogin:
+    with context.store.reading() as connection:
+        return connections.login_of(connection, box_of(context).id)
 
 
 def changes(context: Context) -> list[tuple[object, object, object]]:
@@ -140,7 +146,7 @@ def test_b3_of_two_who_set_at_once_no_change_is_lost(context: Context, anna: Sen
         set_by(context, sent_copy="off"),
     )
     box = box_of(context)
-    own = box.own
+    own = box.settings.own
     assert (own.daily_limit, own.sender_name, own.timezone) == (7, "Anna A.", "Asia/Tokyo")
     assert (str(own.ramp), own.gap, own.name, own.sent_copy) == ("1,1,5", 1.5 * MINUTE, "first", "off")
     assert len(changes(context)) == 7
@@ -150,7 +156,7 @@ def test_b3_of_two_who_set_the_same_the_log_tells_who_was_last(context: Context,
     all_at_once(*(set_by(context, daily_limit=str(limit)) for limit in (10, 20, 30, 40)))
     told = changes(context)
     assert [before for _, before, _ in told] == [500, *(after for *_, after in told[:-1])]
-    assert told[-1][2] == box_of(context).own.daily_limit
+    assert told[-1][2] == box_of(context).settings.own.daily_limit
 
 
 def test_b3_b7_what_is_set_while_a_new_login_is_tested_stays_and_another_login_waits(
@@ -170,8 +176,8 @@ def test_b3_b7_what_is_set_while_a_new_login_is_tested_stays_and_another_login_w
     new = LoginChange(credential=Password(Secret("new")))
     mailbox_settings.change(context, ANNA, {"gap": "90s"}, NOW, login=new)
     box = box_of(context)
-    assert (box.own.daily_limit, box.own.gap, refused) == (7, 1.5 * MINUTE, ["lane.busy"])
-    assert account_of(context, box).credential == Password(Secret("new"))
+    assert (box.settings.own.daily_limit, box.settings.own.gap, refused) == (7, 1.5 * MINUTE, ["lane.busy"])
+    assert account_of(context, login_of(context)).credential == Password(Secret("new"))
     assert [key for key, *_ in changes(context)] == ["daily_limit", "gap", "password"]
 
 
@@ -196,7 +202,7 @@ def test_b3_a_login_is_not_changed_under_whoever_sends(
     workspace: Workspace, context: Context, anna: Sender, server: Server
 ) -> None:
     plan(workspace, anna, 1)
-    before, refused = box_of(context).secret, []
+    before, refused = login_of(context).secret, []
 
     def meanwhile() -> None:
         try:
@@ -208,7 +214,7 @@ def test_b3_a_login_is_not_changed_under_whoever_sends(
     server.while_staging = meanwhile
     send(context, anna)
     assert (len(server.taken), refused) == (1, ["lane.busy"])
-    assert (box_of(context).secret, box_of(context).own.gap) == (before, timedelta())
+    assert (login_of(context).secret, box_of(context).settings.own.gap) == (before, timedelta())
 
 
 @pytest.mark.parametrize("moment", ["while_staging", "at_dot"])
@@ -249,7 +255,7 @@ def test_b3_a_gap_that_is_set_between_two_messages_is_kept_before_the_next(
 def kept_before_the_next(context: Context, gap: timedelta) -> bool:
     """Whether the mailbox rests for this gap after the message that was sent at NOW."""
     with context.store.reading() as connection:
-        latest = claims.latest(connection, box_of(context).id)
+        latest = lanes.last_message(connection, box_of(context).id)
     assert latest is not None
     token, left_at = latest
     assert left_at == NOW

@@ -111,8 +111,9 @@ def test_c4_a_signature_of_before_can_be_taken_over_as_the_reset_says(
         former = stored.by_address(connection, ANNA)
         assert former is not None
         told = connecting.reset_of(connection, former, {})
+        login = connections.login_of(connection, anna.id)
         connections.supersede(connection, anna.id, NOW)
-        servers = connections.server_columns(former.smtp, former.imap)
+        servers = connections.server_columns(login.smtp, login.imap)
         connections.insert_connection(
             connection,
             CONNECTION["connect"],

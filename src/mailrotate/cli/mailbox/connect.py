@@ -67,9 +67,7 @@ def connect(
 
     call = call_of(ctx)
     address = normalise_address(address)
-    limit = None if daily_limit is None else str(daily_limit)
-    given = {"sender_name": sender_name, "daily_limit": limit, "gap": gap}
-    settings = {key: typed for key, typed in given.items() if typed is not None}
+    settings = _given(sender_name=sender_name, daily_limit=daily_limit, gap=gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     _refuse_early(call, address, for_user, slot_id, settings)
     takes = slots.ask_for_slot(call, address, for_user, slot_id, yes=yes)
@@ -86,6 +84,10 @@ def connect(
     call.app.make_key()
     connected = connecting.connect(call.context, wanted, call.now)
     _tell_connected(call, wanted, connected, made)
+
+
+def _given(**settings: str | int | None) -> Given:
+    return {key: str(typed) for key, typed in settings.items() if typed is not None}
 
 
 def _refuse_early(

@@ -112,7 +112,7 @@ def require_pick(connection: Connection, actor: Actor, box: StoredMailbox) -> No
     acting = seats.require_active(connection, actor)
     if seats.may_send_from(connection, acting, box):
         return
-    if box.own.is_shared:
+    if box.is_shared:
         share = Command("mailbox", "share", "add", box.address, acting.email)
         raise Refused(
             "mailbox.not_shared",

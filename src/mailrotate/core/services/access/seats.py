@@ -69,7 +69,7 @@ def may_send_from(connection: Connection, user: StoredUser, box: StoredMailbox) 
     with (B6). No role replaces that."""
     if box.user_id == user.id:
         return True
-    return box.own.is_shared and user.id in shares.user_ids(connection, box.connection_id)
+    return box.is_shared and user.id in shares.user_ids(connection, box.connection_id)
 
 
 def require_active(connection: Connection, actor: Actor) -> StoredUser:

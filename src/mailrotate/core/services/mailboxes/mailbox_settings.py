@@ -3,7 +3,7 @@
 `own_settings` declares the settings; here is what the plan permits, and what follows from a change.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,15 +17,23 @@ from mailrotate.core.services.mailboxes import folder_choice, sharing
 from mailrotate.core.services.mailboxes.reconnecting import (
     LoginChange,
     Tell,
-    login_changes,
     proved,
     renew,
 )
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import connections, events, mailboxes, plans, shares, workspaces
+from mailrotate.core.store import (
+    connections,
+    events,
+    mailboxes,
+    plans,
+    settings,
+    shares,
+    workspaces,
+)
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import claims, lanes
+from mailrotate.core.store.sending import lanes
+from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
@@ -34,6 +42,7 @@ from mailrotate.core.values.own_settings import (
     SHARED,
     Change,
     Given,
+    OwnSettings,
     Ramp,
     Setting,
     ShownSetting,
@@ -58,15 +67,15 @@ class Unshared:
     campaigns: Sequence[str]
 
 
-def in_force(box: StoredMailbox, setting: Setting) -> ShownSetting:
+def in_force(stored: StoredSettings, setting: Setting) -> ShownSetting:
     """A setting's value, and where it comes from."""
-    own = getattr(box.own, setting.key)
+    own = getattr(stored.own, setting.key)
     # The plan's cap binds where it is lower (B4).
-    if own is None or (setting.key == "daily_limit" and own > box.daily_cap):
+    if own is None or (setting.key == "daily_limit" and own > stored.daily_cap):
         followed = {
-            "user": box.user_name,
-            "plan": box.daily_cap,
-            "workspace": box.workspace_timezone,
+            "user": stored.user_name,
+            "plan": stored.daily_cap,
+            "workspace": stored.workspace_timezone,
             "default": setting.default,
         }
         return ShownSetting(setting.key, followed[setting.follows], setting.follows)
@@ -117,14 +126,17 @@ def change(
         with context.store.reading() as connection:
             # Another login may have been stored while we waited for the lane.
             box = seats.find_connected(connection, context.actor, address)
-        account = account_of(context, box) if login is None else proved(context, box, login, tell, "set")
+            current = connections.login_of(connection, box.id)
+        if login is None:
+            account = account_of(context, current)
+        else:
+            account = proved(context, current, login, tell, "set")
         ends = folder_choice.ends_of(context, account, folders) if folders else {}
         with context.store.writing() as connection:
             box, changes = _change_within(context, connection, address, wanted, now)
             folder_choice.begin(connection, box.id, ends, now)
             if login is not None:
-                renewed = renew(context, connection, box, account, login, now)
-                changes += login_changes(box, renewed, login)
+                changes += renew(context, connection, box, account, login, now)
     return Changed(box.address, changes)
 
 
@@ -133,11 +145,12 @@ def _change_within(
 ) -> tuple[StoredMailbox, list[Change]]:
     """The mailbox as it was, and what has another value now."""
     # Not while the plan changes: what it allows is decided here.
-    connections.lock_workspace(connection)
+    workspaces.lock(connection)
     box = seats.find_connected(connection, context.actor, address)
     refuse_unpermitted(connection, wanted, context.actor)
     before = _shown(connection, box, wanted)
-    after = _shown(connection, apply(connection, box, wanted, now), wanted)
+    apply(connection, box, wanted, now)
+    after = _shown(connection, box, wanted)
     changes = [
         Change(is_now.name, was.value, is_now.value, is_now.origin)
         for was, is_now in zip(before, after, strict=True)
@@ -151,7 +164,8 @@ def _change_within(
 
 def _shown(connection: Connection, box: StoredMailbox, wanted: Wanted) -> list[ShownSetting]:
     """The settings that a change may give another value, in the order of the table."""
-    shown = [in_force(box, setting) for key, setting in SETTINGS.items() if key in wanted]
+    stored = settings.of(connection, box.id)
+    shown = [in_force(stored, setting) for key, setting in SETTINGS.items() if key in wanted]
     return shown + ([sharing.setting(connection, box)] if "access" in wanted else [])
 
 
@@ -188,68 +202,48 @@ def _plan_change(connection: Connection | None, actor: Actor | None, flag: str, 
     return advice.way(connection, actor, Deed.PLAN, command)
 
 
-def apply(connection: Connection, box: StoredMailbox, wanted: Wanted, now: datetime) -> StoredMailbox:
-    """Store settings that are permitted, with what follows from them; returns the mailbox as it is then."""
+def apply(connection: Connection, box: StoredMailbox, wanted: Wanted, now: datetime) -> None:
+    """Store settings that are permitted, with what follows from them."""
+    before = settings.of(connection, box.id)
     if wanted.get("ramp"):
-        wanted = {**wanted, "ramp": _begun(box, wanted["ramp"], now)}
+        wanted = {**wanted, "ramp": _begun(before, wanted["ramp"], now)}
     columns: dict[str, object] = {}
     for key, value in wanted.items():
         columns |= SETTINGS[key].stored(value)
     if columns:
         mailboxes.change_connection(connection, box.connection_id, **columns)
-    after = mailboxes.by_id(connection, box.id)
-    for key, follow in _FOLLOWING.items():
-        if key in wanted:
-            follow(connection, box, after, now)
-    return after
+    after = settings.of(connection, box.id)
+    if "gap" in wanted:
+        _rest_again(connection, box.id, after.gap)
+    if after.timezone != before.timezone:
+        # The running day lasts until the later midnight (B4).
+        running = quota.day_of(now, before.timezone, before.day_from, before.day_until)
+        day_from, day_until = quota.day_after_zone_change(now, running, after.timezone)
+        mailboxes.change(connection, box.id, day_from=day_from, day_until=day_until)
+    if "access" in wanted and not after.own.is_shared:
+        shares.remove_all(connection, box.connection_id)
 
 
-def _begun(box: StoredMailbox, ramp: tuple[int, int, int], now: datetime) -> Ramp:
+def _begun(stored: StoredSettings, ramp: tuple[int, int, int], now: datetime) -> Ramp:
     """The ramp-up from today on, or the same one that runs already: a script may set it every day."""
-    day_from, _ = quota.day_of(now, box.timezone, box.day_from, box.day_until)
-    running = box.own.ramp
+    day_from, _ = quota.day_of(now, stored.timezone, stored.day_from, stored.day_until)
+    running = stored.own.ramp
     begins_now = Ramp(*ramp, day_from)
     return running if running and replace(running, from_at=day_from) == begins_now else begins_now
 
 
-def _rest_again(connection: Connection, _: StoredMailbox, after: StoredMailbox, __: datetime) -> None:
+def _rest_again(connection: Connection, mailbox_id: int, gap: timedelta) -> None:
     """The next message keeps the new gap from the one before, also where the old one is running (B3)."""
-    lanes.lock(connection, after.id)
-    last = claims.latest(connection, after.id)
+    last = lanes.last_message(connection, mailbox_id)
     if last is not None:
         token, left_at = last
-        lanes.rest(connection, after.id, quota.rest_until(left_at, token, after.gap))
+        lanes.rest(connection, mailbox_id, quota.rest_until(left_at, token, gap))
 
 
-def _keep_running_day(
-    connection: Connection, before: StoredMailbox, after: StoredMailbox, now: datetime
-) -> None:
-    """After a change of zone the running day lasts until the later midnight (B4)."""
-    if after.timezone != before.timezone:
-        running = quota.day_of(now, before.timezone, before.day_from, before.day_until)
-        day_from, day_until = quota.day_after_zone_change(now, running, after.timezone)
-        mailboxes.change(connection, after.id, day_from=day_from, day_until=day_until)
-
-
-def _end_shares(connection: Connection, _: StoredMailbox, after: StoredMailbox, __: datetime) -> None:
-    """A personal mailbox is shared with no user (B6)."""
-    if not after.own.is_shared:
-        shares.remove_all(connection, after.connection_id)
-
-
-# What follows from a change of some settings: called with the mailbox before and after it.
-_FOLLOWING: Mapping[str, Callable[[Connection, StoredMailbox, StoredMailbox, datetime], None]] = {
-    "gap": _rest_again,
-    "timezone": _keep_running_day,
-    "access": _end_shares,
-}
-
-
-def reset_commands(former: StoredMailbox, wanted: Wanted) -> dict[str, Command]:
+def reset_commands(former: StoredMailbox, own: OwnSettings, wanted: Wanted) -> dict[str, Command]:
     """The former connection's own settings that a new one does not have, each with its command (C4)."""
-    owned = {key: value for key in SETTINGS if (value := getattr(former.own, key)) is not None}
     return {
-        key: Command("mailbox", "set", former.address, *SETTINGS[key].typed(value))
-        for key, value in owned.items()
-        if key not in wanted
+        key: Command("mailbox", "set", former.address, *setting.typed(value))
+        for key, setting in SETTINGS.items()
+        if (value := getattr(own, key)) is not None and key not in wanted
     }

@@ -27,8 +27,10 @@ from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.deadlines import RunningDeadline
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.store.sending.inboxes import StoredFolder
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
+from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.own_settings import PERSONAL, SETTINGS, SHARED, ShownSetting
 from mailrotate.core.values.states import REMOVED_MAILBOX, ConnectionState
@@ -85,26 +87,31 @@ def listing(context: Context, now: datetime, *, removed: bool = False) -> list[L
     with context.store.reading() as connection:
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else visibility.mailbox_ids(connection, viewer)
-        boxes = mailboxes.listing(connection, removed=removed)
+        boxes = sending_mailboxes.listing(connection, removed=removed)
         return _listed(connection, [box for box in boxes if seen is None or box.id in seen], now)
 
 
-def _listed(connection: Connection, boxes: Sequence[StoredMailbox], now: datetime) -> list[ListedMailbox]:
-    days = {box.id: quota.day_of(now, box.timezone, box.day_from, box.day_until)[0] for box in boxes}
+def _listed(connection: Connection, boxes: Sequence[SendingMailbox], now: datetime) -> list[ListedMailbox]:
+    days = {box.id: _day_of(box, now)[0] for box in boxes}
     sent = mailboxes.sent_since_each(connection, days)
     running = deadlines.running(connection, list(days))
     return [_line(box, now, days[box.id], sent.get(box.id, 0), running.get(box.id, ())) for box in boxes]
 
 
+def _day_of(box: SendingMailbox, now: datetime) -> tuple[datetime, datetime]:
+    return quota.day_of(now, box.settings.timezone, box.settings.day_from, box.settings.day_until)
+
+
 def _line(
-    box: StoredMailbox,
+    box: SendingMailbox,
     now: datetime,
     day_from: datetime,
     sent_today: int,
     deadlines: Sequence[RunningDeadline],
 ) -> ListedMailbox:
-    daily_limit, ramp_day = facts.limit_of_day(box, day_from)
-    on_hold = box.hold_reason is not None and (box.hold_until is None or box.hold_until > now)
+    daily_limit, ramp_day = facts.limit_of_day(box.settings, day_from)
+    health = box.health
+    on_hold = health.hold_reason is not None and (health.hold_until is None or health.hold_until > now)
     return ListedMailbox(
         id=box.id,
         address=box.address,
@@ -112,19 +119,19 @@ def _line(
         slot_id=None if box.state is ConnectionState.DISCONNECTED else box.slot_id,
         provider=box.provider,
         state=box.state if box.removed_at is None else REMOVED_MAILBOX,
-        paused_at=box.paused_at,
-        hold_reason=box.hold_reason if on_hold else None,
-        hold_until=box.hold_until if on_hold else None,
+        paused_at=health.paused_at,
+        hold_reason=health.hold_reason if on_hold else None,
+        hold_until=health.hold_until if on_hold else None,
         is_default=box.is_default,
-        access=SHARED if box.own.is_shared else PERSONAL,
-        sender_name=box.sender_name,
+        access=SHARED if box.is_shared else PERSONAL,
+        sender_name=box.settings.sender_name,
         daily_limit=daily_limit,
         ramp_day=ramp_day,
         sent_today=sent_today,
-        last_test_at=box.last_test_at,
-        last_error=box.last_error,
-        failed_at=box.failed_at,
-        disconnected_at=box.disconnected_at,
+        last_test_at=health.last_test_at,
+        last_error=health.last_error,
+        failed_at=health.failed_at,
+        disconnected_at=health.disconnected_at,
         removed_at=box.removed_at,
         deadlines=deadlines,
     )
@@ -135,34 +142,35 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
     with context.store.reading() as connection:
         box = authority.find_seen_mailbox(connection, context.actor, address)
         hanging = connections.hanging_on(connection, box.id, box.slot_id) if box.removed_at is None else ()
-        _, day_ends_at = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+        sending = sending_mailboxes.by_id(connection, box.id)
+        login = connections.login_of(connection, box.id)
         return ShownMailbox(
-            listed=_listed(connection, [box], now)[0],
-            settings=_settings_of(connection, box),
-            smtp=box.smtp,
-            imap=box.imap,
-            username=box.username,
-            files_sent_copy=box.files_sent_copy,
-            day_ends_at=day_ends_at,
-            inbox_read_at=box.inbox_read_at,
-            inbox_error=box.inbox_error,
+            listed=_listed(connection, [sending], now)[0],
+            settings=_settings_of(connection, box, sending.settings),
+            smtp=login.smtp,
+            imap=login.imap,
+            username=login.username,
+            files_sent_copy=sending.files_sent_copy,
+            day_ends_at=_day_of(sending, now)[1],
+            inbox_read_at=sending.inbox.read_at,
+            inbox_error=sending.inbox.error,
             campaigns=hanging,
-            sends_as=box.sends_as,
+            sends_as=sending.settings.sends_as,
             aliases=aliases.of_connection(connection, box.connection_id),
-            folders=inboxes.folders_of(connection, box.id, box.folders),
+            folders=inboxes.folders_of(connection, box.id, sending.settings.folders),
         )
 
 
-def _settings_of(connection: Connection, box: StoredMailbox) -> list[ShownSetting]:
+def _settings_of(connection: Connection, box: StoredMailbox, stored: StoredSettings) -> list[ShownSetting]:
     """Those of `mailbox set`, and what the plan and other commands set."""
-    link = read_link(box.contact_book)
+    link = read_link(stored.contact_book)
     known = signatures.of_connection(connection, box.connection_id)
     main = next((each.name for each in known if each.is_main), None)
     return [
-        *(mailbox_settings.in_force(box, setting) for setting in SETTINGS.values()),
+        *(mailbox_settings.in_force(stored, setting) for setting in SETTINGS.values()),
         sharing.setting(connection, box),
-        ShownSetting("sync_every", box.sync_every, "plan"),
-        ShownSetting("sends_as", box.sends_as or box.address, "own" if box.sends_as else "default"),
+        ShownSetting("sync_every", stored.sync_every, "plan"),
+        ShownSetting("sends_as", stored.sends_as or box.address, "own" if stored.sends_as else "default"),
         ShownSetting("contact_book", str(link), "default" if link == NEVER_LINKED else "own"),
         ShownSetting("signature", main, "own" if main else "default"),
     ]
@@ -172,7 +180,7 @@ def make_default(context: Context, address: str, now: datetime) -> bool:
     """The address that its user sends from unless another is named (B5); False when it was so already."""
     with context.store.writing() as connection:
         # Not while the mailbox is removed: a default is on its user's seat.
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box = seats.find_connected(connection, context.actor, address)
         if box.is_default:
             return False
@@ -198,7 +206,7 @@ def resume(context: Context, address: str, now: datetime) -> bool:
 def _set_paused(context: Context, address: str, now: datetime, at: datetime | None) -> bool:
     with context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
-        if (box.paused_at is None) == (at is None):
+        if (connections.health_of(connection, box.id).paused_at is None) == (at is None):
             return False
         mailboxes.change(connection, box.id, paused_at=at)
         action = "mailbox.resumed" if at is None else "mailbox.paused"
@@ -210,8 +218,9 @@ def release(context: Context, address: str, now: datetime) -> str | None:
     """End a hold; returns what it was for, or None when there was none (F4)."""
     with context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
-        if box.hold_reason is not None:
+        health = connections.health_of(connection, box.id)
+        if health.hold_reason is not None:
             mailboxes.end_hold(connection, box.id)
-            held = {"key": "hold", "before": box.hold_class, "after": None}
+            held = {"key": "hold", "before": health.hold_class, "after": None}
             events.record(connection, context.actor, "mailbox.released", now, About(box.id), **held)
-        return box.hold_reason
+        return health.hold_reason

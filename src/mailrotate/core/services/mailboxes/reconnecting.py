@@ -20,6 +20,7 @@ from mailrotate.core.services.effects.consequences import Consequences, of_disco
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import connections, events, mailboxes, moves
+from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
@@ -106,7 +107,9 @@ def refuse_reconnect(context: Context, address: str, username: str | None) -> No
     """The refusals of `reconnect` that need no server. Raises NotFound, Refused."""
     box = _connected_mailbox(context, address)
     if username and "@" in username:
-        _refuse_other_address(box, username.strip().lower())
+        with context.store.reading() as connection:
+            login = connections.login_of(connection, box.id)
+        _refuse_other_address(login, username.strip().lower())
 
 
 def reconnect(
@@ -121,10 +124,13 @@ def reconnect(
     box = _connected_mailbox(context, address)
     accounts.prove_key(context)
     with holding_lane(context, box.id, now):
-        account = proved(context, box, change, tell, "reconnect")
+        with context.store.reading() as connection:
+            login = connections.login_of(connection, box.id)
+        account = proved(context, login, change, tell, "reconnect")
         with context.store.writing() as connection:
             box = seats.find_mailbox(connection, context.actor, box.address)
-            renewed = renew(context, connection, box, account, change, now)
+            renew(context, connection, box, account, change, now)
+            renewed = mailboxes.by_id(connection, box.id)
     with context.store.writing() as connection:
         resumed = affected_campaigns.lift_pauses(connection, context.actor, renewed, now) if resume else ()
         return Renewed(
@@ -144,27 +150,27 @@ def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
     return box
 
 
-def _refuse_other_address(box: StoredMailbox, username: str) -> None:
+def _refuse_other_address(login: StoredLogin, username: str) -> None:
     """A user name that is an address says whose mailbox it is."""
-    if username not in (box.address, box.username.lower()):
+    if username not in (login.address, login.username.lower()):
         raise Refused(
             "mailbox.other_address",
-            f"{username} is another address than {box.address}; a reconnect keeps the address",
+            f"{username} is another address than {login.address}; a reconnect keeps the address",
             Hint(
-                Command("mailbox", "disconnect", box.address),
+                Command("mailbox", "disconnect", login.address),
                 ", then:",
                 Command("mailbox", "connect", username),
             ),
         )
 
 
-def proved(context: Context, box: StoredMailbox, change: LoginChange, tell: Tell, verb: str) -> MailAccount:
+def proved(context: Context, login: StoredLogin, change: LoginChange, tell: Tell, verb: str) -> MailAccount:
     """What the mailbox logs in with after the change, both servers having taken it.
 
     Whoever calls holds the mailbox's lane. Raises RemoteError, KeyTrouble.
     """
-    account = _changed(context, box, change)
-    prove(context.provider(box.provider), account, tell, verb)
+    account = _changed(context, login, change)
+    prove(context.provider(login.provider), account, tell, verb)
     return account
 
 
@@ -175,9 +181,13 @@ def renew(
     account: MailAccount,
     change: LoginChange,
     now: datetime,
-) -> StoredMailbox:
-    """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane."""
-    generation = box.generation + 1
+) -> list[Change]:
+    """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane.
+
+    Returns what it has replaced.
+    """
+    before = connections.login_of(connection, box.id)
+    generation = before.generation + 1
     sealed = secrets.seal(context, connection, box.connection_id, generation, account.credential)
     mailboxes.change_connection(
         connection,
@@ -191,14 +201,14 @@ def renew(
     health.recover(connection, box, now)
     inboxes.forget_failure(connection, box.id)
     events.record(connection, context.actor, "mailbox.reconnected", now, About(box.id))
-    renewed = mailboxes.by_id(connection, box.id)
-    for one in login_changes(box, renewed, change):
+    changes = _login_changes(before, connections.login_of(connection, box.id), change)
+    for one in changes:
         told = {"key": one.key, "before": one.before, "after": one.after}
         events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
-    return renewed
+    return changes
 
 
-def login_changes(before: StoredMailbox, after: StoredMailbox, change: LoginChange) -> list[Change]:
+def _login_changes(before: StoredLogin, after: StoredLogin, change: LoginChange) -> list[Change]:
     """What a new login has replaced."""
     told = [
         Change(key, was, new)
@@ -217,10 +227,10 @@ def _words(server: Endpoint) -> str:
     return f"{server.host}:{server.port} ({server.security})"
 
 
-def _changed(context: Context, box: StoredMailbox, change: LoginChange) -> MailAccount:
+def _changed(context: Context, login: StoredLogin, change: LoginChange) -> MailAccount:
     """What the mailbox would log in with. The old secret is opened only where it is still needed."""
     new = change.credential
-    account = account_of(context, box) if new is None else account_with(box, new)
+    account = account_of(context, login) if new is None else account_with(login, new)
     return replace(
         account,
         smtp=change.smtp or secured(account.smtp, change.security),

@@ -50,9 +50,9 @@ def add(context: Context, address: str, email: str, now: datetime) -> bool:
     Raises NotFound, Refused (`mailbox.personal`, `share.own`).
     """
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box, user = _find(connection, context.actor, address, email)
-        if not box.own.is_shared:
+        if not box.is_shared:
             raise Refused(
                 "mailbox.personal",
                 f"{box.address} is personal; only a shared mailbox is shared with somebody",
@@ -89,7 +89,7 @@ def owned_by(connection: Connection, box: StoredMailbox, user_ids: Sequence[int]
 def remove(context: Context, address: str, email: str, now: datetime) -> bool:
     """They may no longer pick it; campaigns that send from it go on. False when it was none of theirs."""
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box, user = _find(connection, context.actor, address, email)
         if not shares.remove(connection, box.connection_id, user.id):
             return False

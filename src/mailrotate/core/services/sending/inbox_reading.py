@@ -16,9 +16,9 @@ from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending import health, settling
 from mailrotate.core.store import aliases, events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes, outbox, outbox_lists
+from mailrotate.core.store.sending import inboxes, outbox, outbox_lists, sending_mailboxes
 from mailrotate.core.store.sending.outbox_lists import Ours
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.mail import INBOX, MailTrouble
 from mailrotate.core.values.states import MessageKind, ReplyClass, SuppressionKind
 
@@ -34,13 +34,13 @@ class InboxTally:
     unsubscribes: int = 0
 
 
-def read_inbox(context: Context, session: InboxSession, box: StoredMailbox, now: datetime) -> InboxTally:
+def read_inbox(context: Context, session: InboxSession, box: SendingMailbox, now: datetime) -> InboxTally:
     """Read what came since the last time to the INBOX and to the other folders that are chosen (G3).
 
     Raises MailTrouble when the INBOX cannot be read. Another folder that cannot is only noted.
     """
     tally = InboxTally()
-    for name in box.folders:
+    for name in box.settings.folders:
         try:
             _read_folder(context, session, box, name, now, tally)
         except MailTrouble as trouble:
@@ -54,7 +54,7 @@ def read_inbox(context: Context, session: InboxSession, box: StoredMailbox, now:
 def _read_folder(
     context: Context,
     session: InboxSession,
-    box: StoredMailbox,
+    box: SendingMailbox,
     name: str,
     now: datetime,
     tally: InboxTally,
@@ -80,7 +80,7 @@ def _read_folder(
         inboxes.note_read(connection, box.id, name, cursor, now)
 
 
-def note_unreadable(context: Context, box: StoredMailbox, trouble: MailTrouble, now: datetime) -> None:
+def note_unreadable(context: Context, box: SendingMailbox, trouble: MailTrouble, now: datetime) -> None:
     """Follow-ups of this mailbox wait until the inbox is read again; a refused login fails it."""
     verdict = classify(trouble.reply, box.provider)
     with context.store.writing() as connection:
@@ -94,7 +94,7 @@ def note_unreadable(context: Context, box: StoredMailbox, trouble: MailTrouble, 
 def _act_on(
     context: Context,
     connection: Connection,
-    box: StoredMailbox,
+    box: SendingMailbox,
     mail: InboundMail,
     now: datetime,
     tally: InboxTally,
@@ -127,7 +127,7 @@ def _cited(connection: Connection, cited_ids: Sequence[str]) -> list[Ours]:
 
 
 def _record_reply(
-    connection: Connection, box: StoredMailbox, ours: Ours, now: datetime, tally: InboxTally
+    connection: Connection, box: SendingMailbox, ours: Ours, now: datetime, tally: InboxTally
 ) -> None:
     if ours.state in MESSAGE["resolve_sent"].origins:
         # Whoever answers it has received it: its fate is known after all (F3).
@@ -135,7 +135,7 @@ def _record_reply(
         message = outbox.by_id(connection, ours.id)
         if message is not None:
             settling.after_sent(connection, message, now)
-            sender = mailboxes.by_id(connection, message.mailbox_id)
+            sender = sending_mailboxes.by_id(connection, message.mailbox_id)
             contact_book.note_sent(connection, sender, message, now)
     if ours.kind is not MessageKind.CAMPAIGN or ours.recipient_id is None:
         return
@@ -145,7 +145,7 @@ def _record_reply(
         events.record(connection, RUNNER, "reply.received", now, about)
 
 
-def file_copies(context: Context, session: InboxSession, box: StoredMailbox, now: datetime) -> int:
+def file_copies(context: Context, session: InboxSession, box: SendingMailbox, now: datetime) -> int:
     """File the copies that are due, unless the server was faster; learn whether it always is.
 
     Raises MailTrouble; the copies that are left are tried again later.
@@ -165,7 +165,7 @@ def file_copies(context: Context, session: InboxSession, box: StoredMailbox, now
     return len(copies)
 
 
-def postpone_copies(context: Context, box: StoredMailbox, trouble: MailTrouble, now: datetime) -> None:
+def postpone_copies(context: Context, box: SendingMailbox, trouble: MailTrouble, now: datetime) -> None:
     """The folder for sent mail cannot be written to: later again. The messages stay sent."""
     with context.store.writing() as connection:
         inboxes.postpone_copies(connection, box.id, str(trouble), now + _COPY_PAUSE)
