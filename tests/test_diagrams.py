@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mailrotate.core.rules.gates import GATES
+from mailrotate.core.rules.gates import Gate
 from mailrotate.core.rules.transitions import (
     CAMPAIGN,
     CONNECTION,
@@ -49,4 +49,4 @@ def test_a_diagram_shows_every_change_of_state_that_the_table_allows(name: str) 
 def test_the_page_lists_every_gate_in_the_order_in_which_they_are_asked() -> None:
     page = (ROOT / "docs" / "scheduler.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| (campaign|mailbox|recipient) \| `(\w+)` \|", page, re.MULTILINE)
-    assert listed == [(scope.name.lower(), name) for name, scope, _ in GATES]
+    assert listed == [(gate.scope.name.lower(), gate.value) for gate in Gate]

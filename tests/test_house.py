@@ -102,6 +102,28 @@ def test_imports_go_one_way_down() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_no_two_modules_import_each_other() -> None:
+    """Not inside functions either: who has to understand one of two such modules needs both."""
+    imported = {_module(path): _imports(path) for path in sources()}
+    pairs = {(one, other) for one, others in imported.items() for other in others}
+    assert {pair for pair in pairs if pair[::-1] in pairs and pair[0] < pair[1]} == set()
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+
+
+def _imports(path: Path) -> set[str]:
+    """Every module that is named in an import, as `a.b` and, of `from a import b`, as both."""
+    named: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes(), str(path))):
+        if isinstance(node, ast.ImportFrom):
+            named |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+    return named
+
+
 def test_every_file_of_the_services_stands_in_a_room() -> None:
     """The import contract lists the rooms; two modules that every room may import stand beside them."""
     services = SOURCE / "core" / "services"

@@ -1,4 +1,4 @@
-"""Settings and the composition root: the one place that reads the environment and names concrete classes.
+"""Settings and the composition root: the only place that reads the environment and names concrete classes.
 
 Every member is lazy, so that a command imports and opens only what it uses.
 """
@@ -36,7 +36,7 @@ _NO_WORKSPACE_HINT = Command("mailbox", "connect", "ADDRESS")
 
 @dataclass(frozen=True)
 class Settings:
-    """What one machine and one call may choose: flag, then environment, then config file, then default."""
+    """The settings of one call: from flags, then the environment, then the config file, then defaults."""
 
     db: str
     user: str | None
@@ -44,7 +44,6 @@ class Settings:
     credentials_directory: Path | None
     timeouts: Timeouts
     db_password: Secret | None = None
-    editor: str = "vi"
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -64,9 +63,13 @@ def load_settings(db: str | None = None, user: str | None = None) -> Settings:
         credentials_directory=Path(credentials) if credentials else None,
         timeouts=_timeouts(environment, found.get("timeouts", {})),
         db_password=_database_password(environment),
-        editor=environment.get("VISUAL") or environment.get("EDITOR") or "vi",
         environment=environment,
     )
+
+
+def forbid_colours() -> None:
+    """For this process and those it starts: Rich and Typer's help ask the environment."""
+    os.environ["NO_COLOR"] = "1"
 
 
 def _config_file(environment: Mapping[str, str]) -> Mapping[str, Any]:
@@ -159,15 +162,15 @@ def _password_in(url: str) -> bool:
 
 
 def operating_system_user() -> str:
-    """Who runs the process, recorded beside the acting user (A6)."""
+    """Return the operating-system user, who is recorded beside the acting user (A6)."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container may run under a number that has no name
+    except KeyError:  # a container may run under a user id without a name
         return str(os.getuid())
 
 
 class App:
-    """One call's worth of objects. Nothing is opened before it is asked for."""
+    """The objects of one call. Each is opened on first use."""
 
     def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
         self.settings = settings
@@ -179,19 +182,19 @@ class App:
 
     @property
     def has_database(self) -> bool:
-        """Whether there is a database to look into; a SQLite file is not made by looking."""
+        """Whether the database exists; does not create a SQLite file."""
         return _is_postgresql(self.settings.db) or Path(self.settings.db).exists()
 
     @cached_property
     def database(self) -> "Store":
-        """The database as it is, whatever its revision. Made when missing."""
+        """The database at any revision. Creates a SQLite file if it is missing."""
         from mailrotate.core.store.engine import open_store
 
         password = self.settings.db_password
         return open_store(self.settings.db, None if password is None else password.reveal())
 
     def names(self, *wanted: "Names") -> list[str]:
-        """For completion, what whoever acts may see; a file is read as it is, and none is made.
+        """The names that shell completion offers to the acting user. Creates no file.
 
         Raises BadInput, StoreTrouble, Busy.
         """
@@ -238,9 +241,9 @@ class App:
             return False
 
     def make_workspace(self, email: str, name: str) -> bool:
-        """The workspace with its admin and key, if there is none yet (A6); False when there was one.
+        """Make the workspace with its admin and key (A6); False if there already is one.
 
-        Raises KeyTrouble (`key.nowhere`) where no key can be kept; then no workspace is left half made.
+        Raises KeyTrouble (`key.nowhere`) if no key can be stored; then no workspace is made.
         """
         if self.has_workspace:
             return False
@@ -278,25 +281,25 @@ class App:
 
     @property
     def key_place(self) -> "KeyPlace":
-        """Where a rekey changes the key (I1)."""
+        """The place where a rekey changes the key (I1)."""
         from mailrotate.adapters.key_change import KeyChange
 
         return KeyChange(self.key)
 
     @property
     def default_email(self) -> str | None:
-        """The workspace's default user: of a new one, its admin."""
+        """The address of the workspace's default user; in a new workspace its admin."""
         from mailrotate.core.services.access import accounts
 
         return accounts.default_email(self.store, self.workspace.default_user_id)
 
     @property
     def ever_had_key(self) -> bool:
-        """False where whoever made the workspace was killed before its key."""
+        """False if the process that made the workspace was killed before it made the key."""
         return self.workspace.key_check is not None
 
     def make_key(self) -> None:
-        """Make the workspace's key if it never had one; a key that is merely missing is never replaced."""
+        """Make the workspace key if there never was one; a key that is only missing is never replaced."""
         from mailrotate.core.services.access import accounts
 
         if not self.ever_had_key:
@@ -306,7 +309,7 @@ class App:
 
     @cached_property
     def actor(self) -> "Actor":
-        """Who acts: `--as`, MAILROTATE_USER, or the workspace's default user."""
+        """The acting user: from `--as`, MAILROTATE_USER, or the workspace's default user."""
         from mailrotate.core.services.access import accounts
         from mailrotate.core.store.events import Actor
 
@@ -336,7 +339,7 @@ class App:
         return provider_for(name, self.settings.timeouts)
 
     def find_servers(self, address: str) -> "ServerGuess":
-        """From the address: the built-in table, then MX, then autoconfig (B1)."""
+        """Find the servers of an address: in the built-in table, then by MX, then by autoconfig (B1)."""
         from mailrotate.adapters.autoconfig import fetch_autoconfig
         from mailrotate.adapters.dns import mail_exchangers
         from mailrotate.providers.discovery import find_servers

@@ -1,10 +1,10 @@
-"""Hosts the work: which callables run how often, in which threads, and what signals do. Nothing else.
+"""Host the work: which callables run how often, in which threads, and what signals do.
 
 `run --once` works every due lane once and returns. `run` lets APScheduler tick; each tick hands due lanes to
-threads and does not wait for them, so that a slow server slows its own lane only.
+threads and does not wait for them, so that a slow server delays only its own lane.
 
-The first SIGTERM or SIGINT lets every message in flight be finished and recorded (H2). A second one ends the
-process at once, which is what the outbox is built to survive: a message past its final dot is then `held`.
+After the first SIGTERM or SIGINT every message in flight is finished and recorded (H2). A second one ends the
+process at once, which the outbox survives: a message past its final dot is then `held`.
 """
 
 import os
@@ -28,7 +28,7 @@ from mailrotate.core.store.sending.liveness import LivingRunner
 from mailrotate.core.values.clock import Clock, monotonic_seconds
 from mailrotate.core.values.errors import ClockTrouble
 
-# Lanes wait for servers nearly all the time, so that threads cost little.
+# Lanes wait for servers nearly all the time, so threads cost little.
 _MOST_LANES_AT_ONCE = 64
 _MOST_TROUBLES = 100
 KILLED_BY_SECOND_SIGNAL = 130
@@ -36,9 +36,9 @@ KILLED_BY_SECOND_SIGNAL = 130
 
 @dataclass
 class Report:
-    """What the lanes did, and the latest that went wrong outside of any message.
+    """What the lanes did, and the latest trouble that concerned no single message.
 
-    It does not grow: `run` lives for months.
+    Its size is bounded: `run` may run for months.
     """
 
     tally: Counter[str] = field(default_factory=Counter)
@@ -46,12 +46,12 @@ class Report:
     outlook: Outlook = field(default_factory=Outlook)
 
     def counts(self) -> dict[str, int]:
-        """Under their stable names."""
+        """The counts by their stable names."""
         return {name: self.tally[name] for name in passes.COUNTED}
 
 
 class Host:
-    """Runs passes in this process. `tell` hears of each trouble as it happens."""
+    """Runs passes in this process and calls `tell` with each trouble as it happens."""
 
     def __init__(
         self, context: Context, clock: Clock, only: Work | None, tell: Callable[[Exception], None]
@@ -67,13 +67,13 @@ class Host:
         self._guard = threading.Lock()
 
     def once(self, machine: str) -> Report:
-        """One pass of everything due. Raises Busy, KeyTrouble, ClockTrouble, StoreTrouble."""
+        """Run one pass over everything due. Raises Busy, KeyTrouble, ClockTrouble, StoreTrouble."""
         with self._alive("once", machine):
             now, steady = self._clock(), monotonic_seconds()
             self._begin(now)
             for future in self._start_lanes(passes.lanes_due(self._context, now, self._only), False):
                 future.result()
-            # Not by the wall clock: after a jump that nobody believes, every other runner would wait for it.
+            # Not by the wall clock: after a refused clock jump, every other runner would wait for it.
             ended_at = now + timedelta(seconds=monotonic_seconds() - steady)
             passes.conclude(self._context, ended_at)
             self.report.outlook = passes.outlook(self._context, ended_at)
@@ -106,11 +106,11 @@ class Host:
         return self.report
 
     def _tick(self, machine: str, after_tick: Callable[[], None]) -> None:
-        """One look at what is due. Whatever goes wrong is told, and the next tick tries again."""
+        """Look once for due lanes. Report any error; the next tick tries again."""
         try:
             now = self._clock()
             if not self._runner.is_alive():
-                # Others take the old entry for dead, and its lanes from it; we begin anew.
+                # Other runners consider the old entry dead and take its lanes; register again.
                 self._runner = liveness.register(self._context.store, "loop", now, machine)
             self._begin(now)
             self._start_lanes(passes.lanes_due(self._context, now, self._only), True)
@@ -120,7 +120,7 @@ class Host:
             self._note(trouble)
 
     def _begin(self, now: datetime) -> None:
-        self._count(Counter(held=passes.begin(self._context, now).held))
+        self._count(Counter(held=passes.begin(self._context, now)))
 
     def _count(self, tally: Counter[str]) -> None:
         with self._guard:
@@ -167,7 +167,7 @@ class Host:
 
     @contextmanager
     def _alive(self, kind: str, machine: str) -> Iterator[None]:
-        """Be the one runner that SQLite allows, hold the life lock, and heed signals."""
+        """Hold the life lock (on SQLite, be the only runner) and handle signals."""
         with liveness.sole_host(self._context.store), self._heeding_signals():
             self._runner = liveness.register(self._context.store, kind, self._clock(), machine)
             self._pool = ThreadPoolExecutor(_MOST_LANES_AT_ONCE, thread_name_prefix="lane")

@@ -132,8 +132,11 @@ def test_a6_a10_tab_goes_by_whoever_acts(workspace: Workspace, tmp_path: Path) -
     program = program_of(workspace, tmp_path)
     everything, own = ["anna@example.org", "ben@example.com"], ["ben@example.com"]
     assert complete(program, "mailrotate --as ben@example.org mailbox show ") == own
+    for line in ("mailbox --as ben@example.org show ", "mailbox show --as ben@example.org "):
+        assert complete(program, f"mailrotate {line}") == own
     # Before anybody acts, everybody may be named who could.
     assert complete(program, "mailrotate --as ") == ["admin@example.org", "ben@example.org"]
+    assert complete(program, "mailrotate mailbox show --as ben") == ["ben@example.org"]
     program.env["MAILROTATE_USER"] = "ben@example.org"
     assert complete(program, "mailrotate mailbox show ") == own
     assert complete(program, "mailrotate --as admin@example.org mailbox show ") == everything

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mailrotate.core.values.clock import next_whole_second
 from mailrotate.core.values.hint import Command, Hint
 from tests.support.inside import inside
 from tests.support.program import Program
@@ -58,10 +59,11 @@ def test_f1_the_outbox_shows_each_message_under_the_keys_that_scripts_rely_on(
     (row,) = program.run("outbox", "list", "--json").json()
     assert list(row) == OUTBOX_KEYS
     assert (row["id"], row["campaign"], row["to"], row["error"]) == (name, "autumn", "kim@example.com", None)
-    assert row["expected_at"] == row["due_at"]
+    due_at = datetime.fromisoformat(row["due_at"])
+    assert datetime.fromisoformat(row["expected_at"]) == next_whole_second(due_at)
     said = program.run("why", name, "--json").json()
     assert list(said)[:4] == ["subject", "next_at", "binding", "gates"]
-    assert (said["subject"], said["next_at"], said["binding"]) == (name, row["due_at"], "due")
+    assert (said["subject"], said["next_at"], said["binding"]) == (name, row["expected_at"], "due")
     assert {tuple(gate) for gate in said["gates"]} == {("gate", "open", "reason", "until")}
 
 

@@ -38,3 +38,19 @@ def test_help_imports_no_database_and_no_provider(arguments: tuple[str, ...]) ->
     heavy = {name for name in imported if name.partition(".")[0] in HEAVY}
     ours = {name for name in imported if name.startswith(("mailrotate.core.store", "mailrotate.providers"))}
     assert heavy | ours == set()
+
+
+def test_a_verb_imports_no_other_verb_and_no_other_noun() -> None:
+    program = (
+        "import sys\n"
+        "from mailrotate.cli.main import main\n"
+        "try:\n"
+        "    main(['mailbox', 'show', '--help'])\n"
+        "finally:\n"
+        "    print(*(name for name in sys.modules if name.startswith('mailrotate.cli.')), file=sys.stderr)\n"
+    )
+    asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    ours = [name.split(".")[2:] for name in asked.stderr.split()]
+    shared = {"call", "completion", "credentials", "grammar", "lazy", "main", "output", "params"}
+    assert {room for room, *_ in ours} == {*shared, "mailbox"}
+    assert {room[1] for room in ours if len(room) > 1} == {"show", "document"}

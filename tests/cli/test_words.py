@@ -1,8 +1,10 @@
 """What people read: plurals, zones, and which name they are told they meant. No process is needed for it."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from mailrotate.cli.output import Speech, counted, localised
+from mailrotate.cli.output import Speech, as_json, counted, instant, localised, zoned
 from mailrotate.core.services.access.naming import _alike
 
 
@@ -14,12 +16,26 @@ def test_one_is_no_plural() -> None:
 
 
 def test_reasons_tell_instants_in_the_zone_of_people() -> None:
-    reason = "due at 2026-07-01T09:00:00Z, tried again at 2026-12-01T09:00:00.5Z"
+    reason = "due at 2026-07-01T09:00:00Z, read at 2026-12-01T09:00:00.5Z"
     assert (
         localised(reason, "Europe/Berlin")
-        == "due at 2026-07-01 11:00:00 Europe/Berlin, tried again at 2026-12-01 10:00:01 Europe/Berlin"
+        == "due at 2026-07-01 11:00:00 Europe/Berlin, read at 2026-12-01 10:00:00 Europe/Berlin"
     )
     assert localised("5.1.1 no such user", "Europe/Berlin") == "5.1.1 no such user"
+
+
+def test_what_happened_is_told_at_its_second_and_what_is_permitted_not_before_its_own() -> None:
+    at = datetime(2026, 7, 1, 9, 0, 0, 1, tzinfo=UTC)
+    assert zoned(at, "UTC") == "2026-07-01 09:00:00 UTC"
+    assert zoned(at, "UTC", ahead=True) == "2026-07-01 09:00:01 UTC"
+    assert instant(at, "Europe/Berlin", ahead=True) == "2026-07-01 11:00:01"
+
+
+def test_a_script_can_order_what_happened_in_one_second() -> None:
+    first = datetime(2026, 7, 1, 9, 0, 0, 250_000, tzinfo=UTC)
+    sent = [as_json({"sent_at": first + timedelta(milliseconds=each)}) for each in range(3)]
+    assert sent[0] == '{"sent_at": "2026-07-01T09:00:00.250000Z"}'
+    assert sorted(set(sent)) == sent
 
 
 def test_a_table_in_a_pipe_writes_its_zone_as_it_is_spelled(capsys: pytest.CaptureFixture[str]) -> None:

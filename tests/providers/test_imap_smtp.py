@@ -1,16 +1,20 @@
 """The contract of MailProvider: sending, reading and testing a mailbox by the same path."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from mailrotate.core.ports import InboxSession, MailProvider, SendSession
-from mailrotate.core.values.credential import Password
+from mailrotate.core.rules.replies import classify
+from mailrotate.core.values.credential import OAuthToken, Password
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.mail import CheckStep, Envelope, MailAccount, MailTrouble
 from mailrotate.core.values.secret import Secret
-from mailrotate.core.values.states import Phase, Security
+from mailrotate.core.values.states import Phase, ReplyClass, Security
+from mailrotate.providers import wire
 from mailrotate.providers.registry import PROVIDERS, provider_for
 from tests.providers.conftest import IMPATIENT, PASSWORD, TIMEOUTS, account_at, local
 from tests.support.dovecot import Dovecot
@@ -159,3 +163,22 @@ def test_c1_the_phase_is_the_same_for_sending_reading_and_testing(host: str) -> 
         phases.add(caught.value.reply.phase)
     phases |= {step.step for step in provider.check(account) if not step.passed}
     assert phases == {Phase.RESOLVE if host == "nowhere.invalid" else Phase.CONNECT}
+
+
+def test_i1_every_secret_of_a_token_is_blanked_in_each_form_of_it(account: MailAccount) -> None:
+    token = OAuthToken(Secret("canary-access"), Secret("canary-refresh"), datetime(2026, 11, 2, tzinfo=UTC))
+    redact = wire.redactor(replace(account, credential=token))
+    for text in ("canary-access", "canary-refresh"):
+        login = base64.b64encode(f"\0{account.username}\0{text}".encode()).decode().rstrip("=")
+        for echo in (text, text.encode().hex(), login):
+            assert redact(f"<{echo}>") == "<[secret]>"
+
+
+def test_a_provider_of_passwords_takes_no_token(provider: MailProvider, account: MailAccount) -> None:
+    token = OAuthToken(Secret("canary-access"), Secret("canary-refresh"), datetime(2026, 11, 2, tzinfo=UTC))
+    signed_in = replace(account, credential=token)
+    for attempt in (provider.open_sender, provider.open_inbox, provider.renew):
+        with pytest.raises(MailTrouble) as refused:
+            attempt(signed_in)
+        assert classify(refused.value.reply, account.provider).reply_class is ReplyClass.AUTH
+        assert "canary" not in str(refused.value)

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select, update
 
 from mailrotate.core.rules.transitions import RECIPIENT
+from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import campaign_life, campaign_views, drafting, previewing
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import campaign_edits, moves, workspaces
@@ -123,6 +124,26 @@ def test_a_name_is_taken_once_and_a_mistyped_one_is_guessed(context: Context, an
     with pytest.raises(NotFound, match="did you mean autumn"):
         campaign_views.show(context, "autum", NOW)
     assert campaign_views.show(context, f"c_{made.id}", NOW).name == "autumn"
+
+
+@pytest.mark.parametrize("name", ["c_17", "winter", "au"])
+def test_a_name_or_id_that_is_not_near_to_any_brings_no_guess(
+    context: Context, workspace: Workspace, anna: Sender, name: str
+) -> None:
+    for known in ("c_1", "c_71", "autumn"):
+        workspace.add_campaign(known, [anna])
+    with pytest.raises(NotFound) as unknown:
+        campaign_views.show(context, name, NOW)
+    assert unknown.value.message == f"there is no campaign '{name}'"
+
+
+@pytest.mark.parametrize("mailbox", ["b_17", "zoe@example.org"])
+def test_a_mailbox_that_is_not_near_to_any_brings_no_guess(
+    context: Context, anna: Sender, ben: Sender, mailbox: str
+) -> None:
+    with context.store.reading() as connection, pytest.raises(NotFound) as unknown:
+        find_mailbox(connection, mailbox)
+    assert unknown.value.message == f"there is no mailbox {mailbox}"
 
 
 def test_e1_ten_over_two_is_five_and_five(

@@ -13,7 +13,6 @@ from sqlalchemy import func, select, update
 from mailrotate.cli.hints import in_words
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.mailboxes import (
     connecting,
     login_tests,
@@ -31,6 +30,7 @@ from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
+from mailrotate.core.values import reasons
 from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import NotFound, Refused, RemoteError
 from mailrotate.core.values.hint import Command, Hint
@@ -501,11 +501,11 @@ def test_c6_c7_a_failure_pauses_single_senders_and_leaves_a_rotation_to_the_othe
     workspace.add_campaign("draft", [anna], rotates=False, state="draft")
     with workspace.store.writing() as connection:
         health.fail(connection, stored.by_id(connection, anna.id), ReplyClass.AUTH, "535 no", NOW)
-    assert pauses(workspace) == {("single", affected_campaigns.FAILED, anna.id)}
+    assert pauses(workspace) == {("single", reasons.MAILBOX_FAILED, anna.id)}
     assert state_of(workspace, "rotated") is CampaignState.ACTIVE
     with workspace.store.writing() as connection:
         health.fail(connection, stored.by_id(connection, ben.id), ReplyClass.AUTH, "535 no", LATER)
-    assert ("rotated", affected_campaigns.FAILED, ben.id) in pauses(workspace)
+    assert ("rotated", reasons.MAILBOX_FAILED, ben.id) in pauses(workspace)
     assert state_of(workspace, "rotated") is CampaignState.PAUSED
     assert state_of(workspace, "draft") is CampaignState.DRAFT
 
@@ -551,7 +551,7 @@ def test_c4_c6_a_disconnect_deletes_the_secret_and_pauses_all_campaigns_of_the_m
     assert after.health.disconnected_at == LATER
     assert after.is_default
     assert pauses(workspace) == {
-        (name, affected_campaigns.DISCONNECTED, box.id) for name in ("single", "rotated")
+        (name, reasons.MAILBOX_DISCONNECTED, box.id) for name in ("single", "rotated")
     }
     assert state_of(workspace, "other") is CampaignState.ACTIVE
     with pytest.raises(Refused) as again:

@@ -17,13 +17,14 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.people import suppressions
 from mailrotate.core.store.sending import inboxes, lanes, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.errors import BadInput, NotFound
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import FolderCursor
-from mailrotate.core.values.states import Role
+from mailrotate.core.values.states import Role, SuppressionKind
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -76,7 +77,7 @@ def test_f5_an_end_is_told_with_its_reason(
         connection.execute(update(t.recipient).values(reason="reply"))
     said = explain(context_of(workspace), "autumn", "kim@example.com", NOW)
     assert said.binding == "recipient"
-    assert said.summary == "the recipient is replied (reply)"
+    assert said.summary == "the recipient has replied"
 
 
 @pytest.mark.parametrize("state", ["error", "held", "sent", "cancelled"])
@@ -86,6 +87,26 @@ def test_f5_a_message_that_does_not_wait_says_what_it_is(
     message_id = workspace.add_message(anna, campaign, state=state)
     said = explain(context_of(workspace), f"m_{message_id}", None, NOW)
     assert (said.binding, said.next_at) == ("message", None)
+
+
+def test_i4_a_suppression_of_an_erased_contact_still_holds_back_what_is_to_be_sent(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    recipient_id = workspace.add_recipient(campaign, "kim@example.com")
+    message_id = workspace.add_message(anna, campaign, recipient_id)
+    with workspace.store.writing() as connection:
+        suppressions.add(
+            connection,
+            SuppressionKind.ADDRESS,
+            "kim@example.com",
+            reason="by_hand",
+            source="test",
+            added_by=None,
+            now=NOW,
+        )
+        connection.execute(update(t.suppression).values(value=None))
+    said = explain(context_of(workspace), f"m_{message_id}", None, NOW)
+    assert said.binding == "suppression"
 
 
 def test_f5_a_campaign_goes_on_with_the_first_of_its_mailboxes(workspace: Workspace, anna: Sender) -> None:

@@ -10,8 +10,7 @@ from mailrotate.adapters.problem_spool import ProblemSpool
 from mailrotate.core.services.campaigns import campaign_life, campaign_views, reassigning
 from mailrotate.core.services.campaigns.reassigning import Moved, Whom
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns
-from mailrotate.core.services.mailboxes import mailbox_removal, mailbox_views, reconnecting
+from mailrotate.core.services.mailboxes import mailbox_removal, mailbox_views, reconnecting, slot_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.services.views import outbox_actions
 from mailrotate.core.services.views.explaining import explain
@@ -20,6 +19,7 @@ from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import reassignments
 from mailrotate.core.store.people.reassignments import Choice
+from mailrotate.core.values import reasons
 from mailrotate.core.values.errors import Busy, NotFound, Refused
 from mailrotate.core.values.hint import Command
 from tests.support.addresses import connect
@@ -170,7 +170,7 @@ def test_b8_more_people_may_be_named_than_a_statement_takes(workspace: Workspace
     campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
     failed = person(workspace, campaign, "active@example.com", "active", anna)
     mailbox_removal.remove(context_of(workspace), ANNA, now=LATER)
-    many = Choice(campaign.id, affected_campaigns.REMOVED, ids=range(1, 70_000))
+    many = Choice(campaign.id, reasons.MAILBOX_REMOVED, ids=range(1, 70_000))
     with workspace.store.writing() as connection:
         assert [one.id for some in reassignments.waiting(connection, many) for one in some] == [failed]
         assert list(reassignments.left_behind(connection, many)) == []
@@ -289,6 +289,8 @@ def test_b8_c6_who_only_took_people_over_is_told_of_and_lets_the_campaign_go_on(
     assert assign(context, from_sender=ANNA)[0].moved == 1
     (told,) = reconnecting.consequences(context, BEN).campaigns
     assert (told.name, told.people, told.fate) == ("autumn", 1, "goes_on")
+    (of_slot,) = slot_removal.consequences(context, ben.slot_id, LATER).campaigns
+    assert of_slot == told, "its slot's removal is a disconnect"
     (shown,) = mailbox_views.show(context, BEN, LATER).campaigns
     assert shown.people == 1
     reconnecting.disconnect(context, BEN, LATER)

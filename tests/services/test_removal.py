@@ -39,6 +39,7 @@ from mailrotate.core.store.events import Actor
 from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.store.sending import outbox as stored_outbox
 from mailrotate.core.values.address import canonical_address
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import ServerGuess
@@ -299,7 +300,8 @@ def connect_again(workspace: Workspace, context: Context, **settings: str) -> No
         assert known is not None
         former = connections.login_of(connection, known.id)
     servers = ServerGuess(former.provider, former.smtp, former.imap, "flags")
-    new = NewConnection(ANNA, servers, Secret("not to be guessed"), settings)
+    password = Password(Secret("not to be guessed"))
+    new = NewConnection(ANNA, servers, password, settings)
     connecting.connect(context, new, LATER)
 
 

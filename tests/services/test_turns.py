@@ -30,6 +30,7 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER
 from mailrotate.core.store.sending import claims, inboxes
 from mailrotate.core.store.sending.outbox import Claim
+from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import Endpoint, Envelope, MailTrouble, ServerGuess, ServerReply
 from mailrotate.core.values.secret import Secret
@@ -351,7 +352,7 @@ def test_b4_another_mailbox_in_the_slot_gets_no_second_allowance_that_day(
     new = NewConnection(
         "ben@example.org",
         ServerGuess("imap", server_of_ben, server_of_ben, "flags"),
-        Secret("not to be guessed"),
+        Password(Secret("not to be guessed")),
         {"gap": "0s"},
         slot_id=anna.slot_id,
     )

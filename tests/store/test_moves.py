@@ -81,9 +81,9 @@ def test_the_set_form_changes_those_that_may_change_and_says_how_many(
         workspace.add_recipient(campaign, f"{state}@example.com", state=state, next_at=NOW)
     ended = RECIPIENT["campaign_stopped"]
     with statements(store) as asked, store.writing() as connection:
-        everybody = recipients.of_campaign(campaign.id)
-        assert recipients.end_many(connection, ended, "enough", everybody, NOW) == len(ended.origins)
-        assert recipients.end_many(connection, ended, "enough", everybody, NOW) == 0
+        all_of_it = recipients.of_campaign(campaign.id)
+        assert recipients.end_many(connection, ended, "enough", all_of_it, NOW) == len(ended.origins)
+        assert recipients.end_many(connection, ended, "enough", all_of_it, NOW) == 0
     assert len([statement for statement in asked if statement.startswith("UPDATE")]) == 2
     with store.reading() as connection:
         r = t.recipient.c

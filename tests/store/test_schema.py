@@ -11,8 +11,9 @@ from sqlalchemy import delete, insert, text, update
 from sqlalchemy.exc import DBAPIError
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.backups import upgrade
 from mailrotate.core.store.engine import Store
-from mailrotate.core.store.schema import REVISIONS, check_database, migrate, require_current, upgrade
+from mailrotate.core.store.schema import REVISIONS, check_database, migrate, require_current
 from mailrotate.core.store.triggers import missing_triggers
 from mailrotate.core.values.errors import Refused, StoreTrouble
 from mailrotate.core.values.hint import Command

@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mailrotate.core.rules.rotation import Seat, spread_equally
+from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.dialects import orphans
@@ -39,7 +40,7 @@ def import_rows(
         staging.add_many(staged)
         counts = staging.examine()
         with staging.writing() as (connection, _):
-            enrolment = Enrolment(campaign.id, None, None, NOW, **how)  # type: ignore[arg-type]  # by name
+            enrolment = Enrolment(RECIPIENT["enrol"], campaign.id, None, None, NOW, **how)  # type: ignore[arg-type]  # by name
             imported = staging.merge(connection, enrolment)
         return imported, counts, list(staging.problems())
 
@@ -171,7 +172,7 @@ def test_d8_what_others_did_between_looking_and_writing_is_seen(
         suppress(store, SuppressionKind.ADDRESS, "lee@example.com")
         with staging.writing() as (connection, counts):
             assert counts == {None: 1, RowProblem.PRESENT: 1, RowProblem.SUPPRESSED: 1}
-            assert staging.merge(connection, Enrolment(campaign.id, None, None, NOW)) == 1
+            assert staging.merge(connection, Enrolment(RECIPIENT["enrol"], campaign.id, None, None, NOW)) == 1
         assert [problem for _, _, problem in staging.problems()] == ["present", "suppressed"]
 
 
@@ -187,7 +188,9 @@ def test_e1_senders_take_turns_also_after_somebody_came_in_meanwhile(
         with staging.writing() as (connection, counts):
             spread = spread_equally(seats, ",".join(map(str, senders)), counts[None])
             assert spread is not None
-            staging.merge(connection, Enrolment(campaign.id, None, None, NOW, spread, "equal", NOW))
+            staging.merge(
+                connection, Enrolment(RECIPIENT["enrol"], campaign.id, None, None, NOW, spread, "equal", NOW)
+            )
     given = [person.campaign_sender_id for person in people(store, campaign)][1:]
     assert given == [spread.sender_of(rank) for rank in range(4)]
 
@@ -203,7 +206,7 @@ def test_d8_a_contact_that_is_erased_meanwhile_stops_the_whole_import(
         with store.writing() as connection:
             connection.execute(update(t.contact).values(address=None, domain=None, erased_at=NOW))
         with pytest.raises(Busy, match="was erased meanwhile"), staging.writing() as (connection, _):
-            staging.merge(connection, Enrolment(campaign.id, None, None, NOW))
+            staging.merge(connection, Enrolment(RECIPIENT["enrol"], campaign.id, None, None, NOW))
     assert people(store, campaign) == []
 
 
@@ -226,7 +229,7 @@ def test_d8_a_failed_import_leaves_nothing(store: Store, campaign: StoredCampaig
             staging.add_many(rows("kim@example.com"))
             staging.examine()
             with staging.writing() as (connection, _):
-                staging.merge(connection, Enrolment(campaign.id, None, None, NOW))
+                staging.merge(connection, Enrolment(RECIPIENT["enrol"], campaign.id, None, None, NOW))
                 raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -283,5 +286,8 @@ def test_two_imports_at_once_do_not_see_each_other(
         assert (one.examine(), two.examine()) == ({None: 2}, {None: 1})
         for staging, place in ((one, campaign), (two, other)):
             with staging.writing() as (connection, _):
-                staging.merge(connection, Enrolment(place.id, None, None, NOW + timedelta(seconds=1)))
+                staging.merge(
+                    connection,
+                    Enrolment(RECIPIENT["enrol"], place.id, None, None, NOW + timedelta(seconds=1)),
+                )
     assert (len(people(store, campaign)), len(people(store, other))) == (2, 1)

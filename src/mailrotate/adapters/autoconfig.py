@@ -1,4 +1,4 @@
-"""Fetches small documents over https."""
+"""Fetch small documents over https."""
 
 import http.client
 import urllib.error
@@ -29,9 +29,9 @@ class _OnlyHttps(urllib.request.HTTPRedirectHandler):
 
 
 def fetch_autoconfig(url: str) -> bytes | None:
-    """What is at an https address with a trusted certificate, up to 64 kB.
+    """Fetch a document of up to 64 kB from an https address with a trusted certificate.
 
-    None where there is nothing, where it is too large or takes too long.
+    None if there is none, if it is larger, or if it takes too long.
     """
     if urlsplit(url).scheme != "https":
         return None

@@ -1,4 +1,4 @@
-"""Reads a campaign's TOML file and what it names: Markdown bodies and attachments beside it."""
+"""Read a campaign's TOML file and the files it names: Markdown bodies and attachments."""
 
 import stat
 from pathlib import Path
@@ -8,12 +8,12 @@ from mailrotate.core.rules.campaign_file import CampaignPlan, Unreadable, files_
 from mailrotate.core.values.errors import BadInput, NotFound
 from mailrotate.core.values.letter import MOST_ATTACHED_BYTES
 
-# Bytes. A body is limited in characters by its template's check, so here it only has to fit in memory.
+# Bytes. The template check limits a body in characters; here it only has to fit in memory.
 LARGEST_CAMPAIGN_FILE = 1_000_000
 
 
 def read_campaign(path: Path) -> CampaignPlan:
-    """The campaign of a TOML file; names in it are relative to its folder.
+    """Read the campaign of a TOML file; file names in it are relative to its folder.
 
     Raises NotFound (`campaign_file.missing`), BadInput (`campaign_file.unreadable`, `campaign.invalid`).
     """
@@ -33,7 +33,7 @@ def read_campaign(path: Path) -> CampaignPlan:
 
 def _read(path: Path, most_bytes: int) -> bytes | Unreadable:
     try:
-        # Asked first: opening a pipe would wait for its writer.
+        # Checked first: opening a pipe would wait for its writer.
         if not stat.S_ISREG(path.stat().st_mode):
             return Unreadable("is not a file")
         with path.open("rb") as stream:

@@ -1,7 +1,7 @@
-"""Recipients' CSV files (RFC 4180 and its common dialects), read as a stream.
+"""Read recipients' CSV files (RFC 4180 and its common dialects) as a stream.
 
-One bad line is that line's problem: it is reported with its number and the reading goes on. Only what
-makes the whole file unreadable (encoding, header) is an error.
+A bad line is reported with its number, and reading continues. Only a problem of the whole file (encoding,
+header) is an error.
 """
 
 import codecs
@@ -35,7 +35,7 @@ _NO_TEXT = re.compile(r"[\udc80-\udcff\0]")
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A record that cannot be used: the line it starts on, its address where that is known, and why."""
+    """A record that cannot be used: the line it starts on, its address if known, and the reason."""
 
     line: int
     problem: str
@@ -43,7 +43,7 @@ class BadRow:
 
 
 class _WatchedBytes(io.RawIOBase):
-    """Counts what is read of a stream and notices what csv and the decoder would let pass."""
+    """Counts the bytes read from a stream, and notices problems that csv and the decoder accept."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -82,9 +82,9 @@ class _WatchedBytes(io.RawIOBase):
 class CsvRows:
     """The records of one file, after its header; iterate once, in a `with` block.
 
-    `columns` are the names that templates use, `headers` the same as the file writes them; the column with
-    the address is always called `email`. Every record comes as (line it starts on, its cells) or as a
-    BadRow; empty records do not come at all.
+    `columns` are the names that templates use, `headers` the names in the file; the column with the address
+    is always called `email`. Each record is (the line it starts on, its cells) or a BadRow; empty records
+    are skipped.
     """
 
     def __init__(self, stream: BinaryIO, source: str, close: Callable[[], None]) -> None:
@@ -92,7 +92,7 @@ class CsvRows:
         self._watched = _WatchedBytes(stream)
         self.total_bytes = _size_of(stream)
         text = _decode(self._watched, source)
-        # One copy of the stream for each delimiter to try on the header, one to read on from.
+        # One copy of the stream for each delimiter that is tried on the header, and one to continue from.
         *trials, lines = itertools.tee(text, len(_DELIMITERS) + 1)
         self.delimiter, self.headers = _find_header(trials, source)
         self.columns = _name_columns(self.headers, source)
@@ -102,12 +102,12 @@ class CsvRows:
 
     @property
     def read_bytes(self) -> int:
-        """How far the reading has come, for showing progress against `total_bytes`."""
+        """Bytes read so far, for showing progress against `total_bytes`."""
         return self._watched.read_bytes
 
     @property
     def renamed(self) -> dict[str, str]:
-        """The headers that templates know by another name, with that name."""
+        """Headers that have a different name in templates, with that name."""
         return {
             header: column
             for header, column in zip(self.headers, self.columns, strict=True)
@@ -115,7 +115,7 @@ class CsvRows:
         }
 
     def __iter__(self) -> Iterator[tuple[int, list[str]] | BadRow]:
-        """Raises BadInput (`csv.line_too_long`) where there is no sense in going on."""
+        """Yield the records. Raises BadInput (`csv.line_too_long`) if the rest cannot be read."""
         reader, watched = self._reader, self._watched
         width, email = len(self.columns), self.email_index
         line = reader.line_num + 1
@@ -178,10 +178,10 @@ def _open_file(path: Path) -> BinaryIO:
 
 
 def _size_of(stream: BinaryIO) -> int | None:
-    """None where it cannot be known, as for a pipe."""
+    """Return the size in bytes; None if it is unknown, as for a pipe."""
     try:
         status = os.fstat(stream.fileno())
-    except OSError:  # io.UnsupportedOperation is one: a stream in memory
+    except OSError:  # io.UnsupportedOperation is an OSError: a stream in memory
         return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
@@ -193,8 +193,8 @@ def _decode(watched: _WatchedBytes, source: str) -> io.TextIOWrapper:
         raise _not_utf8(source, "UTF-16", "UTF-16")
     if start.startswith(codecs.BOM_UTF8):
         buffered.read(len(codecs.BOM_UTF8))
-    # Bytes that are no UTF-8 become lone surrogates: found again in their row, without ending the reading.
-    # newline="": ends of lines are found, be they CR, LF or CRLF, and left as they are inside quotes.
+    # Bytes that are not UTF-8 become lone surrogates, found in their row without stopping the reading.
+    # newline="": CR, LF and CRLF all end a line, and stay unchanged inside quotes.
     return io.TextIOWrapper(buffered, encoding="utf-8", errors="surrogateescape", newline="")
 
 
@@ -208,7 +208,7 @@ def _not_utf8(source: str, what: str, encoding: str) -> BadInput:
 
 
 def _find_header(trials: Sequence[Iterator[str]], source: str) -> tuple[str, tuple[str, ...]]:
-    """The delimiter that finds an address column and splits the header into the most cells, and those."""
+    """Find the delimiter that gives an address column and the most cells; return it and the cells."""
     found: list[tuple[str, list[str]]] = []
     trouble: csv.Error | None = None
     for delimiter, lines in zip(_DELIMITERS, trials, strict=True):
@@ -237,8 +237,8 @@ def _has_email(headers: Sequence[str]) -> bool:
 
 
 def _field_name(header: str) -> str:
-    """A name that a template can use: `First Name` and `first-name` are `first_name`."""
-    # NFC: the same letter may be written as one character or as two, and a template's author cannot see it.
+    """Return the name that templates use: `First Name` and `first-name` become `first_name`."""
+    # NFC: a letter can be one character or two, and a template's author cannot see the difference.
     return re.sub(r"\W+", "_", unicodedata.normalize("NFC", header).lower()).strip("_")
 
 
@@ -268,7 +268,7 @@ def _name_columns(headers: Sequence[str], source: str) -> tuple[str, ...]:
 
 
 def _shown(header: str) -> str:
-    """Short and on one line: it is a stranger's text."""
+    """Shorten a text from outside and put it on one line."""
     return repr(header[:40])
 
 

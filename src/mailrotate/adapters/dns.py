@@ -1,17 +1,17 @@
-"""Questions to the DNS."""
+"""Ask the DNS."""
 
 import dns.exception
 import dns.name
 import dns.resolver
 
-# All tries together; a mailbox is being connected meanwhile, and somebody waits.
+# Seconds for all tries together: a person is waiting for their mailbox to be connected.
 _SECONDS = 5.0
 
 
 def mail_exchangers(domain: str, resolver: dns.resolver.Resolver | None = None) -> list[str]:
-    """The hosts that take mail for a domain, the preferred first, without the final dot.
+    """Return the hosts that accept mail for a domain, most preferred first, without the final dot.
 
-    Empty where there are none, also by a null MX (RFC 7505), and where nobody answers in time.
+    Empty if there are none (also by a null MX, RFC 7505) or if no name server answers in time.
     """
     try:
         asked = resolver or dns.resolver.get_default_resolver()

@@ -1,4 +1,4 @@
-"""Public holidays from the `holidays` package, which comes with an extra."""
+"""Public holidays from the `holidays` package, an extra."""
 
 from collections.abc import Iterable
 from datetime import date
@@ -11,12 +11,12 @@ class HolidayCalendar:
     """The port `HolidayDates`: "DE" is a country, "DE-BY" a part of it (ISO 3166-2)."""
 
     def dates(self, code: str, years: Iterable[int]) -> frozenset[date]:
-        """Raises BadInput: `holidays.missing_extra`, `holidays.unknown`."""
+        """Return the holidays. Raises BadInput: `holidays.missing_extra`, `holidays.unknown`."""
         return frozenset().union(*(_dates(code, year) for year in years))
 
 
 def holiday_problem(code: str) -> str | None:
-    """Why the holidays of `code` cannot be known, with what to do; None when they can."""
+    """Say why the holidays of `code` are unknown and what to do; None if they are known."""
     try:
         _dates(code, None)
     except BadInput as trouble:
@@ -26,7 +26,7 @@ def holiday_problem(code: str) -> str | None:
 
 @cache
 def _dates(code: str, year: int | None) -> frozenset[date]:
-    """Without a year there are none, but the code is looked up."""
+    """Look up the holidays; without a year only the code is checked."""
     try:
         import holidays
     except ImportError:

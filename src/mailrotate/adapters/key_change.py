@@ -1,4 +1,4 @@
-"""The two halves of a rekey in the place where the workspace's keys lie."""
+"""The two halves of a rekey, in the place where the workspace keys are stored."""
 
 from mailrotate.adapters.secret_box import RingBox, key_id_of
 from mailrotate.adapters.workspace_key import WorkspaceKey
@@ -17,7 +17,7 @@ class KeyChange:
         return RingBox(lambda: ring)
 
     def drop_older_keys(self, check: bytes) -> None:
-        """See KeyPlace. Where the newest key is not it, another rekey is under way and will do it."""
+        """See KeyPlace. If the newest key is a different one, another rekey is running and will do it."""
         ring = self._key.load()
         if ring.newest.id == key_id_of(check):
             self._key.store(ring.only_newest())

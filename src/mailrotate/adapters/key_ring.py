@@ -1,4 +1,4 @@
-"""The workspace's keys as a value and as a text: one key, and for the time of a rekey the older ones too."""
+"""The workspace keys as a value and as text: one key, and during a rekey also the older ones."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _FIRST_LINE = "mailrotate-key 1"
 
 @dataclass(frozen=True)
 class Key:
-    """One key. Its id is public: the start of a hash of 256 random bits tells nothing about them."""
+    """One key. Its id is public: the start of a hash of 256 random bits reveals nothing about them."""
 
     secret: bytes = field(repr=False)
 
@@ -37,7 +37,7 @@ class KeyRing:
     """The keys of one workspace, newest first; the newest seals, every one opens.
 
     A rekey survives being killed at any instruction when it goes in this order: store
-    `ring.with_new_key()`; seal every row anew in one transaction; after its commit, store
+    `ring.with_new_key()`; seal every row again in one transaction; after its commit, store
     `.only_newest()`. At each moment the stored ring opens every row.
     """
 
@@ -65,14 +65,14 @@ class KeyRing:
         return KeyRing(self.keys[:1])
 
     def to_text(self) -> str:
-        """What `parse` reads: the version, then a line of base64 for each key, newest first."""
+        """Return the text that `parse` reads: the version, then a line of base64 per key, newest first."""
         return "\n".join((_FIRST_LINE, *(base64.b64encode(key.secret).decode() for key in self.keys))) + "\n"
 
     @classmethod
     def parse(cls, text: str, where: str) -> Self:
-        """Read `to_text` again; empty lines and lines that start with `#` are for people.
+        """Read the text of `to_text`; skip empty lines and lines that start with `#`.
 
-        Raises KeyTrouble (`key.damaged`) that names `where` and the line, and shows nothing of it.
+        Raises KeyTrouble (`key.damaged`) with `where` and the line number, but not the line itself.
         """
         lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1)]
         lines = [(number, line) for number, line in lines if line and not line.startswith("#")]

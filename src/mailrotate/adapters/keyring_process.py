@@ -1,9 +1,9 @@
 """The system keyring, asked in a child process that cannot prompt and is given a few seconds.
 
-A keyring plug-in is other people's code. Without a desktop session it may fail, wait for D-Bus for ever,
-or ask for a password on the terminal, and it does so inside the process that calls it. So the call happens
-in a process of its own: in a new session (no terminal to prompt on), with nothing on standard input, and
-killed with all its children when its time is over. The secret travels by pipe only.
+A keyring plug-in is third-party code. Without a desktop session it may fail, wait for D-Bus for ever, or
+prompt for a password on the terminal, inside the process that calls it. So the call runs in a child
+process: in a new session (no terminal to prompt on), with empty standard input, and killed with all its
+children when its time is over. The secret travels only through a pipe.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 SERVICE = "mailrotate"
-TIME_LIMIT = 5.0  # seconds; a keyring that is there answers in less than one
+TIME_LIMIT = 5.0  # seconds; a working keyring answers in less than one
 
-# What a keyring needs to be found, and nothing else: MAILROTATE_… may hold passwords.
+# Only the variables that a keyring needs: MAILROTATE_… may hold passwords.
 _PASSED_ON = frozenset(
     {
         *("HOME", "USER", "LOGNAME", "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "LD_LIBRARY_PATH"),
@@ -46,7 +46,7 @@ def read_keyring(username: str, environment: Mapping[str, str], *, limit: float 
 def write_keyring(
     username: str, text: str, environment: Mapping[str, str], *, limit: float = TIME_LIMIT
 ) -> None:
-    """Store a text and read it back, for there are keyrings that swallow what they are given.
+    """Store a text and read it back: some keyrings silently drop it.
 
     Raises KeyringUnusable; the old or the new text is then stored.
     """
@@ -57,7 +57,7 @@ def write_keyring(
 def _ask(
     verb: str, username: str, environment: Mapping[str, str], text: str | None, limit: float
 ) -> str | None:
-    # -P: without it `-m` would import whatever lies in the folder we happen to be called from.
+    # -P: otherwise `-m` imports modules from the current folder.
     command = [sys.executable, "-P", "-m", "mailrotate.adapters.keyring_process", verb, username]
     with subprocess.Popen(
         command,
@@ -69,7 +69,7 @@ def _ask(
     ) as child:
         try:
             reply, _ = child.communicate(None if text is None else text.encode(), timeout=limit)
-        except BaseException as trouble:  # also an interrupt: nothing of the child may stay behind
+        except BaseException as trouble:  # also an interrupt: no child process may stay behind
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
             if isinstance(trouble, subprocess.TimeoutExpired):
@@ -98,14 +98,14 @@ def _answer(verb: str, username: str, text: str | None) -> dict[str, str | None]
     except KeyringUnusable as trouble:
         return {"trouble": str(trouble)}
     except Exception as trouble:  # noqa: BLE001  a plug-in may raise anything
-        # Only the name: the text is the plug-in's, and may repeat the secret.
+        # Only the exception's name: the plug-in's text may contain the secret.
         return {"trouble": f"it failed to {verb} the key ({type(trouble).__name__})"}
 
 
 def _usable_backend() -> "KeyringBackend":
     from keyring import core
 
-    # The limit is for the backend that chains others: it then chains safe ones only.
+    # The limit applies to the backend that chains others, so that it chains only safe ones.
     core.init_backend(limit=lambda backend: backend.priority >= 1)
     backend = core.get_keyring()
     name = f"{type(backend).__module__}.{type(backend).__qualname__}"

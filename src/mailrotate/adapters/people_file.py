@@ -1,4 +1,4 @@
-"""Lists of people written as CSV for spreadsheets and scripts (RFC 4180), row by row."""
+"""Write lists of people as CSV for spreadsheets and scripts (RFC 4180), row by row."""
 
 import csv
 import os
@@ -8,20 +8,20 @@ from pathlib import Path
 
 from mailrotate.core.values.errors import BadInput
 
-# With these a spreadsheet begins a formula (https://owasp.org/www-community/attacks/CSV_Injection).
+# Characters that start a formula in a spreadsheet (https://owasp.org/www-community/attacks/CSV_Injection).
 _BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def refuse_existing(path: Path) -> None:
-    """Raises BadInput (`export.exists`): nothing that is there is ever written over."""
+    """Raise BadInput (`export.exists`) if the file exists: it is never overwritten."""
     if path.exists():
         raise BadInput("export.exists", f"{path} exists already", "name another folder")
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
-    """Write a new file, safe on disk when this returns, and return how many rows it has.
+    """Write a new file, synced to disk on return, and return its number of rows.
 
-    Raises BadInput (`export.exists`, `export.failed`); what was begun is taken away again.
+    Raises BadInput (`export.exists`, `export.failed`), after removing an incomplete file.
     """
     refuse_existing(path)
     count = 0
@@ -49,7 +49,7 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[objec
 
 
 def _text(cell: object) -> str:
-    """What a spreadsheet shows as it stands: an apostrophe before it makes it a text."""
+    """Prefix an apostrophe to a cell that a spreadsheet would read as a formula."""
     text = "" if cell is None else str(cell)
     return f"'{text}" if text.startswith(_BEGINS_FORMULA) else text
 

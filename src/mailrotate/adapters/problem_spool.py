@@ -1,4 +1,4 @@
-"""Bad rows of an import, set aside until the report is written: on disk once they are many."""
+"""The bad rows of an import, kept until the report is written: on disk once there are many."""
 
 import json
 import tempfile
@@ -12,7 +12,7 @@ _BYTES_IN_MEMORY = 1_000_000
 
 
 class ProblemSpool:
-    """Keeps what is added, in its order; used in a `with` block, and gone after it."""
+    """Keeps rows in their order; use it in a `with` block, which deletes them at its end."""
 
     def __init__(self) -> None:
         self.count = 0

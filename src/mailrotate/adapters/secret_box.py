@@ -18,10 +18,10 @@ _CONTENT_AT = _NONCE_AT + _NONCE_BYTES
 
 
 def key_id_of(blob: bytes) -> bytes:
-    """The public id of the key that opens this blob.
+    """Return the public id of the key that opens this blob.
 
-    A transaction that stores a blob sealed before it began compares this with the workspace's own: a
-    rekey in between would leave a row that nothing opens.
+    A transaction that stores a blob sealed earlier compares this with the workspace's key id: after a
+    rekey in between, no key would open the row.
     """
     return blob[len(_VERSION) : _NONCE_AT]
 
@@ -30,7 +30,7 @@ def key_id_of(blob: bytes) -> bytes:
 class RingBox:
     """The `SecretBox` of ports, ChaCha20-Poly1305 (RFC 8439) with the keys of a ring.
 
-    `load` is asked at the first use, and again when a blob names a key that the ring lacks: that is how a
+    `load` is called at the first use, and again when a blob names a key that the ring lacks, so that a
     running process follows a rekey. Safe to share between threads.
     """
 
@@ -39,7 +39,7 @@ class RingBox:
     _loading: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def seal(self, name: str, generation: int, plain: bytes) -> bytes:
-        """Version byte, id of the newest key, nonce, ciphertext with its tag."""
+        """Encrypt with the newest key: version byte, key id, nonce, ciphertext with its tag."""
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
         key = (self._ring or self._load_instead_of(None)).newest
@@ -48,7 +48,7 @@ class RingBox:
         return _VERSION + key.id + nonce + sealed
 
     def open(self, name: str, generation: int, sealed: bytes) -> bytes:
-        """Raises KeyTrouble: `key.wrong`, `secret.damaged`, or what `load` raises."""
+        """Decrypt a blob. Raises KeyTrouble: `key.wrong`, `secret.damaged`, or what `load` raises."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 

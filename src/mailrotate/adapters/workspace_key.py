@@ -1,4 +1,4 @@
-"""Where the workspace's key lies: a file, a systemd credential, or the system keyring (I1)."""
+"""Where the workspace key is stored: a file, a systemd credential, or the system keyring (I1)."""
 
 import contextlib
 import fcntl
@@ -25,8 +25,8 @@ _NAME_THE_FILE = "export MAILROTATE_KEY_FILE=/the/file/with/the/key"
 class WorkspaceKey:
     """The key of the workspace with this `identity`.
 
-    The places are asked in the order of the fields; the first that holds a key counts. `environment` is
-    what the keyring's plug-in may need (D-Bus, desktop); only harmless names of it are passed on.
+    The places are tried in the order of the fields; the first one with a key counts. `environment` is for
+    the keyring's plug-in (D-Bus, desktop); only harmless variables are passed on.
     """
 
     identity: str
@@ -40,7 +40,7 @@ class WorkspaceKey:
         return "the system keyring" if self.key_file is None else str(self.key_file)
 
     def load(self) -> KeyRing:
-        """Takes up to 5 seconds where the keyring hangs; never prompts.
+        """Load the key. Takes up to 5 seconds if the keyring hangs; never prompts.
 
         Raises KeyTrouble: `key.missing`, `key.damaged`, `key.exposed`, `key.unreadable`.
         """
@@ -63,10 +63,10 @@ class WorkspaceKey:
         )
 
     def create(self) -> KeyRing:
-        """The key of a workspace that has none yet, made and stored where the operator wants it.
+        """Make the key of a new workspace and store it where the operator wants it.
 
-        A key that already lies in that place is taken: several machines may have been given the same.
-        Raises KeyTrouble, `key.nowhere` where there is no place for one.
+        A key that is already stored there is used: several machines may share one.
+        Raises KeyTrouble, `key.nowhere` if there is no place for a key.
         """
         if self.key_file:
             return _read_file(self.key_file) or _create_file(self.key_file)
@@ -86,10 +86,10 @@ class WorkspaceKey:
         return ring
 
     def store(self, ring: KeyRing) -> None:
-        """Put `ring` in the place of the present one; a process killed here leaves the old or the new.
+        """Replace the stored keys by `ring`; a process killed here leaves the old or the new ones.
 
-        With MAILROTATE_KEY_FILE naming a file that does not exist yet, the key moves there.
-        Raises Refused (`key.read_only`) for a systemd credential, KeyTrouble where it cannot be written.
+        If MAILROTATE_KEY_FILE names a file that does not exist yet, the key moves there.
+        Raises Refused (`key.read_only`) for a systemd credential, KeyTrouble if it cannot be written.
         """
         if self.key_file:
             _replace_file(self.key_file, ring)
@@ -110,7 +110,7 @@ class WorkspaceKey:
     def _read_credential(self) -> KeyRing | None:
         if self.credentials_directory is None:
             return None
-        # No look at its mode: systemd lets the service in by an ACL, which shows as readable by the group.
+        # The mode is not checked: systemd grants access by an ACL, which looks like group-readable.
         return _read_file(self.credentials_directory / CREDENTIAL, private=False)
 
     def _read_keyring(self) -> KeyRing | None:
@@ -119,7 +119,7 @@ class WorkspaceKey:
 
 
 def _read_file(path: Path, *, private: bool = True) -> KeyRing | None:
-    """None where there is no such file. With `private`, one that others can read is refused."""
+    """Read a key file; None if it does not exist. With `private`, refuse one that others can read."""
     try:
         with open(path, "rb", opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())
@@ -138,18 +138,18 @@ def _read_file(path: Path, *, private: bool = True) -> KeyRing | None:
         return None
     except OSError as trouble:
         raise _unusable("key.unreadable", "read", path, trouble) from None
-    # Whatever is not ASCII becomes a character that the parser refuses with its line.
+    # A byte that is not ASCII becomes a character that the parser refuses, with its line.
     return KeyRing.parse(content.decode("ascii", errors="replace"), str(path))
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    # The open of a FIFO would wait for its writer.
+    # Opening a FIFO would wait for its writer.
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _create_file(path: Path) -> KeyRing:
     try:
-        # A link appears whole or not at all, and never replaces the key of a process that was faster.
+        # A link appears whole or not at all, and never replaces a key that another process stored first.
         with _written_for(path, KeyRing.fresh()) as (whole, target), contextlib.suppress(FileExistsError):
             os.link(whole, target)
     except OSError as trouble:
@@ -167,8 +167,8 @@ def _replace_file(path: Path, ring: KeyRing) -> None:
 
 @contextlib.contextmanager
 def _written_for(path: Path, ring: KeyRing) -> Iterator[tuple[str, str]]:
-    """A new file with the ring, and the place to move it to; what was done there is on disk afterwards."""
-    target = os.path.realpath(path)  # a link stays a link, the file behind it changes
+    """Yield a new file with the ring and the path to move it to; sync that folder afterwards."""
+    target = os.path.realpath(path)  # a symbolic link stays; the file behind it is replaced
     folder = os.path.dirname(target)
     os.makedirs(folder, mode=0o700, exist_ok=True)
     prefix = f".key-{os.path.basename(target)}-"
@@ -191,23 +191,23 @@ def _written_for(path: Path, ring: KeyRing) -> Iterator[tuple[str, str]]:
 
 
 def _locked_file(folder: str, prefix: str) -> tuple[int, str]:
-    """A new private file, whose lock says that somebody lives who writes it."""
+    """Create a private file and hold its lock while this process writes it."""
     while True:
         descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)  # mode 0600
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return descriptor, name
-        # Taken for a leftover before it was locked.
+        # Another process removed it as a leftover before it was locked.
         os.close(descriptor)
 
 
 def _remove_leftovers(folder: str, prefix: str) -> None:
-    """What processes left that were killed before their file was in its place: it holds keys."""
+    """Remove the unfinished files of killed processes: they contain keys."""
     for name in os.listdir(folder):
         if not name.startswith(prefix):
             continue
         left = os.path.join(folder, name)
-        # Whoever writes it holds its lock; and it may be gone meanwhile.
+        # A living writer holds the lock; or the file is gone by now.
         with contextlib.suppress(OSError), open(left, "rb", opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())
             if (

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mailrotate.cli.output import Speech, without_colour
+from mailrotate.cli.output import Speech
 from mailrotate.core.values.clock import system_clock
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ class Call:
         for name, value in options.items():
             setattr(self, name, value)
         if self.no_color:
-            without_colour()
+            from mailrotate.app import forbid_colours
+
+            forbid_colours()
 
     @property
     def speech(self) -> Speech:

@@ -21,7 +21,6 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, flush
 from mailrotate.cli.sandbox import INCLUDED_SLOTS
 from mailrotate.core.values.errors import MailrotateError
@@ -30,8 +29,6 @@ from mailrotate.core.values.hint import Command, Shell
 if TYPE_CHECKING:
     from mailrotate.sandbox.person import ReceivedMail
     from mailrotate.sandbox.server import SandboxInfo
-
-app = lone_command()
 
 _CAMPAIGN = "autumn-intro"
 _PEOPLE = ("Ada", "Bea", "Cem", "Dan", "Eva", "Finn", "Gil", "Hana", "Ines", "Jon", "Kim", "Lea")
@@ -57,7 +54,6 @@ _SETTINGS = {
 _WAIT_SECONDS = 4
 
 
-@app.command()
 def demo(
     ctx: typer.Context,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the files and the workspace.")] = False,

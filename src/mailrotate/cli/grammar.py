@@ -86,7 +86,7 @@ class Noun(_GlobalAnywhere, TyperGroup):
 
 
 def _take_global_options(ctx: Any, args: Sequence[str], *, beyond_command: bool = False) -> None:
-    """Read the global options of this level, and of what follows the command, too, where nobody else will.
+    """Read the global options of this level; with `beyond_command` also those of words that are never parsed.
 
     Unknown options and missing values are for the proper parsing to report.
     """

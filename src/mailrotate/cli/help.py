@@ -5,11 +5,8 @@ from typing import Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import lone_command
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
-
-app = lone_command()
 
 _EXIT_STATUS = (
     (0, "done"),
@@ -26,7 +23,6 @@ _EXIT_STATUS = (
 )  # fmt: skip
 
 
-@app.command()
 def help_(
     ctx: typer.Context,
     words: Annotated[

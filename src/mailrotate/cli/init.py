@@ -5,14 +5,10 @@ from typing import Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import lone_command
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.hint import Command
 
-app = lone_command()
 
-
-@app.command()
 def init(
     ctx: typer.Context,
     email: Annotated[str, typer.Option(help="The admin's address.")],

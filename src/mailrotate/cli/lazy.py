@@ -1,7 +1,7 @@
-"""Commands that are imported when they are called: listing them, as `--help` does, imports nothing."""
+"""Nouns whose verbs are imported when they are called, each from a module of its own where it can be."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar
@@ -17,54 +17,44 @@ MARKUP: Any = "rich" if sys.stdout.isatty() else None
 HELP_NAMES = {"help_option_names": ["-h", "--help"]}
 
 
-class _App(typer.Typer):
-    """Verbs are built by our grammar, and their help ends with the names of the global options."""
-
-    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
-        return super().command(name, cls=Verb, epilog=GLOBAL_LINE, **settings)
-
-
-def noun(help_text: str | None = None, **settings: Any) -> typer.Typer:
-    """The group of one noun's verbs."""
-    return _App(
-        help=help_text,
-        # The root completes for all; in a noun its options would install something that completes nothing.
-        add_completion=False,
-        cls=Noun,
-        epilog=GLOBAL_LINE,
-        rich_markup_mode=MARKUP,
-        context_settings=HELP_NAMES,
-        **{"no_args_is_help": True, **settings},
-    )
-
-
-def lone_command() -> typer.Typer:
-    """A command without verbs."""
-    return _App(add_completion=False, rich_markup_mode=MARKUP, context_settings=HELP_NAMES)
-
-
 class Lazy(Noun):
-    """The root: its commands are modules of this package, each with `app`.
+    """A noun that knows where its verbs are.
 
-    Subclasses fill `listed`: the name of each command, its module and its help in a line.
+    `home` is a package or a module. A place below it is a module with a function of the same name, as
+    `connect`; or a function of a module, as `switch.pause`. A module with an `app` is another noun.
+    PEP 8's underscore after a name that Python has already is no part of the verb.
     """
 
-    listed: ClassVar[dict[str, tuple[str, str]]] = {}
+    # Help in a line for what is listed without being imported.
+    lines: ClassVar[Mapping[str, str]] = {}
     _listing = False
 
+    def __init__(self, *, home: str, places: Sequence[str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self._home = home
+        self._places = {_verb_at(place): place for place in places}
+
     def list_commands(self, ctx: Any) -> list[str]:
-        return list(self.listed)
+        return list(self._places)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in self.listed:
+        if cmd_name not in self._places:
             return None
-        module, line = self.listed[cmd_name]
-        if self._listing:
-            return TyperCommand(cmd_name, help=line)
+        if self._listing and cmd_name in self.lines:
+            return TyperCommand(cmd_name, help=self.lines[cmd_name])
         if cmd_name not in self.commands:
-            self.commands[cmd_name] = build(import_module(module).app)
-            self.commands[cmd_name].name = cmd_name
+            self.commands[cmd_name] = self._import(cmd_name)
         return self.commands[cmd_name]
+
+    def _import(self, verb: str) -> Any:
+        file, _, function = self._places[verb].partition(".")
+        module = home = import_module(self._home)
+        if hasattr(home, "__path__"):
+            module = import_module(f"{self._home}.{file}")
+            if hasattr(module, "app"):
+                return module.app
+        name = function or file
+        return _verb(verb, getattr(module, name, None) or getattr(module, f"{name}_"))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         with self._only_listing():
@@ -74,8 +64,9 @@ class Lazy(Noun):
         """Plain help with the sections that Rich makes of the panels."""
         for panel in (None, GLOBAL_PANEL):
             options = [option for option in self.get_params(ctx) if option.rich_help_panel == panel]
-            with formatter.section(panel or "Options"):
-                formatter.write_dl([option.get_help_record(ctx) for option in options])
+            if options:
+                with formatter.section(panel or "Options"):
+                    formatter.write_dl([option.get_help_record(ctx) for option in options])
         self.format_commands(ctx, formatter)
 
     def shell_complete(self, ctx: Any, incomplete: str) -> Any:
@@ -89,3 +80,37 @@ class Lazy(Noun):
             yield
         finally:
             self._listing = False
+
+
+def noun(help_text: str, home: str, *places: str, without_verb: Callable[..., None] | None = None) -> Lazy:
+    """The group of one noun's verbs; `without_verb` is what it does when none is named."""
+    settings: dict[str, Any] = {"help": help_text, "no_args_is_help": True}
+    if without_verb is not None:
+        alone = _verb("", without_verb)
+        settings = {
+            "help": alone.help,
+            "callback": alone.callback,
+            "params": alone.params,
+            "invoke_without_command": True,
+            "subcommand_metavar": "[COMMAND [ARGS]...]",
+        }
+    return Lazy(
+        home=home,
+        places=places,
+        name=home.rpartition(".")[2],
+        epilog=GLOBAL_LINE,
+        rich_markup_mode=MARKUP,
+        context_settings=HELP_NAMES,
+        **settings,
+    )
+
+
+def _verb_at(place: str) -> str:
+    """`switch.pause` is pause, `import_` import and `classify_reply` classify-reply."""
+    return place.rpartition(".")[2].rstrip("_").replace("_", "-")
+
+
+def _verb(name: str, function: Callable[..., None]) -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode=MARKUP, context_settings=HELP_NAMES)
+    app.command(name, cls=Verb, epilog=GLOBAL_LINE)(function)
+    return build(app)

@@ -11,10 +11,9 @@ from mailrotate.cli.output import Speech
 if TYPE_CHECKING:
     from mailrotate.core.rules.provider_limits import KnownLimit
 
-app = noun("What the mail providers allow.")
+app = noun("What the mail providers allow.", __name__, "show", "set")
 
 
-@app.command()
 def show(
     ctx: typer.Context,
     provider: Annotated[str | None, typer.Option(help="Of this one only, like google.")] = None,
@@ -33,7 +32,6 @@ def show(
     _print(call_of(ctx).speech, [limit for limit in found if provider in (None, limit.provider)])
 
 
-@app.command("set")
 def set_(
     ctx: typer.Context,
     assignments: Annotated[list[str], typer.Argument(metavar="NAME=N", help="A number of messages, or off.")],

@@ -8,7 +8,6 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, instant
 from mailrotate.cli.params import read_instant
 from mailrotate.core.values.duration import parse_duration
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     from mailrotate.core.services.views.logbook import Wanted
     from mailrotate.core.store.events import LoggedEvent
-
-app = lone_command()
 
 _POLL_SECONDS = 1.0
 _NEWEST = 100
@@ -58,7 +55,6 @@ AfterLine = Annotated[
 ]
 
 
-@app.command()
 def log(
     ctx: typer.Context,
     follow: Follow = False,

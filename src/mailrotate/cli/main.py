@@ -14,40 +14,36 @@ from mailrotate.cli.lazy import HELP_NAMES, MARKUP, Lazy
 from mailrotate.core.values.errors import MailrotateError
 
 INTERRUPTED = 130
-_COMMANDS = "mailrotate.cli"
 
 
 class _Root(Lazy):
-    listed: ClassVar[dict[str, tuple[str, str]]] = {
-        "init": (
-            f"{_COMMANDS}.init",
-            "Make the workspace; the first connect does it, too.",
-        ),
-        "status": (f"{_COMMANDS}.status", "Is it sending, and if not why."),
-        "mailbox": (f"{_COMMANDS}.mailbox", "Connect mailboxes, test them, set them up."),
-        "user": (f"{_COMMANDS}.user", "The seats of a team, and what each role may do."),
-        "plan": (f"{_COMMANDS}.plan", "What the workspace allows."),
-        "slot": (f"{_COMMANDS}.slot", "How many mailboxes each user may connect."),
-        "campaign": (f"{_COMMANDS}.campaign", "Create campaigns, start, pause and stop them."),
-        "recipient": (f"{_COMMANDS}.recipient", "Who a campaign writes to."),
-        "contact": (f"{_COMMANDS}.contact", "The people of the workspace, their tags and timelines."),
-        "outbox": (f"{_COMMANDS}.outbox", "What is to be sent, was sent, or failed."),
-        "why": (
-            f"{_COMMANDS}.why",
-            "What holds something back, and until when.",
-        ),
-        "suppression": (f"{_COMMANDS}.suppression", "Who must never be written to again."),
-        "limits": (f"{_COMMANDS}.limits", "What the mail providers allow."),
-        "settings": (f"{_COMMANDS}.settings", "The workspace's settings."),
-        "run": (f"{_COMMANDS}.run", "Send what is due, once or for good."),
-        "runner": (f"{_COMMANDS}.runner", "Who runs."),
-        "log": (f"{_COMMANDS}.log", "Everything that happened."),
-        "secret": (f"{_COMMANDS}.secret", "The workspace's key."),
-        "db": (f"{_COMMANDS}.db", "Check, back up, restore and upgrade the database."),
-        "sandbox": (f"{_COMMANDS}.sandbox", "A local mail server to try everything on."),
-        "demo": (f"{_COMMANDS}.demo", "The main job, shown on a sandbox in a minute."),
-        "help": (f"{_COMMANDS}.help", "Tell what a command does, or what the exit statuses mean."),
+    lines: ClassVar[dict[str, str]] = {
+        "init": "Make the workspace; the first connect does it, too.",
+        "status": "Is it sending, and if not why.",
+        "mailbox": "Connect mailboxes, test them, set them up.",
+        "user": "The seats of a team, and what each role may do.",
+        "plan": "What the workspace allows.",
+        "slot": "How many mailboxes each user may connect.",
+        "campaign": "Create campaigns, start, pause and stop them.",
+        "recipient": "Who a campaign writes to.",
+        "contact": "The people of the workspace, their tags and timelines.",
+        "outbox": "What is to be sent, was sent, or failed.",
+        "why": "What holds something back, and until when.",
+        "suppression": "Who must never be written to again.",
+        "limits": "What the mail providers allow.",
+        "settings": "The workspace's settings.",
+        "run": "Send what is due, once or for good.",
+        "runner": "Who runs.",
+        "log": "Everything that happened.",
+        "secret": "The workspace's key.",
+        "db": "Check, back up, restore and upgrade the database.",
+        "sandbox": "A local mail server to try everything on.",
+        "demo": "The main job, shown on a sandbox in a minute.",
+        "help": "Tell what a command does, or what the exit statuses mean.",
     }
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(home="mailrotate.cli", places=list(self.lines), **settings)
 
 
 root = typer.Typer(

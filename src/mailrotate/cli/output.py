@@ -43,16 +43,20 @@ def plain(text: object) -> str:
     return _CONTROL.sub("\ufffd", words).replace("\t", " ")
 
 
-def instant(at: datetime | None, zone: str) -> str:
-    """For people: in the workspace's zone, whole seconds. What stands around it names the zone."""
+def instant(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
+    """For people: in the workspace's zone, whole seconds. What stands around it names the zone.
+
+    `ahead` is for when something may happen: rounded up, so that nobody comes too early.
+    """
     if at is None:
         return "-"
-    return next_whole_second(at).astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
+    shown = next_whole_second(at) if ahead else at
+    return shown.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def zoned(at: datetime | None, zone: str) -> str:
+def zoned(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
     """An instant with its zone, for sentences and single facts."""
-    return "-" if at is None else f"{instant(at, zone)} {zone}"
+    return "-" if at is None else f"{instant(at, zone, ahead=ahead)} {zone}"
 
 
 def localised(text: str, zone: str) -> str:
@@ -66,7 +70,10 @@ def counted(number: int, one: str, several: str | None = None) -> str:
 
 
 def as_json(value: object) -> str:
-    """snake_case keys as given; instants in RFC 3339 UTC, durations in whole seconds.
+    """snake_case keys as given; durations in whole seconds; instants in RFC 3339 UTC, as they are stored.
+
+    An instant has microseconds unless they are 0, so that scripts can order what happened in one second.
+    Only a gate's `until` is rounded, up to a whole second, and so is what is decided from it.
 
     What a terminal would obey is written as an escape, which means the same to a script.
     """
@@ -181,32 +188,23 @@ class Speech:
                 self.say(f"  … and {len(problems) - _MORE_PROBLEMS} more")
         if error.hint:
             self.say(f"hint: {in_words(error.hint)}")
-        self._error_document(error.code, error.message, error.hint, problems)
+        if self.as_json:
+            detail: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+            if problems:
+                detail["problems"] = list(problems)
+            print(as_json({"error": detail}), file=sys.stderr)
 
     def usage_error(self, message: str, context: Any) -> None:
         hint = f"{context.command_path} --help" if context is not None else "mailrotate --help"
         # What the parsers put before the sentence says nothing to whoever reads it.
         message = re.sub(r"^Invalid value: |\bValue error, ", "", message)
-        self.say(f"error: {message}")
-        self.say(f"hint: {hint}")
-        self._error_document("usage", message, hint)
+        self.error(BadInput("usage", message, hint))
 
     def defect(self, error: Exception) -> None:
         """Something nobody foresaw. Its text may hold anything, so only its kind is told."""
         message = f"unexpected failure ({type(error).__name__})"
         hint = "run the command again with `mailrotate --debug …` to see where"
-        self.say(f"error: {message}")
-        self.say(f"hint: {hint}")
-        self._error_document("unexpected", message, hint)
-
-    def _error_document(
-        self, code: str, message: str, hint: AnyHint | None, problems: Sequence[str] = ()
-    ) -> None:
-        if self.as_json:
-            detail: dict[str, Any] = {"code": code, "message": message, "hint": hint}
-            if problems:
-                detail["problems"] = list(problems)
-            print(as_json({"error": detail}), file=sys.stderr)
+        self.error(MailrotateError("unexpected", message, hint))
 
     def confirm(
         self,

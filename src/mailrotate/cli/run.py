@@ -7,7 +7,6 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import with_hint
-from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import Speech, counted, instant
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
@@ -16,13 +15,10 @@ from mailrotate.core.values.hint import Command, Hint
 if TYPE_CHECKING:
     from mailrotate.runner import Host, Report
 
-app = lone_command()
-
 _NOBODY_CAN_SEND = 5
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
 
 
-@app.command()
 def run(
     ctx: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="One pass of everything due, for cron.")] = False,

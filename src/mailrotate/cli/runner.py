@@ -7,15 +7,9 @@ from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import instant
 from mailrotate.core.values.hint import Command, Hint
 
-app = noun("Who runs.")
+app = noun("Who runs.", __name__, "list")
 
 
-@app.callback()
-def runner() -> None:
-    """Who runs."""
-
-
-@app.command("list")
 def list_(ctx: typer.Context) -> None:
     """The processes that send, alive or dead without a word.
 

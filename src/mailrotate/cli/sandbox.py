@@ -16,15 +16,12 @@ from mailrotate.core.values.hint import Command, Hint, Shell
 if TYPE_CHECKING:
     from mailrotate.sandbox.server import SandboxInfo
 
-app = noun(invoke_without_command=True, no_args_is_help=False, subcommand_metavar="[COMMAND [ARGS]...]")
-
 # So many mailboxes may the admin of a new workspace connect; then one needs another slot.
 INCLUDED_SLOTS = 2
 
 Person = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose mailbox; it takes any address.")]
 
 
-@app.callback()
 def serve(
     ctx: typer.Context,
     smtp_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 2525,
@@ -69,7 +66,6 @@ def serve(
     speech.say("the sandbox has ended; its mail is gone")
 
 
-@app.command()
 def read(
     ctx: typer.Context,
     address: Person,
@@ -108,7 +104,6 @@ def read(
         speech.say(f"{address} has no mail in {folder}")
 
 
-@app.command()
 def answer(
     ctx: typer.Context,
     address: Person,
@@ -127,7 +122,6 @@ def answer(
     call_of(ctx).speech.result({"message_id": message_id}, f"{address} has answered: {message_id}")
 
 
-@app.command()
 def unsubscribe(ctx: typer.Context, address: Person) -> None:
     """Unsubscribe as that person by mail, as the newest mail they have offers it.
 
@@ -184,3 +178,6 @@ def _connects(info: "SandboxInfo", smtp: str, imap: str) -> Iterator[str]:
         servers = ("--smtp", smtp, "--imap", imap, "--security", "none")
         connect = Command("mailbox", "connect", address, *servers, "--password-stdin")
         yield in_words(Hint(Shell("echo", info.password), "|", connect))
+
+
+app = noun("", __name__, "read", "answer", "unsubscribe", without_verb=serve)

@@ -6,17 +6,11 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import counted
 
-app = noun("The workspace's key.")
+app = noun("The workspace's key.", __name__, "rekey")
 
 
-@app.callback()
-def secret() -> None:
-    """The workspace's key."""
-
-
-@app.command()
 def rekey(ctx: typer.Context) -> None:
-    """Make a new key and seal every password with it. Interrupted anywhere, all passwords still open.
+    """Make a new key and seal every credential with it. Interrupted anywhere, all of them still open.
 
     Examples:
 
@@ -29,6 +23,6 @@ def rekey(ctx: typer.Context) -> None:
     place = call.app.key.place
     call.speech.result(
         {"resealed": count, "place": place},
-        f"the key is new and in {place}; it seals {counted(count, 'password')}",
+        f"the key is new and in {place}; it seals {counted(count, 'credential')}",
     )
     call.speech.say("keep a copy of it apart from the database; other machines of this workspace need it too")

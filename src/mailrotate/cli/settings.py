@@ -11,10 +11,9 @@ from mailrotate.cli.output import Speech
 if TYPE_CHECKING:
     from mailrotate.core.services.views.workspace_settings import Shown
 
-app = noun("The workspace's settings.")
+app = noun("The workspace's settings.", __name__, "show", "set")
 
 
-@app.command()
 def show(ctx: typer.Context) -> None:
     """Every setting, its value and its default.
 
@@ -28,7 +27,6 @@ def show(ctx: typer.Context) -> None:
     _print(call.speech, workspace_settings.show(call.context))
 
 
-@app.command("set")
 def set_(
     ctx: typer.Context,
     assignments: Annotated[list[str], typer.Argument(metavar="KEY=VALUE", help="What to set.")],

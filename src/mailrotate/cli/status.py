@@ -6,21 +6,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import lone_command
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
-from mailrotate.cli.slot import team_line, team_row
-from mailrotate.core.values.hint import Command, Hint
+from mailrotate.cli.slot.team import team_line, team_row
+from mailrotate.core.values import reasons
+from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
 
-app = lone_command()
 
-# What opens a gate of a mailbox that opens by nothing else.
-_REMEDIES = {"connection": "reconnect", "rest": "resume", "hold": "release"}
-
-
-@app.command()
 def status(ctx: typer.Context) -> None:
     """One screen: is it sending, and if not why; mailboxes, campaigns, errors, the next command.
 
@@ -58,7 +53,7 @@ def status(ctx: typer.Context) -> None:
         call.speech.table(("campaign", "state", "done", "people"), map(_campaign_cells, found.campaigns))
     call.speech.line()
     for what, command in (*_attention(found), ("next", found.next_command)):
-        call.speech.line(Hint(f"{what}:", command))
+        call.speech.line(f"{what}: {in_words(command)}")
 
 
 def _slots(speech: Speech, found: "Overview") -> None:
@@ -77,25 +72,26 @@ def _slots(speech: Speech, found: "Overview") -> None:
 
 
 def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
+    from mailrotate.core.rules.gates import Gate
+
     next_at = instant(line.next_at, zone) if line.waits else "nothing waits"
     if line.waits and line.next_at is None:
-        next_at = "when its inbox is read" if line.binding == "inbox" else "when somebody acts"
+        next_at = "when its inbox is read" if line.binding is Gate.INBOX else "when somebody acts"
     why = localised(line.waits_for or line.reason or "", zone)
     return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
 
 
 def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
-    state = f"{line.state} ({', '.join(line.pause_reasons)})" if line.pause_reasons else line.state
+    state = reasons.paused(line.pause_reasons) if line.pause_reasons else line.state
     people = ", ".join(f"{count} {state}" for state, count in line.recipients.items())
     return line.name, state, f"{line.ended}/{line.total}", people
 
 
-def _attention(found: "Overview") -> Iterator[tuple[str, Command]]:
+def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     """What wants a person, with the command for it."""
     for box in found.mailboxes:
-        remedy = "connect" if box.state == "disconnected" else _REMEDIES.get(box.gate or "")
-        if remedy is not None and box.until is None:
-            yield box.address, Command("mailbox", remedy, box.address)
+        if box.remedy is not None and box.until is None:
+            yield box.address, box.remedy
     for count, what, state in ((found.errors, "in error", "error"), (found.held, "of unknown fate", "held")):
         if count:
             yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)

@@ -7,13 +7,7 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.lazy import lone_command
 from mailrotate.cli.output import instant, localised, zoned
-
-app = lone_command()
-
-# What no command opens again: the message is on its way or gone, its recipient or campaign has ended.
-_FINAL = ("message", "recipient", "campaign")
 
 Subject = Annotated[
     str,
@@ -23,7 +17,6 @@ Subject = Annotated[
 ]
 
 
-@app.command()
 def why(
     ctx: typer.Context,
     subject: Subject,
@@ -52,8 +45,6 @@ def why(
     call.speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
     if found.remedy is not None:
         call.speech.line(f"next: {in_words(found.remedy)} (gate {found.binding})")
-    elif found.next_at is None and found.binding not in (None, *_FINAL):
-        call.speech.line(f"next: only when somebody acts (gate {found.binding})")
     elif found.next_at is not None and found.next_at > call.now:
         call.speech.line(f"next: {zoned(found.next_at, call.zone)} (gate {found.binding})")
     call.speech.line()

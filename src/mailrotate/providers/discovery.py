@@ -1,4 +1,4 @@
-"""Where the servers of an address are: a table of the big providers, the domain's MX, its autoconfig (B1)."""
+"""Find the servers of an address: by a table of the big providers, the domain's MX, or autoconfig (B1)."""
 
 import re
 import tomllib
@@ -14,12 +14,12 @@ from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.states import Security
 
-# A domain's mail exchangers, the preferred first; none where it has none or the DNS does not answer.
+# Returns a domain's mail exchangers, most preferred first; empty if there are none or the DNS is silent.
 MailExchangers = Callable[[str], Sequence[str]]
-# What is at an https address, or None.
+# Returns the document at an https address, or None.
 FetchDocument = Callable[[str], bytes | None]
 
-# RFC 8314 7.3 and RFC 6409: what is spoken on a port that has a meaning of its own.
+# The security of well-known ports (RFC 8314 7.3, RFC 6409).
 _PORT_SECURITY = {
     465: Security.TLS,
     993: Security.TLS,
@@ -29,12 +29,12 @@ _PORT_SECURITY = {
 }
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
 _SOCKET_TYPES = {"SSL": Security.TLS, "STARTTLS": Security.STARTTLS}
-# Ways to log in that need no more than a password.
+# Authentication methods that need only a password.
 _PASSWORD_LOGINS = {"password-cleartext", "password-encrypted", "plain", "secure", ""}
 
 
 def find_servers(address: str, mail_exchangers: MailExchangers, fetch: FetchDocument) -> ServerGuess:
-    """Raises NotFound (`servers.unknown`) with the command that names them."""
+    """Find both servers of an address. Raises NotFound (`servers.unknown`) if a person must name them."""
     domain = domain_of(address)
     return (
         _from_table(domain)
@@ -45,12 +45,12 @@ def find_servers(address: str, mail_exchangers: MailExchangers, fetch: FetchDocu
 
 
 def servers_of(provider: str, address: str) -> ServerGuess | None:
-    """The named provider's servers for an address; None for a name that has no servers of its own."""
+    """Return the servers of a provider in the table; None for `imap`, which stands for any other."""
     domain = domain_of(address)
     entries = [entry for entry in _table() if entry["provider"] == provider]
     if not entries:
         return None
-    # For a domain that the table does not name: the first place where the provider hosts others' domains.
+    # A customer's own domain is not in the table: take the provider's first entry for such domains.
     return _guess(max(entries, key=lambda entry: (domain in entry["domains"], bool(entry["mx"]))), "flags")
 
 
@@ -100,7 +100,7 @@ def _from_exchangers(exchangers: Sequence[str]) -> ServerGuess | None:
 
 
 def _from_autoconfig(address: str, fetch: FetchDocument) -> ServerGuess | None:
-    """The format that mail programs share; only over https, else anybody on the way could name a server."""
+    """Ask the domain's autoconfig over https; over http an attacker on the path could name a server."""
     domain = domain_of(address)
     for url in (
         f"https://autoconfig.{domain}/mail/config-v1.1.xml",
@@ -114,14 +114,14 @@ def _from_autoconfig(address: str, fetch: FetchDocument) -> ServerGuess | None:
 
 
 class _NoDoctype(ElementTree.TreeBuilder):
-    """Refuses documents that declare entities, which could grow without end or name files."""
+    """Refuses documents that declare entities: these can expand without bound or read files."""
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> NoReturn:
         raise ElementTree.ParseError("a document type is not expected here")
 
 
 def _read_autoconfig(document: bytes, address: str) -> ServerGuess | None:
-    """The first servers with TLS and a password login; None where there are none."""
+    """Return the first servers that offer TLS and a password login, or None."""
     try:
         root = ElementTree.fromstring(document, ElementTree.XMLParser(target=_NoDoctype()))
     except (ElementTree.ParseError, ValueError, LookupError):
@@ -150,7 +150,7 @@ def _servers(
         except BadInput:
             continue
         username = _filled_in(server.findtext("username"), address)
-        # A name with an end of line in it would be a command of its own.
+        # A host name that contains a line end could inject a command.
         if username.isprintable():
             yield endpoint, username or None
 

@@ -1,6 +1,6 @@
-"""An IMAP session: what came to a folder, and the folder for sent mail (RFC 3501). It marks nothing as seen.
+"""An IMAP session that reads new mail and files sent copies (RFC 3501). It never marks mail as seen.
 
-What IMAP calls a mailbox is a folder here.
+In this package an IMAP mailbox is called a folder.
 """
 
 import imaplib
@@ -21,10 +21,10 @@ from mailrotate.core.values.states import Phase, Security
 from mailrotate.providers import wire
 
 _FETCH_COUNT = 100
-# A stranger's headers may be of any length; the ones that matter stand in the first bytes.
+# Headers can have any length; the ones that matter are in the first bytes.
 _HEADER_BYTES = 64 * 1024
 _FAREWELL_SECONDS = 5.0
-# For servers that do not mark it (RFC 6154): as mail programs name it, the usual ones first.
+# For servers that do not mark it (RFC 6154): the names that mail programs use, most common first.
 _SENT_NAMES = (
     "sent",
     "sent items",
@@ -49,13 +49,13 @@ _LISTED = re.compile(
     re.IGNORECASE,
 )
 _ESCAPED = re.compile(rb"\\(.)")
-# What imaplib puts before the words of whom it could not hear.
+# The prefix that imaplib adds to the words of an error.
 _COMMAND = re.compile(r"command: \w+ => ")
 _PERSONAL_NAMESPACE = re.compile(rb'\(\("((?:[^"\\]|\\.)*)"')
 
 
 class _Client(imaplib.IMAP4):
-    """imaplib over a connection that is open already."""
+    """imaplib over an open connection."""
 
     def __init__(self, connection: socket.socket, host: str) -> None:
         self._connection = connection
@@ -66,7 +66,7 @@ class _Client(imaplib.IMAP4):
 
 
 class _MailBox(BaseMailBox):
-    """imap-tools over a client that is connected already."""
+    """imap-tools over a connected client."""
 
     def __init__(self, client: imaplib.IMAP4) -> None:
         self._given = client
@@ -77,7 +77,7 @@ class _MailBox(BaseMailBox):
 
 
 class ImapSession:
-    """An InboxSession (`core.ports`) over one connection; `open_session` makes it."""
+    """An InboxSession (`core.ports`) over one connection; `open_session` opens it."""
 
     def __init__(self, box: _MailBox, redact: Callable[[str], str]) -> None:
         self._box = box
@@ -97,10 +97,10 @@ class ImapSession:
             uid_validity, end = self._open(folder)
             if since is None:
                 return FolderCursor(uid_validity, end), iter(())
-            # UIDs only ever grow: where there were more of them it was another server, however it numbers.
+            # UIDs only grow, so a higher UID in the past means a different server, whatever its UIDVALIDITY.
             is_same = since.uid_validity == uid_validity and since.last_uid <= end
             read = since.last_uid if is_same else 0
-            # Both ends are named: `n:*` would find the last message also when it is before n.
+            # Both ends are given: `n:*` also matches a last message with a UID below n.
             uids = self._box.uids(f"UID {read + 1}:{end}", charset=None) if read < end else []
         return FolderCursor(uid_validity, end), self._fetch(uids)
 
@@ -110,13 +110,13 @@ class ImapSession:
             folder = self._find_sent()
             if folder is None:
                 return False
-            # Opening it anew also shows what was filed since.
+            # Select the folder again to see mail that was filed since.
             self._box.folder.set(folder.name, readonly=True)
             quoted = message_id.replace("\\", "\\\\").replace('"', '\\"')
             return bool(self._box.uids(f'HEADER Message-ID "{quoted}"', charset=None))
 
     def file_sent_copy(self, raw: bytes) -> None:
-        """See InboxSession. Makes the folder where there is none."""
+        """See InboxSession. Creates the folder if there is none."""
         with _mapped(Phase.PERMISSION, self._redact):
             folder = self._find_sent()
             name = self._make_sent() if folder is None else folder.name
@@ -131,7 +131,7 @@ class ImapSession:
         _drop(client)
 
     def prove_permissions(self) -> str:
-        """The INBOX can be read and there is a place for sent mail. Raises MailTrouble."""
+        """Check that the INBOX can be read and that sent mail can be filed. Raises MailTrouble."""
         with _mapped(Phase.PERMISSION, self._redact):
             self._open(INBOX)
             sent = self._find_sent()
@@ -140,7 +140,7 @@ class ImapSession:
         return f"INBOX can be read; sent mail is in {wire.printable(sent.name)}"
 
     def _open(self, folder: str) -> tuple[int, int]:
-        """UIDVALIDITY, and the highest UID that a message can have by now."""
+        """Open a folder; return its UIDVALIDITY and the highest UID that a message can have now."""
         self._box.folder.set(folder, readonly=True)
         validity, following = (_number(self._box.client, name) for name in ("UIDVALIDITY", "UIDNEXT"))
         if validity is None or following is None:
@@ -161,7 +161,7 @@ class ImapSession:
             yield from found
 
     def _folders(self) -> list[FolderInfo]:
-        # Not imap-tools' own list: it leaves each backslash of a name doubled.
+        # Not imap-tools' own list: it leaves backslashes in names doubled.
         answer = self._box.client.list()
         if answer[0] != "OK":
             raise UnexpectedCommandStatusError(answer, "OK")
@@ -186,7 +186,7 @@ class ImapSession:
     def _make_sent(self) -> str:
         client, prefix = self._box.client, ""
         if "NAMESPACE" in client.capabilities:
-            # Where all folders stand below the INBOX, nothing can be made beside it (RFC 2342).
+            # On some servers all folders are below the INBOX, and none can be created beside it (RFC 2342).
             personal = _PERSONAL_NAMESPACE.match((client.namespace()[1] or [b""])[0] or b"")
             prefix = personal.group(1).decode("ascii", "replace") if personal else ""
         name = f"{prefix}Sent"
@@ -197,7 +197,7 @@ class ImapSession:
 def open_session(
     account: MailAccount, timeouts: Timeouts, progress: wire.Progress = wire.unheard
 ) -> ImapSession:
-    """Connect, TLS, log in. Raises MailTrouble with the phase that failed."""
+    """Connect, start TLS and log in. Raises MailTrouble with the phase that failed."""
     endpoint, redact = account.imap, wire.redactor(account)
     connection = wire.connect(endpoint, timeouts.connect, progress)
     try:
@@ -222,7 +222,7 @@ def open_session(
 
 def _start_tls(client: _Client, redact: Callable[[str], str]) -> str:
     if "STARTTLS" not in client.capabilities:
-        # Or somebody in the middle took it out.
+        # Or an attacker on the path removed STARTTLS from the answer.
         raise wire.trouble(Phase.TLS, "the server does not offer STARTTLS")
     context = ssl.create_default_context()
     try:
@@ -241,13 +241,13 @@ def _log_in(box: _MailBox, account: MailAccount) -> str:
         box.login(username, password, initial_folder=None)
     else:
         box.login_utf8(username, password, initial_folder=None)
-    # Not annotated in imap-tools.
+    # imap-tools has no annotations here.
     status, words = cast("tuple[str, list[bytes]]", box.login_result)
     return f"{status} {_text(words[-1])}"
 
 
 def _headers(answer: Sequence[object]) -> Iterator[InboxHeaders]:
-    """The messages of one FETCH response; the UID may stand before or after the headers."""
+    """Yield the messages of one FETCH response; the UID may come before or after the headers."""
     for position, part in enumerate(answer):
         if not isinstance(part, tuple):
             continue
@@ -264,9 +264,9 @@ def _number(client: imaplib.IMAP4, name: str) -> int | None:
 
 
 def _listed(line: object) -> FolderInfo | None:
-    """One answer to LIST (RFC 3501 7.2.2), whose name may stand in quotes, bare, or as a literal.
+    """Parse one LIST answer (RFC 3501 7.2.2), whose name may be quoted, an atom or a literal.
 
-    None for a name that could not be said back to the server: it breaks the rules of RFC 3501 5.1.3.
+    None for a name that cannot be sent back to the server because it violates RFC 3501 5.1.3.
     """
     head, literal = line if isinstance(line, tuple) else (line, None)
     found = _LISTED.match(head) if isinstance(head, bytes) else None
@@ -283,7 +283,7 @@ def _listed(line: object) -> FolderInfo | None:
 
 
 def _unquoted(text: bytes) -> bytes:
-    """The letters of a quoted string (RFC 3501 4.3), or of what stands bare."""
+    """Unescape a quoted string (RFC 3501 4.3); return an atom unchanged."""
     return _ESCAPED.sub(rb"\1", text[1:-1]) if text.startswith(b'"') else text
 
 
@@ -293,7 +293,7 @@ def _last_part(folder: FolderInfo) -> str:
 
 @contextmanager
 def _mapped(phase: Phase, redact: Callable[[str], str], network: bool = True) -> Iterator[None]:
-    """The libraries' errors as MailTrouble, the server's words verbatim and without the secrets."""
+    """Turn the libraries' errors into MailTrouble with the server's own words, without secrets."""
     try:
         yield
     except UnexpectedCommandStatusError as refusal:
@@ -307,14 +307,14 @@ def _mapped(phase: Phase, redact: Callable[[str], str], network: bool = True) ->
         bad = _BAD.search(said)
         text = f"BAD {bad.group(1)}" if bad else said
         if phase is Phase.AUTH and not bad and not _COMMAND.match(said):
-            # `authenticate` raises the words alone, without the status.
+            # `authenticate` raises only the words, without the status.
             text = f"NO {said}"
     except OSError as error:
         if not network:
             raise
         text = f"the connection broke: {wire.said(error)}"
     except (ImapToolsError, ValueError, LookupError, AttributeError, TypeError) as nonsense:
-        # What the libraries stumble over when a server does not speak IMAP.
+        # Errors that the libraries raise when a server does not speak IMAP.
         text = f"not an IMAP answer: {type(nonsense).__name__}"
     else:
         return

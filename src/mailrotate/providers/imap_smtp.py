@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from mailrotate.core.values.credential import OAuthToken
 from mailrotate.core.values.mail import CheckStep, MailAccount, MailTrouble, Timeouts
 from mailrotate.core.values.states import Phase
 from mailrotate.providers import imap, smtp, wire
@@ -27,7 +28,7 @@ class ImapSmtpProvider:
         return imap.open_session(account, self._timeouts)
 
     def check(self, account: MailAccount) -> list[CheckStep]:
-        """See MailProvider. Both services are tried, also when the first has failed."""
+        """See MailProvider. Tries both services, even if the first one fails."""
 
         def try_smtp(progress: wire.Progress) -> _Closing:
             return smtp.open_session(account, self._timeouts, progress)
@@ -43,9 +44,13 @@ class ImapSmtpProvider:
 
         return [*_steps("smtp", try_smtp), *_steps("imap", try_imap)]
 
+    def renew(self, account: MailAccount) -> OAuthToken:
+        """See MailProvider. Refuses each token, as the login does."""
+        raise wire.trouble(Phase.AUTH, f"login refused: {account.provider} does not renew tokens")
+
 
 def _steps(service: str, attempt: Callable[[wire.Progress], _Closing]) -> list[CheckStep]:
-    """What one service's phases said; of a phase that says something twice, the last."""
+    """Collect the server's words in each phase; if a phase speaks twice, its last words count."""
     passed: dict[Phase, CheckStep] = {}
 
     def note(phase: Phase, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Which code serves which provider; the code is imported when it is asked for."""
+"""Which code serves which provider; the code is imported on first use."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,8 @@ def _imap_smtp(timeouts: Timeouts) -> MailProvider:
     return ImapSmtpProvider(timeouts)
 
 
-# A name says whose servers they are, and so which limits and habits are to be expected; `imap` is any other.
-_FACTORIES: dict[str, Callable[[Timeouts], MailProvider]] = {
+# The name says whose servers these are, and so which limits and habits apply; `imap` is any other.
+FACTORIES: dict[str, Callable[[Timeouts], MailProvider]] = {
     "fastmail": _imap_smtp,
     "gmx": _imap_smtp,
     "google": _imap_smtp,
@@ -28,12 +28,12 @@ _FACTORIES: dict[str, Callable[[Timeouts], MailProvider]] = {
     "yahoo": _imap_smtp,
     "zoho": _imap_smtp,
 }
-PROVIDERS = tuple(_FACTORIES)
+PROVIDERS = tuple(FACTORIES)
 
 
 def provider_for(name: str, timeouts: Timeouts) -> MailProvider:
-    """Raises BadInput (`provider.unknown`)."""
-    factory = _FACTORIES.get(name)
+    """Return the provider of this name. Raises BadInput (`provider.unknown`)."""
+    factory = FACTORIES.get(name)
     if factory is None:
         raise BadInput(
             "provider.unknown",

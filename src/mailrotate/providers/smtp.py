@@ -1,7 +1,7 @@
 """An SMTP submission session, driven command by command so that each failure knows its phase (RFC 5321).
 
-No command is sent before the one before it was answered: a server may not be able to pipeline, and an
-answer must never be taken for that to another command.
+It sends a command only after the previous one was answered: a server may not support pipelining, and an
+answer must never be taken for the answer to a different command.
 """
 
 import base64
@@ -26,27 +26,27 @@ from mailrotate.core.values.mail import (
 from mailrotate.core.values.states import Phase, Security
 from mailrotate.providers import wire
 
-# RFC 3463 section 2: class.subject.detail, at the very start of the text.
+# RFC 3463 section 2: class.subject.detail, at the start of the text.
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?=\s|$)")
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?")
-# Nothing that could end the path in angle brackets, or the line.
+# Excludes characters that could end the path in angle brackets, or the line.
 _WIRE_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>]+@[^\x00-\x20\x7f<>@]+")
 # RFC 5321 4.5.3.1.5 allows 512 octets a line; real servers exceed it, but not by this much.
 _LONGEST_REPLY = 64 * 1024
 _BLOCK = 64 * 1024
-# With the dot in one TLS record (16 kB), so that it arrives whole or not at all.
+# Fits with the dot into one TLS record (16 kB), which arrives whole or not at all.
 _LAST_CHUNK = 8 * 1024
 _FAREWELL_SECONDS = 5.0
 
 
 class _Broken(Exception):
-    """The connection cannot be used any more; the message says why."""
+    """The connection is no longer usable; the message says why."""
 
 
 class _Conversation(smtplib.SMTP):
     """smtplib's commands over our own connection, with replies read strictly and within a time limit.
 
-    smtplib's own reader waits anew for each piece of a reply, without end, and takes nonsense for a code.
+    smtplib's own reader restarts its timeout with each piece of a reply, and accepts nonsense as a code.
     """
 
     def __init__(self, connection: socket.socket, endpoint: Endpoint) -> None:
@@ -59,7 +59,7 @@ class _Conversation(smtplib.SMTP):
         self._unread = bytearray()
 
     def getreply(self) -> tuple[int, bytes]:
-        """Raises _Broken for silence, the end of the connection and nonsense."""
+        """Read one reply. Raises _Broken for silence, the end of the connection and nonsense."""
         deadline = monotonic_seconds() + self.reply_within
         lines: list[bytes] = []
         while True:
@@ -75,7 +75,7 @@ class _Conversation(smtplib.SMTP):
                 return int(code), b"\n".join(lines)
 
     def send(self, s: str | bytes | bytearray | memoryview) -> None:  # type: ignore[override]  # typeshed's union names private types
-        """Raises _Broken when not all of it could be handed to the network."""
+        """Send all bytes. Raises _Broken if the network did not accept all of them."""
         data = s.encode(self.command_encoding) if isinstance(s, str) else memoryview(s)
         assert self.sock is not None
         try:
@@ -86,10 +86,10 @@ class _Conversation(smtplib.SMTP):
             raise _Broken(f"the connection broke: {wire.said(error)}") from None
 
     def secure(self) -> ssl.SSLSocket:
-        """TLS over this connection. What came before it is forgotten (RFC 3207 4.2)."""
+        """Start TLS on this connection and forget what the server said before (RFC 3207 4.2)."""
         assert self.sock is not None
         if self._unread or self.spoken():
-            # Somebody in the middle would have it taken for the secured server's words.
+            # An attacker could have injected it, to be read as the answer of the secured server.
             raise _Broken("the server spoke between STARTTLS and TLS")
         self.sock.settimeout(self.reply_within)
         self.sock = secured = wire.start_tls(self.sock, self._host)
@@ -97,7 +97,7 @@ class _Conversation(smtplib.SMTP):
         return secured
 
     def spoken(self) -> bool:
-        """Whether something came that was not asked for, or the end of the connection; does not wait."""
+        """Whether the server sent something unasked or closed the connection; does not wait."""
         assert self.sock is not None
         if self._unread:
             return True
@@ -137,7 +137,7 @@ class _Conversation(smtplib.SMTP):
 
 
 class SmtpSession:
-    """A SendSession (`core.ports`) over one connection; `open_session` makes it."""
+    """A SendSession (`core.ports`) over one connection; `open_session` opens it."""
 
     def __init__(self, talk: _Conversation, timeouts: Timeouts, redact: Callable[[str], str]) -> None:
         self._talk = talk
@@ -147,14 +147,14 @@ class SmtpSession:
         self._alive = True
 
     def stage(self, envelope: Envelope) -> None:
-        """See SendSession. Raises ValueError for content and addresses that must not reach the wire."""
+        """See SendSession. Raises ValueError for content or addresses that must not be sent."""
         content = _wire_content(envelope.raw)
         for address in (envelope.sender, *envelope.recipients):
             if not _WIRE_ADDRESS.fullmatch(address):
                 raise ValueError(f"{address!r} is not an address for an envelope")
         self._talk.reply_within = self._timeouts.command
         options = self._mail_options(envelope, len(content))
-        # Not smtplib's `mail` and `rcpt`: they take whatever looks like an address out of what is given.
+        # Not smtplib's `mail` and `rcpt`: they extract anything that looks like an address.
         command = " ".join((f"MAIL FROM:<{envelope.sender}>", *options))
         self._say(Phase.MAIL, partial(self._talk.docmd, command))
         for recipient in envelope.recipients:
@@ -174,9 +174,9 @@ class SmtpSession:
         ending, self._last_chunk = self._last_chunk + b".\r\n", None
         try:
             if self._talk.spoken():
-                # It gave up on us before the dot, so the message has certainly not been taken.
+                # The server gave up before the dot, so it has certainly not accepted the message.
                 raise _Broken("the server ended the transfer")
-            # The last byte is the dot's: when this fails, the server has not seen the dot.
+            # The dot is in the last bytes: if this fails, the server has not seen it.
             self._talk.send(ending)
         except _Broken as broken:
             raise self._last_words(broken) from None
@@ -201,7 +201,7 @@ class SmtpSession:
 
     @property
     def usable(self) -> bool:
-        """See SendSession. A server that has closed the idle connection, or says that it will, is noticed."""
+        """See SendSession. Notices a server that has closed the idle connection, or announces it."""
         if self._alive and self._last_chunk is None and self._talk.spoken():
             self._hang_up()
         return self._alive and self._last_chunk is None
@@ -215,7 +215,7 @@ class SmtpSession:
         self._hang_up()
 
     def greet(self) -> str:
-        """EHLO; the server's name for itself, without the list of what it can do."""
+        """Send EHLO; return the server's own name, without its list of extensions."""
         reply = self._say(Phase.EHLO, self._talk.ehlo, expected=(250,))
         return reply.text.partition(" ")[0]
 
@@ -223,9 +223,9 @@ class SmtpSession:
         return self._say(Phase.CONNECT, self._talk.getreply, expected=(220,)).text
 
     def start_tls(self) -> str:
-        """STARTTLS; after it nothing the server said before counts, so that EHLO follows again."""
+        """Send STARTTLS, then EHLO again: extensions announced before TLS do not count."""
         if not self._talk.has_extn("starttls"):
-            # Or somebody in the middle took it out.
+            # Or an attacker on the path removed STARTTLS from the answer.
             raise self._impossible(Phase.TLS, "the server does not offer STARTTLS")
         self._say(Phase.TLS, lambda: self._talk.docmd("STARTTLS"), expected=(220,))
         try:
@@ -234,9 +234,9 @@ class SmtpSession:
             raise self._impossible(Phase.TLS, str(broken)) from None
 
     def log_in(self, account: MailAccount) -> str:
-        """AUTH PLAIN or LOGIN (RFC 4954); nothing but 235 is a login.
+        """Log in with AUTH PLAIN or LOGIN (RFC 4954); only 235 is a login.
 
-        A relay on this very machine may ask for none, as Postfix does; no other server may.
+        A relay on this machine may offer no login, as Postfix does; any other server must.
         """
         offered = self._talk.esmtp_features.get("auth", "").upper().split()
         if not offered and account.smtp.security is Security.NONE:
@@ -258,11 +258,11 @@ class SmtpSession:
         return self._say(Phase.AUTH, lambda: self._talk.docmd(lines[-1]), expected=(235,)).text
 
     def _mail_options(self, envelope: Envelope, size: int) -> list[str]:
-        """What MAIL says about the message; refuses what the server has said that it will not take."""
+        """Return the parameters of MAIL; refuse a message that exceeds what the server announced."""
         options = []
         if self._talk.has_extn("size"):
             limit = self._talk.esmtp_features["size"]
-            # Zero: no fixed limit (RFC 1870 4).
+            # Zero means no fixed limit (RFC 1870 4).
             if limit.isdecimal() and 0 < int(limit) < size:
                 text = f"the message has {size} bytes; the server takes at most {limit}"
                 raise MailTrouble(ServerReply(Phase.DATA, None, "5.3.4", text))
@@ -272,7 +272,7 @@ class SmtpSession:
                 text = "the server takes no addresses with other letters than ASCII (no SMTPUTF8)"
                 raise MailTrouble(ServerReply(Phase.DATA, None, "5.6.7", text))
             options.append("SMTPUTF8")
-            # Until the next RSET; what is ASCII is the same in both.
+            # Counts until the next RSET; ASCII is the same in both encodings.
             self._talk.command_encoding = "utf-8"
         return options
 
@@ -282,7 +282,7 @@ class SmtpSession:
         speak: Callable[[], tuple[int, bytes]],
         expected: tuple[int, ...] | None = None,
     ) -> ServerReply:
-        """One command and its answer; anything but the expected code (any 2xx) is trouble."""
+        """Send a command and read its answer. Raises MailTrouble without the expected code (any 2xx)."""
         try:
             reply = self._reply(phase, speak())
         except _Broken as broken:
@@ -293,12 +293,12 @@ class SmtpSession:
         raise self._refused(reply)
 
     def _refused(self, reply: ServerReply) -> MailTrouble:
-        """Make the connection ready for the next message, if it still can be."""
+        """Reset the connection for the next message, if that is still possible."""
         if reply.code == 421 or reply.phase not in (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT):
-            # 421: the server is closing (RFC 5321 3.8). Before MAIL there is nothing to go on with.
+            # 421: the server is closing (RFC 5321 3.8). Before MAIL there is nothing to reset.
             self._hang_up()
         elif reply.code is not None and reply.code < 400 and reply.phase is Phase.DATA:
-            # It may be waiting for content, or not: nobody knows what it would take a command for.
+            # The server may be waiting for content, and would take a command for a part of the message.
             self._hang_up()
         elif reply.phase is not Phase.DOT:
             self._reset()
@@ -317,7 +317,7 @@ class SmtpSession:
         return MailTrouble(self._own_words(phase, text))
 
     def _last_words(self, broken: _Broken) -> MailTrouble:
-        """Why the server broke off during the content: its own words if it left any."""
+        """Return why the server broke off during the content, in its own words if it sent any."""
         self._last_chunk = None
         reply = self._own_words(Phase.DATA, str(broken))
         self._talk.reply_within = min(_FAREWELL_SECONDS, self._timeouts.command)
@@ -345,7 +345,7 @@ class SmtpSession:
 def open_session(
     account: MailAccount, timeouts: Timeouts, progress: wire.Progress = wire.unheard
 ) -> SmtpSession:
-    """Connect, TLS, EHLO, log in. Raises MailTrouble with the phase that failed."""
+    """Connect, start TLS, send EHLO and log in. Raises MailTrouble with the phase that failed."""
     endpoint = account.smtp
     connection = wire.connect(endpoint, timeouts.connect, progress)
     talk = _Conversation(connection, endpoint)
@@ -366,10 +366,10 @@ def open_session(
 
 
 def _wire_content(raw: bytes) -> bytes:
-    """Ends in CRLF, with the dots of RFC 5321 4.5.2.
+    """Return the content as it is sent: ending in CRLF, with dots doubled (RFC 5321 4.5.2).
 
-    Raises ValueError for a bare CR or LF, which some servers take for a line end and so for a place where
-    another message may begin, and for bytes that the message should have encoded.
+    Raises ValueError for a bare CR or LF, which some servers take for a line end, so that a second message
+    could be smuggled in, and for bytes that the message should have encoded.
     """
     ends = raw.count(b"\r\n")
     if raw.count(b"\r") != ends or raw.count(b"\n") != ends:

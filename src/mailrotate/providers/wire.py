@@ -1,4 +1,4 @@
-"""What SMTP and IMAP share below their verbs: the way to a server, TLS, and words that show no secret."""
+"""The transport that SMTP and IMAP share: connections, TLS, and error texts without secrets."""
 
 import base64
 import ipaddress
@@ -11,43 +11,45 @@ from mailrotate.core.values.credential import Password
 from mailrotate.core.values.mail import Endpoint, MailAccount, MailTrouble, ServerReply
 from mailrotate.core.values.states import Phase, Security
 
-# Told of each phase that was passed, with what the server said.
+# Called after each phase with the server's words.
 Progress = Callable[[Phase, str], None]
 
 _LONGEST_TEXT = 2000
 
 
 def unheard(phase: Phase, words: str) -> None:
-    """The Progress of whoever does not ask."""
+    """A Progress that ignores everything."""
 
 
 def trouble(phase: Phase, text: str) -> MailTrouble:
-    """The network or our own check spoke, not a server."""
+    """Build a MailTrouble for an error of the network or of our own check."""
     return MailTrouble(ServerReply(phase, None, None, printable(text)))
 
 
 def printable(text: str) -> str:
-    """In one line and without control characters: a server's words end on somebody's terminal."""
+    """Make a server's words safe for a terminal: one line, no control characters."""
     joined = " ".join(text.split())
     return "".join(letter if letter.isprintable() else "?" for letter in joined)[:_LONGEST_TEXT]
 
 
 def password_of(account: MailAccount) -> str:
-    """Raises TypeError for another credential: the registry names a provider that cannot use it."""
+    """Raises MailTrouble for a credential that is not a password: the user must sign in with one."""
     if isinstance(account.credential, Password):
         return account.credential.text.reveal()
-    raise TypeError(f"{account.provider} logs in with a password, not with a {account.credential.kind}")
+    raise trouble(
+        Phase.AUTH, f"login refused: {account.provider} takes a password, not a {account.credential.kind}"
+    )
 
 
 def redactor(account: MailAccount) -> Callable[[str], str]:
-    """Replaces each secret, in every form in which we send it or a server might echo it, by `[secret]`."""
+    """Build a function that replaces each secret, however it is encoded or echoed, by `[secret]`."""
     forms: set[str] = set()
     for text in filter(None, (secret.reveal() for secret in account.credential.secrets)):
         secret = text.encode()
         login = f"\0{account.username}\0".encode() + secret
         forms |= {text, quote(text, safe=""), secret.hex()}
         for plain in (secret, login):
-            # Without the padding, so that an echo of a part of the line is found as well.
+            # Without padding, so that an echo of a part of the line is found too.
             forms.add(base64.b64encode(plain).decode().rstrip("="))
             forms.add(base64.urlsafe_b64encode(plain).decode().rstrip("="))
     longest_first = sorted(forms, key=len, reverse=True)
@@ -61,10 +63,10 @@ def redactor(account: MailAccount) -> Callable[[str], str]:
 
 
 def connect(endpoint: Endpoint, timeout: float, progress: Progress) -> socket.socket:
-    """An open TCP connection, with TLS where the endpoint has it from the start.
+    """Open a TCP connection, with TLS if the endpoint uses it from the start.
 
-    Raises MailTrouble in the phases resolve, connect and tls. Without TLS only this machine itself is
-    spoken to, whatever the name says: credentials would travel in clear (I2).
+    Raises MailTrouble in the phases resolve, connect and tls. Without TLS it connects to loopback only,
+    whatever the name says: credentials would travel in clear (I2).
     """
     addresses = _resolve(endpoint)
     if endpoint.security is Security.NONE and not all(map(_is_loopback, addresses)):
@@ -86,7 +88,7 @@ def connect(endpoint: Endpoint, timeout: float, progress: Progress) -> socket.so
 def start_tls(connection: socket.socket, host: str) -> ssl.SSLSocket:
     """Verify the server's certificate and name. Raises MailTrouble and closes the connection (I2)."""
     try:
-        # Made anew for each connection: the machine's trusted authorities may change while we run.
+        # Created for each connection: the machine's trusted authorities may change while we run.
         return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
     except (OSError, ValueError) as error:
         connection.close()
@@ -94,7 +96,7 @@ def start_tls(connection: socket.socket, host: str) -> ssl.SSLSocket:
 
 
 def tls_refusal(error: Exception, host: str) -> str:
-    """Why there is no trusted connection, in a sentence that names the host."""
+    """Say in one sentence, with the host, why its certificate is not trusted."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate of {host} is not trusted: {error.verify_message}"
     return f"no TLS with {host}: {said(error)}"
@@ -105,7 +107,7 @@ def tls_words(connection: ssl.SSLSocket) -> str:
 
 
 def said(error: BaseException) -> str:
-    """The words of an operating system's or library's error, never empty."""
+    """Return the text of an operating-system or library error, never empty."""
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, OSError) and error.strerror:
@@ -133,7 +135,7 @@ def _connect(endpoint: Endpoint, addresses: Iterable[str], timeout: float) -> so
         except OSError as error:
             problems.append(f"{address} port {endpoint.port}: {said(error)}")
         else:
-            # Else the final dot waits for a delayed acknowledgement of what went before it.
+            # Otherwise the final dot waits for the delayed acknowledgement of the data before it (Nagle).
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
     raise trouble(Phase.CONNECT, f"{endpoint.host}: {'; '.join(problems)}")

@@ -34,7 +34,7 @@ SENT_FOLDER = "Sent"
 
 
 class _Config(IMAPConfig):
-    """Everything pymap would otherwise take from a command line, the environment or the machine's name."""
+    """The settings that pymap would otherwise take from a command line, the environment or the host name."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -133,7 +133,7 @@ class Mailboxes(LoginInterface):
         return mailbox
 
     async def deliver(self, address: str, raw: bytes) -> None:
-        """Into the INBOX; whoever has none yet gets one."""
+        """Deliver to the INBOX; create the mailbox if there is none."""
         mailbox = self._by_address.get(address.lower()) or await self.create(address)
         async with mailbox.new_session() as session:
             await session.append_messages("INBOX", [AppendMessage(raw, system_clock())])

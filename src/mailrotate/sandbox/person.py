@@ -83,7 +83,7 @@ def unsubscribe(info: SandboxInfo, address: str) -> str:
 
 
 def _letter(address: str, *, to: str, subject: str) -> EmailMessage:
-    # Shorter lines would break a long Message-ID into encoded words, which nobody compares with it.
+    # Shorter lines would fold a long Message-ID into encoded words, which no longer match it.
     letter = EmailMessage(policy=SMTP.clone(max_line_length=998))
     letter["From"] = address
     letter["To"] = to

@@ -41,7 +41,7 @@ class SandboxInfo:
 class Sandbox:
     """An SMTP and an IMAP server in a thread of their own, with all mail in memory.
 
-    Mail for any address at any domain is accepted and delivered; a mailbox is made for whoever has none.
+    Mail for any address at any domain is accepted and delivered; a missing mailbox is created.
     Port 0 takes a free one. Without a password each start makes its own.
     """
 
@@ -93,7 +93,7 @@ class Sandbox:
         return self._info
 
     def stop(self) -> None:
-        """Close both servers and every connection; the mail is gone. Stopping twice is no error."""
+        """Close both servers and every connection; the mail is gone. Stopping twice is allowed."""
         if self._info is None:
             return
         self._loop.call_soon_threadsafe(self._stopping.set)
@@ -112,7 +112,7 @@ class Sandbox:
     def serve_until(self, *signals: signal.Signals, ready: Callable[[], None] = lambda: None) -> None:
         """Wait in the foreground for one of the signals, then stop; for the main thread only.
 
-        `ready` is called once a signal would be heard.
+        `ready` is called once the signal handlers are installed.
         """
         # A SimpleQueue, because a signal handler may interrupt its own `put` and `get` anywhere.
         arrived: SimpleQueue[int] = SimpleQueue()
@@ -168,7 +168,7 @@ async def _hang_up(connections: WeakSet[asyncio.WriteTransport]) -> None:
 
 
 def _loopback(host: str) -> str:
-    """Passwords travel in clear here, so nobody else may hear them (I2)."""
+    """Check that the host is on loopback: passwords travel in clear here (I2)."""
     try:
         if ipaddress.IPv4Address(host).is_loopback:
             return host

@@ -15,7 +15,7 @@ from mailrotate.sandbox.server import SandboxInfo
 
 
 def leave_note(info: SandboxInfo) -> None:
-    """Readable for this user alone; the newest sandbox's note is the one that stays."""
+    """Write the note, readable only for this user; it replaces the note of an older sandbox."""
     place = _place()
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = place.with_suffix(f".{os.getpid()}")
@@ -27,13 +27,13 @@ def leave_note(info: SandboxInfo) -> None:
 
 
 def take_note_away(info: SandboxInfo) -> None:
-    """Unless another sandbox has left its own meanwhile."""
+    """Remove the note, unless another sandbox has replaced it."""
     if _read_note() == info:
         _place().unlink(missing_ok=True)
 
 
 def find_running() -> SandboxInfo:
-    """The sandbox that was started last. Raises NotFound (`sandbox.none`)."""
+    """Find the sandbox that was started last. Raises NotFound (`sandbox.none`)."""
     info = _read_note()
     if info is not None:
         # A sandbox that was killed could not take its note away.
@@ -62,5 +62,5 @@ def _endpoint(said: dict[str, str]) -> Endpoint:
 def _place() -> Path:
     from platformdirs import user_state_path
 
-    # Not the runtime directory: where a system has none, that one is in the temporary folder of everybody.
+    # Not the runtime directory: on a system without one it would be in the shared temporary folder.
     return user_state_path("mailrotate") / "sandbox.json"

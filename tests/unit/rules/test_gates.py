@@ -8,29 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailrotate.core.rules.gates import (
-    GATES,
+from mailrotate.core.rules.decision import Verdict, decide, first_closed, verdicts
+from mailrotate.core.rules.gates import Gate, Scope, inbox_is_read
+from mailrotate.core.rules.situation import (
     CampaignFacts,
     MailboxFacts,
     MessageFacts,
     RollingUse,
-    Scope,
     Situation,
-    Verdict,
-    decide,
-    first_closed,
-    inbox_is_read,
-    summary,
-    verdicts,
 )
 from mailrotate.core.values.delivery_window import DeliveryWindow
-from mailrotate.core.values.states import (
-    CampaignState,
-    ConnectionState,
-    MessageKind,
-    MessageState,
-    RecipientState,
-)
+from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, RecipientState
 
 # A Tuesday, inside the default window.
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -48,7 +36,7 @@ MAILBOX = MailboxFacts(
     address="a@example.org",
     connection=ConnectionState.CONNECTED,
     connection_error=None,
-    user_locked=False,
+    locked_user=None,
     paused_at=None,
     hold_reason=None,
     hold_until=None,
@@ -64,10 +52,10 @@ MAILBOX = MailboxFacts(
     inbox_error=None,
 )
 MESSAGE = MessageFacts(
-    kind=MessageKind.CAMPAIGN,
     is_follow_up=True,
     due_at=NOW,
     ready_at=NOW,
+    id=17,
     recipient=RecipientState.ACTIVE,
 )
 OPEN = Situation(CAMPAIGN, MAILBOX, MESSAGE)
@@ -88,22 +76,22 @@ def closed_in(at: Situation, now: datetime = NOW) -> list[Verdict]:
 
 def test_f5_with_nothing_in_the_way_every_gate_is_open_now() -> None:
     decision = decide(OPEN, NOW)
-    assert [verdict.gate for verdict in decision.gates] == [name for name, _, _ in GATES]
+    assert [verdict.gate for verdict in decision.gates] == list(Gate)
     assert decision.open
     assert (decision.next_at, decision.binding) == (NOW, None)
-    assert summary(decision) == "nothing holds it back"
+    assert decision.summary == "nothing holds it back"
     assert all(verdict.reason for verdict in decision.gates)
 
 
 def test_f5_gates_are_asked_campaign_first_and_recipient_last() -> None:
-    scopes = [scope for _, scope, _ in GATES]
+    scopes = [gate.scope for gate in Gate]
     assert scopes == sorted(scopes)
     assert set(scopes) == set(Scope)
 
 
 def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
     assert verdicts(Situation(None, None, None), NOW) == ()
-    of_lane = {verdict.scope for verdict in verdicts(Situation(CAMPAIGN, MAILBOX, None), NOW)}
+    of_lane = {verdict.gate.scope for verdict in verdicts(Situation(CAMPAIGN, MAILBOX, None), NOW)}
     assert of_lane == {Scope.CAMPAIGN, Scope.MAILBOX}
     assert "inbox" not in [verdict.gate for verdict in verdicts(Situation(None, None, MESSAGE), NOW)]
 
@@ -113,7 +101,12 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
     [
         ({"campaign__state": CampaignState.DRAFT}, "campaign", None, "draft"),
         ({"campaign__state": CampaignState.PAUSED}, "campaign", None, "paused"),
-        ({"campaign__pause_reasons": ("by hand", "errors")}, "pause", None, "by hand, errors"),
+        (
+            {"campaign__pause_reasons": ("by_hand", "mailbox_failed")},
+            "pause",
+            None,
+            "paused by hand and because",
+        ),
         (
             {"campaign__window": DeliveryWindow.parse({"days": "tue", "hours": "11:00-12:00"})},
             "window",
@@ -128,7 +121,7 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
             None,
             "disconnected: 535 No",
         ),
-        ({"mailbox__user_locked": True}, "user", None, "locked"),
+        ({"mailbox__locked_user": "mia@example.org"}, "user", None, "locked"),
         ({"mailbox__paused_at": NOW - HOUR}, "rest", None, "2026-11-24T09:00:00Z"),
         ({"mailbox__hold_reason": "550 banned"}, "hold", None, "550 banned"),
         ({"mailbox__hold_reason": "454", "mailbox__hold_until": NOW + HOUR}, "hold", NOW + HOUR, "454"),
@@ -168,17 +161,22 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
             {"message__recipient": RecipientState.FINISHED, "message__recipient_reason": "all_steps_sent"},
             "recipient",
             None,
-            "finished (all_steps_sent)",
+            "has finished: all steps sent",
         ),
         ({"message__recipient": RecipientState.REPLIED}, "recipient", None, "replied"),
         ({"message__recipient": RecipientState.STOPPED}, "recipient", None, "stopped"),
-        ({"message__suppressed_by": "domain (complaint)"}, "suppression", None, "domain (complaint)"),
+        (
+            {"message__suppression": ("example.com", "hard_bounce")},
+            "suppression",
+            None,
+            "com is suppressed: hard",
+        ),
         ({"message__due_at": NOW + SECOND}, "due", NOW + SECOND, "10:00:01Z"),
         (
             {"message__ready_at": NOW + HOUR, "message__last_error": "451 Later"},
             "retry",
             NOW + HOUR,
-            "tried again at 2026-11-24T11:00:00Z after: 451 Later",
+            "retry at 2026-11-24T11:00:00Z after: 451 Later",
         ),
         ({"message__ready_at": NOW + HOUR}, "retry", NOW + HOUR, "not before 2026-11-24T11:00:00Z"),
         (
@@ -187,7 +185,7 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
             datetime(2026, 11, 24, 14, 0, tzinfo=UTC),
             "opens at",
         ),
-        ({"mailbox__inbox_read_at": None}, "inbox", None, "not read yet"),
+        ({"mailbox__inbox_read_at": None}, "inbox", None, "not been read yet"),
         (
             {"mailbox__inbox_failing_since": NOW - HOUR, "mailbox__inbox_error": "NO"},
             "inbox",
@@ -207,7 +205,7 @@ def test_f5_one_closed_gate_says_why_and_until_when(
     assert first_closed(at, NOW) == closed
     decision = decide(at, NOW)
     assert (decision.open, decision.next_at, decision.binding) == (False, until, gate)
-    assert summary(decision) == closed.reason
+    assert decision.summary == closed.reason
 
 
 @pytest.mark.parametrize(
@@ -236,18 +234,18 @@ def test_e4_a_used_up_day_waits_for_the_window_of_the_next() -> None:
     windowed = decide(situation(mailbox__sent_today=50, campaign__window=DeliveryWindow()), NOW)
     assert windowed.next_at == MIDNIGHT + 9 * HOUR
     assert windowed.binding == "window"
-    assert "50 of 50" in summary(windowed)
+    assert "50 of 50" in windowed.summary
 
 
 def test_e4_the_binding_gate_is_the_one_that_opens_last() -> None:
     at = situation(mailbox__next_send_at=NOW + MINUTE, message__ready_at=NOW + HOUR)
     decision = decide(at, NOW)
     assert (decision.next_at, decision.binding) == (NOW + HOUR, "retry")
-    assert "not before" in summary(decision)
+    assert "not before" in decision.summary
 
 
 def test_f5_what_only_somebody_opens_binds_before_any_instant() -> None:
-    decision = decide(situation(mailbox__user_locked=True, message__ready_at=NOW + HOUR), NOW)
+    decision = decide(situation(mailbox__locked_user="mia@example.org", message__ready_at=NOW + HOUR), NOW)
     assert (decision.next_at, decision.binding) == (None, "user")
 
 
@@ -255,6 +253,18 @@ def test_f5_until_is_rounded_up_to_a_whole_second() -> None:
     at = situation(mailbox__next_send_at=NOW + timedelta(milliseconds=1))
     assert decide(at, NOW).next_at == NOW + SECOND
     assert closed_in(at)[0].until == NOW + SECOND
+
+
+def test_f5_reasons_tell_whole_seconds_and_of_what_is_permitted_none_that_is_too_early() -> None:
+    part = timedelta(milliseconds=1)
+    waits = situation(
+        message__due_at=NOW + part, message__ready_at=NOW + part, mailbox__next_send_at=NOW + part
+    )
+    told = [closed.reason for closed in closed_in(waits)]
+    assert len(told) == 3
+    assert all("2026-11-24T10:00:01Z" in reason for reason in told)
+    (paused,) = closed_in(situation(mailbox__paused_at=NOW - HOUR + part))
+    assert paused.reason == "the mailbox is paused since 2026-11-24T09:00:00Z"
 
 
 def test_f5_windows_that_never_meet_never_open() -> None:
@@ -315,6 +325,13 @@ def test_f5_the_quick_answer_is_the_long_ones_first_closed_gate(at: Situation, n
 
 
 def test_h5_a_lane_sends_follow_ups_only_while_its_inbox_can_be_read() -> None:
-    assert inbox_is_read(MAILBOX, NOW)
-    assert not inbox_is_read(replace(MAILBOX, inbox_read_at=None), NOW)
-    assert not inbox_is_read(replace(MAILBOX, inbox_failing_since=NOW), NOW)
+    assert inbox_is_read(MAILBOX)
+    assert not inbox_is_read(replace(MAILBOX, inbox_read_at=None))
+    assert not inbox_is_read(replace(MAILBOX, inbox_failing_since=NOW))
+
+
+def test_f5_windows_that_are_never_open_together_are_named_as_what_binds() -> None:
+    mondays, sundays = (DeliveryWindow.parse({"days": day, "hours": "09:00-17:00"}) for day in ("mon", "sun"))
+    decision = decide(situation(campaign__window=mondays, message__window=sundays), NOW)
+    assert decision.next_at is None
+    assert decision.binding in ("window", "recipient_window")

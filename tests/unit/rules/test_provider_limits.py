@@ -13,6 +13,7 @@ from mailrotate.core.rules.provider_limits import (
     overrides_in,
 )
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
 
 DAY, MINUTE = timedelta(hours=24), timedelta(minutes=1)
 PROVIDERS = ("google", "microsoft", "imap", "mailbox.org")
@@ -104,7 +105,12 @@ def test_b4_a_limit_that_makes_no_sense_is_refused(name: str, value: str, code: 
     with pytest.raises(BadInput) as refused:
         check_override(name, value, PROVIDERS)
     assert refused.value.code == code
-    assert refused.value.hint
+    assert refused.value.hint == {
+        "limits.unknown": Hint(
+            "write a provider and minute, hour, day, like google.day; to see all:", Command("limits", "show")
+        ),
+        "limits.invalid": "write a number of messages from 1, or off",
+    }.get(code)
 
 
 def test_f3_who_files_sent_mail_by_itself_is_known_for_some() -> None:

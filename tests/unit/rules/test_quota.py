@@ -58,6 +58,8 @@ def test_b4_days_follow_each_other_without_a_hole(now: datetime, zone: str) -> N
     assert midnight_after(now, zone) == end
     assert day_of(start, zone, None, None) == (start, end)
     assert day_of(end, zone, None, None)[0] == end
+    assert start.tzinfo is end.tzinfo is UTC
+    assert day_of(now, zone, now, now + timedelta(days=2)) == (now, now + timedelta(days=2))
     assert day_of(end - timedelta(microseconds=1), zone, None, None) == (start, end)
 
 
@@ -113,6 +115,19 @@ def test_b4_the_gap_is_at_most_a_third_longer_and_always_the_same(token: str, ga
     rested = gap_after(token, gap)
     assert gap <= rested <= gap + gap / 3
     assert gap_after(token, gap) == rested
+
+
+def test_b4_the_gap_is_the_same_in_every_version() -> None:
+    """A lane that rests through an upgrade goes on at the second that `why` has named."""
+    assert gap_after("t1", timedelta(seconds=60)) == timedelta(seconds=69, milliseconds=516)
+    assert gap_after("t2", timedelta(seconds=60)) == timedelta(seconds=78, milliseconds=8)
+
+
+@pytest.mark.parametrize(("milliseconds", "rests"), [(2, {2}), (3, {3, 4}), (6, {6, 7, 8})])
+def test_b4_a_third_of_the_gap_is_counted_in_whole_milliseconds(milliseconds: int, rests: set[int]) -> None:
+    millisecond = timedelta(milliseconds=1)
+    gap = milliseconds * millisecond
+    assert {gap_after(f"t{n}", gap) / millisecond for n in range(100)} == rests
 
 
 def test_b4_the_gap_is_irregular() -> None:

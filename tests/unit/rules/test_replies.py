@@ -50,6 +50,8 @@ SEEN = [
     ("dot", "550 5.7.30 This mail has been blocked because DKIM did not pass.", "sender"),
     ("auth", "535 Incorrect authentication data", "auth"),
     ("auth", "432 4.7.12 A password transition is needed", "auth"),
+    ("auth", "invalid_grant: AADSTS700082: The refresh token has expired", "auth"),
+    ("connect", "the token endpoint answered 503: try again later", "net"),
     ("permission", "550 5.7.1 Not allowed", "auth"),
     ("permission", "NO [NOPERM] You may not", "auth"),
     ("permission", "the connection broke: no answer in time", "net"),

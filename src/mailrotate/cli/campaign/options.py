@@ -13,6 +13,7 @@ from mailrotate.core.values.states import Rotation
 if TYPE_CHECKING:
     from mailrotate.core.rules.campaign_file import CampaignPlan
 
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The campaign's TOML file.")]
 Name = Annotated[
     str,
     typer.Argument(
@@ -34,6 +35,7 @@ Rotate = Annotated[
     str | None,
     typer.Option(metavar="|".join(Rotation), help="How people are spread; two or more senders imply equal."),
 ]
+Step = Annotated[int, typer.Option(min=1, help="Which step.")]
 
 
 def read_rotation(text: str | None) -> Rotation | None:

@@ -1,4 +1,4 @@
-"""`mailrotate campaign preview|test`: what a message looks like before anything is sent."""
+"""`mailrotate campaign preview`: what a message looks like before anything is sent."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,23 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.campaign.options import Name
-from mailrotate.cli.output import Speech
+from mailrotate.cli.campaign.options import Name, Step
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.campaigns.previewing import Preview, TestSent
-
-_REMOTE_SAID_NO = 5
-
-Step = Annotated[int, typer.Option(min=1, help="Which step.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the commands."""
-    app.command()(preview)
-    app.command("test")(send_test)
+    from mailrotate.core.services.campaigns.previewing import Preview
 
 
 def preview(
@@ -91,62 +80,3 @@ def _document(shown: "Preview") -> dict[str, object]:
         "bytes": shown.size,
         "invented": list(shown.invented),
     }
-
-
-def send_test(
-    ctx: typer.Context,
-    name: Name,
-    to: Annotated[str, typer.Option(metavar="ADDRESS", help="Your own address.")],
-    step: Step = 1,
-    like: Annotated[
-        str | None, typer.Option(metavar="CONTACT", help="Filled with this recipient's fields.")
-    ] = None,
-) -> None:
-    """Send one message of a campaign to yourself, now, by the path that all messages take.
-
-    It is not marked as a test: it shows what a recipient will receive. The mailbox's limits count it.
-
-    Examples:
-
-      mailrotate campaign test autumn-intro --to me@example.org
-
-      mailrotate campaign test autumn-intro --to me@example.org --step 2 --like kim@example.com
-    """
-    from threading import Event
-
-    from mailrotate.core.services.campaigns import previewing
-    from mailrotate.core.services.sending.turn import Pace
-    from mailrotate.core.values.states import MessageState
-
-    call = call_of(ctx)
-    pace = Pace(call.app.clock, Event().wait, stopping=lambda: False)
-    with call.speech.progress("sending"):
-        done = previewing.send_test(call.context, name, to, like, step, pace, call.now)
-    _tell_sent(call.speech, done)
-    if done.message.state not in (MessageState.SENT, MessageState.SCHEDULED):
-        raise typer.Exit(_REMOTE_SAID_NO)
-
-
-def _tell_sent(speech: Speech, done: "TestSent") -> None:
-    from mailrotate.core.values.states import MessageState
-
-    message = done.message
-    told = f"m_{message.id} from {message.from_address} to {message.to_address}"
-    words = {
-        MessageState.SENT: f"sent {told}",
-        MessageState.SCHEDULED: f"{told} waits in the outbox: {done.waits_because}",
-    }.get(message.state, f"{told}: {message.state}: {message.error_text}")
-    speech.result(
-        {
-            "id": f"m_{message.id}",
-            "state": message.state,
-            "from": message.from_address,
-            "to": message.to_address,
-            "subject": message.subject,
-            "message_id": message.message_id,
-            "sent_at": message.sent_at,
-            "waits_because": done.waits_because,
-            "error": message.error_text,
-        },
-        words,
-    )

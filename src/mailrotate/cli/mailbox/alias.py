@@ -14,17 +14,13 @@ from mailrotate.core.values.hint import Command, Hint
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.alias_choice import MailboxAliases
 
-app = noun("Other addresses of a mailbox, and which of them it sends as.")
+app = noun(
+    "Other addresses of a mailbox, and which of them it sends as.", __name__, "add", "list", "remove", "use"
+)
 
 Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="The other address.")]
 
 
-def add_to(parent: typer.Typer) -> None:
-    """Register these verbs with their noun."""
-    parent.add_typer(app, name="alias")
-
-
-@app.command()
 def add(
     ctx: typer.Context,
     address: Address,
@@ -55,7 +51,6 @@ def add(
         call.speech.next(Command("mailbox", "alias", "use", changed.address, added))
 
 
-@app.command("list")
 def list_(ctx: typer.Context, address: Address) -> None:
     """A mailbox's aliases.
 
@@ -74,7 +69,6 @@ def list_(ctx: typer.Context, address: Address) -> None:
     )
 
 
-@app.command()
 def remove(ctx: typer.Context, address: Address, alias: Alias) -> None:
     """Take an alias away. A mailbox that sent as it sends as itself again.
 
@@ -89,7 +83,6 @@ def remove(ctx: typer.Context, address: Address, alias: Alias) -> None:
     _tell(call.speech, changed, f"{alias} is no alias of {changed.address} any more")
 
 
-@app.command()
 def use(
     ctx: typer.Context,
     address: Address,

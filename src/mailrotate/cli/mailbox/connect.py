@@ -1,10 +1,10 @@
-"""`mailrotate mailbox connect`."""
+"""`mailrotate mailbox connect`: log in to both servers, then store."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailrotate.cli import slot as slots
+from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import (
     ImapServer,
@@ -20,6 +20,7 @@ from mailrotate.cli.credentials import (
 )
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.params import Address, ForUser, Yes, read_id
+from mailrotate.cli.slot.awaited import awaited_lines
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.own_settings import Given, parse
 
@@ -30,17 +31,17 @@ Provider = Annotated[
     str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
 ]
 Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")]
-
-
-def add_to(app: typer.Typer) -> None:
-    app.command()(connect)
+Wanted = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="In which slot of theirs.", autocompletion=completion.slots),
+]
 
 
 def connect(
     ctx: typer.Context,
     address: Address,
     for_user: ForUser = None,
-    slot: slots.Wanted = None,
+    slot: Wanted = None,
     provider: Provider = None,
     smtp: SmtpServer = None,
     imap: ImapServer = None,
@@ -70,7 +71,7 @@ def connect(
     settings = _given(sender_name=sender_name, daily_limit=daily_limit, gap=gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     _refuse_early(call, address, for_user, slot_id, settings)
-    takes = slots.ask_for_slot(call, address, for_user, slot_id, yes=yes)
+    takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
     with call.speech.progress(f"looking for the servers of {address}"):
@@ -103,6 +104,23 @@ def _refuse_early(
     else:
         refuse_unpermitted(None, parse(settings))
         ownership.refuse_first(address)
+
+
+def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | None, *, yes: bool) -> bool:
+    """For a connect: whether a slot may be taken to which another mailbox may still come back without loss.
+
+    Asks only where that is so, and ends the command when the answer is no (A5).
+    """
+    from mailrotate.core.services.effects import grace_periods
+
+    if not call.app.has_workspace:
+        return False
+    awaited = grace_periods.awaited_returns(call.context, address, for_user, slot_id, call.now)
+    question = f"Connect {address} in its place?"
+    told = awaited_lines(awaited, call.zone)
+    if awaited and not call.speech.confirm(told, question, yes=yes, dry_run=False):
+        raise typer.Exit
+    return yes or bool(awaited)
 
 
 def _log_in(call: Call, wanted: "NewConnection") -> None:

@@ -10,11 +10,6 @@ from mailrotate.core.rules.timeline_filter import Whose, as_document
 from mailrotate.core.values.hint import Command
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register this verb with its noun."""
-    app.command()(crm)
-
-
 def crm(
     ctx: typer.Context,
     address: Address,

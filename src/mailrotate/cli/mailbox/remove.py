@@ -33,11 +33,6 @@ Export = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command with its noun."""
-    app.command("remove")(remove)
-
-
 def remove(
     ctx: typer.Context,
     address: Address,
@@ -74,7 +69,7 @@ def remove(
         told = mailbox_removal.remove(call.context, address, move_to=move_to, tag=word, now=call.now)
     call.speech.result(
         _row(told, done, None if file is None else str(file), exported),
-        *([f"removed {told.address}; its password is deleted"] if done else []),
+        *([f"removed {told.address}; its credentials are deleted"] if done else []),
     )
     if done:
         _say_next(call.speech, told)
@@ -126,7 +121,7 @@ def _lines(told: "RemovalConsequences") -> list[str]:
         )
     if told.approval_ends:
         lines.append("  its approval ends")
-    lines.append("  its password is deleted, its slot and its address are free; its history stays")
+    lines.append("  its credentials are deleted, its slot and its address are free; its history stays")
     return lines
 
 

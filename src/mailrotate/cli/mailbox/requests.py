@@ -24,15 +24,6 @@ RequestId = Annotated[
 Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; shown with the request.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register these verbs with their noun."""
-    app.command()(request)
-    app.command("requests")(list_)
-    app.command()(approve)
-    app.command()(deny)
-    app.command()(withdraw)
-
-
 def request(
     ctx: typer.Context,
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The address that is wanted.")],
@@ -60,7 +51,7 @@ def request(
         call.speech.next(Command("mailbox", "requests"))
 
 
-def list_(
+def requests(
     ctx: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="Also those that are decided or withdrawn.")] = False,
     limit: Limit = None,

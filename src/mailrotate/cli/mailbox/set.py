@@ -20,7 +20,7 @@ from mailrotate.cli.credentials import (
     needed_password,
     show_step,
 )
-from mailrotate.cli.mailbox.settings import document_of, value_of
+from mailrotate.cli.mailbox.document import document_of, value_of
 from mailrotate.cli.output import cell
 from mailrotate.cli.params import Address, Yes
 from mailrotate.core.values.errors import BadInput
@@ -31,12 +31,29 @@ if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_settings import Changed
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command with its noun."""
-    app.command("set")(_with_flags(change))
+def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with a flag for each setting, after the address."""
+    known = signature(command)
+    context, address, *others, _ = known.parameters.values()
+    flags = [
+        Parameter(
+            setting.key,
+            Parameter.POSITIONAL_OR_KEYWORD,
+            default=None,
+            annotation=Annotated[
+                (list[str] if setting.is_repeated else str) | None,
+                typer.Option(setting.flag, metavar=setting.metavar, help=setting.help),
+            ],
+        )
+        for setting in SETTINGS.values()
+    ]
+    parameters = [context, address, *flags, *others]
+    command.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]  # Typer reads it
+    return command
 
 
-def change(
+@_with_flags
+def set_(
     ctx: typer.Context,
     address: Address,
     smtp: SmtpServer = None,
@@ -81,27 +98,6 @@ def change(
     heard = partial(show_step, call.speech)
     done = mailbox_settings.change(call.context, address, given, call.now, login=login, tell=heard)
     _tell(call, done)
-
-
-def _with_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with a flag for each setting, after the address."""
-    known = signature(command)
-    context, address, *others, _ = known.parameters.values()
-    flags = [
-        Parameter(
-            setting.key,
-            Parameter.POSITIONAL_OR_KEYWORD,
-            default=None,
-            annotation=Annotated[
-                (list[str] if setting.is_repeated else str) | None,
-                typer.Option(setting.flag, metavar=setting.metavar, help=setting.help),
-            ],
-        )
-        for setting in SETTINGS.values()
-    ]
-    parameters = [context, address, *flags, *others]
-    command.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]  # Typer reads it
-    return command
 
 
 def _tell(call: Call, done: "Changed") -> None:

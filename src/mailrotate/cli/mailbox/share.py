@@ -14,15 +14,9 @@ User = Annotated[
     str, typer.Argument(metavar="USER", help="The user's address.", autocompletion=completion.users)
 ]
 
-app = noun("Who else reads and writes from a shared mailbox.")
+app = noun("Who else reads and writes from a shared mailbox.", __name__, "add", "remove", "list")
 
 
-def add_to(parent: typer.Typer) -> None:
-    """Register these verbs with their noun."""
-    parent.add_typer(app, name="share")
-
-
-@app.command()
 def add(ctx: typer.Context, address: Address, user: User) -> None:
     """Let a user read, write from and pick a mailbox that is set to --access shared.
 
@@ -39,7 +33,6 @@ def add(ctx: typer.Context, address: Address, user: User) -> None:
     call.speech.next(Command("mailbox", "share", "list", address))
 
 
-@app.command()
 def remove(
     ctx: typer.Context,
     address: Address,
@@ -72,7 +65,6 @@ def remove(
         call.speech.next(Command("mailbox", "share", "list", address))
 
 
-@app.command("list")
 def list_(ctx: typer.Context, address: Address) -> None:
     """Whom a mailbox is shared with.
 

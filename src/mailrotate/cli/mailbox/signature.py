@@ -16,7 +16,18 @@ from mailrotate.core.values.hint import Command, Hint
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.signature_editing import MailboxSignatures
 
-app = noun("Closing texts of a mailbox; the main one stands below what it sends.")
+app = noun(
+    "Closing texts of a mailbox; the main one stands below what it sends.",
+    __name__,
+    "add",
+    "edit",
+    "list",
+    "show",
+    "main",
+    "unmain",
+    "remove",
+    "restore",
+)
 
 # UTF-8 needs up to four bytes for a character; the service counts these.
 _MOST_BYTES = 4 * 10_000 + 1
@@ -27,12 +38,6 @@ Body = Annotated[
 ]
 
 
-def add_to(parent: typer.Typer) -> None:
-    """Register these verbs with their noun."""
-    parent.add_typer(app, name="signature")
-
-
-@app.command()
 def add(
     ctx: typer.Context,
     address: Address,
@@ -56,7 +61,6 @@ def add(
         call.speech.next(Command("mailbox", "signature", "main", found.address, name))
 
 
-@app.command()
 def edit(ctx: typer.Context, address: Address, name: Name, body: Body) -> None:
     """Give a signature other words; they reach every message that is not yet being sent.
 
@@ -71,7 +75,6 @@ def edit(ctx: typer.Context, address: Address, name: Name, body: Body) -> None:
     _tell(call.speech, found, f"signature '{name}' has these words now")
 
 
-@app.command("list")
 def list_(ctx: typer.Context, address: Address) -> None:
     """The signatures of a mailbox, and which is the main one.
 
@@ -85,7 +88,6 @@ def list_(ctx: typer.Context, address: Address) -> None:
     _tell(call.speech, signature_editing.listing(call.context, address))
 
 
-@app.command()
 def show(ctx: typer.Context, address: Address, name: Name) -> None:
     """One signature, as it was written.
 
@@ -99,7 +101,6 @@ def show(ctx: typer.Context, address: Address, name: Name) -> None:
     call_of(ctx).speech.result({"name": found.name, "main": found.is_main, "body": found.body}, found.body)
 
 
-@app.command()
 def main(ctx: typer.Context, address: Address, name: Name) -> None:
     """Let a signature close what the mailbox sends from now on.
 
@@ -114,7 +115,6 @@ def main(ctx: typer.Context, address: Address, name: Name) -> None:
     _tell(call.speech, found, f"{found.address} closes its messages with '{name}'")
 
 
-@app.command()
 def unmain(ctx: typer.Context, address: Address) -> None:
     """Send without a signature from now on; all of them stay.
 
@@ -129,7 +129,6 @@ def unmain(ctx: typer.Context, address: Address) -> None:
     _tell(call.speech, found, f"{found.address} sends without a signature")
 
 
-@app.command()
 def remove(ctx: typer.Context, address: Address, name: Name) -> None:
     """Delete a signature.
 
@@ -144,7 +143,6 @@ def remove(ctx: typer.Context, address: Address, name: Name) -> None:
     _tell(call.speech, found, f"deleted signature '{name}'")
 
 
-@app.command()
 def restore(ctx: typer.Context, address: Address, name: Name) -> None:
     """Take a signature over from before the mailbox was disconnected and connected again.
 

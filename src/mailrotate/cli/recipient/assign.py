@@ -34,11 +34,6 @@ FromSender = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the command with its noun."""
-    app.command("assign")(assign)
-
-
 def assign(
     ctx: typer.Context,
     campaign: Campaign,

@@ -4,5 +4,5 @@ from datetime import datetime
 
 
 def has_passed(ends_at: datetime, now: datetime) -> bool:
-    """A deadline counts from its own instant for whoever looks, whether or not anything ran."""
+    """A deadline is over from its own instant on, whether or not a runner was there."""
     return now >= ends_at

@@ -1,4 +1,4 @@
-"""What every service needs from outside, handed down by the composition root."""
+"""What every service needs from outside; the composition root provides it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class HolidayDates(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """The store, the workspace's key, the mail providers and who acts."""
+    """The store, the secrets, the mail providers and the acting user."""
 
     store: Store
     secrets: SecretBox
@@ -35,7 +35,7 @@ def secret_name(connection_id: int) -> str:
 
 
 def account_of(context: Context, login: StoredLogin) -> MailAccount:
-    """All that a login needs. Raises KeyTrouble when the workspace's key is missing or wrong."""
+    """Everything a login needs. Raises KeyTrouble if the workspace key is missing or wrong."""
     if login.secret is None:
         raise ValueError(f"{login.address} is disconnected and has no secret")
     plain = context.secrets.open(secret_name(login.connection_id), login.generation, login.secret)

@@ -9,7 +9,7 @@ from mailrotate.core.store import tables as t
 
 @dataclass(frozen=True)
 class StoredAlias:
-    """`sender_name` is None where the mailbox's is used."""
+    """An alias; without a `sender_name` the mailbox's is used."""
 
     id: int
     address: str

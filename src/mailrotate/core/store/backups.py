@@ -1,4 +1,4 @@
-"""Copies of a SQLite database, and the way back from one. PostgreSQL has tools of its own for that."""
+"""Back up and restore a SQLite database. PostgreSQL has its own tools for that."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.schema import check_database, migrate, revision_of
+from mailrotate.core.store.schema import check_database, migrate, require_current, revision_of
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused, StoreTrouble
@@ -21,24 +21,24 @@ _ANOTHER = "name another file"
 
 
 def backup_name(path: Path, before: str, now: datetime) -> Path:
-    """Where the copy goes that is made before an upgrade or a restore: beside the database."""
+    """Return the path, beside the database, of the copy made before an upgrade or a restore."""
     return path.with_name(f"{path.name}.before-{before}-{now:%Y%m%dT%H%M%SZ}")
 
 
 def back_up(store: Store, target: Path) -> None:
     """Copy a SQLite database page by page while others use it; the copy has mode 0600.
 
-    Raises Refused on PostgreSQL, BadInput when `target` exists, StoreTrouble when it cannot be written.
+    Raises Refused on PostgreSQL, BadInput if `target` exists, StoreTrouble if it cannot be written.
     """
     path = _file_of(store, "pg_dump --format=custom --file=FILE, with the same database")
     if target.exists():
         raise BadInput("backup.exists", f"{target} exists already; nothing was written", "name a new file")
     with store.reading() as connection:
-        # A source that is no database is said to be that, and no fault of the target's.
+        # Check the source first, so that an error names it and not the target.
         revision_of(connection)
     unfinished = target.with_name(f"{target.name}.unfinished")
     try:
-        # What a killed backup left. Nobody takes it for one, because only a whole copy gets the name.
+        # The rest of a killed backup. Only a complete copy gets the final name.
         _discard(unfinished)
         _copy_pages(path, unfinished)
         os.rename(unfinished, target)
@@ -48,8 +48,25 @@ def back_up(store: Store, target: Path) -> None:
         ) from None
 
 
+def upgrade(store: Store, now: datetime) -> Path | None:
+    """Upgrade the database to our revision; copy a file of an older revision first.
+
+    Returns the path of the copy. Raises StoreTrouble if the database is newer or not mailrotate's.
+    """
+    copy = None
+    try:
+        with store.reading() as connection:
+            require_current(connection)
+    except Refused:
+        if store.path is not None:
+            copy = backup_name(store.path, "upgrade", now)
+            back_up(store, copy)
+    migrate(store)
+    return copy
+
+
 def _copy_pages(path: Path, target: Path) -> None:
-    """Raises OSError, sqlite3.Error; nothing is left of a copy that failed, and the source is only read."""
+    """Copy the pages and remove a copy that failed. Raises OSError, sqlite3.Error; only reads the source."""
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     read_only = f"{path.resolve().as_uri()}?mode=ro"
     try:
@@ -58,7 +75,7 @@ def _copy_pages(path: Path, target: Path) -> None:
             closing(sqlite3.connect(target)) as copy,
         ):
             source.backup(copy)
-            # One file that can be moved about: no log beside it.
+            # A single file that can be moved: no log beside it.
             copy.execute("PRAGMA journal_mode=DELETE").close()
     except BaseException:
         target.unlink(missing_ok=True)
@@ -66,13 +83,13 @@ def _copy_pages(path: Path, target: Path) -> None:
 
 
 def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
-    """Put a backup in the place of the database; returns where the present one is kept.
+    """Replace the database by a backup; return the path at which the present one is kept.
 
-    What was sent after the backup was made is not in it. So every mailbox is put on hold and sends nothing
-    until somebody has compared the sent mail and released it; messages that were being sent are settled as
-    a dead runner's. The present database may be damaged: it is copied as it lies there. The store is closed.
-    Raises Refused on PostgreSQL, NotFound, BadInput when the file is no intact database of ours, StoreTrouble
-    when a newer program made it, Busy while a runner works.
+    The backup does not contain what was sent after it was made. So every mailbox is put on hold and sends
+    nothing until a person has compared the sent mail and released it; messages that were being sent are
+    settled like those of a dead runner. The present database may be damaged: it is copied byte by byte. The
+    store is closed. Raises Refused on PostgreSQL, NotFound, BadInput if the file is not an intact mailrotate
+    database, StoreTrouble if a newer program made it, Busy while a runner works.
     """
     pause = Command("mailbox", "pause", "ADDRESS")
     path = _file_of(store, Hint("pg_restore --clean, then for every mailbox:", pause))
@@ -105,7 +122,7 @@ def _file_of(store: Store, instead: AnyHint) -> Path:
 
 
 def _copy_checked(backup: Path, incoming: Path) -> None:
-    """A copy of the backup, proved to be an intact database of ours and brought to our revision."""
+    """Copy the backup, check that it is an intact mailrotate database, and upgrade it to our revision."""
     try:
         _copy_pages(backup, incoming)
     except sqlite3.Error as problem:
@@ -127,10 +144,11 @@ def _hold_everything(incoming: Path, made_at: datetime, actor: Actor, now: datet
     arriving = open_store(str(incoming))
     try:
         with arriving.writing() as connection:
-            said = f"restored from a backup of {rfc3339(made_at)}: compare the sent mail, then release it"
+            at = rfc3339(made_at.replace(microsecond=0))
+            said = f"restored from a backup of {at}: compare the sent mail, then release it"
             held = mailboxes.hold_all(connection, RESTORED, said)
             if actor.user_id is not None and workspaces.user_by_id(connection, actor.user_id) is None:
-                # Somebody who joined after the backup was made.
+                # A user who joined after the backup was made.
                 actor = Actor(None, actor.os_user)
             events.record(
                 connection, actor, "database.restored", now, About(), made_at=rfc3339(made_at), held=held
@@ -140,7 +158,7 @@ def _hold_everything(incoming: Path, made_at: datetime, actor: Actor, now: datet
 
 
 def _keep_aside(path: Path, kept: Path) -> None:
-    """Copy the database byte by byte, with its log, as SQLite finds the two by their names."""
+    """Copy the database and its log byte by byte, under names by which SQLite finds both."""
     for suffix in ("", "-wal"):
         present = path.with_name(path.name + suffix)
         if present.exists():
@@ -148,7 +166,7 @@ def _keep_aside(path: Path, kept: Path) -> None:
 
 
 def _remove_log(path: Path) -> None:
-    """The log belongs to the old file; beside the new one it would damage it."""
+    """Remove the log: it belongs to the old file and would damage the new one."""
     for suffix in ("-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What an edit, or the deletion, of a campaign needs to know and to change of its people and messages."""
+"""Queries and changes of recipients and messages for editing or deleting a campaign."""
 
 import json
 from collections.abc import Generator, Mapping
@@ -17,7 +17,7 @@ class OpenPerson(NamedTuple):
 
 
 def begun_steps(connection: Connection, campaign_id: int) -> set[int]:
-    """The positions of the steps that somebody may have got already."""
+    """The positions of the steps that may have reached a recipient."""
     c = t.message.c
     query = (
         select(c.step_position)
@@ -28,7 +28,7 @@ def begun_steps(connection: Connection, campaign_id: int) -> set[int]:
 
 
 def open_people(connection: Connection, campaign_id: int) -> Generator[OpenPerson]:
-    """Everybody who will still be written to, with their fields, streamed."""
+    """Stream the open recipients with their fields."""
     c = t.recipient.c
     query = select(c.id, c.fields).where(c.campaign_id == campaign_id, c.state.in_(OPEN_RECIPIENTS))
     with connection.execute(query.order_by(c.id).execution_options(yield_per=500)) as rows:
@@ -37,7 +37,7 @@ def open_people(connection: Connection, campaign_id: int) -> Generator[OpenPerso
 
 
 def shift_step(connection: Connection, campaign_id: int, position: int, by: timedelta) -> None:
-    """Move everybody's waiting message of one step, planned or not, by a duration."""
+    """Move the waiting messages of one step, planned or not, by a duration."""
     r, m = t.recipient.c, t.message.c
     people = connection.execute(
         select(r.id, r.next_at).where(

@@ -1,4 +1,4 @@
-"""Campaigns, their versions and steps, and who sends for them."""
+"""Campaigns, their versions and steps."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -48,7 +48,7 @@ class StoredStep:
 
 
 class Pace(NamedTuple):
-    """A step's place in its campaign, and how long after the one before it is due."""
+    """A step's position in its campaign and its delay after the previous step."""
 
     position: int
     delay: timedelta
@@ -113,7 +113,7 @@ def listing(connection: Connection) -> list[StoredCampaign]:
 
 
 def active_in_lane(connection: Connection, mailbox_id: int, slot_id: int) -> list[StoredCampaign]:
-    """The active campaigns whose messages may be in this mailbox's lane, the unpaused ones only."""
+    """The active campaigns without a pause whose messages may be in this mailbox's lane."""
     return _read(connection, _ACTIVE_IN_LANE, b_mailbox=mailbox_id, b_slot=slot_id)
 
 
@@ -244,7 +244,7 @@ _ALL_STEPS = (
     select(t.step.c.campaign_id, t.step.c.id, t.step.c.position, t.step_version, t.mailbox.c.id)
     .select_from(t.step)
     .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
-    # What a removed mailbox was to send, the campaign's own sender does.
+    # The campaign's own sender takes over the steps of a removed mailbox.
     .outerjoin(
         t.mailbox,
         (t.mailbox.c.id == t.step_version.c.sender_mailbox_id) & t.mailbox.c.removed_at.is_(None),
@@ -268,7 +268,7 @@ _SEQUENCE = (
 
 
 def sequence_of(connection: Connection, campaign_id: int) -> list[Pace]:
-    """The steps of the campaign as it is now, without their words."""
+    """The steps of the campaign's present version, without their texts."""
     rows = connection.execute(_SEQUENCE, {"b_campaign": campaign_id})
     return [Pace(position, timedelta(seconds=seconds)) for position, seconds in rows]
 
@@ -279,7 +279,7 @@ def steps_of(connection: Connection, campaign_id: int, version: int) -> list[Sto
 
 
 def current_steps(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, list[StoredStep]]:
-    """By campaign the steps of its version."""
+    """The steps of each campaign's present version, by campaign."""
     found: dict[int, list[StoredStep]] = {campaign_id: [] for campaign_id in campaign_ids}
     for some in portions(campaign_ids):
         for row in connection.execute(_CURRENT_STEPS, {"b_campaigns": some}):
@@ -315,7 +315,7 @@ def change(connection: Connection, campaign_id: int, **values: object) -> None:
 
 
 def add_pause(connection: Connection, campaign_id: int, reason: str, mailbox_id: int, now: datetime) -> None:
-    """Add a reason to the set; the same one twice is one."""
+    """Add a reason to the set; adding it twice has no effect."""
     there = select(t.campaign_pause.c.id).where(
         t.campaign_pause.c.campaign_id == campaign_id,
         t.campaign_pause.c.reason == reason,
@@ -334,7 +334,7 @@ def lift_pauses(connection: Connection, campaign_id: int) -> None:
 
 
 def erase_draft(connection: Connection, campaign_id: int) -> None:
-    """Delete a draft with everything that is its own; contacts, test messages and the log stay."""
+    """Delete a draft with its own rows; contacts, test messages and the log stay."""
     of_campaign = select(t.step.c.id).where(t.step.c.campaign_id == campaign_id)
     versions = select(t.step_version.c.id).where(t.step_version.c.step_id.in_(of_campaign))
     connection.execute(

@@ -230,6 +230,17 @@ def sealed_secrets(connection: Connection) -> Iterator[SealedSecret]:
         yield SealedSecret(row.id, row.generation, row.secret)
 
 
+def replace_secret(connection: Connection, connection_id: int, generation: int, secret: bytes) -> bool:
+    """Compare-and-set of the secret, sealed for the next generation; False when it changed or was deleted."""
+    c = t.connection.c
+    result = connection.execute(
+        update(t.connection)
+        .where(c.id == connection_id, c.generation == generation, c.secret.is_not(None))
+        .values(secret=secret, generation=generation + 1)
+    )
+    return result.rowcount == 1
+
+
 def hanging_on(connection: Connection, mailbox_id: int, slot_id: int) -> list[HangingCampaign]:
     """The campaigns that are not over and send from this mailbox (or from its slot), with their open people.
 

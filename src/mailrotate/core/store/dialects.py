@@ -1,5 +1,5 @@
-"""What differs between SQLite and PostgreSQL: nobody else in the store asks which of the two it is, except
-where a database is a file. The reasons stand in `docs/decisions/two-databases.md`.
+"""What differs between SQLite and PostgreSQL. No other module of the store asks which of the two it is,
+except where a database is a file. `docs/decisions/two-databases.md` gives the reasons.
 """
 
 import hashlib
@@ -29,14 +29,14 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from mailrotate.core.values.errors import Busy, StoreTrouble, WrongDatabase
 from mailrotate.core.values.hint import AnyHint, Command
 
-# Longer than the longest writing transaction that we know of (an import of a million rows).
+# Longer than the longest known writing transaction (an import of a million rows).
 BUSY_WAIT_SECONDS = 60.0
-# One number of ours for the advisory lock that a migration takes.
+# The key of the advisory lock that a migration takes.
 _MIGRATION_LOCK = 0x6D61696C
 
 
 class Wall(NamedTuple):
-    """A change that the database itself refuses, whoever writes."""
+    """A change that the database itself refuses, by a trigger."""
 
     name: str
     table: str
@@ -53,14 +53,14 @@ def is_sqlite(connection: Connection) -> bool:
 
 
 def prepare_sqlite(connection: sqlite3.Connection) -> None:
-    """What every connection to a file needs."""
+    """Prepare a new connection to a SQLite file."""
     connection.create_function("mailrotate_sha256", 1, _sha256, deterministic=True)
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         f"busy_timeout={int(BUSY_WAIT_SECONDS * 1000)}",
-        # After a large import the log shrinks again.
+        # Lets the log shrink again after a large import.
         "journal_size_limit=67108864",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
@@ -71,7 +71,7 @@ def _sha256(value: str | None) -> str | None:
 
 
 def postgresql_arguments() -> dict[str, Any]:
-    """The session: wait for locks as long as on SQLite, and free those of a machine that vanished.
+    """Session settings: wait for locks as long as on SQLite, and free the locks of a machine that vanished.
 
     The keepalives are the server's (seconds): a life lock must not outlive a machine without power.
     """
@@ -122,7 +122,7 @@ _TOLD: Mapping[str, tuple[str, AnyHint]] = {
 
 
 def explain(problem: DBAPIError, name: str) -> StoreTrouble | Busy | None:
-    """Our error for a database's, or None when it is a defect of ours that must be seen as it is."""
+    """Translate a database error into ours; None for a defect of the program, which is shown as it is."""
     if isinstance(problem.orig, sqlite3.Error):
         said = str(problem.orig).lower()
         if "is locked" in said:
@@ -167,14 +167,14 @@ def lock_schema(connection: Connection) -> None:
 
 
 def set_foreign_keys(connection: Connection, on: bool) -> None:
-    """Outside a transaction, where SQLite heeds it; it goes past SQLAlchemy, which would begin one."""
+    """Switch SQLite's foreign keys, bypassing SQLAlchemy: SQLite ignores the switch inside a transaction."""
     if is_sqlite(connection):
         raw: Any = connection.connection.driver_connection
         raw.execute(f"PRAGMA foreign_keys={'ON' if on else 'OFF'}").close()
 
 
 def orphans(connection: Connection) -> list[str]:
-    """Rows whose parents are missing. PostgreSQL never lets one exist."""
+    """Rows whose parents are missing; always empty on PostgreSQL."""
     if not is_sqlite(connection):
         return []
     found = connection.exec_driver_sql("PRAGMA foreign_key_check")
@@ -182,7 +182,7 @@ def orphans(connection: Connection) -> list[str]:
 
 
 def damages(connection: Connection) -> list[str]:
-    """What SQLite finds wrong in its file; PostgreSQL's own tools look after its pages."""
+    """Faults that SQLite finds in its file; PostgreSQL has its own tools for that."""
     if not is_sqlite(connection):
         return []
     found = connection.exec_driver_sql("PRAGMA integrity_check")
@@ -190,7 +190,7 @@ def damages(connection: Connection) -> list[str]:
 
 
 def build_wall(connection: Connection, wall: Wall) -> None:
-    """Drop and make one trigger, inside the caller's transaction."""
+    """Drop and create one trigger, inside the caller's transaction."""
     name, table, event, condition, says = wall
     if is_sqlite(connection):
         statements: Sequence[str] = (
@@ -220,26 +220,26 @@ def standing_triggers(connection: Connection) -> set[str]:
 
 
 def but_not_twice(rows: Select[Any]) -> Select[Any]:
-    """A query to insert from, by whose INSERT a row that is there already, by any unique index, is left out.
+    """Make INSERT … SELECT skip rows that violate a unique index.
 
-    It needs a condition of its own: without WHERE, SQLite takes the ending for that of a join.
+    The query needs a WHERE: without one, SQLite reads the added clause as that of a join.
     """
     return rows.suffix_with("ON CONFLICT DO NOTHING")
 
 
 # --- staging of imports
 
-# One statement for so many takes half the time of one for each.
+# One statement for this many rows takes half the time of one statement per row.
 _ROWS_AT_ONCE = 50
 _STAGING_PRAGMAS = (
-    # Without a journal: when something fails, the whole staging is thrown away.
+    # Without a journal: after a failure the whole staging file is discarded.
     "staging.page_size=32768",
     "staging.journal_mode=OFF",
     "staging.synchronous=OFF",
     "staging.cache_size=-2048",
     "cache_size=-16384",  # KiB, also for sorting: an import's memory does not grow with its file
-    # An import makes, or has just looked up, whatever its rows point to, and writes one constant state:
-    # to check a million rows for that again would hold the write lock twice as long.
+    # An import has created or looked up everything its rows refer to, and writes one constant state:
+    # checking a million rows again would hold the write lock twice as long.
     "foreign_keys=OFF",
     "ignore_check_constraints=ON",
 )
@@ -247,7 +247,7 @@ _STAGING_PRAGMAS = (
 
 @contextmanager
 def _driver_errors(session: Connection) -> Iterator[None]:
-    """What the driver raises where we go past SQLAlchemy, as SQLAlchemy would raise it."""
+    """Wrap the driver's errors as SQLAlchemy would, where we bypass it."""
     try:
         yield
     except session.dialect.loaded_dbapi.Error as problem:
@@ -255,11 +255,11 @@ def _driver_errors(session: Connection) -> Iterator[None]:
 
 
 def open_staging(session: Connection, database: Path | None, tables: MetaData) -> None:
-    """Make the staging tables, which this session alone sees and which go with it.
+    """Create the staging tables, which only this session sees and which end with it.
 
-    On SQLite they are a database file of their own beside ours, attached as `staging`: temporary tables
-    would go where the system keeps temporary files, which is often memory. The file is unlinked as soon
-    as it is open, so that nothing is left of an import that is killed.
+    On SQLite they are a separate database file beside ours, attached as `staging`: temporary tables would
+    be in the system's temporary folder, which is often in memory. The file is unlinked as soon as it is
+    open, so that a killed import leaves nothing behind.
     """
     if database is None:
         with session.begin():
@@ -286,14 +286,14 @@ def _column(column: Column[Any]) -> str:
 
 
 def load(session: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Put many rows into a staging table as they come, by the quickest way there is."""
+    """Load a stream of rows into a staging table in the fastest way."""
     fill = _insert_many if is_sqlite(session) else _copy
     with _driver_errors(session):
         fill(session.connection.driver_connection, table, columns, iter(rows))
 
 
 def _insert_many(raw: Any, table: str, columns: Sequence[str], rows: Iterator[Sequence[object]]) -> None:
-    # This transaction writes to the staging file alone and takes no lock of the database's.
+    # This transaction writes only to the staging file and takes no lock on the database.
     raw.execute("BEGIN").close()
     marks = ", ".join("?" * len(columns))
     while batch := list(islice(rows, _ROWS_AT_ONCE)):
@@ -311,19 +311,19 @@ def _copy(raw: Any, table: str, columns: Sequence[str], rows: Iterator[Sequence[
 
 
 def gather_statistics(session: Connection, table: str) -> None:
-    """Of a staging table that was just filled; SQLite needs none, as there is one way through it."""
+    """Analyse a filled staging table; SQLite needs none, because it has only one query plan here."""
     if not is_sqlite(session):
         session.exec_driver_sql(f"ANALYZE {table}")
 
 
 def lock_contacts(connection: Connection) -> None:
-    """Let nobody else add contacts until the end; on SQLite the writing transaction does that by itself."""
+    """Keep other sessions from adding contacts until the end; on SQLite the transaction itself does."""
     if not is_sqlite(connection):
         connection.execute(text("LOCK TABLE contact IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def reserve_ids(connection: Connection, table: str, count: int) -> int:
-    """Ids for `count` new rows: those after the one returned. The table is locked by the caller."""
+    """Reserve `count` ids; the first is one above the returned number. The caller has locked the table."""
     if is_sqlite(connection):
         query = text("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = :name")
         return int(connection.execute(query, {"name": table}).scalar_one())
@@ -336,21 +336,21 @@ def reserve_ids(connection: Connection, table: str, count: int) -> int:
 
 
 def domain_of(connection: Connection, address: ColumnElement[str]) -> ColumnElement[str]:
-    """What follows the `@` of a normalised address, which has one."""
+    """The part after the `@` of a normalised address, as an expression."""
     if is_sqlite(connection):
         return func.substr(address, func.instr(address, "@") + 1, type_=Text())
     return func.split_part(address, "@", 2, type_=Text())
 
 
 def sha256(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
-    """What `suppressions.fingerprint` makes of a value, as an expression."""
+    """The hash of `suppressions.fingerprint`, as an expression."""
     if is_sqlite(connection):
         return func.mailrotate_sha256(column, type_=Text())
     return func.encode(func.sha256(func.convert_to(column, "UTF8")), "hex", type_=Text())
 
 
 def json_text(connection: Connection, column: ColumnElement[str], key: str) -> ColumnElement[str]:
-    """A value of a JSON object as text; NULL where it has none of that name."""
+    """A value of a JSON object as text; NULL if the object has no such key."""
     if is_sqlite(connection):
         return cast(func.json_extract(column, f"$.{key}"), Text)
     from sqlalchemy.dialects.postgresql import JSONB
@@ -362,11 +362,11 @@ def json_text(connection: Connection, column: ColumnElement[str], key: str) -> C
 def merged_fields(
     connection: Connection, below: ColumnElement[str], above: ColumnElement[str]
 ) -> ColumnElement[str]:
-    """Two JSON objects in one, the second over the first."""
+    """Merge two JSON objects; the values of the second win."""
     if is_sqlite(connection):
         merged: ColumnElement[str] = func.json_patch(below, above)
     else:
-        # Here, because importing this dialect takes longer than a whole command that needs none of it.
+        # Imported here, because this import takes longer than a whole command that does not need it.
         from sqlalchemy.dialects.postgresql import JSONB
 
         merged = cast(cast(below, JSONB).concat(cast(above, JSONB)), Text)

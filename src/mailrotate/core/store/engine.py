@@ -2,8 +2,8 @@
 
 `reading()` and `writing()` each hand out one transaction. SQLite: WAL, `synchronous=FULL`, foreign keys on,
 and every writing transaction is BEGIN IMMEDIATE, because a deferred one that reads and then writes behind
-another commit fails at once, whatever the timeout. What differs on PostgreSQL stands in
-`docs/decisions/two-databases.md`.
+another commit fails at once, whatever the timeout. `docs/decisions/two-databases.md` lists what differs on
+PostgreSQL.
 """
 
 import os
@@ -36,7 +36,7 @@ class Store:
         self.engine = engine
         self.name = name
         self.path = path
-        # Inside one process writers queue here, in order, instead of polling SQLite's lock.
+        # Writers of one process queue here, in order, instead of polling SQLite's lock.
         self._writers = threading.Lock() if path else None
 
     @property
@@ -45,19 +45,19 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database. Raises StoreTrouble, Busy."""
+        """Open a transaction that sees one state of the database. Raises StoreTrouble, Busy."""
         with self.telling(), self.engine.connect() as connection:
             if not self.is_sqlite:
-                # SQLite's readers always see one state; PostgreSQL's would see a new one by statement.
+                # SQLite's readers always see one state; PostgreSQL's would see a new one with each statement.
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 
     @contextmanager
     def writing(self, session: Connection | None = None) -> Iterator[Connection]:
-        """A transaction that may write; committed at the end, rolled back on an exception.
+        """Open a transaction that may write; commit at the end, roll back on an exception.
 
-        On a connection of the pool's, or on `session`, which must not be within a transaction.
+        It uses a connection of the pool, or `session`, which must not be inside a transaction.
         Raises StoreTrouble, Busy.
         """
         with (
@@ -74,7 +74,7 @@ class Store:
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
-        """A writing transaction in which SQLite's foreign keys are off.
+        """Open a writing transaction with SQLite's foreign keys off.
 
         Alembic's batch mode rebuilds tables; with foreign keys on, that deletes the children of the old one
         without an error. SQLite heeds the switch only between transactions.
@@ -93,7 +93,7 @@ class Store:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """What the database says within comes out as our errors: StoreTrouble, Busy."""
+        """Translate database errors inside the block into ours: StoreTrouble, Busy."""
         try:
             yield
         except DBAPIError as problem:
@@ -106,7 +106,7 @@ class Store:
 def open_store(target: str, password: str | None = None) -> Store:
     """Open a SQLite file (created if missing, mode 0600) or a `postgresql://` URL.
 
-    A password inside `target` is refused by the caller's settings, never here logged.
+    The caller's settings refuse a password inside `target`.
     """
     if target.startswith(("postgresql:", "postgres:")):
         return _open_postgresql(target, password)

@@ -1,5 +1,5 @@
-"""The append-only log: who did what to which thing, and what came of it. Never a secret, never an address
-of a person (people are named by id, so that erasing one leaves the log true)."""
+"""The append-only log: who did what to which thing, and the result. It contains no secret and no address of a
+contact (contacts are named by id, so that the log stays true when one is erased)."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from mailrotate.core.store.portions import AT_A_TIME, rows_with
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts: the workspace's user (None: the runner) and the operating system's."""
+    """The acting user (None: the runner) and the operating-system user."""
 
     user_id: int | None
     os_user: str | None
@@ -29,7 +29,7 @@ RUNNER = Actor(None, None)
 
 @dataclass(frozen=True)
 class About:
-    """Which things an event is about, by id."""
+    """The things that an event is about, by id."""
 
     mailbox_id: int | None = None
     campaign_id: int | None = None
@@ -39,8 +39,8 @@ class About:
 
 @dataclass(frozen=True)
 class LoggedEvent:
-    """One line of the log, with names instead of ids where they are not a contact's; in `data` a user is an
-    id still, and `user` is filled by whoever names users."""
+    """One line of the log, with names instead of ids except for contacts. In `data` users are still ids; the
+    caller fills `user`."""
 
     id: int
     at: datetime
@@ -56,12 +56,12 @@ class LoggedEvent:
 
 
 class Wanted(TypedDict, total=False):
-    """Which events: all that is named must fit, and None chooses nothing.
+    """A filter of events: each value that is not None must match.
 
-    `action` is what their key begins with, `actor_id` who did it, `user_id` whom it is about, who has lost or
-    got something, or whose seat the mailbox is on; `since` belongs to the time, `until` does not. `seen_by`
-    is a user who sees their own and the team's alone: what they did, and what concerns them, or a mailbox or
-    campaign that they see.
+    `action` is the start of the key, `actor_id` the acting user, `user_id` the user whom the event is about,
+    who lost or got something, or whose mailbox it concerns; `since` is inclusive, `until` exclusive.
+    `seen_by` limits events to those that this member may see: their own acts, and events about them or about
+    a mailbox or campaign that they see.
     """
 
     since: datetime | None
@@ -76,9 +76,9 @@ class Wanted(TypedDict, total=False):
 
 
 _RECORD = insert(t.event)
-# Where `key` is one of these, `before` and `after` are users, by id.
+# For these keys, `before` and `after` are ids of users.
 USER_KEYS = ("user", "default_user", "owner")
-# Servers repeat whom a message was for, and people write down who asked: `<kim@example.com>: no such user`.
+# Servers repeat the recipient, and people note who asked: `<kim@example.com>: no such user`.
 _WORDS_OF_OTHERS = ("reply", "reason")
 _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:]+@[^\s<>()\[\]\"',;:]+")
 
@@ -88,7 +88,7 @@ def record(
 ) -> None:
     """Append one event in the caller's transaction; `action` is a stable key for scripts.
 
-    Users stand in `data` by id, under `user`; values of a change under `key`, `before` and `after`.
+    In `data`, users are ids under `user`; a change has `key`, `before` and `after`.
     """
     for key in _WORDS_OF_OTHERS:
         if isinstance(said := data.get(key), str):
@@ -117,9 +117,9 @@ def listing(
     limit: int | None = 100,
     **wanted: Unpack[Wanted],
 ) -> Generator[LoggedEvent]:
-    """The newest `limit` events that are wanted, or the first ones after an id; in the order of their ids.
+    """Stream the newest `limit` matching events, or the first ones after an id, in the order of their ids.
 
-    They are streamed while the caller's transaction lasts.
+    The stream lasts as long as the caller's transaction.
     """
     query = (
         select(
@@ -205,6 +205,6 @@ def ids_after(connection: Connection, after: int) -> set[int]:
 
 
 def ids_among(connection: Connection, numbers: Collection[int]) -> set[int]:
-    """Those of the numbers that are an event's."""
+    """The numbers that are ids of events."""
     e = t.event.c
     return {row.id for row in rows_with(connection, select(e.id), e.id, sorted(numbers))}

@@ -1,4 +1,4 @@
-"""What the database knows of time: the latest instant acted on, and the server's own clock (F6)."""
+"""The database's times: the latest instant acted on, and the server's clock (F6)."""
 
 from datetime import datetime
 
@@ -9,14 +9,14 @@ from mailrotate.core.store.dialects import is_sqlite
 
 
 def latest_acted_at(connection: Connection) -> datetime | None:
-    """The latest instant that any lane or pass acted on."""
+    """The latest instant at which any lane or pass acted."""
     lane = connection.execute(select(func.max(t.lane.c.acted_at))).scalar_one()
     a_pass = connection.execute(select(t.workspace.c.last_pass_at)).scalar_one_or_none()
     return max((instant for instant in (lane, a_pass) if isinstance(instant, datetime)), default=None)
 
 
 def database_now(connection: Connection) -> datetime | None:
-    """The server's clock, to compare ours with and for no decision; None where the database has none."""
+    """The server's clock, only to compare ours with; None on SQLite."""
     if is_sqlite(connection):
         return None
     found = connection.execute(text("SELECT clock_timestamp()")).scalar_one()

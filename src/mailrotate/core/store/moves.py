@@ -1,6 +1,6 @@
-"""The one place that writes a state: as compare-and-set, of one row or of a set in one statement.
+"""The only module that writes states: by compare-and-set, for one row or for a set in one statement.
 
-What is legal, `core/rules/transitions.py` says; whoever decides hands the transition over.
+`core/rules/transitions.py` says what is legal; the service that decides passes the transition.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from mailrotate.core.values.transition import Transition
 def moving(transition: Transition) -> Update:
     """The statement that moves every row that may move; made once. What it is narrowed to is the caller's."""
     table = t.METADATA.tables[transition.machine]
-    # No IN: as a parameter its list would be written out anew for each run, and many rows at once take none.
+    # No IN: its list is expanded again for each run, and a statement for many rows takes none.
     assert transition.origins
     may_move = or_(*(table.c.state == origin for origin in transition.origins))
     return update(table).where(may_move).values(state=transition.target)

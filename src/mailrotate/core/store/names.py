@@ -1,6 +1,6 @@
-"""The names that a shell completes, read so cheaply that nobody waits for Tab.
+"""The names that a shell completes, read so fast that Tab does not wait.
 
-A file is read without SQLAlchemy, whose import alone takes longer than a person notices. What `viewer` sees
+A file is read without SQLAlchemy, whose import alone takes noticeable time. What `viewer` sees
 is what `sights` says in SQLAlchemy's words; the tests hold the two together.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Runs a statement on either database; `:name` stands for a value.
 Ask = Callable[[str, Mapping[str, object]], list[tuple[object, ...]]]
 
-# Whoever acts, if they may: by address, else the workspace's default user. PostgreSQL must be told a type.
+# The acting user, if active: by address, else the workspace's default user. PostgreSQL needs a type.
 _ACTING = """
     SELECT id, role FROM "user" WHERE removed_at IS NULL AND state = 'active'
     AND (email = CAST(:email AS TEXT)
@@ -39,7 +39,7 @@ _CAMPAIGNS = f"""
 
 
 class Names(StrEnum):
-    """What may be named on a command line, and the statement that lists it on either database."""
+    """The kinds of names on a command line, with the statement that lists them on both databases."""
 
     MAILBOXES = f"""
         SELECT address FROM mailbox WHERE removed_at IS NULL
@@ -54,7 +54,7 @@ class Names(StrEnum):
         SELECT 's_' || id FROM slot WHERE removed_at IS NULL
         AND ({_SEES_ALL} OR user_id = :viewer) ORDER BY id LIMIT 1000
     """
-    # The others are too many, and nobody acts on them.
+    # Other messages are too many, and no command acts on them.
     MESSAGES = f"""
         SELECT 'm_' || id FROM message WHERE state IN ('error', 'held')
         AND ({_SEES_ALL} OR mailbox_id IN ({_MAILBOXES}) OR campaign_id IN ({_CAMPAIGNS}))
@@ -64,25 +64,25 @@ class Names(StrEnum):
         SELECT 'q_' || id FROM mailbox_request WHERE state = 'requested' AND ended_at IS NULL
         AND ({_SEES_ALL} OR user_id = :viewer) ORDER BY id LIMIT 1000
     """
-    # Who may be claimed to act: before anybody does.
+    # Values for --as; there is no acting user yet.
     ACTORS = """SELECT email FROM "user" WHERE removed_at IS NULL AND state = 'active' ORDER BY email"""
 
 
 def acting(ask: Ask, email: str | None) -> tuple[int, str] | None:
-    """Id and role of whoever acts; None when nobody does or may."""
+    """Id and role of the acting user; None if there is none or they may not act."""
     for user_id, role in ask(_ACTING, {"email": email}):
         return int(str(user_id)), str(role)
     return None
 
 
 def listing(ask: Ask, wanted: Names, viewer: int | None) -> list[str]:
-    """As far as a member with that id sees it, or all of it."""
+    """List all names, or those that the member with this id sees."""
     known = {} if wanted is Names.ACTORS else {"viewer": viewer}
     return [str(name) for (name,) in ask(wanted, known)]
 
 
 def in_file(path: Path, find: Callable[[Ask], list[str]]) -> list[str]:
-    """What is found in a SQLite file, which is never made; nothing in one that cannot be read."""
+    """Read names from a SQLite file; empty if it does not exist or cannot be read."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return find(lambda statement, known: connection.execute(statement, known).fetchall())
@@ -91,7 +91,7 @@ def in_file(path: Path, find: Callable[[Ask], list[str]]) -> list[str]:
 
 
 def in_store(store: "Store", find: Callable[[Ask], list[str]]) -> list[str]:
-    """Nothing where there are no tables, or older ones. Raises StoreTrouble, Busy."""
+    """Read names through a store; empty without tables of our revision. Raises StoreTrouble, Busy."""
     from sqlalchemy import text
     from sqlalchemy.exc import SQLAlchemyError
 

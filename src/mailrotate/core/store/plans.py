@@ -12,8 +12,8 @@ from mailrotate.core.values.states import CampaignState, SlotKind
 
 @dataclass(frozen=True)
 class StoredPlan:
-    """What the workspace allows: slots for each user, messages per mailbox and day, how often it is read,
-    whether a mailbox may be shared or be a role's address, and whether one is approved first."""
+    """What the workspace allows: slots per user, messages per mailbox and day, how often inboxes are read,
+    shared mailboxes, role addresses, and whether a mailbox needs approval."""
 
     slots_per_user: int
     daily_cap: int
@@ -25,7 +25,7 @@ class StoredPlan:
 
 @dataclass(frozen=True)
 class IncludedSlot:
-    """`is_used` while a mailbox is in it, may return to it, or a campaign that is not over sends from it."""
+    """`is_used` while a mailbox is in it or may return to it, or an unfinished campaign sends from it."""
 
     id: int
     is_used: bool
@@ -86,7 +86,7 @@ def insert_included(connection: Connection, user_id: int, now: datetime) -> int:
 
 
 def take_slot(connection: Connection, slot: IncludedSlot, now: datetime) -> None:
-    """End a slot; its row stays where history refers to it."""
+    """End a slot; its row stays if history refers to it."""
     this = t.slot.c.id == slot.id
     if slot.has_history:
         connection.execute(update(t.slot).where(this).values(removed_at=now))

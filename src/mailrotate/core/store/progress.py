@@ -1,4 +1,4 @@
-"""How far campaigns are: people by state and sender, messages by sender and step, of many at once."""
+"""The progress of many campaigns at once: recipients by state and sender, messages by sender and step."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from mailrotate.core.values.states import MessageKind, MessageState, RecipientSt
 
 @dataclass(frozen=True)
 class Progress:
-    """People by state and by `campaign_sender`, and how many of them `failed` for the reason asked for;
-    what was sent by `campaign_sender` and by the step's position."""
+    """Recipients by state and by `campaign_sender`, how many `failed` for a given reason, and sent
+    messages by `campaign_sender` and by the step's position."""
 
     people: Counter[str]
     people_by_sender: Counter[int]
@@ -25,10 +25,10 @@ class Progress:
 
 
 def of_campaigns(connection: Connection, campaign_ids: Sequence[int], failed_for: str) -> dict[int, Progress]:
-    """By campaign, each of those named."""
+    """The progress of each named campaign, by campaign."""
     found = {number: Progress(Counter(), Counter(), 0, Counter(), Counter()) for number in campaign_ids}
     r, m = t.recipient.c, t.message.c
-    # Reasons are few: they are words of ours.
+    # There are few reasons: the program defines them.
     of_people = (r.campaign_id, r.state, r.campaign_sender_id, r.reason)
     for row in rows_with(connection, _counting(*of_people), r.campaign_id, campaign_ids):
         one = found[row.campaign_id]
@@ -51,12 +51,12 @@ def _counting(*columns: ColumnElement[Any]) -> Select[Any]:
 
 
 def people(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
-    """By campaign, how many are in each state."""
+    """Recipients in each state, by campaign."""
     return _counted(connection, campaign_ids, t.recipient.c.campaign_id, t.recipient.c.state)
 
 
 def overdue(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, int]:
-    """By campaign, how many rows are parked until `outbox release` (H4)."""
+    """Messages parked until `outbox release` (H4), by campaign."""
     m = t.message.c
     parked = (m.state == MessageState.SCHEDULED, m.overdue_at.is_not(None))
     found = _counted(connection, campaign_ids, m.campaign_id, m.state, *parked)
@@ -70,7 +70,7 @@ def _counted(
     key: ColumnElement[Any],
     *where: ColumnElement[bool],
 ) -> dict[int, dict[Any, int]]:
-    """By campaign and key how many rows there are; those without a key do not count."""
+    """Count rows by campaign and key, without rows that have no key."""
     found: dict[int, dict[Any, int]] = {number: {} for number in campaign_ids}
     counted = (campaign.label("campaign"), key.label("key"), func.count().label("count_"))
     query = select(*counted).where(key.is_not(None), *where).group_by(campaign, key)

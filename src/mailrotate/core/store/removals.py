@@ -1,4 +1,4 @@
-"""What hangs on a mailbox that is removed, counted and changed in sets: one statement for thousands."""
+"""The recipients and messages of a mailbox that is removed, counted and changed in sets."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -35,12 +35,11 @@ _UNSENT = (MessageState.SCHEDULED, MessageState.ERROR)
 
 @dataclass(frozen=True)
 class Affected:
-    """A campaign, not over, that a mailbox sends or sent for, or that a step of which names it.
+    """An unfinished campaign that a mailbox sends or sent for, or that names it as the sender of a step.
 
-    `contacted` and `untouched` are the open people whom it has; `cancellable` the messages in its lane,
-    `elsewhere` those that other mailboxes were to send to people who fail (D9).
-    `bound_ids` are single senders by its slot, `joined_ids` itself: in a rotation, or for people whom it took
-    over.
+    `contacted` and `untouched` are its open recipients; `cancellable` the messages in its lane, `elsewhere`
+    messages of other mailboxes to recipients who will fail (D9). `bound_ids` are single senders by its slot,
+    `joined_ids` the mailbox itself: in a rotation, or for recipients that it took over.
     """
 
     id: int
@@ -74,7 +73,7 @@ class HangingPerson:
 
 
 def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> list[Affected]:
-    """The campaigns of a mailbox, in the order of their creation; `slot_id` where it is the slot's own."""
+    """The affected campaigns of a mailbox in order of creation; `slot_id` if the slot is also lost."""
     sender, c = t.campaign_sender.c, t.campaign.c
     sends = sender.mailbox_id == mailbox_id
     if slot_id is not None:
@@ -111,7 +110,7 @@ def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> li
 
 
 def _steps_naming(connection: Connection, mailbox_id: int) -> dict[int, int]:
-    """How many steps of each campaign, as it is now, name the mailbox as their own sender (D9)."""
+    """Count the steps that have this mailbox as their own sender (D9), by campaign."""
     v = t.step_version.c
     query = (
         select(t.campaign.c.id, func.count())
@@ -151,7 +150,7 @@ def _people_counts(connection: Connection, sender_ids: Sequence[int]) -> dict[in
 
 
 def is_contacted() -> ColumnElement[bool]:
-    """Whether any message of the campaign has reached the recipient, or may have."""
+    """Whether a message of the campaign reached the recipient, or may have."""
     m = t.message.c
     reached = (
         exists()
@@ -172,7 +171,7 @@ def has_living(*states: MessageState) -> ColumnElement[bool]:
 
 
 def unsent_by_state(connection: Connection, mailbox_id: int) -> dict[MessageState, int]:
-    """How many messages of the mailbox are of each state that is not over."""
+    """Count the mailbox's unsent messages by state."""
     m = t.message.c
     states = (MessageState.DRAFT, *_UNSENT, MessageState.HELD)
     query = select(m.state, func.count()).where(m.mailbox_id == mailbox_id, m.state.in_(states))
@@ -180,7 +179,7 @@ def unsent_by_state(connection: Connection, mailbox_id: int) -> dict[MessageStat
 
 
 def people(connection: Connection, sender_ids: Sequence[int]) -> Generator[HangingPerson]:
-    """Everybody open who has one of these senders, campaign by campaign, streamed."""
+    """Stream the open recipients of these senders, campaign by campaign."""
     r, m = t.recipient.c, t.message.c
     last_sent = select(func.max(m.sent_at)).where(m.recipient_id == r.id, t.is_living_step).scalar_subquery()
     query = (
@@ -196,7 +195,7 @@ def people(connection: Connection, sender_ids: Sequence[int]) -> Generator[Hangi
 
 
 def contact_ids(sender_ids: Sequence[int]) -> Select[tuple[int]]:
-    """A query of the contacts of everybody open who has one of these senders."""
+    """A query for the contacts of the open recipients of these senders."""
     return select(t.recipient.c.contact_id).where(_is_open_of(sender_ids))
 
 
@@ -208,14 +207,14 @@ def _is_open_of(sender_ids: Sequence[int]) -> ColumnElement[bool]:
 
 
 def contacted_by(sender_ids: Sequence[int]) -> ColumnElement[bool]:
-    """The recipients of some senders who have been written to."""
+    """The contacted recipients of some senders."""
     return and_(t.recipient.c.campaign_sender_id.in_(sender_ids), is_contacted())
 
 
 def unplan(connection: Connection, mailbox_id: int, sender_ids: Sequence[int] | None = None) -> None:
-    """Everybody open whose next message waits in this lane waits to be planned again, due when it was.
+    """Let the open recipients with a planned message in this lane be planned again, due as before.
 
-    Of all people, or of some senders alone. Their messages are still to be cancelled.
+    For all recipients or those of some senders. The caller still cancels their messages.
     """
     m, r = t.message.c, t.recipient.c
     waits = and_(m.mailbox_id == mailbox_id, m.state.in_(_UNSENT), t.is_living_step)
@@ -233,7 +232,7 @@ def unplan(connection: Connection, mailbox_id: int, sender_ids: Sequence[int] | 
 
 
 def hand_over(connection: Connection, sender_ids: Sequence[int], to_sender_id: int, reason: str) -> int:
-    """The contacted people of some senders go on from another, place and thread as they are."""
+    """Move the contacted recipients of some senders to another sender; place and thread stay."""
     result = connection.execute(
         update(t.recipient)
         .where(_is_open_of(sender_ids), is_contacted())
@@ -243,7 +242,7 @@ def hand_over(connection: Connection, sender_ids: Sequence[int], to_sender_id: i
 
 
 def give_back(connection: Connection, sender_ids: Sequence[int]) -> int:
-    """The people of some senders who have had no message wait for a sender again."""
+    """Take the sender from recipients without a message, so that they are assigned again."""
     result = connection.execute(
         update(t.recipient)
         .where(_is_open_of(sender_ids), ~is_contacted())
@@ -256,12 +255,12 @@ def give_back(connection: Connection, sender_ids: Sequence[int]) -> int:
 
 
 def for_failed(sender_ids: Sequence[int]) -> ColumnElement[bool]:
-    """The messages of the campaign, in whichever lane, to the people of some senders who have failed (D9)."""
+    """The campaign's messages, in any lane, to failed recipients of some senders (D9)."""
     return and_(t.is_living_step, t.message.c.recipient_id.in_(_failed(sender_ids)))
 
 
 def is_sending(connection: Connection, mailbox_id: int, failed_of: Sequence[int] = ()) -> bool:
-    """Whether a message of the mailbox, or elsewhere for somebody whom `failed_of` had, is on its way."""
+    """Whether a message is on its way from the mailbox, or from elsewhere to a recipient of `failed_of`."""
     m = t.message.c
     concerns = or_(m.mailbox_id == mailbox_id, m.recipient_id.in_(_failed(failed_of)))
     return connection.execute(select(m.id).where(t.is_in_flight, concerns).limit(1)).first() is not None
@@ -273,7 +272,7 @@ def _failed(sender_ids: Sequence[int]) -> Select[tuple[int]]:
 
 
 def drop_copies(connection: Connection, mailbox_id: int) -> None:
-    """Nobody can file a sent copy in it any more."""
+    """Delete its pending sent copies: they can no longer be filed."""
     connection.execute(delete(t.sent_copy).where(t.sent_copy.c.mailbox_id == mailbox_id))
 
 
@@ -281,15 +280,15 @@ def drop_copies(connection: Connection, mailbox_id: int) -> None:
 
 
 def leave(connection: Connection, sender_ids: Sequence[int], now: datetime) -> None:
-    """These senders get nobody any more."""
+    """Let these senders leave: they get no new recipients."""
     c = t.campaign_sender.c
     query = update(t.campaign_sender).where(c.id.in_(sender_ids), c.left_at.is_(None))
     connection.execute(query.values(left_at=now))
 
 
 def taker(connection: Connection, campaign_id: int, mailbox_id: int, now: datetime) -> int:
-    """The campaign's sender row of a mailbox that takes people over: its own where it sends for the campaign,
-    else one that has left as it came, so that it gets nobody new."""
+    """Return the sender row of a mailbox that takes over recipients: its own if the campaign has one, else
+    a row that left as it joined, so that it gets no new recipients."""
     c = t.campaign_sender.c
     query = (
         select(c.id)
@@ -314,7 +313,7 @@ def taker(connection: Connection, campaign_id: int, mailbox_id: int, now: dateti
 
 
 def rename_in_steps(connection: Connection, campaign_ids: Sequence[int], before: int, after: int) -> None:
-    """Steps that name one mailbox as their own sender name another (D9)."""
+    """Replace one mailbox by another as the own sender of steps (D9)."""
     v = t.step_version.c
     of_these = select(t.step.c.id).where(t.step.c.campaign_id.in_(campaign_ids))
     connection.execute(
@@ -325,7 +324,7 @@ def rename_in_steps(connection: Connection, campaign_ids: Sequence[int], before:
 
 
 def paused_by(connection: Connection, campaign_id: int, reason: str) -> str | None:
-    """The address of the mailbox whose trouble of this kind paused a campaign last."""
+    """The address of the mailbox whose trouble of this kind last paused a campaign."""
     p = t.campaign_pause.c
     query = (
         select(t.mailbox.c.address)
@@ -341,7 +340,7 @@ def paused_by(connection: Connection, campaign_id: int, reason: str) -> str | No
 
 
 def longest_connected(connection: Connection, user_id: int, other_than: int) -> tuple[int, str] | None:
-    """The mailbox of a user that has been connected for longest: id and address (B5)."""
+    """Id and address of the user's longest-connected mailbox (B5)."""
     c: Any = t.connection.c
     query = (
         select(t.mailbox.c.id, t.mailbox.c.address)

@@ -1,4 +1,4 @@
-"""Requested mailboxes, and what became of them (A7)."""
+"""Mailbox requests and their decisions (A7)."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ class StoredRequest:
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits for an admin's word."""
+        """Whether it waits for an admin's decision."""
         return self.state is RequestState.REQUESTED and self.ended_at is None
 
 
@@ -70,7 +70,7 @@ def find(connection: Connection, request_id: int) -> StoredRequest | None:
 
 
 def current(connection: Connection, address: str) -> StoredRequest | None:
-    """The one request for this address that is undecided, or approved and still good."""
+    """The request for this address that is undecided, or approved and not ended."""
     return next(_found(connection, t.is_current_request, _is_of(address)), None)
 
 
@@ -82,7 +82,7 @@ def listing(
     after: int | None = None,
     limit: int | None = None,
 ) -> list[StoredRequest]:
-    """The requests of one user, or of everybody, oldest first."""
+    """The requests of one user, or of all users, oldest first."""
     r = t.mailbox_request.c
     where = [_is_open()] if only_open else []
     where += [] if user_id is None else [r.user_id == user_id]
@@ -102,28 +102,28 @@ def decide(
     checks: Checks,
     **decided: object,
 ) -> bool:
-    """Compare-and-set: False when it was decided or withdrawn meanwhile. The checks of the request stay
-    beside those of the decision."""
+    """Decide by compare-and-set: False if it was decided or withdrawn meanwhile. Keeps the checks made at the
+    request beside those of the decision."""
     this = (t.mailbox_request.c.id == known.id) & t.mailbox_request.c.ended_at.is_(None)
     runs = json.dumps([known.checks, checks])
     return moves.move_many(connection, transition, this, checks=runs, **decided) == 1
 
 
 def end(connection: Connection, address: str, now: datetime) -> bool:
-    """The address has left the seat, or the request is withdrawn: neither wish nor approval lasts on."""
+    """End a request or approval, because the address left the seat or the request was withdrawn."""
     ended = update(t.mailbox_request).where(t.is_current_request, _is_of(address)).values(ended_at=now)
     return connection.execute(ended).rowcount == 1
 
 
 def has_approval(connection: Connection, mailbox_id: int) -> bool:
-    """Whether an approval of one of the mailbox's addresses lasts until it is removed."""
+    """Whether one of the mailbox's addresses has an approval that lasts until it is removed."""
     approved = t.mailbox_request.c.state == RequestState.APPROVED
     query = select(t.mailbox_request.c.id).where(approved, *_are_of_mailbox(mailbox_id)).limit(1)
     return connection.execute(query).first() is not None
 
 
 def end_of_mailbox(connection: Connection, mailbox_id: int, now: datetime) -> None:
-    """Approvals and wishes end for all addresses that a mailbox holds; before these are released."""
+    """End requests and approvals of all addresses that a mailbox holds; call before releasing them."""
     of_mailbox = _are_of_mailbox(mailbox_id)
     connection.execute(update(t.mailbox_request).where(*of_mailbox).values(ended_at=now))
 
@@ -134,13 +134,13 @@ def _are_of_mailbox(mailbox_id: int) -> tuple[ColumnElement[bool], ColumnElement
 
 
 def current_count(connection: Connection, user_id: int) -> int:
-    """How many of a user's requests are undecided, or approved and still good."""
+    """Count a user's requests that are undecided, or approved and not ended."""
     query = select(func.count()).where(t.is_current_request, t.mailbox_request.c.user_id == user_id)
     return int(connection.execute(query).scalar_one())
 
 
 def end_of_user(connection: Connection, user_id: int, now: datetime) -> None:
-    """The user has left, and with them what they wished for."""
+    """End all requests of a user who left."""
     of_user = t.mailbox_request.c.user_id == user_id
     connection.execute(update(t.mailbox_request).where(t.is_current_request, of_user).values(ended_at=now))
 

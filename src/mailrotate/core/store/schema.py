@@ -1,10 +1,7 @@
-"""Which revision a database has, and how it gets to ours.
+"""Find a database's revision and upgrade it to ours.
 
-Alembic is imported only to make or upgrade a database: the check that every command makes is one SELECT.
+Alembic is imported only to create or upgrade a database: the check in every command is one SELECT.
 """
-
-from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
@@ -20,7 +17,7 @@ REVISIONS = ("0001", "0002")
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The database's revision, or None when it is empty. Raises StoreTrouble when it is not ours."""
+    """Return the database's revision, or None if it is empty. Raises StoreTrouble if it is not ours."""
     tables = set(inspect(connection).get_table_names())
     if not tables:
         return None
@@ -36,12 +33,12 @@ def _version(connection: Connection) -> str | None:
 
 
 def require_current(connection: Connection) -> bool:
-    """True when the database has our revision, False when it is empty.
+    """Return True if the database has our revision, False if it is empty.
 
-    Raises StoreTrouble when it is newer than this program, Refused when it must be upgraded first.
+    Raises StoreTrouble if it is newer than this program, Refused if it must be upgraded first.
     """
     try:
-        # Within a savepoint, because on PostgreSQL a failed statement spoils its transaction.
+        # In a savepoint: on PostgreSQL a failed statement aborts the whole transaction.
         with connection.begin_nested():
             found = _version(connection)
     except DBAPIError as problem:
@@ -69,27 +66,8 @@ def _require_known(found: str) -> None:
         )
 
 
-def upgrade(store: Store, now: datetime) -> Path | None:
-    """Bring the database to our revision; a file that holds an older one is copied first.
-
-    Returns where the copy is. Raises StoreTrouble when the database is newer or somebody else's.
-    """
-    from mailrotate.core.store.backups import back_up, backup_name
-
-    with store.reading() as connection:
-        found = revision_of(connection)
-    if found is not None:
-        _require_known(found)
-    copy = None
-    if store.path is not None and found is not None and found != REVISIONS[-1]:
-        copy = backup_name(store.path, "upgrade", now)
-        back_up(store, copy)
-    migrate(store)
-    return copy
-
-
 def migrate(store: Store) -> None:
-    """Bring the database to our revision in one transaction and re-make its triggers."""
+    """Upgrade the database to our revision in one transaction and recreate its triggers."""
     with store.migrating() as connection:
         dialects.lock_schema(connection)
         found = revision_of(connection)
@@ -114,7 +92,7 @@ def _run_revisions(connection: Connection) -> None:
 
 
 def check_database(store: Store) -> list[str]:
-    """Every fault found: damaged pages, missing triggers, rows without their parents."""
+    """List all faults: damaged pages, missing triggers, rows without their parents."""
     with store.reading() as connection:
         if not require_current(connection):
             return ["schema: the database is empty"]

@@ -1,4 +1,4 @@
-"""Which address is on which seat: each in its normalised form, once (A9)."""
+"""Which address is on which seat: each at most once, in canonical form (A9)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from mailrotate.core.values.hint import Command
 
 @dataclass(frozen=True)
 class HeldAddress:
-    """An address as it was spelt when its mailbox, or an alias of that, took it."""
+    """An address that a mailbox holds, itself or as an alias, spelled as it was given."""
 
     address: str
     mailbox_id: int
 
 
 def holding(connection: Connection, address: str) -> HeldAddress | None:
-    """Who has this address, or another spelling of it, as their own or as an alias."""
+    """Find the holder of this address or another spelling of it, as a mailbox or an alias."""
     a = t.seat_address.c
     row = connection.execute(
         select(a.address, a.mailbox_id).where(a.canonical == canonical_address(address))
@@ -30,14 +30,14 @@ def holding(connection: Connection, address: str) -> HeldAddress | None:
 
 
 def listing(connection: Connection) -> list[HeldAddress]:
-    """Every address on any seat."""
+    """All addresses on all seats."""
     a = t.seat_address.c
     rows = connection.execute(select(a.address, a.mailbox_id).order_by(a.mailbox_id, a.address))
     return [HeldAddress(row.address, row.mailbox_id) for row in rows]
 
 
 def held_among(connection: Connection, addresses: Sequence[str]) -> set[str]:
-    """Those of these addresses, a few hundred at most, that are on any seat."""
+    """Which of these addresses (a few hundred at most) are on any seat."""
     wanted = {address: canonical_address(address) for address in addresses}
     if not wanted:
         return set()
@@ -47,9 +47,9 @@ def held_among(connection: Connection, addresses: Sequence[str]) -> set[str]:
 
 
 def hold(connection: Connection, address: str, mailbox_id: int) -> None:
-    """Raises Refused (`mailbox.elsewhere`) when somebody else was quicker, after all was asked."""
+    """Hold an address. Raises Refused (`mailbox.elsewhere`) if another process took it after the check."""
     try:
-        # Within a savepoint, because on PostgreSQL a failed statement spoils its transaction.
+        # In a savepoint: on PostgreSQL a failed statement aborts the whole transaction.
         with connection.begin_nested():
             connection.execute(
                 insert(t.seat_address).values(
@@ -70,5 +70,5 @@ def release(connection: Connection, address: str) -> None:
 
 
 def release_all(connection: Connection, mailbox_id: int) -> None:
-    """The mailbox's own address and its aliases are free for any seat."""
+    """Release the mailbox's own address and its aliases."""
     connection.execute(delete(t.seat_address).where(t.seat_address.c.mailbox_id == mailbox_id))

@@ -1,4 +1,4 @@
-"""Who sends for a campaign: a slot for a single sender, mailboxes for a rotation."""
+"""The senders of campaigns: a slot for a single sender, mailboxes for a rotation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,16 +38,16 @@ class StrandedSender:
 
 
 def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
-    """All senders the campaign ever had, in the order of adding; `left_at` tells the former ones."""
+    """All present and former (`left_at`) senders of the campaign, in the order of adding."""
     return senders_of_each(connection, [campaign_id])[campaign_id]
 
 
 def senders_of_each(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, list[StoredSender]]:
-    """As `senders_of`, by campaign."""
+    """Like `senders_of` for several campaigns, by campaign."""
     found: dict[int, dict[int, StoredSender]] = {campaign_id: {} for campaign_id in campaign_ids}
     for some in portions(campaign_ids):
         for m in (row._mapping for row in connection.execute(_senders_of(some))):
-            # A slot may also carry a disconnected former connection; the newest one, last in order, counts.
+            # A slot may also have a disconnected former connection; the newest one, last in order, counts.
             found[m["campaign_id"]][m["id"]] = _read(m)
     return {campaign_id: list(senders.values()) for campaign_id, senders in found.items()}
 
@@ -123,7 +123,7 @@ def replace_senders(
 def note_assignments(
     connection: Connection, campaign_id: int, over: str, reset: bool, given: dict[int, int]
 ) -> None:
-    """Add to the rotation's counts, from zero when the set of able senders is another (E1)."""
+    """Add to the rotation's counts; start from zero if the set of able senders has changed (E1)."""
     c = t.campaign_sender.c
     if reset:
         connection.execute(
@@ -138,14 +138,13 @@ def note_assignments(
 
 
 def note_turn(connection: Connection, campaign_sender_id: int, now: datetime) -> None:
-    """This sender has just sent for this campaign: others come first next time (E4)."""
+    """Record that this sender has just sent for this campaign, so that other campaigns come next (E4)."""
     by_id = t.campaign_sender.c.id == campaign_sender_id
     connection.execute(update(t.campaign_sender).where(by_id).values(turn_at=now))
 
 
 def bound_to_removed_slots(connection: Connection, user_id: int, mailbox_id: int) -> list[StrandedSender]:
-    """The single senders of a user's removed slots that last sent from this mailbox there, or whose slot was
-    this mailbox's at last."""
+    """Single senders of a user's removed slots that last sent from this mailbox or last held it."""
     sender, m, c = t.campaign_sender.c, t.message.c, t.connection.c
     last_sent_from = (
         select(m.mailbox_id)
@@ -175,13 +174,13 @@ def bound_to_removed_slots(connection: Connection, user_id: int, mailbox_id: int
 
 
 def bind_to_slot(connection: Connection, sender_ids: Sequence[int], slot_id: int) -> None:
-    """The single senders of some campaigns send from whatever is connected in this slot from now on."""
+    """Bind the single senders of some campaigns to this slot."""
     these = t.campaign_sender.c.id.in_(sender_ids)
     connection.execute(update(t.campaign_sender).where(these).values(slot_id=slot_id))
 
 
 def leave_all(connection: Connection, mailbox_id: int, now: datetime) -> None:
-    """The mailbox sends for none of the rotations that it was in."""
+    """Let the mailbox leave all rotations."""
     c = t.campaign_sender.c
     connection.execute(
         update(t.campaign_sender).where(c.mailbox_id == mailbox_id, c.left_at.is_(None)).values(left_at=now)

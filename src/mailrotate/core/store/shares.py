@@ -1,4 +1,4 @@
-"""Who shares a mailbox (B6)."""
+"""The users whom a mailbox is shared with (B6)."""
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -6,7 +6,7 @@ from mailrotate.core.store import tables as t
 
 
 def user_ids(connection: Connection, connection_id: int) -> frozenset[int]:
-    """Whom the mailbox with this connection is shared with, besides its seat's user."""
+    """The users whom the mailbox of this connection is shared with, without its own user."""
     share = t.mailbox_share.c
     query = select(share.user_id).where(share.connection_id == connection_id)
     return frozenset(connection.execute(query).scalars())
@@ -17,7 +17,7 @@ def add(connection: Connection, connection_id: int, user_id: int) -> None:
 
 
 def remove(connection: Connection, connection_id: int, user_id: int) -> bool:
-    """False when it was not shared with them."""
+    """End a share; False if there was none."""
     share = t.mailbox_share.c
     gone = delete(t.mailbox_share).where(share.connection_id == connection_id, share.user_id == user_id)
     return connection.execute(gone).rowcount == 1

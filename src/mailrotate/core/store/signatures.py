@@ -9,7 +9,7 @@ from mailrotate.core.store import tables as t
 
 @dataclass(frozen=True)
 class StoredSignature:
-    """Its body is Markdown."""
+    """A signature; its body is Markdown."""
 
     id: int
     name: str
@@ -24,7 +24,7 @@ def of_connection(connection: Connection, connection_id: int) -> list[StoredSign
 
 
 def insert_signature(connection: Connection, connection_id: int, name: str, body: str) -> int:
-    """A signature that is not the main one."""
+    """Insert a signature, not as the main one."""
     made = connection.execute(insert(t.signature).values(connection_id=connection_id, name=name, body=body))
     return int((made.inserted_primary_key or (0,))[0])
 
@@ -34,7 +34,7 @@ def change(connection: Connection, signature_id: int, **values: object) -> None:
 
 
 def make_main(connection: Connection, connection_id: int, signature_id: int | None) -> None:
-    """This one is the main signature, or none is."""
+    """Make this signature the main one, or (None) have none."""
     s = t.signature.c
     connection.execute(
         update(t.signature).where(s.connection_id == connection_id, s.is_main).values(is_main=False)
@@ -48,7 +48,7 @@ def delete_signature(connection: Connection, signature_id: int) -> None:
 
 
 def former(connection: Connection, mailbox_id: int) -> list[StoredSignature]:
-    """Those of the connection before the present one."""
+    """The signatures of the previous connection."""
     c = t.connection.c
     latest = (
         select(c.id)

@@ -1,4 +1,4 @@
-"""Slots and what is connected in them."""
+"""Slots and the mailboxes connected in them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mailrotate.core.values.states import ConnectionState, SlotKind
 
 @dataclass(frozen=True)
 class StoredSlot:
-    """A slot; nobody has one of the pool. `mailbox` is what is connected (or failed) in it."""
+    """A slot; one of the pool has no user. `mailbox` is the connected or failed mailbox in it."""
 
     id: int
     user_id: int | None
@@ -36,18 +36,18 @@ def users(connection: Connection) -> Iterator[tuple[int, str, str | None]]:
 
 
 def listing(connection: Connection) -> list[StoredSlot]:
-    """Every slot there is, the oldest first."""
+    """All slots, oldest first."""
     return [_read(row) for row in connection.execute(_query().order_by(t.slot.c.id))]
 
 
 def of_user(connection: Connection, user_id: int | None) -> list[StoredSlot]:
-    """A user's slots, or those of the pool; the oldest first."""
+    """A user's slots, or those of the pool, oldest first."""
     query = _query().where(t.slot.c.user_id.is_not_distinct_from(user_id)).order_by(t.slot.c.id)
     return [_read(row) for row in connection.execute(query)]
 
 
 def find(connection: Connection, slot_id: int) -> StoredSlot | None:
-    """None when there is no such slot, or none any more."""
+    """Find a slot; None if it does not exist or has been removed."""
     row = connection.execute(_query().where(t.slot.c.id == slot_id)).one_or_none()
     return None if row is None else _read(row)
 
@@ -82,13 +82,13 @@ def _read(row: Row[tuple[int, int, str, str, datetime, int, str]]) -> StoredSlot
 
 
 def was_used(connection: Connection, slot_id: int) -> bool:
-    """Whether a mailbox is or was ever connected in it: then campaigns, messages and the log may name it."""
+    """Whether a mailbox is or was connected in it, so that campaigns, messages and the log may name it."""
     query = select(t.connection.c.id).where(t.connection.c.slot_id == slot_id).limit(1)
     return connection.execute(query).first() is not None
 
 
 def insert_purchased(connection: Connection, user_id: int | None, bought_at: datetime) -> int:
-    """A slot of a user, or of the pool. It renews monthly from the day on which it was bought."""
+    """Insert a slot of a user or of the pool. It renews monthly, counted from the day of the purchase."""
     values = {"user_id": user_id, "kind": SlotKind.PURCHASED, "created_at": bought_at}
     inserted = connection.execute(insert(t.slot).values(**values))
     return int((inserted.inserted_primary_key or (0,))[0])

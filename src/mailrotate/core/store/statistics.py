@@ -15,7 +15,7 @@ class TableSize:
 
 
 def rows_by_table(connection: Connection) -> list[TableSize]:
-    """Counted, not estimated; by name."""
+    """Count the rows of each table, by name."""
     return [
         TableSize(name, connection.execute(select(func.count()).select_from(table)).scalar_one())
         for name, table in sorted(t.METADATA.tables.items())
@@ -23,7 +23,7 @@ def rows_by_table(connection: Connection) -> list[TableSize]:
 
 
 def size_in_bytes(store: Store) -> int:
-    """Of the SQLite file with its log, or of the PostgreSQL database."""
+    """Size of the SQLite file with its log, or of the PostgreSQL database."""
     if store.path is not None:
         parts = (store.path, *(store.path.with_name(store.path.name + end) for end in ("-wal", "-shm")))
         return sum(part.stat().st_size for part in parts if part.exists())

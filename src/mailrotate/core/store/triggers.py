@@ -1,7 +1,7 @@
-"""The walls that hold whoever writes: `stopped` is for ever, the log and its tombstones only grow.
+"""The triggers that hold for every writer: `stopped` is permanent, the log and its tombstones only grow.
 
-Declared once per dialect, made anew after every migration (Alembic's batch mode drops a table's triggers
-without a word) and compared by `mailrotate db check`.
+They are declared once per dialect, recreated after every migration (Alembic's batch mode silently drops a
+table's triggers) and compared by `mailrotate db check`.
 """
 
 from sqlalchemy import Connection
@@ -24,12 +24,12 @@ _WALLS = (
 
 
 def make_triggers(connection: Connection) -> None:
-    """Drop and make every wall, inside the caller's transaction."""
+    """Drop and create all triggers, inside the caller's transaction."""
     for wall in _WALLS:
         build_wall(connection, wall)
 
 
 def missing_triggers(connection: Connection) -> list[str]:
-    """The walls that should stand and do not."""
+    """The names of triggers that are missing."""
     standing = standing_triggers(connection)
     return [wall.name for wall in _WALLS if wall.name not in standing]

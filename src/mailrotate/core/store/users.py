@@ -1,4 +1,4 @@
-"""Users: changing and removing them, and what is theirs."""
+"""Change and remove users, and find what belongs to them."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from mailrotate.core.values.states import CampaignState, Role, UserState
 
 
 def emails(connection: Connection) -> dict[int, str]:
-    """Everybody's address by id."""
+    """The address of each user, by id."""
     return {row.id: row.email for row in connection.execute(select(t.user.c.id, t.user.c.email))}
 
 
@@ -19,7 +19,7 @@ def change(connection: Connection, user_id: int, **values: object) -> None:
 
 
 def other_active_admins(connection: Connection, user_id: int) -> int:
-    """How many admins could act if this user could not."""
+    """Count the active admins without this user."""
     u = t.user.c
     query = select(func.count()).where(
         u.role == Role.ADMIN, u.state == UserState.ACTIVE, u.id != user_id, u.removed_at.is_(None)
@@ -39,14 +39,14 @@ def referring_to(table: Table, key: ColumnElement[int]) -> ColumnElement[bool]:
 
 
 def remove(connection: Connection, user_id: int, now: datetime) -> None:
-    """The user has left: in no list, and nothing is shared with them. Campaigns and the log name the row."""
+    """Mark the user as removed and end their shares. The row stays for campaigns and the log."""
     share = t.mailbox_share.c
     connection.execute(delete(t.mailbox_share).where(share.user_id == user_id))
     change(connection, user_id, removed_at=now, default_mailbox_id=None)
 
 
 def shared_count(connection: Connection, user_id: int) -> int:
-    """How many mailboxes of others are shared with the user."""
+    """Count the mailboxes that other users share with this user."""
     share, c = t.mailbox_share.c, t.connection.c
     query = (
         select(func.count())
@@ -58,14 +58,14 @@ def shared_count(connection: Connection, user_id: int) -> int:
 
 
 def owned_campaigns(connection: Connection, user_id: int) -> list[str]:
-    """The user's campaigns that are not over."""
+    """The user's unfinished campaigns."""
     c = t.campaign.c
     query = select(c.name).where(c.owner_id == user_id, c.state != CampaignState.FINISHED).order_by(c.id)
     return list(connection.execute(query).scalars())
 
 
 def whose_own(connection: Connection, address: str) -> tuple[int, str] | None:
-    """The user, by id and e-mail address, whose own address this is, however it is spelt."""
+    """Id and address of the user whose own address this is, in any spelling."""
     u = t.user.c
     rows = connection.execute(select(u.id, u.email).where(u.removed_at.is_(None)).order_by(u.id))
     wanted = canonical_address(address)

@@ -1,4 +1,4 @@
-"""What a user who does not see the whole team sees of it (A6)."""
+"""What a member sees of the team (A6)."""
 
 from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 
@@ -6,7 +6,7 @@ from mailrotate.core.store import tables as t
 
 
 def mailboxes_of(user_id: int) -> Select[int]:
-    """The ids of the mailboxes on their seat, removed ones too, and of those that are shared with them."""
+    """Ids of the user's mailboxes, including removed ones, and of those shared with the user."""
     c, share = t.connection.c, t.mailbox_share.c
     shared = (
         select(c.mailbox_id)
@@ -17,7 +17,7 @@ def mailboxes_of(user_id: int) -> Select[int]:
 
 
 def campaigns_of(user_id: int) -> Select[int]:
-    """The ids of their campaigns, of the team's, and of those that their seat sends for."""
+    """Ids of the user's campaigns, of team campaigns, and of those that the user's mailboxes send for."""
     campaign, sender = t.campaign.c, t.campaign_sender.c
     own = select(t.mailbox.c.id).where(t.mailbox.c.user_id == user_id)
     slots = select(t.slot.c.id).where(t.slot.c.user_id == user_id)
@@ -46,9 +46,9 @@ def campaign_ids(connection: Connection, user_id: int) -> frozenset[int]:
 
 
 def is_settled_by(user_id: int) -> ColumnElement[bool]:
-    """Of a message: whether it is of the user's seat or of a campaign that they own."""
+    """Whether a message is of the user's mailbox or of a campaign that the user owns."""
     boxes = select(t.mailbox.c.id).where(t.mailbox.c.user_id == user_id)
     owned = select(t.campaign.c.id).where(t.campaign.c.owner_id == user_id)
-    # A message of no campaign: a null is neither in nor outside.
+    # A message without a campaign: NULL is neither in the list nor outside it.
     of_campaign = func.coalesce(t.message.c.campaign_id, 0).in_(owned)
     return or_(t.message.c.mailbox_id.in_(boxes), of_campaign)

@@ -36,7 +36,7 @@ class StoredUser:
     is_removed: bool = False
 
 
-# A1, B4, B10: what a workspace allows unless its plan is changed.
+# A1, B4, B10: the plan of a new workspace.
 _DEFAULT_PLAN = {
     "id": 1,
     "slots_per_user": 2,
@@ -86,7 +86,7 @@ _ABSENCES = select(t.absence.c.from_at, t.absence.c.until_at).order_by(t.absence
 
 
 def settings(connection: Connection) -> Mapping[str, str]:
-    """The settings that differ from their defaults."""
+    """The settings that have been set."""
     return {row.key: row.value for row in connection.execute(_SETTINGS)}
 
 
@@ -98,7 +98,7 @@ def set_setting(connection: Connection, key: str, value: str) -> None:
 def add_user(
     connection: Connection, transition: Transition, email: str, name: str, role: Role, now: datetime
 ) -> StoredUser:
-    """A user with the slots that the plan includes (A1); one who was removed comes back as the same."""
+    """Add a user with the slots of the plan (A1); a removed user comes back under the same id."""
     known = {"name": name, "role": role}
     former = connection.execute(select(t.user.c.id).where(t.user.c.email == email)).scalar_one_or_none()
     if former is not None:
@@ -115,17 +115,17 @@ def add_user(
 
 
 def user_by_email(connection: Connection, email: str) -> StoredUser | None:
-    """Of those who were not removed."""
+    """Find a user who was not removed."""
     return _user(connection, t.user.c.email == email, t.user.c.removed_at.is_(None))
 
 
 def user_by_id(connection: Connection, user_id: int) -> StoredUser | None:
-    """Also of those who were removed: `is_removed` tells."""
+    """Find a user, including removed ones (`is_removed`)."""
     return _user(connection, t.user.c.id == user_id)
 
 
 def users(connection: Connection) -> list[StoredUser]:
-    """Everybody who was not removed, in the order of adding."""
+    """All users who were not removed, in the order of adding."""
     query = select(t.user).where(t.user.c.removed_at.is_(None)).order_by(t.user.c.id)
     return [_read_user(row) for row in connection.execute(query)]
 
@@ -158,7 +158,7 @@ def slots_of(connection: Connection, user_id: int) -> list[int]:
 
 
 def absences(connection: Connection) -> list[tuple[datetime, datetime]]:
-    """The times without a runner that were longer than the allowed lateness (H4)."""
+    """Periods without a runner that were longer than the allowed lateness (H4)."""
     return [(row[0], row[1]) for row in connection.execute(_ABSENCES)]
 
 
@@ -167,7 +167,7 @@ def note_absence(connection: Connection, from_at: datetime, until_at: datetime) 
 
 
 def daily_cap(connection: Connection | None) -> int:
-    """The most that a mailbox may send a day (B4): the plan's, or what the plan of a new workspace says."""
+    """The plan's daily cap (B4); without a workspace, that of a new one."""
     if connection is None:
         return int(_DEFAULT_PLAN["daily_cap"])
     return int(connection.execute(select(t.plan.c.daily_cap)).scalar_one())

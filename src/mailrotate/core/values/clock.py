@@ -18,16 +18,12 @@ def monotonic_seconds() -> float:
 
 
 def next_whole_second(instant: datetime) -> datetime:
-    """The first whole second at or after `instant`.
-
-    People and scripts see instants in whole seconds; a gate's `until` is rounded up so that what they
-    see is never before what is meant.
-    """
+    """The first whole second at or after `instant`: when something is permitted, never too early."""
     if instant.microsecond == 0:
         return instant
     return instant.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def rfc3339(instant: datetime) -> str:
-    """UTC with `Z`, whole seconds (RFC 3339 section 5.6)."""
-    return next_whole_second(instant.astimezone(UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """UTC with `Z`, and microseconds where the instant has them (RFC 3339 section 5.6)."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

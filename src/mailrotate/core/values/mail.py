@@ -82,7 +82,7 @@ class FateUnknown(MailTrouble):
 class CheckStep:
     """One step of a connection test and what came of it, in the server's own words."""
 
-    service: str  # "smtp" or "imap"
+    service: str  # "smtp" or "imap"; "token" for a failed renewal
     step: Phase
     passed: bool
     message: str

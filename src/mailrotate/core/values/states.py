@@ -100,14 +100,6 @@ class Rotation(StrEnum):
     EQUAL = "equal"
 
 
-class SentCopy(StrEnum):
-    """Whether the sender's own mailbox holds a copy of what was sent."""
-
-    NONE = "none"
-    PENDING = "pending"
-    FILED = "filed"
-
-
 class SuppressionKind(StrEnum):
     ADDRESS = "address"
     DOMAIN = "domain"
@@ -156,7 +148,6 @@ class Who(StrEnum):
     RECIPIENT = "recipient"
     MAILBOX = "mailbox"
     TENANT = "tenant"
-    OURSELVES = "ourselves"
 
 
 class Direction(StrEnum):

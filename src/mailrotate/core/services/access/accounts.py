@@ -1,4 +1,4 @@
-"""The workspace itself, who acts in it, and its key."""
+"""The workspace itself, the acting user, and the workspace key."""
 
 from datetime import datetime
 
@@ -14,13 +14,13 @@ from mailrotate.core.values.errors import Refused, StoreTrouble
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Role
 
-# What the workspace's key is tried on, so that a wrong key is known before a mailbox is.
+# The check value of the workspace key: a wrong key is noticed before any mailbox is touched.
 _KEY_CHECK_NAME = "workspace"
 _KEY_CHECK_TEXT = b"mailrotate"
 
 
 def make_workspace(store: Store, email: str, name: str, timezone: str, os_user: str, now: datetime) -> None:
-    """The workspace, its plan, and its first user as admin (A6). Raises Refused when there is one."""
+    """Make the workspace, its plan, and its first user as admin (A6). Raises Refused if there is one."""
     with store.writing() as connection:
         if workspaces.find(connection) is not None:
             raise Refused(
@@ -34,22 +34,22 @@ def make_workspace(store: Store, email: str, name: str, timezone: str, os_user: 
 
 
 def default_email(store: Store, default_user_id: int | None) -> str | None:
-    """The address of whoever acts where nobody is named."""
+    """The address of the workspace's default user."""
     with store.reading() as connection:
         user = None if default_user_id is None else workspaces.user_by_id(connection, default_user_id)
     return None if user is None else user.email
 
 
 def acting_user(store: Store, email: str) -> int:
-    """Raises NotFound (`user.none`) when nobody has this address here."""
+    """Find the acting user. Raises NotFound (`user.none`) if no user has this address."""
     with store.reading() as connection:
         return naming.find_user(connection, email).id
 
 
 def require_restorer(store: Store, actor: Actor) -> None:
-    """Refused unless whoever acts may put a backup in the place of the database.
+    """Refuse a restore unless the acting user is an admin.
 
-    Who may cannot be asked of a database that is damaged or empty: there, having its file is enough.
+    A damaged or empty database cannot be asked; then access to its file is enough.
     """
     try:
         with store.reading() as connection:
@@ -60,24 +60,24 @@ def require_restorer(store: Store, actor: Actor) -> None:
 
 
 def note_key(context: Context) -> None:
-    """Remember what the key seals, so that another key is recognised as the wrong one."""
+    """Store a check value, so that a wrong key is recognised."""
     check = seal_check(context.secrets)
     with context.store.writing() as connection:
         workspaces.change(connection, key_check=check)
 
 
 def seal_check(secrets: SecretBox) -> bytes:
-    """What only the key that sealed it opens again."""
+    """Seal a check value, which only the same key opens."""
     return secrets.seal(_KEY_CHECK_NAME, 0, _KEY_CHECK_TEXT)
 
 
 def open_check(secrets: SecretBox, check: bytes) -> None:
-    """Raises KeyTrouble when the key here is missing or did not seal `check`."""
+    """Open a check value. Raises KeyTrouble if the key is missing or did not seal `check`."""
     secrets.open(_KEY_CHECK_NAME, 0, check)
 
 
 def prove_key(context: Context) -> None:
-    """Raises KeyTrouble when the key here is missing or is not the workspace's (I1)."""
+    """Check the key. Raises KeyTrouble if it is missing or not the workspace's (I1)."""
     with context.store.reading() as connection:
         workspace = workspaces.find(connection)
     if workspace is not None and workspace.key_check is not None:

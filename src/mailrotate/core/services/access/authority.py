@@ -1,4 +1,4 @@
-"""Who may act for a campaign, pick a mailbox, or see what is the team's (A6, A10, B6, C6)."""
+"""Who may act on a campaign, pick a mailbox as sender, or see the team (A6, A10, B6, C6)."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 
 def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
-    """The campaign, if whoever acts may change it: its owner, managers and admins (C6).
+    """Find a campaign that the acting user may change: as its owner, a manager or an admin (C6).
 
     Raises NotFound (`campaign.none`), Refused (`user.…`).
     """
@@ -36,7 +36,7 @@ def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCamp
 
 
 def find_campaign_to_fill(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
-    """The campaign, if whoever acts may add people to it: in a team's, everybody active may (E2)."""
+    """Find a campaign that the acting user may add people to: any active user in a team campaign (E2)."""
     campaign = naming.find_campaign(connection, name)
     if campaign.team:
         seats.require_active(connection, actor)
@@ -45,7 +45,7 @@ def find_campaign_to_fill(connection: Connection, actor: Actor, name: str) -> St
 
 
 def find_seen_campaign(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
-    """The campaign, if whoever acts may see it."""
+    """Find a campaign that the acting user may see."""
     campaign = naming.find_campaign(connection, name)
     viewer = viewer_of(connection, actor)
     if viewer is not None and campaign.id not in visibility.campaign_ids(connection, viewer):
@@ -56,7 +56,7 @@ def find_seen_campaign(connection: Connection, actor: Actor, name: str) -> Store
 
 
 def find_seen_mailbox(connection: Connection, actor: Actor, name: str) -> StoredMailbox:
-    """The mailbox, also a removed one, if whoever acts may see it."""
+    """Find a mailbox, also a removed one, that the acting user may see."""
     box = naming.find_mailbox(connection, name, with_removed=True)
     viewer = viewer_of(connection, actor)
     if viewer is not None and box.id not in visibility.mailbox_ids(connection, viewer):
@@ -65,17 +65,17 @@ def find_seen_mailbox(connection: Connection, actor: Actor, name: str) -> Stored
 
 
 def viewer_of(connection: Connection, actor: Actor) -> int | None:
-    """By whose eyes lists are narrowed: a member's own; None for who may see the team (A6).
+    """Return the member to whose view lists are limited; None for a user who may see the whole team (A6).
 
-    A member sees their seat, what is shared with them, their campaigns, those of the team, and those that
-    their mailboxes send for. Raises Refused (`user.unknown`, `user.locked`).
+    A member sees their own mailboxes and slots, mailboxes shared with them, their own campaigns, team
+    campaigns, and campaigns that their mailboxes send for. Raises Refused (`user.unknown`, `user.locked`).
     """
     acting = seats.require_active(connection, actor)
     return None if roles.may(acting.role, Deed.SEE_TEAM) else acting.id
 
 
 def require_sight_of(connection: Connection, actor: Actor, message: Candidate) -> None:
-    """Refused unless whoever acts may see the message's mailbox or campaign."""
+    """Refuse unless the acting user may see the message's mailbox or campaign."""
     viewer = viewer_of(connection, actor)
     if viewer is None or message.mailbox_id in visibility.mailbox_ids(connection, viewer):
         return
@@ -85,14 +85,14 @@ def require_sight_of(connection: Connection, actor: Actor, message: Candidate) -
 
 
 def settler_of(connection: Connection, actor: Actor) -> int | None:
-    """For whom messages are narrowed that are to be retried, cancelled, released or resolved: who acts for
-    their own campaigns and seat alone; None for who may for anybody's. Raises Refused (`user.…`)."""
+    """Return the member whose messages alone may be retried, cancelled, released or resolved; None for a user
+    who may act on all. Raises Refused (`user.…`)."""
     acting = seats.require_active(connection, actor)
     return None if roles.may(acting.role, Deed.CAMPAIGNS) else acting.id
 
 
 def require_messages(connection: Connection, actor: Actor, ids: Sequence[int]) -> None:
-    """Refused unless whoever acts may act for the mailbox or the campaign of each message."""
+    """Refuse unless the acting user may act on the mailbox or the campaign of each message."""
     settler = settler_of(connection, actor)
     foreign = None if settler is None else outbox_lists.foreign_to(connection, settler, ids)
     if foreign is not None:
@@ -105,7 +105,7 @@ def require_messages(connection: Connection, actor: Actor, ids: Sequence[int]) -
 
 
 def require_pick(connection: Connection, actor: Actor, box: StoredMailbox) -> None:
-    """Refused unless whoever acts may send from the mailbox (B6): no role replaces that.
+    """Refuse unless the acting user may send from the mailbox (B6); no role overrides this.
 
     Raises Refused (`mailbox.personal`, `mailbox.not_shared`, `user.…`).
     """

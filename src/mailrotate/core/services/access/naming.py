@@ -1,5 +1,6 @@
-"""How people name campaigns, mailboxes and users, and what they are told when there is none of that name."""
+"""Find campaigns, mailboxes and users by the names people use, and suggest similar names."""
 
+import re
 from difflib import get_close_matches
 
 from sqlalchemy import Connection
@@ -12,9 +13,13 @@ from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import NotFound
 from mailrotate.core.values.hint import Command
 
+# A slip of one or two letters; difflib's own 0.6 takes words for near that share little but their length.
+_ALIKE = 0.75
+_ID = re.compile("[a-z]+_[0-9]+")
+
 
 def find_campaign(connection: Connection, name: str) -> StoredCampaign:
-    """The campaign of that name or id (`c_17`). Raises NotFound (`campaign.none`), naming near ones."""
+    """Find a campaign by name or id (`c_17`). Raises NotFound (`campaign.none`) with similar names."""
     found = campaigns.find(connection, name)
     if found is not None:
         return found
@@ -27,11 +32,14 @@ def find_campaign(connection: Connection, name: str) -> StoredCampaign:
 
 
 def find_mailbox(connection: Connection, address: str, *, with_removed: bool = False) -> StoredMailbox:
-    """The mailbox of that address or id (`b_17`), `with_removed` also one that only its history tells of.
+    """Find a mailbox by address or id (`b_17`); `with_removed` also finds removed ones.
 
     Raises NotFound (`mailbox.none`, `mailbox.removed`), BadInput.
     """
-    by_id = _mailbox_of_id(connection, address) if address.startswith("b_") else None
+    is_id = _ID.fullmatch(address) is not None
+    by_id = _mailbox_of_id(connection, address) if is_id else None
+    if is_id and by_id is None:
+        raise NotFound("mailbox.none", f"there is no mailbox {address}", "mailrotate mailbox list")
     wanted = address if by_id is not None else normalise_address(address)
     box = by_id or mailboxes.by_address(connection, wanted)
     if box is not None and (with_removed or box.removed_at is None):
@@ -59,7 +67,7 @@ def _mailbox_of_id(connection: Connection, name: str) -> StoredMailbox | None:
 
 
 def find_user(connection: Connection, email: str) -> StoredUser:
-    """Raises NotFound (`user.none`) when nobody has this address here."""
+    """Find a user. Raises NotFound (`user.none`) if no user has this address."""
     user = workspaces.user_by_email(connection, email.strip().lower())
     if user is not None:
         return user
@@ -75,9 +83,12 @@ def _near_addresses(address: str, known: list[str]) -> list[str]:
 
 
 def _alike(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
-    return all(get_close_matches(one, [other]) for one, other in zip(some, others, strict=True))
+    return all(
+        get_close_matches(one, [other], cutoff=_ALIKE) for one, other in zip(some, others, strict=True)
+    )
 
 
 def _meant(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=3)
+    """Names that differ by a slip; of an id none, because every other id is near to it and none is meant."""
+    close = [] if _ID.fullmatch(name) else get_close_matches(name, known, n=3, cutoff=_ALIKE)
     return f"; did you mean {' or '.join(close)}?" if close else ""

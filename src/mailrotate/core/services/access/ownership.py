@@ -1,7 +1,7 @@
-"""Who may own an address: a person's, nobody else's, on one seat, approved where the plan says so (A7-A9).
+"""Who may own an address: it is a person's, on one seat only, and approved if the plan requires it (A7-A9).
 
-An alias is an address on a seat like any other (B11). What is asked here is asked when an address comes to a
-seat: one that is there already stays usable when the plan becomes stricter.
+The same holds for an alias (B11). These checks run when an address comes to a seat: an address that is
+already there stays usable when the plan becomes stricter.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from mailrotate.core.values.states import ConnectionState, RequestState, UserSta
 
 @dataclass(frozen=True)
 class Check:
-    """One question about an address on a seat. A hard one that is not passed refuses the address."""
+    """One check of an address on a seat. A failed hard check refuses the address."""
 
     check: str
     passed: bool
@@ -37,7 +37,7 @@ class Check:
 
 
 def refuse_first(address: str) -> None:
-    """The refusal of a first address, whose connect would make its owner the admin. Raises Refused."""
+    """Refuse a role address as the first one, whose owner becomes the admin. Raises Refused."""
     if is_role_address(address):
         raise Refused(
             "address.role",
@@ -51,7 +51,7 @@ def refuse_first(address: str) -> None:
 
 
 def former_of(connection: Connection, actor: Actor, user: StoredUser, address: str) -> StoredMailbox | None:
-    """The mailbox that `address` was before: disconnected on this seat, or removed from any; else None.
+    """Find the former mailbox of `address`: disconnected on this seat, or removed from any; else None.
 
     Raises Refused (`mailbox.connected`, `mailbox.elsewhere`, `mailbox.on_seat`): an address is on one seat,
     once (A9).
@@ -74,7 +74,7 @@ def former_of(connection: Connection, actor: Actor, user: StoredUser, address: s
 
 
 def refuse_new(connection: Connection, actor: Actor, user: StoredUser, address: str) -> None:
-    """Refused unless an address that no seat holds may come to this user's (A7, A8)."""
+    """Refuse a new address that may not come to this user's seat (A7, A8)."""
     for refusal in (
         _role_refusal(connection, actor, address),
         _others_refusal(connection, actor, user, address),
@@ -85,9 +85,9 @@ def refuse_new(connection: Connection, actor: Actor, user: StoredUser, address: 
 
 
 def warnings(connection: Connection, user: StoredUser, address: str) -> tuple[str, ...]:
-    """What is said, and refuses nothing, about an address that comes to this user's seat (A8).
+    """Return warnings about an address that comes to this user's seat (A8).
 
-    Nothing to one operator alone, who has nobody's name to be mistaken for (A6).
+    None for a single operator, who has no colleague to be confused with (A6).
     """
     odd = _oddity(user, address)
     return () if odd is None or len(workspaces.users(connection)) == 1 else (odd,)
@@ -100,7 +100,7 @@ def _oddity(user: StoredUser, address: str) -> str | None:
 
 
 def checks(connection: Connection, actor: Actor, user: StoredUser, address: str) -> list[Check]:
-    """What an approver is told of an address on this user's seat, as things are now (A7)."""
+    """Run the checks that an approver sees for an address on this user's seat (A7)."""
     free = connections.free_slots(connection, user.id)
     odd = _oddity(user, address)
     slots = f"{user.email} has a free slot" if free else f"{user.email} has no free slot"
@@ -124,10 +124,10 @@ def _hard(check: str, refusal: Refused | None, well: str) -> Check:
 
 
 def held_refusal(connection: Connection, actor: Actor, user: StoredUser, address: str) -> Refused | None:
-    """Why the address cannot come to this user's seat: some seat, their own too, holds it already (A9)."""
+    """Build the refusal of an address that some seat, maybe the user's own, already holds (A9)."""
     held = seat_addresses.holding(connection, address)
     if held is None:
-        # Two spellings of one address could be connected before they were compared: one holds none.
+        # Early versions could connect two spellings of one address; one of these mailboxes holds no address.
         own = mailboxes.by_address(connection, address)
         if own is None or own.removed_at is not None:
             return None

@@ -1,4 +1,4 @@
-"""Whose seat it is: for whom somebody acts, and in which slot (A1, A5, A6, A9)."""
+"""Seats: on which user's seat a command acts, and in which slot (A1, A5, A6, A9)."""
 
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ from mailrotate.core.values.states import ConnectionState, Role, UserState
 
 @dataclass(frozen=True)
 class Seat:
-    """Where a mailbox is to be connected; `former` is the address's connection that it replaces, whose
-    mailbox may have been removed from another seat."""
+    """Where a mailbox will be connected; `former` is the address's connection that it replaces, whose mailbox
+    may have been removed from another seat."""
 
     user: StoredUser
     slot_id: int
@@ -27,7 +27,7 @@ class Seat:
 
 
 def find_mailbox(connection: Connection, actor: Actor, name: str) -> StoredMailbox:
-    """The mailbox, by address or `b_` id, if the acting user may do something with it.
+    """Find a mailbox by address or `b_` id that the acting user may act on.
 
     Raises NotFound (`mailbox.none`), Refused (`user.locked`, `user.not_allowed`).
     """
@@ -37,7 +37,7 @@ def find_mailbox(connection: Connection, actor: Actor, name: str) -> StoredMailb
 
 
 def find_connected(connection: Connection, actor: Actor, name: str) -> StoredMailbox:
-    """As `find_mailbox`; Refused too when it is disconnected, for then it has no settings."""
+    """Like `find_mailbox`, but refuse a disconnected one, which has no settings."""
     box = find_mailbox(connection, actor, name)
     if box.state is ConnectionState.DISCONNECTED:
         raise Refused(
@@ -51,29 +51,29 @@ def find_connected(connection: Connection, actor: Actor, name: str) -> StoredMai
 def require_authority(
     connection: Connection, actor: Actor, user_id: int, of_others: Deed = Deed.ANY_SEAT
 ) -> None:
-    """Refused unless whoever acts may act on this user's seat; another's needs the deed `of_others` (A6)."""
+    """Refuse unless the acting user may act on this seat; on another user's it needs `of_others` (A6)."""
     acting = require_active(connection, actor)
     if not roles.may_on_seat(acting.role, acting.id == user_id, of_others):
         raise _not_allowed(connection, acting, of_others, " and acts on their own seat only", user_id)
 
 
 def require_deed(connection: Connection, actor: Actor, deed: Deed) -> None:
-    """Refused unless the role of whoever acts may do this (A6)."""
+    """Refuse unless the acting user's role allows the deed (A6)."""
     acting = require_active(connection, actor)
     if not roles.may(acting.role, deed):
         raise _not_allowed(connection, acting, deed, f"; only {_those_who_may(deed)} may {roles.WORDS[deed]}")
 
 
 def may_send_from(connection: Connection, user: StoredUser, box: StoredMailbox) -> bool:
-    """Whether the user may write from the mailbox and pick it as sender: its seat's, or one it is shared
-    with (B6). No role replaces that."""
+    """Whether the user may send from the mailbox: it is their own or shared with them (B6). No role overrides
+    this."""
     if box.user_id == user.id:
         return True
     return box.is_shared and user.id in shares.user_ids(connection, box.connection_id)
 
 
 def require_active(connection: Connection, actor: Actor) -> StoredUser:
-    """Who acts. Raises Refused (`user.unknown`, `user.locked`): a locked user acts on nothing (A10)."""
+    """Return the acting user. Raises Refused (`user.unknown`, `user.locked`): the user is locked (A10)."""
     acting = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
     if acting is None or acting.is_removed:
         raise Refused(
@@ -104,7 +104,7 @@ def _not_allowed(
 def seat_for(
     connection: Connection, actor: Actor, address: str, user_email: str | None, slot_id: int | None
 ) -> Seat:
-    """The seat and slot in which `address` may be connected.
+    """Find the seat and slot in which `address` may be connected.
 
     Raises NotFound (`user.none`), Refused (`user.…`, `mailbox.…`, `address.…`, `request.…`, `slot.…`).
     """
@@ -116,7 +116,7 @@ def seat_for(
 
 
 def user_for(connection: Connection, actor: Actor, user_email: str | None) -> StoredUser:
-    """Whose seat is meant: the named user's, else that of whoever acts. Raises NotFound, Refused."""
+    """Return the user whose seat is meant: the named user, else the acting user. Raises NotFound, Refused."""
     if user_email is not None:
         user: StoredUser | None = naming.find_user(connection, user_email)
     else:
@@ -150,7 +150,7 @@ def _slot_for(
 
 
 def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refused:
-    """With the command that makes a slot free, from the pool or bought, and who may run it."""
+    """Build the refusal without a free slot, with the command that provides one and who may run it."""
     held = [slot.mailbox for slot in slots.of_user(connection, user.id)]
     verb = "assign" if slots.of_user(connection, None) else "add"
     hint = advice.way(connection, actor, Deed.SLOTS, Command("slot", verb, "--user", user.email))

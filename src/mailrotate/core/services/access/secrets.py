@@ -1,4 +1,4 @@
-"""Sealing a mailbox's credential, and changing the key that all of them are sealed with (I1)."""
+"""Seal mailboxes' credentials, and change the key that seals them (I1)."""
 
 from datetime import datetime
 
@@ -23,18 +23,18 @@ def seal(
     Raises KeyTrouble.
     """
     workspaces.lock(connection)
-    # A rekey may have come between: opening the check makes the box follow it.
+    # A rekey may have happened since: opening the check value makes the box load the new key.
     accounts.open_check(context.secrets, _check(connection))
     return context.secrets.seal(secret_name(connection_id), generation, pack(credential))
 
 
 def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
-    """Seal every secret anew with a new key; returns how many.
+    """Seal every secret again with a new key; return how many.
 
-    Killed at any instruction, the stored keys open every row: the new key is stored beside the old ones
-    before the one transaction that uses it, and these go after its commit. Both halves hold the
-    workspace's lock while they read and store the keys, so that two rekeys cannot lose each other's.
-    Raises KeyTrouble, Refused (`key.read_only`); nothing is changed then.
+    If the process is killed at any instruction, the stored keys still open every row: the new key is stored
+    beside the old ones before the one transaction that uses it, and the old keys are removed after its
+    commit. Both halves hold the workspace's lock while they read and store the keys, so that two rekeys
+    cannot lose each other's key. Raises KeyTrouble, Refused (`key.read_only`) without changing anything.
     """
     accounts.prove_key(context)
     with context.store.writing() as connection:

@@ -22,10 +22,9 @@ from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import MailrotateError, Refused
 from mailrotate.core.values.hint import Command
+from mailrotate.core.values.reasons import BY_HAND
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, Rotation
 from mailrotate.core.values.transition import Transition
-
-BY_HAND = "by_hand"
 
 
 @dataclass(frozen=True)

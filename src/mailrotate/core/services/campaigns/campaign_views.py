@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.store import campaigns, progress, senders, users, visibility
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.people import reassignments
 from mailrotate.core.store.progress import Progress
 from mailrotate.core.store.senders import StoredSender
+from mailrotate.core.values import reasons
 from mailrotate.core.values.states import REMOVED_MAILBOX, CampaignState, RecipientState
 
 
@@ -82,9 +82,9 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
     connection, ids = prospects.connection, [campaign.id for campaign in found]
     steps = campaigns.current_steps(connection, ids)
     all_senders = senders.senders_of_each(connection, ids)
-    done = progress.of_campaigns(connection, ids, affected_campaigns.REMOVED)
+    done = progress.of_campaigns(connection, ids, reasons.MAILBOX_REMOVED)
     gone = reassignments.removed_senders(
-        connection, [number for number in ids if done[number].failed], affected_campaigns.REMOVED
+        connection, [number for number in ids if done[number].failed], reasons.MAILBOX_REMOVED
     )
     owners = users.emails(connection)
     return [

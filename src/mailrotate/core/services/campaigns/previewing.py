@@ -8,8 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates, templates
+from mailrotate.core.rules import templates
 from mailrotate.core.rules.compose import compose, message_id_for, words_of
+from mailrotate.core.rules.decision import decide
 from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.services.access import accounts, authority
 from mailrotate.core.services.context import Context
@@ -145,7 +146,7 @@ def _why(context: Context, connection: Connection, message_id: int, now: datetim
     message = outbox.by_id(connection, message_id)
     assert message is not None
     situation, _ = facts.situation_of(context, connection, message, now)
-    return message.error_text or gates.summary(gates.decide(situation, now))
+    return message.error_text or decide(situation, now).summary
 
 
 def _subject(connection: Connection, actor: Actor, name: str, address: str | None, n: int) -> _Subject:

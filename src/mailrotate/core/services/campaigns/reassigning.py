@@ -13,7 +13,6 @@ from mailrotate.core.services.access import authority, naming
 from mailrotate.core.services.campaigns import recipient_list
 from mailrotate.core.services.campaigns.enrolment import Aside, RowTrouble
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import campaigns, events, moves, removals, senders, workspaces
@@ -23,6 +22,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import reassignments, recipients
 from mailrotate.core.store.people.reassignments import Choice, Going, Left
 from mailrotate.core.store.sending import outbox
+from mailrotate.core.values import reasons
 from mailrotate.core.values.errors import NotFound, Refused
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState
@@ -167,9 +167,9 @@ def _failed(
         for name in dict.fromkeys(whom.addresses):
             if name not in found:
                 aside.add(RowTrouble(0, name, recipient_list.is_none(campaign, name).message))
-        return Choice(campaign.id, affected_campaigns.REMOVED, ids=list(found.values()), tag=whom.tag)
+        return Choice(campaign.id, reasons.MAILBOX_REMOVED, ids=list(found.values()), tag=whom.tag)
     sender_ids = reassignments.senders_before(connection, campaign.id, former)
-    return Choice(campaign.id, affected_campaigns.REMOVED, sender_ids=sender_ids)
+    return Choice(campaign.id, reasons.MAILBOX_REMOVED, sender_ids=sender_ids)
 
 
 def _open(

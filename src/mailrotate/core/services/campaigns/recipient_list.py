@@ -10,12 +10,13 @@ from sqlalchemy import Connection
 from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign, find_seen_campaign
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns, lifecycle
+from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.store import campaign_edits, events
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.people import contacts, recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
+from mailrotate.core.values import reasons
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
 from mailrotate.core.values.hint import Command
@@ -43,7 +44,7 @@ class RecipientEntry:
     @property
     def is_for_another(self) -> bool:
         """Whether they failed with their mailbox, and another may take them on (B8)."""
-        return self.state is RecipientState.FAILED and self.reason == affected_campaigns.REMOVED
+        return self.state is RecipientState.FAILED and self.reason == reasons.MAILBOX_REMOVED
 
 
 @dataclass(frozen=True)

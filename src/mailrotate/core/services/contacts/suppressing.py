@@ -19,9 +19,8 @@ from mailrotate.core.store.people.suppressions import Suppressed
 from mailrotate.core.values.address import domain_of, normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
 from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.reasons import BY_HAND
 from mailrotate.core.values.states import SuppressionKind
-
-BY_HAND = "by_hand"
 
 
 @dataclass(frozen=True)

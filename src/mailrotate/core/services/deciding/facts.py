@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates, provider_limits, quota
+from mailrotate.core.rules import provider_limits, quota
+from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, MessageFacts, RollingUse, Situation
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context
@@ -38,24 +39,24 @@ def limit_of_day(settings: StoredSettings, day_starts_at: datetime) -> tuple[int
     return settings.highest_limit, None
 
 
-def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) -> gates.MailboxFacts:
+def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) -> MailboxFacts:
     """The mailbox's state and what it has sent, counted in this transaction."""
     start, end = quota.day_of(now, box.settings.timezone, box.settings.day_from, box.settings.day_until)
     daily_limit, ramp_day = limit_of_day(box.settings, start)
     overrides = provider_limits.overrides_in(workspaces.settings(connection))
     rolling = tuple(
-        gates.RollingUse(
+        RollingUse(
             limit.description,
             limit.period,
             mailboxes.nth_latest_send(connection, box.id, limit.limit, now - limit.period),
         )
         for limit in provider_limits.limits_for(box.provider, overrides, box.address)
     )
-    return gates.MailboxFacts(
+    return MailboxFacts(
         address=box.address,
         connection=box.state,
         connection_error=box.health.last_error,
-        user_locked=box.user_state is UserState.LOCKED,
+        locked_user=box.user_email if box.user_state is UserState.LOCKED else None,
         paused_at=box.health.paused_at,
         hold_reason=box.health.hold_reason,
         hold_until=box.health.hold_until,
@@ -75,11 +76,10 @@ def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) ->
 
 def campaign_facts(
     context: Context, campaign: StoredCampaign, workspace_zone: str, now: datetime
-) -> gates.CampaignFacts:
+) -> CampaignFacts:
     window = window_of(context, campaign, workspace_zone, now)
-    if campaign.timezone == RECIPIENT_ZONE and window.unusable is None:
-        return gates.CampaignFacts(campaign.name, campaign.state, campaign.pause_reasons, None)
-    return gates.CampaignFacts(campaign.name, campaign.state, campaign.pause_reasons, window)
+    is_own = campaign.timezone != RECIPIENT_ZONE or window.unusable is not None
+    return CampaignFacts(campaign.name, campaign.state, campaign.pause_reasons, window if is_own else None)
 
 
 def window_of(
@@ -134,17 +134,17 @@ def message_facts(
     campaign: StoredCampaign | None,
     now: datetime,
     absences: Absences | None = None,
-) -> gates.MessageFacts:
+) -> MessageFacts:
     """What the recipient's gates need to know of one message; `absences` where they are known already."""
     window = None
     if campaign is not None and campaign.timezone == RECIPIENT_ZONE and message.kind is MessageKind.CAMPAIGN:
         zone = box.settings.workspace_timezone
         window = window_of(context, campaign, zone, now, message.recipient_timezone)
-    suppressed = None
+    suppression = None
     if message.kind is MessageKind.CAMPAIGN:
-        suppressed = suppressions.covering(connection, message.to_address)
-    return gates.MessageFacts(
-        kind=message.kind,
+        suppression = suppression_of(connection, message.to_address)
+    return MessageFacts(
+        id=message.id or None,
         is_follow_up=message.priority is Priority.FOLLOW_UP,
         due_at=message.due_at,
         ready_at=message.ready_at,
@@ -156,9 +156,16 @@ def message_facts(
         state=message.state,
         recipient=message.recipient_state,
         recipient_reason=message.recipient_reason,
-        suppressed_by=None if suppressed is None else f"{suppressed.kind} ({suppressed.reason})",
+        suppression=suppression,
         window=window,
     )
+
+
+def suppression_of(connection: Connection, address: str) -> tuple[str, str] | None:
+    """The address or domain by which it must not be written to, and the reason."""
+    found = suppressions.covering(connection, address)
+    # Of an erased contact only the hash of the address is kept.
+    return None if found is None else (found.value or address, found.reason)
 
 
 def _late_since(
@@ -189,7 +196,7 @@ def _late_since(
 
 def situation_of(
     context: Context, connection: Connection, message: Candidate, now: datetime
-) -> tuple[gates.Situation, SendingMailbox]:
+) -> tuple[Situation, SendingMailbox]:
     """All facts about one message, for `why` and for a claim of just this one."""
     box = sending_mailboxes.by_id(connection, message.mailbox_id)
     campaign = None if message.campaign_id is None else campaigns.by_id(connection, message.campaign_id)
@@ -197,7 +204,7 @@ def situation_of(
     if campaign is not None and message.kind is MessageKind.CAMPAIGN:
         bound = campaign_facts(context, campaign, box.settings.workspace_timezone, now)
     return (
-        gates.Situation(
+        Situation(
             bound,
             mailbox_facts(connection, box, now),
             message_facts(context, connection, message, box, campaign, now),

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates
-from mailrotate.core.rules.gates import Decision, Situation
+from mailrotate.core.rules.decision import Decision, decide
+from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, Situation
 from mailrotate.core.rules.steps import priority_of
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -32,8 +32,8 @@ class Prospects:
     now: datetime
     _campaigns: dict[int, StoredCampaign] = field(default_factory=dict)
     _boxes: dict[int, SendingMailbox] = field(default_factory=dict)
-    _campaign_facts: dict[int, gates.CampaignFacts] = field(default_factory=dict)
-    _mailbox_facts: dict[int, gates.MailboxFacts] = field(default_factory=dict)
+    _campaign_facts: dict[int, CampaignFacts] = field(default_factory=dict)
+    _mailbox_facts: dict[int, MailboxFacts] = field(default_factory=dict)
     _absences: facts.Absences | None = None
 
     def campaign(self, campaign_id: int) -> StoredCampaign:
@@ -46,13 +46,13 @@ class Prospects:
             self._boxes[mailbox_id] = sending_mailboxes.by_id(self.connection, mailbox_id)
         return self._boxes[mailbox_id]
 
-    def mailbox_facts(self, mailbox_id: int) -> gates.MailboxFacts:
+    def mailbox_facts(self, mailbox_id: int) -> MailboxFacts:
         if mailbox_id not in self._mailbox_facts:
             found = facts.mailbox_facts(self.connection, self.box(mailbox_id), self.now)
             self._mailbox_facts[mailbox_id] = found
         return self._mailbox_facts[mailbox_id]
 
-    def campaign_facts(self, campaign_id: int, workspace_zone: str) -> gates.CampaignFacts:
+    def campaign_facts(self, campaign_id: int, workspace_zone: str) -> CampaignFacts:
         if campaign_id not in self._campaign_facts:
             found = facts.campaign_facts(self.context, self.campaign(campaign_id), workspace_zone, self.now)
             self._campaign_facts[campaign_id] = found
@@ -73,7 +73,7 @@ class Prospects:
         return Situation(bound, self.mailbox_facts(box.id), known)
 
     def decide(self, message: Candidate) -> Decision:
-        return gates.decide(self.situation(message), self.now)
+        return decide(self.situation(message), self.now)
 
     def of_lane(self, mailbox_id: int) -> Decision | None:
         """The decision on what a lane may send first; None when nothing waits in it."""

@@ -1,5 +1,5 @@
-"""The campaigns and people that hang on a mailbox: what its trouble, its lock or its removal pauses, and what
-lifts that (A10, B8, C6, C7)."""
+"""The campaigns and recipients that depend on a mailbox: what its failure, its user's lock or its removal
+pauses, and what lifts these pauses (A10, B8, C6, C7)."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates
+from mailrotate.core.rules.decision import decide
+from mailrotate.core.rules.situation import Situation
 from mailrotate.core.rules.transitions import CAMPAIGN
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -20,17 +21,18 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.removals import Affected
 from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.values.hint import Command
+from mailrotate.core.values.reasons import (
+    MAILBOX_DISCONNECTED,
+    MAILBOX_FAILED,
+    MAILBOX_REMOVED,
+    USER_LOCKED,
+)
 from mailrotate.core.values.states import CampaignState, ConnectionState
-
-FAILED = "mailbox_failed"
-DISCONNECTED = "mailbox_disconnected"
-USER_LOCKED = "user_locked"
-REMOVED = "mailbox_removed"
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """Who goes on after a reconnect, and when; and who still waits for a paused campaign."""
+    """Who continues after a reconnect, and when; and who still waits for a paused campaign."""
 
     going_on: int
     next_at: datetime | None
@@ -38,27 +40,27 @@ class Waiting:
 
 
 def pause_for_failure(connection: Connection, box: StoredMailbox, now: datetime) -> None:
-    """A failure pauses the mailbox's single-sender campaigns; a rotation only when none of its senders is
-    connected any more, because the others go on (C6, C7)."""
+    """Pause the single-sender campaigns of a failed mailbox; a rotation only if none of its senders is still
+    connected, because the others continue (C6, C7)."""
     for campaign in connections.hanging_on(connection, box.id, box.slot_id):
         if pauses_without(connection, campaign):
-            lifecycle.pause_campaign(connection, RUNNER, campaign.id, FAILED, box.id, now)
+            lifecycle.pause_campaign(connection, RUNNER, campaign.id, MAILBOX_FAILED, box.id, now)
 
 
 def pause_for_disconnect(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
-    """A disconnect pauses every campaign that the mailbox sends for (C6).
+    """Pause every campaign that a disconnected mailbox sends for (C6).
 
-    One for which it only took people over goes on with its own senders; those people wait.
+    A campaign for which it only took over recipients continues with its own senders; those recipients wait.
     """
     for campaign in connections.hanging_on(connection, box.id, box.slot_id):
         if not campaign.is_sender:
             continue
-        lifecycle.pause_campaign(connection, actor, campaign.id, DISCONNECTED, box.id, now)
+        lifecycle.pause_campaign(connection, actor, campaign.id, MAILBOX_DISCONNECTED, box.id, now)
 
 
 def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
-    """Single-sender campaigns whose slot was removed go on from the slot that their mailbox is connected in
-    now, when they are resumed; returns their names."""
+    """Bind single-sender campaigns whose slot was removed to the slot that their mailbox is connected in now;
+    return their names. They continue once they are resumed."""
     stranded = senders.bound_to_removed_slots(connection, box.user_id, box.id)
     for sender in stranded:
         senders.bind_to_slot(connection, [sender.id], box.slot_id)
@@ -69,10 +71,10 @@ def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now
 
 
 def stops_without(connection: Connection, campaign: Affected, box: StoredMailbox) -> bool:
-    """Whether a campaign pauses when this mailbox is removed and no other takes its place (B8).
+    """Whether a campaign pauses when this mailbox is removed without a replacement (B8).
 
-    A rotation only when nobody else of it can send (C7). A single sender's campaign also for a step that
-    names the mailbox (D9): from whom that goes instead is for a person to see.
+    A rotation pauses only if no other sender of it can send (C7). A single-sender campaign also pauses if a
+    step names the mailbox (D9): a person must see which mailbox sends that step instead.
     """
     if not campaign.rotates:
         return bool(campaign.bound_ids or campaign.step_count)
@@ -86,26 +88,25 @@ def let_go(
     stopping: Sequence[Affected],
     now: datetime,
 ) -> None:
-    """What a removal does to the campaigns themselves: graces end, since nobody hangs on the mailbox any
-    more, and those that nobody else sends for pause."""
+    """Apply a removal to the campaigns: end its graces, since no recipient depends on it any more, and pause
+    those without another sender."""
     grace_periods.end_with_mailbox(connection, box.id, now)
     for campaign in stopping:
-        lifecycle.pause_campaign(connection, actor, campaign.id, REMOVED, box.id, now)
+        lifecycle.pause_campaign(connection, actor, campaign.id, MAILBOX_REMOVED, box.id, now)
 
 
 def way_on(connection: Connection, campaign: StoredCampaign) -> Command | None:
-    """The command that comes before `campaign resume` where a single sender was removed and none has its
-    slot; None elsewhere."""
-    if campaign.rotation is not None or REMOVED not in campaign.pause_reasons:
+    """The command needed before `campaign resume`, if the single sender was removed and its slot is empty."""
+    if campaign.rotation is not None or MAILBOX_REMOVED not in campaign.pause_reasons:
         return None
     if any(sender.mailbox_id is not None for sender in assigning.current_senders(connection, campaign.id)):
         return None
-    former = removals.paused_by(connection, campaign.id, REMOVED) or "ADDRESS"
+    former = removals.paused_by(connection, campaign.id, MAILBOX_REMOVED) or "ADDRESS"
     return Command("recipient", "assign", campaign.name, "--from-sender", former, "--to-sender", "ADDRESS")
 
 
 def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
-    """Lift what this mailbox's trouble has paused; returns the campaigns that run again by that."""
+    """Lift the pauses of this mailbox's trouble; return the campaigns that run again."""
     running = []
     for campaign_id, name in connections.paused_by(connection, box.id):
         if connections.lift_pauses_of(connection, campaign_id, box.id) and moves.move(
@@ -118,7 +119,7 @@ def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: d
 
 
 def waiting_for(context: Context, connection: Connection, box: StoredMailbox, now: datetime) -> Waiting:
-    """Who waits for this mailbox now, and from when on the gates let the first of them go."""
+    """Count who waits for this mailbox now, and find when the gates let the first message go."""
     hanging = connections.hanging_on(connection, box.id, box.slot_id)
     active = [campaign for campaign in hanging if campaign.state is CampaignState.ACTIVE]
     starts = (_next_at(context, connection, campaign.id, box, now) for campaign in active)
@@ -137,21 +138,21 @@ def _next_at(
         return None
     campaign = campaigns.by_id(connection, campaign_id)
     sending = sending_mailboxes.by_id(connection, box.id)
-    situation = gates.Situation(
+    situation = Situation(
         facts.campaign_facts(context, campaign, sending.settings.workspace_timezone, now),
         facts.mailbox_facts(connection, sending, now),
         None,
     )
-    return gates.decide(situation, max(due_at, now)).next_at
+    return decide(situation, max(due_at, now)).next_at
 
 
 def hanging_on_seat(connection: Connection, boxes: Sequence[StoredMailbox]) -> list[HangingCampaign]:
-    """The campaigns that send from any of one seat's mailboxes, each once, with all who wait for these."""
+    """The campaigns that send from one user's mailboxes, each once, with their waiting recipients."""
     found: dict[int, HangingCampaign] = {}
     for box in boxes:
         for campaign in connections.hanging_on(connection, box.id, box.slot_id):
             known = found.get(campaign.id)
-            # Of a single sender both counts are of the same slot.
+            # With a single sender both counts are of the same slot.
             people = campaign.people + (known.people if known is not None and known.rotates else 0)
             found[campaign.id] = replace(campaign, people=people)
     return list(found.values())
@@ -160,9 +161,9 @@ def hanging_on_seat(connection: Connection, boxes: Sequence[StoredMailbox]) -> l
 def pause_for_lock(
     connection: Connection, actor: Actor, boxes: Sequence[StoredMailbox], now: datetime
 ) -> None:
-    """A locked user's mailboxes count as failed senders without a deadline (A10).
+    """Pause campaigns for a locked user, whose mailboxes count as failed senders without a deadline (A10).
 
-    The reason is no mailbox's: a reconnect does not lift it, only `campaign resume` does.
+    The reason belongs to no mailbox: only `campaign resume` lifts it, not a reconnect.
     """
     for campaign in hanging_on_seat(connection, boxes):
         if pauses_without(connection, campaign):
@@ -172,7 +173,7 @@ def pause_for_lock(
 def pauses_without(
     connection: Connection, campaign: HangingCampaign, away: Collection[int | None] = ()
 ) -> bool:
-    """Whether a campaign stops while the mailboxes `away` cannot send: a rotation only without any other."""
+    """Whether a campaign stops while mailboxes are away: a rotation only without other senders."""
     if not campaign.is_sender:
         return False
     return not campaign.rotates or not others_send(connection, campaign.id, away)

@@ -1,4 +1,4 @@
-"""Gives people who wait without a sender one, as the campaign's rotation says (D2, E1)."""
+"""Assign a sender to recipients without one, by the campaign's rotation (D2, E1)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ SINGLE_SENDER = "single_sender"
 
 
 def current_senders(connection: Connection, campaign_id: int) -> list[StoredSender]:
-    """Who sends for the campaign now, in the order of adding."""
+    """The present senders of the campaign, in the order of adding."""
     return [sender for sender in senders.senders_of(connection, campaign_id) if sender.left_at is None]
 
 
@@ -27,9 +27,9 @@ def is_connected(sender: StoredSender) -> bool:
 
 
 def spread_for(campaign: StoredCampaign, senders: Sequence[StoredSender], count: int) -> Spread | None:
-    """How `count` new people go over the senders; None when nobody can take them now.
+    """Spread `count` new recipients over the senders; None if no sender can take them now.
 
-    A single sender takes everybody, also while its mailbox is away: the campaign is bound to its slot (C5).
+    A single sender takes all, even while its mailbox is away: the campaign is bound to its slot (C5).
     """
     if campaign.rotation is None:
         return Spread((), (senders[0].id,), str(senders[0].id), count)
@@ -43,24 +43,24 @@ def spread_for(campaign: StoredCampaign, senders: Sequence[StoredSender], count:
 
 
 def reason_for(campaign: StoredCampaign) -> str:
-    """Why somebody has the sender that they have."""
+    """Why a recipient has their sender."""
     return SINGLE_SENDER if campaign.rotation is None else str(campaign.rotation)
 
 
 def first_due_at(connection: Connection, campaign: StoredCampaign, now: datetime) -> datetime:
-    """When the first step of somebody who joins now is due."""
+    """When the first step of a recipient who joins now is due."""
     return steps.first_due_at(campaigns.sequence_of(connection, campaign.id), now)
 
 
 def note_spread(connection: Connection, campaign: StoredCampaign, spread: Spread) -> None:
-    """Keep the rotation's counts, which alone decide who is next (E1)."""
+    """Store the rotation's counts, which alone decide the next sender (E1)."""
     if campaign.rotation is not None:
         another_set = spread.over != campaign.spread_over
         senders.note_assignments(connection, campaign.id, spread.over, another_set, spread.counts())
 
 
 def assign_waiting(connection: Connection, campaign_id: int, now: datetime) -> int:
-    """Assign everybody who waits without a sender, in the order of enrolment; returns how many."""
+    """Assign all recipients without a sender, in the order of enrolment; return how many."""
     recipients.lock_enrolment(connection)
     count = recipients.unassigned_count(connection, campaign_id)
     campaign = campaigns.by_id(connection, campaign_id)
@@ -74,7 +74,7 @@ def assign_waiting(connection: Connection, campaign_id: int, now: datetime) -> i
 
 
 def assign_waiting_in_lane(connection: Connection, mailbox_id: int, slot_id: int, now: datetime) -> int:
-    """A mailbox is able again: its active campaigns' people who found no able sender get one."""
+    """Assign the recipients of a mailbox's active campaigns that found no able sender before."""
     return sum(
         assign_waiting(connection, campaign.id, now)
         for campaign in campaigns.active_in_lane(connection, mailbox_id, slot_id)

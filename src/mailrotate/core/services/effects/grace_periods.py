@@ -36,7 +36,7 @@ def awaited_in(connection: Connection, slot_id: int, but: str, now: datetime) ->
 
 
 def refuse_awaited(connection: Connection, slot_id: int, address: str, now: datetime) -> None:
-    """Whoever was not asked about a grace, because it began since, takes no slot where it runs (A5)."""
+    """Refuse a slot whose grace began after the question about it was asked (A5)."""
     for awaited in awaited_in(connection, slot_id, address, now):
         raise ConfirmationNeeded(
             "slot.awaited",

@@ -13,6 +13,7 @@ from mailrotate.core.store.portions import portions
 from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.reasons import CONTENT_ERRORS
 from mailrotate.core.values.states import ReplyClass, SuppressionKind
 from mailrotate.core.values.transition import Transition
 
@@ -98,7 +99,7 @@ def pause_on_repeated_errors(
         return
     count = outbox_lists.errors_of_step(connection, message.campaign_id, message.step_position, reply_class)
     if count >= CONTENT_ERRORS_THAT_PAUSE:
-        pause_campaign(connection, events.RUNNER, message.campaign_id, "content_errors", 0, now)
+        pause_campaign(connection, events.RUNNER, message.campaign_id, CONTENT_ERRORS, 0, now)
 
 
 def pause_campaign(

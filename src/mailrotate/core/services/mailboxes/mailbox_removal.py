@@ -30,6 +30,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients, tags
 from mailrotate.core.store.removals import Affected, HangingPerson
 from mailrotate.core.store.sending import outbox
+from mailrotate.core.values import reasons
 from mailrotate.core.values.errors import Busy, Refused
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, UserState
@@ -236,7 +237,7 @@ def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
     recipients.end_many(
         connection,
         RECIPIENT["mailbox_removed"],
-        affected_campaigns.REMOVED,
+        reasons.MAILBOX_REMOVED,
         removals.contacted_by(failing),
         now,
     )

@@ -12,17 +12,17 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import quota
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import accounts, advice, seats
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import folder_choice, sharing
 from mailrotate.core.services.mailboxes.reconnecting import (
     LoginChange,
     Tell,
-    proved,
+    login_after,
+    prove,
     renew,
 )
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import (
-    connections,
     events,
     mailboxes,
     plans,
@@ -126,11 +126,9 @@ def change(
         with context.store.reading() as connection:
             # Another login may have been stored while we waited for the lane.
             box = seats.find_connected(connection, context.actor, address)
-            current = connections.login_of(connection, box.id)
-        if login is None:
-            account = account_of(context, current)
-        else:
-            account = proved(context, current, login, tell, "set")
+        account = login_after(context, box, login or LoginChange(), now, "set")
+        if login is not None:
+            prove(context.provider(box.provider), account, tell, "set")
         ends = folder_choice.ends_of(context, account, folders) if folders else {}
         with context.store.writing() as connection:
             box, changes = _change_within(context, connection, address, wanted, now)

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION
-from mailrotate.core.services.access import accounts, seats, secrets
-from mailrotate.core.services.context import Context, account_of, account_with
+from mailrotate.core.services.access import accounts, logins, seats, secrets
+from mailrotate.core.services.context import Context, account_with
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.affected_campaigns import Waiting
 from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
@@ -27,7 +27,7 @@ from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.errors import Refused, RemoteError
 from mailrotate.core.values.hint import AnyHint, Command, Hint
-from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount
+from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, MailTrouble
 from mailrotate.core.values.own_settings import Change
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
 
@@ -85,18 +85,18 @@ def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = 
     )
 
 
-def _way_on(failed: CheckStep, account: MailAccount, verb: str) -> AnyHint:
+def _way_on(failed: CheckStep, account: MailAccount | StoredMailbox, verb: str) -> AnyHint:
     """What to do about a failed step. Nothing was stored, so nothing is tried again by itself."""
     again = Command("mailbox", verb, account.address)
     if failed.reply is None:
         return again
     verdict = classify(failed.reply, account.provider)
-    if verdict.reply_class is ReplyClass.NET:
+    if verdict.reply_class is ReplyClass.NET and failed.service != "token":
         elsewhere = (*again.words, f"--{failed.service}", "HOST:PORT")
         if failed.step is Phase.TLS:
             return Hint("check the server:", Command(*elsewhere, "--security", "tls"), "(or starttls)")
         return Hint("check the server:", Command(*elsewhere))
-    if verdict.reply_class in (ReplyClass.RETRY, ReplyClass.LIMIT):
+    if verdict.reply_class in (ReplyClass.NET, ReplyClass.RETRY, ReplyClass.LIMIT):
         return Hint("later:", again)
     # `set` asks for no password, so it is `reconnect` that signs an existing mailbox in.
     signs_in = "connect" if verb == "connect" else "reconnect"
@@ -124,9 +124,8 @@ def reconnect(
     box = _connected_mailbox(context, address)
     accounts.prove_key(context)
     with holding_lane(context, box.id, now):
-        with context.store.reading() as connection:
-            login = connections.login_of(connection, box.id)
-        account = proved(context, login, change, tell, "reconnect")
+        account = login_after(context, box, change, now, "reconnect")
+        prove(context.provider(box.provider), account, tell, "reconnect")
         with context.store.writing() as connection:
             box = seats.find_mailbox(connection, context.actor, box.address)
             renew(context, connection, box, account, change, now)
@@ -162,16 +161,6 @@ def _refuse_other_address(login: StoredLogin, username: str) -> None:
                 Command("mailbox", "connect", username),
             ),
         )
-
-
-def proved(context: Context, login: StoredLogin, change: LoginChange, tell: Tell, verb: str) -> MailAccount:
-    """What the mailbox logs in with after the change, both servers having taken it.
-
-    Whoever calls holds the mailbox's lane. Raises RemoteError, KeyTrouble.
-    """
-    account = _changed(context, login, change)
-    prove(context.provider(login.provider), account, tell, verb)
-    return account
 
 
 def renew(
@@ -227,10 +216,28 @@ def _words(server: Endpoint) -> str:
     return f"{server.host}:{server.port} ({server.security})"
 
 
-def _changed(context: Context, login: StoredLogin, change: LoginChange) -> MailAccount:
-    """What the mailbox would log in with. The old secret is opened only where it is still needed."""
+def login_after(
+    context: Context, box: StoredMailbox, change: LoginChange, now: datetime, verb: str
+) -> MailAccount:
+    """What the mailbox would log in with. The old secret is opened only where it is still needed.
+
+    The caller holds the mailbox's lane. Raises KeyTrouble, and RemoteError when the old credential has ended
+    and is not renewed.
+    """
     new = change.credential
-    account = account_of(context, login) if new is None else account_with(login, new)
+    try:
+        if new is None:
+            account = logins.current_account(context, box.id, now)
+        else:
+            with context.store.reading() as connection:
+                account = account_with(connections.login_of(connection, box.id), new)
+    except MailTrouble as trouble:
+        failed = logins.renewal_step(trouble)
+        raise RemoteError(
+            f"connect.{failed.step}",
+            f"{box.address}: renewing its token failed: {failed.message}",
+            _way_on(failed, box, verb),
+        ) from None
     return replace(
         account,
         smtp=change.smtp or secured(account.smtp, change.security),

@@ -11,8 +11,9 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates
-from mailrotate.core.rules.gates import Situation
+from mailrotate.core.rules.decision import first_closed
+from mailrotate.core.rules.gates import Cause
+from mailrotate.core.rules.situation import Situation
 from mailrotate.core.services import periods
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
@@ -24,8 +25,6 @@ from mailrotate.core.store.sending import due, lanes, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.values.states import ConnectionState
 
-# Gates that say "no mailbox can send", in contrast to a limit, a gap or a window that opens by itself.
-_STUCK = ("connection", "user", "hold")
 COUNTED = (
     "sent", "failed", "deferred", "held", "stopped", "reassigned", "tested",
     "replies", "bounces", "unsubscribes", "enrolled", "notified",
@@ -40,8 +39,8 @@ class Work(StrEnum):
     TEST = "test"
 
 
-def begin(context: Context, now: datetime) -> recovery.Recovered:
-    """Check clock and key, note a long absence, settle what dead runners left.
+def begin(context: Context, now: datetime) -> int:
+    """Check clock and key, note a long absence, settle what dead runners left; returns how many are held.
 
     Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched.
     """
@@ -139,5 +138,5 @@ def outlook(context: Context, now: datetime) -> Outlook:
 
 def _is_stuck(connection: Connection, mailbox_id: int, now: datetime) -> bool:
     known = facts.mailbox_facts(connection, sending_mailboxes.by_id(connection, mailbox_id), now)
-    shut = gates.first_closed(Situation(None, known, None), now)
-    return shut is not None and shut.gate in _STUCK
+    shut = first_closed(Situation(None, known, None), now)
+    return shut is not None and shut.gate.cause is Cause.TROUBLE

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates
 from mailrotate.core.rules.compose import compose
-from mailrotate.core.rules.gates import Situation, Verdict
+from mailrotate.core.rules.decision import Verdict, first_closed
+from mailrotate.core.rules.gates import Gate, Scope, inbox_is_read
+from mailrotate.core.rules.situation import MailboxFacts, Situation
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -48,7 +49,7 @@ class _Lane:
     context: Context
     connection: Connection
     box: SendingMailbox
-    facts: gates.MailboxFacts
+    facts: MailboxFacts
     campaigns: dict[int, StoredCampaign]
     absences: Absences
     now: datetime
@@ -59,7 +60,7 @@ def may_send(context: Context, mailbox_id: int, now: datetime) -> bool:
     with context.store.reading() as connection:
         box = sending_mailboxes.by_id(connection, mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
-        if gates.first_closed(Situation(None, known, None), now) is not None:
+        if first_closed(Situation(None, known, None), now) is not None:
             return False
         by_hand = outbox.earliest_by_hand(connection, box.id, now)
         return by_hand is not None or bool(_open_campaigns(context, connection, box, now))
@@ -74,7 +75,7 @@ def claim_next(
             raise LaneLost
         box = sending_mailboxes.by_id(connection, lane.mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
-        closed = gates.first_closed(Situation(None, known, None), now)
+        closed = first_closed(Situation(None, known, None), now)
         if closed is not None and only is None:
             return Nothing(closed)
         running = _open_campaigns(context, connection, box, now)
@@ -101,7 +102,7 @@ def _open_campaigns(
     zone, found = box.settings.workspace_timezone, {}
     for campaign in campaigns.active_in_lane(connection, box.id, box.slot_id):
         known = facts.campaign_facts(context, campaign, zone, now)
-        if gates.first_closed(Situation(known, None, None), now) is None:
+        if first_closed(Situation(known, None, None), now) is None:
             found[campaign.id] = campaign
     return found
 
@@ -119,7 +120,7 @@ def _candidates(at: _Lane) -> Iterator[Candidate]:
     if by_hand is not None:
         yield by_hand
         return
-    follow_ups = gates.inbox_is_read(at.facts, at.now)
+    follow_ups = inbox_is_read(at.facts)
     for campaign_id in at.campaigns:
         for priority in (Priority.FOLLOW_UP, Priority.FIRST) if follow_ups else (Priority.FIRST,):
             found = outbox.earliest_ready(at.connection, at.box.id, campaign_id, priority, at.now)
@@ -136,14 +137,14 @@ def _closed_for(at: _Lane, message: Candidate) -> Verdict | None:
     campaign = None if message.campaign_id is None else at.campaigns.get(message.campaign_id)
     if message.kind is MessageKind.CAMPAIGN and campaign is None:
         situation, _ = facts.situation_of(at.context, at.connection, message, at.now)
-        return gates.first_closed(situation, at.now)
+        return first_closed(situation, at.now)
     known = facts.message_facts(at.context, at.connection, message, at.box, campaign, at.now, at.absences)
-    return gates.first_closed(Situation(None, at.facts, known), at.now)
+    return first_closed(Situation(None, at.facts, known), at.now)
 
 
 def _clear(at: _Lane, message: Candidate, shut: Verdict) -> bool:
     """Take a row that may not go out of the others' way; False when there is nothing to do about it."""
-    if shut.gate == "suppression" and message.recipient_id is not None:
+    if shut.gate is Gate.SUPPRESSION and message.recipient_id is not None:
         lifecycle.end_recipients(
             at.connection,
             at.context.actor,
@@ -152,11 +153,11 @@ def _clear(at: _Lane, message: Candidate, shut: Verdict) -> bool:
             "suppressed",
             at.now,
         )
-    elif shut.gate == "recipient":
+    elif shut.gate is Gate.RECIPIENT:
         moves.move(at.connection, MESSAGE["cancel"], message.id)
-    elif shut.gate == "overdue":
+    elif shut.gate is Gate.OVERDUE:
         outbox.set_overdue(at.connection, message.id, at.now)
-    elif shut.until is not None and shut.scope is gates.Scope.RECIPIENT:
+    elif shut.until is not None and shut.gate.scope is Scope.RECIPIENT:
         outbox.postpone(at.connection, message.id, shut.until)
     else:
         return False

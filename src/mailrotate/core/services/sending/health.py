@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services import periods
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.services.access import logins
+from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
 from mailrotate.core.store import connections, events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
@@ -108,8 +109,7 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
     """Log in to both servers by the path that sending takes, and record what that shows (C1)."""
     with context.store.reading() as connection:
         box = sending_mailboxes.by_id(connection, lane.mailbox_id)
-        login = connections.login_of(connection, lane.mailbox_id)
-    steps = context.provider(box.provider).check(account_of(context, login))
+    steps = logins.check(context, box.id, now)
     failed = next((step for step in steps if not step.passed), None)
     with context.store.writing() as connection:
         mailboxes.change_connection(connection, box.connection_id, last_test_at=now)
@@ -118,7 +118,7 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
             inboxes.forget_failure(connection, box.id)
         elif failed.reply is not None:
             verdict = classify(failed.reply, box.provider)
-            if failed.service == "smtp" or verdict.reply_class is ReplyClass.AUTH:
+            if failed.service != "imap" or verdict.reply_class is ReplyClass.AUTH:
                 note_trouble(connection, box, verdict, failed.reply, now)
             elif verdict.reply_class is ReplyClass.NET:
                 _note_only_inbox_unreachable(connection, box, _words(failed.reply), now)

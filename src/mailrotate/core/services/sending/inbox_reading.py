@@ -1,4 +1,4 @@
-"""Reads inboxes before anything is sent: replies and unsubscribes end a sequence first (D6, G1, H5)."""
+"""Read inboxes before anything is sent: replies and unsubscribes end a sequence first (D6, G1, H5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from mailrotate.core.values.states import MessageKind, ReplyClass, SuppressionKi
 
 _COPIES_AT_A_TIME = 100
 _COPY_PAUSE = timedelta(minutes=5)
-# After so many failures a copy is given up: the message itself was sent long ago.
+# After this many failures a copy is given up; the message itself was sent long ago.
 _COPY_TRIES = 50
 
 
@@ -35,9 +35,9 @@ class InboxTally:
 
 
 def read_inbox(context: Context, session: InboxSession, box: SendingMailbox, now: datetime) -> InboxTally:
-    """Read what came since the last time to the INBOX and to the other folders that are chosen (G3).
+    """Read the mail that arrived since the last reading in the INBOX and the other chosen folders (G3).
 
-    Raises MailTrouble when the INBOX cannot be read. Another folder that cannot is only noted.
+    Raises MailTrouble if the INBOX cannot be read. For another folder the error is only noted.
     """
     tally = InboxTally()
     for name in box.settings.folders:
@@ -59,9 +59,9 @@ def _read_folder(
     now: datetime,
     tally: InboxTally,
 ) -> None:
-    """Act on what is new in one folder, in one transaction with its cursor.
+    """Act on the new mail of one folder and move its cursor, in one transaction.
 
-    Raises MailTrouble when the server fails; nothing is recorded then and the same mail is read again.
+    Raises MailTrouble if the server fails; then nothing is recorded, and the same mail is read again.
     """
     with context.store.reading() as connection:
         since = inboxes.cursor_of(connection, box.id, name)
@@ -69,19 +69,19 @@ def _read_folder(
     cursor, found = session.new_headers(since, name)
     mails = [read_headers(headers.raw) for headers in found]
     if name != INBOX:
-        # A follow-up cites the message before as a reply does, and may be filed in any folder.
+        # A follow-up cites the previous message just as a reply does, and its copy may be in any folder.
         own = {box.address, *(alias.address for alias in known)}
         mails = [mail for mail in mails if mail.from_address not in own]
     with context.store.writing() as connection:
-        # First, because it may wait for an import: nobody waits for us then.
+        # First, because it may wait for an import; at this point no one waits for this transaction.
         contact_book.note_received(connection, box, mails, now)
         for mail in mails:
-            _act_on(context, connection, box, mail, now, tally)
+            _act_on(connection, box, mail, now, tally)
         inboxes.note_read(connection, box.id, name, cursor, now)
 
 
 def note_unreadable(context: Context, box: SendingMailbox, trouble: MailTrouble, now: datetime) -> None:
-    """Follow-ups of this mailbox wait until the inbox is read again; a refused login fails it."""
+    """Let this mailbox's follow-ups wait until its inbox can be read; a refused login fails the mailbox."""
     verdict = classify(trouble.reply, box.provider)
     with context.store.writing() as connection:
         if verdict.reply_class is ReplyClass.AUTH:
@@ -92,7 +92,6 @@ def note_unreadable(context: Context, box: SendingMailbox, trouble: MailTrouble,
 
 
 def _act_on(
-    context: Context,
     connection: Connection,
     box: SendingMailbox,
     mail: InboundMail,
@@ -119,7 +118,7 @@ def _act_on(
 
 
 def _cited(connection: Connection, cited_ids: Sequence[str]) -> list[Ours]:
-    """Our messages among the cited ones: the token finds them, the whole Message-ID proves them."""
+    """Find our messages among the cited ones: by token, then proved by the whole Message-ID."""
     tokens = [cited.strip("<>").partition("@")[0] for cited in cited_ids]
     if not tokens:
         return []
@@ -130,7 +129,7 @@ def _record_reply(
     connection: Connection, box: SendingMailbox, ours: Ours, now: datetime, tally: InboxTally
 ) -> None:
     if ours.state in MESSAGE["resolve_sent"].origins:
-        # Whoever answers it has received it: its fate is known after all (F3).
+        # An answer proves that it was received: its fate is known after all (F3).
         moves.move(connection, MESSAGE["resolve_sent"], ours.id, sent_at=now)
         message = outbox.by_id(connection, ours.id)
         if message is not None:
@@ -146,9 +145,9 @@ def _record_reply(
 
 
 def file_copies(context: Context, session: InboxSession, box: SendingMailbox, now: datetime) -> int:
-    """File the copies that are due, unless the server was faster; learn whether it always is.
+    """File the sent copies that are due unless the server did, and learn whether the server files them.
 
-    Raises MailTrouble; the copies that are left are tried again later.
+    Raises MailTrouble; remaining copies are tried again later.
     """
     with context.store.reading() as connection:
         copies = inboxes.pending_copies(connection, box.id, now, _COPIES_AT_A_TIME)
@@ -166,7 +165,7 @@ def file_copies(context: Context, session: InboxSession, box: SendingMailbox, no
 
 
 def postpone_copies(context: Context, box: SendingMailbox, trouble: MailTrouble, now: datetime) -> None:
-    """The folder for sent mail cannot be written to: later again. The messages stay sent."""
+    """Postpone copies that cannot be filed now. The messages stay sent."""
     with context.store.writing() as connection:
         inboxes.postpone_copies(connection, box.id, str(trouble), now + _COPY_PAUSE)
         for copy in inboxes.pending_copies(connection, box.id, now + _COPY_PAUSE, _COPIES_AT_A_TIME):

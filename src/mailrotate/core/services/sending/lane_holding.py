@@ -1,4 +1,4 @@
-"""A mailbox's lane for the length of one command."""
+"""Hold a mailbox's lane for the length of one command."""
 
 import platform
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from mailrotate.core.values.hint import Command, Hint
 
 @contextmanager
 def holding_lane(context: Context, mailbox_id: int, now: datetime) -> Iterator[Lane]:
-    """Own the mailbox's lane until the block ends; what a dead runner left in any lane is settled first.
+    """Hold the mailbox's lane until the block ends; settle first what dead runners left in any lane.
 
     Raises Busy (`lane.busy`) while a living process has the lane.
     """

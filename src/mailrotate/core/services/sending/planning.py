@@ -7,8 +7,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates, quota
+from mailrotate.core.rules import quota
 from mailrotate.core.rules.compose import message_id_for
+from mailrotate.core.rules.gates import inbox_is_read
 from mailrotate.core.rules.steps import priority_of
 from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.rules.window import next_open
@@ -69,7 +70,7 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
         waiting, planned = _fill(at, Priority.FOLLOW_UP, room)
         # First messages get what follow-ups, also the ones that wait already, leave; and where those wait
         # for an inbox that cannot be read, they leave everything (H5).
-        if gates.inbox_is_read(known, now):
+        if inbox_is_read(known):
             room -= waiting + planned
         return planned + _fill(at, Priority.FIRST, room)[1]
 

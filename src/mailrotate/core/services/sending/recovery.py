@@ -1,6 +1,5 @@
 """Recovery of the messages and lanes that dead processes left behind (F3)."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from mailrotate.core.services.context import Context
@@ -8,16 +7,11 @@ from mailrotate.core.services.sending import settling
 from mailrotate.core.store.sending import claims, lanes, liveness
 
 
-@dataclass(frozen=True)
-class Recovered:
-    """What dead runners left: messages put back, and those whose fate is unknown."""
+def recover(context: Context, now: datetime) -> int:
+    """Settle the messages and free the lanes of runners whose life lock is free (F3).
 
-    returned: int = 0
-    held: int = 0
-
-
-def recover(context: Context, now: datetime) -> Recovered:
-    """Settle the messages and free the lanes of runners whose life lock is free (F3)."""
+    Returns how many messages are held, because it is unknown whether they left.
+    """
     with context.store.reading() as connection:
         suspects = sorted(
             {
@@ -26,11 +20,9 @@ def recover(context: Context, now: datetime) -> Recovered:
                 *(entry[0] for entry in liveness.living_runners(connection)),
             }
         )
-    returned = held = 0
+    held = 0
     for runner_id in liveness.dead_runners(context.store, suspects):
         with context.store.writing() as connection:
-            put_back, unknown = settling.recover_orphans(connection, runner_id, now)
+            held += settling.recover_orphans(connection, runner_id, now)
             liveness.note_end(connection, runner_id, now)
-        returned += put_back
-        held += unknown
-    return Recovered(returned, held)
+    return held

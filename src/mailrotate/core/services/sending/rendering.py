@@ -1,4 +1,4 @@
-"""Turns a planned message into the bytes that are sent, from what the database holds at that moment."""
+"""Turn a planned message into the bytes that are sent, from the present contents of the database."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from mailrotate.core.values.states import MessageKind
 
 @dataclass
 class StepCache:
-    """Steps and attachments of the campaign versions met during one turn of a lane; they never change."""
+    """Steps and attachments of the campaign versions used in one turn of a lane; versions never change."""
 
     steps: dict[tuple[int, int], list[StoredStep]] = field(default_factory=dict)
     attachments: dict[int, tuple[Attachment, ...]] = field(default_factory=dict)
@@ -45,9 +45,9 @@ def letter_for(
     box: SendingMailbox,
     campaign: StoredCampaign,
 ) -> Letter:
-    """The letter of one campaign message: current words, current sender settings, the thread so far.
+    """Compose one campaign message from the present texts, sender settings and thread.
 
-    Raises UnfitLetter when its step is gone: a draft may lose one while a test of it waits.
+    Raises UnfitLetter if its step is gone: a draft may lose a step while a test message waits.
     """
     steps = cache.steps_of(connection, campaign)
     step = next((s for s in steps if s.position == message.step_position), None)
@@ -57,7 +57,7 @@ def letter_for(
     fields = json.loads(message.own_fields or message.recipient_fields or "{}")
     thread_subject = None if thread is None else thread.subject
     if thread is None and message.kind is MessageKind.TEST:
-        # A test or preview of a follow-up answers nothing that was sent: it shows what it would answer.
+        # A test or preview of a follow-up shows the message that it would answer.
         thread_subject = _subject_before(steps, step, fields)
     from_name, from_address = _sender_of(connection, box)
     return Letter(
@@ -88,7 +88,7 @@ def _sender_of(connection: Connection, box: SendingMailbox) -> tuple[str, str]:
 
 
 def _thread_of(connection: Connection, message: Candidate, step: StoredStep) -> Thread | None:
-    """A follow-up answers the message before, unless its step has a subject of its own (D5)."""
+    """The thread of a follow-up: it answers the previous message unless its step has its own subject (D5)."""
     if step.subject is not None or message.recipient_id is None:
         return None
     return outbox.thread_before(connection, message.recipient_id, step.position)

@@ -1,4 +1,4 @@
-"""Who works on this workspace now."""
+"""The runners of this workspace."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from mailrotate.core.store.sending import liveness
 
 @dataclass(frozen=True)
 class RunnerEntry:
-    """A process that entered itself and did not say that it ended; `alive` is its life lock's word."""
+    """A registered process that has not ended properly; `alive` tells whether it holds its life lock."""
 
     id: int
     kind: str
@@ -20,7 +20,7 @@ class RunnerEntry:
 
 
 def listing(context: Context) -> list[RunnerEntry]:
-    """Those that may be at work; a dead one stays until the next pass has settled what it left."""
+    """List the registered runners; a dead one stays until the next pass has settled what it left."""
     with context.store.reading() as connection:
         found = liveness.living_runners(connection)
     return [RunnerEntry(*entry, liveness.is_alive(context.store, entry[0])) for entry in found]

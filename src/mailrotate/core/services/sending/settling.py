@@ -1,4 +1,4 @@
-"""What becomes of a message and of everyone concerned when the server has answered, or has not."""
+"""Record what the server answered, and what follows for the message, its recipient and its mailbox."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -39,7 +39,7 @@ _SERVER_FILES_WITHIN = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class Settled:
-    """What was recorded, and whether the lane may go on sending."""
+    """What was recorded, and whether the lane may continue to send."""
 
     state: MessageState
     reply_class: ReplyClass | None
@@ -49,7 +49,7 @@ class Settled:
 def settle_sent(
     context: Context, claimed: Claim, box: SendingMailbox, reply: ServerReply, now: datetime
 ) -> Settled:
-    """The server took it: the message is sent, the recipient goes on to the next step."""
+    """Record that the server accepted the message, and move the recipient to the next step."""
     message = claimed.message
     with context.store.writing() as connection:
         recorded = claims.settle(
@@ -77,7 +77,7 @@ def settle_sent(
 
 
 def _rest(connection: Connection, box: SendingMailbox, token: str, now: datetime) -> None:
-    """Keep the gap before the next message: the one that is set by now, whatever it was at the claim (B3)."""
+    """Keep the gap before the next message, as it is set now and not as at the claim (B3)."""
     # Also where there is none: from here on the lane's row is locked, and whoever sets another gap waits.
     lanes.rest(connection, box.id, quota.rest_until(now, token, box.settings.gap))
     gap = mailboxes.gap_of(connection, box.connection_id)
@@ -86,7 +86,7 @@ def _rest(connection: Connection, box: SendingMailbox, token: str, now: datetime
 
 
 def after_sent(connection: Connection, message: Candidate, now: datetime) -> None:
-    """The recipient's next step, counted from the instant of sending; the campaign's turn is over."""
+    """Schedule the recipient's next step, counted from the instant of sending; end the campaign's turn."""
     if message.kind is not MessageKind.CAMPAIGN or message.recipient_id is None:
         return
     assert message.campaign_id is not None
@@ -110,17 +110,17 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
 
 
 def settle_unknown(context: Context, claimed: Claim, reply: ServerReply, now: datetime) -> Settled:
-    """Silence after the dot: held for the operator, never guessed (F3)."""
+    """Hold a message after silence following the dot; never guess its fate (F3)."""
     with context.store.writing() as connection:
         if not hold(connection, claimed.message.id, claimed.claim_token, reply.text, now):
-            # Somebody took us for dead and has settled it.
+            # Another process considered us dead and has settled it.
             return Settled(MessageState.SCHEDULED, ReplyClass.UNKNOWN, False)
         _log(connection, claimed.message, "message.held", now, reply=reply.text)
     return Settled(MessageState.HELD, ReplyClass.UNKNOWN, False)
 
 
 def hold(connection: Connection, message_id: int, claim_token: str, said: str, now: datetime) -> bool:
-    """sending → held: nobody knows whether it left."""
+    """sending → held: it is unknown whether it left."""
     return claims.settle(
         connection,
         MESSAGE["lose"],
@@ -136,7 +136,7 @@ def hold(connection: Connection, message_id: int, claim_token: str, said: str, n
 def settle_refused(
     context: Context, claimed: Claim, box: SendingMailbox, reply: ServerReply, now: datetime
 ) -> Settled:
-    """The server, or the path to it, said no before it took the message."""
+    """Record a refusal by the server, or a failure of the path, before it accepted the message."""
     verdict = classify(reply, box.provider)
     message = claimed.message
     # Before MAIL FROM nothing concerns the message or its recipient, whatever the answer says.
@@ -154,7 +154,7 @@ def settle_refused(
             state = _fail(connection, claimed, verdict, reply, now)
             lifecycle.pause_on_repeated_errors(connection, message, verdict.reply_class, now)
         else:
-            # The path's or the mailbox's trouble: the message goes back as if it had never been claimed.
+            # Trouble of the path or the mailbox: the message goes back as if it had never been claimed.
             put_back(connection, message.id, claimed.claim_token)
             health.note_trouble(connection, box, verdict, reply, now)
             state = MessageState.SCHEDULED
@@ -179,7 +179,7 @@ def put_back(
 ) -> bool:
     """sending → scheduled: nothing left, nothing is counted.
 
-    Whose recipient has ended meanwhile goes on to `cancelled`, as what waited for them did (D6, C15).
+    If its recipient has ended meanwhile it becomes `cancelled`, like their waiting messages (D6, C15).
     """
     is_back = claims.settle(
         connection,
@@ -249,7 +249,7 @@ def _error(verdict: ReplyVerdict, reply: ServerReply) -> dict[str, object]:
 
 
 def _bounce(connection: Connection, message: Candidate, now: datetime) -> None:
-    """A hard refusal: nobody writes to that address again, from no campaign (D6)."""
+    """Record a hard refusal: suppress the address for all campaigns (D6)."""
     if message.kind is not MessageKind.CAMPAIGN:
         return
     _end(connection, message, RECIPIENT["bounced"], "hard_bounce", now)
@@ -267,7 +267,7 @@ def _bounce(connection: Connection, message: Candidate, now: datetime) -> None:
 def _end(
     connection: Connection, message: Candidate, transition: Transition, reason: str, now: datetime
 ) -> None:
-    """End the recipient but keep the message itself in `error`, where the server's words are read."""
+    """End the recipient but keep the message in `error`, with the server's words."""
     if message.recipient_id is None:
         return
     if recipients.end(connection, transition, reason, message.recipient_id, now):
@@ -275,14 +275,14 @@ def _end(
 
 
 def _needs_copy(box: SendingMailbox) -> bool:
-    """Whether we file a copy: always, never, or where the server was not seen to do it itself."""
+    """Whether we file a copy: always, never, or unless the server is known to do it."""
     if box.settings.own.sent_copy is None:
         return box.files_sent_copy is not True
     return box.settings.own.sent_copy == "on"
 
 
 def _copy_due_at(box: SendingMailbox, now: datetime) -> datetime:
-    """A server not known yet gets a minute to file the copy itself before we look."""
+    """When to look for the copy: an unknown server gets a minute to file it itself."""
     return now if box.files_sent_copy is False else now + _SERVER_FILES_WITHIN
 
 
@@ -291,21 +291,18 @@ def _log(connection: Connection, message: Candidate, action: str, now: datetime,
     events.record(connection, RUNNER, action, now, about, **data)
 
 
-def recover_orphans(connection: Connection, runner_id: int, now: datetime) -> tuple[int, int]:
-    """Settle what a dead runner left: unmarked goes back, marked is of unknown fate.
-
-    Returns how many were put back and how many are held.
-    """
-    settled = _settle_left(connection, claims.in_flight_of(connection, runner_id), now)
+def recover_orphans(connection: Connection, runner_id: int, now: datetime) -> int:
+    """Put back a dead runner's unmarked messages and hold the marked ones; return how many are held."""
+    held = _settle_left(connection, claims.in_flight_of(connection, runner_id), now)
     lanes.free_lanes_of(connection, runner_id)
-    return settled
+    return held
 
 
 def take_lane(connection: Connection, mailbox_id: int, runner_id: int, now: datetime) -> Lane | None:
-    """Own a lane if nobody does, and settle what whoever had it last could not, dead or alive.
+    """Take a free lane, and settle what its last owner could not, whether that owner is dead or alive.
 
-    A runner that lives on after the database failed it between claim and mark has let go of the lane, so
-    nothing that is claimed there is in anybody's hands.
+    A runner that lost the database between claim and mark, and lives on, has released the lane, so no
+    process holds the messages that are still claimed there.
     """
     lane = lanes.take(connection, mailbox_id, runner_id)
     if lane is not None:
@@ -313,8 +310,8 @@ def take_lane(connection: Connection, mailbox_id: int, runner_id: int, now: date
     return lane
 
 
-def _settle_left(connection: Connection, left: list[InFlight], now: datetime) -> tuple[int, int]:
-    returned = held = 0
+def _settle_left(connection: Connection, left: list[InFlight], now: datetime) -> int:
+    held = 0
     for message_id, claim_token, is_marked in left:
         if is_marked:
             said = "the runner ended between the final dot and the server's answer"
@@ -323,5 +320,5 @@ def _settle_left(connection: Connection, left: list[InFlight], now: datetime) ->
                 about = About(message_id=message_id)
                 events.record(connection, RUNNER, "message.held", now, about, reply=said)
         else:
-            returned += put_back(connection, message_id, claim_token)
-    return returned, held
+            put_back(connection, message_id, claim_token)
+    return held

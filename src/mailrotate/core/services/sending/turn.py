@@ -14,20 +14,21 @@ from datetime import datetime, timedelta
 
 from mailrotate.core.ports import InboxSession, SendSession
 from mailrotate.core.rules import quota
-from mailrotate.core.services.context import Context, account_of
+from mailrotate.core.rules.gates import Gate
+from mailrotate.core.services.access import logins
+from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import health, inbox_reading, planning, settling
 from mailrotate.core.services.sending.claiming import LaneLost, Nothing, claim_next, may_send
 from mailrotate.core.services.sending.inbox_reading import InboxTally
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.settling import Settled
-from mailrotate.core.store import connections
 from mailrotate.core.store.sending import claims, inboxes, lanes, outbox, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.clock import Clock
 from mailrotate.core.values.errors import Busy, StoreTrouble
-from mailrotate.core.values.mail import Envelope, FateUnknown, MailAccount, MailTrouble, ServerReply
+from mailrotate.core.values.mail import Envelope, FateUnknown, MailTrouble, ServerReply
 from mailrotate.core.values.states import ConnectionState, MessageState, Phase
 
 # Servers drop an idle connection after minutes; a lane keeps its own open over a gap of up to this.
@@ -106,11 +107,6 @@ class LaneTurn:
         with self._context.store.reading() as connection:
             return sending_mailboxes.by_id(connection, self._lane.mailbox_id)
 
-    def _account(self) -> MailAccount:
-        with self._context.store.reading() as connection:
-            login = connections.login_of(connection, self._lane.mailbox_id)
-        return account_of(self._context, login)
-
     def _is_worth_a_login(self) -> bool:
         """Behind a used-up limit or a closed window mail is due for hours: the inbox is read at its pace."""
         box, now = self._box(), self._pace.clock()
@@ -132,7 +128,7 @@ class LaneTurn:
 
     def _sit_out_gap(self, nothing: Nothing) -> bool:
         closed = nothing.closed
-        if not self._pace.linger or closed is None or closed.gate != "gap" or closed.until is None:
+        if not self._pace.linger or closed is None or closed.gate is not Gate.GAP or closed.until is None:
             return False
         rest = closed.until - self._pace.clock()
         if rest > KEEP_OPEN_FOR or not self._has_more(closed.until):
@@ -177,7 +173,12 @@ class LaneTurn:
         if self._sender is not None:
             self._sender.close()
             self._sender = None
-        self._sender = self._context.provider(box.provider).open_sender(self._account())
+        self._sender = logins.log_in(
+            self._context,
+            self._lane.mailbox_id,
+            self._pace.clock(),
+            lambda provider, account: provider.open_sender(account),
+        )
         if box.health.trouble_since is not None or box.health.last_error is not None:
             with self._context.store.writing() as connection:
                 health.recover(connection, box, self._pace.clock())
@@ -271,7 +272,9 @@ class LaneTurn:
             return None
 
     def _read_over_new_connection(self, box: SendingMailbox, now: datetime) -> InboxTally:
-        self._inbox = self._context.provider(box.provider).open_inbox(self._account())
+        self._inbox = logins.log_in(
+            self._context, self._lane.mailbox_id, now, lambda provider, account: provider.open_inbox(account)
+        )
         return inbox_reading.read_inbox(self._context, self._inbox, box, now)
 
     def _file_copies(self) -> None:

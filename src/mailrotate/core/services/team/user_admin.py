@@ -1,4 +1,4 @@
-"""Users: adding them, their roles, and what locking one means (A6, A10). How they leave: `leaving.py`."""
+"""Add users, change their roles, and lock them (A6, A10). `user_removal.py` removes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.slots import StoredSlot
 from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values import reasons
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.hint import Command
@@ -36,7 +37,7 @@ class SeatMailbox:
 
 @dataclass(frozen=True)
 class Seat:
-    """A user and what they have; `connected` of `total` slots hold a mailbox (A3)."""
+    """A user with their slots, of which `connected` of `total` hold a mailbox (A3)."""
 
     email: str
     name: str
@@ -50,21 +51,21 @@ class Seat:
 
 @dataclass(frozen=True)
 class LockConsequences(Consequences):
-    """What a lock would do; `is_default` is whoever acts where nobody is named."""
+    """What a lock would do; `is_default` marks the workspace's default user."""
 
     email: str
 
 
 @dataclass(frozen=True)
 class Unlocked:
-    """`still_paused` are the campaigns that wait for `campaign resume` because of the lock."""
+    """The result of an unlock; `still_paused` campaigns wait for `campaign resume`."""
 
     seat: Seat
     still_paused: Sequence[str]
 
 
 def listing(context: Context) -> list[Seat]:
-    """Every seat that whoever acts may see: members see their own (A6). Raises Refused."""
+    """List the users that the acting user may see: members see only themselves (A6). Raises Refused."""
     with context.store.reading() as connection:
         acting = seats.require_active(connection, context.actor)
         if not roles.may(acting.role, Deed.SEE_TEAM):
@@ -82,7 +83,7 @@ def listing(context: Context) -> list[Seat]:
 
 
 def show(context: Context, email: str) -> Seat:
-    """Raises NotFound (`user.none`), Refused."""
+    """Show a user. Raises NotFound (`user.none`), Refused."""
     with context.store.reading() as connection:
         user = naming.find_user(connection, email)
         seats.require_authority(connection, context.actor, user.id, Deed.SEE_TEAM)
@@ -90,7 +91,7 @@ def show(context: Context, email: str) -> Seat:
 
 
 def add(context: Context, email: str, name: str | None, role: Role, now: datetime) -> Seat:
-    """A new user with the slots that the plan includes (A1). Raises BadInput, Refused (`user.exists`)."""
+    """Add a user with the slots of the plan (A1). Raises BadInput, Refused (`user.exists`)."""
     address = normalise_address(email)
     named = _read_name(address.partition("@")[0] if name is None else name)
     with context.store.writing() as connection:
@@ -129,7 +130,7 @@ def change(context: Context, email: str, name: str | None, role: Role | None, no
 
 
 def lock_consequences(context: Context, email: str) -> LockConsequences:
-    """What `lock` would do, with its refusals. Raises NotFound, Refused."""
+    """Say what `lock` would do, with the same refusals. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         user = _lockable(connection, context, email)
         workspace = workspaces.find(connection)
@@ -139,7 +140,7 @@ def lock_consequences(context: Context, email: str) -> LockConsequences:
 
 
 def lock(context: Context, email: str, now: datetime) -> Seat:
-    """The user acts on nothing, and nothing is sent from the seat (A10). Raises NotFound, Refused."""
+    """Lock a user, who then may not act and whose mailboxes send nothing (A10). Raises NotFound, Refused."""
     with context.store.writing() as connection:
         workspaces.lock(connection)
         user = _lockable(connection, context, email)
@@ -151,7 +152,7 @@ def lock(context: Context, email: str, now: datetime) -> Seat:
 
 
 def unlock(context: Context, email: str, now: datetime) -> Unlocked:
-    """All is as before, but campaigns that the lock has paused wait for `campaign resume` (A10)."""
+    """Unlock a user; campaigns that the lock paused wait for `campaign resume` (A10)."""
     with context.store.writing() as connection:
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.USERS)
@@ -196,7 +197,7 @@ def _seat_with(user: StoredUser, boxes: Sequence[StoredMailbox], held: Sequence[
 
 
 def mailboxes_of(connection: Connection, user: StoredUser) -> list[StoredMailbox]:
-    """What the seat holds, disconnected ones too."""
+    """The user's mailboxes, including disconnected ones."""
     return mailboxes.listing(connection, user_id=user.id)
 
 
@@ -214,7 +215,7 @@ def _lockable(connection: Connection, context: Context, email: str) -> StoredUse
 
 
 def refuse_last_admin(connection: Connection, user: StoredUser, then: str) -> None:
-    """Raises Refused (`user.last_admin`) when nobody could act for anybody any more."""
+    """Raise Refused (`user.last_admin`) if no active admin would remain."""
     is_acting_admin = user.role is Role.ADMIN and user.state is UserState.ACTIVE
     if is_acting_admin and not users.other_active_admins(connection, user.id):
         raise Refused(
@@ -227,5 +228,5 @@ def refuse_last_admin(connection: Connection, user: StoredUser, then: str) -> No
 def _is_paused_by_lock(connection: Connection, campaign: HangingCampaign) -> bool:
     return (
         campaign.state is CampaignState.PAUSED
-        and affected_campaigns.USER_LOCKED in campaigns.by_id(connection, campaign.id).pause_reasons
+        and reasons.USER_LOCKED in campaigns.by_id(connection, campaign.id).pause_reasons
     )

@@ -1,4 +1,4 @@
-"""How a user leaves: what ends with them, what stays, and who may not go (A10)."""
+"""Remove a user: what ends, what stays, and when it is refused (A10)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ from mailrotate.core.values.states import SlotKind
 
 @dataclass(frozen=True)
 class Consequences:
-    """What ends with a user, and what stays.
+    """What ends when a user is removed, and what stays.
 
-    Included slots end, purchased ones go back to the team; open requests and approvals end, and so does what
-    is shared with them. Their campaigns stay, for managers and admins.
+    Included slots end, and purchased ones go back to the pool; the user's requests, approvals and shares end.
+    Their campaigns stay, for managers and admins.
     """
 
     email: str
@@ -38,7 +38,7 @@ class Consequences:
 
 
 def consequences(context: Context, email: str) -> Consequences:
-    """What `remove` would do, with its refusals. Raises NotFound, Refused."""
+    """Say what `remove` would do, with the same refusals. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         user = _removable(connection, context, email)
         kinds = [slot.kind for slot in stored_slots.of_user(connection, user.id)]
@@ -53,7 +53,7 @@ def consequences(context: Context, email: str) -> Consequences:
 
 
 def remove(context: Context, email: str, now: datetime) -> None:
-    """The user is in no list and acts on nothing; the history keeps the name. Raises NotFound, Refused."""
+    """Remove a user from all lists; the history keeps the name. Raises NotFound, Refused."""
     with context.store.writing() as connection:
         workspaces.lock(connection)
         user = _removable(connection, context, email)

@@ -6,29 +6,30 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates
-from mailrotate.core.rules.gates import Decision, MailboxFacts, MessageFacts, Situation, Verdict
-from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.decision import Decision, Verdict, decide, verdicts
+from mailrotate.core.rules.gates import Cause, Gate
+from mailrotate.core.rules.situation import MailboxFacts, MessageFacts, Situation
 from mailrotate.core.rules.steps import is_follow_up
 from mailrotate.core.services.access import advice, authority
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.people import recipients, suppressions
+from mailrotate.core.store.events import Actor
+from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
 from mailrotate.core.store.sending import outbox
+from mailrotate.core.values import reasons
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
-from mailrotate.core.values.hint import AnyHint, Command, Hint
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
     ConnectionState,
-    MessageKind,
-    MessageState,
     RecipientState,
 )
 
@@ -37,7 +38,7 @@ from mailrotate.core.values.states import (
 class ExplainedGate:
     """One gate's answer; `mailbox` where a campaign's senders are told apart."""
 
-    gate: str
+    gate: Gate
     open: bool
     reason: str
     until: datetime | None
@@ -50,7 +51,7 @@ class Explanation:
 
     subject: str
     next_at: datetime | None
-    binding: str | None
+    binding: Gate | None
     gates: tuple[ExplainedGate, ...]
     summary: str
     # The command that opens the binding gate, where only an act does.
@@ -132,7 +133,7 @@ def _of_message(context: Context, look: Prospects, message_id: int) -> Explanati
     if message is None:
         raise NotFound("message.none", f"there is no message m_{message_id}", Command("outbox", "list"))
     authority.require_sight_of(look.connection, context.actor, message)
-    return _explained(look, f"m_{message_id}", look.situation(message), f"m_{message_id}")
+    return _explained(look, f"m_{message_id}", look.situation(message))
 
 
 def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Explanation:
@@ -141,13 +142,13 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
     if person.state in OPEN_RECIPIENTS:
         planned = outbox.unsent_of(look.connection, person.id)
         if planned is not None:
-            return _explained(look, subject, look.situation(planned), f"m_{planned.id}")
+            return _explained(look, subject, look.situation(planned))
     known = {sender.id: sender for sender in senders.senders_of(look.connection, campaign.id)}
     sender = None if person.campaign_sender_id is None else known.get(person.campaign_sender_id)
     message = look.next_message(campaign, person, sender)
     situation = _unassigned(look, campaign, person) if message is None else look.situation(message)
     explained = _explained(look, subject, situation)
-    if person.state is RecipientState.FAILED and person.reason == affected_campaigns.REMOVED:
+    if person.state is RecipientState.FAILED and person.reason == reasons.MAILBOX_REMOVED:
         again = Command("recipient", "assign", campaign.name, person.email, "--to-sender", "ADDRESS")
         return replace(explained, remedy=again)
     return explained
@@ -157,16 +158,14 @@ def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipie
     """Somebody for whom no mailbox stands ready: what can be said without one."""
     workspace = workspaces.find(look.connection)
     zone = "UTC" if workspace is None else workspace.timezone
-    suppressed = suppressions.covering(look.connection, person.email)
     known = MessageFacts(
-        kind=MessageKind.CAMPAIGN,
         is_follow_up=is_follow_up(person.next_step),
         due_at=person.next_at or look.now,
         ready_at=person.next_at or look.now,
         is_assigned=False,
         recipient=person.state,
         recipient_reason=person.reason,
-        suppressed_by=None if suppressed is None else f"{suppressed.kind} ({suppressed.reason})",
+        suppression=facts.suppression_of(look.connection, person.email),
     )
     return Situation(look.campaign_facts(campaign.id, zone), None, known)
 
@@ -180,9 +179,9 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     """The campaign's own gates, those of each sender, and when the first message of any may leave."""
     workspace = workspaces.find(look.connection)
     bound = look.campaign_facts(campaign.id, "UTC" if workspace is None else workspace.timezone)
-    own = gates.decide(Situation(bound, None, None), look.now)
+    own = decide(Situation(bound, None, None), look.now)
     shown = [_shown(verdict) for verdict in own.gates]
-    first: list[tuple[Decision, Situation]] = []
+    first: list[Decision] = []
     boxes: list[MailboxFacts] = []
     awaited = recipients.awaited_senders(look.connection, campaign.id)
     for sender in senders.senders_of(look.connection, campaign.id):
@@ -192,36 +191,34 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
         known = look.mailbox_facts(sender.mailbox_id)
         boxes.append(known)
         shown += [
-            _shown(verdict, known.address)
-            for verdict in gates.verdicts(Situation(None, known, None), look.now)
+            _shown(verdict, known.address) for verdict in verdicts(Situation(None, known, None), look.now)
         ]
-        waiting = look.first_of_campaign(campaign, sender.mailbox_id)
-        first += [(look.decide(message), look.situation(message)) for message in waiting]
-    decision = earliest([decision for decision, _ in first])
+        first += [look.decide(message) for message in look.first_of_campaign(campaign, sender.mailbox_id)]
+    decision = earliest(first)
     if decision is None:
         waits = not own.open and own.next_at is None
-        summary = gates.summary(own) if waits else "nothing of it waits to be sent"
-        remedy = _remedy(look, Situation(bound, None, None), own, None)
+        summary = own.summary if waits else "nothing of it waits to be sent"
+        remedy = _remedy(look, own)
         if campaign.state is CampaignState.PAUSED:
             remedy = affected_campaigns.way_on(look.connection, campaign) or _reconnection(boxes) or remedy
         return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary, remedy)
-    situation = next(situation for known, situation in first if known is decision)
-    remedy = _remedy(look, situation, decision, None)
+    remedy = _remedy(look, decision)
+    if decision.binding is Gate.OVERDUE:
+        remedy = Command("outbox", "release", "--campaign", campaign.name)
     return Explanation(
         campaign.name, decision.next_at, decision.binding, tuple(shown), _summary(decision), remedy
     )
 
 
-def _explained(
-    look: Prospects, subject: str, situation: Situation, message_name: str | None = None
-) -> Explanation:
-    decision = gates.decide(situation, look.now)
+def _explained(look: Prospects, subject: str, situation: Situation) -> Explanation:
+    decision = decide(situation, look.now)
     # Whoever asks about what is over, or on its way, wants to hear that, whatever else is closed.
-    own = next((gate for gate in decision.gates if gate.gate in _OWN_STATE and not gate.open), None)
+    closed = (verdict for verdict in decision.gates if not verdict.open)
+    own = next((verdict for verdict in closed if verdict.gate.cause is Cause.STATE), None)
     if own is not None:
         decision = replace(decision, next_at=None, binding=own.gate)
     shown = tuple(_shown(verdict) for verdict in decision.gates)
-    remedy = _remedy(look, situation, decision, message_name)
+    remedy = _remedy(look, decision)
     return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision), remedy)
 
 
@@ -235,46 +232,16 @@ def _reconnection(boxes: list[MailboxFacts]) -> Command | None:
     return Command("mailbox", "connect", boxes[0].address)
 
 
-_OWN_STATE = ("message", "recipient")
+def _remedy(look: Prospects, decision: Decision) -> AnyHint | None:
+    waits_for_act = decision.next_at is None
+    return remedy_of(look.connection, look.context.actor, decision.bound) if waits_for_act else None
 
 
-def _remedy(look: Prospects, at: Situation, decision: Decision, message_name: str | None) -> AnyHint | None:
-    """The command that opens the binding gate; None where time opens it, or no command does."""
-    if decision.next_at is not None or decision.binding is None:
-        return None
-    if decision.binding == "user" and at.mailbox is not None:
-        return _unlocking(look, at.mailbox)
-    commands: dict[str, AnyHint] = {}
-    if at.campaign is not None:
-        life = {CampaignState.DRAFT: "start", CampaignState.PAUSED: "resume"}.get(at.campaign.state)
-        if life is not None:
-            commands["campaign"] = Command("campaign", life, at.campaign.name)
-        commands["pause"] = Command("campaign", "resume", at.campaign.name)
-        commands["overdue"] = Command("outbox", "release", "--campaign", at.campaign.name)
-    if at.mailbox is not None:
-        address = at.mailbox.address
-        lost = at.mailbox.connection is ConnectionState.DISCONNECTED
-        commands["connection"] = Command("mailbox", "connect" if lost else "reconnect", address)
-        commands["rest"] = Command("mailbox", "resume", address)
-        commands["hold"] = Command("mailbox", "release", address)
-        commands["daily_limit"] = Command("mailbox", "set", address, "--daily-limit", "N")
-        failing = at.mailbox.inbox_failing_since is not None
-        commands["inbox"] = Command("mailbox", "test", address) if failing else Command("run", "--once")
-    if at.message is not None and message_name is not None:
-        if at.message.state is MessageState.ERROR:
-            commands["message"] = Command("outbox", "retry", message_name)
-        elif at.message.state is MessageState.HELD:
-            commands["message"] = Hint(
-                Command("outbox", "resolve", message_name, "--sent"), "(or --not-sent)"
-            )
-        commands["overdue"] = Command("outbox", "release", message_name)
-    return commands.get(decision.binding)
-
-
-def _unlocking(look: Prospects, known: MailboxFacts) -> AnyHint:
-    """Nothing leaves a locked user's seat until an admin unlocks it (A10)."""
-    command = Command("user", "unlock", find_mailbox(look.connection, known.address).user_email)
-    return advice.way(look.connection, look.context.actor, Deed.USERS, command)
+def remedy_of(connection: Connection, actor: Actor, verdict: Verdict | None) -> AnyHint | None:
+    """The command that opens a closed gate, or whom to ask for it; None where time opens it, or nothing."""
+    if verdict is None or verdict.gate.deed is None or not isinstance(verdict.remedy, Command):
+        return None if verdict is None else verdict.remedy
+    return advice.way(connection, actor, verdict.gate.deed, verdict.remedy)
 
 
 def _shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:
@@ -284,4 +251,4 @@ def _shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:
 def _summary(decision: Decision) -> str:
     if decision.open:
         return "nothing holds it back: the next pass of a runner sends it"
-    return gates.summary(decision)
+    return decision.summary

@@ -7,21 +7,24 @@ from enum import Enum
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import gates, roles
-from mailrotate.core.rules.gates import Decision, Situation
+from mailrotate.core.rules import roles
+from mailrotate.core.rules.decision import Decision, first_closed
+from mailrotate.core.rules.gates import Gate
 from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.situation import Situation
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
 from mailrotate.core.services.sending import runners
 from mailrotate.core.services.sending.runners import RunnerEntry
+from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import outbox_lists
 from mailrotate.core.store.workspaces import StoredUser
-from mailrotate.core.values.hint import Command
+from mailrotate.core.values import reasons
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -35,18 +38,19 @@ _PASS_IS_RECENT = timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class MailboxLine:
-    """A mailbox: its health (`reason` where a gate is closed), its day, and when its lane sends next."""
+    """A mailbox: its health (`reason`, and a command, of a closed gate), its day, its lane's next send."""
 
     address: str
     state: ConnectionState
-    gate: str | None
+    gate: Gate | None
     reason: str | None
     until: datetime | None
+    remedy: AnyHint | None
     sent_today: int
     daily_limit: int
     waits: bool
     next_at: datetime | None
-    binding: str | None
+    binding: Gate | None
     waits_for: str | None
 
 
@@ -167,19 +171,20 @@ def _mailbox_line(
     prospects: Prospects, mailbox_id: int, state: ConnectionState, decision: Decision | None
 ) -> MailboxLine:
     known = prospects.mailbox_facts(mailbox_id)
-    shut = gates.first_closed(Situation(None, known, None), prospects.now)
+    shut = first_closed(Situation(None, known, None), prospects.now)
     return MailboxLine(
         address=known.address,
         state=state,
         gate=None if shut is None else shut.gate,
         reason=None if shut is None else shut.reason,
         until=None if shut is None else shut.until,
+        remedy=remedy_of(prospects.connection, prospects.context.actor, shut),
         sent_today=known.sent_today,
         daily_limit=known.daily_limit,
         waits=decision is not None,
         next_at=None if decision is None else decision.next_at,
         binding=None if decision is None else decision.binding,
-        waits_for=None if decision is None or decision.open else gates.summary(decision),
+        waits_for=None if decision is None or decision.open else decision.summary,
     )
 
 
@@ -211,14 +216,14 @@ def _judge(
         return False, "no mailbox is connected", Command("mailbox", "connect", "ADDRESS")
     if first is not None and first.next_at is None:
         stuck = next(box for box in boxes if box.waits)
-        return False, f"nothing can leave: {gates.summary(first)}", Command("why", stuck.address)
+        return False, f"nothing can leave: {first.summary}", Command("why", stuck.address)
     if first is None:
         return _idle(boxes, lines)
     if run in (_Run.NEVER, _Run.LONG_AGO):
         return False, f"mail waits, but {run.value}", Command("run", "--once")
     # Without a runner it is a person, or cron, who sees to the next pass.
     command = Command("log", "--follow") if run is _Run.NOW else Command("run")
-    summary = "mail is due and the next pass takes it" if first.open else gates.summary(first)
+    summary = "mail is due and the next pass takes it" if first.open else first.summary
     return True, summary, command
 
 
@@ -234,11 +239,10 @@ def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[
         verb = "connect" if broken.state is ConnectionState.DISCONNECTED else "reconnect"
         return False, f"{broken.address}: {broken.reason}", Command("mailbox", verb, broken.address)
     if paused is not None:
-        reasons = ", ".join(paused.pause_reasons) or "no reason is noted"
         # What a removal or a lock has paused cannot be resumed yet; `why` names what comes before.
-        comes_first = {affected_campaigns.REMOVED, affected_campaigns.USER_LOCKED} & {*paused.pause_reasons}
+        comes_first = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED} & {*paused.pause_reasons}
         command = Command("why", paused.name) if comes_first else Command("campaign", "resume", paused.name)
-        return False, f"{paused.name} is paused: {reasons}", command
+        return False, f"{paused.name} is {reasons.paused(paused.pause_reasons)}", command
     if draft is not None:
         return False, f"{draft.name} is a draft", Command("campaign", "start", draft.name)
     return False, "there is no campaign", Command("campaign", "create", "FILE")

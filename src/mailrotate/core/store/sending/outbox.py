@@ -1,7 +1,6 @@
-"""The outbox: planning rows, and the claim → mark → settle of each.
+"""The outbox: rows are planned, found in the order of sending, put off, released and cancelled.
 
-Every change is a compare-and-set on (message, claim token): whoever lost a message meanwhile changes
-nothing.
+What a sender does with a row, from its claim on, is in `claims`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,48 +1,18 @@
-"""`mailrotate plan`: what the workspace allows."""
+"""`mailrotate plan set`: what the workspace allows from now on."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import Speech, counted
-from mailrotate.core.values.duration import format_duration, parse_duration
+from mailrotate.cli.plan.document import Approval, Switch, print_plan
+from mailrotate.core.values.duration import parse_duration
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.plan_changes import Changed
-    from mailrotate.core.store.plans import StoredPlan
-
-app = noun("What the workspace allows.")
 
 
-class Switch(StrEnum):
-    ON = "on"
-    OFF = "off"
-
-
-class Approval(StrEnum):
-    REQUIRED = "required"
-    NONE = "none"
-
-
-@app.command()
-def show(ctx: typer.Context) -> None:
-    """The slots that each user has without buying, the daily cap, what mailboxes may be, and how often they
-    are read.
-
-    Examples:
-
-      mailrotate plan show
-    """
-    from mailrotate.core.services.mailboxes import plan_changes
-
-    call = call_of(ctx)
-    _print(call.speech, plan_changes.show(call.context), {})
-
-
-@app.command("set")
 def set_(
     ctx: typer.Context,
     slots: Annotated[int | None, typer.Option(help="Included slots for each user.")] = None,
@@ -84,7 +54,7 @@ def set_(
         None if approval is None else approval is Approval.REQUIRED,
     )
     changed = plan_changes.change(call.context, wanted, call.now, force=force)
-    _print(call.speech, changed.plan, _differences(changed))
+    print_plan(call.speech, changed.plan, _differences(changed))
     _tell_change(call.speech, changed)
 
 
@@ -116,29 +86,3 @@ def _tell_change(speech: Speech, changed: "Changed") -> None:
     if changed.unapproved:
         stay = counted(changed.unapproved, "mailbox that is on a seat", "mailboxes that are on a seat")
         speech.say(f"approval concerns what is connected from now on; {stay} need none")
-
-
-def _print(speech: Speech, plan: "StoredPlan", more: dict[str, Any]) -> None:
-    if speech.as_json:
-        speech.document(
-            {
-                "slots": plan.slots_per_user,
-                "daily_cap": plan.daily_cap,
-                "shared": plan.shared_mailboxes,
-                "role_addresses": plan.role_addresses,
-                "approval": Approval.REQUIRED if plan.approval_required else Approval.NONE,
-                "sync_every": plan.sync_every,
-                **more,
-            }
-        )
-        return
-    speech.facts(
-        (
-            ("slots per user", plan.slots_per_user),
-            ("daily cap", plan.daily_cap),
-            ("shared mailboxes", Switch.ON if plan.shared_mailboxes else Switch.OFF),
-            ("role addresses", Switch.ON if plan.role_addresses else Switch.OFF),
-            ("approval", Approval.REQUIRED if plan.approval_required else Approval.NONE),
-            ("inboxes are read every", format_duration(plan.sync_every)),
-        )
-    )

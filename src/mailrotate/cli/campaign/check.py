@@ -1,0 +1,29 @@
+"""`mailrotate campaign check`."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.campaign.drafted import steps_of
+from mailrotate.cli.campaign.options import File
+from mailrotate.core.values.hint import Command
+
+
+def check(ctx: typer.Context, file: File) -> None:
+    """Find every mistake in a campaign's file. Needs no workspace and stores nothing.
+
+    Examples:
+
+      mailrotate campaign check examples/campaign/campaign.toml
+    """
+    from mailrotate.adapters.campaign_files import read_campaign
+    from mailrotate.core.rules.campaign_file import fields_needed
+
+    speech = call_of(ctx).speech
+    plan = read_campaign(file)
+    needed = sorted(fields_needed(plan))
+    speech.result(
+        {"name": plan.name, "steps": len(plan.steps), "fields": needed},
+        f"{file} is in order: campaign '{plan.name}' with {steps_of(len(plan.steps))}",
+        f"every recipient needs: {', '.join(needed) or 'nothing but an address'}",
+    )
+    speech.next(Command("campaign", "create", str(file)))

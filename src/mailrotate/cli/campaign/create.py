@@ -1,0 +1,37 @@
+"""`mailrotate campaign create`."""
+
+from typing import Annotated
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.campaign.drafted import tell_drafted
+from mailrotate.cli.campaign.options import File, From, Rotate, plan_of, read_rotation
+from mailrotate.core.values.hint import Command
+
+
+def create(
+    ctx: typer.Context,
+    file: File,
+    name: Annotated[str | None, typer.Option(help="Instead of the name in the file.")] = None,
+    sender: From = None,
+    rotate: Rotate = None,
+    team: Annotated[bool | None, typer.Option("--team", help="Every user may add people.")] = None,
+) -> None:
+    """Store a campaign as a draft, with its texts and attachments: the files are not needed afterwards.
+
+    It sends from --from, or what the file names, or the default mailbox, and keeps that sender.
+
+    Examples:
+
+      mailrotate campaign create campaign.toml
+
+      mailrotate campaign create campaign.toml --from anna@example.org --from ben@example.org
+    """
+    from mailrotate.core.services.campaigns import drafting
+
+    call = call_of(ctx)
+    plan = plan_of(file, name=name, senders=sender, rotate=read_rotation(rotate), team=team)
+    drafted = drafting.create(call.context, plan, call.now)
+    tell_drafted(call.speech, drafted, f"created campaign '{drafted.name}'")
+    call.speech.next(Command("recipient", "import", drafted.name, "FILE"))

@@ -1,0 +1,37 @@
+"""A campaign for scripts, and the words for its state."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mailrotate.core.values.reasons import paused
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.campaigns.campaign_views import CampaignView
+
+
+def state_of(row: Mapping[str, Any]) -> str:
+    return paused(row["pause_reasons"]) if row["pause_reasons"] else str(row["state"])
+
+
+def row_of(view: "CampaignView") -> dict[str, Any]:
+    return {
+        "id": f"c_{view.id}",
+        "name": view.name,
+        "owner": view.owner,
+        "team": view.team,
+        "state": view.state,
+        "pause_reasons": list(view.pause_reasons),
+        "rotation": view.rotation,
+        "version": view.version,
+        "created_at": view.created_at,
+        "started_at": view.started_at,
+        "finished_at": view.finished_at,
+        # Grace comes with deadlines; until then nobody's runs.
+        "senders": [{**vars(sender), "grace_until": None} for sender in view.senders],
+        "recipients": dict(view.recipients),
+        "waiting": view.waiting,
+        "mailbox_removed": view.mailbox_removed,
+        "removed_senders": list(view.removed_senders),
+        "steps": [vars(step) for step in view.steps],
+        "next_send_at": view.next_send_at,
+    }

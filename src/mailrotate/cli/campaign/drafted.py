@@ -1,0 +1,29 @@
+"""What is said of a draft once it is stored."""
+
+from typing import TYPE_CHECKING
+
+from mailrotate.cli.output import Speech
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.campaigns.drafting import Drafted
+
+
+def tell_drafted(speech: Speech, drafted: "Drafted", words: str) -> None:
+    senders = ", ".join(drafted.senders)
+    how = f"rotating ({drafted.rotation}) over {senders}" if drafted.rotation else f"from {senders}"
+    speech.result(
+        {
+            "id": f"c_{drafted.id}",
+            "name": drafted.name,
+            "version": drafted.version,
+            "state": drafted.state,
+            "rotation": drafted.rotation,
+            "senders": list(drafted.senders),
+            "steps": drafted.step_count,
+        },
+        f"{words}: {steps_of(drafted.step_count)}, {how}",
+    )
+
+
+def steps_of(count: int) -> str:
+    return f"{count} step{'' if count == 1 else 's'}"

@@ -1,0 +1,25 @@
+"""`mailrotate campaign edit`."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.campaign.drafted import tell_drafted
+from mailrotate.cli.campaign.options import File, Name, plan_of
+from mailrotate.core.values.hint import Command
+
+
+def edit(ctx: typer.Context, name: Name, file: File) -> None:
+    """Replace a draft; of a started campaign, the text and delay of steps that nobody has got yet.
+
+    The campaign keeps its name, and a draft its senders when the file names none.
+
+    Examples:
+
+      mailrotate campaign edit autumn-intro campaign.toml
+    """
+    from mailrotate.core.services.campaigns import drafting
+
+    call = call_of(ctx)
+    drafted = drafting.edit(call.context, name, plan_of(file), call.now)
+    tell_drafted(call.speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
+    call.speech.next(Command("campaign", "preview", drafted.name))

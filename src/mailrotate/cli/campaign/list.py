@@ -1,0 +1,37 @@
+"""`mailrotate campaign list`."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.campaign.document import row_of, state_of
+from mailrotate.cli.output import instant
+
+
+def list_(ctx: typer.Context) -> None:
+    """Campaigns with their progress.
+
+    Examples:
+
+      mailrotate campaign list
+
+      mailrotate campaign list --json
+    """
+    from mailrotate.core.services.campaigns import campaign_views
+
+    call = call_of(ctx)
+    zone = call.zone
+    call.speech.listing(
+        ("name", "state", "senders", "recipients", "open", "replied", "sent", f"next ({zone})"),
+        map(row_of, campaign_views.listing(call.context, call.now)),
+        lambda r: (
+            r["name"],
+            state_of(r),
+            len(r["senders"]),
+            sum(r["recipients"].values()),
+            r["recipients"]["queued"] + r["recipients"]["active"],
+            r["recipients"]["replied"],
+            sum(step["sent"] for step in r["steps"]),
+            instant(r["next_send_at"], zone),
+        ),
+        "no campaigns yet",
+    )

@@ -1,0 +1,22 @@
+"""`mailrotate campaign pause`."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.campaign.options import Name
+from mailrotate.core.values.hint import Command
+
+
+def pause(ctx: typer.Context, name: Name) -> None:
+    """Send nothing of it until it is resumed; everybody keeps their place.
+
+    Examples:
+
+      mailrotate campaign pause autumn-intro
+    """
+    from mailrotate.core.services.campaigns import campaign_life
+
+    call = call_of(ctx)
+    paused = campaign_life.pause(call.context, name, call.now)
+    call.speech.result({"name": paused, "state": "paused"}, f"paused campaign '{paused}'")
+    call.speech.next(Command("campaign", "resume", paused))

@@ -1,0 +1,65 @@
+"""`mailrotate campaign resume`: one campaign, those of a mailbox, or all."""
+
+from typing import Annotated
+
+import typer
+
+from mailrotate.cli import completion
+from mailrotate.cli.call import call_of
+from mailrotate.cli.hints import with_hint
+from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command
+
+_DONE_IN_PART = 8
+MaybeName = Annotated[
+    str | None, typer.Argument(metavar="NAME", help="The campaign.", autocompletion=completion.campaigns)
+]
+
+
+def resume(
+    ctx: typer.Context,
+    name: MaybeName = None,
+    mailbox: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Every paused campaign that it sends for.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every paused campaign.")] = False,
+) -> None:
+    """Lift every reason of a pause. Refused while none of its senders is connected.
+
+    Examples:
+
+      mailrotate campaign resume autumn-intro
+
+      mailrotate campaign resume --mailbox anna@example.org
+
+      mailrotate campaign resume --all
+    """
+    from mailrotate.core.services.campaigns import campaign_life
+
+    call = call_of(ctx)
+    if sum((name is not None, mailbox is not None, everything)) != 1:
+        raise BadInput(
+            "campaign.which",
+            "name one campaign, or --mailbox, or --all",
+            Command("campaign", "resume", "NAME"),
+        )
+    if name is not None:
+        done = campaign_life.resume(call.context, name, call.now)
+    else:
+        done = campaign_life.resume_many(call.context, mailbox, call.now)
+    call.speech.result(
+        {
+            "resumed": list(done.names),
+            "refused": [
+                {"name": refused, "code": why.code, "message": why.message, "hint": why.hint}
+                for refused, why in done.refused.items()
+            ],
+        },
+        *(f"resumed campaign '{resumed}'" for resumed in done.names),
+        *(() if done.names or done.refused else ("no campaign is paused",)),
+    )
+    for why in done.refused.values():
+        call.speech.warn(with_hint(why))
+    if done.refused:
+        raise typer.Exit(_DONE_IN_PART)
+    call.speech.next(Command("status"))

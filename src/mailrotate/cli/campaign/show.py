@@ -1,0 +1,59 @@
+"""`mailrotate campaign show`."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.campaign.document import row_of, state_of
+from mailrotate.cli.campaign.options import Name
+from mailrotate.cli.hints import in_words
+from mailrotate.cli.output import counted, zoned
+from mailrotate.core.values.hint import Command
+
+
+def show(ctx: typer.Context, name: Name) -> None:
+    """One campaign: people by state, messages by sender and by step.
+
+    Examples:
+
+      mailrotate campaign show autumn-intro
+    """
+    from mailrotate.core.services.campaigns import campaign_views
+
+    call = call_of(ctx)
+    view = campaign_views.show(call.context, name, call.now)
+    row = row_of(view)
+    if call.speech.as_json:
+        call.speech.document(row)
+        return
+    people = ", ".join(f"{count} {state}" for state, count in row["recipients"].items() if count)
+    call.speech.facts(
+        (
+            ("campaign", f"{view.name} (c_{view.id}, version {view.version})"),
+            ("owner", view.owner),
+            ("state", state_of(row)),
+            ("rotation", view.rotation or "none, one sender"),
+            ("recipients", people or "none"),
+            ("next", zoned(view.next_send_at, call.zone)),
+        )
+    )
+    if view.waiting and view.started_at is not None:
+        people = counted(view.waiting, "person waits", "people wait")
+        call.speech.line(f"{people}: no sender was connected that could take them")
+    if view.mailbox_removed:
+        people = counted(view.mailbox_removed, "person", "people")
+        call.speech.line(f"{people} failed when their mailbox was removed; another takes them on:")
+        for address in view.removed_senders:
+            again = Command(
+                "recipient", "assign", view.name, "--from-sender", address, "--to-sender", "ADDRESS"
+            )
+            call.speech.line(f"  {in_words(again)}")
+    call.speech.line()
+    call.speech.table(
+        ("sender", "state", "assigned", "sent"),
+        [(s["address"] or "(empty slot)", s["state"], s["assigned"], s["sent"]) for s in row["senders"]],
+    )
+    call.speech.line()
+    call.speech.table(
+        ("step", "delay", "subject", "sent"),
+        [(step.n, step.delay, step.subject or "(reply in the thread)", step.sent) for step in view.steps],
+    )

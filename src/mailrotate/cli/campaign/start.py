@@ -1,0 +1,37 @@
+"""`mailrotate campaign start`."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.campaign.options import From, Name, Rotate, read_rotation
+from mailrotate.cli.output import zoned
+from mailrotate.core.values.hint import Command
+
+
+def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = None) -> None:
+    """Start a draft. From now on whether and how it rotates is fixed.
+
+    Examples:
+
+      mailrotate campaign start autumn-intro
+
+      mailrotate campaign start autumn-intro --from anna@example.org --from ben@example.org
+    """
+    from mailrotate.core.services.campaigns import campaign_life
+
+    call = call_of(ctx)
+    started = campaign_life.start(call.context, name, sender or (), read_rotation(rotate), call.now)
+    shares = ", ".join(f"{address} {count}" for address, count in started.assigned.items())
+    begins = zoned(started.first_due_at, call.zone, ahead=True)
+    call.speech.result(
+        {
+            "name": started.name,
+            "state": "active",
+            "rotation": started.rotation,
+            "assigned": dict(started.assigned),
+            "first_due_at": started.first_due_at,
+        },
+        f"started campaign '{started.name}': {shares}",
+        f"first messages are due from {begins}, inside the window",
+    )
+    call.speech.next(Command("run", "--once"))

@@ -1,0 +1,13 @@
+"""`mailrotate db`: check, back up, restore and upgrade the database."""
+
+from mailrotate.cli.lazy import noun
+
+app = noun(
+    "Check, back up, restore and upgrade the database.",
+    __name__,
+    "upgrade",
+    "check",
+    "backup",
+    "restore",
+    "stats",
+)

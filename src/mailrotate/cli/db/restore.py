@@ -1,0 +1,64 @@
+"""`mailrotate db restore`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.params import DryRun, Yes
+from mailrotate.core.values.errors import NotFound, Refused, StoreTrouble
+from mailrotate.core.values.hint import Command
+
+if TYPE_CHECKING:
+    from mailrotate.core.store.events import Actor
+
+
+def restore(
+    ctx: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="What `db backup` wrote.")],
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Put a backup in the place of the database. Every mailbox is then on hold: compare its sent mail first.
+
+    Examples:
+
+      mailrotate db restore /backups/mailrotate-2026-12-01.db --dry-run
+
+      mailrotate db restore /backups/mailrotate-2026-12-01.db --yes
+    """
+    from mailrotate.core.services.access import accounts
+    from mailrotate.core.store import backups
+
+    call = call_of(ctx)
+    if not source.is_file():
+        raise NotFound("restore.no_file", f"there is no file {source}", Command("db", "restore", "--help"))
+    if call.app.has_database:
+        accounts.require_restorer(call.app.database, _actor(call))
+    store = call.app.database
+    consequences = [
+        f"{store.name} is replaced; a copy of it as it is now stays beside it.",
+        "What was sent after the backup was made is not in it: it would be sent again.",
+        "So every mailbox is put on hold until you have compared its sent mail and released it.",
+    ]
+    if not call.speech.confirm(consequences, f"Restore {source}?", yes=yes, dry_run=dry_run):
+        return
+    kept = backups.restore(store, source, _actor(call), call.now)
+    call.speech.result(
+        {"restored": str(source), "kept": str(kept)},
+        f"restored {source}",
+        f"as it was before: {kept}",
+    )
+    call.speech.next(Command("status"))
+
+
+def _actor(call: Call) -> "Actor":
+    """Who restores; a damaged or missing database knows nobody."""
+    from mailrotate.app import operating_system_user
+    from mailrotate.core.store.events import Actor
+
+    try:
+        return call.app.actor
+    except (NotFound, Refused, StoreTrouble):
+        return Actor(None, operating_system_user())

@@ -1,0 +1,29 @@
+"""`mailrotate db stats`."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.db.database import database_of
+
+
+def stats(ctx: typer.Context) -> None:
+    """Rows by table, and the size on the disk.
+
+    Examples:
+
+      mailrotate db stats
+    """
+    from mailrotate.core.store.schema import require_current
+    from mailrotate.core.store.statistics import rows_by_table, size_in_bytes
+
+    call = call_of(ctx)
+    store = database_of(call)
+    with store.reading() as connection:
+        tables = rows_by_table(connection) if require_current(connection) else []
+    size = size_in_bytes(store)
+    if call.speech.as_json:
+        rows = {entry.table: entry.rows for entry in tables}
+        call.speech.document({"database": store.name, "bytes": size, "rows": rows})
+        return
+    call.speech.table(("table", "rows"), ((entry.table, f"{entry.rows:,}") for entry in tables))
+    call.speech.line(f"{store.name}: {size:,} bytes")

@@ -1,0 +1,62 @@
+"""`mailrotate mailbox disconnect`."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.consequences import campaign_rows, told_of_disconnect
+from mailrotate.cli.params import Address, DryRun, Yes
+from mailrotate.core.values.hint import AnyHint, Command, Hint
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.effects.consequences import Consequences
+
+
+def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: DryRun = False) -> None:
+    """Log a mailbox out and delete its credentials. What follows is shown first.
+
+    Examples:
+
+      mailrotate mailbox disconnect anna@example.org --dry-run
+
+      mailrotate mailbox disconnect anna@example.org --yes
+    """
+    from mailrotate.core.services.mailboxes import reconnecting
+
+    call = call_of(ctx)
+    following = reconnecting.consequences(call.context, address)
+    (address,) = following.addresses
+    done = call.speech.confirm(
+        _consequences(following),
+        f"Disconnect {address}?",
+        yes=yes,
+        dry_run=dry_run,
+        has_document=True,
+    )
+    if done:
+        reconnecting.disconnect(call.context, address, call.now)
+    call.speech.result(
+        {
+            "address": address,
+            "disconnected": done,
+            "campaigns": campaign_rows(following),
+            "waiting_messages": following.waiting_messages,
+        },
+        *([f"disconnected {address}; its credentials are deleted"] if done else []),
+    )
+    if done:
+        call.speech.next(Command("mailbox", "connect", address))
+
+
+def _consequences(following: "Consequences") -> list[AnyHint]:
+    (address,) = following.addresses
+    lines: list[AnyHint] = [f"disconnecting {address}:"]
+    lines += told_of_disconnect(following, "this mailbox", "it is connected again")
+    lines.append(
+        Hint(
+            "to change only its credentials:",
+            Command("mailbox", "reconnect", address, "--resume"),
+        )
+    )
+    return lines

@@ -1,0 +1,51 @@
+"""`mailrotate mailbox list`."""
+
+from typing import Annotated
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.mailbox.document import health_of, row_of
+from mailrotate.cli.output import localised
+from mailrotate.core.values.hint import Command, Hint
+
+
+def list_(
+    ctx: typer.Context,
+    removed: Annotated[bool, typer.Option("--removed", help="Those that were removed, instead.")] = False,
+) -> None:
+    """Mailboxes with their health and today's count.
+
+    Examples:
+
+      mailrotate mailbox list
+
+      mailrotate mailbox list --json
+    """
+    from mailrotate.core.services.mailboxes import mailbox_views
+    from mailrotate.core.services.team import user_admin
+
+    call = call_of(ctx)
+    zone = call.zone
+    rows = [row_of(listed) for listed in mailbox_views.listing(call.context, call.now, removed=removed)]
+    # A member may see mailboxes of others, who share them, but not their seats.
+    several = not call.speech.as_json and (
+        len({row["user"] for row in rows}) > 1 or len(user_admin.listing(call.context)) > 1
+    )
+    call.speech.listing(
+        ("address", *(["user"] * several), "state", "today", "default", "slot", "provider", "trouble"),
+        rows,
+        lambda row: (
+            row["address"],
+            *([row["user"]] * several),
+            health_of(row),
+            f"{row['sent_today']}/{row['daily_limit']}",
+            row["default"],
+            row["slot"],
+            row["provider"],
+            localised(row["hold_reason"] or row["last_error"] or "", zone),
+        ),
+        "no mailbox was removed"
+        if removed
+        else Hint("no mailbox yet:", Command("mailbox", "connect", "ADDRESS")),
+    )

@@ -1,0 +1,88 @@
+"""`mailrotate mailbox reconnect`."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.credentials import (
+    ImapServer,
+    PasswordFile,
+    PasswordStdin,
+    ServerSecurity,
+    SmtpServer,
+    Username,
+    login_change,
+    needed_password,
+    show_step,
+)
+from mailrotate.cli.output import counted, zoned
+from mailrotate.cli.params import Address
+from mailrotate.core.values.hint import AnyHint, Command, Hint
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.mailboxes.reconnecting import Renewed
+
+
+def reconnect(
+    ctx: typer.Context,
+    address: Address,
+    smtp: SmtpServer = None,
+    imap: ImapServer = None,
+    security: ServerSecurity = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    password_file: PasswordFile = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Also resume the campaigns that this mailbox's trouble paused.")
+    ] = False,
+) -> None:
+    """Renew a mailbox's credentials in one step; every setting and everybody's place stays.
+
+    Examples:
+
+      mailrotate mailbox reconnect anna@example.org --resume
+    """
+    from mailrotate.core.services.mailboxes import reconnecting
+
+    call = call_of(ctx)
+    # The cheap refusals come before anybody types a password.
+    named = login_change(smtp=smtp, imap=imap, security=security, username=username)
+    reconnecting.refuse_reconnect(call.context, address, username)
+    password = needed_password(call.app, call.speech, address, password_stdin, password_file)
+    change = replace(named, credential=password)
+    with call.speech.progress("logging in"):
+        renewed = reconnecting.reconnect(
+            call.context,
+            address,
+            change,
+            lambda step: show_step(call.speech, step),
+            resume=resume,
+            now=call.now,
+        )
+    _tell_renewed(call, renewed)
+
+
+def _tell_renewed(call: Call, renewed: "Renewed") -> None:
+    waiting = renewed.waiting
+    when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, call.zone)}"
+    lines: list[AnyHint] = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
+    lines += [f"campaign {name} runs again" for name in renewed.resumed]
+    lines += [
+        Hint(
+            f"{paused.name} is paused ({counted(paused.people, 'person waits', 'people wait')}):",
+            Command("campaign", "resume", paused.name),
+        )
+        for paused in waiting.paused
+    ]
+    document = {
+        "address": renewed.address,
+        "state": "connected",
+        "people_going_on": waiting.going_on,
+        "next_at": waiting.next_at,
+        "resumed": list(renewed.resumed),
+        "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
+    }
+    call.speech.result(document, *lines)
+    call.speech.next(Command("status"))

@@ -1,0 +1,75 @@
+"""`mailrotate mailbox default|pause|resume|release`: what needs a mailbox's name and nothing else."""
+
+from collections.abc import Callable
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.params import Address
+from mailrotate.core.values.hint import Command
+
+
+def default(ctx: typer.Context, address: Address) -> None:
+    """Make a mailbox its user's default sender.
+
+    Examples:
+
+      mailrotate mailbox default anna@example.org
+    """
+    from mailrotate.core.services.mailboxes import mailbox_views
+
+    _do(
+        ctx,
+        address,
+        mailbox_views.make_default,
+        ("is the default sender now", "was the default already"),
+    )
+
+
+def pause(ctx: typer.Context, address: Address) -> None:
+    """Rest a mailbox without disconnecting it: its messages wait, nothing is lost.
+
+    Examples:
+
+      mailrotate mailbox pause anna@example.org
+    """
+    from mailrotate.core.services.mailboxes import mailbox_views
+
+    _do(ctx, address, mailbox_views.pause, ("rests; its messages wait", "rests already"))
+
+
+def resume(ctx: typer.Context, address: Address) -> None:
+    """Take up a resting mailbox again.
+
+    Examples:
+
+      mailrotate mailbox resume anna@example.org
+    """
+    from mailrotate.core.services.mailboxes import mailbox_views
+
+    _do(ctx, address, mailbox_views.resume, ("sends again", "did not rest"))
+
+
+def release(ctx: typer.Context, address: Address) -> None:
+    """End the hold that a refusal of the sender, or a limit, has put a mailbox on.
+
+    Examples:
+
+      mailrotate mailbox release anna@example.org
+    """
+    from mailrotate.core.services.mailboxes import mailbox_views
+
+    _do(ctx, address, mailbox_views.release, ("is no longer on hold", "was not on hold"))
+
+
+def _do(
+    ctx: typer.Context,
+    address: str,
+    act: Callable[..., object],
+    words: tuple[str, str],
+) -> None:
+    call = call_of(ctx)
+    changed = bool(act(call.context, address, call.now))
+    call.speech.result({"address": address, "changed": changed}, f"{address} {words[0 if changed else 1]}")
+    if changed:
+        call.speech.next(Command("mailbox", "show", address))

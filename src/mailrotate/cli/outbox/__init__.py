@@ -1,0 +1,15 @@
+"""`mailrotate outbox`: what is to be sent, was sent, or failed."""
+
+from mailrotate.cli.lazy import noun
+
+app = noun(
+    "What is to be sent, was sent, or failed.",
+    __name__,
+    "list",
+    "show",
+    "retry",
+    "cancel",
+    "release",
+    "resolve",
+    "classify_reply",
+)

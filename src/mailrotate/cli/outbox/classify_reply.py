@@ -1,0 +1,46 @@
+"""`mailrotate outbox classify-reply`."""
+
+from typing import Annotated
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.core.values.errors import BadInput
+
+
+def classify_reply(
+    ctx: typer.Context,
+    text: Annotated[str, typer.Argument(help="What the server said, like '550 5.1.1 No such user'.")],
+    phase: Annotated[
+        str, typer.Option(metavar="connect|auth|mail|rcpt|data|dot", help="How far it had come.")
+    ] = "data",
+    provider: Annotated[str, typer.Option(help="The sending mailbox's: google, microsoft or imap.")] = "imap",
+) -> None:
+    """Which class a server's answer is, whom it concerns, and what to do. Needs no database.
+
+    Examples:
+
+      mailrotate outbox classify-reply "550 5.1.1 No such user" --phase rcpt
+
+      mailrotate outbox classify-reply "535 5.7.8 Bad credentials" --phase auth --json
+    """
+    from mailrotate.core.rules.replies import classify, parse_reply
+    from mailrotate.core.values.states import Phase
+
+    speech = call_of(ctx).speech
+    if phase not in set(Phase):
+        raise BadInput("reply.phase", f"'{phase}' is no phase; there are {', '.join(Phase)}")
+    verdict = classify(parse_reply(text, Phase(phase)), provider)
+    answer = {
+        "class": verdict.reply_class,
+        "who": verdict.who,
+        "code": verdict.code,
+        "enhanced": verdict.enhanced,
+        "hint": verdict.hint,
+        "rule": verdict.rule,
+        "hold_for": verdict.hold_for,
+    }
+    if speech.as_json:
+        speech.document(answer)
+    else:
+        speech.facts((name.replace("_", " "), value) for name, value in answer.items() if value is not None)

@@ -1,0 +1,66 @@
+"""`mailrotate outbox list`."""
+
+from typing import Annotated
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.outbox.document import row_of
+from mailrotate.cli.outbox.several import OfCampaign, OfMailbox
+from mailrotate.cli.output import instant
+from mailrotate.cli.params import After, Limit, read_id
+from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.hint import Command, Hint
+
+_STATES = "draft|scheduled|sending|sent|error|held|cancelled"
+_NOTHING_PLANNED = Hint(
+    "the outbox is empty: a runner plans each message when it is due; see:", Command("status")
+)
+
+
+def list_(
+    ctx: typer.Context,
+    state: Annotated[str | None, typer.Option(metavar=_STATES, help="In this state only.")] = None,
+    mailbox: OfMailbox = None,
+    campaign: OfCampaign = None,
+    limit: Limit = None,
+    after: After = None,
+) -> None:
+    """Messages in the order of planning, with what the gates expect of those that wait.
+
+    Examples:
+
+      mailrotate outbox list --state error
+
+      mailrotate outbox list --campaign autumn-intro --limit 50 --json
+    """
+    from mailrotate.core.services.views import outbox_actions
+    from mailrotate.core.values.states import MessageState
+
+    call = call_of(ctx)
+    if state is not None and state not in set(MessageState):
+        raise BadInput("outbox.state", f"'{state}' is no state of a message; there are {_STATES}")
+    found = outbox_actions.listing(
+        call.context,
+        outbox_actions.Which(mailbox=mailbox, campaign=campaign),
+        call.now,
+        state=None if state is None else MessageState(state),
+        after=None if after is None else read_id(after, "m", "message"),
+        limit=limit,
+    )
+    zone = call.zone
+    call.speech.listing(
+        ("id", "state", "campaign", "step", "to", "from", f"when ({zone})", "error"),
+        (row_of(expected) for expected in found),
+        lambda r: (
+            r["id"],
+            r["state"],
+            r["campaign"] or r["kind"],
+            r["step"],
+            r["to"],
+            r["from"],
+            instant(r["sent_at"] or r["expected_at"], zone),
+            r["error"] and " ".join(str(r["error"][part] or "") for part in ("class", "code", "enhanced")),
+        ),
+        "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
+    )

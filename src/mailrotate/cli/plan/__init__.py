@@ -1,0 +1,10 @@
+"""`mailrotate plan`: what the workspace allows."""
+
+from mailrotate.cli.lazy import noun
+
+app = noun(
+    "What the workspace allows.",
+    __name__,
+    "show",
+    "set",
+)

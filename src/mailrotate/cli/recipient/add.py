@@ -1,0 +1,42 @@
+"""`mailrotate recipient add`."""
+
+from typing import Annotated
+
+import typer
+
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.params import Campaign, read_fields
+from mailrotate.cli.recipient.document import row_of
+from mailrotate.core.values.hint import Command
+
+
+def add(
+    ctx: typer.Context,
+    campaign: Campaign,
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The person's address.")],
+    field: Annotated[
+        list[str] | None, typer.Option("--field", metavar="NAME=VALUE", help="A field; may be repeated.")
+    ] = None,
+) -> None:
+    """Add one person.
+
+    Examples:
+
+      mailrotate recipient add autumn-intro kim@example.com --field first_name=Kim --field company=Acme
+    """
+    from mailrotate.adapters.problem_spool import ProblemSpool
+    from mailrotate.core.services.campaigns import enrolment
+
+    call = call_of(ctx)
+    with ProblemSpool() as aside:
+        kept = enrolment.add(
+            call.context, campaign, address, read_fields(field or []), aside=aside, now=call.now
+        )
+    _show(call, campaign, kept, f"added {kept} to '{campaign}'")
+    call.speech.next(Command("campaign", "preview", campaign, "--to", kept))
+
+
+def _show(call: Call, campaign: str, address: str, words: str) -> None:
+    from mailrotate.core.services.campaigns import recipient_list
+
+    call.speech.result(row_of(recipient_list.show(call.context, campaign, address)), words)

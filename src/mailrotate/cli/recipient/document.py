@@ -1,0 +1,24 @@
+"""A recipient for scripts, and how one is named."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.campaigns.recipient_list import RecipientEntry
+
+Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The person's address, or an id like r_17.")]
+
+
+def row_of(entry: "RecipientEntry") -> dict[str, Any]:
+    return {
+        "id": f"r_{entry.id}",
+        "email": entry.email,
+        "state": entry.state,
+        "reason": entry.reason,
+        "sender": entry.sender,
+        "assigned_reason": entry.assigned_reason,
+        "step": entry.step,
+        "sent": entry.sent,
+        "next_at": entry.next_at,
+    }

@@ -1,0 +1,55 @@
+"""`mailrotate recipient list`."""
+
+from typing import Annotated
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.output import instant
+from mailrotate.cli.params import After, Campaign, Limit, read_id
+from mailrotate.cli.recipient.document import row_of
+
+
+def list_(
+    ctx: typer.Context,
+    campaign: Campaign,
+    state: Annotated[str | None, typer.Option(help="In this state only.")] = None,
+    sender: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Assigned to this mailbox only.")
+    ] = None,
+    limit: Limit = None,
+    after: After = None,
+) -> None:
+    """A campaign's people in the order of enrolment, with their next step.
+
+    Examples:
+
+      mailrotate recipient list autumn-intro --state replied
+
+      mailrotate recipient list autumn-intro --sender anna@example.org --limit 100 --json
+    """
+    from mailrotate.core.services.campaigns import recipient_list
+
+    call = call_of(ctx)
+    wanted = recipient_list.Wanted(
+        state=recipient_list.read_state(state),
+        sender=sender,
+        after=None if after is None else read_id(after, "r", "recipient"),
+        limit=limit,
+    )
+    zone = call.zone
+    with recipient_list.listing(call.context, campaign, wanted) as found:
+        call.speech.listing(
+            ("id", "email", "state", "sender", "step", "sent", f"next ({zone})"),
+            map(row_of, found),
+            lambda r: (
+                r["id"],
+                r["email"],
+                r["state"] + (f" ({r['reason']})" if r["reason"] else ""),
+                r["sender"],
+                r["step"],
+                r["sent"],
+                instant(r["next_at"], zone, ahead=True),
+            ),
+            "no such recipients",
+        )

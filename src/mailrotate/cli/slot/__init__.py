@@ -1,0 +1,14 @@
+"""`mailrotate slot`: how many mailboxes each user may connect, and the team's pool."""
+
+from mailrotate.cli.lazy import noun
+
+app = noun(
+    "How many mailboxes each user may connect.",
+    __name__,
+    "list",
+    "buy",
+    "assign",
+    "assign.add",
+    "unassign",
+    "remove",
+)

@@ -1,0 +1,18 @@
+"""The team's counts of slots, which the status shows, too."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
+
+
+def team_line(team: "TeamSlots") -> str:
+    """The team's counts in words (A3)."""
+    return f"team: {team.connected}/{team.total} connected, {team.unassigned} unassigned"
+
+
+def team_row(team: "TeamSlots") -> dict[str, Any]:
+    """The team's counts for a script (A3)."""
+    return {
+        "team": {"connected": team.connected, "total": team.total, "unassigned": team.unassigned},
+    }

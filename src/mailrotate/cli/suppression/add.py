@@ -1,0 +1,48 @@
+"""`mailrotate suppression add`."""
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mailrotate.cli.call import call_of
+from mailrotate.cli.output import counted
+from mailrotate.cli.params import DryRun, Yes
+from mailrotate.cli.suppression.options import Reason, Value
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.contacts.suppressing import Added
+
+
+def add(
+    ctx: typer.Context,
+    value: Value,
+    reason: Reason = "by_hand",
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Never write to an address or a domain again; whoever is open there ends in every campaign.
+
+    Examples:
+
+      mailrotate suppression add kim@example.com --reason asked
+
+      mailrotate suppression add example.com --yes
+    """
+    from mailrotate.core.services.contacts import suppressing
+
+    call = call_of(ctx)
+    people = suppressing.open_count(call.context, value)
+    told = [f"{counted(people, 'person who is', 'people who are')} open in campaigns will get nothing more"]
+    # Nobody is stopped by suppressing who is in no campaign: then there is nothing to confirm.
+    if (people or dry_run) and not call.speech.confirm(told, f"Suppress {value}?", yes=yes, dry_run=dry_run):
+        return
+    added = suppressing.add(call.context, value, reason, call.now)
+    call.speech.result(
+        _added(added),
+        f"{added.value} ({added.kind}) {'is suppressed' if added.is_new else 'was suppressed already'}; "
+        f"it ended {counted(added.ended, 'person', 'people')}",
+    )
+
+
+def _added(added: "Added") -> dict[str, Any]:
+    return {"kind": added.kind, "value": added.value, "added": added.is_new, "ended": added.ended}

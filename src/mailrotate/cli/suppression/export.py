@@ -1,0 +1,22 @@
+"""`mailrotate suppression export`."""
+
+import typer
+
+from mailrotate.cli.call import call_of
+
+
+def export(ctx: typer.Context) -> None:
+    """Every suppressed address and domain, one on a line: what `import` reads.
+
+    Examples:
+
+      mailrotate suppression export
+    """
+    from mailrotate.core.services.contacts import suppressing
+
+    call = call_of(ctx)
+    with suppressing.listing(call.context, None, None) as found:
+        for suppressed in found:
+            # An erased one is known by its hash alone, which says nothing to anybody else.
+            if suppressed.value is not None:
+                call.speech.line(suppressed.value)

@@ -1,0 +1,80 @@
+"""The facts on which gates decide: of the campaign, the mailbox and the message."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mailrotate.core.values.delivery_window import DeliveryWindow
+from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, RecipientState
+
+
+@dataclass(frozen=True)
+class CampaignFacts:
+    name: str
+    state: CampaignState
+    pause_reasons: tuple[str, ...]
+    # None when each recipient has a window of their own zone, unless none of them can be known.
+    window: DeliveryWindow | None
+
+
+@dataclass(frozen=True)
+class RollingUse:
+    """A provider's rolling limit, and the instant at which the last place was taken (None: room left)."""
+
+    description: str
+    period: timedelta
+    full_since: datetime | None
+
+
+@dataclass(frozen=True)
+class MailboxFacts:
+    address: str
+    connection: ConnectionState
+    connection_error: str | None
+    # The address of its user while they are locked.
+    locked_user: str | None
+    paused_at: datetime | None
+    hold_reason: str | None
+    hold_until: datetime | None
+    daily_limit: int
+    sent_today: int
+    day_ends_at: datetime
+    # The plan's cap counts what left through the slot under any address (B4).
+    daily_cap: int
+    slot_sent_today: int
+    rolling: tuple[RollingUse, ...]
+    next_send_at: datetime | None
+    inbox_read_at: datetime | None
+    inbox_failing_since: datetime | None
+    inbox_error: str | None
+    # While the ramp-up is what limits the day: which day of it this is (B4).
+    ramp_day: int | None = None
+
+
+@dataclass(frozen=True)
+class MessageFacts:
+    is_follow_up: bool
+    due_at: datetime
+    ready_at: datetime
+    # None for a message that would be planned next.
+    id: int | None = None
+    released_at: datetime | None = None
+    # The earliest instant at which nothing but a runner was missing, where that made it too late (H4).
+    late_since: datetime | None = None
+    last_error: str | None = None
+    state: MessageState = MessageState.SCHEDULED
+    # False while no mailbox has been found for it.
+    is_assigned: bool = True
+    recipient: RecipientState | None = None
+    recipient_reason: str | None = None
+    # The address or domain that must not be written to, and the reason.
+    suppression: tuple[str, str] | None = None
+    window: DeliveryWindow | None = None
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Everything that decides; parts that do not apply are None."""
+
+    campaign: CampaignFacts | None
+    mailbox: MailboxFacts | None
+    message: MessageFacts | None
