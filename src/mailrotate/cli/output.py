@@ -279,11 +279,6 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-def without_colour() -> None:
-    """Rich, which Typer prints the help with, asks the environment."""
-    os.environ["NO_COLOR"] = "1"
-
-
 def close_standard_output() -> None:
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
