@@ -35,8 +35,8 @@ LOCKS = ("run.txt", "dev.txt", "mutate.txt")
 STORE_SUBJECTS = {
     "aliases", "backups", "campaign_edits", "campaigns", "connections", "deadlines", "dialects", "engine",
     "events", "instants", "mailboxes", "moves", "names", "plans", "portions", "progress", "removals",
-    "requests", "schema", "seat_addresses", "senders", "shares", "signatures", "slots", "statistics",
-    "triggers", "users", "visibility", "workspaces",
+    "requests", "schema", "seat_addresses", "senders", "settings", "shares", "signatures", "slots",
+    "statistics", "triggers", "users", "visibility", "workspaces",
 }  # fmt: skip
 
 # Longer than 400 lines, each with the reason why it is better whole.

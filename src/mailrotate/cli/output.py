@@ -18,7 +18,7 @@ from mailrotate.cli.hints import in_words
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, MailrotateError
-from mailrotate.core.values.hint import AnyHint
+from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,7 +39,7 @@ _INDENT = 2
 
 def plain(text: object) -> str:
     """Text that can only be read, on one or more lines; a hint in words."""
-    words = in_words(text) if isinstance(text, AnyHint) else str(text)
+    words = in_words(text) if isinstance(text, Command | Ask | Hint) else str(text)
     return _CONTROL.sub("\ufffd", words).replace("\t", " ")
 
 
@@ -292,6 +292,8 @@ def cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, timedelta):
         return format_duration(value)
+    if isinstance(value, tuple):
+        return plain(", ".join(map(str, value)))
     return plain(value).replace("\n", " ")
 
 
