@@ -311,8 +311,13 @@ class App:
     def actor(self) -> "Actor":
         """The acting user: from `--as`, MAILROTATE_USER, or the workspace's default user."""
         from mailrotate.core.services.access import accounts
+        from mailrotate.core.store.events import Actor
 
-        return accounts.acting_user(self.store, self.settings.user, operating_system_user())
+        if self.settings.user is not None:
+            user_id: int | None = accounts.acting_user(self.store, self.settings.user)
+        else:
+            user_id = self.workspace.default_user_id if self.has_workspace else None
+        return Actor(user_id, operating_system_user())
 
     @cached_property
     def context(self) -> "Context":

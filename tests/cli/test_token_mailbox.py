@@ -10,7 +10,6 @@ from mailrotate.adapters.secret_box import RingBox
 from mailrotate.adapters.workspace_key import WorkspaceKey
 from mailrotate.core.services.mailboxes import connecting
 from mailrotate.core.services.mailboxes.connecting import NewConnection
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.store.workspaces import user_by_email
 from mailrotate.core.values.clock import system_clock
 from mailrotate.core.values.mail import ServerGuess
@@ -38,7 +37,7 @@ def issuer(console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         key = WorkspaceKey("", tmp_path / "workspace.key", None, {})
         context = context_of(Workspace(console.store, admin), key=KeyInMemory())
         servers = ServerGuess(tokens.NAME, sandbox.info.smtp, sandbox.info.imap, "flags")
-        wanted = NewConnection(ANNA, servers, issuer.sign_in(), Settings())
+        wanted = NewConnection(ANNA, servers, issuer.sign_in(), {})
         connecting.connect(replace(context, secrets=RingBox(key.load)), wanted, issuer.now)
         yield issuer
 

@@ -14,9 +14,9 @@ from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.sending import inbox_reading
 from mailrotate.core.services.sending.claiming import claim_next
 from mailrotate.core.services.sending.rendering import StepCache
-from mailrotate.core.store import events, mailboxes, seat_addresses
+from mailrotate.core.store import events, seat_addresses
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.sending import inboxes, outbox, outbox_lists
+from mailrotate.core.store.sending import inboxes, outbox, outbox_lists, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
@@ -151,7 +151,7 @@ def test_b11_a_reply_to_the_alias_is_known_by_its_thread(
     kim = workspace.add_recipient(campaign, "kim@example.com", state="active")
     first = workspace.add_message(ada, campaign, kim, state="sent", sent_at=NOW)
     with workspace.store.reading() as connection:
-        sent, box = outbox.by_id(connection, first), mailboxes.by_id(connection, ada.id)
+        sent, box = outbox.by_id(connection, first), sending_mailboxes.by_id(connection, ada.id)
     assert sent is not None
     raw = f"From: kim@example.com\r\nTo: {ALIAS}\r\nIn-Reply-To: {sent.message_id}\r\n\r\n".encode()
     assert inbox_reading.read_inbox(context, OneMail(raw), box, NOW).replies == 1

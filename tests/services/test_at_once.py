@@ -21,11 +21,11 @@ from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients, suppressions, timeline
-from mailrotate.core.store.sending import claims
+from mailrotate.core.store.sending import claims, sending_mailboxes
 from mailrotate.core.store.sending.claims import InFlight
 from mailrotate.core.store.sending.outbox import Claim
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.contexts import context_of
@@ -136,11 +136,11 @@ def test_d6_two_runners_suppress_the_same_address_at_once(workspace: Workspace, 
     assert results == [(False, 1)]
 
 
-def linked(workspace: Workspace, mailbox: Sender) -> StoredMailbox:
+def linked(workspace: Workspace, mailbox: Sender) -> SendingMailbox:
     with workspace.store.writing() as connection:
         told = json.dumps(as_document(Link(True, Whose.ALL, Whose.ALL)))
         mailboxes.change_connection(connection, mailbox.connection_id, contact_book=told)
-        return mailboxes.by_id(connection, mailbox.id)
+        return sending_mailboxes.by_id(connection, mailbox.id)
 
 
 def test_b9_two_mailboxes_hear_from_the_same_stranger_at_once(workspace: Workspace, anna: Sender) -> None:

@@ -38,6 +38,7 @@ from mailrotate.core.services.mailboxes import (
     login_tests,
     mailbox_removal,
     mailbox_requests,
+    mailbox_settings,
     mailbox_views,
     plan_changes,
     reconnecting,
@@ -248,9 +249,9 @@ VERBS: dict[str, Verb] = {
     "login_tests.testable": lambda c: login_tests.testable(c),
     "mailbox_views.listing": lambda c: mailbox_views.listing(c, NOW),
     "mailbox_views.show": lambda c: mailbox_views.show(c, BOX, NOW),
-    "mailbox_views.check_settings": lambda c: mailbox_views.check_settings(c, BOX, {}),
-    "mailbox_views.set_settings": lambda c: mailbox_views.set_settings(c, BOX, {"daily_limit": 7}, NOW),
-    "mailbox_views.losing": lambda c: mailbox_views.losing(c, BOX),
+    "mailbox_settings.check": lambda c: mailbox_settings.check(c, BOX, {}),
+    "mailbox_settings.change": lambda c: mailbox_settings.change(c, BOX, {"daily_limit": "7"}, NOW),
+    "mailbox_settings.losing": lambda c: mailbox_settings.losing(c, BOX),
     "mailbox_views.make_default": lambda c: mailbox_views.make_default(c, BOX, NOW),
     "mailbox_views.pause": lambda c: mailbox_views.pause(c, BOX, NOW),
     "mailbox_views.resume": lambda c: mailbox_views.resume(c, BOX, NOW),
@@ -546,7 +547,7 @@ def test_b6_nobody_but_its_user_picks_a_personal_mailbox_as_sender(team: Team, e
     may_share = ((BEN, "member"), (ADA, "admin"))
     share = Command("mailbox", "set", BOX, "--access", "shared")
     assert hint() == (share if email == ADA else Ask(may_share, share))
-    mailbox_views.set_settings(team.acting(BEN), BOX, {"is_shared": True}, NOW)
+    mailbox_settings.change(team.acting(BEN), BOX, {"access": "shared"}, NOW)
     share = Command("mailbox", "share", "add", BOX, email)
     assert hint() == (share if email == ADA else Ask(may_share, share))
 
@@ -573,7 +574,7 @@ def test_b6_a_copy_has_the_senders_that_whoever_copies_may_write_from(team: Team
 
 def test_b6_admins_set_a_personal_mailbox_all_the_same(team: Team) -> None:
     assert mailbox_views.pause(team.acting(ADA), BOX, NOW)
-    assert mailbox_views.set_settings(team.acting(ADA), BOX, {"daily_limit": 7}, NOW).listed.daily_limit == 7
+    assert mailbox_settings.change(team.acting(ADA), BOX, {"daily_limit": "7"}, NOW).changes[0].after == 7
     assert code_of(lambda c: mailbox_views.pause(c, SPARE, NOW), team.acting(CLEO)) == "user.not_allowed"
 
 

@@ -13,20 +13,29 @@ from sqlalchemy import func, select, update
 from mailrotate.cli.hints import in_words
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.mailboxes import connecting, login_tests, mailbox_views, reconnecting
+from mailrotate.core.services.mailboxes import (
+    connecting,
+    login_tests,
+    mailbox_settings,
+    mailbox_views,
+    reconnecting,
+)
 from mailrotate.core.services.mailboxes.connecting import NewConnection
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 from mailrotate.core.services.sending import health
-from mailrotate.core.store import campaigns, events
+from mailrotate.core.store import campaigns, connections, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values import reasons
 from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import NotFound, Refused, RemoteError
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, ServerGuess
+from mailrotate.core.values.own_settings import Given, OwnSettings
 from mailrotate.core.values.secret import Secret
 from mailrotate.core.values.states import CampaignState, ConnectionState, ReplyClass, Role, Security
 from mailrotate.providers.registry import provider_for
@@ -46,16 +55,28 @@ def server() -> Iterator[SandboxInfo]:
         yield sandbox.info
 
 
-def wanted(server: SandboxInfo, address: str = ANNA, **settings: object) -> NewConnection:
+def wanted(server: SandboxInfo, address: str = ANNA, **settings: str) -> NewConnection:
     servers = ServerGuess("imap", server.smtp, server.imap, "flags")
-    return NewConnection(address, servers, Password(Secret(server.password)), Settings(**settings))  # type: ignore[typeddict-item]
+    return NewConnection(address, servers, Password(Secret(server.password)), settings)
 
 
-def box_of(workspace: Workspace, address: str = ANNA) -> StoredMailbox:
+def box_of(workspace: Workspace, address: str = ANNA) -> SendingMailbox:
     with workspace.store.reading() as connection:
         found = stored.by_address(connection, address)
-    assert found is not None
-    return found
+        assert found is not None
+        return sending_mailboxes.by_id(connection, found.id)
+
+
+def login_of(workspace: Workspace) -> StoredLogin:
+    with workspace.store.reading() as connection:
+        found = stored.by_address(connection, ANNA)
+        assert found is not None
+        return connections.login_of(connection, found.id)
+
+
+def whole_of(workspace: Workspace) -> tuple[SendingMailbox, StoredLogin]:
+    """All that is stored of the mailbox."""
+    return box_of(workspace), login_of(workspace)
 
 
 def unheard(step: CheckStep) -> None:
@@ -109,9 +130,10 @@ def test_what_was_connected_logs_in_with_the_secret_that_was_stored(
     assert login_tests.test(context, ANNA, LATER).passed
     box = box_of(workspace)
     assert box.state is ConnectionState.CONNECTED
-    assert box.last_test_at == LATER
-    assert box.secret is not None
-    assert server.password.encode() not in box.secret
+    assert box.health.last_test_at == LATER
+    secret = login_of(workspace).secret
+    assert secret is not None
+    assert server.password.encode() not in secret
 
 
 def test_a5_without_a_free_slot_it_is_refused_before_and_inside_the_transaction(
@@ -123,7 +145,7 @@ def test_a5_without_a_free_slot_it_is_refused_before_and_inside_the_transaction(
         connecting.connect(context, wanted(server, address), NOW)
     third = server.senders[2]
     with pytest.raises(Refused) as early:
-        connecting.refuse_connect(context, third, None, None, Settings())
+        connecting.refuse_connect(context, third, None, None, {})
     with pytest.raises(Refused) as late:
         connecting.connect(context, wanted(server, third), NOW)
     assert early.value.code == late.value.code == "slot.none_free"
@@ -222,7 +244,7 @@ def test_a10_a_locked_user_acts_on_nothing(workspace: Workspace, server: Sandbox
     with pytest.raises(Refused) as refused:
         mailbox_views.pause(context, ANNA, NOW)
     assert refused.value.code == "user.locked"
-    assert box_of(workspace).paused_at is None
+    assert box_of(workspace).health.paused_at is None
 
 
 def test_a9_an_address_is_on_one_seat_and_the_refusal_names_it(
@@ -243,10 +265,10 @@ def test_a9_an_address_is_on_one_seat_and_the_refusal_names_it(
 def test_b4_a_daily_limit_above_the_cap_is_refused(workspace: Workspace, server: SandboxInfo) -> None:
     context = context_of(workspace)
     with pytest.raises(Refused) as refused:
-        connecting.connect(context, wanted(server, daily_limit=501), NOW)
+        connecting.connect(context, wanted(server, daily_limit="501"), NOW)
     assert refused.value.code == "limit.above_cap"
-    connecting.connect(context, wanted(server, daily_limit=500), NOW)
-    assert box_of(workspace).highest_limit == 500
+    connecting.connect(context, wanted(server, daily_limit="500"), NOW)
+    assert box_of(workspace).settings.highest_limit == 500
 
 
 # --- what a login says
@@ -299,7 +321,7 @@ def test_b2_each_step_that_can_fail_is_named(server: SandboxInfo, authority: Tls
 # --- reconnect and other credentials
 
 
-def connected(workspace: Workspace, server: SandboxInfo, **settings: object) -> tuple[Context, StoredMailbox]:
+def connected(workspace: Workspace, server: SandboxInfo, **settings: str) -> tuple[Context, SendingMailbox]:
     context = context_of(workspace)
     connecting.connect(context, wanted(server, **settings), NOW)
     return context, box_of(workspace)
@@ -312,7 +334,8 @@ def as_sender(box: StoredMailbox) -> Sender:
 def test_c3_a_reconnect_renews_the_password_and_keeps_everything_else(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
-    context, before = connected(workspace, server, sender_name="Anna", daily_limit=7)
+    context, before = connected(workspace, server, sender_name="Anna", daily_limit="7")
+    old = login_of(workspace)
     with workspace.store.writing() as connection:
         health.fail(connection, before, ReplyClass.AUTH, "535 no", NOW)
     reconnecting.reconnect(
@@ -325,27 +348,30 @@ def test_c3_a_reconnect_renews_the_password_and_keeps_everything_else(
     )
     after = box_of(workspace)
     assert after.state is ConnectionState.CONNECTED
-    assert (after.failed_at, after.last_error) == (None, None)
-    assert after.generation == before.generation + 1
-    assert account_of(context, after).credential == Password(Secret(server.password))
-    for kept in ("connection_id", "own_sender_name", "own_daily_limit", "slot_id", "is_default", "smtp"):
+    assert (after.health.failed_at, after.health.last_error) == (None, None)
+    new = login_of(workspace)
+    assert (new.generation, new.smtp, new.imap) == (old.generation + 1, old.smtp, old.imap)
+    assert account_of(context, new).credential == Password(Secret(server.password))
+    for kept in ("connection_id", "settings", "slot_id", "is_default"):
         assert getattr(after, kept) == getattr(before, kept)
     assert "mailbox.reconnected" in actions(workspace)
 
 
 def test_b2_a_refused_reconnect_changes_nothing(workspace: Workspace, server: SandboxInfo) -> None:
-    context, before = connected(workspace, server)
+    context, _ = connected(workspace, server)
+    before = whole_of(workspace)
     with pytest.raises(RemoteError) as refused:
         reconnecting.reconnect(
             context, ANNA, LoginChange(credential=Password(Secret("wrong"))), unheard, resume=True, now=LATER
         )
     assert refused.value.code == "connect.auth"
     assert refused.value.hint == Hint("sign in again:", Command("mailbox", "reconnect", ANNA))
-    assert box_of(workspace) == before
+    assert whole_of(workspace) == before
 
 
 def test_c13_a_reconnect_as_another_address_is_refused(workspace: Workspace, server: SandboxInfo) -> None:
-    context, before = connected(workspace, server)
+    context, _ = connected(workspace, server)
+    before = whole_of(workspace)
     change = LoginChange(username=server.senders[1], credential=Password(Secret(server.password)))
     with pytest.raises(Refused) as refused:
         reconnecting.reconnect(context, ANNA, change, unheard, resume=False, now=LATER)
@@ -353,24 +379,26 @@ def test_c13_a_reconnect_as_another_address_is_refused(workspace: Workspace, ser
     assert refused.value.hint == Hint(
         Command("mailbox", "disconnect", ANNA), ", then:", Command("mailbox", "connect", server.senders[1])
     )
-    assert box_of(workspace) == before
+    assert whole_of(workspace) == before
 
 
 def test_b7_new_servers_are_tested_before_they_replace_the_old(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
-    context, before = connected(workspace, server)
+    context, _ = connected(workspace, server)
+    whole = whole_of(workspace)
     away = Endpoint("127.0.0.1", closed_port(), Security.NONE)
     with pytest.raises(RemoteError):
-        mailbox_views.set_settings(context, ANNA, {}, LATER, login=LoginChange(smtp=away))
-    assert box_of(workspace) == before
+        mailbox_settings.change(context, ANNA, {}, LATER, login=LoginChange(smtp=away))
+    assert whole_of(workspace) == whole
+    before = whole[1]
     with Sandbox(password=server.password) as other:
         new = LoginChange(smtp=other.info.smtp, imap=other.info.imap)
-        mailbox_views.set_settings(context, ANNA, {}, LATER, login=new)
-        after = box_of(workspace)
+        mailbox_settings.change(context, ANNA, {}, LATER, login=new)
+        after = login_of(workspace)
     assert (after.smtp, after.imap) == (other_smtp := new.smtp, new.imap)
     assert other_smtp != before.smtp
-    mailbox_views.set_settings(
+    mailbox_settings.change(
         context,
         ANNA,
         {},
@@ -382,39 +410,41 @@ def test_b7_new_servers_are_tested_before_they_replace_the_old(
     assert told[0] == {"key": "smtp", "before": old, "after": moved}
     assert [data["key"] for data in told] == ["smtp", "imap", "smtp", "imap", "password"]
     assert told[-1] == {"key": "password", "before": None, "after": "changed"}
-    assert account_of(context, after).credential == Password(Secret(server.password))
+    assert account_of(context, login_of(workspace)).credential == Password(Secret(server.password))
 
 
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        (Settings(folders=("Sent", "Nowhere")), "folder.none"),
-        (Settings(daily_limit=501), "limit.above_cap"),
-        (Settings(is_shared=True), "plan.no_sharing"),
+        ({"folders": ["Sent", "Nowhere"]}, "folder.none"),
+        ({"daily_limit": "501"}, "limit.above_cap"),
+        ({"access": "shared"}, "plan.no_sharing"),
     ],
 )
 def test_b3_b7_one_refused_part_leaves_all_of_it_undone(
-    workspace: Workspace, server: SandboxInfo, change: Settings, code: str
+    workspace: Workspace, server: SandboxInfo, change: Given, code: str
 ) -> None:
     """The new login is good and the other settings are; the folders are looked up by the new servers."""
-    context, before = connected(workspace, server)
+    context, _ = connected(workspace, server)
+    before = whole_of(workspace)
     told = logged(workspace)
     with Sandbox(password="another") as other:
         login = LoginChange(other.info.smtp, other.info.imap, credential=Password(Secret("another")))
-        good = Settings(sender_name="Anna A.", gap_seconds=90, timezone="Asia/Tokyo", ramp=(1, 1, 9))
+        good = {"sender_name": "Anna A.", "gap": "90s", "timezone": "Asia/Tokyo", "ramp": "1,1,9"}
         with pytest.raises((Refused, NotFound)) as refused:
-            mailbox_views.set_settings(context, ANNA, {**good, **change}, LATER, login=login)
+            mailbox_settings.change(context, ANNA, {**good, **change}, LATER, login=login)
         assert refused.value.code == code
-        assert (box_of(workspace), logged(workspace)) == (before, told)
+        assert (whole_of(workspace), logged(workspace)) == (before, told)
         bad = replace(login, credential=Password(Secret("wrong")))
         with pytest.raises(RemoteError) as wrong:
-            mailbox_views.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=bad)
+            mailbox_settings.change(context, ANNA, {**good, "folders": ["Sent"]}, LATER, login=bad)
         assert wrong.value.code == "connect.auth"
-        assert (box_of(workspace), logged(workspace)) == (before, told)
-        mailbox_views.set_settings(context, ANNA, {**good, "folders": ("Sent",)}, LATER, login=login)
+        assert (whole_of(workspace), logged(workspace)) == (before, told)
+        mailbox_settings.change(context, ANNA, {**good, "folders": ["Sent"]}, LATER, login=login)
     after = box_of(workspace)
-    assert (after.imap, after.folders, after.sender_name) == (login.imap, ("INBOX", "Sent"), "Anna A.")
-    assert account_of(context, after).credential == Password(Secret("another"))
+    assert (after.settings.folders, after.settings.sender_name) == (("INBOX", "Sent"), "Anna A.")
+    assert login_of(workspace).imap == login.imap
+    assert account_of(context, login_of(workspace)).credential == Password(Secret("another"))
     keys = [data["key"] for action, data in logged(workspace) if action == "mailbox.set"]
     assert sorted(map(str, keys)) == [
         "folders", "gap", "imap", "password", "ramp", "sender_name", "smtp", "timezone",
@@ -490,9 +520,9 @@ def test_c1_c2_a_test_that_is_refused_the_login_fails_the_mailbox_at_once(
             stored.change_connection(connection, box.connection_id, **ports)
         result = login_tests.test(context, ANNA, LATER)
     assert (result.passed, result.state) == (False, ConnectionState.FAILED)
-    assert "535" in str(box_of(workspace).last_error)
+    assert "535" in str(box_of(workspace).health.last_error)
     with pytest.raises(Refused) as already:
-        connecting.refuse_connect(context, ANNA, None, None, Settings())
+        connecting.refuse_connect(context, ANNA, None, None, {})
     assert already.value.code == "mailbox.connected"
 
 
@@ -517,8 +547,8 @@ def test_c4_c6_a_disconnect_deletes_the_secret_and_pauses_all_campaigns_of_the_m
     reconnecting.disconnect(context, ANNA, LATER)
 
     after = box_of(workspace)
-    assert (after.state, after.secret) == (ConnectionState.DISCONNECTED, None)
-    assert after.disconnected_at == LATER
+    assert (after.state, login_of(workspace).secret) == (ConnectionState.DISCONNECTED, None)
+    assert after.health.disconnected_at == LATER
     assert after.is_default
     assert pauses(workspace) == {
         (name, reasons.MAILBOX_DISCONNECTED, box.id) for name in ("single", "rotated")
@@ -534,12 +564,12 @@ def test_c4_c6_a_disconnect_deletes_the_secret_and_pauses_all_campaigns_of_the_m
 def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
-    context, former = connected(workspace, server, sender_name="Anna A.", daily_limit=7)
-    mailbox_views.set_settings(context, ANNA, Settings(timezone="America/New_York", gap_seconds=90), NOW)
+    context, former = connected(workspace, server, sender_name="Anna A.", daily_limit="7")
+    mailbox_settings.change(context, ANNA, {"timezone": "America/New_York", "gap": "90s"}, NOW)
     workspace.add_sent(as_sender(former), NOW)
     reconnecting.disconnect(context, ANNA, LATER)
 
-    made = connecting.connect(context, wanted(server, daily_limit=9), LATER)
+    made = connecting.connect(context, wanted(server, daily_limit="9"), LATER)
 
     assert made.reset == {
         "sender_name": Command("mailbox", "set", ANNA, "--sender-name", "Anna A."),
@@ -547,8 +577,8 @@ def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told
         "timezone": Command("mailbox", "set", ANNA, "--timezone", "America/New_York"),
     }
     box = box_of(workspace)
-    assert (box.id, box.is_default, box.highest_limit) == (former.id, True, 9)
-    assert (box.own_sender_name, box.own_timezone, box.own_gap) == (None, None, None)
+    assert (box.id, box.is_default, box.settings.highest_limit) == (former.id, True, 9)
+    assert box.settings.own == OwnSettings(daily_limit=9)
     assert box.connection_id != former.connection_id
     (listed,) = mailbox_views.listing(context, LATER)
     assert listed.sent_today == 1
@@ -559,8 +589,8 @@ def test_b4_a_disconnect_does_not_give_a_second_allowance_by_another_zone(
 ) -> None:
     """The own zone's day ends later than the workspace's; the count survives both."""
     context, former = connected(workspace, server)
-    mailbox_views.set_settings(context, ANNA, Settings(timezone="Pacific/Pago_Pago"), NOW)
-    end = box_of(workspace).day_until
+    mailbox_settings.change(context, ANNA, {"timezone": "Pacific/Pago_Pago"}, NOW)
+    end = box_of(workspace).settings.day_until
     workspace.add_sent(as_sender(former), NOW)
     reconnecting.disconnect(context, ANNA, LATER)
     connecting.connect(context, wanted(server), LATER)

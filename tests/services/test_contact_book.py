@@ -23,6 +23,7 @@ from mailrotate.core.services.sending.turn import Pace
 from mailrotate.core.services.views import outbox_actions
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.hint import Command
@@ -100,7 +101,7 @@ def mail(sender: str, number: int = 1, *lines: str) -> bytes:
 
 def read(context: Context, mailbox: Sender, mails: Iterable[bytes]) -> None:
     with context.store.reading() as connection:
-        box = stored.by_id(connection, mailbox.id)
+        box = sending_mailboxes.by_id(connection, mailbox.id)
     inbox_reading.read_inbox(context, cast(Any, Server(list(mails))), box, NOW)
 
 

@@ -370,7 +370,7 @@ def test_whichever_command_names_nobody_the_hint_is_where_the_users_are(context:
     for act in (
         import_for_nobody,
         lambda: slot_pool.add(context, "nobody@example.org", 1, NOW),
-        lambda: accounts.acting_user(context.store, "nobody@example.org", "tester"),
+        lambda: accounts.acting_user(context.store, "nobody@example.org"),
     ):
         with pytest.raises(NotFound) as unknown:
             act()

@@ -17,10 +17,10 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import suppressions
-from mailrotate.core.store.sending import inboxes, lanes
+from mailrotate.core.store.sending import inboxes, lanes, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Claim
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.errors import BadInput, NotFound
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import FolderCursor
@@ -148,7 +148,7 @@ def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
     context = context_of(workspace)
-    assert overview.look(context, NOW).summary == "nothing waits: everybody had what was due"
+    assert overview.look(context, NOW).summary == "up to date: everything due has been sent"
     workspace.add_recipient(
         campaign, "kim@example.com", sender_id=workspace.senders(campaign)[0], next_at=NOW
     )
@@ -208,14 +208,14 @@ def test_settings_are_changed_together_or_not_at_all(workspace: Workspace, anna:
 def test_b4_another_zone_of_the_workspace_gives_no_mailbox_a_second_allowance(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
-    def box() -> StoredMailbox:
+    def box() -> SendingMailbox:
         with workspace.store.reading() as connection:
-            return mailboxes.by_id(connection, anna.id)
+            return sending_mailboxes.by_id(connection, anna.id)
 
-    assert box().day_until is None
+    assert box().settings.day_until is None
     workspace_settings.change(context_of(workspace), ["timezone=Pacific/Auckland"], NOW)
     # In Auckland the next day begins at 11:00 UTC, in Berlin, which the day began in, at 23:00.
-    assert (box().timezone, box().day_until) == ("Pacific/Auckland", TOMORROW)
+    assert (box().settings.timezone, box().settings.day_until) == ("Pacific/Auckland", TOMORROW)
 
 
 def test_b4_a_limit_that_the_operator_sets_binds_at_once(

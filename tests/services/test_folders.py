@@ -9,15 +9,13 @@ from sqlalchemy import update
 
 from mailrotate.core.services.access.secrets import secret_name
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.mailboxes import connecting, mailbox_views
-from mailrotate.core.services.mailboxes.folder_choice import beside_inbox
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes import connecting, mailbox_settings, mailbox_views
 from mailrotate.core.services.sending import inbox_reading, lane_holding
-from mailrotate.core.store import events
+from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import outbox
+from mailrotate.core.store.sending import outbox, sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.errors import Busy, NotFound, Refused, RemoteError
 from mailrotate.core.values.hint import Command
 from tests.support.contexts import context_of
@@ -45,21 +43,23 @@ def context(workspace: Workspace, anna: Sender) -> Context:
     return context
 
 
-def box_of(context: Context, anna: Sender) -> StoredMailbox:
+def box_of(context: Context, anna: Sender) -> SendingMailbox:
     with context.store.reading() as connection:
-        return stored.by_id(connection, anna.id)
+        return sending_mailboxes.by_id(connection, anna.id)
 
 
 def choose(context: Context, address: str, names: Sequence[str], now: datetime) -> tuple[str, ...]:
     """The folders that are read from then on."""
-    shown = mailbox_views.set_settings(context, address, Settings(folders=beside_inbox(names)), now)
-    return tuple(folder.name for folder in shown.folders)
+    mailbox_settings.change(context, address, {"folders": names or ["default"]}, now)
+    return tuple(folder.name for folder in mailbox_views.show(context, address, now).folders)
 
 
 def read(context: Context, anna: Sender) -> int:
     """The replies that are found now."""
     box = box_of(context, anna)
-    session = context.provider("imap").open_inbox(account_of(context, box))
+    with context.store.reading() as connection:
+        login = connections.login_of(connection, anna.id)
+    session = context.provider("imap").open_inbox(account_of(context, login))
     try:
         return inbox_reading.read_inbox(context, session, box, LATER).replies
     finally:
@@ -202,7 +202,7 @@ def test_g3_a_folder_that_the_server_does_not_have_is_refused(
         "has no folder 'Our replys' on its server; did you mean 'Our replies', 'Sent', 'INBOX'?"
     )
     assert refused.value.hint == Command("mailbox", "set", anna.address, "--folders", "Our replies")
-    assert box_of(context, anna).folders == ("INBOX",)
+    assert box_of(context, anna).settings.folders == ("INBOX",)
 
 
 def test_g3_h5_a_folder_that_vanishes_is_a_note_and_holds_nothing_back(
@@ -222,7 +222,7 @@ def test_g3_h5_a_folder_that_vanishes_is_a_note_and_holds_nothing_back(
     assert "First" in first.error
     assert (inbox.error, second.error, second.read_at) == (None, None, LATER)
     assert (shown.listed.state, shown.inbox_error) == ("connected", None)
-    assert box_of(context, anna).inbox_failing_since is None
+    assert box_of(context, anna).inbox.failing_since is None
     choose(context, anna.address, ["Second"], LATER)
     assert [folder.error for folder in mailbox_views.show(context, anna.address, LATER).folders] == [
         None,
@@ -261,7 +261,7 @@ def test_g3_c4_the_choice_is_logged_and_what_begins_anew_says_how_to_choose_agai
         choose(context, anna.address, chosen, NOW)
     with context.store.reading() as connection:
         (told,) = [event.data for event in events.listing(connection) if event.action == "mailbox.set"]
-        reset = connecting.reset_of(connection, box_of(context, anna), Settings())
+        reset = connecting.reset_of(connection, box_of(context, anna), {})
     assert told == {"key": "folders", "before": ["INBOX"], "after": ["INBOX", "Sent", "Our replies"]}
     assert reset["folders"] == Command(
         "mailbox", "set", anna.address, "--folders", "Sent", "--folders", "Our replies"

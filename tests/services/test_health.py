@@ -13,7 +13,8 @@ from mailrotate.core.services.context import secret_name
 from mailrotate.core.services.sending import health
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.mail import CheckStep, ServerReply
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass
 from tests.support.contexts import context_of
@@ -50,13 +51,13 @@ def note(
     now: datetime,
     reply_class: ReplyClass | None = None,
     hold_for: timedelta | None = None,
-) -> StoredMailbox:
+) -> SendingMailbox:
     with workspace.store.writing() as connection:
         verdict = classify(reply, "google")
         if reply_class is not None:
             verdict = replace(verdict, reply_class=reply_class, hold_for=hold_for)
-        health.note_trouble(connection, mailboxes.by_id(connection, anna.id), verdict, reply, now)
-        return mailboxes.by_id(connection, anna.id)
+        health.note_trouble(connection, sending_mailboxes.by_id(connection, anna.id), verdict, reply, now)
+        return sending_mailboxes.by_id(connection, anna.id)
 
 
 def test_f4_a_server_that_is_away_for_a_while_does_not_end_a_hold_for_a_limit(
@@ -64,23 +65,23 @@ def test_f4_a_server_that_is_away_for_a_while_does_not_end_a_hold_for_a_limit(
 ) -> None:
     """Else the mailbox would send again as soon as the server answers, with its quota used up."""
     limited = note(workspace, anna, QUOTA, NOW)
-    assert limited.hold_class == "limit"
+    assert limited.health.hold_class == "limit"
     away = note(workspace, anna, GONE, SOON)
-    assert (away.hold_class, away.hold_until) == ("limit", limited.hold_until)
+    assert (away.health.hold_class, away.health.hold_until) == ("limit", limited.health.hold_until)
     with workspace.store.writing() as connection:
         health.recover(connection, away, SOON)
-        assert mailboxes.by_id(connection, anna.id).hold_until == limited.hold_until
+        assert sending_mailboxes.by_id(connection, anna.id).health.hold_until == limited.health.hold_until
 
 
 def test_f4_of_two_limits_the_longer_holds(workspace: Workspace, anna: Sender) -> None:
     day, hour = timedelta(days=1), timedelta(hours=1)
     note(workspace, anna, QUOTA, NOW, ReplyClass.LIMIT, day)
     held = note(workspace, anna, QUOTA, SOON, ReplyClass.LIMIT, hour)
-    assert held.hold_until is not None
-    assert held.hold_until >= NOW + day
+    assert held.health.hold_until is not None
+    assert held.health.hold_until >= NOW + day
     longer = note(workspace, anna, QUOTA, SOON + hour, ReplyClass.LIMIT, day)
-    assert longer.hold_until is not None
-    assert longer.hold_until >= SOON + hour + day
+    assert longer.health.hold_until is not None
+    assert longer.health.hold_until >= SOON + hour + day
 
 
 def test_f4_a_refusal_of_the_sender_holds_until_a_person_releases_it(
@@ -89,31 +90,31 @@ def test_f4_a_refusal_of_the_sender_holds_until_a_person_releases_it(
     note(workspace, anna, QUOTA, NOW)
     for reply, kind in ((REFUSED, ReplyClass.SENDER), (QUOTA, None), (GONE, None)):
         held = note(workspace, anna, reply, SOON, kind)
-        assert (held.hold_class, held.hold_until) == ("sender", None)
+        assert (held.health.hold_class, held.health.hold_until) == ("sender", None)
 
 
 def test_c2_a_passing_hold_gives_way_and_ends_with_a_login(workspace: Workspace, anna: Sender) -> None:
     away = note(workspace, anna, GONE, NOW)
-    assert away.hold_class == "net"
+    assert away.health.hold_class == "net"
     with workspace.store.writing() as connection:
         health.recover(connection, away, SOON)
-        assert mailboxes.by_id(connection, anna.id).hold_reason is None
+        assert sending_mailboxes.by_id(connection, anna.id).health.hold_reason is None
     note(workspace, anna, GONE, NOW)
-    assert note(workspace, anna, QUOTA, NOW).hold_class == "limit"
+    assert note(workspace, anna, QUOTA, NOW).health.hold_class == "limit"
     # A hold that is over holds nothing back any more.
-    assert note(workspace, anna, GONE, NOW + timedelta(days=2)).hold_class == "net"
+    assert note(workspace, anna, GONE, NOW + timedelta(days=2)).health.hold_class == "net"
 
 
 def test_f4_nobody_tests_a_login_while_a_limit_holds_the_mailbox(workspace: Workspace, anna: Sender) -> None:
     """It may be the limit of logins: one more try begins its hour anew."""
     too_many = ServerReply(Phase.AUTH, 454, "4.7.0", "Too many login attempts, please try again later.")
     held = note(workspace, anna, too_many, NOW)
-    assert held.hold_class == "limit"
-    assert held.hold_until is not None
+    assert held.health.hold_class == "limit"
+    assert held.health.hold_until is not None
     every = timedelta(minutes=15)
     with workspace.store.reading() as connection:
         assert health.due_for_test(connection, SOON, every) == []
-        assert health.due_for_test(connection, held.hold_until, every) == [anna.id]
+        assert health.due_for_test(connection, held.health.hold_until, every) == [anna.id]
 
 
 def test_c2_an_inbox_that_stays_unreachable_fails_a_mailbox_that_still_sends(
@@ -143,4 +144,4 @@ def test_c2_an_inbox_that_stays_unreachable_fails_a_mailbox_that_still_sends(
     provider.is_back = True
     assert test_after(45) == "connected"
     with workspace.store.reading() as connection:
-        assert mailboxes.by_id(connection, anna.id).inbox_failing_since is None
+        assert sending_mailboxes.by_id(connection, anna.id).inbox.failing_since is None

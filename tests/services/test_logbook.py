@@ -20,6 +20,7 @@ from mailrotate.core.store import events, mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About, LoggedEvent
+from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.values.errors import NotFound
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import Phase, Role, SuppressionKind
@@ -181,7 +182,7 @@ def test_f5_what_others_said_is_logged_without_the_addresses_in_it(
     text = "5.7.1 <Kim@x.example.com>: sender refused; see https://example.org/?to=kim@x.example.com"
     reply = ServerReply(Phase.MAIL, 550, "5.7.1", text)
     with workspace.store.writing() as connection:
-        stored = mailboxes.by_id(connection, box.id)
+        stored = sending_mailboxes.by_id(connection, box.id)
         health.note_trouble(connection, stored, classify(reply, "imap"), reply, NOW)
         lifecycle.suppress(
             connection, RUNNER, SuppressionKind.ADDRESS, PEOPLE["kim"],

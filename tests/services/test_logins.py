@@ -8,20 +8,28 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from mailrotate.cli.hints import in_words
 from mailrotate.core.services.access import secrets
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.services.mailboxes import connecting, login_tests, mailbox_views, reconnecting
+from mailrotate.core.services.mailboxes import (
+    connecting,
+    login_tests,
+    mailbox_settings,
+    mailbox_views,
+    reconnecting,
+)
 from mailrotate.core.services.mailboxes.connecting import NewConnection
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.sending.turn import Pace
 from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.connections import StoredLogin
+from mailrotate.core.store.sending import inboxes, sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.credential import Credential, OAuthToken
 from mailrotate.core.values.errors import Busy, RemoteError
 from mailrotate.core.values.mail import INBOX, CheckStep, Endpoint, FolderCursor, MailTrouble, ServerGuess
@@ -64,7 +72,7 @@ def context(workspace: Workspace) -> Context:
 def anna(context: Context, server: SandboxInfo, issuer: Issuer) -> Sender:
     """Connected at NOW with the first token."""
     servers = ServerGuess(tokens.NAME, server.smtp, server.imap, "flags")
-    wanted = NewConnection(ANNA, servers, issuer.sign_in(), Settings(gap_seconds=0))
+    wanted = NewConnection(ANNA, servers, issuer.sign_in(), {"gap": "0s"})
     reconnecting.prove(context.provider(tokens.NAME), wanted.account, unheard)
     connected = connecting.connect(context, wanted, NOW)
     return Sender(connected.mailbox_id, ANNA, connected.slot_id, box_of(context).connection_id)
@@ -74,20 +82,26 @@ def unheard(step: CheckStep) -> None:
     """Nobody listens to the steps."""
 
 
-def box_of(context: Context) -> StoredMailbox:
+def box_of(context: Context) -> SendingMailbox:
     with context.store.reading() as connection:
         found = stored.by_address(connection, ANNA)
-    assert found is not None
-    return found
+        assert found is not None
+        return sending_mailboxes.by_id(connection, found.id)
+
+
+def login_of(context: Context) -> StoredLogin:
+    with context.store.reading() as connection:
+        return connections.login_of(connection, box_of(context).id)
 
 
 def credential_of(context: Context) -> Credential:
-    return account_of(context, box_of(context)).credential
+    return account_of(context, login_of(context)).credential
 
 
 def state_of(context: Context) -> tuple[ConnectionState, str | None]:
-    box = box_of(context)
-    return box.state, box.last_error_class
+    query = select(t.connection.c.last_error_class).where(t.connection.c.superseded_at.is_(None))
+    with context.store.reading() as connection:
+        return box_of(context).state, connection.execute(query).scalar_one()
 
 
 def work(context: Context, workspace: Workspace, anna: Sender, now: datetime) -> dict[str, int]:
@@ -127,8 +141,8 @@ def test_c3_a_mailbox_moves_from_a_token_to_new_servers_with_the_token_renewed(
     """B7: the change needs the stored credential, which has ended."""
     issuer.now = LATER
     change = LoginChange(smtp=Endpoint("localhost", server.smtp.port, server.smtp.security))
-    shown = mailbox_views.set_settings(context, ANNA, {"folders": ("INBOX",)}, LATER, login=change)
-    assert shown.smtp.host == "localhost"
+    mailbox_settings.change(context, ANNA, {"folders": ["INBOX"]}, LATER, login=change)
+    assert login_of(context).smtp.host == "localhost"
     assert credential_of(context) == issuer.given[1]
     assert issuer.renewals == 1
 
@@ -143,10 +157,10 @@ def test_i1_a_renewed_token_is_stored_sealed_before_it_is_used(
         used.append(credential)
 
     issuer.at_login, issuer.now = look, LATER
-    before = box_of(context)
+    before = login_of(context)
     enrol(workspace, anna)
     assert work(context, workspace, anna, LATER)["sent"] == 1
-    after = box_of(context)
+    after = login_of(context)
     assert set(used) == {issuer.given[1]}
     assert len(used) > 1  # to read and to send
     assert after.generation == before.generation + 1
@@ -183,8 +197,8 @@ def test_c2_a_refused_renewal_fails_the_mailbox_at_once_and_a_new_sign_in_ends_i
     assert "sent" not in work(context, workspace, anna, LATER)
     box = box_of(context)
     assert state_of(context) == (ConnectionState.FAILED, ReplyClass.AUTH)
-    assert box.last_error is not None
-    assert "invalid_grant" in box.last_error
+    assert box.health.last_error is not None
+    assert "invalid_grant" in box.health.last_error
     issuer.trouble, issuer.now = None, LATER
     change = LoginChange(credential=issuer.sign_in())
     reconnecting.reconnect(context, ANNA, change, unheard, resume=True, now=LATER)
@@ -235,13 +249,13 @@ def test_b7_a_change_that_needs_an_ended_token_says_why_it_is_not_made(
     context: Context, issuer: Issuer, anna: Sender, trouble: MailTrouble, hint: str
 ) -> None:
     issuer.trouble = trouble
-    before = box_of(context)
+    before = box_of(context), login_of(context)
     with pytest.raises(RemoteError) as refused:
-        mailbox_views.set_settings(context, ANNA, {}, LATER, login=LoginChange(username="anna"))
+        mailbox_settings.change(context, ANNA, {}, LATER, login=LoginChange(username="anna"))
     assert trouble.reply.text in refused.value.message
     assert refused.value.hint is not None
     assert hint in in_words(refused.value.hint)
-    assert box_of(context) == before
+    assert (box_of(context), login_of(context)) == before
 
 
 @pytest.mark.parametrize("answer", ["refused", "renewed"])
@@ -263,7 +277,7 @@ def test_c2_a_token_that_another_process_stored_meanwhile_is_used(
 
 
 def store(context: Context, anna: Sender, token: OAuthToken) -> None:
-    generation = box_of(context).generation
+    generation = login_of(context).generation
     with context.store.writing() as connection:
         sealed = secrets.seal(context, connection, anna.connection_id, generation + 1, token)
         assert connections.replace_secret(connection, anna.connection_id, generation, sealed)
@@ -272,11 +286,11 @@ def store(context: Context, anna: Sender, token: OAuthToken) -> None:
 def test_c4_a_renewed_token_does_not_come_back_after_a_disconnect(
     context: Context, issuer: Issuer, anna: Sender
 ) -> None:
-    generation = box_of(context).generation
+    generation = login_of(context).generation
     reconnecting.disconnect(context, ANNA, NOW)
     with context.store.writing() as connection:
         assert not connections.replace_secret(connection, anna.connection_id, generation, b"sealed")
-    assert box_of(context).secret is None
+    assert login_of(context).secret is None
 
 
 def test_i1_no_token_is_shown_in_an_error_a_result_or_the_log(
@@ -300,7 +314,7 @@ def test_i1_no_token_is_shown_in_an_error_a_result_or_the_log(
             context, ANNA, LoginChange(credential=first), shown.append, resume=False, now=NOW
         )
     assert state_of(context) == (ConnectionState.FAILED, ReplyClass.AUTH)
-    shown += [box_of(context), mailbox_views.show(context, ANNA, NOW), account_of(context, box_of(context))]
+    shown += [box_of(context), mailbox_views.show(context, ANNA, NOW), account_of(context, login_of(context))]
     with context.store.reading() as connection:
         shown += events.listing(connection)
     said = [*map(repr, shown), *(record.getMessage() for record in caplog.records), *capfd.readouterr()]

@@ -12,12 +12,12 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.mailboxes import (
     connecting,
+    mailbox_settings,
     mailbox_views,
     plan_changes,
     sharing,
     signature_editing,
 )
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.mailboxes.reconnecting import disconnect
 from mailrotate.core.services.sending.claiming import claim_next
@@ -25,6 +25,7 @@ from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.views import explaining
 from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
+from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.hint import Command
@@ -40,7 +41,7 @@ def limits(context: Context, now: datetime) -> tuple[int, int | None]:
     with context.store.reading() as connection:
         box = stored.by_address(connection, ANNA)
         assert box is not None
-        known = facts.mailbox_facts(connection, box, now)
+        known = facts.mailbox_facts(connection, sending_mailboxes.by_id(connection, box.id), now)
     assert mailbox_views.show(context, ANNA, now).listed.daily_limit == known.daily_limit
     return known.daily_limit, known.ramp_day
 
@@ -52,18 +53,18 @@ def changes(context: Context, action: str = "mailbox.set") -> list[tuple[object,
 
 
 def test_b4_a_ramp_up_lowers_the_daily_limit_and_never_raises_it(context: Context, anna: Sender) -> None:
-    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 400), daily_limit=45), NOW)
+    mailbox_settings.change(context, ANNA, {"ramp": "20,10,400", "daily_limit": "45"}, NOW)
     assert [limits(context, NOW + days * DAY) for days in range(4)] == [(20, 1), (30, 2), (40, 3), (45, None)]
     plan_changes.change(context, PlanChange(daily_cap=25), NOW, force=True)
     assert limits(context, NOW + DAY) == (25, None)
-    mailbox_views.set_settings(context, ANNA, Settings(ramp=None), NOW)
+    mailbox_settings.change(context, ANNA, {"ramp": "off"}, NOW)
     assert limits(context, NOW) == (25, None)
 
 
 def test_b4_why_names_the_day_of_the_ramp_up(workspace: Workspace, context: Context, anna: Sender) -> None:
     campaign = workspace.add_campaign("autumn", [anna])
     workspace.add_sent(anna, NOW)
-    mailbox_views.set_settings(context, ANNA, Settings(ramp=(1, 1, 50)), NOW)
+    mailbox_settings.change(context, ANNA, {"ramp": "1,1,50"}, NOW)
     waiting = workspace.add_message(anna, campaign)
     said = explaining.explain(context, f"m_{waiting}", None, NOW + timedelta(hours=1))
     (gate,) = [gate for gate in said.gates if gate.gate == "daily_limit"]
@@ -71,10 +72,10 @@ def test_b4_why_names_the_day_of_the_ramp_up(workspace: Workspace, context: Cont
 
 
 def test_b4_a_ramp_up_said_again_goes_on_and_another_begins_today(context: Context, anna: Sender) -> None:
-    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW)
-    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW + 2 * DAY)
+    mailbox_settings.change(context, ANNA, {"ramp": "20,10,100"}, NOW)
+    mailbox_settings.change(context, ANNA, {"ramp": "20,10,100"}, NOW + 2 * DAY)
     assert limits(context, NOW + 2 * DAY) == (40, 3)
-    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 90)), NOW + 2 * DAY)
+    mailbox_settings.change(context, ANNA, {"ramp": "20,10,90"}, NOW + 2 * DAY)
     assert limits(context, NOW + 2 * DAY) == (20, 1)
 
 
@@ -82,11 +83,11 @@ def test_b4_a_ramp_up_said_again_goes_on_and_another_begins_today(context: Conte
 def test_b4_a_change_of_zone_leaves_the_running_days_limit_alone(
     context: Context, anna: Sender, zone: str
 ) -> None:
-    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 100)), NOW)
+    mailbox_settings.change(context, ANNA, {"ramp": "20,10,100"}, NOW)
     then = NOW + DAY
-    mailbox_views.set_settings(context, ANNA, Settings(timezone=zone), then)
+    mailbox_settings.change(context, ANNA, {"timezone": zone}, then)
     assert limits(context, then) == (30, 2)
-    mailbox_views.set_settings(context, ANNA, Settings(timezone=None), then)
+    mailbox_settings.change(context, ANNA, {"timezone": "workspace"}, then)
     assert limits(context, then) == (30, 2)
 
 
@@ -97,7 +98,7 @@ def test_b3_a_claim_renders_what_the_mailbox_is_set_to_by_then(
     campaign = workspace.add_campaign(
         "autumn", [anna], steps=[(timedelta(), "Hello", "Hi {{ name }}\n\n{{ signature }}\n\nPS")]
     )
-    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=0), NOW)
+    mailbox_settings.change(context, ANNA, {"gap": "0s"}, NOW)
     first, second, third = (
         workspace.add_message(anna, campaign, workspace.add_recipient(campaign, f"p{n}@example.com"))
         for n in range(3)
@@ -116,7 +117,7 @@ def test_b3_a_claim_renders_what_the_mailbox_is_set_to_by_then(
 
     before = claimed(first)
     assert before["From"] == f"Ada Admin <{ANNA}>"
-    mailbox_views.set_settings(context, ANNA, Settings(sender_name="Anna of Example"), NOW)
+    mailbox_settings.change(context, ANNA, {"sender_name": "Anna of Example"}, NOW)
     signature_editing.add(context, ANNA, "work", "**Anna** <script>{{ name }}", NOW, main=True)
     changed = claimed(second)
     assert changed["From"] == f"Anna of Example <{ANNA}>"
@@ -131,14 +132,14 @@ def test_b4_a_ramp_up_that_does_not_grow_is_refused(
     context: Context, anna: Sender, ramp: tuple[int, int, int]
 ) -> None:
     with pytest.raises(BadInput) as refused:
-        mailbox_views.set_settings(context, ANNA, Settings(ramp=ramp), NOW)
+        mailbox_settings.change(context, ANNA, {"ramp": ",".join(map(str, ramp))}, NOW)
     assert refused.value.code == "mailbox.ramp"
     assert changes(context) == []
 
 
 def test_b4_the_ceiling_of_a_ramp_up_is_at_most_the_plans_cap(context: Context, anna: Sender) -> None:
     with pytest.raises(Refused) as refused:
-        mailbox_views.set_settings(context, ANNA, Settings(ramp=(5, 5, 501)), NOW)
+        mailbox_settings.change(context, ANNA, {"ramp": "5,5,501"}, NOW)
     assert refused.value.code == "limit.above_cap"
     assert "ceiling of 501" in refused.value.message
 
@@ -148,10 +149,10 @@ def test_b6_only_a_plan_that_permits_it_lets_a_mailbox_be_shared(
 ) -> None:
     ben = workspace.add_user(BEN)
     with pytest.raises(Refused) as refused:
-        mailbox_views.set_settings(context, ANNA, Settings(is_shared=True), NOW)
+        mailbox_settings.change(context, ANNA, {"access": "shared"}, NOW)
     assert refused.value.hint == Command("plan", "set", "--shared", "on")
     plan_changes.change(context, PlanChange(shared_mailboxes=True), NOW)
-    mailbox_views.set_settings(context, ANNA, Settings(is_shared=True), NOW)
+    mailbox_settings.change(context, ANNA, {"access": "shared"}, NOW)
     assert sharing.add(context, ANNA, ben.email, NOW)
     shown = mailbox_views.show(context_of(workspace, ben), ANNA, NOW)
     assert shown.listed.access == "shared"
@@ -159,17 +160,17 @@ def test_b6_only_a_plan_that_permits_it_lets_a_mailbox_be_shared(
         s.name: s.value for s in shown.settings
     }.items()
 
-    assert mailbox_views.losing(context, ANNA).users == [BEN]
-    mailbox_views.set_settings(context, ANNA, Settings(is_shared=False), NOW)
+    assert mailbox_settings.losing(context, ANNA).users == [BEN]
+    mailbox_settings.change(context, ANNA, {"access": "personal"}, NOW)
     assert sharing.listing(context, ANNA) == []
     with pytest.raises(Refused):
         mailbox_views.show(context_of(workspace, ben), ANNA, NOW)
 
 
 def test_b3_each_change_is_a_line_of_the_log_with_before_and_after(context: Context, anna: Sender) -> None:
-    mailbox_views.set_settings(context, ANNA, Settings(daily_limit=120, gap_seconds=90), NOW)
-    mailbox_views.set_settings(context, ANNA, Settings(daily_limit=120, ramp=(20, 10, 100)), NOW)
-    mailbox_views.set_settings(context, ANNA, Settings(daily_limit=None), NOW)
+    mailbox_settings.change(context, ANNA, {"daily_limit": "120", "gap": "90s"}, NOW)
+    mailbox_settings.change(context, ANNA, {"daily_limit": "120", "ramp": "20,10,100"}, NOW)
+    mailbox_settings.change(context, ANNA, {"daily_limit": "plan"}, NOW)
     assert changes(context) == [
         ("daily_limit", 500, 120),
         ("gap", "1m", "1m30s"),
@@ -183,12 +184,12 @@ def test_c4_ramp_access_and_shares_begin_anew_and_are_told(
 ) -> None:
     workspace.add_user(BEN)
     plan_changes.change(context, PlanChange(shared_mailboxes=True), NOW)
-    mailbox_views.set_settings(context, ANNA, Settings(ramp=(20, 10, 100), is_shared=True), NOW)
+    mailbox_settings.change(context, ANNA, {"ramp": "20,10,100", "access": "shared"}, NOW)
     sharing.add(context, ANNA, BEN, NOW)
     with context.store.reading() as connection:
         former = stored.by_address(connection, ANNA)
         assert former is not None
-        told = connecting.reset_of(connection, former, Settings())
+        told = connecting.reset_of(connection, former, {})
     assert {
         "ramp": Command("mailbox", "set", ANNA, "--ramp", "20,10,100"),
         "access": Command("mailbox", "set", ANNA, "--access", "shared"),

@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from mailrotate.core.services.mailboxes import mailbox_views
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes import mailbox_settings, mailbox_views
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import lanes, liveness
+from mailrotate.core.store.sending import lanes, liveness, sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
+from mailrotate.core.values.own_settings import Given
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -25,9 +25,9 @@ def anna(workspace: Workspace) -> Sender:
     return workspace.add_mailbox("anna@example.org")
 
 
-def box_of(workspace: Workspace, mailbox: Sender) -> StoredMailbox:
+def box_of(workspace: Workspace, mailbox: Sender) -> SendingMailbox:
     with workspace.store.reading() as connection:
-        return stored.by_id(connection, mailbox.id)
+        return sending_mailboxes.by_id(connection, mailbox.id)
 
 
 def origins_of(workspace: Workspace) -> dict[str, tuple[object, str]]:
@@ -52,16 +52,16 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "contact_book": ("off", "default"),
         "signature": (None, "default"),
     }
-    wanted = Settings(
-        sender_name="Anna A.",
-        mailbox_name="first",
-        daily_limit=20,
-        gap_seconds=0,
-        timezone="Asia/Tokyo",
-        sent_copy="off",
-        ramp=(10, 5, 15),
-    )
-    mailbox_views.set_settings(context_of(workspace), anna.address, wanted, NOW)
+    wanted = {
+        "sender_name": "Anna A.",
+        "name": "first",
+        "daily_limit": "20",
+        "gap": "0s",
+        "timezone": "Asia/Tokyo",
+        "sent_copy": "off",
+        "ramp": "10,5,15",
+    }
+    mailbox_settings.change(context_of(workspace), anna.address, wanted, NOW)
     assert origins_of(workspace) == {
         "sender_name": ("Anna A.", "own"),
         "name": ("first", "own"),
@@ -78,8 +78,8 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
         "contact_book": ("off", "default"),
         "signature": (None, "default"),
     }
-    back = Settings(sender_name=None, daily_limit=None, timezone=None, gap_seconds=None)
-    mailbox_views.set_settings(context_of(workspace), anna.address, back, NOW)
+    back = {"sender_name": "", "daily_limit": "plan", "timezone": "workspace", "gap": "default"}
+    mailbox_settings.change(context_of(workspace), anna.address, back, NOW)
     assert origins_of(workspace)["sender_name"] == ("Ada Admin", "user")
     assert origins_of(workspace)["name"] == ("first", "own")
     assert origins_of(workspace)["daily_limit"] == (500, "plan")
@@ -88,7 +88,7 @@ def test_b3_show_says_where_each_value_comes_from(workspace: Workspace, anna: Se
 def test_b4_an_own_limit_that_a_smaller_plan_now_caps_comes_from_the_plan(
     workspace: Workspace, anna: Sender
 ) -> None:
-    mailbox_views.set_settings(context_of(workspace), anna.address, Settings(daily_limit=400), NOW)
+    mailbox_settings.change(context_of(workspace), anna.address, {"daily_limit": "400"}, NOW)
     with workspace.store.writing() as connection:
         connection.execute(update(t.plan).values(daily_cap=100))
     assert origins_of(workspace)["daily_limit"] == (100, "plan")
@@ -97,24 +97,22 @@ def test_b4_an_own_limit_that_a_smaller_plan_now_caps_comes_from_the_plan(
 @pytest.mark.parametrize(
     ("wanted", "code"),
     [
-        (Settings(daily_limit=501), "limit.above_cap"),
-        (Settings(daily_limit=0), "limit.invalid"),
-        (Settings(timezone="Mars/Olympus"), "timezone.unknown"),
-        (Settings(gap_seconds=8 * 86_400), "mailbox.gap"),
-        (Settings(sender_name="Anna\r\nBcc: eve@example.org"), "mailbox.name"),
-        (Settings(mailbox_name=" "), "mailbox.name"),
-        (Settings(sent_copy="maybe"), "mailbox.sent_copy"),
+        ({"daily_limit": "501"}, "limit.above_cap"),
+        ({"daily_limit": "0"}, "limit.invalid"),
+        ({"timezone": "Mars/Olympus"}, "timezone.unknown"),
+        ({"gap": "8d"}, "mailbox.gap"),
+        ({"sender_name": "Anna\r\nBcc: eve@example.org"}, "mailbox.name"),
+        ({"name": " "}, "mailbox.name"),
+        ({"sent_copy": "maybe"}, "mailbox.sent_copy"),
     ],
 )
 def test_b3_b4_a_setting_that_cannot_be_is_refused_and_nothing_changes(
-    workspace: Workspace, anna: Sender, wanted: Settings, code: str
+    workspace: Workspace, anna: Sender, wanted: Given, code: str
 ) -> None:
     """I3 too: a name cannot add a header."""
     before = box_of(workspace, anna)
     with pytest.raises((BadInput, Refused)) as refused:
-        mailbox_views.set_settings(
-            context_of(workspace), anna.address, {**wanted, "daily_limit": 3} | wanted, NOW
-        )
+        mailbox_settings.change(context_of(workspace), anna.address, {"daily_limit": "3", **wanted}, NOW)
     assert refused.value.code == code
     assert box_of(workspace, anna) == before
 
@@ -126,18 +124,18 @@ def test_b4_after_a_change_of_zone_the_running_day_lasts_until_the_later_midnigh
     noon = datetime(2026, 12, 1, 11, tzinfo=UTC)
     workspace.add_sent(anna, noon)
     context = context_of(workspace)
-    shown = mailbox_views.set_settings(context, anna.address, Settings(timezone="Asia/Tokyo"), noon)
+    mailbox_settings.change(context, anna.address, {"timezone": "Asia/Tokyo"}, noon)
     berlins_midnight = datetime(2026, 12, 1, 23, tzinfo=UTC)
-    assert shown.day_ends_at == berlins_midnight
+    assert mailbox_views.show(context, anna.address, noon).day_ends_at == berlins_midnight
     (before,) = mailbox_views.listing(context, berlins_midnight - timedelta(seconds=1))
     (after,) = mailbox_views.listing(context, berlins_midnight)
     assert (before.sent_today, after.sent_today) == (1, 0)
 
 
 def test_setting_the_zone_it_has_leaves_the_day_alone(workspace: Workspace, anna: Sender) -> None:
-    mailbox_views.set_settings(context_of(workspace), anna.address, Settings(timezone="Europe/Berlin"), NOW)
+    mailbox_settings.change(context_of(workspace), anna.address, {"timezone": "Europe/Berlin"}, NOW)
     box = box_of(workspace, anna)
-    assert (box.day_from, box.day_until) == (None, None)
+    assert (box.settings.day_from, box.settings.day_until) == (None, None)
 
 
 def test_b5_another_mailbox_can_be_made_the_default(workspace: Workspace, anna: Sender) -> None:
@@ -157,10 +155,10 @@ def test_b12_a_mailbox_rests_and_is_taken_up_again(workspace: Workspace, anna: S
     context = context_of(workspace)
     assert mailbox_views.pause(context, anna.address, NOW)
     assert not mailbox_views.pause(context, anna.address, LATER)
-    assert box_of(workspace, anna).paused_at == NOW
+    assert box_of(workspace, anna).health.paused_at == NOW
     assert mailbox_views.resume(context, "b_" + str(anna.id), LATER)
     assert not mailbox_views.resume(context, anna.address, LATER)
-    assert box_of(workspace, anna).paused_at is None
+    assert box_of(workspace, anna).health.paused_at is None
 
 
 def test_f4_release_ends_a_hold_and_says_what_it_was_for(workspace: Workspace, anna: Sender) -> None:

@@ -10,6 +10,7 @@ from mailrotate.core.services.mailboxes.plan_changes import OverCap, OverSlots, 
 from mailrotate.core.services.team import user_admin
 from mailrotate.core.store import events, mailboxes
 from mailrotate.core.store.plans import StoredPlan
+from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.states import Role
 from tests.support.contexts import context_of
@@ -83,8 +84,8 @@ def test_b4_a_lower_cap_names_the_limits_above_it_and_binds_when_forced(
     changed = plan_changes.change(context, PlanChange(daily_cap=200), NOW, force=True)
     assert changed.over.cap == [OverCap("high@example.org", 300)]
     with workspace.store.reading() as connection:
-        box = mailboxes.by_id(connection, high.id)
-    assert (box.own_daily_limit, box.highest_limit) == (300, 200)
+        box = sending_mailboxes.by_id(connection, high.id)
+    assert (box.settings.own.daily_limit, box.settings.highest_limit) == (300, 200)
 
 
 def test_b6_a_plan_without_sharing_names_what_is_shared_and_unshares_nothing(
@@ -114,7 +115,7 @@ def test_b10_how_often_a_mailbox_is_read_is_the_plans(workspace: Workspace, cont
     box = workspace.add_mailbox("a1@example.org")
     plan_changes.change(context, PlanChange(sync_every=timedelta(minutes=10)), NOW)
     with workspace.store.reading() as connection:
-        assert mailboxes.by_id(connection, box.id).sync_every == timedelta(minutes=10)
+        assert sending_mailboxes.by_id(connection, box.id).settings.sync_every == timedelta(minutes=10)
         told = [event.data for event in events.listing(connection) if event.action == "plan.changed"]
     assert told == [{"key": "sync_every", "before": "5m", "after": "10m"}]
 

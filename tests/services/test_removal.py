@@ -19,24 +19,24 @@ from mailrotate.core.services.effects.consequences import Fate, HitCampaign
 from mailrotate.core.services.mailboxes import (
     connecting,
     mailbox_removal,
+    mailbox_settings,
     mailbox_views,
     plan_changes,
     sharing,
 )
 from mailrotate.core.services.mailboxes.connecting import NewConnection
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.sending import inbox_reading
 from mailrotate.core.services.sending.rendering import StepCache, letter_for
 from mailrotate.core.services.views import outbox_actions, overview
 from mailrotate.core.services.views.explaining import explain
 from mailrotate.core.store import campaigns as stored_campaigns
-from mailrotate.core.store import events, seat_addresses, workspaces
+from mailrotate.core.store import connections, events, seat_addresses, workspaces
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.dialects import Wall, build_wall
 from mailrotate.core.store.events import Actor
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.store.sending import outbox as stored_outbox
 from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.credential import Password
@@ -200,7 +200,7 @@ def test_b8_d5_another_mailbox_takes_the_contacted_people_of_a_rotation_in_their
         message = stored_outbox.by_id(connection, planned)
         assert message is not None
         assert (message.step_position, message.due_at) == (2, DUE)
-        box = stored.by_id(connection, clara.id)
+        box = sending_mailboxes.by_id(connection, clara.id)
         letter = letter_for(connection, StepCache(), message, box, campaign)
     assert (letter.in_reply_to, letter.references, letter.from_address) == (first, (first,), CLARA)
     # Whoever comes later is nothing to it either.
@@ -293,14 +293,15 @@ def test_b8_c5_the_campaigns_of_a_slot_that_another_address_took_are_not_concern
 # --- the same address again
 
 
-def connect_again(workspace: Workspace, context: Context, **settings: Any) -> None:
+def connect_again(workspace: Workspace, context: Context, **settings: str) -> None:
     """Connect the removed address again, on the same seat and with the same servers."""
     with workspace.store.reading() as connection:
-        former = stored.by_address(connection, ANNA)
-    assert former is not None
+        known = stored.by_address(connection, ANNA)
+        assert known is not None
+        former = connections.login_of(connection, known.id)
     servers = ServerGuess(former.provider, former.smtp, former.imap, "flags")
     password = Password(Secret("not to be guessed"))
-    new = NewConnection(ANNA, servers, password, Settings(**settings))  # type: ignore[typeddict-item]  # by name
+    new = NewConnection(ANNA, servers, password, settings)
     connecting.connect(context, new, LATER)
 
 
@@ -310,7 +311,7 @@ def test_b6_b8_a_removal_ends_the_mailboxs_shares(
     """A user it was shared with sees neither the removed mailbox nor its next connection."""
     dan, eve = workspace.add_user("dan@example.org"), workspace.add_user("eve@example.org")
     plan_changes.change(context, PlanChange(shared_mailboxes=True), NOW)
-    mailbox_views.set_settings(context, ANNA, Settings(is_shared=True), NOW)
+    mailbox_settings.change(context, ANNA, {"access": "shared"}, NOW)
     sharing.add(context, ANNA, dan.email, NOW)
     of_dan = replace(context, actor=Actor(dan.id, "tester"))
     assert [one.address for one in mailbox_views.listing(of_dan, NOW)] == [ANNA]
@@ -318,7 +319,7 @@ def test_b6_b8_a_removal_ends_the_mailboxs_shares(
     assert mailbox_views.listing(of_dan, LATER, removed=True) == []
     with pytest.raises(Refused):
         mailbox_views.show(of_dan, ANNA, LATER)
-    connect_again(workspace, context, is_shared=True)
+    connect_again(workspace, context, access="shared")
     sharing.add(context, ANNA, eve.email, LATER)
     assert sharing.listing(context, ANNA) == [eve.email]
     assert mailbox_views.listing(of_dan, LATER) == []
@@ -333,7 +334,7 @@ def test_f3_b8_a_removal_drops_the_sent_copies_that_are_still_to_be_filed(
     remove(context)
     connect_again(workspace, context)
     with workspace.store.reading() as connection:
-        box = stored.by_id(connection, anna.id)
+        box = sending_mailboxes.by_id(connection, anna.id)
     assert inbox_reading.file_copies(context, Inbox(), box, LATER) == 0
 
 
@@ -414,7 +415,8 @@ def test_b8_a7_a9_the_seat_is_clear_and_the_history_stays(
     assert remove(context).approval_ends
     with workspace.store.reading() as connection:
         box = stored.by_id(connection, anna.id)
-        assert (box.secret, box.state, box.removed_at) == (None, "disconnected", LATER)
+        assert (box.state, box.removed_at) == ("disconnected", LATER)
+        assert connections.login_of(connection, anna.id).secret is None
         assert seat_addresses.holding(connection, ANNA) is None
         assert connection.execute(select(t.mailbox_request.c.ended_at)).scalar_one() == LATER
         about = [e.action for e in events.listing(connection, mailbox_id=anna.id)]
@@ -520,7 +522,7 @@ def test_b8_ten_thousand_people_move_in_one_transaction_and_keep_place_thread_an
     planned_by(workspace, context, ben)
     m = t.message.c
     with workspace.store.reading() as connection:
-        box = stored.by_id(connection, ben.id)
+        box = sending_mailboxes.by_id(connection, ben.id)
         planned = connection.execute(select(m.id, m.recipient_id).where(m.state == "scheduled")).all()
         assert planned
         for message_id, recipient_id in planned[:50]:

@@ -11,9 +11,11 @@ from mailrotate.adapters.secret_box import RingBox, key_id_of
 from mailrotate.core.services.access import accounts, secrets
 from mailrotate.core.services.context import Context, account_of
 from mailrotate.core.services.mailboxes import login_tests
+from mailrotate.core.store import connections, workspaces
 from mailrotate.core.store import mailboxes as stored
-from mailrotate.core.store import workspaces
-from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.connections import StoredLogin
+from mailrotate.core.store.sending import sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import KeyTrouble
 from mailrotate.core.values.secret import Secret
@@ -62,16 +64,21 @@ def sealed(workspace: Workspace) -> tuple[KeyInMemory, Context]:
 
 def store_password(context: Context, mailbox: Sender) -> None:
     with context.store.writing() as connection:
-        box = stored.by_id(connection, mailbox.id)
+        box = connections.login_of(connection, mailbox.id)
         blob = secrets.seal(
             context, connection, box.connection_id, box.generation, Password(Secret(f"of {mailbox.address}"))
         )
         stored.change_connection(connection, box.connection_id, secret=blob)
 
 
-def boxes(workspace: Workspace) -> list[StoredMailbox]:
+def boxes(workspace: Workspace) -> list[StoredLogin]:
     with workspace.store.reading() as connection:
-        return stored.listing(connection)
+        return [connections.login_of(connection, box.id) for box in stored.listing(connection)]
+
+
+def health_of_all(workspace: Workspace) -> list[SendingMailbox]:
+    with workspace.store.reading() as connection:
+        return sending_mailboxes.listing(connection)
 
 
 def assert_all_open(workspace: Workspace, key: KeyInMemory) -> None:
@@ -138,12 +145,12 @@ def test_i1_a_rekey_that_another_overtook_leaves_the_others_keys_alone(workspace
 def test_i1_a_wrong_key_is_our_own_fault_and_no_mailboxs(workspace: Workspace) -> None:
     _, context = sealed(workspace)
     wrong = replace(context, secrets=RingBox(KeyRing.fresh))
-    before = boxes(workspace)
+    before, health = boxes(workspace), health_of_all(workspace)
     for act in (lambda: accounts.prove_key(wrong), lambda: login_tests.test(wrong, ADDRESSES[0], LATER)):
         with pytest.raises(KeyTrouble) as trouble:
             act()
         assert trouble.value.code == "key.wrong"
     with pytest.raises(KeyTrouble):
         secrets.rekey(wrong, DyingPlace(KeyInMemory(), "never"), LATER)
-    assert boxes(workspace) == before
-    assert {box.state for box in before} == {ConnectionState.CONNECTED}
+    assert (boxes(workspace), health_of_all(workspace)) == (before, health)
+    assert {box.state for box in health} == {ConnectionState.CONNECTED}

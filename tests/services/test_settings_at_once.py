@@ -6,23 +6,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Barrier
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules import quota
 from mailrotate.core.services.context import Context, account_of, secret_name
-from mailrotate.core.services.mailboxes import mailbox_views, signature_editing
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
+from mailrotate.core.services.mailboxes import mailbox_settings, signature_editing
 from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.sending.turn import Pace
-from mailrotate.core.store import events
+from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import claims, liveness
+from mailrotate.core.store.connections import StoredLogin
+from mailrotate.core.store.sending import lanes, liveness, sending_mailboxes
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.credential import Password
+from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import CheckStep, Envelope, MailAccount, ServerReply
 from mailrotate.core.values.secret import Secret
@@ -88,11 +89,16 @@ def context(workspace: Workspace, anna: Sender, server: Server) -> Context:
     return context
 
 
-def box_of(context: Context) -> StoredMailbox:
+def box_of(context: Context) -> SendingMailbox:
     with context.store.reading() as connection:
         found = stored.by_address(connection, ANNA)
-    assert found is not None
-    return found
+        assert found is not None
+        return sending_mailboxes.by_id(connection, found.id)
+
+
+def login_of(context: Context) -> StoredLogin:
+    with context.store.reading() as connection:
+        return connections.login_of(connection, box_of(context).id)
 
 
 def changes(context: Context) -> list[tuple[object, object, object]]:
@@ -128,34 +134,29 @@ def all_at_once(*verbs: Callable[[], object]) -> None:
             running.result(60)
 
 
-def set_by(context: Context, **wanted: Any) -> Callable[[], object]:
-    settings = cast(Settings, wanted)
-    return lambda: mailbox_views.set_settings(context, ANNA, settings, NOW)
+def set_by(context: Context, **wanted: str) -> Callable[[], object]:
+    return lambda: mailbox_settings.change(context, ANNA, wanted, NOW)
 
 
 def test_b3_of_two_who_set_at_once_no_change_is_lost(context: Context, anna: Sender) -> None:
     all_at_once(
-        set_by(context, daily_limit=7, sender_name="Anna A."),
-        set_by(context, timezone="Asia/Tokyo", ramp=(1, 1, 5)),
-        set_by(context, gap_seconds=90, mailbox_name="first"),
+        set_by(context, daily_limit="7", sender_name="Anna A."),
+        set_by(context, timezone="Asia/Tokyo", ramp="1,1,5"),
+        set_by(context, gap="90s", name="first"),
         set_by(context, sent_copy="off"),
     )
     box = box_of(context)
-    assert (box.own_daily_limit, box.own_sender_name, box.own_timezone) == (7, "Anna A.", "Asia/Tokyo")
-    assert (box.ramp_ceiling, box.own_gap, box.mailbox_name, box.sent_copy) == (
-        5,
-        1.5 * MINUTE,
-        "first",
-        "off",
-    )
+    own = box.settings.own
+    assert (own.daily_limit, own.sender_name, own.timezone) == (7, "Anna A.", "Asia/Tokyo")
+    assert (str(own.ramp), own.gap, own.name, own.sent_copy) == ("1,1,5", 1.5 * MINUTE, "first", "off")
     assert len(changes(context)) == 7
 
 
 def test_b3_of_two_who_set_the_same_the_log_tells_who_was_last(context: Context, anna: Sender) -> None:
-    all_at_once(*(set_by(context, daily_limit=limit) for limit in (10, 20, 30, 40)))
+    all_at_once(*(set_by(context, daily_limit=str(limit)) for limit in (10, 20, 30, 40)))
     told = changes(context)
     assert [before for _, before, _ in told] == [500, *(after for *_, after in told[:-1])]
-    assert told[-1][2] == box_of(context).own_daily_limit
+    assert told[-1][2] == box_of(context).settings.own.daily_limit
 
 
 def test_b3_b7_what_is_set_while_a_new_login_is_tested_stays_and_another_login_waits(
@@ -164,22 +165,19 @@ def test_b3_b7_what_is_set_while_a_new_login_is_tested_stays_and_another_login_w
     refused: list[str] = []
 
     def meanwhile() -> None:
-        mailbox_views.set_settings(context, ANNA, Settings(daily_limit=7), NOW)
+        mailbox_settings.change(context, ANNA, {"daily_limit": "7"}, NOW)
         try:
-            mailbox_views.set_settings(
-                context, ANNA, {}, NOW, login=LoginChange(credential=Password(Secret("other")))
-            )
+            other = LoginChange(credential=Password(Secret("other")))
+            mailbox_settings.change(context, ANNA, {}, NOW, login=other)
         except Busy as busy:
             refused.append(busy.code)
 
     server.at_login = meanwhile
-    wanted = Settings(gap_seconds=90)
-    mailbox_views.set_settings(
-        context, ANNA, wanted, NOW, login=LoginChange(credential=Password(Secret("new")))
-    )
+    new = LoginChange(credential=Password(Secret("new")))
+    mailbox_settings.change(context, ANNA, {"gap": "90s"}, NOW, login=new)
     box = box_of(context)
-    assert (box.own_daily_limit, box.own_gap, refused) == (7, 1.5 * MINUTE, ["lane.busy"])
-    assert account_of(context, box).credential == Password(Secret("new"))
+    assert (box.settings.own.daily_limit, box.settings.own.gap, refused) == (7, 1.5 * MINUTE, ["lane.busy"])
+    assert account_of(context, login_of(context)).credential == Password(Secret("new"))
     assert [key for key, *_ in changes(context)] == ["daily_limit", "gap", "password"]
 
 
@@ -190,7 +188,7 @@ def test_b3_the_message_being_sent_keeps_what_it_was_claimed_with_and_the_next_h
 
     def meanwhile() -> None:
         server.while_staging = nothing
-        mailbox_views.set_settings(context, ANNA, Settings(sender_name="Anna A.", daily_limit=2), NOW)
+        mailbox_settings.change(context, ANNA, {"sender_name": "Anna A.", "daily_limit": "2"}, NOW)
         signature_editing.add(context, ANNA, "work", "Anna at work", NOW, main=True)
 
     server.while_staging = meanwhile
@@ -204,19 +202,19 @@ def test_b3_a_login_is_not_changed_under_whoever_sends(
     workspace: Workspace, context: Context, anna: Sender, server: Server
 ) -> None:
     plan(workspace, anna, 1)
-    before, refused = box_of(context).secret, []
+    before, refused = login_of(context).secret, []
 
     def meanwhile() -> None:
         try:
             change = LoginChange(credential=Password(Secret("new")))
-            mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=90), NOW, login=change)
+            mailbox_settings.change(context, ANNA, {"gap": "90s"}, NOW, login=change)
         except Busy as busy:
             refused.append(busy.code)
 
     server.while_staging = meanwhile
     send(context, anna)
     assert (len(server.taken), refused) == (1, ["lane.busy"])
-    assert (box_of(context).secret, box_of(context).own_gap) == (before, timedelta())
+    assert (login_of(context).secret, box_of(context).settings.own.gap) == (before, timedelta())
 
 
 @pytest.mark.parametrize("moment", ["while_staging", "at_dot"])
@@ -232,9 +230,9 @@ def test_b3_a_gap_that_is_set_while_a_message_is_sent_is_kept_before_the_next(
     old: timedelta,
     new: timedelta,
 ) -> None:
-    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=int(old.total_seconds())), NOW)
+    mailbox_settings.change(context, ANNA, {"gap": format_duration(old)}, NOW)
     plan(workspace, anna, 1)
-    setattr(server, moment, set_by(context, gap_seconds=int(new.total_seconds())))
+    setattr(server, moment, set_by(context, gap=format_duration(new)))
     send(context, anna)
     assert kept_before_the_next(context, new)
 
@@ -246,18 +244,18 @@ def test_b3_a_gap_that_is_set_between_two_messages_is_kept_before_the_next(
     workspace: Workspace, context: Context, anna: Sender, old: timedelta, new: timedelta
 ) -> None:
     """Counted from the message before, not from now: the old one may have run for a while."""
-    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=int(old.total_seconds())), NOW)
+    mailbox_settings.change(context, ANNA, {"gap": format_duration(old)}, NOW)
     plan(workspace, anna, 1)
     send(context, anna)
     assert kept_before_the_next(context, old)
-    mailbox_views.set_settings(context, ANNA, Settings(gap_seconds=int(new.total_seconds())), NOW + MINUTE)
+    mailbox_settings.change(context, ANNA, {"gap": format_duration(new)}, NOW + MINUTE)
     assert kept_before_the_next(context, new)
 
 
 def kept_before_the_next(context: Context, gap: timedelta) -> bool:
     """Whether the mailbox rests for this gap after the message that was sent at NOW."""
     with context.store.reading() as connection:
-        latest = claims.latest(connection, box_of(context).id)
+        latest = lanes.last_message(connection, box_of(context).id)
     assert latest is not None
     token, left_at = latest
     assert left_at == NOW

@@ -6,7 +6,6 @@ from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services.campaigns import previewing
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import connecting, mailbox_views, signature_editing
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
@@ -111,9 +110,10 @@ def test_c4_a_signature_of_before_can_be_taken_over_as_the_reset_says(
     with context.store.writing() as connection:
         former = stored.by_address(connection, ANNA)
         assert former is not None
-        told = connecting.reset_of(connection, former, Settings())
+        told = connecting.reset_of(connection, former, {})
+        login = connections.login_of(connection, anna.id)
         connections.supersede(connection, anna.id, NOW)
-        servers = connections.server_columns(former.smtp, former.imap)
+        servers = connections.server_columns(login.smtp, login.imap)
         connections.insert_connection(
             connection,
             CONNECTION["connect"],

@@ -19,7 +19,6 @@ from mailrotate.core.services.mailboxes import (
     slot_removal,
 )
 from mailrotate.core.services.mailboxes.connecting import NewConnection
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.mailboxes.slot_pool import UserSlots
 from mailrotate.core.services.sending.lane_holding import holding_lane
@@ -68,7 +67,7 @@ def of_admin(context: Context, now: datetime = NOW) -> UserSlots:
 def connect(context: Context, address: str, *, takes: bool = False, **wanted: object) -> connecting.Connected:
     """As after a login; the servers are not asked again."""
     password = Password(Secret("s"))
-    new = NewConnection(address, SERVERS, password, Settings(), takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
+    new = NewConnection(address, SERVERS, password, {}, takes_awaited_slot=takes, **wanted)  # type: ignore[arg-type]  # fields by name
     return connecting.connect(context, new, LATER)
 
 
@@ -431,7 +430,7 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_and_who_may_run_it
         workspace.add_mailbox(f"ben{n}@example.org", ben)
 
     def none_free(context: Context) -> MailrotateError:
-        return refusal(lambda: connecting.refuse_connect(context, ANNA, BEN, None, Settings()))
+        return refusal(lambda: connecting.refuse_connect(context, ANNA, BEN, None, {}))
 
     assert none_free(admin).hint == Command("slot", "add", "--user", BEN)
     admins = ((workspace.admin.email, "admin"),)
@@ -440,7 +439,7 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_and_who_may_run_it
     assert none_free(admin).hint == Command("slot", "assign", "--user", BEN)
     assert none_free(member).hint == Ask(admins, Command("slot", "assign", "--user", BEN))
     slot_pool.assign(admin, BEN, 1, NOW)
-    connecting.refuse_connect(member, ANNA, None, None, Settings())
+    connecting.refuse_connect(member, ANNA, None, None, {})
 
 
 def test_a5_a_slot_that_was_removed_is_nobodys(workspace: Workspace, context: Context) -> None:

@@ -18,7 +18,6 @@ from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.mailboxes import connecting, mailbox_removal, plan_changes
 from mailrotate.core.services.mailboxes.connecting import NewConnection
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.sending import settling
@@ -354,7 +353,7 @@ def test_b4_another_mailbox_in_the_slot_gets_no_second_allowance_that_day(
         "ben@example.org",
         ServerGuess("imap", server_of_ben, server_of_ben, "flags"),
         Password(Secret("not to be guessed")),
-        Settings(gap_seconds=0),
+        {"gap": "0s"},
         slot_id=anna.slot_id,
     )
     connected = connecting.connect(context, new, LATER)

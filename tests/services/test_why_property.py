@@ -22,8 +22,9 @@ from mailrotate.core.store import campaigns, mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import open_store
 from mailrotate.core.store.people import suppressions
-from mailrotate.core.store.sending import inboxes, lanes
+from mailrotate.core.store.sending import inboxes, lanes, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Claim
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import MessageKind, Priority, Role, SuppressionKind
 from tests.support.contexts import context_of
@@ -160,7 +161,7 @@ def build_mailbox(workspace: Workspace, known: MailboxState, now: datetime) -> S
         if values:
             mailboxes.change(connection, sender.id, **values)
         if known.changed_from_zone is not None:
-            box = mailboxes.by_id(connection, sender.id)
+            box = sending_mailboxes.by_id(connection, sender.id)
             change_zone(connection, box, known.changed_from_zone, now - timedelta(hours=3))
         mailboxes.change_connection(
             connection,
@@ -182,11 +183,11 @@ def build_mailbox(workspace: Workspace, known: MailboxState, now: datetime) -> S
     return sender
 
 
-def change_zone(connection: object, box: mailboxes.StoredMailbox, before: str, changed_at: datetime) -> None:
+def change_zone(connection: object, box: SendingMailbox, before: str, changed_at: datetime) -> None:
     from mailrotate.core.rules import quota
 
     running = quota.day_of(changed_at, before, None, None)
-    day_from, day_until = quota.day_after_zone_change(changed_at, running, box.timezone)
+    day_from, day_until = quota.day_after_zone_change(changed_at, running, box.settings.timezone)
     mailboxes.change(connection, box.id, day_from=day_from, day_until=day_until)  # type: ignore[arg-type]
 
 

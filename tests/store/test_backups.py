@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import select
 
 from mailrotate.core.rules.transitions import USER
-from mailrotate.core.store import mailboxes, workspaces
 from mailrotate.core.store import tables as t
+from mailrotate.core.store import workspaces
 from mailrotate.core.store.backups import back_up, restore
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.schema import check_database
-from mailrotate.core.store.sending import liveness
+from mailrotate.core.store.sending import liveness, sending_mailboxes
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, NotFound, Refused, StoreTrouble
 from mailrotate.core.values.states import Role
 from tests.support.rows import NOW, Workspace
@@ -89,11 +89,11 @@ def test_f3_after_a_restore_no_mailbox_sends_until_somebody_releases_it(
     assert names(tmp_path) == {"backup.db", kept.name, "mailrotate.db", "mailrotate.db.runners"}
     store = open_store(str(filled.store.path))
     with store.reading() as connection:
-        (box,) = mailboxes.listing(connection)
+        (box,) = sending_mailboxes.listing(connection)
         event = connection.execute(select(t.event).where(t.event.c.action == "database.restored")).one()
         assert workspaces.user_by_email(connection, "late@example.org") is None
-    assert (box.hold_class, box.hold_until) == ("restore", None)
-    assert "2026-12-01T09:00:00Z" in str(box.hold_reason)
+    assert (box.health.hold_class, box.health.hold_until) == ("restore", None)
+    assert "2026-12-01T09:00:00Z" in str(box.health.hold_reason)
     assert (event.actor_id, event.os_user) == (None, "late")
     assert check_database(store) == []
     store.close()
@@ -161,7 +161,7 @@ def test_a_file_that_is_no_backup_of_ours_changes_nothing(
     assert isinstance(refused.value, NotFound | BadInput | StoreTrouble)
     assert "restoring" not in " ".join(names(tmp_path))
     with filled.store.reading() as connection:
-        assert mailboxes.listing(connection)[0].hold_reason is None
+        assert sending_mailboxes.listing(connection)[0].health.hold_reason is None
 
 
 def test_a_backup_with_damaged_pages_is_refused(filled: Workspace, tmp_path: Path) -> None:
@@ -172,4 +172,4 @@ def test_a_backup_with_damaged_pages_is_refused(filled: Workspace, tmp_path: Pat
         restore(filled.store, backup, SOMEBODY, NOW)
     assert refused.value.code in ("restore.damaged", "store.damaged")
     with filled.store.reading() as connection:
-        assert mailboxes.listing(connection)[0].hold_reason is None
+        assert sending_mailboxes.listing(connection)[0].health.hold_reason is None

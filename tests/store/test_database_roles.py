@@ -18,7 +18,7 @@ from mailrotate.core.services.mailboxes import mailbox_views, plan_changes, slot
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.team import user_admin
 from mailrotate.core.services.views import workspace_settings
-from mailrotate.core.store import connections, events
+from mailrotate.core.store import events, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.values.errors import StoreTrouble
@@ -97,7 +97,7 @@ def test_an_operator_works_on_mailboxes_and_whoever_writes_rewrites_no_log(
     operator = as_role(workspace, stores["mailrotate_operator"])
     assert mailbox_views.pause(operator, "anna@example.org", NOW)
     with operator.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
     for store in (stores["mailrotate_operator"], stores["mailrotate_admin"]):
         with store.reading() as connection:
             assert [event.action for event in events.listing(connection)] == ["mailbox.paused"]

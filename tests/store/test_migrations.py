@@ -5,13 +5,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import insert, select
 
-from mailrotate.core.store import mailboxes, seat_addresses, workspaces
+from mailrotate.core.store import mailboxes, seat_addresses, settings, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.schema import check_database, migrate, require_current
 from mailrotate.core.store.seat_addresses import HeldAddress
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.hint import Command
+from mailrotate.core.values.own_settings import OwnSettings
 from tests.support.rows import NOW
 
 # In the order of connecting; the third is the first one in another spelling.
@@ -74,6 +75,5 @@ def test_a9_an_upgrade_puts_every_address_on_its_seat_and_of_two_spellings_the_f
         ]
         # Nobody loses a mailbox by it, and its settings are what they were.
         assert [box.address for box in mailboxes.listing(connection)] == list(ADDRESSES[:3])
-        twin = mailboxes.by_address(connection, ADDRESSES[2])
-    assert twin is not None
-    assert (twin.own_daily_limit, twin.sends_as, twin.is_shared, twin.own_folders) == (40, None, False, None)
+        twin = settings.of(connection, ids[ADDRESSES[2]])
+    assert (twin.own, twin.sends_as) == (OwnSettings(daily_limit=40), None)

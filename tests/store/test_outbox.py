@@ -10,7 +10,7 @@ from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.store import mailboxes, moves, progress
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.portions import portions
-from mailrotate.core.store.sending import claims, lanes, outbox, outbox_lists
+from mailrotate.core.store.sending import claims, lanes, outbox, outbox_lists, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate, Claim
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
 from tests.support.rows import NOW, Sender, Workspace
@@ -86,7 +86,9 @@ def test_f3_the_mark_needs_the_claim_and_the_lane(store: Store, workspace: Works
     lane = workspace.own_lane(box, runner)
     claim(workspace, box, message, runner)
     with store.writing() as connection:
-        ours = Claim(found(store, message), "c1", NOW, mailboxes.by_id(connection, lane.mailbox_id), b"")
+        ours = Claim(
+            found(store, message), "c1", NOW, sending_mailboxes.by_id(connection, lane.mailbox_id), b""
+        )
         assert not claims.mark(connection, replace(ours, claim_token="c2"), lane, NOW)
         assert not claims.mark(connection, ours, replace(lane, token=lane.token - 1), NOW)
         assert not claims.mark(connection, ours, replace(lane, runner_id=runner + 1), NOW)
@@ -297,4 +299,4 @@ def test_g1_our_own_messages_are_known_by_their_tokens(
 def test_b3_a_lane_rests_until_its_gap_is_over(store: Store, workspace: Workspace, box: Sender) -> None:
     with store.writing() as connection:
         lanes.rest(connection, box.id, SOON)
-        assert mailboxes.by_id(connection, box.id).next_send_at == SOON
+        assert sending_mailboxes.by_id(connection, box.id).next_send_at == SOON

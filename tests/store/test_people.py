@@ -26,7 +26,7 @@ from mailrotate.core.store.campaigns import NewStep
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.people import recipients, suppressions
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.rows import NOW, Sender, Workspace
@@ -272,12 +272,12 @@ def test_h5_an_inboxes_failure_is_kept_from_its_first_instant(store: Store, boxe
         assert inboxes.cursor_of(connection, box.id, "INBOX") is None
         inboxes.note_failure(connection, box.id, "INBOX", "no route", NOW)
         inboxes.note_failure(connection, box.id, "INBOX", "refused", SOON)
-        failing = mailboxes.by_id(connection, box.id)
+        failing = sending_mailboxes.by_id(connection, box.id)
         inboxes.note_read(connection, box.id, "INBOX", FolderCursor(2**32 - 1, 2**31), SOON)
-        healthy = mailboxes.by_id(connection, box.id)
+        healthy = sending_mailboxes.by_id(connection, box.id)
         assert inboxes.cursor_of(connection, box.id, "INBOX") == FolderCursor(2**32 - 1, 2**31)
-    assert (failing.inbox_failing_since, failing.inbox_error) == (NOW, "refused")
-    assert (healthy.inbox_failing_since, healthy.inbox_read_at) == (None, SOON)
+    assert (failing.inbox.failing_since, failing.inbox.error) == (NOW, "refused")
+    assert (healthy.inbox.failing_since, healthy.inbox.read_at) == (None, SOON)
 
 
 def test_f3_a_restored_workspace_holds_every_mailbox_that_is_still_there(
@@ -286,7 +286,7 @@ def test_f3_a_restored_workspace_holds_every_mailbox_that_is_still_there(
     with store.writing() as connection:
         mailboxes.change(connection, boxes[2].id, removed_at=NOW)
         assert mailboxes.hold_all(connection, "restore", "compare") == 2
-        assert {box.hold_class for box in mailboxes.listing(connection)} == {"restore"}
+        assert {box.health.hold_class for box in sending_mailboxes.listing(connection)} == {"restore"}
 
 
 def test_c2_a_trouble_is_the_machines_when_no_other_server_was_reached(

@@ -5,7 +5,6 @@ from datetime import datetime
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import connecting
 from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 from mailrotate.core.values.credential import Password
 from mailrotate.core.values.mail import Endpoint, ServerGuess
 from mailrotate.core.values.secret import Secret
@@ -23,5 +22,5 @@ SERVERS = ServerGuess(
 def connect(context: Context, address: str, user_email: str | None = None, now: datetime = NOW) -> Connected:
     """As a connect goes on when both servers have taken the login."""
     return connecting.connect(
-        context, NewConnection(address, SERVERS, Password(Secret("secret")), Settings(), user_email), now
+        context, NewConnection(address, SERVERS, Password(Secret("secret")), {}, user_email), now
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date
+from functools import cache
 
 from mailrotate.core.values.errors import BadInput
 
@@ -9,16 +10,9 @@ from mailrotate.core.values.errors import BadInput
 class HolidayCalendar:
     """The port `HolidayDates`: "DE" is a country, "DE-BY" a part of it (ISO 3166-2)."""
 
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, int], frozenset[date]] = {}
-
     def dates(self, code: str, years: Iterable[int]) -> frozenset[date]:
         """Return the holidays. Raises BadInput: `holidays.missing_extra`, `holidays.unknown`."""
-        wanted = [(code, year) for year in years]
-        for key in wanted:
-            if key not in self._known:
-                self._known[key] = _dates(*key)
-        return frozenset().union(*(self._known[key] for key in wanted))
+        return frozenset().union(*(_dates(code, year) for year in years))
 
 
 def holiday_problem(code: str) -> str | None:
@@ -30,6 +24,7 @@ def holiday_problem(code: str) -> str | None:
     return None
 
 
+@cache
 def _dates(code: str, year: int | None) -> frozenset[date]:
     """Look up the holidays; without a year only the code is checked."""
     try:

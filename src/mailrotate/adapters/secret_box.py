@@ -3,6 +3,7 @@
 import secrets
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from threading import Lock
 
 from mailrotate.adapters.key_ring import ID_BYTES, Key, KeyRing
@@ -25,6 +26,7 @@ def key_id_of(blob: bytes) -> bytes:
     return blob[len(_VERSION) : _NONCE_AT]
 
 
+@dataclass(eq=False)
 class RingBox:
     """The `SecretBox` of ports, ChaCha20-Poly1305 (RFC 8439) with the keys of a ring.
 
@@ -32,10 +34,9 @@ class RingBox:
     running process follows a rekey. Safe to share between threads.
     """
 
-    def __init__(self, load: Callable[[], KeyRing]) -> None:
-        self._load = load
-        self._ring: KeyRing | None = None
-        self._loading = Lock()
+    load: Callable[[], KeyRing]
+    _ring: KeyRing | None = field(default=None, init=False)
+    _loading: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def seal(self, name: str, generation: int, plain: bytes) -> bytes:
         """Encrypt with the newest key: version byte, key id, nonce, ciphertext with its tag."""
@@ -77,7 +78,7 @@ class RingBox:
         with self._loading:
             # Another thread may have loaded it while this one waited.
             if self._ring is None or self._ring is known:
-                self._ring = self._load()
+                self._ring = self.load()
             return self._ring
 
 

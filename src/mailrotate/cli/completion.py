@@ -1,4 +1,4 @@
-"""What Tab offers for the values of arguments: names in the database that whoever acts may see.
+"""What Tab offers for values of arguments: names in the database that the acting user may see.
 
 A completer opens it for reading only, makes none, and offers nothing where it cannot be read: a shell has
 no place for an error message.
@@ -30,7 +30,7 @@ def campaigns(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def messages(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of the messages that somebody must decide about."""
+    """Ids of messages that wait for a decision."""
     from mailrotate.core.store.names import Names
 
     return _beginning(ctx, incomplete, Names.MESSAGES)
@@ -51,14 +51,14 @@ def users(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def actors(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Addresses of everybody who may act."""
+    """Addresses of users who may act."""
     from mailrotate.core.store.names import Names
 
     return _beginning(ctx, incomplete, Names.ACTORS)
 
 
 def requests(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Ids of the requested mailboxes that somebody must decide about."""
+    """Ids of requested mailboxes that wait for a decision."""
     from mailrotate.core.store.names import Names
 
     return _beginning(ctx, incomplete, Names.REQUESTS)

@@ -60,7 +60,7 @@ def given_password(app: "App", from_stdin: bool, file: Path | None) -> Password 
 def needed_password(
     app: "App", speech: Speech, address: str, from_stdin: bool, file: Path | None
 ) -> Password:
-    """The same, and a prompt on a terminal. Raises BadInput (`password.none`) when nobody can give one."""
+    """Read the password, or prompt for it on a terminal. Raises BadInput (`password.none`)."""
     if not (from_stdin and is_terminal(sys.stdin)):
         found = given_password(app, from_stdin, file)
         if found is not None:

@@ -17,7 +17,7 @@ _EXIT_STATUS = (
     (5, "the mail server, the identity provider or the network said no; "
         "of `run --once`: something is due and no mailbox can send"),
     (6, "busy: another runner holds this workspace"),
-    (7, "a confirmation is needed and nobody can give it"),
+    (7, "a confirmation is needed, and there is no terminal to ask on"),
     (8, "done in part; the report lists what was not"),
     (130, "interrupted"),
 )  # fmt: skip

@@ -18,7 +18,7 @@ from mailrotate.cli.hints import in_words
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, MailrotateError
-from mailrotate.core.values.hint import AnyHint
+from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,14 +39,15 @@ _INDENT = 2
 
 def plain(text: object) -> str:
     """Text that can only be read, on one or more lines; a hint in words."""
-    words = in_words(text) if isinstance(text, AnyHint) else str(text)
+    words = in_words(text) if isinstance(text, Command | Ask | Hint) else str(text)
     return _CONTROL.sub("\ufffd", words).replace("\t", " ")
 
 
 def instant(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
-    """For people: in a zone that the text around it names, whole seconds.
+    """For people: in the workspace's zone, whole seconds. What stands around it names the zone.
 
-    `ahead` is for when something may happen: rounded up, so that the time is never too early."""
+    `ahead` is for future instants: rounded up, so that the shown time is never too early.
+    """
     if at is None:
         return "-"
     shown = next_whole_second(at) if ahead else at
@@ -195,12 +196,12 @@ class Speech:
 
     def usage_error(self, message: str, context: Any) -> None:
         hint = f"{context.command_path} --help" if context is not None else "mailrotate --help"
-        # What the parsers put before the sentence says nothing to whoever reads it.
+        # The parser's prefix means nothing to the reader.
         message = re.sub(r"^Invalid value: |\bValue error, ", "", message)
         self.error(BadInput("usage", message, hint))
 
     def defect(self, error: Exception) -> None:
-        """Something nobody foresaw. Its text may hold anything, so only its kind is told."""
+        """Report an unexpected error. Its text may contain anything, so only its kind is shown."""
         message = f"unexpected failure ({type(error).__name__})"
         hint = "run the command again with `mailrotate --debug …` to see where"
         self.error(MailrotateError("unexpected", message, hint))
@@ -218,7 +219,7 @@ class Speech:
 
         A script that gets False gets the consequences as the document, unless the command has one of its own.
 
-        Raises ConfirmationNeeded (`confirmation.needed`) when nobody can be asked.
+        Raises ConfirmationNeeded (`confirmation.needed`) without a terminal.
         """
         for text in consequences:
             self.say(text)
@@ -230,7 +231,7 @@ class Speech:
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
             raise ConfirmationNeeded(
                 "confirmation.needed",
-                f"{question.rstrip('?')}: nobody is here to confirm it, so nothing was changed",
+                "cannot ask for confirmation (no terminal); nothing was changed",
                 "add --yes to do it",
             )
         print(f"{plain(question)} [y/N] ", end="", file=sys.stderr, flush=True)
@@ -245,7 +246,7 @@ class Speech:
         return False
 
     def ask_secret(self, question: str) -> str | None:
-        """What a person types unseen; None when nobody is there to be asked."""
+        """Prompt for a hidden value; None without a terminal."""
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
             return None
         from getpass import getpass
@@ -278,11 +279,6 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-def without_colour() -> None:
-    """Rich, which Typer prints the help with, asks the environment."""
-    os.environ["NO_COLOR"] = "1"
-
-
 def close_standard_output() -> None:
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -296,6 +292,8 @@ def cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, timedelta):
         return format_duration(value)
+    if isinstance(value, tuple):
+        return plain(", ".join(map(str, value)))
     return plain(value).replace("\n", " ")
 
 

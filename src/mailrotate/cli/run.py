@@ -1,4 +1,4 @@
-"""`mailrotate run`: send what is due, once or for good."""
+"""`mailrotate run`: send everything that is due, once or continuously."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated

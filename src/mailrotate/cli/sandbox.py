@@ -159,7 +159,7 @@ def _directions(info: "SandboxInfo") -> list[str]:
         "  export MAILROTATE_DB=./sandbox.db MAILROTATE_KEY_FILE=./sandbox.key",
         *(f"  {command}" for command in _connects(info, smtp, imap)),
         "",
-        "When a campaign has written to somebody:",
+        "After a campaign has sent messages:",
         "",
         *(
             f"  {in_words(Command('sandbox', *words))}"

@@ -76,7 +76,7 @@ def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
 
     next_at = instant(line.next_at, zone) if line.waits else "nothing waits"
     if line.waits and line.next_at is None:
-        next_at = "when its inbox is read" if line.binding is Gate.INBOX else "when somebody acts"
+        next_at = "when its inbox is read" if line.binding is Gate.INBOX else "after an action"
     why = localised(line.waits_for or line.reason or "", zone)
     return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
 

@@ -335,3 +335,11 @@ def test_f5_windows_that_are_never_open_together_are_named_as_what_binds() -> No
     decision = decide(situation(campaign__window=mondays, message__window=sundays), NOW)
     assert decision.next_at is None
     assert decision.binding in ("window", "recipient_window")
+
+
+@pytest.mark.parametrize("name", ["daily_limit", "daily_cap"])
+def test_e4_a_limit_of_one_lets_one_message_go_and_a_limit_of_none_nothing(name: str) -> None:
+    unused = {"mailbox__sent_today": 0, "mailbox__slot_sent_today": 0}
+    assert closed_in(situation(**unused, **{f"mailbox__{name}": 1})) == []
+    (shut,) = closed_in(situation(**unused, **{f"mailbox__{name}": 0}))
+    assert (shut.gate, shut.until) == ("slot_cap" if name == "daily_cap" else name, None)

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailrotate.core.rules.quota import (
-    Ramp,
     day_after_zone_change,
     day_of,
     gap_after,
@@ -16,6 +15,7 @@ from mailrotate.core.rules.quota import (
     midnight_before,
     rest_until,
 )
+from mailrotate.core.values.own_settings import Ramp
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Tokyo", "America/Havana"]
 zones = st.sampled_from(ZONES)

@@ -9,7 +9,7 @@ from mailrotate.core.values.hint import Command
 
 
 def check(ctx: typer.Context, file: File) -> None:
-    """Find every mistake in a campaign's file. Needs no workspace and stores nothing.
+    """Check a campaign file and report every mistake. Needs no workspace and stores nothing.
 
     Examples:
 

@@ -15,7 +15,7 @@ def copy(
     name: Name,
     new_name: Annotated[str | None, typer.Option("--name", help="The copy's name.")] = None,
 ) -> None:
-    """Make a draft with the same words, window and senders, without people.
+    """Copy a campaign to a new draft with the same texts, window and senders, without recipients.
 
     Examples:
 

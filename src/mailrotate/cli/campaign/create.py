@@ -18,9 +18,9 @@ def create(
     rotate: Rotate = None,
     team: Annotated[bool | None, typer.Option("--team", help="Every user may add people.")] = None,
 ) -> None:
-    """Store a campaign as a draft, with its texts and attachments: the files are not needed afterwards.
+    """Create a draft from a file. Texts and attachments are stored: the files are not needed afterwards.
 
-    It sends from --from, or what the file names, or the default mailbox, and keeps that sender.
+    The sender is --from, else the file's, else the default mailbox.
 
     Examples:
 

@@ -9,7 +9,7 @@ from mailrotate.cli.params import DryRun, Yes
 
 
 def delete(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Delete a draft with its list of recipients; the people themselves stay known.
+    """Delete a draft with its list of recipients; the contacts stay.
 
     Examples:
 
@@ -20,7 +20,7 @@ def delete(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = F
     call = call_of(ctx)
     found, people = drafting.deletable(call.context, name)
     listed = counted(people, "recipient")
-    told = [f"the draft '{found}' goes, with its list of {listed}; nobody was written to"]
+    told = [f"deletes the draft '{found}' with its list of {listed}; no message was sent"]
     if call.speech.confirm(told, f"Delete '{found}'?", yes=yes, dry_run=dry_run):
         deleted = drafting.delete(call.context, found, call.now)
         call.speech.result({"name": deleted, "deleted": True}, f"deleted campaign '{deleted}'")

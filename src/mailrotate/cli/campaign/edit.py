@@ -9,9 +9,9 @@ from mailrotate.core.values.hint import Command
 
 
 def edit(ctx: typer.Context, name: Name, file: File) -> None:
-    """Replace a draft; of a started campaign, the text and delay of steps that nobody has got yet.
+    """Replace a draft, or change the text and delay of a started campaign's steps that were not sent yet.
 
-    The campaign keeps its name, and a draft its senders when the file names none.
+    The campaign keeps its name; a draft keeps its senders if the file names none.
 
     Examples:
 

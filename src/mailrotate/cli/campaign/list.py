@@ -8,7 +8,7 @@ from mailrotate.cli.output import instant
 
 
 def list_(ctx: typer.Context) -> None:
-    """Campaigns with their progress.
+    """List campaigns with their progress.
 
     Examples:
 

@@ -27,13 +27,15 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="ADDRESS",
-        help="Who sends; repeat it to rotate over several.",
+        help="Mailbox that sends; repeat it to rotate over several.",
         autocompletion=completion.mailboxes,
     ),
 ]
 Rotate = Annotated[
     str | None,
-    typer.Option(metavar="|".join(Rotation), help="How people are spread; two or more senders imply equal."),
+    typer.Option(
+        metavar="|".join(Rotation), help="How recipients are spread; two or more senders imply equal."
+    ),
 ]
 Step = Annotated[int, typer.Option(min=1, help="Which step.")]
 

@@ -8,7 +8,7 @@ from mailrotate.core.values.hint import Command
 
 
 def pause(ctx: typer.Context, name: Name) -> None:
-    """Send nothing of it until it is resumed; everybody keeps their place.
+    """Pause a campaign: it sends nothing until it is resumed, and recipients keep their place.
 
     Examples:
 

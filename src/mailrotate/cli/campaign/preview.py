@@ -18,14 +18,14 @@ def preview(
     ctx: typer.Context,
     name: Name,
     to: Annotated[
-        str | None, typer.Option(metavar="CONTACT", help="For whom; the first recipient unless named.")
+        str | None, typer.Option(metavar="CONTACT", help="Recipient to preview; default: the first one.")
     ] = None,
     step: Step = 1,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the HTML part to this file.")
     ] = None,
 ) -> None:
-    """Show a message exactly as it would be sent. Without recipients, fields show their names.
+    """Show a message exactly as it would be sent. Without recipients, fields appear as their names.
 
     Examples:
 

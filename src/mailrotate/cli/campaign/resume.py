@@ -20,11 +20,12 @@ def resume(
     ctx: typer.Context,
     name: MaybeName = None,
     mailbox: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Every paused campaign that it sends for.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Resume every paused campaign that this mailbox sends for."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every paused campaign.")] = False,
 ) -> None:
-    """Lift every reason of a pause. Refused while none of its senders is connected.
+    """Resume a paused campaign. Refused while none of its senders is connected.
 
     Examples:
 

@@ -11,7 +11,7 @@ from mailrotate.core.values.hint import Command
 
 
 def show(ctx: typer.Context, name: Name) -> None:
-    """One campaign: people by state, messages by sender and by step.
+    """Show a campaign: recipients by state, messages by sender and by step.
 
     Examples:
 

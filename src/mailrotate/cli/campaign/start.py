@@ -9,7 +9,7 @@ from mailrotate.core.values.hint import Command
 
 
 def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = None) -> None:
-    """Start a draft. From now on whether and how it rotates is fixed.
+    """Start a draft. Its rotation is fixed from then on.
 
     Examples:
 
@@ -32,6 +32,6 @@ def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = 
             "first_due_at": started.first_due_at,
         },
         f"started campaign '{started.name}': {shares}",
-        f"first messages are due from {begins}, inside the window",
+        f"first messages go out from {begins}, within sending hours",
     )
     call.speech.next(Command("run", "--once"))

@@ -10,7 +10,7 @@ from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 
 def stop(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """End it for good: nobody in it is written to any more. To interrupt it, pause it.
+    """Stop a campaign permanently; its recipients get nothing more. To interrupt it, pause it.
 
     Examples:
 

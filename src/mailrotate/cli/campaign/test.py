@@ -20,10 +20,10 @@ def test(
     to: Annotated[str, typer.Option(metavar="ADDRESS", help="Your own address.")],
     step: Step = 1,
     like: Annotated[
-        str | None, typer.Option(metavar="CONTACT", help="Filled with this recipient's fields.")
+        str | None, typer.Option(metavar="CONTACT", help="Recipient whose fields fill the message.")
     ] = None,
 ) -> None:
-    """Send one message of a campaign to yourself, now, by the path that all messages take.
+    """Send one message of a campaign to yourself now, through the same path as every message.
 
     It is not marked as a test: it shows what a recipient will receive. The mailbox's limits count it.
 

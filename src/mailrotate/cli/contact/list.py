@@ -16,7 +16,7 @@ def list_(
     limit: Limit = None,
     after: After = None,
 ) -> None:
-    """Contacts in the order in which they were added.
+    """List contacts in the order in which they were added.
 
     Examples:
 

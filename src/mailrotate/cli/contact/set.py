@@ -13,14 +13,14 @@ def set_(
     ctx: typer.Context,
     address: Name,
     owner: Annotated[
-        str | None, typer.Option(metavar="USER", help="Whose contact it is; '' for nobody's.")
+        str | None, typer.Option(metavar="USER", help="User who owns the contact; '' for none.")
     ] = None,
     field: Annotated[
         list[str] | None,
         typer.Option("--field", metavar="NAME=VALUE", help="A field; NAME= removes it. May be repeated."),
     ] = None,
 ) -> None:
-    """Change a contact's fields or owner. In campaigns, people keep the fields they were added with.
+    """Change a contact's fields or owner. Recipients keep the fields with which they were added.
 
     Examples:
 

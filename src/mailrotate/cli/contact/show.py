@@ -16,12 +16,12 @@ def show(
     address: Name,
     limit: Entries = ENTRIES,
     after: Annotated[
-        str | None, typer.Option(metavar="ID", help="Go on after this entry of the timeline.")
+        str | None, typer.Option(metavar="ID", help="Continue after this entry of the timeline.")
     ] = None,
 ) -> None:
-    """One contact: fields, owner, tags, campaigns and the timeline, newest first.
+    """Show a contact: fields, owner, tags, campaigns and the timeline, newest first.
 
-    The log names contacts by their id alone, like k_17.
+    The log names contacts only by id, like k_17.
 
     Examples:
 

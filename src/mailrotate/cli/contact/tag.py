@@ -10,11 +10,11 @@ from mailrotate.cli.output import counted
 
 def tag(
     ctx: typer.Context,
-    word: Annotated[str, typer.Argument(metavar="TAG", help="The tag; upper and lower case are one.")],
+    word: Annotated[str, typer.Argument(metavar="TAG", help="The tag; case does not matter.")],
     addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Contacts, or their ids.")],
     remove: Annotated[bool, typer.Option("--remove", help="Take the tag off.")] = False,
 ) -> None:
-    """Put a tag on contacts, or take it off.
+    """Add a tag to contacts, or remove it.
 
     Examples:
 

@@ -11,9 +11,9 @@ from mailrotate.cli.db.database import database_of
 
 def backup(
     ctx: typer.Context,
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="Path of the new file.")],
 ) -> None:
-    """Copy a SQLite database while others use it. The workspace's key is not in it.
+    """Back up a SQLite database while it is in use. The copy does not contain the workspace key.
 
     Examples:
 

@@ -9,7 +9,7 @@ _FAULTY = 1
 
 
 def check(ctx: typer.Context) -> None:
-    """Look for damage, missing triggers and rows without their parents; status 1 with each fault.
+    """Check for damage, missing triggers and rows without their parents; exit status 1 if there is a fault.
 
     Examples:
 

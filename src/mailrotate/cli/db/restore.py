@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def restore(
     ctx: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="What `db backup` wrote.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A file written by `db backup`.")],
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Put a backup in the place of the database. Every mailbox is then on hold: compare its sent mail first.
+    """Replace the database by a backup. Every mailbox is then on hold until you have compared its sent mail.
 
     Examples:
 

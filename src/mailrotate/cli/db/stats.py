@@ -7,7 +7,7 @@ from mailrotate.cli.db.database import database_of
 
 
 def stats(ctx: typer.Context) -> None:
-    """Rows by table, and the size on the disk.
+    """Show the number of rows per table, and the size on disk.
 
     Examples:
 

@@ -7,7 +7,7 @@ from mailrotate.cli.db.database import database_of
 
 
 def upgrade(ctx: typer.Context) -> None:
-    """Bring the database to this program's revision; a SQLite file is copied first.
+    """Upgrade the database to this program's revision; a SQLite file is copied first.
 
     Examples:
 

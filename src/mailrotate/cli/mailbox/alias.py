@@ -26,14 +26,14 @@ def add(
     address: Address,
     alias: Alias,
     sender_name: Annotated[
-        str | None, typer.Option(help="The name that recipients see; left out, the mailbox's.")
+        str | None, typer.Option(help="Name that recipients see; default: the mailbox's.")
     ] = None,
     use: Annotated[bool, typer.Option("--use", help="Also send as it from now on.")] = False,
 ) -> None:
-    """Give a mailbox another address.
+    """Add an alias address to a mailbox.
 
-    Its server must deliver that into the same inbox, and let the mailbox send as it.
-    Limits and the login stay the mailbox's. What is asked of a mailbox's own address is asked of an alias.
+    The server must deliver the alias to the same inbox, and let the mailbox send as it.
+    Limits and login are the mailbox's. An alias must pass the same checks as a mailbox's own address.
 
     Examples:
 
@@ -52,7 +52,7 @@ def add(
 
 
 def list_(ctx: typer.Context, address: Address) -> None:
-    """A mailbox's aliases.
+    """List a mailbox's aliases.
 
     Examples:
 
@@ -70,7 +70,7 @@ def list_(ctx: typer.Context, address: Address) -> None:
 
 
 def remove(ctx: typer.Context, address: Address, alias: Alias) -> None:
-    """Take an alias away. A mailbox that sent as it sends as itself again.
+    """Remove an alias. A mailbox that sent as this alias sends as itself again.
 
     Examples:
 
@@ -89,7 +89,7 @@ def use(
     alias: Annotated[str | None, typer.Argument(metavar="ALIAS", help="Which alias to send as.")] = None,
     none: Annotated[bool, typer.Option("--none", help="Send as the mailbox itself again.")] = False,
 ) -> None:
-    """Choose what a mailbox sends as; every message that is not yet being sent leaves so.
+    """Choose the address that a mailbox sends as; it applies to every message that is not yet being sent.
 
     Examples:
 

@@ -19,13 +19,13 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.params import Address, ForUser, Yes, read_flag, read_id
+from mailrotate.cli.params import Address, ForUser, Yes, read_id
 from mailrotate.cli.slot.awaited import awaited_lines
 from mailrotate.core.values.hint import AnyHint, Command, Hint
+from mailrotate.core.values.own_settings import Given, parse
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
-    from mailrotate.core.services.mailboxes.mailbox_settings import Settings
 
 Provider = Annotated[
     str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
@@ -68,7 +68,7 @@ def connect(
 
     call = call_of(ctx)
     address = normalise_address(address)
-    settings = _first_settings(sender_name, daily_limit, gap)
+    settings = _given(sender_name=sender_name, daily_limit=daily_limit, gap=gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     _refuse_early(call, address, for_user, slot_id, settings)
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
@@ -87,32 +87,22 @@ def connect(
     _tell_connected(call, wanted, connected, made)
 
 
-def _first_settings(sender_name: str | None, daily_limit: int | None, gap: str | None) -> "Settings":
-    from mailrotate.core.services.mailboxes.mailbox_settings import Settings
-    from mailrotate.core.values.duration import parse_duration
-
-    settings = Settings()
-    if sender_name is not None:
-        settings["sender_name"] = sender_name
-    if daily_limit is not None:
-        settings["daily_limit"] = daily_limit
-    if gap is not None:
-        settings["gap_seconds"] = int(read_flag("--gap", gap, parse_duration).total_seconds())
-    return settings
+def _given(**settings: str | int | None) -> Given:
+    return {key: str(typed) for key, typed in settings.items() if typed is not None}
 
 
 def _refuse_early(
-    call: Call, address: str, for_user: str | None, slot_id: int | None, settings: "Settings"
+    call: Call, address: str, for_user: str | None, slot_id: int | None, settings: Given
 ) -> None:
     """Without a workspace there is no user and no slot to name; the first connect makes both."""
     from mailrotate.core.services.access import ownership
     from mailrotate.core.services.mailboxes import connecting
-    from mailrotate.core.services.mailboxes.mailbox_settings import validate_settings
+    from mailrotate.core.services.mailboxes.mailbox_settings import refuse_unpermitted
 
     if call.app.has_workspace or for_user or slot_id:
         connecting.refuse_connect(call.context, address, for_user, slot_id, settings)
     else:
-        validate_settings(None, settings)
+        refuse_unpermitted(None, parse(settings))
         ownership.refuse_first(address)
 
 

@@ -14,24 +14,26 @@ def crm(
     ctx: typer.Context,
     address: Address,
     on: Annotated[
-        bool | None, typer.Option("--on/--off", help="Record mail on timelines, or do not.")
+        bool | None, typer.Option("--on/--off", help="Whether mail is recorded on timelines.")
     ] = None,
     incoming: Annotated[
-        Whose | None, typer.Option(help="Mail from whom: contacts, everybody, nobody.")
+        Whose | None, typer.Option(help="Incoming mail to record: from contacts, all or none.")
     ] = None,
-    outgoing: Annotated[Whose | None, typer.Option(help="Mail to whom: contacts, everybody, nobody.")] = None,
+    outgoing: Annotated[
+        Whose | None, typer.Option(help="Outgoing mail to record: to contacts, all or none.")
+    ] = None,
     never: Annotated[
         list[str] | None,
-        typer.Option(metavar="DOMAIN", help="Never record mail with it, or with what is below it."),
+        typer.Option(metavar="DOMAIN", help="Domain whose mail, with its subdomains, is never recorded."),
     ] = None,
     never_remove: Annotated[
-        list[str] | None, typer.Option(metavar="DOMAIN", help="Record mail with it again.")
+        list[str] | None, typer.Option(metavar="DOMAIN", help="Domain whose mail is recorded again.")
     ] = None,
 ) -> None:
-    """Link a mailbox to the contact book: its mail is put on the timelines of contacts (contact show).
+    """Link a mailbox to the contact book: its mail appears on the timelines of contacts (contact show).
 
-    Mail from and to contacts is recorded, with 'all' everybody is made one. Without options, show the link.
-    It begins as --off, with known for both.
+    Mail with contacts is recorded; 'all' makes every correspondent a contact. Without options, show the link.
+    The default is --off, with known for both directions.
 
     Examples:
 

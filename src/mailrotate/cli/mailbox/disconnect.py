@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Log a mailbox out and delete its credentials. What follows is shown first.
+    """Disconnect a mailbox and delete its credentials, after showing what follows.
 
     Examples:
 

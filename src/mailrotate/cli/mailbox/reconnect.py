@@ -38,7 +38,7 @@ def reconnect(
         bool, typer.Option("--resume", help="Also resume the campaigns that this mailbox's trouble paused.")
     ] = False,
 ) -> None:
-    """Renew a mailbox's credentials in one step; every setting and everybody's place stays.
+    """Renew a mailbox's credentials in one step; all settings stay, and recipients keep their place.
 
     Examples:
 

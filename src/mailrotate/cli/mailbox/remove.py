@@ -23,13 +23,13 @@ MoveTo = Annotated[
     str | None,
     typer.Option(
         metavar="ADDRESS",
-        help="The mailbox that goes on with its people.",
+        help="Mailbox that takes over its recipients.",
         autocompletion=completion.mailboxes,
     ),
 ]
-Tag = Annotated[str | None, typer.Option(metavar="TAG", help="Put this tag on everybody affected.")]
+Tag = Annotated[str | None, typer.Option(metavar="TAG", help="Tag for the affected contacts.")]
 Export = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Write who is affected into FOLDER/people.csv first.")
+    Path | None, typer.Option(metavar="FOLDER", help="Write the affected people to FOLDER/people.csv first.")
 ]
 
 
@@ -42,9 +42,9 @@ def remove(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Take a mailbox off its seat for good. What follows is shown first; its history stays.
+    """Remove a mailbox permanently, after showing what follows; its history stays.
 
-    Without --move-to, people it has written to get nothing more until `recipient assign` takes them on.
+    Without --move-to, its contacted recipients get nothing more until `recipient assign` moves them.
 
     Examples:
 
@@ -105,7 +105,7 @@ def _lines(told: "RemovalConsequences") -> list[str]:
         lines.append("  no campaign sends from it")
     if told.waiting_messages:
         are = counted(told.waiting_messages, "planned message is", "planned messages are")
-        lines.append(f"  {are} cancelled; whoever goes on gets theirs planned anew")
+        lines.append(f"  {are} cancelled; recipients who continue get theirs planned again")
     if told.drafts:
         lines.append(f"  {counted(told.drafts, 'draft is', 'drafts are')} cancelled")
     if told.held:

@@ -17,7 +17,7 @@ RequestId = Annotated[
     str,
     typer.Argument(
         metavar="ID",
-        help="The request, like q_17, or the address that is requested.",
+        help="The request, like q_17, or the requested address.",
         autocompletion=completion.requests,
     ),
 ]
@@ -26,10 +26,10 @@ Reason = Annotated[str | None, typer.Option(metavar="TEXT", help="Why; shown wit
 
 def request(
     ctx: typer.Context,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The address that is wanted.")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Address to request.")],
     for_user: ForUser = None,
 ) -> None:
-    """Ask for a mailbox on a seat, where the plan requires approval. What was checked is shown.
+    """Request a mailbox where the plan requires approval, and show the checks.
 
     Examples:
 
@@ -57,7 +57,7 @@ def requests(
     limit: Limit = None,
     after: After = None,
 ) -> None:
-    """The requests that wait for an admin's word; a member sees their own.
+    """List the requests that wait for an admin's decision; a member sees their own.
 
     Examples:
 
@@ -84,7 +84,7 @@ def requests(
 
 
 def approve(ctx: typer.Context, request: RequestId, reason: Reason = None) -> None:
-    """Let a requested mailbox be connected, if nothing speaks against it by now. For admins.
+    """Approve a requested mailbox, which can then be connected. For admins.
 
     Examples:
 
@@ -99,7 +99,7 @@ def approve(ctx: typer.Context, request: RequestId, reason: Reason = None) -> No
 
 
 def deny(ctx: typer.Context, request: RequestId, reason: Reason = None) -> None:
-    """Refuse a requested mailbox; it may be requested again. For admins.
+    """Deny a requested mailbox; it can be requested again. For admins.
 
     Examples:
 
@@ -117,7 +117,7 @@ def deny(ctx: typer.Context, request: RequestId, reason: Reason = None) -> None:
 
 
 def withdraw(ctx: typer.Context, request: RequestId) -> None:
-    """Take back a request, or an approval that nothing was connected by. For its user and admins.
+    """Withdraw a request, or an approval without a connected mailbox. For its user and admins.
 
     Examples:
 

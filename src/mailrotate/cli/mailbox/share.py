@@ -18,7 +18,7 @@ app = noun("Who else reads and writes from a shared mailbox.", __name__, "add", 
 
 
 def add(ctx: typer.Context, address: Address, user: User) -> None:
-    """Let a user read, write from and pick a mailbox that is set to --access shared.
+    """Share a mailbox with --access shared: the user may read it and send from it.
 
     Examples:
 
@@ -40,7 +40,7 @@ def remove(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Share a mailbox no longer with a user. Their campaigns that send from it are shown first.
+    """End a share, after showing the user's campaigns that send from the mailbox.
 
     Examples:
 
@@ -66,7 +66,7 @@ def remove(
 
 
 def list_(ctx: typer.Context, address: Address) -> None:
-    """Whom a mailbox is shared with.
+    """List the users that a mailbox is shared with.
 
     Examples:
 

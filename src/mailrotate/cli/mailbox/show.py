@@ -6,7 +6,7 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import server_words
-from mailrotate.cli.mailbox.document import document_of, health_of, row_of, value_of
+from mailrotate.cli.mailbox.document import document_of, health_of, row_of
 from mailrotate.cli.output import localised, zoned
 from mailrotate.cli.params import Address
 
@@ -66,9 +66,7 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
         ]
     )
     call.speech.line()
-    call.speech.table(
-        ("setting", "value", "from"), [(s.name, value_of(s.value), s.origin) for s in shown.settings]
-    )
+    call.speech.table(("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings])
     if shown.campaigns:
         call.speech.line()
         call.speech.table(

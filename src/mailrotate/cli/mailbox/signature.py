@@ -34,7 +34,7 @@ _MOST_BYTES = 4 * 10_000 + 1
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the signature is called.")]
 Body = Annotated[
-    str, typer.Option("--body", metavar="FILE|-", help="Its Markdown text; - reads standard input.")
+    str, typer.Option("--body", metavar="FILE|-", help="File with the Markdown text; - reads standard input.")
 ]
 
 
@@ -45,7 +45,7 @@ def add(
     body: Body,
     main: Annotated[bool, typer.Option("--main", help="Also make it the main one.")] = False,
 ) -> None:
-    """Add a signature. It is plain Markdown: no field is filled in.
+    """Add a signature in plain Markdown; fields are not filled in.
 
     Examples:
 
@@ -62,7 +62,7 @@ def add(
 
 
 def edit(ctx: typer.Context, address: Address, name: Name, body: Body) -> None:
-    """Give a signature other words; they reach every message that is not yet being sent.
+    """Change a signature's text; it applies to every message that is not yet being sent.
 
     Examples:
 
@@ -76,7 +76,7 @@ def edit(ctx: typer.Context, address: Address, name: Name, body: Body) -> None:
 
 
 def list_(ctx: typer.Context, address: Address) -> None:
-    """The signatures of a mailbox, and which is the main one.
+    """List the signatures of a mailbox, and which is the main one.
 
     Examples:
 
@@ -89,7 +89,7 @@ def list_(ctx: typer.Context, address: Address) -> None:
 
 
 def show(ctx: typer.Context, address: Address, name: Name) -> None:
-    """One signature, as it was written.
+    """Show a signature as it was written.
 
     Examples:
 
@@ -102,7 +102,7 @@ def show(ctx: typer.Context, address: Address, name: Name) -> None:
 
 
 def main(ctx: typer.Context, address: Address, name: Name) -> None:
-    """Let a signature close what the mailbox sends from now on.
+    """Make a signature the main one, which ends every message of the mailbox.
 
     Examples:
 
@@ -116,7 +116,7 @@ def main(ctx: typer.Context, address: Address, name: Name) -> None:
 
 
 def unmain(ctx: typer.Context, address: Address) -> None:
-    """Send without a signature from now on; all of them stay.
+    """Send without a signature from now on; the signatures are kept.
 
     Examples:
 
@@ -144,7 +144,7 @@ def remove(ctx: typer.Context, address: Address, name: Name) -> None:
 
 
 def restore(ctx: typer.Context, address: Address, name: Name) -> None:
-    """Take a signature over from before the mailbox was disconnected and connected again.
+    """Restore a signature from before the mailbox was disconnected and connected again.
 
     Examples:
 

@@ -27,7 +27,7 @@ def default(ctx: typer.Context, address: Address) -> None:
 
 
 def pause(ctx: typer.Context, address: Address) -> None:
-    """Rest a mailbox without disconnecting it: its messages wait, nothing is lost.
+    """Pause a mailbox without disconnecting it: its messages wait.
 
     Examples:
 
@@ -35,11 +35,11 @@ def pause(ctx: typer.Context, address: Address) -> None:
     """
     from mailrotate.core.services.mailboxes import mailbox_views
 
-    _do(ctx, address, mailbox_views.pause, ("rests; its messages wait", "rests already"))
+    _do(ctx, address, mailbox_views.pause, ("is paused; its messages wait", "is already paused"))
 
 
 def resume(ctx: typer.Context, address: Address) -> None:
-    """Take up a resting mailbox again.
+    """Resume a paused mailbox.
 
     Examples:
 
@@ -51,7 +51,7 @@ def resume(ctx: typer.Context, address: Address) -> None:
 
 
 def release(ctx: typer.Context, address: Address) -> None:
-    """End the hold that a refusal of the sender, or a limit, has put a mailbox on.
+    """Release a mailbox from a hold after a refusal of the sender or a limit.
 
     Examples:
 

@@ -28,7 +28,7 @@ def test(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every mailbox that is not disconnected.")] = False,
 ) -> None:
-    """Log in to a mailbox's servers now, by the path that sending takes.
+    """Log in to a mailbox's servers now, on the path that sending uses.
 
     Examples:
 
@@ -61,7 +61,7 @@ def test(
 
 @contextmanager
 def _troubles(reports: list[dict[str, Any]], address: str) -> Iterator[None]:
-    """One mailbox that is busy does not end the test of the others."""
+    """Test one mailbox; a busy one does not end the test of the others."""
     try:
         yield
     except Busy as busy:

@@ -9,7 +9,7 @@ from mailrotate.cli.params import DryRun, Yes
 
 
 def cancel(ctx: typer.Context, ids: Ids, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Take messages out of the outbox. Whoever they were for gets nothing more of that campaign.
+    """Cancel messages. Their recipients get no further messages from this campaign.
 
     Examples:
 
@@ -23,7 +23,7 @@ def cancel(ctx: typer.Context, ids: Ids, yes: Yes = False, dry_run: DryRun = Fal
     possible = outbox_actions.cancellable(call.context, numbers)
     consequences = [f"{len(possible.done)} of {counted(len(numbers), 'message')} will not be sent."]
     consequences += [
-        "Whoever they are for gets nothing more of that campaign (finished, cancelled_by_operator)."
+        "Their recipients get no further messages from this campaign (finished, cancelled_by_operator)."
     ]
     consequences += [f"m_{number} stays: {why}" for number, why in possible.refused[:MOST_TOLD]]
     if possible.done and not call.speech.confirm(consequences, "Cancel them?", yes=yes, dry_run=dry_run):

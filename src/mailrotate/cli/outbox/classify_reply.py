@@ -10,13 +10,14 @@ from mailrotate.core.values.errors import BadInput
 
 def classify_reply(
     ctx: typer.Context,
-    text: Annotated[str, typer.Argument(help="What the server said, like '550 5.1.1 No such user'.")],
+    text: Annotated[str, typer.Argument(help="The server's answer, like '550 5.1.1 No such user'.")],
     phase: Annotated[
-        str, typer.Option(metavar="connect|auth|mail|rcpt|data|dot", help="How far it had come.")
+        str,
+        typer.Option(metavar="connect|auth|mail|rcpt|data|dot", help="Phase in which the server answered."),
     ] = "data",
     provider: Annotated[str, typer.Option(help="The sending mailbox's: google, microsoft or imap.")] = "imap",
 ) -> None:
-    """Which class a server's answer is, whom it concerns, and what to do. Needs no database.
+    """Classify a server's answer: what it means, who is concerned, and what to do. Needs no database.
 
     Examples:
 

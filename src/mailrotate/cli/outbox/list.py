@@ -26,7 +26,7 @@ def list_(
     limit: Limit = None,
     after: After = None,
 ) -> None:
-    """Messages in the order of planning, with what the gates expect of those that wait.
+    """List messages in the order of planning, with the expected time of those that wait.
 
     Examples:
 

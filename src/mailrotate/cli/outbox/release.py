@@ -10,7 +10,7 @@ from mailrotate.core.values.hint import Command
 
 
 def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None) -> None:
-    """Let messages go that are late because no runner ran.
+    """Send messages that were parked because no runner was running.
 
     Examples:
 

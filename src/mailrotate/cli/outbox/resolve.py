@@ -12,10 +12,10 @@ def resolve(
     ctx: typer.Context,
     ids: Ids,
     sent: Annotated[
-        bool | None, typer.Option("--sent/--not-sent", help="Whether it is in the mailbox's sent mail.")
+        bool | None, typer.Option("--sent/--not-sent", help="Whether they are in the mailbox's sent mail.")
     ] = None,
 ) -> None:
-    """Settle held messages by what stands in the mailbox's sent mail.
+    """Settle held messages after a look into the mailbox's sent mail.
 
     Examples:
 

@@ -16,7 +16,7 @@ def retry(
     campaign: OfCampaign = None,
     every: Annotated[bool, typer.Option("--all", help="All that are in error.")] = False,
 ) -> None:
-    """Queue messages again that are in error.
+    """Queue messages in error again.
 
     Examples:
 

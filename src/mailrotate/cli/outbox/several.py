@@ -22,13 +22,13 @@ SomeIds = Annotated[list[str] | None, _MESSAGES]
 OfMailbox = Annotated[
     str | None,
     typer.Option(
-        "--mailbox", metavar="ADDRESS", help="Those of this mailbox.", autocompletion=completion.mailboxes
+        "--mailbox", metavar="ADDRESS", help="Messages of this mailbox.", autocompletion=completion.mailboxes
     ),
 ]
 OfCampaign = Annotated[
     str | None,
     typer.Option(
-        "--campaign", metavar="NAME", help="Those of this campaign.", autocompletion=completion.campaigns
+        "--campaign", metavar="NAME", help="Messages of this campaign.", autocompletion=completion.campaigns
     ),
 ]
 
@@ -38,7 +38,7 @@ def read_ids(ids: Sequence[str] | None) -> list[int]:
 
 
 def act_and_report(ctx: typer.Context, done: str, act: "Callable[[Any], Outcome]") -> None:
-    """Do it and say for how many; status 4 when none could be done, 8 when some could not."""
+    """Run an action on several messages and report; exit status 4 if none succeeded, 8 if only some did."""
     call = call_of(ctx)
     outcome = act(call)
     if outcome.refused and not outcome.done and len(outcome.refused) == 1:

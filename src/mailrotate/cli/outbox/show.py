@@ -24,7 +24,7 @@ def show(
         str, typer.Argument(metavar="ID", help="A message, like m_17.", autocompletion=completion.messages)
     ],
 ) -> None:
-    """Everything about one message, with the server's own words and what happened to it.
+    """Show everything about a message, with the server's own words and its history.
 
     Examples:
 

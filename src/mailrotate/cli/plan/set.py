@@ -17,7 +17,7 @@ def set_(
     ctx: typer.Context,
     slots: Annotated[int | None, typer.Option(help="Included slots for each user.")] = None,
     daily_cap: Annotated[
-        int | None, typer.Option(help="The most that a mailbox and a slot may send a day.")
+        int | None, typer.Option(help="Maximum messages per day of a mailbox and of a slot.")
     ] = None,
     sync_every: Annotated[
         str | None, typer.Option(metavar="DURATION", help="How often inboxes are read, like 5m.")
@@ -27,14 +27,16 @@ def set_(
     ] = None,
     role_addresses: Annotated[
         Switch | None,
-        typer.Option(help="Whether addresses of roles and groups, like info@, may be connected."),
+        typer.Option(help="Whether role addresses, like info@, may be connected."),
     ] = None,
     approval: Annotated[
         Approval | None, typer.Option(help="Whether an admin approves a mailbox before it is connected.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Also when somebody is over it then.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Apply it even if something in use exceeds it.")
+    ] = False,
 ) -> None:
-    """Change the plan. It takes effect at once; of slots only empty ones are taken away.
+    """Change the plan. It takes effect at once; only empty slots are removed.
 
     Examples:
 
@@ -80,7 +82,7 @@ def _tell_change(speech: Speech, changed: "Changed") -> None:
     for box in changed.over.cap:
         speech.warn(f"{box.mailbox} is over it: its daily limit is {box.daily_limit}, the plan's cap binds")
     for address in changed.over.shared:
-        speech.warn(f"{address} is over it: it stays as it is shared, and can be shared with nobody else")
+        speech.warn(f"{address} exceeds it: it keeps its present shares and gets no new ones")
     for address in changed.over.role_addresses:
         speech.warn(f"{address} is over it: it stays on its seat, and cannot come back once it was removed")
     if changed.unapproved:

@@ -13,12 +13,13 @@ from mailrotate.core.values.hint import Command
 def add(
     ctx: typer.Context,
     campaign: Campaign,
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="The person's address.")],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Address of the recipient.")],
     field: Annotated[
-        list[str] | None, typer.Option("--field", metavar="NAME=VALUE", help="A field; may be repeated.")
+        list[str] | None,
+        typer.Option("--field", metavar="NAME=VALUE", help="Value of a field; can be repeated."),
     ] = None,
 ) -> None:
-    """Add one person.
+    """Add one recipient.
 
     Examples:
 

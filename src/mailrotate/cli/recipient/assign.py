@@ -22,14 +22,15 @@ ToSender = Annotated[
     str,
     typer.Option(
         metavar="ADDRESS",
-        help="The connected mailbox that they go on from.",
+        help="Connected mailbox that takes them over.",
         autocompletion=completion.mailboxes,
     ),
 ]
 FromSender = Annotated[
     str | None,
     typer.Option(
-        metavar="ADDRESS", help="All open people of this mailbox, and those who failed when it was removed."
+        metavar="ADDRESS",
+        help="All open recipients of this mailbox, and those that failed when it was removed.",
     ),
 ]
 
@@ -39,16 +40,17 @@ def assign(
     campaign: Campaign,
     to_sender: ToSender,
     addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="ADDRESS", help="People who failed (mailbox_removed).")
+        list[str] | None, typer.Argument(metavar="ADDRESS", help="Recipients that failed (mailbox_removed).")
     ] = None,
     tag: Annotated[
-        str | None, typer.Option(metavar="TAG", help="Everybody with this tag who failed (mailbox_removed).")
+        str | None,
+        typer.Option(metavar="TAG", help="Recipients with this tag that failed (mailbox_removed)."),
     ] = None,
     from_sender: FromSender = None,
 ) -> None:
-    """Take people on from another mailbox: each goes on at their step, in their thread.
+    """Move recipients to another mailbox: each continues at their step, in their thread.
 
-    Whoever cannot is reported, with why. People who were stopped stay stopped.
+    Recipients that cannot be moved are reported with the reason. Stopped recipients stay stopped.
 
     Examples:
 

@@ -24,7 +24,7 @@ FromCampaign = Annotated[
     str | None,
     typer.Option(
         metavar="CAMPAIGN",
-        help="Everybody of this campaign, with their fields.",
+        help="Import the recipients of this campaign, with their fields.",
         autocompletion=completion.campaigns,
     ),
 ]
@@ -42,9 +42,10 @@ def import_(
     strict: Annotated[bool, typer.Option("--strict", help="One bad row, and nothing is imported.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Add people from a CSV file: comma, semicolon or tab, a header line, every other column a field.
+    """Import recipients from a CSV file with a header line and an 'email' column; other columns are fields.
 
-    Good rows go in together; the others are reported by line. Nobody who is or was in it starts again.
+    The separator is a comma, semicolon or tab. Good rows are imported together, the others reported by line.
+    Present and former recipients never restart.
 
     Examples:
 

@@ -15,12 +15,12 @@ def list_(
     campaign: Campaign,
     state: Annotated[str | None, typer.Option(help="In this state only.")] = None,
     sender: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Assigned to this mailbox only.")
+        str | None, typer.Option(metavar="ADDRESS", help="Only recipients of this mailbox.")
     ] = None,
     limit: Limit = None,
     after: After = None,
 ) -> None:
-    """A campaign's people in the order of enrolment, with their next step.
+    """List a campaign's recipients in the order of enrolment, with their next step.
 
     Examples:
 

@@ -15,7 +15,7 @@ def remove(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Take somebody out. Once a message of theirs was planned they stay listed, as finished, and get no more.
+    """Remove a recipient. One with a planned or sent message stays listed as finished and gets nothing more.
 
     Examples:
 

@@ -10,7 +10,7 @@ from mailrotate.core.values.hint import Command, Hint
 
 
 def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
-    """One person in a campaign, with their fields.
+    """Show a recipient with their fields.
 
     Examples:
 

@@ -17,7 +17,7 @@ User = Annotated[str, typer.Option(help="Whose slots they become.", autocompleti
 
 
 def assign(ctx: typer.Context, user: User, count: Count = 1) -> None:
-    """Give a user slots of the team's pool, those bought first.
+    """Assign slots of the team's pool to a user, oldest first.
 
     Examples:
 
@@ -30,7 +30,7 @@ def assign(ctx: typer.Context, user: User, count: Count = 1) -> None:
 
 
 def add(ctx: typer.Context, user: User, count: Count = 1) -> None:
-    """Buy slots and assign them to a user; each renews monthly, by itself.
+    """Buy slots and assign them to a user; each renews automatically every month.
 
     Examples:
 

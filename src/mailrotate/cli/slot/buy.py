@@ -9,7 +9,7 @@ from mailrotate.core.values.hint import Command
 
 
 def buy(ctx: typer.Context, count: Count = 1) -> None:
-    """Buy slots into the team's pool; each renews monthly, by itself.
+    """Buy slots for the team's pool; each renews automatically every month.
 
     Examples:
 

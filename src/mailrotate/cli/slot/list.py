@@ -8,9 +8,9 @@ from mailrotate.cli.slot.team import team_line, team_row
 
 
 def list_(ctx: typer.Context) -> None:
-    """Each user's slots, what is connected in them, and the team's pool; a member sees their own.
+    """List each user's slots with their mailboxes, and the team's pool; a member sees their own.
 
-    Connected counts mailboxes that are connected or failed. What is shown is the next renewal.
+    Connected counts mailboxes that are connected or failed. The date is the next renewal.
 
     Examples:
 

@@ -22,12 +22,12 @@ def remove(
     ctx: typer.Context,
     slot: Annotated[
         str | None,
-        typer.Argument(metavar="SLOT", help="Its id, like s_3.", autocompletion=completion.slots),
+        typer.Argument(metavar="SLOT", help="Id of the slot, like s_3.", autocompletion=completion.slots),
     ] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Take a slot away, and disconnect what is in it. What follows is shown first.
+    """Remove a slot and disconnect its mailbox, after showing what follows.
 
     The mailbox stays on its seat, disconnected and without a slot. Without SLOT nothing is removed, and those
     that can be are listed.

@@ -11,14 +11,14 @@ from mailrotate.cli.slot.document import slot_row
 from mailrotate.core.values.hint import Command
 
 SlotId = Annotated[
-    str, typer.Argument(metavar="SLOT", help="Its id, like s_3.", autocompletion=completion.slots)
+    str, typer.Argument(metavar="SLOT", help="Id of the slot, like s_3.", autocompletion=completion.slots)
 ]
 
 
 def unassign(ctx: typer.Context, slot: SlotId) -> None:
-    """Put an empty purchased slot back into the team's pool; its subscription goes on.
+    """Return an empty purchased slot to the team's pool; its subscription continues.
 
-    Where a mailbox was connected in it, the pool has it under a new id: what was stays with the old one.
+    A slot that had a mailbox gets a new id in the pool; its history stays with the old id.
 
     Examples:
 

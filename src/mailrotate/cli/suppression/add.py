@@ -20,7 +20,7 @@ def add(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Never write to an address or a domain again; whoever is open there ends in every campaign.
+    """Never send to an address or a domain again; its open recipients end in every campaign.
 
     Examples:
 
@@ -33,7 +33,7 @@ def add(
     call = call_of(ctx)
     people = suppressing.open_count(call.context, value)
     told = [f"{counted(people, 'person who is', 'people who are')} open in campaigns will get nothing more"]
-    # Nobody is stopped by suppressing who is in no campaign: then there is nothing to confirm.
+    # Without open recipients there is nothing to confirm.
     if (people or dry_run) and not call.speech.confirm(told, f"Suppress {value}?", yes=yes, dry_run=dry_run):
         return
     added = suppressing.add(call.context, value, reason, call.now)

@@ -6,7 +6,7 @@ from mailrotate.cli.call import call_of
 
 
 def export(ctx: typer.Context) -> None:
-    """Every suppressed address and domain, one on a line: what `import` reads.
+    """Print every suppressed address and domain, one per line, as `import` reads them.
 
     Examples:
 

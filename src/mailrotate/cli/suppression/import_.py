@@ -21,10 +21,12 @@ _DONE_IN_PART = 8
 
 def import_(
     ctx: typer.Context,
-    file: Annotated[str, typer.Argument(metavar="FILE|-", help="An address or domain on each line.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE|-", help="Text file with an address or domain per line.")
+    ],
     reason: Reason = "imported",
 ) -> None:
-    """Suppress what a text file lists, one on a line; open recipients among them end.
+    """Suppress the addresses and domains of a text file, one per line; their open recipients end.
 
     Examples:
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def list_(ctx: typer.Context, limit: Limit = None, after: After = None) -> None:
-    """Suppressed addresses and domains, in the order in which they were added.
+    """List suppressed addresses and domains in the order in which they were added.
 
     Examples:
 
@@ -31,7 +31,7 @@ def list_(ctx: typer.Context, limit: Limit = None, after: After = None) -> None:
             lambda r: (
                 r["id"], r["kind"], r["value"], r["reason"], r["source"], instant(r["added_at"], zone),
             ),
-            "nobody is suppressed",
+            "no address is suppressed",
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from mailrotate.cli.suppression.options import Value
 
 
 def remove(ctx: typer.Context, value: Value, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Allow an address or domain again. People whose sequence it ended stay ended.
+    """Allow an address or domain again. Recipients that it ended stay ended.
 
     Examples:
 

@@ -7,7 +7,7 @@ from mailrotate.cli.user.seat import row_of
 
 
 def list_(ctx: typer.Context) -> None:
-    """Everybody's seat; a member sees their own.
+    """List users with their slots; a member sees only themselves.
 
     Examples:
 

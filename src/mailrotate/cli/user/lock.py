@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def lock(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Let a user do nothing more, and send nothing from their mailboxes. What follows is shown first.
+    """Lock a user, who then may not act and whose mailboxes send nothing, after showing what follows.
 
     Examples:
 
@@ -37,7 +37,7 @@ def lock(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = F
 def _consequences(following: "LockConsequences") -> list[str]:
     lines = [f"locking {following.email}:", "  acts on nothing any more"]
     if following.is_default:
-        lines.append("  is who acts where nobody is named: commands then need --as EMAIL")
+        lines.append("  is the default user: commands then need --as EMAIL")
     if following.addresses:
         one = "stays connected, is read and tested, sends nothing"
         several = "stay connected, are read and tested, send nothing"

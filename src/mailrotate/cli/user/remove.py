@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def remove(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = False) -> None:
-    """Remove a user whose seat holds no mailbox. Their campaigns and their lines in the log stay.
+    """Remove a user without mailboxes. Their campaigns and their lines in the log stay.
 
-    Whoever is added again with the same address is the same user.
+    A user who is added again with the same address is the same user.
 
     Examples:
 

@@ -9,7 +9,7 @@ from mailrotate.core.values.states import Role
 
 
 def roles(ctx: typer.Context) -> None:
-    """What each role may do.
+    """List what each role may do.
 
     Examples:
 

@@ -15,7 +15,7 @@ Email = Annotated[
     typer.Argument(metavar="EMAIL", help="The user's address.", autocompletion=completion.users),
 ]
 Name = Annotated[
-    str | None, typer.Option(help="The user's name; mailboxes without a sender name send as it.")
+    str | None, typer.Option(help="Name of the user, also the sender name of mailboxes without one.")
 ]
 
 

@@ -7,7 +7,7 @@ from mailrotate.cli.user.seat import Email, print_seat
 
 
 def show(ctx: typer.Context, email: Email) -> None:
-    """One seat with its mailboxes.
+    """Show a user with their mailboxes.
 
     Examples:
 

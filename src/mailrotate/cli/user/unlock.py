@@ -8,7 +8,7 @@ from mailrotate.core.values.hint import Command
 
 
 def unlock(ctx: typer.Context, email: Email) -> None:
-    """Let a locked user act again; campaigns that the lock has paused wait for `campaign resume`.
+    """Unlock a user; campaigns that the lock paused wait for `campaign resume`.
 
     Examples:
 

@@ -1,7 +1,6 @@
 """What a mailbox may send: its day, its gap, and how many more."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,9 +8,6 @@ from mailrotate.core.values.clock import next_whole_second
 
 # What a plan may allow a mailbox in a day; no provider lets so much through.
 HIGHEST_CAP = 100_000
-
-_DAY = timedelta(days=1)
-_HALF_A_DAY = _DAY / 2
 
 
 def midnight_after(now: datetime, zone: str) -> datetime:
@@ -47,32 +43,6 @@ def day_after_zone_change(
 ) -> tuple[datetime, datetime]:
     """The running day as it lasts after a change to `new_zone`."""
     return running[0], max(running[1], midnight_after(now, new_zone))
-
-
-@dataclass(frozen=True)
-class Ramp:
-    """A daily limit that grows: `start` messages on the day of `from_at`, `step` more on each further
-    calendar day, up to `ceiling` (B4)."""
-
-    start: int
-    step: int
-    ceiling: int
-    from_at: datetime
-
-    def __str__(self) -> str:
-        return f"{self.start},{self.step},{self.ceiling}"
-
-    def day(self, day_starts_at: datetime) -> int:
-        """Which day of the ramp-up a mailbox's day is, the first one being 1.
-
-        `from_at` begins a day as well, so a whole number of days lies between them, give or take the hour of
-        a clock change. Calendar dates would tell the same, but a change of zone could move the running day
-        to another number, and so give it another allowance.
-        """
-        return max(0, (day_starts_at - self.from_at + _HALF_A_DAY) // _DAY) + 1
-
-    def limit(self, day: int) -> int:
-        return min(self.ceiling, self.start + self.step * (day - 1))
 
 
 def gap_after(token: str, gap: timedelta) -> timedelta:

@@ -6,9 +6,9 @@ from datetime import date
 from typing import Protocol
 
 from mailrotate.core.ports import MailProvider, SecretBox
+from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import Actor
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.credential import Credential, unpack
 from mailrotate.core.values.mail import MailAccount
 
@@ -34,14 +34,14 @@ def secret_name(connection_id: int) -> str:
     return f"connection/{connection_id}"
 
 
-def account_of(context: Context, box: StoredMailbox) -> MailAccount:
+def account_of(context: Context, login: StoredLogin) -> MailAccount:
     """Everything a login needs. Raises KeyTrouble if the workspace key is missing or wrong."""
-    if box.secret is None:
-        raise ValueError(f"{box.address} is disconnected and has no secret")
-    plain = context.secrets.open(secret_name(box.connection_id), box.generation, box.secret)
-    return account_with(box, unpack(plain))
+    if login.secret is None:
+        raise ValueError(f"{login.address} is disconnected and has no secret")
+    plain = context.secrets.open(secret_name(login.connection_id), login.generation, login.secret)
+    return account_with(login, unpack(plain))
 
 
-def account_with(box: StoredMailbox, credential: Credential) -> MailAccount:
+def account_with(login: StoredLogin, credential: Credential) -> MailAccount:
     """A login to the mailbox's servers with this credential, which may not be stored yet."""
-    return MailAccount(box.address, box.provider, box.smtp, box.imap, box.username, credential)
+    return MailAccount(login.address, login.provider, login.smtp, login.imap, login.username, credential)

@@ -1,12 +1,13 @@
 """Making, replacing and sealing connections, and who hangs on a mailbox."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    RowMapping,
     and_,
     case,
     delete,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 from mailrotate.core.store import deadlines, moves, seat_addresses
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import Endpoint
-from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState
+from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState, Security
 from mailrotate.core.values.transition import Transition
 
 
@@ -41,15 +42,82 @@ class HangingCampaign:
 
 
 @dataclass(frozen=True)
+class StoredLogin:
+    """What a mailbox logs in with: its servers, and its secret as it was sealed; None once disconnected."""
+
+    address: str
+    provider: str
+    connection_id: int
+    generation: int
+    smtp: Endpoint
+    imap: Endpoint
+    username: str
+    secret: bytes | None
+
+
+@dataclass(frozen=True)
+class Health:
+    """What keeps a mailbox from sending, and since when its connection is what it is."""
+
+    paused_at: datetime | None
+    hold_class: str | None
+    hold_reason: str | None
+    hold_until: datetime | None
+    connected_at: datetime
+    failed_at: datetime | None
+    disconnected_at: datetime | None
+    trouble_since: datetime | None
+    last_test_at: datetime | None
+    last_error: str | None
+
+
+HEALTH = tuple(
+    table.c[each.name]
+    for each in fields(Health)
+    for table in (t.mailbox, t.connection)
+    if each.name in table.c
+)
+
+
+def health(r: RowMapping) -> Health:
+    """The health in a row with these columns."""
+    return Health(*(r[column.key] for column in HEALTH))
+
+
+def health_of(connection: Connection, mailbox_id: int) -> Health:
+    query = (
+        select(*HEALTH)
+        .join(t.connection, t.connection.c.mailbox_id == t.mailbox.c.id)
+        .where(t.mailbox.c.id == mailbox_id, t.connection.c.superseded_at.is_(None))
+    )
+    return health(connection.execute(query).mappings().one())
+
+
+def login_of(connection: Connection, mailbox_id: int) -> StoredLogin:
+    c = t.connection.c
+    query = (
+        select(t.mailbox.c.address, t.connection)
+        .join(t.connection, c.mailbox_id == t.mailbox.c.id)
+        .where(t.mailbox.c.id == mailbox_id, c.superseded_at.is_(None))
+    )
+    r = connection.execute(query).mappings().one()
+    return StoredLogin(
+        address=r["address"],
+        provider=r["provider"],
+        connection_id=r["id"],
+        generation=r["generation"],
+        smtp=Endpoint(r["smtp_host"], r["smtp_port"], Security(r["smtp_security"])),
+        imap=Endpoint(r["imap_host"], r["imap_port"], Security(r["imap_security"])),
+        username=r["username"],
+        secret=r["secret"],
+    )
+
+
+@dataclass(frozen=True)
 class SealedSecret:
     connection_id: int
     generation: int
     secret: bytes
-
-
-def lock_workspace(connection: Connection) -> None:
-    """Whoever seals a secret or changes the key waits here for the other."""
-    connection.execute(select(t.workspace.c.id).where(t.workspace.c.id == 1).with_for_update())
 
 
 def insert_mailbox(connection: Connection, address: str, user_id: int, now: datetime) -> int:

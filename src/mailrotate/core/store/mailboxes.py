@@ -1,12 +1,12 @@
 """Mailboxes and their connections: what is stored, and the facts that the gates need of them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     RowMapping,
@@ -23,189 +23,75 @@ from sqlalchemy import (
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions
-from mailrotate.core.values.mail import DEFAULT_GAP, INBOX, Endpoint
-from mailrotate.core.values.states import ConnectionState, ReplyClass, Security, UserState
+from mailrotate.core.values.mail import DEFAULT_GAP
+from mailrotate.core.values.states import ConnectionState, ReplyClass, UserState
 
 
 @dataclass(frozen=True)
 class StoredMailbox:
-    """A mailbox with its current connection, its lane and what was learned of its server."""
+    """An address on a seat, with its current connection."""
 
     id: int
     address: str
     user_id: int
     user_email: str
-    user_name: str
     user_state: UserState
     is_default: bool
     removed_at: datetime | None
-    paused_at: datetime | None
-    hold_class: str | None
-    hold_reason: str | None
-    hold_until: datetime | None
-    day_from: datetime | None
-    day_until: datetime | None
-    files_sent_copy: bool | None
     connection_id: int
     slot_id: int
-    generation: int
     state: ConnectionState
     provider: str
-    smtp: Endpoint
-    imap: Endpoint
-    username: str
-    secret: bytes | None
-    own_sender_name: str | None
-    mailbox_name: str | None
-    own_timezone: str | None
-    own_daily_limit: int | None
-    own_gap: timedelta | None
-    sent_copy: str
-    sends_as: str | None
     is_shared: bool
-    own_folders: tuple[str, ...] | None
-    contact_book: str | None
-    ramp_start: int | None
-    ramp_step: int | None
-    ramp_ceiling: int | None
-    ramp_from: datetime | None
-    connected_at: datetime
-    failed_at: datetime | None
-    disconnected_at: datetime | None
-    trouble_since: datetime | None
-    last_test_at: datetime | None
-    last_error: str | None
-    next_send_at: datetime | None
-    inbox_read_at: datetime | None
-    inbox_failing_since: datetime | None
-    inbox_error: str | None
-    inbox_next_try_at: datetime | None
-    daily_cap: int
-    sync_every: timedelta
-    workspace_timezone: str
-
-    @property
-    def timezone(self) -> str:
-        return self.own_timezone or self.workspace_timezone
-
-    @property
-    def sender_name(self) -> str:
-        return self.own_sender_name if self.own_sender_name is not None else self.user_name
-
-    @property
-    def gap(self) -> timedelta:
-        return DEFAULT_GAP if self.own_gap is None else self.own_gap
-
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """Which folders are read; the INBOX is the first and always among them (G3)."""
-        return (INBOX, *(self.own_folders or ()))
-
-    @property
-    def highest_limit(self) -> int:
-        """The mailbox's own daily limit, never above the plan's cap; a ramp-up may lower it (B4)."""
-        own = self.daily_cap if self.own_daily_limit is None else self.own_daily_limit
-        return min(own, self.daily_cap)
 
 
-def _query() -> Select[tuple[object, ...]]:
-    c = t.connection.c
+COLUMNS = (
+    t.mailbox.c.id,
+    t.mailbox.c.address,
+    t.mailbox.c.user_id,
+    t.user.c.email.label("user_email"),
+    t.user.c.state.label("user_state"),
+    (t.user.c.default_mailbox_id == t.mailbox.c.id).label("is_default"),
+    t.mailbox.c.removed_at,
+    t.connection.c.id.label("connection_id"),
+    t.connection.c.slot_id,
+    t.connection.c.state,
+    t.connection.c.provider,
+    t.connection.c.is_shared,
+)
+
+
+def with_connections(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Columns of mailboxes, their users and their current connections."""
     return (
-        select(
-            t.mailbox,
-            t.user.c.email.label("user_email"),
-            t.user.c.name.label("user_name"),
-            t.user.c.state.label("user_state"),
-            (t.user.c.default_mailbox_id == t.mailbox.c.id).label("is_default"),
-            c.id.label("connection_id"),
-            *(column for column in c if column.name not in ("id", "mailbox_id", "superseded_at")),
-            t.lane.c.next_send_at,
-            t.folder.c.read_at,
-            t.folder.c.failing_since,
-            t.folder.c.last_error.label("inbox_error"),
-            t.folder.c.next_try_at,
-            t.plan.c.daily_cap,
-            t.plan.c.sync_every_seconds,
-            t.workspace.c.timezone.label("workspace_timezone"),
-        )
+        select(*columns)
         .select_from(t.mailbox)
         .join(t.user, t.user.c.id == t.mailbox.c.user_id)
-        .join(t.connection, c.mailbox_id == t.mailbox.c.id)
-        .join(t.lane, t.lane.c.mailbox_id == t.mailbox.c.id)
-        .outerjoin(t.folder, and_(t.folder.c.mailbox_id == t.mailbox.c.id, t.folder.c.name == INBOX))
-        .join(t.plan, t.plan.c.id == 1)
-        .join(t.workspace, t.workspace.c.id == 1)
-        .where(c.superseded_at.is_(None))
+        .join(t.connection, t.connection.c.mailbox_id == t.mailbox.c.id)
+        .where(t.connection.c.superseded_at.is_(None))
     )
 
 
-def _read(row: Row[tuple[object, ...]]) -> StoredMailbox:
-    r = row._mapping
-    return StoredMailbox(
-        id=r["id"],
-        address=r["address"],
-        user_id=r["user_id"],
-        user_email=r["user_email"],
-        user_name=r["user_name"],
-        user_state=UserState(r["user_state"]),
-        is_default=bool(r["is_default"]),
-        removed_at=r["removed_at"],
-        paused_at=r["paused_at"],
-        hold_class=r["hold_class"],
-        hold_reason=r["hold_reason"],
-        hold_until=r["hold_until"],
-        day_from=r["day_from"],
-        day_until=r["day_until"],
-        files_sent_copy=r["files_sent_copy"],
-        connection_id=r["connection_id"],
-        slot_id=r["slot_id"],
-        generation=r["generation"],
-        state=ConnectionState(r["state"]),
-        provider=r["provider"],
-        smtp=Endpoint(r["smtp_host"], r["smtp_port"], Security(r["smtp_security"])),
-        imap=Endpoint(r["imap_host"], r["imap_port"], Security(r["imap_security"])),
-        username=r["username"],
-        secret=r["secret"],
-        **_settings(r),
-        connected_at=r["connected_at"],
-        failed_at=r["failed_at"],
-        disconnected_at=r["disconnected_at"],
-        trouble_since=r["trouble_since"],
-        last_test_at=r["last_test_at"],
-        last_error=r["last_error"],
-        next_send_at=r["next_send_at"],
-        inbox_read_at=r["read_at"],
-        inbox_failing_since=r["failing_since"],
-        inbox_error=r["inbox_error"],
-        inbox_next_try_at=r["next_try_at"],
-        daily_cap=r["daily_cap"],
-        sync_every=timedelta(seconds=r["sync_every_seconds"]),
-        workspace_timezone=r["workspace_timezone"],
-    )
-
-
-def _settings(r: RowMapping) -> dict[str, Any]:
-    """What a connection has been set to; null where it has its default."""
+def fields(r: RowMapping) -> dict[str, Any]:
+    """The fields of a StoredMailbox, in a row with these columns."""
+    known = {column.key: r[column.key] for column in COLUMNS}
     return {
-        "own_sender_name": r["sender_name"],
-        "mailbox_name": r["mailbox_name"],
-        "own_timezone": r["timezone"],
-        "own_daily_limit": r["daily_limit"],
-        "own_gap": None if r["gap_seconds"] is None else timedelta(seconds=r["gap_seconds"]),
-        "sent_copy": r["sent_copy"],
-        "sends_as": r["sends_as"],
-        "is_shared": r["is_shared"],
-        "own_folders": None if r["folders"] is None else tuple(json.loads(r["folders"])),
-        "contact_book": r["contact_book"],
-        "ramp_start": r["ramp_start"],
-        "ramp_step": r["ramp_step"],
-        "ramp_ceiling": r["ramp_ceiling"],
-        "ramp_from": r["ramp_from"],
+        **known,
+        "user_state": UserState(r["user_state"]),
+        "is_default": bool(r["is_default"]),
+        "state": ConnectionState(r["state"]),
     }
 
 
+_QUERY = with_connections(*COLUMNS)
+
+
+def _read(row: Row[Any]) -> StoredMailbox:
+    return StoredMailbox(**fields(row._mapping))
+
+
 # Made once, as what every claim asks: making a statement costs ten times as much as running it.
-_BY_ID = _query().where(t.mailbox.c.id == bindparam("b_id"))
+_BY_ID = _QUERY.where(t.mailbox.c.id == bindparam("b_id"))
 _COUNTED_SINCE = select(func.count()).where(t.message.c.claimed_at >= bindparam("b_start"), t.is_counted)
 _SENT_SINCE = _COUNTED_SINCE.where(t.message.c.mailbox_id == bindparam("b_mailbox"))
 _SENT_THROUGH_SLOT = _COUNTED_SINCE.where(t.message.c.slot_id == bindparam("b_slot"))
@@ -231,7 +117,7 @@ def by_id(connection: Connection, mailbox_id: int) -> StoredMailbox:
 
 
 def by_address(connection: Connection, address: str) -> StoredMailbox | None:
-    row = connection.execute(_query().where(t.mailbox.c.address == address)).one_or_none()
+    row = connection.execute(_QUERY.where(t.mailbox.c.address == address)).one_or_none()
     return None if row is None else _read(row)
 
 
@@ -243,7 +129,7 @@ def listing(
     Of everybody, or of one user's seat.
     """
     there = t.mailbox.c.removed_at.is_not(None) if removed else t.mailbox.c.removed_at.is_(None)
-    query = _query().where(there).order_by(t.mailbox.c.id)
+    query = _QUERY.where(there).order_by(t.mailbox.c.id)
     if user_id is not None:
         query = query.where(t.mailbox.c.user_id == user_id)
     return [_read(row) for row in connection.execute(query)]
@@ -251,7 +137,7 @@ def listing(
 
 def on_slot(connection: Connection, slot_id: int) -> StoredMailbox | None:
     """Who sends for a slot's single-sender campaigns (C5): whoever was connected last in it."""
-    query = _query().where(t.connection.c.slot_id == slot_id, t.mailbox.c.removed_at.is_(None))
+    query = _QUERY.where(t.connection.c.slot_id == slot_id, t.mailbox.c.removed_at.is_(None))
     row = connection.execute(query.order_by(t.connection.c.id.desc()).limit(1)).one_or_none()
     return None if row is None else _read(row)
 

@@ -48,6 +48,11 @@ _DEFAULT_PLAN = {
 }
 
 
+def lock(connection: Connection) -> None:
+    """Let nobody else change what the workspace holds, until the transaction ends."""
+    connection.execute(select(t.workspace.c.id).where(t.workspace.c.id == 1).with_for_update())
+
+
 def find(connection: Connection) -> StoredWorkspace | None:
     row = connection.execute(select(t.workspace).where(t.workspace.c.id == 1)).one_or_none()
     if row is None:

@@ -40,13 +40,10 @@ def default_email(store: Store, default_user_id: int | None) -> str | None:
     return None if user is None else user.email
 
 
-def acting_user(store: Store, email: str | None, os_user: str) -> Actor:
+def acting_user(store: Store, email: str) -> int:
     """Find the acting user. Raises NotFound (`user.none`) if no user has this address."""
     with store.reading() as connection:
-        if email is not None:
-            return Actor(naming.find_user(connection, email).id, os_user)
-        workspace = workspaces.find(connection)
-    return Actor(None if workspace is None else workspace.default_user_id, os_user)
+        return naming.find_user(connection, email).id
 
 
 def require_restorer(store: Store, actor: Actor) -> None:

@@ -13,8 +13,8 @@ from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
 from mailrotate.core.services.access import secrets
 from mailrotate.core.services.context import Context, account_of
-from mailrotate.core.store import connections, mailboxes
-from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store import connections
+from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.values.credential import Credential, OAuthToken
 from mailrotate.core.values.mail import CheckStep, MailAccount, MailTrouble, ServerReply
 from mailrotate.core.values.states import Phase, ReplyClass
@@ -24,7 +24,7 @@ Session = TypeVar("Session")
 
 def log_in(
     context: Context,
-    box: StoredMailbox,
+    mailbox_id: int,
     now: datetime,
     attempt: Callable[[MailProvider, MailAccount], Session],
 ) -> Session:
@@ -32,26 +32,27 @@ def log_in(
 
     The caller holds the mailbox's lane. Raises KeyTrouble, MailTrouble.
     """
-    provider, account = context.provider(box.provider), current_account(context, box, now)
+    account = current_account(context, mailbox_id, now)
+    provider = context.provider(account.provider)
     try:
         return attempt(provider, account)
     except MailTrouble as trouble:
         if not _may_have_ended(account, trouble.reply):
             raise
-    return attempt(provider, _renewed(context, box.id, account.credential))
+    return attempt(provider, _renewed(context, mailbox_id, account.credential))
 
 
-def check(context: Context, box: StoredMailbox, now: datetime) -> list[CheckStep]:
+def check(context: Context, mailbox_id: int, now: datetime) -> list[CheckStep]:
     """Test both servers as `log_in` does. A renewal that fails is a step of the service `token`.
 
     The caller holds the mailbox's lane. Raises KeyTrouble.
     """
-    provider = context.provider(box.provider)
     try:
-        account = current_account(context, box, now)
+        account = current_account(context, mailbox_id, now)
+        provider = context.provider(account.provider)
         steps = provider.check(account)
         if any(step.reply is not None and _may_have_ended(account, step.reply) for step in steps):
-            steps = provider.check(_renewed(context, box.id, account.credential))
+            steps = provider.check(_renewed(context, mailbox_id, account.credential))
     except MailTrouble as trouble:
         return [renewal_step(trouble)]
     return steps
@@ -62,13 +63,13 @@ def renewal_step(trouble: MailTrouble) -> CheckStep:
     return CheckStep("token", trouble.reply.phase, False, trouble.reply.text, trouble.reply)
 
 
-def current_account(context: Context, box: StoredMailbox, now: datetime) -> MailAccount:
+def current_account(context: Context, mailbox_id: int, now: datetime) -> MailAccount:
     """What the mailbox logs in with, its credential renewed if it is due.
 
     The caller holds the mailbox's lane. Raises KeyTrouble, and MailTrouble when the renewal fails.
     """
-    account = account_of(context, box)
-    return _renewed(context, box.id, account.credential) if account.credential.is_due(now) else account
+    _, account = _stored(context, mailbox_id)
+    return _renewed(context, mailbox_id, account.credential) if account.credential.is_due(now) else account
 
 
 def _may_have_ended(account: MailAccount, reply: ServerReply) -> bool:
@@ -82,23 +83,23 @@ def _may_have_ended(account: MailAccount, reply: ServerReply) -> bool:
 
 def _renewed(context: Context, mailbox_id: int, ended: Credential) -> MailAccount:
     """The login with the credential that replaces `ended`, already stored."""
-    box, account = _stored(context, mailbox_id)
+    login, account = _stored(context, mailbox_id)
     if account.credential == ended:
         try:
-            token = context.provider(box.provider).renew(account)
+            token = context.provider(login.provider).renew(account)
         except MailTrouble:
             if _stored(context, mailbox_id)[1].credential == ended:
                 raise
         else:
             with context.store.writing() as connection:
-                sealed = secrets.seal(context, connection, box.connection_id, box.generation + 1, token)
-                if connections.replace_secret(connection, box.connection_id, box.generation, sealed):
+                sealed = secrets.seal(context, connection, login.connection_id, login.generation + 1, token)
+                if connections.replace_secret(connection, login.connection_id, login.generation, sealed):
                     return replace(account, credential=token)
     # Renewed since the caller read it, or by another process that took the lane from this one.
     return _stored(context, mailbox_id)[1]
 
 
-def _stored(context: Context, mailbox_id: int) -> tuple[StoredMailbox, MailAccount]:
+def _stored(context: Context, mailbox_id: int) -> tuple[StoredLogin, MailAccount]:
     with context.store.reading() as connection:
-        box = mailboxes.by_id(connection, mailbox_id)
-    return box, account_of(context, box)
+        login = connections.login_of(connection, mailbox_id)
+    return login, account_of(context, login)

@@ -39,7 +39,7 @@ def find_mailbox(connection: Connection, address: str, *, with_removed: bool = F
     is_id = _ID.fullmatch(address) is not None
     by_id = _mailbox_of_id(connection, address) if is_id else None
     if is_id and by_id is None:
-        raise NotFound("mailbox.none", f"there is no mailbox {address}", "mailrotate mailbox list")
+        raise NotFound("mailbox.none", f"there is no mailbox {address}", Command("mailbox", "list"))
     wanted = address if by_id is not None else normalise_address(address)
     box = by_id or mailboxes.by_address(connection, wanted)
     if box is not None and (with_removed or box.removed_at is None):

@@ -96,7 +96,7 @@ def warnings(connection: Connection, user: StoredUser, address: str) -> tuple[st
 def _oddity(user: StoredUser, address: str) -> str | None:
     if shows_its_user(address, user.name, user.email):
         return None
-    return f"{address} shows nothing of the name of its user, {user.name} ({user.email})"
+    return f"{address} does not look like an address of {user.name} ({user.email})"
 
 
 def checks(connection: Connection, actor: Actor, user: StoredUser, address: str) -> list[Check]:

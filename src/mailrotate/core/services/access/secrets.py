@@ -22,7 +22,7 @@ def seal(
 
     Raises KeyTrouble.
     """
-    connections.lock_workspace(connection)
+    workspaces.lock(connection)
     # A rekey may have happened since: opening the check value makes the box load the new key.
     accounts.open_check(context.secrets, _check(connection))
     return context.secrets.seal(secret_name(connection_id), generation, pack(credential))
@@ -38,7 +38,7 @@ def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
     """
     accounts.prove_key(context)
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.SETTINGS)
         box = place.add_key()
         accounts.open_check(box, _check(connection))
@@ -52,7 +52,7 @@ def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
         workspaces.change(connection, key_check=accounts.seal_check(box))
         events.record(connection, context.actor, "workspace.rekeyed", now, About(), secrets=count)
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         place.drop_older_keys(_check(connection))
     return count
 

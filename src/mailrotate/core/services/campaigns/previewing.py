@@ -19,15 +19,15 @@ from mailrotate.core.services.effects.assigning import current_senders, is_conne
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.services.sending.rendering import StepCache, letter_for
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
-from mailrotate.core.store import campaigns, events, mailboxes
+from mailrotate.core.store import campaigns, events
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
-from mailrotate.core.store.sending import outbox, outbox_lists
+from mailrotate.core.store.sending import outbox, outbox_lists, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate, NewMessage
 from mailrotate.core.store.sending.outbox_lists import ListedMessage
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
 from mailrotate.core.values.hint import Command
@@ -68,7 +68,7 @@ class _Subject:
 
     campaign: StoredCampaign
     step: StoredStep
-    box: StoredMailbox
+    box: SendingMailbox
     person: StoredRecipient | None
     fields: Mapping[str, str]
 
@@ -181,15 +181,15 @@ def _placeholders(steps: list[StoredStep]) -> dict[str, str]:
 
 def _sender(
     connection: Connection, campaign: StoredCampaign, step: StoredStep, person: StoredRecipient | None
-) -> StoredMailbox:
+) -> SendingMailbox:
     """The step's own (D9), else the one that the person has, else the first that is connected."""
     if step.sender_mailbox_id is not None:
-        return mailboxes.by_id(connection, step.sender_mailbox_id)
+        return sending_mailboxes.by_id(connection, step.sender_mailbox_id)
     senders = [s for s in current_senders(connection, campaign.id) if s.mailbox_id is not None]
     theirs = [s for s in senders if person is not None and s.id == person.campaign_sender_id]
     for sender in theirs + [s for s in senders if is_connected(s)] + senders:
         assert sender.mailbox_id is not None
-        return mailboxes.by_id(connection, sender.mailbox_id)
+        return sending_mailboxes.by_id(connection, sender.mailbox_id)
     raise Refused(
         "campaign.no_sender",
         f"campaign '{campaign.name}' has no mailbox to send from",

@@ -15,7 +15,7 @@ from mailrotate.core.services.campaigns.enrolment import Aside, RowTrouble
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import campaigns, connections, events, moves, removals, senders
+from mailrotate.core.store import campaigns, events, moves, removals, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -63,7 +63,7 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
     is_living = former is not None and former.removed_at is None
     lane = holding_lane(context, former.id, now) if former is not None and is_living else nullcontext()
     with lane, context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         recipients.lock_enrolment(connection)
         campaign = _running(connection, context, name)
         former = _unchanged(former, _former(connection, whom.from_sender))

@@ -12,13 +12,14 @@ from mailrotate.core.rules.inbound import InboundMail
 from mailrotate.core.rules.timeline_filter import Decision, Link, Whose, as_document, read_link
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import connections, events, mailboxes, seat_addresses
+from mailrotate.core.store import events, mailboxes, seat_addresses, settings, workspaces
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import contacts, timeline
 from mailrotate.core.store.people.timeline import NewEntry
 from mailrotate.core.store.portions import portions
 from mailrotate.core.store.sending.outbox import Candidate
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.address import domain_of, normalise_address
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
@@ -48,16 +49,16 @@ def show(context: Context, address: str) -> tuple[str, Link]:
     """The mailbox's address and its link; for whoever may see it. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         box = authority.find_seen_mailbox(connection, context.actor, address)
-        return box.address, read_link(box.contact_book)
+        return box.address, _link_of(connection, box)
 
 
 def change(context: Context, address: str, wanted: LinkChange, now: datetime) -> tuple[str, Link]:
     """Switch the link, from the next mail on. Raises BadInput, NotFound, Refused (`mailbox.disconnected`)."""
     added, removed = (tuple(map(read_domain, names)) for names in (wanted.never, wanted.never_remove))
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box = seats.find_connected(connection, context.actor, address)
-        before = read_link(box.contact_book)
+        before = _link_of(connection, box)
         link = Link(
             before.is_on if wanted.is_on is None else wanted.is_on,
             wanted.incoming or before.incoming,
@@ -73,6 +74,10 @@ def change(context: Context, address: str, wanted: LinkChange, now: datetime) ->
         return box.address, link
 
 
+def _link_of(connection: Connection, box: StoredMailbox) -> Link:
+    return read_link(settings.of(connection, box.id).contact_book)
+
+
 def read_domain(text: str) -> str:
     """A domain as it is compared: IDN in ASCII, lower case. Raises BadInput (`domain.invalid`)."""
     name = text.strip().removeprefix("@")
@@ -84,9 +89,9 @@ def read_domain(text: str) -> str:
         ) from None
 
 
-def reset_commands(_connection: Connection, former: StoredMailbox) -> dict[str, Command]:
+def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
     """The link that a new connection does not have any more, with what sets it again (C4)."""
-    link = read_link(former.contact_book)
+    link = _link_of(connection, former)
     if link == timeline_filter.NEVER_LINKED:
         return {}
     options = ["--on" if link.is_on else "--off", "--incoming", link.incoming, "--outgoing", link.outgoing]
@@ -97,12 +102,12 @@ def reset_commands(_connection: Connection, former: StoredMailbox) -> dict[str, 
 # --- what is recorded
 
 
-def note_sent(connection: Connection, box: StoredMailbox, message: Candidate, at: datetime) -> None:
+def note_sent(connection: Connection, box: SendingMailbox, message: Candidate, at: datetime) -> None:
     """Put a message that has left on its recipient's timeline, in the transaction that settles it.
 
     One statement, and only where the mailbox is linked; more only for hand-written mail to nobody known.
     """
-    link = read_link(box.contact_book)
+    link = read_link(box.settings.contact_book)
     if not link.is_on or message.kind not in _CORRESPONDENCE:
         return
     to = message.to_address
@@ -115,13 +120,13 @@ def note_sent(connection: Connection, box: StoredMailbox, message: Candidate, at
 
 
 def note_received(
-    connection: Connection, box: StoredMailbox, mails: Iterable[InboundMail], now: datetime
+    connection: Connection, box: SendingMailbox, mails: Iterable[InboundMail], now: datetime
 ) -> None:
     """Put what people have written on their timelines, in the transaction that reads it.
 
     Machines' mail is on no timeline. Reading the same mail again adds nothing.
     """
-    link = read_link(box.contact_book)
+    link = read_link(box.settings.contact_book)
     if not link.is_on:
         return
     senders = [(sender, mail) for mail in mails if (sender := _person_of(mail)) is not None]

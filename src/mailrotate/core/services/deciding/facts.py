@@ -14,9 +14,11 @@ from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import campaigns, mailboxes, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import suppressions
+from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
+from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.states import MessageKind, Priority, UserState
@@ -26,30 +28,21 @@ _HOLIDAY_YEARS = 2
 RECIPIENT_ZONE = "recipient"
 
 
-def ramp_of(box: StoredMailbox) -> quota.Ramp | None:
-    """The mailbox's ramp-up, if it has one."""
-    parts = (box.ramp_start, box.ramp_step, box.ramp_ceiling)
-    if box.ramp_from is None or None in parts:
-        return None
-    start, step, ceiling = (int(part or 0) for part in parts)
-    return quota.Ramp(start, step, ceiling, box.ramp_from)
-
-
-def limit_of_day(box: StoredMailbox, day_starts_at: datetime) -> tuple[int, int | None]:
+def limit_of_day(settings: StoredSettings, day_starts_at: datetime) -> tuple[int, int | None]:
     """What the mailbox may send on a day of its own, and which day of the ramp-up that is where this is
     what limits it (B4)."""
-    ramp = ramp_of(box)
+    ramp = settings.own.ramp
     if ramp is not None:
         day = ramp.day(day_starts_at)
-        if ramp.limit(day) < box.highest_limit:
+        if ramp.limit(day) < settings.highest_limit:
             return ramp.limit(day), day
-    return box.highest_limit, None
+    return settings.highest_limit, None
 
 
-def mailbox_facts(connection: Connection, box: StoredMailbox, now: datetime) -> MailboxFacts:
+def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) -> MailboxFacts:
     """The mailbox's state and what it has sent, counted in this transaction."""
-    start, end = quota.day_of(now, box.timezone, box.day_from, box.day_until)
-    daily_limit, ramp_day = limit_of_day(box, start)
+    start, end = quota.day_of(now, box.settings.timezone, box.settings.day_from, box.settings.day_until)
+    daily_limit, ramp_day = limit_of_day(box.settings, start)
     overrides = provider_limits.overrides_in(workspaces.settings(connection))
     rolling = tuple(
         RollingUse(
@@ -62,21 +55,21 @@ def mailbox_facts(connection: Connection, box: StoredMailbox, now: datetime) -> 
     return MailboxFacts(
         address=box.address,
         connection=box.state,
-        connection_error=box.last_error,
+        connection_error=box.health.last_error,
         locked_user=box.user_email if box.user_state is UserState.LOCKED else None,
-        paused_at=box.paused_at,
-        hold_reason=box.hold_reason,
-        hold_until=box.hold_until,
+        paused_at=box.health.paused_at,
+        hold_reason=box.health.hold_reason,
+        hold_until=box.health.hold_until,
         daily_limit=daily_limit,
         sent_today=mailboxes.sent_since(connection, box.id, start),
         day_ends_at=end,
-        daily_cap=box.daily_cap,
+        daily_cap=box.settings.daily_cap,
         slot_sent_today=mailboxes.sent_through_slot_since(connection, box.slot_id, start),
         rolling=rolling,
         next_send_at=box.next_send_at,
-        inbox_read_at=box.inbox_read_at,
-        inbox_failing_since=box.inbox_failing_since,
-        inbox_error=box.inbox_error,
+        inbox_read_at=box.inbox.read_at,
+        inbox_failing_since=box.inbox.failing_since,
+        inbox_error=box.inbox.error,
         ramp_day=ramp_day,
     )
 
@@ -137,7 +130,7 @@ def message_facts(
     context: Context,
     connection: Connection,
     message: Candidate,
-    box: StoredMailbox,
+    box: SendingMailbox,
     campaign: StoredCampaign | None,
     now: datetime,
     absences: Absences | None = None,
@@ -145,7 +138,8 @@ def message_facts(
     """What the recipient's gates need to know of one message; `absences` where they are known already."""
     window = None
     if campaign is not None and campaign.timezone == RECIPIENT_ZONE and message.kind is MessageKind.CAMPAIGN:
-        window = window_of(context, campaign, box.workspace_timezone, now, message.recipient_timezone)
+        zone = box.settings.workspace_timezone
+        window = window_of(context, campaign, zone, now, message.recipient_timezone)
     suppression = None
     if message.kind is MessageKind.CAMPAIGN:
         suppression = suppression_of(connection, message.to_address)
@@ -177,7 +171,7 @@ def suppression_of(connection: Connection, address: str) -> tuple[str, str] | No
 def _late_since(
     context: Context,
     message: Candidate,
-    box: StoredMailbox,
+    box: SendingMailbox,
     campaign: StoredCampaign | None,
     absences: Absences,
 ) -> datetime | None:
@@ -187,13 +181,13 @@ def _late_since(
     """
     if message.kind is not MessageKind.CAMPAIGN or campaign is None:
         return None
-    others = (message.due_at, campaign.started_at, campaign.resumed_at, box.connected_at, box.hold_until)
-    ready = max(instant for instant in others if instant is not None)
+    others = (campaign.started_at, campaign.resumed_at, box.health.connected_at, box.health.hold_until)
+    ready = max(message.due_at, *(instant for instant in others if instant is not None))
     for gone, back in absences.times:
         if ready >= back:
             continue
         zone = message.recipient_timezone
-        window = window_of(context, campaign, box.workspace_timezone, gone, zone)
+        window = window_of(context, campaign, box.settings.workspace_timezone, gone, zone)
         possible = next_open(window, max(ready, gone))
         if possible is not None and back - possible > absences.allowed:
             return possible
@@ -202,13 +196,13 @@ def _late_since(
 
 def situation_of(
     context: Context, connection: Connection, message: Candidate, now: datetime
-) -> tuple[Situation, StoredMailbox]:
+) -> tuple[Situation, SendingMailbox]:
     """All facts about one message, for `why` and for a claim of just this one."""
-    box = mailboxes.by_id(connection, message.mailbox_id)
+    box = sending_mailboxes.by_id(connection, message.mailbox_id)
     campaign = None if message.campaign_id is None else campaigns.by_id(connection, message.campaign_id)
     bound = None
     if campaign is not None and message.kind is MessageKind.CAMPAIGN:
-        bound = campaign_facts(context, campaign, box.workspace_timezone, now)
+        bound = campaign_facts(context, campaign, box.settings.workspace_timezone, now)
     return (
         Situation(
             bound,

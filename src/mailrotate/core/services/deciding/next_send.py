@@ -11,13 +11,13 @@ from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, Situati
 from mailrotate.core.rules.steps import priority_of
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
-from mailrotate.core.store import campaigns, mailboxes, senders
+from mailrotate.core.store import campaigns, senders
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.senders import StoredSender
-from mailrotate.core.store.sending import outbox
+from mailrotate.core.store.sending import outbox, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
 
 _FAR = datetime.max.replace(tzinfo=UTC)
@@ -31,7 +31,7 @@ class Prospects:
     connection: Connection
     now: datetime
     _campaigns: dict[int, StoredCampaign] = field(default_factory=dict)
-    _boxes: dict[int, StoredMailbox] = field(default_factory=dict)
+    _boxes: dict[int, SendingMailbox] = field(default_factory=dict)
     _campaign_facts: dict[int, CampaignFacts] = field(default_factory=dict)
     _mailbox_facts: dict[int, MailboxFacts] = field(default_factory=dict)
     _absences: facts.Absences | None = None
@@ -41,9 +41,9 @@ class Prospects:
             self._campaigns[campaign_id] = campaigns.by_id(self.connection, campaign_id)
         return self._campaigns[campaign_id]
 
-    def box(self, mailbox_id: int) -> StoredMailbox:
+    def box(self, mailbox_id: int) -> SendingMailbox:
         if mailbox_id not in self._boxes:
-            self._boxes[mailbox_id] = mailboxes.by_id(self.connection, mailbox_id)
+            self._boxes[mailbox_id] = sending_mailboxes.by_id(self.connection, mailbox_id)
         return self._boxes[mailbox_id]
 
     def mailbox_facts(self, mailbox_id: int) -> MailboxFacts:
@@ -64,7 +64,7 @@ class Prospects:
         campaign = None if message.campaign_id is None else self.campaign(message.campaign_id)
         bound = None
         if campaign is not None and message.kind is MessageKind.CAMPAIGN:
-            bound = self.campaign_facts(campaign.id, box.workspace_timezone)
+            bound = self.campaign_facts(campaign.id, box.settings.workspace_timezone)
         if self._absences is None:
             self._absences = facts.absences_in(self.connection)
         known = facts.message_facts(
@@ -83,7 +83,7 @@ class Prospects:
             waiting += self.first_of_campaign(campaign, box.id)
         return earliest([self.decide(message) for message in waiting])
 
-    def _by_hand(self, box: StoredMailbox) -> Iterator[Candidate]:
+    def _by_hand(self, box: SendingMailbox) -> Iterator[Candidate]:
         found = outbox.earliest_by_hand(self.connection, box.id, _FAR)
         if found is not None:
             yield found

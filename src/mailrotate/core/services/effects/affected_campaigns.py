@@ -19,6 +19,7 @@ from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import RUNNER, About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.removals import Affected
+from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.reasons import (
     MAILBOX_DISCONNECTED,
@@ -136,9 +137,10 @@ def _next_at(
     if due_at is None:
         return None
     campaign = campaigns.by_id(connection, campaign_id)
+    sending = sending_mailboxes.by_id(connection, box.id)
     situation = Situation(
-        facts.campaign_facts(context, campaign, box.workspace_timezone, now),
-        facts.mailbox_facts(connection, box, now),
+        facts.campaign_facts(context, campaign, sending.settings.workspace_timezone, now),
+        facts.mailbox_facts(connection, sending, now),
         None,
     )
     return decide(situation, max(due_at, now)).next_at

@@ -12,14 +12,13 @@ from sqlalchemy import Connection
 
 from mailrotate.core.services.access import ownership, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailboxes.mailbox_settings import Settings, validate_settings
 from mailrotate.core.store import (
     aliases,
-    connections,
     events,
     mailboxes,
     requests,
     seat_addresses,
+    settings,
     workspaces,
 )
 from mailrotate.core.store.aliases import StoredAlias
@@ -28,6 +27,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.values.address import canonical_address, normalise_address
 from mailrotate.core.values.errors import NotFound, Refused
 from mailrotate.core.values.hint import Command
+from mailrotate.core.values.own_settings import check_name
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,11 @@ def add(
     An alias is an address on the seat: whatever is asked of a mailbox's own is asked of it (A7-A9).
     """
     alias = normalise_address(alias)
+    if sender_name is not None:
+        check_name("sender name", "--sender-name", sender_name)
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box = seats.find_connected(connection, context.actor, address)
-        validate_settings(
-            connection, Settings() if sender_name is None else Settings(sender_name=sender_name)
-        )
         user = workspaces.user_by_id(connection, box.user_id)
         assert user is not None  # a mailbox refers to its user
         _refuse_known(connection, box, alias)
@@ -83,10 +82,10 @@ def remove(context: Context, address: str, alias: str, now: datetime) -> Mailbox
     A mailbox that sent as it sends as itself again.
     """
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box = seats.find_mailbox(connection, context.actor, address)
         known = _alias(connection, box, alias)
-        if box.sends_as == known.address:
+        if settings.of(connection, box.id).sends_as == known.address:
             _send_as(connection, context, box, None, now)
         aliases.delete_alias(connection, known.id)
         requests.end(connection, known.address, now)
@@ -103,7 +102,7 @@ def use(context: Context, address: str, alias: str | None, now: datetime) -> Mai
     Raises as `remove`.
     """
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box = seats.find_connected(connection, context.actor, address)
         own, wanted = canonical_address(box.address), None
         if alias is not None and canonical_address(normalise_address(alias)) != own:
@@ -114,20 +113,21 @@ def use(context: Context, address: str, alias: str | None, now: datetime) -> Mai
 
 def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
     """What gives a new connection the aliases of the former one again (C4)."""
+    sends_as = settings.of(connection, former.id).sends_as
     return {
         f"alias {known.address}": Command(
             *("mailbox", "alias", "add", former.address, known.address),
             *(() if known.sender_name is None else ("--sender-name", known.sender_name)),
-            *(("--use",) if known.address == former.sends_as else ()),
+            *(("--use",) if known.address == sends_as else ()),
         )
         for known in aliases.of_connection(connection, former.connection_id)
     }
 
 
 def _of(connection: Connection, box: StoredMailbox, warnings: Sequence[str] = ()) -> MailboxAliases:
-    now_is = mailboxes.by_id(connection, box.id)
+    sends_as = settings.of(connection, box.id).sends_as
     return MailboxAliases(
-        box.address, now_is.sends_as, aliases.of_connection(connection, box.connection_id), warnings
+        box.address, sends_as, aliases.of_connection(connection, box.connection_id), warnings
     )
 
 
@@ -165,8 +165,9 @@ def _alias(connection: Connection, box: StoredMailbox, alias: str) -> StoredAlia
 def _send_as(
     connection: Connection, context: Context, box: StoredMailbox, alias: str | None, now: datetime
 ) -> None:
-    if alias == box.sends_as:
+    before = settings.of(connection, box.id).sends_as
+    if alias == before:
         return
     mailboxes.change_connection(connection, box.connection_id, sends_as=alias)
-    changed = {"key": "sends_as", "before": box.sends_as, "after": alias}
+    changed = {"key": "sends_as", "before": before, "after": alias}
     events.record(connection, context.actor, "mailbox.set", now, About(box.id), **changed)

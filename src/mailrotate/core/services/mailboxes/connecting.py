@@ -15,20 +15,29 @@ from mailrotate.core.services.access import accounts, ownership, seats, secrets
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, grace_periods
-from mailrotate.core.services.mailboxes import alias_choice, folder_choice, signature_editing
-from mailrotate.core.services.mailboxes.mailbox_settings import (
-    Settings,
-    apply_settings,
-    settings_reset,
-    validate_settings,
+from mailrotate.core.services.mailboxes import (
+    alias_choice,
+    mailbox_settings,
+    sharing,
+    signature_editing,
 )
-from mailrotate.core.store import connections, events, mailboxes, seat_addresses, senders, workspaces
+from mailrotate.core.store import (
+    connections,
+    events,
+    mailboxes,
+    seat_addresses,
+    senders,
+    settings,
+    workspaces,
+)
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import inboxes, sending_mailboxes
+from mailrotate.core.values import own_settings
 from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import MailAccount, ServerGuess
+from mailrotate.core.values.own_settings import Given, Wanted
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class NewConnection:
     address: str
     servers: ServerGuess
     credential: Credential
-    settings: Settings
+    settings: Given
     user_email: str | None = None
     slot_id: int | None = None
     # Also where another mailbox may still come back to the slot without loss (A5).
@@ -84,25 +93,28 @@ def former_servers(context: Context, address: str) -> ServerGuess | None:
     with context.store.reading() as connection:
         acting = seats.require_active(connection, context.actor)
         box = mailboxes.by_address(connection, address)
+        login = None if box is None else connections.login_of(connection, box.id)
     if (
         box is None
+        or login is None
         or box.removed_at is not None
         or not roles.may_on_seat(acting.role, acting.id == box.user_id)
     ):
         return None
-    return ServerGuess(box.provider, box.smtp, box.imap, "before", box.username)
+    return ServerGuess(login.provider, login.smtp, login.imap, "before", login.username)
 
 
 def refuse_connect(
-    context: Context, address: str, user_email: str | None, slot_id: int | None, settings: Settings
+    context: Context, address: str, user_email: str | None, slot_id: int | None, given: Given
 ) -> None:
     """The refusals that need no server, before anybody waits for one.
 
     Raises Refused, NotFound, BadInput, KeyTrouble.
     """
+    first = own_settings.parse(given)
     with context.store.reading() as connection:
         seats.seat_for(connection, context.actor, address, user_email, slot_id)
-        validate_settings(connection, settings, context.actor)
+        mailbox_settings.refuse_unpermitted(connection, first, context.actor)
     accounts.prove_key(context)
 
 
@@ -110,15 +122,15 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
     """Store a connection whose servers were proved. Raises Refused, NotFound, KeyTrouble,
     ConfirmationNeeded (`slot.awaited`)."""
     accounts.prove_key(context)  # so that no transaction waits for a keyring
-    address, account = wanted.address, wanted.account
+    address, account, first = wanted.address, wanted.account, own_settings.parse(wanted.settings)
     with context.store.writing() as connection:
         # One at a time: two must not take the same slot or address.
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)
         if not wanted.takes_awaited_slot:
             grace_periods.refuse_awaited(connection, seat.slot_id, address, now)
-        validate_settings(connection, wanted.settings, context.actor)
-        reset = reset_of(connection, seat.former, wanted.settings)
+        mailbox_settings.refuse_unpermitted(connection, first, context.actor)
+        reset = reset_of(connection, seat.former, first)
         mailbox_id = _place_mailbox(connection, context.actor, seat, address, now)
         connection_id = connections.insert_connection(
             connection,
@@ -135,7 +147,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         if seat.former is None or seat.former.provider != account.provider:
             habit = provider_limits.files_sent_copy(account.provider)
             mailboxes.change(connection, mailbox_id, files_sent_copy=habit)
-        apply_settings(connection, mailboxes.by_id(connection, mailbox_id), wanted.settings, now)
+        mailbox_settings.apply(connection, mailboxes.by_id(connection, mailbox_id), first, now)
         if seat.user.default_mailbox_id is None:
             workspaces.set_default_mailbox(connection, seat.user.id, mailbox_id)
         about = About(mailbox_id)
@@ -147,16 +159,17 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         return _connected(connection, box, reset, followed, odd)
 
 
-def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Settings) -> dict[str, Command]:
+def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wanted) -> dict[str, Command]:
     """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
     if former is None or former.removed_at is not None:
         return {}
+    stored = settings.of(connection, former.id)
     return {
-        **settings_reset(connection, former, wanted),
+        **mailbox_settings.reset_commands(former, stored.own, wanted),
+        **sharing.reset_commands(connection, former),
         **alias_choice.reset_commands(connection, former),
         **contact_book.reset_commands(connection, former),
         **signature_editing.reset_commands(connection, former),
-        **folder_choice.reset_commands(former),
     }
 
 
@@ -178,14 +191,15 @@ def _place_mailbox(
 
 def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) -> None:
     """History, counters and the default flag stay with the address; settings go with the connection."""
+    stored = settings.of(connection, former.id)
     connections.supersede(connection, former.id, now)
     seat_addresses.release_all(connection, former.id)
     seat_addresses.hold(connection, former.address, former.id)
     inboxes.forget_failure(connection, former.id)
-    if former.own_timezone is not None:
+    if stored.own.timezone is not None:
         # Back to the workspace's zone: a change of zone as any other (B4).
-        running = quota.day_of(now, former.timezone, former.day_from, former.day_until)
-        start, end = quota.day_after_zone_change(now, running, former.workspace_timezone)
+        running = quota.day_of(now, stored.timezone, stored.day_from, stored.day_until)
+        start, end = quota.day_after_zone_change(now, running, stored.workspace_timezone)
         mailboxes.change(connection, former.id, day_from=start, day_until=end)
 
 
@@ -207,7 +221,7 @@ def _connected(
         slots_total=len(workspaces.slots_of(connection, box.user_id)),
         is_default=box.is_default,
         default=None if default_id is None else mailboxes.by_id(connection, default_id).address,
-        files_sent_copy=box.files_sent_copy,
+        files_sent_copy=sending_mailboxes.by_id(connection, box.id).files_sent_copy,
         reset=reset,
         followed=followed,
         warnings=warnings,

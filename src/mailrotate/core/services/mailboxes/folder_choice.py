@@ -4,7 +4,7 @@ The INBOX is always among them, and it alone decides whether follow-ups wait (H5
 what somebody answers into another folder, but what is there was not promised to be all.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from difflib import SequenceMatcher
 
@@ -12,29 +12,13 @@ from sqlalchemy import Connection
 
 from mailrotate.core.ports import InboxSession
 from mailrotate.core.services.context import Context
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
-from mailrotate.core.values.errors import BadInput, NotFound, RemoteError
+from mailrotate.core.values.errors import NotFound, RemoteError
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import INBOX, FolderCursor, MailAccount, MailTrouble
 
 _MOST_NAMED = 10
 _LONGEST_SHOWN = 100
-
-
-def beside_inbox(names: Iterable[str]) -> tuple[str, ...] | None:
-    """Each once, without the INBOX, which alone is written in any case (RFC 9051 5.1); None for none.
-
-    Raises BadInput (`folder.unnamed`).
-    """
-    wanted = tuple(name for name in dict.fromkeys(names) if name.upper() != INBOX)
-    if "" in wanted:
-        raise BadInput(
-            "folder.unnamed",
-            "'' names no folder",
-            "name one, or for the INBOX alone add --folders default",
-        )
-    return wanted or None
 
 
 def ends_of(context: Context, account: MailAccount, wanted: Sequence[str]) -> dict[str, FolderCursor]:
@@ -66,14 +50,6 @@ def begin(connection: Connection, mailbox_id: int, ends: Mapping[str, FolderCurs
     for name, end in ends.items():
         cursor = inboxes.cursor_of(connection, mailbox_id, name) or end
         inboxes.note_read(connection, mailbox_id, name, cursor, now)
-
-
-def reset_commands(former: StoredMailbox) -> dict[str, Command]:
-    """The folders that a new connection does not read any more, with what sets them again (C4)."""
-    if not former.own_folders:
-        return {}
-    options = [part for name in former.own_folders for part in ("--folders", name)]
-    return {"folders": Command("mailbox", "set", former.address, *options)}
 
 
 def _refuse_unknown(session: InboxSession, address: str, wanted: Sequence[str]) -> None:

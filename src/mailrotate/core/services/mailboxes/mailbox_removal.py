@@ -15,7 +15,6 @@ from mailrotate.core.services.effects import affected_campaigns, assigning
 from mailrotate.core.services.effects.consequences import Consequences, HitCampaign, fate_of
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import (
-    connections,
     events,
     mailboxes,
     moves,
@@ -196,7 +195,7 @@ def remove(
     with context.store.reading() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
     with _lane_of(context, box, now), context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         recipients.lock_enrolment(connection)
         case = _case(connection, context.actor, address, move_to)
         following = _consequences(connection, case)

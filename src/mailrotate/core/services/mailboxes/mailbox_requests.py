@@ -10,7 +10,7 @@ from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import REQUEST
 from mailrotate.core.services.access import advice, ownership, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import connections, events, mailboxes, plans, requests, seat_addresses, workspaces
+from mailrotate.core.store import events, mailboxes, plans, requests, seat_addresses, workspaces
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.requests import StoredRequest
 from mailrotate.core.store.workspaces import StoredUser
@@ -38,7 +38,7 @@ def request(context: Context, address: str, user_email: str | None, now: datetim
     """
     address = normalise_address(address)
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         user = seats.user_for(connection, context.actor, user_email)
         acting = seats.require_active(connection, context.actor)
         _refuse_on_seat(connection, user, address)
@@ -88,7 +88,7 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
     Raises BadInput, NotFound, Refused.
     """
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         seats.require_active(connection, context.actor)
         known = _named(connection, name)
         seats.require_authority(connection, context.actor, known.user_id)
@@ -115,7 +115,7 @@ def _decide(
     ):
         raise BadInput("request.reason", f"a reason is one line of up to {_LONGEST_REASON} letters")
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.REQUESTS)
         acting = seats.require_active(connection, context.actor)
         known = _named(connection, name)

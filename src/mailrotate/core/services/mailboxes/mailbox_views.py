@@ -1,42 +1,24 @@
-"""Mailboxes as people see and set them: listing, settings with their sources, rest and holds (B3–B5, B12)."""
+"""Mailboxes as people see them: listing, settings and their sources; default, rest, holds (B3–B5, B12)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
-from mailrotate.core.services.access import accounts, authority, seats
+from mailrotate.core.rules.timeline_filter import NEVER_LINKED, read_link
+from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
-from mailrotate.core.services.mailboxes import folder_choice, sharing
-from mailrotate.core.services.mailboxes.mailbox_settings import (
-    Change,
-    Settings,
-    ShownSetting,
-    access_of,
-    apply_settings,
-    settings_of,
-    validate_settings,
-)
-from mailrotate.core.services.mailboxes.reconnecting import (
-    KEEPS_LOGIN,
-    LoginChange,
-    Tell,
-    login_after,
-    login_changes,
-    prove,
-    renew,
-)
-from mailrotate.core.services.sending.lane_holding import holding_lane
+from mailrotate.core.services.mailboxes import mailbox_settings, sharing
 from mailrotate.core.store import (
     aliases,
     connections,
     deadlines,
     events,
     mailboxes,
-    shares,
+    signatures,
     visibility,
     workspaces,
 )
@@ -45,10 +27,12 @@ from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.deadlines import RunningDeadline
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.store.sending.inboxes import StoredFolder
-from mailrotate.core.values.duration import format_duration
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
+from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.mail import Endpoint
+from mailrotate.core.values.own_settings import PERSONAL, SETTINGS, SHARED, ShownSetting
 from mailrotate.core.values.states import REMOVED_MAILBOX, ConnectionState
 
 
@@ -81,7 +65,7 @@ class ListedMailbox:
 
 @dataclass(frozen=True)
 class ShownMailbox:
-    """Everything about one mailbox but its secret; `changes` is what a deed has just made another."""
+    """Everything about one mailbox but its secret."""
 
     listed: ListedMailbox
     settings: Sequence[ShownSetting]
@@ -96,7 +80,6 @@ class ShownMailbox:
     sends_as: str | None
     aliases: Sequence[StoredAlias]
     folders: Sequence[StoredFolder]
-    changes: Sequence[Change] = ()
 
 
 def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
@@ -104,26 +87,31 @@ def listing(context: Context, now: datetime, *, removed: bool = False) -> list[L
     with context.store.reading() as connection:
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else visibility.mailbox_ids(connection, viewer)
-        boxes = mailboxes.listing(connection, removed=removed)
+        boxes = sending_mailboxes.listing(connection, removed=removed)
         return _listed(connection, [box for box in boxes if seen is None or box.id in seen], now)
 
 
-def _listed(connection: Connection, boxes: Sequence[StoredMailbox], now: datetime) -> list[ListedMailbox]:
-    days = {box.id: quota.day_of(now, box.timezone, box.day_from, box.day_until)[0] for box in boxes}
+def _listed(connection: Connection, boxes: Sequence[SendingMailbox], now: datetime) -> list[ListedMailbox]:
+    days = {box.id: _day_of(box, now)[0] for box in boxes}
     sent = mailboxes.sent_since_each(connection, days)
     running = deadlines.running(connection, list(days))
     return [_line(box, now, days[box.id], sent.get(box.id, 0), running.get(box.id, ())) for box in boxes]
 
 
+def _day_of(box: SendingMailbox, now: datetime) -> tuple[datetime, datetime]:
+    return quota.day_of(now, box.settings.timezone, box.settings.day_from, box.settings.day_until)
+
+
 def _line(
-    box: StoredMailbox,
+    box: SendingMailbox,
     now: datetime,
     day_from: datetime,
     sent_today: int,
     deadlines: Sequence[RunningDeadline],
 ) -> ListedMailbox:
-    daily_limit, ramp_day = facts.limit_of_day(box, day_from)
-    on_hold = box.hold_reason is not None and (box.hold_until is None or box.hold_until > now)
+    daily_limit, ramp_day = facts.limit_of_day(box.settings, day_from)
+    health = box.health
+    on_hold = health.hold_reason is not None and (health.hold_until is None or health.hold_until > now)
     return ListedMailbox(
         id=box.id,
         address=box.address,
@@ -131,19 +119,19 @@ def _line(
         slot_id=None if box.state is ConnectionState.DISCONNECTED else box.slot_id,
         provider=box.provider,
         state=box.state if box.removed_at is None else REMOVED_MAILBOX,
-        paused_at=box.paused_at,
-        hold_reason=box.hold_reason if on_hold else None,
-        hold_until=box.hold_until if on_hold else None,
+        paused_at=health.paused_at,
+        hold_reason=health.hold_reason if on_hold else None,
+        hold_until=health.hold_until if on_hold else None,
         is_default=box.is_default,
-        access=access_of(box),
-        sender_name=box.sender_name,
+        access=SHARED if box.is_shared else PERSONAL,
+        sender_name=box.settings.sender_name,
         daily_limit=daily_limit,
         ramp_day=ramp_day,
         sent_today=sent_today,
-        last_test_at=box.last_test_at,
-        last_error=box.last_error,
-        failed_at=box.failed_at,
-        disconnected_at=box.disconnected_at,
+        last_test_at=health.last_test_at,
+        last_error=health.last_error,
+        failed_at=health.failed_at,
+        disconnected_at=health.disconnected_at,
         removed_at=box.removed_at,
         deadlines=deadlines,
     )
@@ -154,118 +142,45 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
     with context.store.reading() as connection:
         box = authority.find_seen_mailbox(connection, context.actor, address)
         hanging = connections.hanging_on(connection, box.id, box.slot_id) if box.removed_at is None else ()
-        _, day_ends_at = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+        sending = sending_mailboxes.by_id(connection, box.id)
+        login = connections.login_of(connection, box.id)
         return ShownMailbox(
-            listed=_listed(connection, [box], now)[0],
-            settings=settings_of(connection, box),
-            smtp=box.smtp,
-            imap=box.imap,
-            username=box.username,
-            files_sent_copy=box.files_sent_copy,
-            day_ends_at=day_ends_at,
-            inbox_read_at=box.inbox_read_at,
-            inbox_error=box.inbox_error,
+            listed=_listed(connection, [sending], now)[0],
+            settings=_settings_of(connection, box, sending.settings),
+            smtp=login.smtp,
+            imap=login.imap,
+            username=login.username,
+            files_sent_copy=sending.files_sent_copy,
+            day_ends_at=_day_of(sending, now)[1],
+            inbox_read_at=sending.inbox.read_at,
+            inbox_error=sending.inbox.error,
             campaigns=hanging,
-            sends_as=box.sends_as,
+            sends_as=sending.settings.sends_as,
             aliases=aliases.of_connection(connection, box.connection_id),
-            folders=inboxes.folders_of(connection, box.id, box.folders),
+            folders=inboxes.folders_of(connection, box.id, sending.settings.folders),
         )
 
 
-def check_settings(context: Context, address: str, settings: Settings) -> StoredMailbox:
-    """All refusals of `set_settings` that need no server, without changing anything."""
-    with context.store.reading() as connection:
-        box = seats.find_connected(connection, context.actor, address)
-        validate_settings(connection, settings, context.actor)
-        return box
-
-
-def set_settings(
-    context: Context,
-    address: str,
-    settings: Settings,
-    now: datetime,
-    *,
-    login: LoginChange = KEEPS_LOGIN,
-    tell: Tell = lambda _step: None,
-) -> ShownMailbox:
-    """Change settings, servers, login and folders, all of them or nothing (B3, B7).
-
-    They reach every message that is not yet being sent. What only its server can judge is asked before, the
-    folders with the new login. Raises BadInput, Refused, NotFound (`folder.none`), RemoteError, Busy,
-    KeyTrouble: nothing is changed then.
-    """
-    box = check_settings(context, address, settings)
-    named = settings.get("folders")
-    if not (login or named):
-        with context.store.writing() as connection:
-            _, changes = _set_within(context, connection, box.address, settings, now)
-        return replace(show(context, box.address, now), changes=changes)
-    accounts.prove_key(context)
-    with holding_lane(context, box.id, now):
-        with context.store.reading() as connection:
-            # Another login may have been stored while we waited for the lane.
-            box = seats.find_connected(connection, context.actor, box.address)
-        account = login_after(context, box, login, now, "set")
-        if login:
-            prove(context.provider(box.provider), account, tell, "set")
-        ends = folder_choice.ends_of(context, account, named) if named else {}
-        with context.store.writing() as connection:
-            box, changes = _set_within(context, connection, box.address, settings, now)
-            folder_choice.begin(connection, box.id, ends, now)
-            if login:
-                renewed = renew(context, connection, box, account, login, now)
-                changes += login_changes(box, renewed, login)
-    return replace(show(context, box.address, now), changes=changes)
-
-
-def _set_within(
-    context: Context, connection: Connection, address: str, settings: Settings, now: datetime
-) -> tuple[StoredMailbox, list[Change]]:
-    """The mailbox as it was, and what is another now."""
-    # Not while the plan changes: what it allows is decided here.
-    connections.lock_workspace(connection)
-    box = seats.find_connected(connection, context.actor, address)
-    validate_settings(connection, settings, context.actor)
-    before = settings_of(connection, box)
-    apply_settings(connection, box, settings, now)
-    after = settings_of(connection, mailboxes.by_id(connection, box.id))
-    changes = [
-        Change(is_now.name, was.value, is_now.value, is_now.origin)
-        for was, is_now in zip(before, after, strict=True)
-        if (was.value, was.origin) != (is_now.value, is_now.origin)
+def _settings_of(connection: Connection, box: StoredMailbox, stored: StoredSettings) -> list[ShownSetting]:
+    """Those of `mailbox set`, and what the plan and other commands set."""
+    link = read_link(stored.contact_book)
+    known = signatures.of_connection(connection, box.connection_id)
+    main = next((each.name for each in known if each.is_main), None)
+    return [
+        *(mailbox_settings.in_force(stored, setting) for setting in SETTINGS.values()),
+        sharing.setting(connection, box),
+        ShownSetting("sync_every", stored.sync_every, "plan"),
+        ShownSetting("sends_as", stored.sends_as or box.address, "own" if stored.sends_as else "default"),
+        ShownSetting("contact_book", str(link), "default" if link == NEVER_LINKED else "own"),
+        ShownSetting("signature", main, "own" if main else "default"),
     ]
-    for one in changes:
-        told = {"key": one.key, "before": _told(one.before), "after": _told(one.after)}
-        events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
-    return box, changes
-
-
-def _told(value: object) -> object:
-    return format_duration(value) if isinstance(value, timedelta) else value
-
-
-@dataclass(frozen=True)
-class Unshared:
-    """Who loses a mailbox that becomes personal, and which campaigns of theirs go on sending from it."""
-
-    users: Sequence[str]
-    campaigns: Sequence[str]
-
-
-def losing(context: Context, address: str) -> Unshared:
-    """Whom `--access personal` takes a shared mailbox from. Raises NotFound, Refused."""
-    with context.store.reading() as connection:
-        box = seats.find_mailbox(connection, context.actor, address)
-        shared_with = sorted(shares.user_ids(connection, box.connection_id))
-        return Unshared(sharing.named(connection, box), sharing.owned_by(connection, box, shared_with))
 
 
 def make_default(context: Context, address: str, now: datetime) -> bool:
     """The address that its user sends from unless another is named (B5); False when it was so already."""
     with context.store.writing() as connection:
         # Not while the mailbox is removed: a default is on its user's seat.
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box = seats.find_connected(connection, context.actor, address)
         if box.is_default:
             return False
@@ -279,7 +194,7 @@ def make_default(context: Context, address: str, now: datetime) -> bool:
 
 
 def pause(context: Context, address: str, now: datetime) -> bool:
-    """Rest a mailbox: its messages wait, nothing is lost (B12). False when it rests already."""
+    """Rest a mailbox: its messages wait, nothing is lost (B12). False when it is already paused."""
     return _set_paused(context, address, now, at=now)
 
 
@@ -291,7 +206,7 @@ def resume(context: Context, address: str, now: datetime) -> bool:
 def _set_paused(context: Context, address: str, now: datetime, at: datetime | None) -> bool:
     with context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
-        if (box.paused_at is None) == (at is None):
+        if (connections.health_of(connection, box.id).paused_at is None) == (at is None):
             return False
         mailboxes.change(connection, box.id, paused_at=at)
         action = "mailbox.resumed" if at is None else "mailbox.paused"
@@ -303,8 +218,9 @@ def release(context: Context, address: str, now: datetime) -> str | None:
     """End a hold; returns what it was for, or None when there was none (F4)."""
     with context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
-        if box.hold_reason is not None:
+        health = connections.health_of(connection, box.id)
+        if health.hold_reason is not None:
             mailboxes.end_hold(connection, box.id)
-            held = {"key": "hold", "before": box.hold_class, "after": None}
+            held = {"key": "hold", "before": health.hold_class, "after": None}
             events.record(connection, context.actor, "mailbox.released", now, About(box.id), **held)
-        return box.hold_reason
+        return health.hold_reason

@@ -11,7 +11,15 @@ from mailrotate.core.rules.role_addresses import is_role_address
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import connections, events, mailboxes, plans, seat_addresses, slots
+from mailrotate.core.store import (
+    events,
+    mailboxes,
+    plans,
+    seat_addresses,
+    settings,
+    slots,
+    workspaces,
+)
 from mailrotate.core.store.events import About
 from mailrotate.core.store.plans import StoredPlan
 from mailrotate.core.values.duration import format_duration
@@ -96,7 +104,7 @@ def change(context: Context, wanted: PlanChange, now: datetime, *, force: bool =
     _check(wanted)
     with context.store.writing() as connection:
         # One at a time, and none while somebody connects: what is in use is decided here.
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.PLAN)
         before = plans.find(connection)
         after = wanted.of(before)
@@ -161,12 +169,13 @@ def _over_slots(connection: Connection, included: int) -> list[OverSlots]:
 
 
 def _over_cap(connection: Connection, cap: int) -> list[OverCap]:
+    limits = {key: stored.own.daily_limit for key, stored in settings.listing(connection).items()}
     return [
-        OverCap(box.address, box.own_daily_limit)
+        OverCap(box.address, limit)
         for box in mailboxes.listing(connection)
         if box.state is not ConnectionState.DISCONNECTED
-        and box.own_daily_limit is not None
-        and box.own_daily_limit > cap
+        and (limit := limits[box.id]) is not None
+        and limit > cap
     ]
 
 
@@ -180,7 +189,7 @@ def _too_strict(over: Over) -> Refused:
     return Refused(
         "plan.too_strict",
         f"that plan is stricter than what there is: {named}{more}",
-        "add --force to set it all the same: nobody loses what is in use, and the lower limit binds",
+        "add --force to apply it anyway; nothing in use is taken away, the new limits apply from now on",
     )
 
 

@@ -17,10 +17,10 @@ from mailrotate.core.services.context import Context, account_with
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.affected_campaigns import Waiting
 from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
-from mailrotate.core.services.mailboxes.mailbox_settings import Change
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import connections, events, mailboxes, moves
+from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes
@@ -28,6 +28,7 @@ from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.errors import Refused, RemoteError
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, MailTrouble
+from mailrotate.core.values.own_settings import Change
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
 
 # Told of each step of a login as it is known.
@@ -52,12 +53,6 @@ class LoginChange:
     security: Security | None = None
     username: str | None = None
     credential: Credential | None = None
-
-    def __bool__(self) -> bool:
-        return any((self.smtp, self.imap, self.security, self.username, self.credential))
-
-
-KEEPS_LOGIN = LoginChange()
 
 
 @dataclass(frozen=True)
@@ -112,7 +107,9 @@ def refuse_reconnect(context: Context, address: str, username: str | None) -> No
     """The refusals of `reconnect` that need no server. Raises NotFound, Refused."""
     box = _connected_mailbox(context, address)
     if username and "@" in username:
-        _refuse_other_address(box, username.strip().lower())
+        with context.store.reading() as connection:
+            login = connections.login_of(connection, box.id)
+        _refuse_other_address(login, username.strip().lower())
 
 
 def reconnect(
@@ -131,7 +128,8 @@ def reconnect(
         prove(context.provider(box.provider), account, tell, "reconnect")
         with context.store.writing() as connection:
             box = seats.find_mailbox(connection, context.actor, box.address)
-            renewed = renew(context, connection, box, account, change, now)
+            renew(context, connection, box, account, change, now)
+            renewed = mailboxes.by_id(connection, box.id)
     with context.store.writing() as connection:
         resumed = affected_campaigns.lift_pauses(connection, context.actor, renewed, now) if resume else ()
         return Renewed(
@@ -151,14 +149,14 @@ def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
     return box
 
 
-def _refuse_other_address(box: StoredMailbox, username: str) -> None:
+def _refuse_other_address(login: StoredLogin, username: str) -> None:
     """A user name that is an address says whose mailbox it is."""
-    if username not in (box.address, box.username.lower()):
+    if username not in (login.address, login.username.lower()):
         raise Refused(
             "mailbox.other_address",
-            f"{username} is another address than {box.address}; a reconnect keeps the address",
+            f"{username} is another address than {login.address}; a reconnect keeps the address",
             Hint(
-                Command("mailbox", "disconnect", box.address),
+                Command("mailbox", "disconnect", login.address),
                 ", then:",
                 Command("mailbox", "connect", username),
             ),
@@ -172,9 +170,13 @@ def renew(
     account: MailAccount,
     change: LoginChange,
     now: datetime,
-) -> StoredMailbox:
-    """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane."""
-    generation = box.generation + 1
+) -> list[Change]:
+    """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane.
+
+    Returns what it has replaced.
+    """
+    before = connections.login_of(connection, box.id)
+    generation = before.generation + 1
     sealed = secrets.seal(context, connection, box.connection_id, generation, account.credential)
     mailboxes.change_connection(
         connection,
@@ -188,14 +190,14 @@ def renew(
     health.recover(connection, box, now)
     inboxes.forget_failure(connection, box.id)
     events.record(connection, context.actor, "mailbox.reconnected", now, About(box.id))
-    renewed = mailboxes.by_id(connection, box.id)
-    for one in login_changes(box, renewed, change):
+    changes = _login_changes(before, connections.login_of(connection, box.id), change)
+    for one in changes:
         told = {"key": one.key, "before": one.before, "after": one.after}
         events.record(connection, context.actor, "mailbox.set", now, About(box.id), **told)
-    return renewed
+    return changes
 
 
-def login_changes(before: StoredMailbox, after: StoredMailbox, change: LoginChange) -> list[Change]:
+def _login_changes(before: StoredLogin, after: StoredLogin, change: LoginChange) -> list[Change]:
     """What a new login has replaced."""
     told = [
         Change(key, was, new)
@@ -224,7 +226,11 @@ def login_after(
     """
     new = change.credential
     try:
-        account = logins.current_account(context, box, now) if new is None else account_with(box, new)
+        if new is None:
+            account = logins.current_account(context, box.id, now)
+        else:
+            with context.store.reading() as connection:
+                account = account_with(connections.login_of(connection, box.id), new)
     except MailTrouble as trouble:
         failed = logins.renewal_step(trouble)
         raise RemoteError(

@@ -13,6 +13,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.hint import Command
+from mailrotate.core.values.own_settings import ShownSetting
 
 
 def listing(context: Context, address: str) -> list[str]:
@@ -29,13 +30,27 @@ def named(connection: Connection, box: StoredMailbox) -> list[str]:
     return [user.email for user in found if user is not None]
 
 
+def setting(connection: Connection, box: StoredMailbox) -> ShownSetting:
+    """With whom a mailbox is shared, as its settings show it."""
+    shared_with = named(connection, box)
+    return ShownSetting("shared_with", ", ".join(shared_with) or None, "own" if shared_with else "default")
+
+
+def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
+    """What shares a new connection with the users of the former one again (C4)."""
+    return {
+        f"share_{email}": Command("mailbox", "share", "add", former.address, email)
+        for email in named(connection, former)
+    }
+
+
 def add(context: Context, address: str, email: str, now: datetime) -> bool:
     """Let a user read, write from and pick a shared mailbox; False when they may already.
 
     Raises NotFound, Refused (`mailbox.personal`, `share.own`).
     """
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box, user = _find(connection, context.actor, address, email)
         if not box.is_shared:
             raise Refused(
@@ -74,7 +89,7 @@ def owned_by(connection: Connection, box: StoredMailbox, user_ids: Sequence[int]
 def remove(context: Context, address: str, email: str, now: datetime) -> bool:
     """They may no longer pick it; campaigns that send from it go on. False when it was none of theirs."""
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         box, user = _find(connection, context.actor, address, email)
         if not shares.remove(connection, box.connection_id, user.id):
             return False

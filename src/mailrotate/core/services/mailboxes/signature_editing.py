@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import connections, events, signatures
+from mailrotate.core.store import events, signatures, workspaces
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.signatures import StoredSignature
@@ -173,7 +173,7 @@ def _told(body: str) -> str:
 
 def _connected(connection: Connection, context: Context, address: str) -> StoredMailbox:
     # One at a time: two must not add the same name.
-    connections.lock_workspace(connection)
+    workspaces.lock(connection)
     return seats.find_connected(connection, context.actor, address)
 
 

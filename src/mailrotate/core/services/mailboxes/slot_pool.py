@@ -128,7 +128,7 @@ def add(context: Context, email: str, count: int, now: datetime) -> UserSlots:
     _check(count)
     with context.store.writing() as connection:
         # Not while the user is removed.
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         user = _slot_taker(connection, context, email)
         for _ in range(count):
             slot_id = slots.insert_purchased(connection, user.id, now)
@@ -144,7 +144,7 @@ def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots
     _check(count)
     with context.store.writing() as connection:
         # One at a time: two must not take the same slot.
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         user = _slot_taker(connection, context, email)
         pool = sorted(slots.of_user(connection, None), key=lambda slot: (slot.bought_at, slot.id))
         if len(pool) < count:
@@ -167,7 +167,7 @@ def unassign(context: Context, slot_id: int, now: datetime) -> Slot:
     """
     with context.store.writing() as connection:
         # One at a time, and none while somebody connects.
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         slot = find(connection, slot_id)
         _refuse_unassign(connection, slot)

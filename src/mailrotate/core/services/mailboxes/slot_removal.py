@@ -16,7 +16,7 @@ from mailrotate.core.services.effects.consequences import Consequences, of_disco
 from mailrotate.core.services.mailboxes.reconnecting import disconnect_within
 from mailrotate.core.services.mailboxes.slot_pool import as_of, find, to_pool
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import connections, events, mailboxes, plans, slots
+from mailrotate.core.store import events, mailboxes, plans, slots, workspaces
 from mailrotate.core.store.deadlines import AwaitedReturn
 from mailrotate.core.store.events import About
 from mailrotate.core.store.slots import StoredSlot
@@ -128,7 +128,7 @@ def remove(context: Context, slot_id: int, now: datetime) -> Removed:
     lane = nullcontext() if mailbox_id is None else holding_lane(context, mailbox_id, now)
     with lane, context.store.writing() as connection:
         # One at a time, and none while somebody connects.
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         slot = find(connection, slot_id)
         if slot.mailbox_id != mailbox_id:

@@ -21,7 +21,7 @@ from mailrotate.core.services.deciding import clock_guard, facts
 from mailrotate.core.services.sending import health, recovery, settling
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
 from mailrotate.core.store import mailboxes, workspaces
-from mailrotate.core.store.sending import due, lanes
+from mailrotate.core.store.sending import due, lanes, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.values.states import ConnectionState
 
@@ -129,13 +129,14 @@ def outlook(context: Context, now: datetime) -> Outlook:
         ready = due.lanes_ready(connection, now)
         stuck = {mailbox_id for mailbox_id in ready if _is_stuck(connection, mailbox_id, now)}
         with_others = due.lanes_ready(connection, now, follow_ups=False)
-        boxes = [mailboxes.by_id(connection, lane) for lane in ready if lane not in {*stuck, *with_others}]
-    unreadable = [box for box in boxes if box.inbox_failing_since is not None]
+        others = {*stuck, *with_others}
+        boxes = [sending_mailboxes.by_id(connection, lane) for lane in ready if lane not in others]
+    unreadable = [box for box in boxes if box.inbox.failing_since is not None]
     nobody = bool(ready) and len(stuck) + len(unreadable) == len(ready)
     return Outlook(nobody, tuple(box.address for box in unreadable))
 
 
 def _is_stuck(connection: Connection, mailbox_id: int, now: datetime) -> bool:
-    known = facts.mailbox_facts(connection, mailboxes.by_id(connection, mailbox_id), now)
+    known = facts.mailbox_facts(connection, sending_mailboxes.by_id(connection, mailbox_id), now)
     shut = first_closed(Situation(None, known, None), now)
     return shut is not None and shut.gate.cause is Cause.TROUBLE

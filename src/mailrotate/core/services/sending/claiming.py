@@ -17,12 +17,12 @@ from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.facts import Absences
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending.rendering import StepCache, letter_for
-from mailrotate.core.store import campaigns, mailboxes, moves
+from mailrotate.core.store import campaigns, moves
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import claims, lanes, outbox
+from mailrotate.core.store.sending import claims, lanes, outbox, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Candidate, Claim
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.letter import UnfitLetter
 from mailrotate.core.values.states import MessageKind, Priority, ReplyClass
 
@@ -48,7 +48,7 @@ class _Lane:
 
     context: Context
     connection: Connection
-    box: StoredMailbox
+    box: SendingMailbox
     facts: MailboxFacts
     campaigns: dict[int, StoredCampaign]
     absences: Absences
@@ -58,7 +58,7 @@ class _Lane:
 def may_send(context: Context, mailbox_id: int, now: datetime) -> bool:
     """Whether a lane's own gates are open, and those of anything in it: else no message can leave now."""
     with context.store.reading() as connection:
-        box = mailboxes.by_id(connection, mailbox_id)
+        box = sending_mailboxes.by_id(connection, mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
         if first_closed(Situation(None, known, None), now) is not None:
             return False
@@ -73,7 +73,7 @@ def claim_next(
     with context.store.writing() as connection:
         if not lanes.hold_on(connection, lane, now):
             raise LaneLost
-        box = mailboxes.by_id(connection, lane.mailbox_id)
+        box = sending_mailboxes.by_id(connection, lane.mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
         closed = first_closed(Situation(None, known, None), now)
         if closed is not None and only is None:
@@ -97,17 +97,14 @@ def claim_next(
 
 
 def _open_campaigns(
-    context: Context, connection: Connection, box: StoredMailbox, now: datetime
+    context: Context, connection: Connection, box: SendingMailbox, now: datetime
 ) -> dict[int, StoredCampaign]:
-    found = campaigns.active_in_lane(connection, box.id, box.slot_id)
-    return {
-        campaign.id: campaign
-        for campaign in found
-        if first_closed(
-            Situation(facts.campaign_facts(context, campaign, box.workspace_timezone, now), None, None), now
-        )
-        is None
-    }
+    zone, found = box.settings.workspace_timezone, {}
+    for campaign in campaigns.active_in_lane(connection, box.id, box.slot_id):
+        known = facts.campaign_facts(context, campaign, zone, now)
+        if first_closed(Situation(known, None, None), now) is None:
+            found[campaign.id] = campaign
+    return found
 
 
 def _first(at: _Lane, only: int | None) -> Candidate | None:

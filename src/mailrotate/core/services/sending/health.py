@@ -12,11 +12,12 @@ from mailrotate.core.services import periods
 from mailrotate.core.services.access import logins
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
-from mailrotate.core.store import events, mailboxes, moves
+from mailrotate.core.store import connections, events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.clock import next_whole_second
 from mailrotate.core.values.mail import INBOX, CheckStep, ServerReply
@@ -45,7 +46,7 @@ class TestResult:
 
 
 def note_trouble(
-    connection: Connection, box: StoredMailbox, verdict: ReplyVerdict, reply: ServerReply, now: datetime
+    connection: Connection, box: SendingMailbox, verdict: ReplyVerdict, reply: ServerReply, now: datetime
 ) -> None:
     """A trouble that is not the recipient's: hold or fail the mailbox, in the caller's transaction."""
     said = _words(reply)
@@ -100,15 +101,15 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
         events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id))
         # Whoever joined a rotation while no sender was able has waited for this one (E1).
         assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
-    if box.hold_class in _PASSING:
+    if connections.health_of(connection, box.id).hold_class in _PASSING:
         mailboxes.end_hold(connection, box.id)
 
 
 def test(context: Context, lane: Lane, now: datetime) -> TestResult:
     """Log in to both servers by the path that sending takes, and record what that shows (C1)."""
     with context.store.reading() as connection:
-        box = mailboxes.by_id(connection, lane.mailbox_id)
-    steps = logins.check(context, box, now)
+        box = sending_mailboxes.by_id(connection, lane.mailbox_id)
+    steps = logins.check(context, box.id, now)
     failed = next((step for step in steps if not step.passed), None)
     with context.store.writing() as connection:
         mailboxes.change_connection(connection, box.connection_id, last_test_at=now)
@@ -131,27 +132,27 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
     return TestResult(box.address, state, steps)
 
 
-def note_unreadable(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
+def note_unreadable(connection: Connection, box: SendingMailbox, said: str, now: datetime) -> None:
     """It can still send: only follow-ups wait, behind the gate `inbox`, until the next try or later (H5)."""
-    next_try_at = _after_pause(box.inbox_failing_since, now, box.sync_every)
+    next_try_at = _after_pause(box.inbox.failing_since, now, box.settings.sync_every)
     inboxes.note_failure(connection, box.id, INBOX, said, now, next_try_at)
-    if box.inbox_failing_since is None:
+    if box.inbox.failing_since is None:
         events.record(connection, RUNNER, "inbox.unreadable", now, About(box.id), reply=said)
 
 
 def _note_only_inbox_unreachable(
-    connection: Connection, box: StoredMailbox, said: str, now: datetime
+    connection: Connection, box: SendingMailbox, said: str, now: datetime
 ) -> None:
     """The other server has just answered, so that it is not this machine's own trouble (C2)."""
     note_unreadable(connection, box, said, now)
-    since = box.inbox_failing_since
+    since = box.inbox.failing_since
     if since is not None and now - since >= periods.period(connection, "network_patience"):
         fail(connection, box, ReplyClass.NET, said, now)
 
 
-def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
+def _note_unreachable(connection: Connection, box: SendingMailbox, said: str, now: datetime) -> None:
     """A network error fails the mailbox only when it has lasted, and others were reachable (C2)."""
-    since = box.trouble_since or now
+    since = box.health.trouble_since or now
     mailboxes.change_connection(
         connection,
         box.connection_id,
@@ -164,11 +165,11 @@ def _note_unreachable(connection: Connection, box: StoredMailbox, said: str, now
         fail(connection, box, ReplyClass.NET, said, now)
 
 
-def _rest(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> None:
+def _rest(connection: Connection, box: SendingMailbox, said: str, now: datetime) -> None:
     """An unreachable server is left alone for as long as it has been away, unless that failed the mailbox."""
     if mailboxes.by_id(connection, box.id).state is ConnectionState.FAILED:
         return
-    until = _after_pause(box.trouble_since, now, _LONGEST_PAUSE)
+    until = _after_pause(box.health.trouble_since, now, _LONGEST_PAUSE)
     _hold(connection, box.id, ReplyClass.NET, said, until, now)
 
 
@@ -176,9 +177,10 @@ def _after_pause(since: datetime | None, now: datetime, longest: timedelta) -> d
     return next_whole_second(now + min(max(now - (since or now), _SHORTEST_PAUSE), longest))
 
 
-def _offline(connection: Connection, box: StoredMailbox, since: datetime) -> bool:
+def _offline(connection: Connection, box: SendingMailbox, since: datetime) -> bool:
     """Whether no provider at all was reached since the trouble began: then it is the machine's own."""
-    return not mailboxes.others_reached_since(connection, box.smtp.host, since)
+    host = connections.login_of(connection, box.id).smtp.host
+    return not mailboxes.others_reached_since(connection, host, since)
 
 
 def _concerned(connection: Connection, box: StoredMailbox, who: Who) -> list[int]:
@@ -200,10 +202,10 @@ def _hold(
 
     A hold for a passing trouble means less than one for a limit or a refusal: a login that works ends it.
     """
-    box = mailboxes.by_id(connection, mailbox_id)
-    if box.hold_reason is not None and box.hold_class not in _PASSING:
-        is_shorter = box.hold_until is None or (until is not None and until <= box.hold_until)
-        is_over = box.hold_until is not None and box.hold_until <= now
+    held = connections.health_of(connection, mailbox_id)
+    if held.hold_reason is not None and held.hold_class not in _PASSING:
+        is_shorter = held.hold_until is None or (until is not None and until <= held.hold_until)
+        is_over = held.hold_until is not None and held.hold_until <= now
         if not is_over and (is_shorter or reply_class in _PASSING):
             return
     mailboxes.change(connection, mailbox_id, hold_class=reply_class, hold_reason=said, hold_until=until)

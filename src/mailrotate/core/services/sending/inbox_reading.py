@@ -16,9 +16,9 @@ from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending import health, settling
 from mailrotate.core.store import aliases, events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes, outbox, outbox_lists
+from mailrotate.core.store.sending import inboxes, outbox, outbox_lists, sending_mailboxes
 from mailrotate.core.store.sending.outbox_lists import Ours
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.mail import INBOX, MailTrouble
 from mailrotate.core.values.states import MessageKind, ReplyClass, SuppressionKind
 
@@ -34,13 +34,13 @@ class InboxTally:
     unsubscribes: int = 0
 
 
-def read_inbox(context: Context, session: InboxSession, box: StoredMailbox, now: datetime) -> InboxTally:
+def read_inbox(context: Context, session: InboxSession, box: SendingMailbox, now: datetime) -> InboxTally:
     """Read the mail that arrived since the last reading in the INBOX and the other chosen folders (G3).
 
     Raises MailTrouble if the INBOX cannot be read. For another folder the error is only noted.
     """
     tally = InboxTally()
-    for name in box.folders:
+    for name in box.settings.folders:
         try:
             _read_folder(context, session, box, name, now, tally)
         except MailTrouble as trouble:
@@ -54,7 +54,7 @@ def read_inbox(context: Context, session: InboxSession, box: StoredMailbox, now:
 def _read_folder(
     context: Context,
     session: InboxSession,
-    box: StoredMailbox,
+    box: SendingMailbox,
     name: str,
     now: datetime,
     tally: InboxTally,
@@ -80,7 +80,7 @@ def _read_folder(
         inboxes.note_read(connection, box.id, name, cursor, now)
 
 
-def note_unreadable(context: Context, box: StoredMailbox, trouble: MailTrouble, now: datetime) -> None:
+def note_unreadable(context: Context, box: SendingMailbox, trouble: MailTrouble, now: datetime) -> None:
     """Let this mailbox's follow-ups wait until its inbox can be read; a refused login fails the mailbox."""
     verdict = classify(trouble.reply, box.provider)
     with context.store.writing() as connection:
@@ -93,7 +93,7 @@ def note_unreadable(context: Context, box: StoredMailbox, trouble: MailTrouble, 
 
 def _act_on(
     connection: Connection,
-    box: StoredMailbox,
+    box: SendingMailbox,
     mail: InboundMail,
     now: datetime,
     tally: InboxTally,
@@ -126,7 +126,7 @@ def _cited(connection: Connection, cited_ids: Sequence[str]) -> list[Ours]:
 
 
 def _record_reply(
-    connection: Connection, box: StoredMailbox, ours: Ours, now: datetime, tally: InboxTally
+    connection: Connection, box: SendingMailbox, ours: Ours, now: datetime, tally: InboxTally
 ) -> None:
     if ours.state in MESSAGE["resolve_sent"].origins:
         # An answer proves that it was received: its fate is known after all (F3).
@@ -134,7 +134,7 @@ def _record_reply(
         message = outbox.by_id(connection, ours.id)
         if message is not None:
             settling.after_sent(connection, message, now)
-            sender = mailboxes.by_id(connection, message.mailbox_id)
+            sender = sending_mailboxes.by_id(connection, message.mailbox_id)
             contact_book.note_sent(connection, sender, message, now)
     if ours.kind is not MessageKind.CAMPAIGN or ours.recipient_id is None:
         return
@@ -144,7 +144,7 @@ def _record_reply(
         events.record(connection, RUNNER, "reply.received", now, about)
 
 
-def file_copies(context: Context, session: InboxSession, box: StoredMailbox, now: datetime) -> int:
+def file_copies(context: Context, session: InboxSession, box: SendingMailbox, now: datetime) -> int:
     """File the sent copies that are due unless the server did, and learn whether the server files them.
 
     Raises MailTrouble; remaining copies are tried again later.
@@ -164,7 +164,7 @@ def file_copies(context: Context, session: InboxSession, box: StoredMailbox, now
     return len(copies)
 
 
-def postpone_copies(context: Context, box: StoredMailbox, trouble: MailTrouble, now: datetime) -> None:
+def postpone_copies(context: Context, box: SendingMailbox, trouble: MailTrouble, now: datetime) -> None:
     """Postpone copies that cannot be filed now. The messages stay sent."""
     with context.store.writing() as connection:
         inboxes.postpone_copies(connection, box.id, str(trouble), now + _COPY_PAUSE)

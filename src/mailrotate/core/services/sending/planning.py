@@ -22,9 +22,10 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.recipients import Due
 from mailrotate.core.store.senders import StoredSender
-from mailrotate.core.store.sending import lanes, outbox
+from mailrotate.core.store.sending import lanes, outbox, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import NewMessage
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import CampaignState, MessageKind, Priority
 
 
@@ -35,7 +36,7 @@ class _Lane:
     context: Context
     connection: Connection
     cache: StepCache
-    box: StoredMailbox
+    box: SendingMailbox
     running: Sequence[StoredCampaign]
     horizon: datetime
     # Nobody who was due from then on is late (H4); None when no runner was ever away for long.
@@ -52,7 +53,7 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
     with context.store.writing() as connection:
         if not lanes.hold_on(connection, lane, now):
             return 0
-        box = mailboxes.by_id(connection, lane.mailbox_id)
+        box = sending_mailboxes.by_id(connection, lane.mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
         running = [
             campaign
@@ -61,10 +62,10 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
         ]
         if not running:
             return 0
-        horizon = quota.midnight_after(known.day_ends_at, box.timezone)
+        horizon = quota.midnight_after(known.day_ends_at, box.settings.timezone)
         late_before = facts.absences_in(connection).late_before
         at = _Lane(context, connection, cache, box, running, horizon, late_before, now)
-        tomorrow, _ = facts.limit_of_day(box, known.day_ends_at)
+        tomorrow, _ = facts.limit_of_day(box.settings, known.day_ends_at)
         room = max(0, known.daily_limit - known.sent_today) + tomorrow
         waiting, planned = _fill(at, Priority.FOLLOW_UP, room)
         # First messages get what follow-ups, also the ones that wait already, leave; and where those wait
@@ -115,14 +116,16 @@ def _row(
     at: _Lane, campaign: StoredCampaign, sender: StoredSender, step: StoredStep, person: Due
 ) -> NewMessage:
     # D9: a step of a single-sender campaign may name its own sender; its message waits in that lane.
-    by = at.box
+    by: StoredMailbox = at.box
     named = step.sender_mailbox_id
     # It may have been removed since the step was read.
     if named is not None and named != by.id and mailboxes.lock_present(at.connection, named):
         by = mailboxes.by_id(at.connection, named)
     ready_at = person.next_at
     if campaign.timezone == facts.RECIPIENT_ZONE:
-        window = facts.window_of(at.context, campaign, by.workspace_timezone, at.now, person.timezone)
+        window = facts.window_of(
+            at.context, campaign, at.box.settings.workspace_timezone, at.now, person.timezone
+        )
         ready_at = next_open(window, person.next_at) or person.next_at
     token = uuid.uuid4().hex
     return NewMessage(

@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 from mailrotate.core.rules.templates import merge_subject
 from mailrotate.core.store import aliases, campaigns, mailboxes
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.store.sending.outbox import Candidate, Thread
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.letter import Attachment, Letter, UnfitLetter, Unsubscribe
 from mailrotate.core.values.states import MessageKind
 
@@ -42,7 +42,7 @@ def letter_for(
     connection: Connection,
     cache: StepCache,
     message: Candidate,
-    box: StoredMailbox,
+    box: SendingMailbox,
     campaign: StoredCampaign,
 ) -> Letter:
     """Compose one campaign message from the present texts, sender settings and thread.
@@ -77,12 +77,14 @@ def letter_for(
     )
 
 
-def _sender_of(connection: Connection, box: StoredMailbox) -> tuple[str, str]:
+def _sender_of(connection: Connection, box: SendingMailbox) -> tuple[str, str]:
     """The name and address in From: the alias that the mailbox sends as, else its own (B11)."""
-    known = None if box.sends_as is None else aliases.find(connection, box.connection_id, box.sends_as)
+    settings = box.settings
+    alias = settings.sends_as
+    known = None if alias is None else aliases.find(connection, box.connection_id, alias)
     if known is None:
-        return box.sender_name, box.address
-    return (box.sender_name if known.sender_name is None else known.sender_name), known.address
+        return settings.sender_name, box.address
+    return (settings.sender_name if known.sender_name is None else known.sender_name), known.address
 
 
 def _thread_of(connection: Connection, message: Candidate, step: StoredStep) -> Thread | None:

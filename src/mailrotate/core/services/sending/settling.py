@@ -15,12 +15,12 @@ from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending import health
 from mailrotate.core.store import campaigns, events, mailboxes, moves, senders
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import claims, inboxes, lanes
 from mailrotate.core.store.sending.claims import InFlight
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Candidate, Claim
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import (
     MessageKind,
@@ -47,7 +47,7 @@ class Settled:
 
 
 def settle_sent(
-    context: Context, claimed: Claim, box: StoredMailbox, reply: ServerReply, now: datetime
+    context: Context, claimed: Claim, box: SendingMailbox, reply: ServerReply, now: datetime
 ) -> Settled:
     """Record that the server accepted the message, and move the recipient to the next step."""
     message = claimed.message
@@ -76,12 +76,12 @@ def settle_sent(
     return Settled(MessageState.SENT, None, True)
 
 
-def _rest(connection: Connection, box: StoredMailbox, token: str, now: datetime) -> None:
+def _rest(connection: Connection, box: SendingMailbox, token: str, now: datetime) -> None:
     """Keep the gap before the next message, as it is set now and not as at the claim (B3)."""
     # Also where there is none: from here on the lane's row is locked, and whoever sets another gap waits.
-    lanes.rest(connection, box.id, quota.rest_until(now, token, box.gap))
+    lanes.rest(connection, box.id, quota.rest_until(now, token, box.settings.gap))
     gap = mailboxes.gap_of(connection, box.connection_id)
-    if gap != box.gap:
+    if gap != box.settings.gap:
         lanes.rest(connection, box.id, quota.rest_until(now, token, gap))
 
 
@@ -134,7 +134,7 @@ def hold(connection: Connection, message_id: int, claim_token: str, said: str, n
 
 
 def settle_refused(
-    context: Context, claimed: Claim, box: StoredMailbox, reply: ServerReply, now: datetime
+    context: Context, claimed: Claim, box: SendingMailbox, reply: ServerReply, now: datetime
 ) -> Settled:
     """Record a refusal by the server, or a failure of the path, before it accepted the message."""
     verdict = classify(reply, box.provider)
@@ -274,14 +274,14 @@ def _end(
         _log(connection, message, f"recipient.{transition.event}", now, reason=reason)
 
 
-def _needs_copy(box: StoredMailbox) -> bool:
+def _needs_copy(box: SendingMailbox) -> bool:
     """Whether we file a copy: always, never, or unless the server is known to do it."""
-    if box.sent_copy == "auto":
+    if box.settings.own.sent_copy is None:
         return box.files_sent_copy is not True
-    return box.sent_copy == "on"
+    return box.settings.own.sent_copy == "on"
 
 
-def _copy_due_at(box: StoredMailbox, now: datetime) -> datetime:
+def _copy_due_at(box: SendingMailbox, now: datetime) -> datetime:
     """When to look for the copy: an unknown server gets a minute to file it itself."""
     return now if box.files_sent_copy is False else now + _SERVER_FILES_WITHIN
 

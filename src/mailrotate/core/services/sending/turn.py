@@ -22,11 +22,10 @@ from mailrotate.core.services.sending.claiming import LaneLost, Nothing, claim_n
 from mailrotate.core.services.sending.inbox_reading import InboxTally
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.settling import Settled
-from mailrotate.core.store import mailboxes
-from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import claims, inboxes, lanes, outbox
+from mailrotate.core.store.sending import claims, inboxes, lanes, outbox, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.clock import Clock
 from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.mail import Envelope, FateUnknown, MailTrouble, ServerReply
@@ -104,14 +103,14 @@ class LaneTurn:
             self._close()
         return self.tally
 
-    def _box(self) -> StoredMailbox:
+    def _box(self) -> SendingMailbox:
         with self._context.store.reading() as connection:
-            return mailboxes.by_id(connection, self._lane.mailbox_id)
+            return sending_mailboxes.by_id(connection, self._lane.mailbox_id)
 
     def _is_worth_a_login(self) -> bool:
         """Behind a used-up limit or a closed window mail is due for hours: the inbox is read at its pace."""
         box, now = self._box(), self._pace.clock()
-        is_old = box.inbox_read_at is None or now - box.inbox_read_at >= box.sync_every
+        is_old = box.inbox.read_at is None or now - box.inbox.read_at >= box.settings.sync_every
         if is_old and not _is_left_alone(box, now):
             return True
         with self._context.store.reading() as connection:
@@ -141,7 +140,7 @@ class LaneTurn:
             ready = outbox.next_ready_at(connection, self._lane.mailbox_id)
         return ready is not None and ready <= until
 
-    def _deliver(self, claimed: Claim, box: StoredMailbox) -> Settled:
+    def _deliver(self, claimed: Claim, box: SendingMailbox) -> Settled:
         message = claimed.message
         try:
             if self._sender is None or not self._sender.usable:
@@ -170,29 +169,30 @@ class LaneTurn:
             return Settled(MessageState.CANCELLED, None, True)
         return self._commit(claimed, box)
 
-    def _open_sender(self, box: StoredMailbox) -> None:
+    def _open_sender(self, box: SendingMailbox) -> None:
         if self._sender is not None:
             self._sender.close()
             self._sender = None
         self._sender = logins.log_in(
             self._context,
-            box,
+            self._lane.mailbox_id,
             self._pace.clock(),
             lambda provider, account: provider.open_sender(account),
         )
-        if box.trouble_since is not None or box.last_error is not None:
+        if box.health.trouble_since is not None or box.health.last_error is not None:
             with self._context.store.writing() as connection:
                 health.recover(connection, box, self._pace.clock())
 
-    def _mark(self, claimed: Claim, box: StoredMailbox) -> bool:
+    def _mark(self, claimed: Claim, box: SendingMailbox) -> bool:
         """From here on the message may have left. The gap counts from now, also if we die."""
         now = self._pace.clock()
         try:
             with self._context.store.writing() as connection:
                 if not claims.mark(connection, claimed, self._lane, now):
                     return False
-                if box.gap:
-                    lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, box.gap))
+                gap = box.settings.gap
+                if gap:
+                    lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, gap))
         except (StoreTrouble, Busy):
             # Not marked, so it must not leave; whoever takes the lane next puts it back.
             if self._sender is not None:
@@ -200,7 +200,7 @@ class LaneTurn:
             raise
         return True
 
-    def _commit(self, claimed: Claim, box: StoredMailbox) -> Settled:
+    def _commit(self, claimed: Claim, box: SendingMailbox) -> Settled:
         assert self._sender is not None
         try:
             reply = self._sender.commit()
@@ -249,7 +249,7 @@ class LaneTurn:
         box, now = self._box(), self._pace.clock()
         if box.state is not ConnectionState.CONNECTED:
             return
-        self._read_at, self._sync_every = now, box.sync_every
+        self._read_at, self._sync_every = now, box.settings.sync_every
         if _is_left_alone(box, now):
             return
         try:
@@ -261,7 +261,7 @@ class LaneTurn:
         self.tally["replies"] += found.replies
         self.tally["unsubscribes"] += found.unsubscribes
 
-    def _read_over_open_connection(self, box: StoredMailbox, now: datetime) -> InboxTally | None:
+    def _read_over_open_connection(self, box: SendingMailbox, now: datetime) -> InboxTally | None:
         """None when there is none, or when the server has closed it meanwhile, as idle ones are."""
         if self._inbox is None:
             return None
@@ -271,9 +271,9 @@ class LaneTurn:
             self._drop_inbox()
             return None
 
-    def _read_over_new_connection(self, box: StoredMailbox, now: datetime) -> InboxTally:
+    def _read_over_new_connection(self, box: SendingMailbox, now: datetime) -> InboxTally:
         self._inbox = logins.log_in(
-            self._context, box, now, lambda provider, account: provider.open_inbox(account)
+            self._context, self._lane.mailbox_id, now, lambda provider, account: provider.open_inbox(account)
         )
         return inbox_reading.read_inbox(self._context, self._inbox, box, now)
 
@@ -299,9 +299,9 @@ class LaneTurn:
         self._drop_inbox()
 
 
-def _is_left_alone(box: StoredMailbox, now: datetime) -> bool:
+def _is_left_alone(box: SendingMailbox, now: datetime) -> bool:
     """Whether the inbox could not be read a moment ago."""
-    return box.inbox_next_try_at is not None and now < box.inbox_next_try_at
+    return box.inbox.next_try_at is not None and now < box.inbox.next_try_at
 
 
 def _counted_as(settled: Settled) -> str:

@@ -13,7 +13,7 @@ from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
 from mailrotate.core.services.effects.consequences import Consequences, of_lock
-from mailrotate.core.store import campaigns, connections, events, mailboxes, moves, slots, users, workspaces
+from mailrotate.core.store import campaigns, events, mailboxes, moves, slots, users, workspaces
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -95,7 +95,7 @@ def add(context: Context, email: str, name: str | None, role: Role, now: datetim
     address = normalise_address(email)
     named = _read_name(address.partition("@")[0] if name is None else name)
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.USERS)
         if workspaces.user_by_email(connection, address) is not None:
             raise Refused(
@@ -111,7 +111,7 @@ def change(context: Context, email: str, name: str | None, role: Role | None, no
     if name is None and role is None:
         raise BadInput("user.nothing", "nothing is to be changed", "add --name NAME or --role ROLE")
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         user = naming.find_user(connection, email)
         if role is not None:
             seats.require_deed(connection, context.actor, Deed.USERS)
@@ -142,7 +142,7 @@ def lock_consequences(context: Context, email: str) -> LockConsequences:
 def lock(context: Context, email: str, now: datetime) -> Seat:
     """Lock a user, who then may not act and whose mailboxes send nothing (A10). Raises NotFound, Refused."""
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         user = _lockable(connection, context, email)
         if moves.move(connection, USER["lock"], user.id):
             events.record(connection, context.actor, "user.locked", now, About(), user=user.id)
@@ -154,7 +154,7 @@ def lock(context: Context, email: str, now: datetime) -> Seat:
 def unlock(context: Context, email: str, now: datetime) -> Unlocked:
     """Unlock a user; campaigns that the lock paused wait for `campaign resume` (A10)."""
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.USERS)
         user = naming.find_user(connection, email)
         boxes = mailboxes_of(connection, user)

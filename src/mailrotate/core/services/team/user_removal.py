@@ -11,7 +11,7 @@ from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.team import user_admin
-from mailrotate.core.store import connections, events, plans, requests, workspaces
+from mailrotate.core.store import events, plans, requests, workspaces
 from mailrotate.core.store import slots as stored_slots
 from mailrotate.core.store import users as stored_users
 from mailrotate.core.store.events import About
@@ -55,7 +55,7 @@ def consequences(context: Context, email: str) -> Consequences:
 def remove(context: Context, email: str, now: datetime) -> None:
     """Remove a user from all lists; the history keeps the name. Raises NotFound, Refused."""
     with context.store.writing() as connection:
-        connections.lock_workspace(connection)
+        workspaces.lock(connection)
         user = _removable(connection, context, email)
         for slot in plans.included_slots(connection, user.id):
             plans.take_slot(connection, slot, now)

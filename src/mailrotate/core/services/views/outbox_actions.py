@@ -20,7 +20,7 @@ from mailrotate.core.store import campaigns, events, mailboxes, moves
 from mailrotate.core.store.events import About, LoggedEvent
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.portions import portions
-from mailrotate.core.store.sending import outbox, outbox_lists
+from mailrotate.core.store.sending import outbox, outbox_lists, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.outbox_lists import ListedMessage, MessageDetail
 from mailrotate.core.values.errors import NotFound
@@ -276,7 +276,8 @@ def _resolve_sent(context: Context, connection: Connection, message: Candidate, 
     ):
         return _CHANGED
     settling.after_sent(connection, message, left_at)
-    contact_book.note_sent(connection, mailboxes.by_id(connection, message.mailbox_id), message, left_at)
+    box = sending_mailboxes.by_id(connection, message.mailbox_id)
+    contact_book.note_sent(connection, box, message, left_at)
     events.record(connection, context.actor, "message.resolved", now, _about(message), sent=True)
     return None
 

@@ -234,7 +234,7 @@ def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[
     draft = next((line for line in lines if line.state is CampaignState.DRAFT), None)
     active = next((line for line in lines if line.state is CampaignState.ACTIVE), None)
     if active is not None:
-        return False, "nothing waits: everybody had what was due", Command("campaign", "show", active.name)
+        return False, "up to date: everything due has been sent", Command("campaign", "show", active.name)
     if broken is not None:
         verb = "connect" if broken.state is ConnectionState.DISCONNECTED else "reconnect"
         return False, f"{broken.address}: {broken.reason}", Command("mailbox", verb, broken.address)

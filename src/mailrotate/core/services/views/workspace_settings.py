@@ -11,7 +11,7 @@ from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.periods import PERIODS
-from mailrotate.core.store import events, mailboxes, workspaces
+from mailrotate.core.store import events, mailboxes, settings, workspaces
 from mailrotate.core.store.events import About
 from mailrotate.core.values.delivery_window import check_zone
 from mailrotate.core.values.duration import format_duration, parse_duration
@@ -129,9 +129,9 @@ def _store(connection: Connection, key: str, value: str, now: datetime) -> None:
 
 def _move_to_zone(connection: Connection, zone: str, now: datetime) -> None:
     """Mailboxes without a zone of their own move too; their running day ends at the later midnight (B4)."""
-    for box in mailboxes.listing(connection):
-        if box.own_timezone is None and box.timezone != zone:
-            running = quota.day_of(now, box.timezone, box.day_from, box.day_until)
+    for mailbox_id, stored in settings.listing(connection).items():
+        if stored.own.timezone is None and stored.timezone != zone:
+            running = quota.day_of(now, stored.timezone, stored.day_from, stored.day_until)
             day_from, day_until = quota.day_after_zone_change(now, running, zone)
-            mailboxes.change(connection, box.id, day_from=day_from, day_until=day_until)
+            mailboxes.change(connection, mailbox_id, day_from=day_from, day_until=day_until)
     workspaces.change(connection, timezone=zone)

@@ -47,23 +47,11 @@ _STILL_OURS = (
     .where(_m.id == bindparam("b_id"), _m.claim_token == bindparam("b_claim"), t.is_in_flight)
     .with_for_update()
 )
-_LATEST = (
-    select(_m.token, _m.sent_at, _m.marked_at)
-    .where(_m.mailbox_id == bindparam("b_mailbox"), t.is_counted, _m.marked_at.is_not(None))
-    .order_by(_m.claimed_at.desc())
-    .limit(1)
-)
 
 
 @cache
 def _settling(transition: Transition) -> Update:
     return moves.moving(transition).where(_m.id == bindparam("b_id"), _m.claim_token == bindparam("b_claim"))
-
-
-def latest(connection: Connection, mailbox_id: int) -> tuple[str, datetime] | None:
-    """The token of the last message that left, or may have left, the mailbox, and when it did."""
-    row = connection.execute(_LATEST, {"b_mailbox": mailbox_id}).one_or_none()
-    return None if row is None else (row.token, row.sent_at or row.marked_at)
 
 
 def claim(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import FolderCursor
@@ -16,6 +16,29 @@ class PendingCopy:
     header_id: str
     attempts: int
     raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class InboxState:
+    """When the INBOX was read, and since when it cannot be."""
+
+    read_at: datetime | None
+    failing_since: datetime | None
+    error: str | None
+    next_try_at: datetime | None
+
+
+STATE = (
+    t.folder.c.read_at,
+    t.folder.c.failing_since,
+    t.folder.c.last_error.label("inbox_error"),
+    t.folder.c.next_try_at,
+)
+
+
+def state(r: RowMapping) -> InboxState:
+    """The state in a row with these columns."""
+    return InboxState(*(r[column.key] for column in STATE))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,13 @@ class Lane:
 _LANE = update(t.lane).where(t.lane.c.mailbox_id == bindparam("b_mailbox"))
 _OURS = _LANE.where(t.lane.c.runner_id == bindparam("b_runner"), t.lane.c.token == bindparam("b_token"))
 
+_LAST_MESSAGE = (
+    select(t.message.c.token, t.message.c.sent_at, t.message.c.marked_at)
+    .where(t.message.c.mailbox_id == bindparam("b_mailbox"), t.is_counted, t.message.c.marked_at.is_not(None))
+    .order_by(t.message.c.claimed_at.desc())
+    .limit(1)
+)
+
 
 def _known(lane: Lane) -> dict[str, object]:
     return {"b_mailbox": lane.mailbox_id, "b_runner": lane.runner_id, "b_token": lane.token}
@@ -62,9 +69,14 @@ def free_lanes_of(connection: Connection, runner_id: int) -> None:
     connection.execute(update(t.lane).where(t.lane.c.runner_id == runner_id).values(runner_id=None))
 
 
-def lock(connection: Connection, mailbox_id: int) -> None:
-    """Until the transaction ends, nobody else sets when the mailbox may send next."""
+def last_message(connection: Connection, mailbox_id: int) -> tuple[str, datetime] | None:
+    """The token of the last message that left, or may have left, the mailbox, and when it did.
+
+    Until the transaction ends, nobody else sets when the mailbox may send next.
+    """
     connection.execute(select(t.lane.c.token).where(t.lane.c.mailbox_id == mailbox_id).with_for_update())
+    row = connection.execute(_LAST_MESSAGE, {"b_mailbox": mailbox_id}).one_or_none()
+    return None if row is None else (row.token, row.sent_at or row.marked_at)
 
 
 def rest(connection: Connection, mailbox_id: int, until: datetime | None) -> None:

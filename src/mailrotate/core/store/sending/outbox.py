@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, CursorResult, and_, bindparam,
 
 from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState
 from mailrotate.core.values.transition import Transition
 
@@ -58,7 +58,7 @@ class Claim:
     message: Candidate
     claim_token: str
     claimed_at: datetime
-    box: StoredMailbox
+    box: SendingMailbox
     raw: bytes = field(repr=False)
 
 

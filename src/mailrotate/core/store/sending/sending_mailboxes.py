@@ -1,0 +1,64 @@
+"""Mailboxes as sending sees them: what the gates ask of one and what a message takes from it, in one row."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, and_, bindparam
+
+from mailrotate.core.store import connections, mailboxes, settings
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.connections import Health
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending.inboxes import InboxState
+from mailrotate.core.store.settings import StoredSettings
+from mailrotate.core.values.mail import INBOX
+
+
+@dataclass(frozen=True)
+class SendingMailbox(StoredMailbox):
+    """A mailbox with its settings, its health, its inbox, its lane and what was learned of its server."""
+
+    settings: StoredSettings
+    health: Health
+    inbox: InboxState
+    next_send_at: datetime | None
+    files_sent_copy: bool | None
+
+
+_COLUMNS = (
+    *mailboxes.COLUMNS,
+    *settings.COLUMNS,
+    *connections.HEALTH,
+    *inboxes.STATE,
+    t.lane.c.next_send_at,
+    t.mailbox.c.files_sent_copy,
+)
+_QUERY = (
+    settings.joined(mailboxes.with_connections(*dict.fromkeys(_COLUMNS)))
+    .join(t.lane, t.lane.c.mailbox_id == t.mailbox.c.id)
+    .outerjoin(t.folder, and_(t.folder.c.mailbox_id == t.mailbox.c.id, t.folder.c.name == INBOX))
+)
+# Made once, as what every claim asks: making a statement costs ten times as much as running it.
+_BY_ID = _QUERY.where(t.mailbox.c.id == bindparam("b_id"))
+
+
+def _read(r: RowMapping) -> SendingMailbox:
+    return SendingMailbox(
+        **mailboxes.fields(r),
+        settings=settings.read(r),
+        health=connections.health(r),
+        inbox=inboxes.state(r),
+        next_send_at=r["next_send_at"],
+        files_sent_copy=r["files_sent_copy"],
+    )
+
+
+def by_id(connection: Connection, mailbox_id: int) -> SendingMailbox:
+    return _read(connection.execute(_BY_ID, {"b_id": mailbox_id}).mappings().one())
+
+
+def listing(connection: Connection, *, removed: bool = False) -> list[SendingMailbox]:
+    """Every mailbox that was not removed, or that was, in the order in which they were first connected."""
+    there = t.mailbox.c.removed_at.is_not(None) if removed else t.mailbox.c.removed_at.is_(None)
+    return [_read(r) for r in connection.execute(_QUERY.where(there).order_by(t.mailbox.c.id)).mappings()]
