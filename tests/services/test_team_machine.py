@@ -51,6 +51,7 @@ _ANOTHER_WAY = {
     "user.has_mailbox": "locking, which is mostly what is meant",
     "user.in_use": "locking, which is mostly what is meant",
     "mailbox.connected": "a reconnect of what is connected already",
+    "request.on_seat": "connecting it, which needs no approval",
     "request.exists": "deciding about the request that there is",
     "request.decided": "a new request",
     "slot.pool": "buys them, and assigns them at once",
@@ -410,7 +411,7 @@ class Way:
         elif isinstance(command, Command) and problem_with(command.words) is None:
             # Nobody can type as somebody who is not there; the hint is for whoever is.
             typist = who if who in look(self.console.store).users else ADA
-            self._carry_out(typist, self._filled(command), f"{actor} {words}: {error}")
+            self._carry_out(typist, self._filled(command, words), f"{actor} {words}: {error}")
             shows_only = any(word in _ONLY_SHOWS for word in command.words[:3])
             if not shows_only and error["code"] not in _ANOTHER_WAY:
                 self._try_again(actor, words, error)
@@ -435,12 +436,15 @@ class Way:
             )
             self.lead_on(actor, words, ran)
 
-    def _filled(self, command: Command) -> tuple[str, ...]:
+    def _filled(self, command: Command, refused: Sequence[str]) -> tuple[str, ...]:
         """With something where a person is to put something of their own."""
         values = {"EMAIL": f"new{self.steps}@example.org", "ADDRESS": f"new{self.steps}@example.net"}
         if command.words[:2] != ("user", "add"):
-            values["EMAIL"] = look(self.console.store).admins[0]
-        return tuple(values.get(word, word) for word in command.words)
+            known = look(self.console.store).admins
+            values["EMAIL"] = next((user for user in known if user not in refused), ADA)
+        return tuple(
+            re.sub(r"\b(EMAIL|ADDRESS)\b", lambda found: values[found[0]], word) for word in command.words
+        )
 
 
 # --- on both databases
