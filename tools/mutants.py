@@ -99,9 +99,9 @@ only_mutate = {sources}
 pytest_add_cli_args_test_selection = {tests}
 pytest_add_cli_args = {pytest}
 type_check_command = {types}
-# A change may take eight times as long as its tests do, and 16 seconds more.
+# In seconds of the clock: eight times as long as the tests took, and as long as a start may take.
 timeout_multiplier = 8
-timeout_constant = 2
+timeout_constant = {start}
 process_isolation = "{isolation}"
 forkserver_warmup = "none"
 """
@@ -169,6 +169,8 @@ def mutmut(part: Part, isolation: str, *names: str) -> None:
         pytest=json.dumps(["-p", "no:cacheprovider", "--hypothesis-profile=mutate", *part.pytest]),
         types=json.dumps(types if isolation == "fork" else []),
         isolation=isolation,
+        # A process that imports everything itself starts slowly, above all on a busy machine.
+        start=2 if isolation == "fork" else 15,
     )
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (folder / "pyproject.toml").write_text(project + settings, encoding="utf-8")
@@ -201,13 +203,22 @@ def survivors(part: Part) -> Iterator[Survivor]:
             continue
         function, owner = orig_function_and_class_names_from_key(name)
         difference = get_diff_for_mutant(name, path=source).splitlines()[2:]
-        became = [line[1:].strip() for line in difference if line.startswith("+")]
-        gone = [line[1:].strip() for line in difference if line.startswith("-")]
+        gone, became = (
+            " ".join(line[1:].strip() for line in difference if line.startswith(sign)) for sign in "-+"
+        )
         yield Survivor(
             source.removeprefix("src/mailrotate/"),
             f"{owner}.{function}" if owner else function,
-            " ".join(became) or f"(without) {' '.join(gone)}",
+            changed(gone, became),
         )
+
+
+def changed(gone: str, became: str) -> str:
+    """The new line; the old one where the line is left out, or only the text of a literal is another."""
+    if not became:
+        return f"(left out) {gone}"
+    is_text = became.replace("XX", "") == gone or became.lower() == gone.lower()
+    return f"(text) {gone}" if is_text else became
 
 
 def compare(part: Part) -> int:
