@@ -46,7 +46,7 @@ examples: $(VENV)/dev.stamp  ## the commands of the README and of every --help s
 bench: $(VENV)/dev.stamp  ## the measurements, as ratios inside one run
 	$(BIN)/python -m benchmarks
 
-mutate: $(VENV)/mutate.stamp  ## small changes of the code that no test notices, against docs/mutants.md (an hour)
+mutate: $(VENV)/mutate.stamp  ## small changes of the code that no test notices, against docs/mutants.md (by hand; it takes long)
 	$(BIN)/python tools/mutants.py
 
 # Pins that still fit stay; `make lock UPGRADE=--upgrade` takes the newest of each.
