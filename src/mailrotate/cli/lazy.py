@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -26,6 +27,14 @@ def noun(help_text: str) -> typer.Typer:
         rich_markup_mode=MARKUP,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+
+
+@cache
+def _built(module: str, name: str) -> Any:
+    """Once: a command is asked for when its name is checked and when it is called."""
+    found = build(import_module(module).app)
+    found.name = name
+    return found
 
 
 class Suggesting(TyperGroup):
@@ -57,9 +66,7 @@ class Lazy(Suggesting):
         module, line = self.listed[cmd_name]
         if self._listing:
             return TyperCommand(cmd_name, help=line)
-        found = build(import_module(module).app)
-        found.name = cmd_name
-        return found
+        return _built(module, cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         with self._only_listing():
