@@ -1,4 +1,4 @@
-"""Who may own an address, from the command line: real processes against a real server (A7, A8, A9, B11)."""
+"""Who may own an address, from the command line, against a real server (A7, A8, A9, B11)."""
 
 import shlex
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import pytest
 
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
 from tests.sandbox.clients import opened, send
+from tests.support.console import Console
 from tests.support.program import Completed, Program
 
 ADA, BEN = "ada@example.org", "ben@example.org"
@@ -25,11 +26,11 @@ def server() -> Iterator[SandboxInfo]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
+    return Console(tmp_path)
 
 
 @pytest.fixture
-def team(program: Program) -> Program:
+def team(program: Program, home: Path) -> Program:
     """Ada, who is the admin, and Ben."""
     program.run("init", "--email", ADA, "--name", "Ada Admin")
     program.run("user", "add", BEN, "--name", "Ben Blum")

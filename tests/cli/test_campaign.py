@@ -7,6 +7,7 @@ from shutil import copytree
 import pytest
 
 from mailrotate.sandbox.server import Sandbox
+from tests.support.console import Console
 from tests.support.program import Program
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "campaign"
@@ -16,11 +17,11 @@ ANNA, BEN = "anna@sandbox.example.org", "ben@sandbox.example.org"
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
     copytree(EXAMPLE, tmp_path / "campaign")
-    return Program(tmp_path, {"MAILROTATE_PASSWORD": "try-me"})
+    return Console(tmp_path, {"MAILROTATE_PASSWORD": "try-me"})
 
 
 @pytest.fixture
-def connected(program: Program) -> Iterator[Program]:
+def connected(program: Program, home: Path) -> Iterator[Program]:
     """Two mailboxes of a sandbox, connected."""
     with Sandbox(password="try-me") as sandbox:
         smtp, imap = sandbox.info.smtp, sandbox.info.imap

@@ -1,8 +1,7 @@
-"""The contact book from the command line: real processes, a real inbox (B9)."""
+"""The contact book from the command line, with a real inbox (B9)."""
 
 import json
 import shlex
-import shutil
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -12,7 +11,7 @@ import pytest
 
 from mailrotate.core.store import contacts
 from mailrotate.core.store.engine import open_store
-from tests.support.mail_fixtures import missing
+from tests.support.console import Console
 from tests.support.post_office import PostOffice
 from tests.support.program import Program
 from tests.support.tls import TlsAuthority
@@ -32,10 +31,8 @@ text = "Dear {{ first_name }}, may I ask you something?"
 
 
 @pytest.fixture
-def program(tmp_path: Path, authority: TlsAuthority) -> Program:
-    if shutil.which("faketime") is None:
-        missing("faketime", "apt-get install faketime")
-    return Program(tmp_path, {"SSL_CERT_FILE": str(authority.ca_file)}).at(NOON)
+def program(home: Path, authority: TlsAuthority) -> Program:
+    return Console(home, {"SSL_CERT_FILE": str(authority.ca_file)}).at(NOON)
 
 
 def write(post_office: PostOffice, sender: str, subject: str, **headers: str) -> None:
@@ -109,8 +106,8 @@ def test_b9_a_linked_mailbox_fills_the_timelines(program: Program, post_office: 
     assert later.run("mailbox", "crm", ANNA, "--json").json() == linked.json()
 
 
-def test_b9_a6_contacts_are_tagged_corrected_and_given_away(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+def test_b9_a6_contacts_are_tagged_corrected_and_given_away(home: Path) -> None:
+    program = Console(home)
     program.run("init", "--email", "ada@example.org")
     program.run("user", "add", "ben@example.org")
     store = open_store(program.env["MAILROTATE_DB"])

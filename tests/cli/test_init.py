@@ -4,14 +4,14 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from tests.support.program import Program
+from tests.support.console import Console
 
 COMMAND = ("init", "--email", "ada@example.org", "--name", "Ada Admin")
 
 
 def test_a6_a_second_init_ends_what_a_killed_one_began(tmp_path: Path) -> None:
     """The key comes after the workspace; from then on there is nothing left to do."""
-    program = Program(tmp_path)
+    program = Console(tmp_path)
     program.run(*COMMAND)
     key = tmp_path / "workspace.key"
     key.unlink()

@@ -1,4 +1,4 @@
-"""`mailrotate log` as people read it and scripts page through it: real processes."""
+"""`mailrotate log` as people read it and scripts page through it."""
 
 import json
 import os
@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.console import Console
 from tests.support.program import Program
 
 ADA, BEN = "ada@example.org", "ben@example.org"
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    program = Program(tmp_path)
+def program(home: Path) -> Program:
+    program = Console(home)
     program.run("init", "--email", ADA)
     program.run("user", "add", BEN, "--role", "admin")
     program.run("--as", BEN, "plan", "set", "--daily-cap", "300")

@@ -1,4 +1,4 @@
-"""`mailrotate mailbox` and `secret` as people and cron run them: real processes against a real server."""
+"""`mailrotate mailbox` and `secret` as people and cron run them, against a real server."""
 
 import base64
 import os
@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
+from tests.support.console import Console
 from tests.support.program import Completed, Program
 
 # With letters that each encoding treats differently.
@@ -29,8 +30,8 @@ def server() -> Iterator[SandboxInfo]:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
+def program(home: Path) -> Console:
+    return Console(home)
 
 
 def flags(server: SandboxInfo) -> tuple[str, ...]:
@@ -48,8 +49,9 @@ def connect(
 
 
 def test_a6_b2_the_first_connect_makes_the_workspace_and_a_refused_one_makes_nothing(
-    program: Program, server: SandboxInfo
+    server: SandboxInfo, tmp_path: Path
 ) -> None:
+    program = Console(tmp_path)
     anna, ben, clara = server.senders
     servers = flags(server)
     wrong = program.run(
@@ -119,9 +121,10 @@ def test_b7_c1_c3_settings_and_credentials_of_a_connected_mailbox(
 
 
 def test_i1_in_cron_the_key_file_is_enough_and_a_missing_or_wrong_key_fails_no_mailbox(
-    program: Program, server: SandboxInfo
+    home: Path, server: SandboxInfo
 ) -> None:
     """The environment of these processes holds no more than cron's and the names of database and key."""
+    program = Program(home)
     anna = server.senders[0]
     connect(program, server, anna)
     key = program.home / "workspace.key"

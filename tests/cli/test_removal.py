@@ -1,4 +1,4 @@
-"""`mailbox remove` and `recipient assign` as people and scripts run them: real processes, a real server."""
+"""`mailbox remove` and `recipient assign` as people and scripts run them, against a real server."""
 
 import csv
 from collections.abc import Iterator
@@ -8,10 +8,8 @@ import pytest
 
 from mailrotate.sandbox.person import answer
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
+from tests.support.console import Console
 from tests.support.program import Program
-
-# Each is some twenty processes, one after the other.
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(300)]
 
 PASSWORD = "not to be guessed"
 CAMPAIGN = """
@@ -34,15 +32,15 @@ def server() -> Iterator[SandboxInfo]:
 
 
 @pytest.fixture
-def program(server: SandboxInfo, tmp_path: Path) -> Program:
+def program(server: SandboxInfo, home: Path) -> Program:
     """Anna, the default, and Ben are connected, without a gap between two messages."""
-    program = Program(tmp_path, {"MAILROTATE_PASSWORD": PASSWORD})
+    program = Console(home, {"MAILROTATE_PASSWORD": PASSWORD})
     smtp, imap = (f"{end.host}:{end.port}" for end in (server.smtp, server.imap))
     for address in server.senders[:2]:
         program.run(
             "mailbox", "connect", address, "--smtp", smtp, "--imap", imap, "--security", "none", "--gap", "0s"
         )
-    (tmp_path / "plan.toml").write_text(CAMPAIGN)
+    (home / "plan.toml").write_text(CAMPAIGN)
     return program
 
 

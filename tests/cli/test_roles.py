@@ -1,4 +1,4 @@
-"""Who acts, and what they may, from the command line: real processes."""
+"""Who acts, and what they may, from the command line."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +9,7 @@ from mailrotate.app import operating_system_user
 from mailrotate.core.store import mailboxes, workspaces
 from mailrotate.core.store.engine import open_store
 from tests.cli.test_completion import complete
+from tests.support.console import Console
 from tests.support.program import Program
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -24,10 +25,10 @@ text = "Hello {{ name }}."
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    program = Program(tmp_path)
+def program(home: Path) -> Program:
+    program = Console(home)
     program.run("init", "--email", ADA)
-    (tmp_path / "winter.toml").write_text(WINTER)
+    (home / "winter.toml").write_text(WINTER)
     return program
 
 

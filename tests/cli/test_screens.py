@@ -1,4 +1,4 @@
-"""What people read: tables on narrow terminals, what was changed, and whom to ask. Real processes."""
+"""What people read: tables on narrow terminals, what was changed, and whom to ask."""
 
 import os
 import pty
@@ -13,6 +13,7 @@ from sqlalchemy import update
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.states import Role
+from tests.support.console import Console
 from tests.support.inside import inside
 from tests.support.program import Program
 from tests.support.rows import NOW, Workspace
@@ -23,8 +24,8 @@ TROUBLE = "535 5.7.8 the user name or the password is wrong, says the server at 
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    program = Program(tmp_path)
+def program(home: Path) -> Program:
+    program = Console(home)
     program.run("init", "--email", ADA)
     return program
 

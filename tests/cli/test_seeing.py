@@ -1,4 +1,4 @@
-"""What people read and scripts parse of outbox, why, status, log, limits, settings and db: real processes."""
+"""What people read and scripts parse of outbox, why, status, log, limits, settings and db."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.console import Console
 from tests.support.inside import inside
 from tests.support.program import Program
 from tests.support.rows import Workspace
@@ -29,8 +30,8 @@ REFUSED = {
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    program = Program(tmp_path)
+def program(home: Path) -> Program:
+    program = Console(home)
     program.run("init", "--email", "ada@example.org")
     return program
 
@@ -106,7 +107,7 @@ def test_f2_a_bulk_that_is_done_in_part_exits_8_and_lists_the_rest(
 
 
 def test_f2_a_reply_is_classified_without_a_database(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+    program = Console(tmp_path)
     said = program.run(
         "outbox", "classify-reply", "550 5.1.1 No such user", "--phase", "rcpt", "--json"
     ).json()
@@ -117,7 +118,7 @@ def test_f2_a_reply_is_classified_without_a_database(tmp_path: Path) -> None:
 
 
 def test_f5_status_says_what_to_do_next_from_the_very_first(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+    program = Console(tmp_path)
     nothing = program.run("status", "--json", check_status=3)
     assert nothing.error()["hint"] == "mailrotate mailbox connect ADDRESS"
     assert not Path(program.env["MAILROTATE_DB"]).exists()
@@ -177,7 +178,7 @@ def test_f3_a_database_is_copied_restored_and_checked(program: Program, workspac
 
 
 def test_f3_what_is_no_database_is_said_and_left_as_it_is(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+    program = Console(tmp_path)
     stranger = tmp_path / "notes.txt"
     stranger.write_text("nothing but words, " * 50)
     for command in ("check", "upgrade", "stats"):

@@ -9,6 +9,7 @@ import pytest
 
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
 from tests.sandbox.clients import opened
+from tests.support.console import Console
 from tests.support.program import Program
 
 PASSWORD = "of-the-sandbox"
@@ -29,9 +30,9 @@ def server() -> Iterator[SandboxInfo]:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    (tmp_path / "spring.toml").write_text(SPRING)
-    return Program(tmp_path)
+def program(home: Path) -> Program:
+    (home / "spring.toml").write_text(SPRING)
+    return Console(home)
 
 
 def servers(server: SandboxInfo) -> list[str]:

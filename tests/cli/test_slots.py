@@ -1,4 +1,4 @@
-"""Slots from the command line, A1 to A5: real processes, and a real server for the logins."""
+"""Slots from the command line, A1 to A5, with a real server for the logins."""
 
 import shlex
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from mailrotate.core.rules.renewal import next_renewal
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
+from tests.support.console import Console
 from tests.support.inside import inside
 from tests.support.program import Completed, Program
 from tests.support.rows import Sender, Workspace
@@ -26,8 +27,8 @@ def server() -> Iterator[SandboxInfo]:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    program = Program(tmp_path)
+def program(home: Path) -> Program:
+    program = Console(home)
     program.run("init", "--email", ADA)
     return program
 

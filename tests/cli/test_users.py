@@ -1,4 +1,4 @@
-"""A team and its plan from the command line: real processes."""
+"""A team and its plan from the command line."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from mailrotate.core.store.engine import open_store
 from mailrotate.core.store.workspaces import user_by_email
+from tests.support.console import Console
 from tests.support.program import Program
 from tests.support.rows import Workspace
 
@@ -13,8 +14,8 @@ BEN = "ben@example.org"
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    program = Program(tmp_path)
+def program(home: Path) -> Program:
+    program = Console(home)
     program.run("init", "--email", "ada@example.org")
     return program
 

@@ -85,12 +85,12 @@ class Place:
 
     @property
     def console(self) -> Console:
-        return Console(self.folder, self.store)
+        return Console.on(self.store, self.folder)
 
     @contextmanager
     def copied(self) -> Iterator[Console]:
         store = self.copy_to(self.store, f"team_copy_{next(_numbers)}")
-        yield Console(self.folder, store)
+        yield Console.on(store, self.folder)
         store.close()
         self.drop(store)
 

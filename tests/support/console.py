@@ -1,55 +1,113 @@
 """The command line in this process: for tests that type many commands, where a process each takes too long.
 
-What it leaves out are the interpreter's start and its end; `program.py` has both.
+What it leaves out is the interpreter's start and end, signals, and whatever a process has for itself;
+`program.py` has them all, and `tests/cli/test_processes.py` compares the two, command by command.
 """
 
-import sys
-from contextlib import redirect_stderr, redirect_stdout
-from io import BytesIO, StringIO, TextIOWrapper
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, chdir, contextmanager
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Self
+from unittest.mock import patch
 
 import pytest
 
 from mailrotate.cli.main import main
 from mailrotate.core.store.engine import Store
-from tests.support.program import Completed
+from mailrotate.core.values import clock
+from tests.support.program import Completed, Program
+
+# Of standard input, output and error in LANG=C.UTF-8.
+_ERRORS = ("surrogateescape", "surrogateescape", "backslashreplace")
 
 
-class Console:
-    """`mailrotate` for one person, whose key lies in `home`, on the database of `store`."""
+class Console(Program):
+    """`mailrotate` for one person, like Program; but `run` is a call, and `at` needs no other program."""
 
-    def __init__(self, home: Path, store: Store) -> None:
+    # Only of one made `on` it.
+    store: Store
+    _shown: tuple[datetime, bool] | None = None
+
+    @classmethod
+    def on(cls, store: Store, home: Path) -> Self:
+        """On the database of `store`."""
         url = store.engine.url.render_as_string(hide_password=False)
-        database = str(store.path or url.replace("+psycopg", ""))
-        self.store = store
-        # Everything that any command has said.
-        self.said: list[str] = []
-        self._env = {
-            "HOME": str(home),
-            "MAILROTATE_CONFIG": str(home / "config.toml"),
-            "MAILROTATE_DB": database,
-            "MAILROTATE_KEY_FILE": str(home / "workspace.key"),
-        }
-        (home / "config.toml").touch()
+        console = cls(home, {"MAILROTATE_DB": str(store.path or url.replace("+psycopg", ""))})
+        console.store = store
+        return console
 
-    def run(self, *args: str, input: str = "", check_status: int | None = 0) -> Completed:
-        """Run to its end; `check_status` None allows any."""
-        out, err = StringIO(), StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-            for name, value in self._env.items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(input.encode())))
+    def at(self, instant: datetime, *, standing_still: bool = False) -> Self:
+        other = super().at(instant, standing_still=standing_still)
+        other._shown = (instant, standing_still)
+        return other
+
+    def started_by(self, *starter: str) -> Self:
+        other = super().started_by(*starter)
+        other._shown = None
+        return other
+
+    @property
+    def process(self) -> Program:
+        """The same person's commands in processes of their own."""
+        other = Program(self.home, self.env)
+        other.said, other._starter = self.said, self._starter
+        return other
+
+    def run(self, *args: str, input: str | None = None, check_status: int | None = 0) -> Completed:
+        if self._starter and self._shown is None:
+            return self.process.run(*args, input=input, check_status=check_status)
+        with ExitStack() as stack:
+            typed, out, err = (
+                stack.enter_context(TemporaryFile("w+", encoding="utf-8", errors=errors))
+                for errors in _ERRORS
+            )
+            typed.write(input or "")
+            typed.seek(0)
+            stack.enter_context(_alone(self.env, self.home))
+            if self._shown is not None:
+                stack.enter_context(patch.object(clock, "datetime", _clock_from(*self._shown)))
+            for name, stream in (("stdin", typed), ("stdout", out), ("stderr", err)):
+                stack.enter_context(patch(f"sys.{name}", stream))
             with pytest.raises(SystemExit) as ended:
                 main(list(args))
-        status = ended.value.code
-        assert isinstance(status, int)
-        self.said += [out.getvalue(), err.getvalue()]
-        if check_status is not None:
-            assert status == check_status, f"{args}: {status}\n{out.getvalue()}\n{err.getvalue()}"
-        return Completed(status, out.getvalue(), err.getvalue())
+            status = ended.value.code
+            assert isinstance(status, int)
+            return self._ended(Completed(status, _written(out), _written(err)), args, check_status)
+
+
+def _written(stream: IO[str]) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+@contextmanager
+def _alone(env: dict[str, str], home: Path) -> Iterator[None]:
+    """With this environment and no other, also for what libraries written in C ask, in this folder."""
+    try:
+        with patch.dict(os.environ, env, clear=True), chdir(home):
+            time.tzset()
+            yield
+    finally:
+        time.tzset()
+
+
+def _clock_from(instant: datetime, standing_still: bool) -> type[datetime]:
+    """For the one line that reads the wall clock: it shows `instant` now, and goes on from there."""
+    began = time.monotonic()
+
+    class Shown(datetime):
+        @classmethod
+        def now(cls, _zone: tzinfo | None = None) -> datetime:  # type: ignore[override]  # no subclass of it
+            return instant if standing_still else instant + timedelta(seconds=time.monotonic() - began)
+
+    return Shown
 
 
 @pytest.fixture
 def console(store: Store, tmp_path: Path) -> Console:
     """On an empty database of each kind."""
-    return Console(tmp_path, store)
+    return Console.on(store, tmp_path)

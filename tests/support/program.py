@@ -85,10 +85,7 @@ class Program:
             capture_output=True,
             text=True,
         )
-        self.said += [ran.stdout, ran.stderr]
-        if check_status is not None:
-            assert ran.returncode == check_status, f"{args}: {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
-        return Completed(ran.returncode, ran.stdout, ran.stderr)
+        return self._ended(Completed(ran.returncode, ran.stdout, ran.stderr), args, check_status)
 
     def start(self, *args: str) -> "subprocess.Popen[str]":
         """Let it run beside the test, which must end it."""
@@ -101,6 +98,12 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    def _ended(self, ran: Completed, args: tuple[str, ...], check_status: int | None) -> Completed:
+        self.said += [ran.stdout, ran.stderr]
+        if check_status is not None:
+            assert ran.status == check_status, f"{args}: {ran.status}\n{ran.stdout}\n{ran.stderr}"
+        return ran
 
     def _command(self, args: tuple[str, ...]) -> list[str]:
         return [*self._starter, sys.executable, "-W", "error", "-m", "mailrotate", *args]
