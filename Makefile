@@ -13,6 +13,9 @@ PIP := $(BIN)/python -m pip --no-input --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes --requirement
 UV := build/uv/bin/uv
 
+# Else each run, and each test process, rewrites and compiles every test.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test proof contract lint types examples bench mutate lock clean

@@ -16,6 +16,7 @@ import pytest
 from mailrotate.core.values.states import Security
 from tests.acceptance.autumn import MONDAY, start_campaign
 from tests.support.canary import files_with, said_with
+from tests.support.console import Console
 from tests.support.dovecot import Dovecot
 from tests.support.post_office import PostOffice
 from tests.support.program import Program
@@ -72,7 +73,7 @@ def fleet(
     dovecot: Dovecot, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fleet]:
     home = tmp_path_factory.mktemp("fleet")
-    program = Program(home, {"SSL_CERT_FILE": str(authority.ca_file)})
+    program = Console(home, {"SSL_CERT_FILE": str(authority.ca_file)})
     there = program.at(CONNECTED_AT)
     with ExitStack() as stack:
         servers = {
@@ -242,7 +243,7 @@ def test_b2_a_connect_that_does_not_log_in_stores_nothing(
     trouble: str, step: str, post_office: PostOffice, authority: TlsAuthority, tmp_path: Path
 ) -> None:
     address = post_office.add("nobody@failures.example.org", CANARY)
-    program = Program(tmp_path, {"SSL_CERT_FILE": str(authority.ca_file), "MAILROTATE_TIMEOUT_CONNECT": "2"})
+    program = Console(tmp_path, {"SSL_CERT_FILE": str(authority.ca_file), "MAILROTATE_TIMEOUT_CONNECT": "2"})
     tls = {"expired": authority.expired_context, "name": lambda: authority.server_context("b.example.org")}
     context = tls.get(trouble, authority.server_context)()
     moves = {"connect": hangs()} if trouble == "hang" else {}
