@@ -16,7 +16,6 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending import recovery
 from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.recovery import Recovered
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
@@ -205,7 +204,7 @@ def test_f3_a_runner_taken_for_dead_cannot_mark_a_message_that_is_being_put_back
         return found
 
     monkeypatch.setattr(claims, "in_flight_of", look_while_the_runner_marks)
-    assert recovery.recover(context, NOW) == Recovered(returned=1, held=0)
+    assert recovery.recover(context, NOW) == 0
     late.join(30)
     assert marked == [False]
 
