@@ -140,7 +140,7 @@ def test_b6_nobody_sends_from_a_mailbox_that_is_another_s_alone(
     create = f"campaign create winter.toml --from {BOX}"
     error = program.run(*create.split(), "--json", check_status=4).error()
     assert (error["code"], BEN in error["message"]) == ("mailbox.personal", True)
-    assert error["hint"] == f"mailrotate mailbox set {BOX} --access shared"
+    assert error["hint"] == "choose a mailbox of your own: mailrotate mailbox list"
     assert refused(program, f"mailbox share add {BOX} {ADA}") == "mailbox.personal"
 
     with workspace.store.writing() as connection:

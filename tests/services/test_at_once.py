@@ -207,6 +207,8 @@ def test_f3_a_runner_taken_for_dead_cannot_mark_a_message_that_is_being_put_back
     assert recovery.recover(context, NOW) == 0
     late.join(30)
     assert marked == [False]
+    with workspace.store.reading() as connection:
+        assert connection.execute(select(t.message.c.state)).scalars().all() == ["scheduled"]
 
 
 def test_b8_d9_a_removal_is_refused_when_a_message_is_claimed_meanwhile(

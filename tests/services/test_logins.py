@@ -99,9 +99,10 @@ def credential_of(context: Context) -> Credential:
 
 
 def state_of(context: Context) -> tuple[ConnectionState, str | None]:
-    query = select(t.connection.c.last_error_class).where(t.connection.c.superseded_at.is_(None))
+    box, c = box_of(context), t.connection.c
+    query = select(c.last_error_class).where(c.mailbox_id == box.id, c.superseded_at.is_(None))
     with context.store.reading() as connection:
-        return box_of(context).state, connection.execute(query).scalar_one()
+        return box.state, connection.execute(query).scalar_one()
 
 
 def work(context: Context, workspace: Workspace, anna: Sender, now: datetime) -> dict[str, int]:

@@ -68,7 +68,7 @@ from tests.support.rows import NOW, Sender, Workspace
 from tests.support.statements import Watched
 
 
-def remove(context: Context, address: str = ANNA, **options: Any) -> mailbox_removal.Consequences:
+def remove(context: Context, address: str = ANNA, **options: Any) -> mailbox_removal.RemovalConsequences:
     told = mailbox_removal.consequences(context, address, options.get("move_to"))
     done = mailbox_removal.remove(context, address, now=LATER, **options)
     assert vars(done) | {"tagged": 0} == vars(told), "what was shown is what was done"
