@@ -1,5 +1,6 @@
 """What all tests share; each plugin says what its fixtures are."""
 
+import pytest
 from hypothesis import Phase, settings
 
 pytest_plugins = [
@@ -22,3 +23,10 @@ settings.register_profile(
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
 settings.load_profile("mailrotate")
+
+# Tests that take ten seconds and more. They run first, so that no worker is left alone with them at the end.
+_SLOWEST = ("tests/acceptance/", "test_processes.py", "test_team_machine.py", "test_why_property.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not any(name in item.nodeid for name in _SLOWEST))

@@ -186,6 +186,7 @@ def _add_failed_message(console: Console) -> None:
 
 
 # Up to twenty processes, one after the other.
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("story", STORIES)
 def test_a_process_says_what_the_same_command_says_without_one(
