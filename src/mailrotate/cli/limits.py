@@ -11,7 +11,7 @@ from mailrotate.cli.output import Speech
 if TYPE_CHECKING:
     from mailrotate.core.rules.provider_limits import KnownLimit
 
-app = noun("What the mail providers allow.", __name__, "show", "set")
+app = noun("Show or change the mail providers' limits.", __name__, "show", "set")
 
 
 def show(

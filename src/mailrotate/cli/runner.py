@@ -7,7 +7,7 @@ from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import instant
 from mailrotate.core.values.hint import Command, Hint
 
-app = noun("Who runs.", __name__, "list")
+app = noun("List the runners.", __name__, "list")
 
 
 def list_(ctx: typer.Context) -> None:

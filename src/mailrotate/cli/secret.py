@@ -6,7 +6,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
 from mailrotate.cli.output import counted
 
-app = noun("The workspace's key.", __name__, "rekey")
+app = noun("Change the workspace key.", __name__, "rekey")
 
 
 def rekey(ctx: typer.Context) -> None:

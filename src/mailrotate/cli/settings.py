@@ -11,7 +11,7 @@ from mailrotate.cli.output import Speech
 if TYPE_CHECKING:
     from mailrotate.core.services.views.workspace_settings import Shown
 
-app = noun("The workspace's settings.", __name__, "show", "set")
+app = noun("Show or change the workspace settings.", __name__, "show", "set")
 
 
 def show(ctx: typer.Context) -> None:

@@ -3,7 +3,7 @@
 from mailrotate.cli.lazy import noun
 
 app = noun(
-    "Create campaigns, start, pause and stop them.",
+    "Create, start, pause and stop campaigns.",
     __name__,
     "check",
     "create",

@@ -3,7 +3,7 @@
 from mailrotate.cli.lazy import noun
 
 app = noun(
-    "The people of the workspace, their tags and their timelines.",
+    "Manage contacts, their tags and timelines.",
     __name__,
     "list",
     "show",

@@ -3,7 +3,7 @@
 from mailrotate.cli.lazy import noun
 
 app = noun(
-    "Connect mailboxes, test them, set them up.",
+    "Connect, test and set up mailboxes.",
     __name__,
     "connect",
     "list",

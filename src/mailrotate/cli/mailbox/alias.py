@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.alias_choice import MailboxAliases
 
 app = noun(
-    "Other addresses of a mailbox, and which of them it sends as.", __name__, "add", "list", "remove", "use"
+    "Manage alias addresses, and choose which one the mailbox sends as.",
+    __name__,
+    "add",
+    "list",
+    "remove",
+    "use",
 )
 
 Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="The other address.")]

@@ -14,7 +14,7 @@ def list_(
     ctx: typer.Context,
     removed: Annotated[bool, typer.Option("--removed", help="Those that were removed, instead.")] = False,
 ) -> None:
-    """Mailboxes with their health and today's count.
+    """List mailboxes with their health and today's count.
 
     Examples:
 

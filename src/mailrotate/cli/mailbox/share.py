@@ -14,7 +14,7 @@ User = Annotated[
     str, typer.Argument(metavar="USER", help="The user's address.", autocompletion=completion.users)
 ]
 
-app = noun("Who else reads and writes from a shared mailbox.", __name__, "add", "remove", "list")
+app = noun("Manage who shares a mailbox.", __name__, "add", "remove", "list")
 
 
 def add(ctx: typer.Context, address: Address, user: User) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def show(ctx: typer.Context, address: Address) -> None:
-    """One mailbox: its state, and each setting with where it comes from.
+    """Show a mailbox: its state, and each setting with its origin.
 
     Examples:
 

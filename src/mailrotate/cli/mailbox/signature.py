@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.signature_editing import MailboxSignatures
 
 app = noun(
-    "Closing texts of a mailbox; the main one stands below what it sends.",
+    "Manage signatures; the main one ends every message of the mailbox.",
     __name__,
     "add",
     "edit",

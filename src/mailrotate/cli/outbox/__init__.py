@@ -3,7 +3,7 @@
 from mailrotate.cli.lazy import noun
 
 app = noun(
-    "What is to be sent, was sent, or failed.",
+    "Show and manage messages: waiting, sent and failed.",
     __name__,
     "list",
     "show",

@@ -3,7 +3,7 @@
 from mailrotate.cli.lazy import noun
 
 app = noun(
-    "What the workspace allows.",
+    "Show or change what the workspace allows.",
     __name__,
     "show",
     "set",

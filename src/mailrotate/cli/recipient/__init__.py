@@ -3,7 +3,7 @@
 from mailrotate.cli.lazy import noun
 
 app = noun(
-    "Who a campaign writes to.",
+    "Manage the recipients of campaigns.",
     __name__,
     "import_",
     "add",

@@ -3,7 +3,7 @@
 from mailrotate.cli.lazy import noun
 
 app = noun(
-    "How many mailboxes each user may connect.",
+    "Manage how many mailboxes each user may connect.",
     __name__,
     "list",
     "buy",

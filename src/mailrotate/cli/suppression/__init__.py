@@ -3,7 +3,7 @@
 from mailrotate.cli.lazy import noun
 
 app = noun(
-    "Who must never be written to again.",
+    "Manage addresses that must never be written to again.",
     __name__,
     "list",
     "add",

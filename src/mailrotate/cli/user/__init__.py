@@ -3,7 +3,7 @@
 from mailrotate.cli.lazy import noun
 
 app = noun(
-    "The seats of a team, and what each role may do.",
+    "Manage the users of a team and their roles.",
     __name__,
     "add",
     "list",
