@@ -144,7 +144,7 @@ def test_b3_a_change_of_settings_says_what_is_another_now_and_where_it_comes_fro
     (told,) = program.run("log", "--action", "mailbox.contact_book").stdout.splitlines()
     assert "never - → example.com  on no → yes" in told, "what stays the same is not told"
     again = program.run("mailbox", "set", ANNA, "--daily-limit", "plan").stdout
-    assert again == f"{ANNA} is set so already: nothing was changed\n"
+    assert again == f"nothing to change: {ANNA} already has these settings\n"
     assert f"next: mailrotate mailbox show {ANNA}" in on_terminal(
         program, 80, "mailbox", "set", ANNA, "--name", "Mine"
     )
