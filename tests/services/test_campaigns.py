@@ -270,7 +270,7 @@ def test_d1_of_a_started_campaign_only_steps_that_nobody_has_got_change(
     with workspace.store.reading() as connection:
         campaign = stored.find(connection, "autumn")
     workspace.add_message(anna, campaign, person, state="sent", sent_at=NOW, claimed_at=NOW)
-    with pytest.raises(Refused, match="step 1 was sent to somebody already"):
+    with pytest.raises(Refused, match="step 1 has already been sent"):
         drafting.edit(context, "autumn", plan_of(TWO_STEPS.replace("how is", "how goes")), NOW)
     with pytest.raises(Refused, match="step 2 is gone"):
         drafting.edit(context, "autumn", plan_of(TWO_STEPS.split("\n[[steps]]\ndelay")[0]), NOW)

@@ -55,7 +55,7 @@ class Resumed:
 def start(
     context: Context, name: str, addresses: Sequence[str], rotate: Rotation | None, now: datetime
 ) -> Started:
-    """draft → active: from now on whether and how it rotates is fixed (E3), and everybody has a sender.
+    """draft → active: its rotation is fixed from now on (E3), and every recipient has a sender.
 
     `addresses` and `rotate` replace the draft's senders. Raises NotFound, Refused (`campaign.…`).
     """
@@ -145,7 +145,7 @@ def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampai
 
 
 def pause(context: Context, name: str, now: datetime) -> str:
-    """Nothing of it is sent until `resume`; everybody keeps their place. Raises NotFound, Refused."""
+    """Pause a campaign until `resume`; recipients keep their place. Raises NotFound, Refused."""
     with context.store.writing() as connection:
         campaign = authority.find_campaign(connection, context.actor, name)
         if not lifecycle.pause_campaign(connection, context.actor, campaign.id, BY_HAND, 0, now):
@@ -166,7 +166,7 @@ def resume(context: Context, name: str, now: datetime) -> Resumed:
 
 
 def resume_many(context: Context, address: str | None, now: datetime) -> Resumed:
-    """Resume every paused campaign of whoever acts, or those that a mailbox sends for; each that can be.
+    """Resume every paused campaign of the acting user, or those that a mailbox sends for; each that can be.
 
     Raises NotFound (`mailbox.none`), Refused (`user.…`).
     """

@@ -1,4 +1,4 @@
-"""Campaigns as people look at them: what stands, who sends, how far everybody is (D3, E2)."""
+"""Read models of campaigns: contents, senders and progress (D3, E2)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

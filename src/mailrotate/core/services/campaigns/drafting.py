@@ -86,7 +86,7 @@ def _insert_version(
     now: datetime,
     kept: frozenset[int | None] = frozenset(),
 ) -> None:
-    """`kept` are mailboxes that were picked before, by whoever might."""
+    """`kept` are mailboxes that were picked before."""
     campaigns.insert_version(
         connection,
         campaign_id,
@@ -127,7 +127,7 @@ def _drafted(connection: Connection, campaign_id: int) -> Drafted:
 
 
 def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Drafted:
-    """Store a new version: all of a draft; of a started campaign only steps that nobody has got yet.
+    """Store a new version: all of a draft; of a started campaign only steps that were not sent yet.
 
     The name stays, and so do the senders of a draft when the plan names none. Raises NotFound, BadInput,
     Refused (`campaign.…`).
@@ -174,14 +174,14 @@ def _choose_again(
 def _refuse_changes(
     connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
 ) -> None:
-    """Once started, only the text and delay of steps that nobody has got may change (D1, E3)."""
+    """Once started, only the text and delay of steps that were not sent may change (D1, E3)."""
     problems = [f"'{what}' is fixed since the start" for what in _fixed_changes(connection, campaign, plan)]
     if len(plan.steps) < len(before):
         problems.append(f"step {len(plan.steps) + 1} is gone; steps can be added at the end, not removed")
     begun = campaign_edits.begun_steps(connection, campaign.id)
     for old, new in zip(before, plan.steps, strict=False):
         if old.position in begun and _differs(connection, old, new):
-            problems.append(f"step {old.position} was sent to somebody already and cannot change")
+            problems.append(f"step {old.position} has already been sent and cannot change")
         elif old.sender_mailbox_id != (new.sender and find_mailbox(connection, new.sender).id):
             problems.append(f"the sender of step {old.position} is fixed since the start")
     if problems:
@@ -220,7 +220,7 @@ def _differs(connection: Connection, old: StoredStep, new: PlannedStep) -> bool:
 def _shift(
     connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
 ) -> None:
-    """Whoever waits for a step waits by its new delay from now on."""
+    """Apply the new delay of a step to recipients who wait for it."""
     for position, by in shifts(before, [step.delay for step in plan.steps]):
         campaign_edits.shift_step(connection, campaign.id, position, by)
 
@@ -291,7 +291,7 @@ def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Dr
 
 
 def _copied_senders(connection: Connection, actor: Actor, campaign: StoredCampaign) -> list[str]:
-    """Those of the campaign's senders that can send, and that whoever copies may write from (B6)."""
+    """The campaign's senders that can send and that the acting user may send from (B6)."""
     acting = seats.require_active(connection, actor)
     boxes = [
         mailboxes.by_id(connection, sender.mailbox_id)

@@ -204,7 +204,7 @@ class _Rows:
 
 
 def _pattern(names: Sequence[str]) -> str:
-    """A JSON object of these keys with a `%s` for each value: quicker than encoding each row anew."""
+    """A JSON object of these keys with a `%s` for each value: faster than encoding each row."""
     pairs = (encode_basestring(name).replace("%", "%%") + ": %s" for name in names)
     return "{" + ", ".join(pairs) + "}"
 
@@ -235,7 +235,7 @@ def _refuse_finished(campaign: StoredCampaign) -> None:
     if campaign.state is CampaignState.FINISHED:
         raise Refused(
             "campaign.finished",
-            f"campaign '{campaign.name}' is finished and takes nobody any more",
+            f"campaign '{campaign.name}' is finished and takes no new recipients",
             Command("campaign", "copy", campaign.name),
         )
 
@@ -264,7 +264,7 @@ def importing_file(
 def importing_people(
     context: Context, name: str, from_campaign: str, how: HowToImport, aside: Aside, now: datetime
 ) -> Iterator[Imported]:
-    """Import everybody who is, or was, a recipient of another campaign, with their fields there."""
+    """Import all present and former recipients of another campaign, with their fields there."""
     demands = demands_of(context, name)
     with context.store.reading() as connection:
         other = find_seen_campaign(connection, context.actor, from_campaign)
@@ -345,7 +345,7 @@ def _importing(
 
 
 def _refuse_changed(campaign: StoredCampaign, demands: Demands) -> None:
-    """While the rows were checked, somebody may have ended the campaign or changed what it asks of them."""
+    """Check again: the campaign may have ended or changed its fields while the rows were checked."""
     _refuse_finished(campaign)
     if campaign.version != demands.version:
         raise Busy(

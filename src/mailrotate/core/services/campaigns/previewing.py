@@ -221,7 +221,7 @@ def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:
 
 
 def _planned(message: Candidate, step_id: int) -> NewMessage:
-    """The row of a test: nobody in the campaign has it, so what becomes of it touches no recipient."""
+    """The row of a test message: it belongs to no recipient, so its fate touches none."""
     return NewMessage(
         kind=message.kind,
         priority=message.priority,

@@ -51,7 +51,7 @@ class Moved:
 
 
 def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: Aside, now: datetime) -> Moved:
-    """Let people go on from a mailbox, place and thread kept; whoever cannot is added to `aside`.
+    """Move recipients to a mailbox, place and thread kept; recipients that cannot move are added to `aside`.
 
     Of a mailbox that was removed and is connected again, those who failed then go on as well, also from
     itself. One transaction. Raises NotFound (`recipient.nobody`, …), BadInput, Refused
@@ -59,7 +59,7 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
     """
     with context.store.reading() as connection:
         former = _former(connection, whom.from_sender)
-    # What waits in a living sender's lane is taken out of it: nobody may claim it meanwhile.
+    # Messages that wait in a living sender's lane are taken out of it: no runner may claim them meanwhile.
     is_living = former is not None and former.removed_at is None
     lane = holding_lane(context, former.id, now) if former is not None and is_living else nullcontext()
     with lane, context.store.writing() as connection:
@@ -115,7 +115,7 @@ def _running(connection: Connection, context: Context, name: str) -> StoredCampa
         state = "a draft" if campaign.state is CampaignState.DRAFT else campaign.state
         raise Refused(
             "campaign.not_running",
-            f"campaign '{campaign.name}' is {state}: nobody in it waits for a sender",
+            f"campaign '{campaign.name}' is {state}: no recipient of it waits for a sender",
             Command("campaign", "show", campaign.name),
         )
     return campaign
@@ -131,7 +131,7 @@ def _taker(connection: Connection, actor: Actor, campaign: StoredCampaign, addre
 def _nobody(
     campaign: StoredCampaign, whom: Whom, former: StoredMailbox | None, taker: StoredMailbox
 ) -> Refused | NotFound:
-    """Why nobody goes on, and where to look for those who were meant."""
+    """Say why no recipient moves, and where to look for the intended ones."""
     if former is None:
         return NotFound(
             "recipient.nobody",

@@ -91,7 +91,7 @@ def show(context: Context, name: str, address: str) -> RecipientEntry:
 
 
 def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
-    """Take somebody out. Who has, or had, a message of the campaign is ended instead: what was sent stays.
+    """Remove a recipient. One with a message of the campaign is ended instead: what was sent stays.
 
     Raises NotFound, BadInput, Refused (`recipient.ended`).
     """

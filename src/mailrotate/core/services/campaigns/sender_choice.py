@@ -67,7 +67,7 @@ def refuse_step_senders(name: str, steps: Sequence[StoredStep]) -> None:
 def sending_mailbox(
     connection: Connection, actor: Actor, address: str, kept: frozenset[int | None] = frozenset()
 ) -> StoredMailbox:
-    """The mailbox, if whoever acts may send from it, or it was picked before: `kept` holds those.
+    """Find a mailbox that the acting user may send from, or that was picked before (`kept`).
 
     Raises NotFound, Refused (`mailbox.personal`, `mailbox.disconnected`).
     """

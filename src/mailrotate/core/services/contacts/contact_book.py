@@ -46,7 +46,7 @@ class LinkChange:
 
 
 def show(context: Context, address: str) -> tuple[str, Link]:
-    """The mailbox's address and its link; for whoever may see it. Raises NotFound, Refused."""
+    """Return the mailbox's address and its link, for a user who may see it. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         box = authority.find_seen_mailbox(connection, context.actor, address)
         return box.address, _link_of(connection, box)

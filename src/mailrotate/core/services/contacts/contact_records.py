@@ -40,7 +40,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class ShownContact:
-    """One contact with everything; `suppressed` says why nobody may write to them."""
+    """One contact with everything; `suppressed` says why no message may be sent to them."""
 
     contact: StoredContact
     suppressed: str | None
@@ -59,7 +59,7 @@ class Tagged:
 
 @dataclass(frozen=True)
 class ContactChange:
-    """`owner` is a user's address, empty for nobody, None to keep it; a field set to nothing is removed."""
+    """`owner` is a user's address, empty for none, None to keep it; a field set to '' is removed."""
 
     owner: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def _shown(
 
 
 def tag(context: Context, word: str, names: Sequence[str], *, remove: bool, now: datetime) -> Tagged:
-    """Put a tag on contacts, or take it off. Raises NotFound (`contact.none`): nobody is tagged then."""
+    """Add a tag to contacts, or remove it. Raises NotFound (`contact.none`) without tagging any."""
     meant = read_tag(word)
     read = {name: _read_name(name) for name in names}
     with context.store.writing() as connection:
@@ -172,7 +172,7 @@ def _merged(before: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, s
 
 
 def _refuse_giving(connection: Connection, actor: Actor, contact: StoredContact, to: int | None) -> None:
-    """Whose it is may give it away, and what is nobody's may be taken; the rest is for some roles."""
+    """The owner may give a contact away, and any user may take one without owner; else a role decides."""
     is_own = contact.owner_id == actor.user_id
     is_free_to_take = contact.owner_id is None and to == actor.user_id
     if not is_own and not is_free_to_take:

@@ -1,6 +1,6 @@
 """Who must never be written to again, whatever the campaign (D6, I4).
 
-The list is the workspace's: it protects people from everybody, so everybody active sees it and adds to it.
+The list belongs to the workspace: every active user sees it and may add to it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -52,7 +52,7 @@ def read_value(text: str) -> tuple[SuppressionKind, str]:
 
 
 def add(context: Context, text: str, reason: str, now: datetime) -> Added:
-    """Suppress an address or a domain; whoever is open there ends in every campaign. Raises BadInput."""
+    """Suppress an address or a domain; its open recipients end in every campaign. Raises BadInput."""
     kind, value = read_value(text)
     return _add(context, kind, value, reason, BY_HAND, now)
 

@@ -67,7 +67,7 @@ class NewConnection:
 
 @dataclass(frozen=True)
 class Connected:
-    """What a connect has made. `reset` are the settings that began anew, with the command for each;
+    """What a connect has made. `reset` are the settings that were reset, with the command for each;
     `followed` the campaigns that lost their slot and send from this mailbox's new one; `warnings` what seems
     odd about the address on this seat (A8)."""
 
@@ -86,9 +86,9 @@ class Connected:
 
 
 def former_servers(context: Context, address: str) -> ServerGuess | None:
-    """The servers that a disconnected mailbox had: they are no setting, and do not begin anew (C4).
+    """The servers that a disconnected mailbox had: they are not settings and are not reset (C4).
 
-    None of one that whoever acts may not connect. Raises Refused (`user.…`).
+    None if the acting user may not connect it. Raises Refused (`user.…`).
     """
     with context.store.reading() as connection:
         acting = seats.require_active(connection, context.actor)
@@ -176,7 +176,7 @@ def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wante
 def _place_mailbox(
     connection: Connection, actor: Actor, seat: seats.Seat, address: str, now: datetime
 ) -> int:
-    """The address on its seat: a new mailbox, or the former one begun anew, with its history."""
+    """Put the address on its seat: a new mailbox, or the former one with its history."""
     former = seat.former
     if former is None:
         return connections.insert_mailbox(connection, address, seat.user.id, now)

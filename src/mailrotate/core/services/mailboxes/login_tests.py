@@ -21,7 +21,7 @@ def test(context: Context, address: str, now: datetime) -> TestResult:
 
 
 def testable(context: Context) -> list[str]:
-    """The addresses that can be tested, by whoever acts. Raises Refused (`user.…`)."""
+    """The addresses that the acting user can test. Raises Refused (`user.…`)."""
     with context.store.reading() as connection:
         acting = seats.require_active(connection, context.actor)
         boxes = mailboxes.listing(connection)

@@ -35,7 +35,7 @@ from mailrotate.core.values.errors import Busy, Refused
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, UserState
 
-# Why somebody has another sender than the campaign gave them.
+# Why a recipient has another sender than the campaign assigned.
 MOVED = "moved"
 
 
@@ -56,7 +56,7 @@ class RemovalConsequences(Consequences):
 
 @dataclass(frozen=True)
 class _Case:
-    """A mailbox that goes, whoever takes its place, and the campaigns that are hit."""
+    """A mailbox to remove, its replacement if there is one, and the affected campaigns."""
 
     actor: Actor
     box: StoredMailbox
@@ -77,7 +77,7 @@ def consequences(context: Context, address: str, move_to: str | None) -> Removal
 
 @contextmanager
 def people(context: Context, address: str) -> Iterator[Iterator[HangingPerson]]:
-    """Everybody whom a removal would concern, streamed while the block lasts. Raises NotFound, Refused."""
+    """Stream the people that a removal affects while the block lasts. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         case = _case(connection, context.actor, address, None)
         with closing(removals.people(connection, case.sender_ids)) as found:
@@ -136,7 +136,7 @@ def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> 
 def require_owner_may_use(connection: Connection, campaign: str, owner_id: int, taker: StoredMailbox) -> None:
     """Refused unless the campaign's owner may send from the mailbox (B6)."""
     owner = workspaces.user_by_id(connection, owner_id)
-    assert owner is not None  # whoever owns a campaign is never erased
+    assert owner is not None  # the owner of a campaign is never erased
     if not seats.may_send_from(connection, owner, taker):
         raise Refused(
             "mailbox.not_owners",
@@ -210,7 +210,7 @@ def remove(
 
 @contextmanager
 def _lane_of(context: Context, box: StoredMailbox, now: datetime) -> Iterator[None]:
-    """The mailbox's lane; whoever finds it taken by a runner that is sending is told so."""
+    """Hold the mailbox's lane; refuse if a runner is sending from it."""
     try:
         with holding_lane(context, box.id, now):
             yield
@@ -231,8 +231,8 @@ def _is_sending(box: StoredMailbox) -> Refused:
 
 
 def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
-    """Everybody of the mailbox ends, goes on elsewhere or waits; recipients first, then their messages, as
-    whoever ends somebody does."""
+    """End, move or release the mailbox's recipients; recipients first, then their messages, in the order of
+    every other change that ends recipients."""
     failing = case.sender_ids if case.taker is None else []
     recipients.end_many(
         connection,

@@ -61,7 +61,7 @@ def request(context: Context, address: str, user_email: str | None, now: datetim
 def listing(
     context: Context, *, only_open: bool = True, after: int | None = None, limit: int | None = None
 ) -> list[StoredRequest]:
-    """Everybody's for whoever sees the team, else one's own. Raises Refused."""
+    """List all requests for a user who sees the team, else the user's own. Raises Refused."""
     with context.store.reading() as connection:
         acting = seats.require_active(connection, context.actor)
         sees_all = roles.may(acting.role, Deed.SEE_TEAM)

@@ -174,7 +174,7 @@ def _told(value: object) -> object:
 def refuse_unpermitted(connection: Connection | None, wanted: Wanted, actor: Actor | None = None) -> None:
     """Raises Refused for what the plan does not permit: `limit.above_cap` (B4), `plan.no_sharing` (B6).
 
-    The hint tells an `actor` who may not change the plan whom to ask.
+    For an `actor` who may not change the plan, the hint names the users to ask.
     """
     if wanted.get("access") == SHARED and not (connection and plans.find(connection).shared_mailboxes):
         permit = _plan_change(connection, actor, "--shared", "on")

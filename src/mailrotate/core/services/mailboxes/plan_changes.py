@@ -99,11 +99,11 @@ def show(context: Context) -> StoredPlan:
 def change(context: Context, wanted: PlanChange, now: datetime, *, force: bool = False) -> Changed:
     """Change the plan, and give or take included slots; only empty ones are taken, nothing else is deleted.
 
-    Raises BadInput, Refused (`plan.too_strict`) when somebody is over it and it is not forced.
+    Raises BadInput, Refused (`plan.too_strict`) if something in use exceeds it and it is not forced.
     """
     _check(wanted)
     with context.store.writing() as connection:
-        # One at a time, and none while somebody connects: what is in use is decided here.
+        # One at a time, and none during a connect: what is in use is decided here.
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.PLAN)
         before = plans.find(connection)
@@ -146,7 +146,7 @@ def _told(value: object) -> object:
 
 
 def _over(connection: Connection, before: StoredPlan, after: StoredPlan) -> Over:
-    """Whoever has what the plan allowed until now and allows no longer."""
+    """Things in use that the plan allowed until now and no longer allows."""
     fewer, lower = after.slots_per_user < before.slots_per_user, after.daily_cap < before.daily_cap
     unshared = before.shared_mailboxes and not after.shared_mailboxes
     no_roles = before.role_addresses and not after.role_addresses
@@ -198,7 +198,7 @@ def _slots(count: int) -> str:
 
 
 def _fit_slots(connection: Connection, context: Context, included: int, now: datetime) -> tuple[int, int]:
-    """Give everybody the included slots they lack; take empty ones, the newest first. How many of each."""
+    """Give users the included slots they lack, or take empty ones, newest first; return how many of each."""
     added = removed = 0
     for user_id, _, _ in slots.users(connection):
         has = plans.included_slots(connection, user_id)

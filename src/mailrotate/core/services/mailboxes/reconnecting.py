@@ -143,7 +143,7 @@ def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
     if box.state is ConnectionState.DISCONNECTED:
         raise Refused(
             "mailbox.disconnected",
-            f"{box.address} is disconnected; it is connected anew, with default settings",
+            f"{box.address} is disconnected; it can only be connected again, with default settings",
             Command("mailbox", "connect", box.address),
         )
     return box
@@ -171,7 +171,7 @@ def renew(
     change: LoginChange,
     now: datetime,
 ) -> list[Change]:
-    """Store a login that was proved (B7, C3), in the transaction of whoever holds the mailbox's lane.
+    """Store a login that was proved (B7, C3), in the transaction of a caller that holds the lane.
 
     Returns what it has replaced.
     """
@@ -267,7 +267,7 @@ def disconnect(context: Context, address: str, now: datetime) -> None:
 
 
 def disconnect_within(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
-    """Disconnect in the transaction of whoever may, and holds the mailbox's lane."""
+    """Disconnect in the caller's transaction; the caller may do so and holds the mailbox's lane."""
     if moves.move(
         connection,
         CONNECTION["disconnect"],

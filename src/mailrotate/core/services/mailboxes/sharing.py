@@ -1,4 +1,4 @@
-"""With whom a mailbox is shared (B6)."""
+"""The users that a mailbox is shared with (B6)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from mailrotate.core.values.own_settings import ShownSetting
 
 
 def listing(context: Context, address: str) -> list[str]:
-    """Whom the mailbox is shared with. Raises NotFound, Refused."""
+    """List the users that the mailbox is shared with. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
         return named(connection, box)
@@ -31,7 +31,7 @@ def named(connection: Connection, box: StoredMailbox) -> list[str]:
 
 
 def setting(connection: Connection, box: StoredMailbox) -> ShownSetting:
-    """With whom a mailbox is shared, as its settings show it."""
+    """The users that a mailbox is shared with, as its settings show them."""
     shared_with = named(connection, box)
     return ShownSetting("shared_with", ", ".join(shared_with) or None, "own" if shared_with else "default")
 
@@ -55,7 +55,7 @@ def add(context: Context, address: str, email: str, now: datetime) -> bool:
         if not box.is_shared:
             raise Refused(
                 "mailbox.personal",
-                f"{box.address} is personal; only a shared mailbox is shared with somebody",
+                f"{box.address} is personal; only a shared mailbox can be shared with a user",
                 Command("mailbox", "set", box.address, "--access", "shared"),
             )
         if user.id == box.user_id:

@@ -51,9 +51,9 @@ class UserSlots:
 
 @dataclass(frozen=True)
 class TeamSlots:
-    """The team's counts, which everybody sees, and whose slots they are as far as whoever acts may see.
+    """The team's counts, which all users see, and the slots that the acting user may see.
 
-    `unassigned` counts the pool, whose slots are nobody's and not in `total`.
+    `unassigned` counts the pool, whose slots have no user and are not in `total`.
     """
 
     connected: int
@@ -64,7 +64,7 @@ class TeamSlots:
 
 
 def listing(context: Context, now: datetime) -> TeamSlots:
-    """Everybody's slots; a member sees their own (A6). Raises Refused (`user.…`)."""
+    """List all users' slots; a member sees their own (A6). Raises Refused (`user.…`)."""
     with context.store.reading() as connection:
         seats.require_active(connection, context.actor)
         return team(connection, context.actor, now)
@@ -166,7 +166,7 @@ def unassign(context: Context, slot_id: int, now: datetime) -> Slot:
     Raises NotFound (`slot.none`), Refused (`slot.…`).
     """
     with context.store.writing() as connection:
-        # One at a time, and none while somebody connects.
+        # One at a time, and none during a connect.
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         slot = find(connection, slot_id)

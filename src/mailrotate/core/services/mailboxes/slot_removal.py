@@ -127,7 +127,7 @@ def remove(context: Context, slot_id: int, now: datetime) -> Removed:
         mailbox_id = find(connection, slot_id).mailbox_id
     lane = nullcontext() if mailbox_id is None else holding_lane(context, mailbox_id, now)
     with lane, context.store.writing() as connection:
-        # One at a time, and none while somebody connects.
+        # One at a time, and none during a connect.
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         slot = find(connection, slot_id)

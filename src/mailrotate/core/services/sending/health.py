@@ -99,7 +99,7 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
         # Lateness does not count while it was away (H4).
         mailboxes.change_connection(connection, box.connection_id, connected_at=now)
         events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id))
-        # Whoever joined a rotation while no sender was able has waited for this one (E1).
+        # Recipients that joined a rotation while no sender was able have waited for this one (E1).
         assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
     if connections.health_of(connection, box.id).hold_class in _PASSING:
         mailboxes.end_hold(connection, box.id)

@@ -39,7 +39,7 @@ class _Lane:
     box: SendingMailbox
     running: Sequence[StoredCampaign]
     horizon: datetime
-    # Nobody who was due from then on is late (H4); None when no runner was ever away for long.
+    # Recipients due from then on are not late (H4); None if no runner was ever away for long.
     late_before: datetime | None
     now: datetime
 
@@ -78,7 +78,7 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
 def _fill(at: _Lane, priority: Priority, room: int) -> tuple[int, int]:
     """Plan one priority; returns how many rows waited already, and how many came to them.
 
-    Rows of a campaign that does not run now take nobody's place.
+    Rows of a campaign that does not run now take no place.
     """
     ids = [campaign.id for campaign in at.running]
     waiting = outbox.scheduled_count(at.connection, at.box.id, ids, priority)

@@ -78,7 +78,7 @@ def settle_sent(
 
 def _rest(connection: Connection, box: SendingMailbox, token: str, now: datetime) -> None:
     """Keep the gap before the next message, as it is set now and not as at the claim (B3)."""
-    # Also where there is none: from here on the lane's row is locked, and whoever sets another gap waits.
+    # Also without a gap: from here on the lane's row is locked, and a change of the gap waits.
     lanes.rest(connection, box.id, quota.rest_until(now, token, box.settings.gap))
     gap = mailboxes.gap_of(connection, box.connection_id)
     if gap != box.settings.gap:
@@ -143,7 +143,7 @@ def settle_refused(
     personal = reply.phase in _ABOUT_A_MESSAGE and verdict.reply_class in _PERSONAL
     with context.store.writing() as connection:
         if not claims.still_ours(connection, claimed):
-            # Somebody took us for dead and has settled it; what we were told is no longer about that row.
+            # Another process considered us dead and has settled it; this answer no longer concerns that row.
             return Settled(MessageState.SCHEDULED, verdict.reply_class, False)
         if personal and verdict.reply_class in (ReplyClass.RETRY, ReplyClass.SOFT):
             state = _try_later(connection, claimed, verdict, reply, now)

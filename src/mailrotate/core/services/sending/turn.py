@@ -39,7 +39,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
 @dataclass(frozen=True)
 class Pace:
-    """How a turn lives in time, decided by whoever hosts it.
+    """How a turn waits and stops, decided by its host.
 
     `wait(seconds)` returns True when the turn should end at once; `stopping()` says so without waiting.
     `linger`: stay in the lane over a gap between two messages instead of leaving it. `trusted()` is false
@@ -88,7 +88,7 @@ class LaneTurn:
                     break
             self._file_copies()
         except LaneLost:
-            # Whoever owns it now recovers what we held; nothing of ours was sent without its mark.
+            # The new owner recovers what we held; nothing of ours was sent without its mark.
             self.tally["lost"] += 1
         finally:
             self._close()
@@ -194,7 +194,7 @@ class LaneTurn:
                 if gap:
                     lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, gap))
         except (StoreTrouble, Busy):
-            # Not marked, so it must not leave; whoever takes the lane next puts it back.
+            # Not marked, so it must not leave; the next owner of the lane puts it back.
             if self._sender is not None:
                 self._sender.abandon()
             raise
@@ -232,7 +232,7 @@ class LaneTurn:
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _put_back(self, claimed: Claim) -> bool:
-        """False when it was not ours any more, or the database fails: whoever takes the lane next does it."""
+        """Put the message back; False if it is no longer ours, or if the next owner must do it."""
         with suppress(StoreTrouble, Busy), self._context.store.writing() as connection:
             return settling.put_back(connection, claimed.message.id, claimed.claim_token)
         return False
@@ -310,6 +310,6 @@ def _counted_as(settled: Settled) -> str:
     if settled.state is MessageState.HELD:
         return "held"
     if settled.state is MessageState.CANCELLED:
-        # Nobody waits for it any more: no count of what a pass did.
+        # The command that waited has ended: not counted in the pass.
         return "cancelled"
     return "failed" if settled.state is MessageState.ERROR else "deferred"

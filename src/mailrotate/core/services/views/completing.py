@@ -1,4 +1,4 @@
-"""What a shell may offer to whoever acts (A6, A10). It imports nothing slow: somebody waits for Tab."""
+"""The names that shell completion offers to the acting user (A6, A10). Imports nothing slow: Tab waits."""
 
 from collections.abc import Sequence
 

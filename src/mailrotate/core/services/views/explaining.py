@@ -155,7 +155,7 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
 
 
 def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Situation:
-    """Somebody for whom no mailbox stands ready: what can be said without one."""
+    """Explain a recipient without a mailbox, as far as possible."""
     workspace = workspaces.find(look.connection)
     zone = "UTC" if workspace is None else workspace.timezone
     known = MessageFacts(
@@ -212,7 +212,7 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
 
 def _explained(look: Prospects, subject: str, situation: Situation) -> Explanation:
     decision = decide(situation, look.now)
-    # Whoever asks about what is over, or on its way, wants to hear that, whatever else is closed.
+    # For a message that is over or on its way, that is the answer, whatever else is closed.
     closed = (verdict for verdict in decision.gates if not verdict.open)
     own = next((verdict for verdict in closed if verdict.gate.cause is Cause.STATE), None)
     if own is not None:
@@ -238,7 +238,7 @@ def _remedy(look: Prospects, decision: Decision) -> AnyHint | None:
 
 
 def remedy_of(connection: Connection, actor: Actor, verdict: Verdict | None) -> AnyHint | None:
-    """The command that opens a closed gate, or whom to ask for it; None where time opens it, or nothing."""
+    """The command that opens a closed gate, or the users to ask; None if only time opens it, or nothing."""
     if verdict is None or verdict.gate.deed is None or not isinstance(verdict.remedy, Command):
         return None if verdict is None else verdict.remedy
     return advice.way(connection, actor, verdict.gate.deed, verdict.remedy)

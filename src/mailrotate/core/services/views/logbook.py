@@ -25,7 +25,7 @@ _GIVE_UP_AFTER = timedelta(minutes=10)
 class Wanted:
     """Which lines, in the words of people; what is None does not choose.
 
-    `by` has done it, `user` is whom it is about or whose mailbox, `action` is the beginning of its key.
+    `by` is the acting user, `user` the user it is about or whose mailbox, `action` the start of its key.
     """
 
     mailbox: str | None = None

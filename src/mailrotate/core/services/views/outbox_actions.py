@@ -38,7 +38,7 @@ _AT_A_TIME = 500
 _NO_ERROR = dict.fromkeys(
     ("error_class", "error_phase", "error_code", "error_enhanced", "error_text", "error_hint")
 )
-# Whoever was faster: a runner that claimed it, or another operator.
+# Another process was faster: a runner that claimed it, or another operator.
 _CHANGED = "it has just changed; look again"
 _NO_CLAIM = dict.fromkeys(("claimed_at", "marked_at", "claim_token", "runner_id", "settled_at"))
 
@@ -141,7 +141,7 @@ def _hint(row: ListedMessage) -> Hint | None:
 
 
 def retry(context: Context, which: Which, now: datetime) -> Outcome:
-    """error → scheduled, at once and with a fresh count of tries; whoever failed by it goes on (F2)."""
+    """error → scheduled, at once and with new tries; a recipient that failed by it continues (F2)."""
     with context.store.reading() as connection:
         ids = which.ids or outbox_lists.retryable(
             connection,
@@ -156,7 +156,7 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
     if message.state not in MESSAGE["retry"].origins:
         return f"it is {message.state}, not in error"
     if message.recipient_id is not None and message.recipient_state not in OPEN_RECIPIENTS:
-        # Whoever failed because this very message was refused again and again may go on; nobody else may.
+        # Only a recipient that failed because this very message was refused repeatedly may continue.
         failed_by_it = (
             message.recipient_state is RecipientState.FAILED
             and message.recipient_reason == lifecycle.SOFT_BOUNCES
@@ -186,7 +186,7 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
 
 def cancel(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
     """Take messages out of the outbox. Their recipients end (`cancelled_by_operator`): a step that was
-    taken out is neither planned anew nor skipped."""
+    taken out is neither planned again nor skipped."""
     return _each(context, ids, lambda connection, message: _cancel(context, connection, message, now))
 
 
@@ -246,7 +246,7 @@ def _release(context: Context, connection: Connection, message: Candidate, now: 
 
 
 def release_campaign(context: Context, name: str, now: datetime) -> int:
-    """Release everybody of a campaign, also those whose late message is still to be planned.
+    """Release all recipients of a campaign, also those whose late message is still to be planned.
 
     Returns how many messages were waiting for it. Lateness of a campaign counts from its latest start,
     resume or release. Raises NotFound (`campaign.none`).
@@ -288,7 +288,7 @@ def _resolve_not_sent(
     if message.state not in MESSAGE["resolve_not_sent"].origins:
         return f"it is {message.state}, not held"
     is_wanted = message.recipient_state is None or message.recipient_state in OPEN_RECIPIENTS
-    # From a removed mailbox nothing leaves: whoever still waits for it gets it from the sender they have now.
+    # Nothing leaves from a removed mailbox: an open recipient gets the message from their present sender.
     is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
     event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
     if not moves.move(connection, MESSAGE[event], message.id, ready_at=now, **_NO_CLAIM, **_NO_ERROR):

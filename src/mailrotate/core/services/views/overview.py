@@ -75,7 +75,7 @@ class CampaignLine:
 class Overview:
     """`sending` is true when a runner works and some lane may send, now or at a known instant.
 
-    `requests` are the requested mailboxes that wait for the word of whoever acts.
+    `requests` are the requested mailboxes that wait for the acting user's decision.
     """
 
     sending: bool
@@ -134,13 +134,13 @@ def look(context: Context, now: datetime) -> Overview:
 
 
 def _acting(context: Context, connection: Connection) -> StoredUser | None:
-    """Nobody is refused: whether it is sending is asked by machines, too."""
+    """Return the overview; it refuses no user, because monitoring asks too."""
     actor_id = context.actor.user_id
     return None if actor_id is None else workspaces.user_by_id(connection, actor_id)
 
 
 def _viewer(context: Context, connection: Connection) -> int | None:
-    """Whose mailboxes and campaigns alone are shown; None for everybody's (A6)."""
+    """The member to whose mailboxes and campaigns the overview is limited; None shows all (A6)."""
     acting = _acting(context, connection)
     return None if acting is None or roles.may(acting.role, Deed.SEE_TEAM) else acting.id
 
