@@ -112,7 +112,7 @@ def _tell(call: Call, done: "Changed") -> None:
         for each in done.changes:
             speech.line(f"  {_in_words(each)}")
     else:
-        speech.line(f"{done.address} is set so already: nothing was changed")
+        speech.line(f"nothing to change: {done.address} already has these settings")
     speech.next(Command("mailbox", "show", done.address))
 
 
