@@ -119,7 +119,7 @@ def test_d9_a_step_with_its_own_sender_refuses_a_rotation(
 
 def test_a_name_is_taken_once_and_a_mistyped_one_is_guessed(context: Context, anna: Sender) -> None:
     made = drafting.create(context, plan_of(), NOW)
-    with pytest.raises(Refused, match="there is a campaign 'autumn' already"):
+    with pytest.raises(Refused, match="campaign 'autumn' already exists"):
         drafting.create(context, plan_of(), NOW)
     with pytest.raises(NotFound, match="did you mean autumn"):
         campaign_views.show(context, "autum", NOW)

@@ -75,7 +75,7 @@ class _WatchedBytes(io.RawIOBase):
             raise BadInput(
                 "csv.line_too_long",
                 f"the line that reaches byte {self.read_bytes:,} is longer than "
-                f"{_LONGEST_LINE:,} bytes: this is no CSV file",
+                f"{_LONGEST_LINE:,} bytes: this is not a CSV file",
             )
 
 

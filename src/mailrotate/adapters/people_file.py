@@ -21,7 +21,7 @@ def refuse_existing(path: Path) -> None:
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> int:
     """Write a new file, synced to disk on return, and return its number of rows.
 
-    Raises BadInput (`export.exists`, `export.failed`), after removing an incomplete file.
+    Raises BadInput: `export.exists`, or `export.failed` after removing the incomplete file.
     """
     refuse_existing(path)
     count = 0

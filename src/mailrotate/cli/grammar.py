@@ -112,7 +112,7 @@ def _inherited_options(ctx: Any) -> list[Any]:
 
 
 def _same_verb_elsewhere(ctx: Any, verb: str) -> Iterator[str]:
-    """`recipient import` for `campaign import`."""
+    """Suggest the same verb of another noun: `recipient import` for `campaign import`."""
     root = ctx.find_root()
     for name in root.command.list_commands(root):
         noun = root.command.get_command(root, name)

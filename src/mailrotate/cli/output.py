@@ -312,7 +312,7 @@ def _capitals(column: str) -> str:
 
 
 def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Wrapped to the terminal; where addresses would be broken, a row goes on in a second line."""
+    """Print the table, wrapped to the terminal; where an address would break, a row takes a second line."""
     from rich.console import Console
     from rich.padding import Padding
     from rich.rule import Rule
@@ -336,7 +336,7 @@ def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 def _rich_table(
     widths: Mapping[int, int], rows: Iterable[Sequence[str]], heads: Sequence[str] | None = None
 ) -> "Table":
-    """Some columns, each with its width, of rows that have more."""
+    """Build a table of the given columns of the rows, each at its given width."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text

@@ -46,7 +46,7 @@ def read_rotation(text: str | None) -> Rotation | None:
         return None if text is None else Rotation(text)
     except ValueError:
         allowed = ", ".join(Rotation)
-        raise BadInput("campaign.rotation", f"there is no rotation '{text}'; allowed: {allowed}") from None
+        raise BadInput("campaign.rotation", f"unknown rotation '{text}'; allowed: {allowed}") from None
 
 
 def plan_of(

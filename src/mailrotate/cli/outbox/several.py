@@ -44,7 +44,7 @@ def act_and_report(ctx: typer.Context, done: str, act: "Callable[[Any], Outcome]
     if outcome.refused and not outcome.done and len(outcome.refused) == 1:
         number, why = outcome.refused[0]
         raise Refused(
-            "outbox.refused", f"m_{number} is not {done}: {why}", Command("outbox", "show", f"m_{number}")
+            "outbox.refused", f"m_{number} was not {done}: {why}", Command("outbox", "show", f"m_{number}")
         )
     report = {
         done: len(outcome.done),

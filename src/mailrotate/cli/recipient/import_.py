@@ -71,7 +71,7 @@ def import_(
         if strict and imported.refused:
             raise BadInput(
                 "import.strict",
-                f"{imported.refused} rows cannot be imported, so none was (--strict)",
+                f"{imported.refused} rows cannot be imported, so no row was imported (--strict)",
                 "correct them, or leave out --strict",
             )
         if imported.refused:

@@ -109,7 +109,7 @@ def fields_needed(text: str) -> frozenset[str]:
 
 
 def missing_fields(needed: Iterable[str], fields: Mapping[str, object]) -> list[str]:
-    """Which of the needed fields are absent or blank, sorted."""
+    """Return the needed fields that are absent or blank, sorted."""
     return sorted(name for name in needed if name not in PIECES and not _clean(fields.get(name)))
 
 

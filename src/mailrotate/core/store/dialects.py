@@ -343,7 +343,7 @@ def domain_of(connection: Connection, address: ColumnElement[str]) -> ColumnElem
 
 
 def sha256(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
-    """The hash of `suppressions.fingerprint`, as an expression."""
+    """Return the hash of `suppressions.fingerprint` as an SQL expression."""
     if is_sqlite(connection):
         return func.mailrotate_sha256(column, type_=Text())
     return func.encode(func.sha256(func.convert_to(column, "UTF8")), "hex", type_=Text())

@@ -30,6 +30,6 @@ def make_triggers(connection: Connection) -> None:
 
 
 def missing_triggers(connection: Connection) -> list[str]:
-    """The names of triggers that are missing."""
+    """Return the names of the triggers that are missing from the database."""
     standing = standing_triggers(connection)
     return [wall.name for wall in _WALLS if wall.name not in standing]

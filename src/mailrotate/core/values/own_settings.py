@@ -290,7 +290,7 @@ SETTINGS: Mapping[str, Setting] = {
 
 
 def load(columns: Callable[[str], Any]) -> OwnSettings:
-    """The settings of a row, whose columns are asked for by name."""
+    """Build the settings of a row, looking up each column by name."""
     return OwnSettings(*(setting.load(*map(columns, setting.columns)) for setting in SETTINGS.values()))
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spread:
-    """How `count` new people go over the senders: first the prefix, then round and round the cycle.
+    """How `count` new recipients are spread over the senders: first the prefix, then the cycle, repeated.
 
-    A description instead of a list, so that a million people are assigned in one statement.
+    It is a rule instead of a list, so that one statement assigns a million recipients.
     """
 
     prefix: tuple[int, ...]

@@ -41,7 +41,7 @@ def refuse_first(address: str) -> None:
     if is_role_address(address):
         raise Refused(
             "address.role",
-            f"{address} is the address of a role or a group, and a new workspace's plan permits none",
+            f"{address} is a role or group address, which the plan of a new workspace does not permit",
             Hint(
                 Command("init", "--email", address),
                 ", then:",
@@ -201,6 +201,6 @@ def _approval_refusal(connection: Connection, actor: Actor, user: StoredUser, ad
         return None
     return Refused(
         "request.undecided",
-        f"{address} is requested for {user.email}, as q_{known.id}, and not approved yet",
+        f"{address} is already requested for {user.email} (q_{known.id}) and waits for approval",
         advice.way(connection, actor, Deed.REQUESTS, Command("mailbox", "approve", f"q_{known.id}")),
     )

@@ -37,7 +37,7 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class CampaignView:
-    """A campaign with its counts; `waiting` are people who found no able sender yet."""
+    """A campaign with its counts; `waiting` counts the recipients without an able sender so far."""
 
     id: int
     name: str

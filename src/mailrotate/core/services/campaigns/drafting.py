@@ -72,7 +72,7 @@ def _require_free_name(connection: Connection, name: str) -> None:
     if campaigns.find(connection, name) is not None:
         raise Refused(
             "campaign.exists",
-            f"there is a campaign '{name}' already",
+            f"campaign '{name}' already exists",
             Hint(Command("campaign", "edit", name, "FILE"), ", or create it with another --name"),
         )
 
@@ -139,7 +139,7 @@ def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Draf
         if campaign.state is CampaignState.FINISHED:
             raise Refused(
                 "campaign.finished",
-                f"campaign '{campaign.name}' is finished and stays as it is",
+                f"campaign '{campaign.name}' is finished and cannot be changed",
                 Command("campaign", "copy", campaign.name),
             )
         started = campaign.state is not CampaignState.DRAFT

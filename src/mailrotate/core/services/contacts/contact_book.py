@@ -151,7 +151,7 @@ def note_received(
 
 
 def _person_of(mail: InboundMail) -> str | None:
-    """The normalised address of the person who wrote a mail; None for machines and what is no address."""
+    """Return the normalised address of the person who wrote a mail; None for machines and invalid ones."""
     if mail.machine is not None or mail.unsubscribe_token is not None or mail.from_address is None:
         return None
     try:

@@ -40,8 +40,8 @@ def refuse_awaited(connection: Connection, slot_id: int, address: str, now: date
     for awaited in awaited_in(connection, slot_id, address, now):
         raise ConfirmationNeeded(
             "slot.awaited",
-            f"{awaited.mailbox} may still come back to s_{slot_id} without loss",
-            "add --yes to take it all the same",
+            f"s_{slot_id} is reserved for {awaited.mailbox}, whose campaigns can still resume there",
+            "add --yes to take it anyway",
         )
 
 

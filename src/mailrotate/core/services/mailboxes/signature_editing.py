@@ -206,7 +206,9 @@ def _check(name: str, body: str) -> None:
     if not body.strip():
         raise BadInput("signature.empty", f"the signature '{name}' is empty", "write it into a file first")
     if "\0" in body:
-        raise BadInput("signature.unreadable", f"the signature '{name}' is no text: it holds a NUL character")
+        raise BadInput(
+            "signature.unreadable", f"signature '{name}' is not valid text: it contains a NUL character"
+        )
     if len(body) > LONGEST_BODY:
         raise BadInput(
             "signature.too_long",

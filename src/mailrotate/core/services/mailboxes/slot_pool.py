@@ -175,10 +175,10 @@ def unassign(context: Context, slot_id: int, now: datetime) -> Slot:
 
 
 def to_pool(connection: Connection, context: Context, slot: StoredSlot, now: datetime) -> int:
-    """Let the team have a user's purchased slot; returns its id in the pool.
+    """Move a user's purchased slot to the team's pool; return its id there.
 
-    A slot of the pool has no past, which would become its next user's: mailboxes that may return to it,
-    campaigns, what was sent through it today. One that has ends, and a new one goes on with what was bought.
+    A slot in the pool must have no history, because its next user would inherit it: mailboxes that return,
+    campaigns, messages sent today. A slot with history ends, and a new one continues its subscription.
     """
     if not slots.was_used(connection, slot.id):
         _move(connection, context, "slot.unassigned", slot, None, now)

@@ -136,7 +136,7 @@ def hold(connection: Connection, message_id: int, claim_token: str, said: str, n
 def settle_refused(
     context: Context, claimed: Claim, box: SendingMailbox, reply: ServerReply, now: datetime
 ) -> Settled:
-    """Record a refusal by the server, or a failure of the path, before it accepted the message."""
+    """Record that the server refused the message, or that the connection failed before it accepted it."""
     verdict = classify(reply, box.provider)
     message = claimed.message
     # Before MAIL FROM nothing concerns the message or its recipient, whatever the answer says.
@@ -299,10 +299,10 @@ def recover_orphans(connection: Connection, runner_id: int, now: datetime) -> in
 
 
 def take_lane(connection: Connection, mailbox_id: int, runner_id: int, now: datetime) -> Lane | None:
-    """Take a free lane, and settle what its last owner could not, whether that owner is dead or alive.
+    """Take a free lane, and settle what its last owner left claimed, even if that owner still runs.
 
-    A runner that lost the database between claim and mark, and lives on, has released the lane, so no
-    process holds the messages that are still claimed there.
+    A runner that loses the database between claim and mark releases the lane and keeps running, so no process
+    holds the messages that are still claimed there.
     """
     lane = lanes.take(connection, mailbox_id, runner_id)
     if lane is not None:

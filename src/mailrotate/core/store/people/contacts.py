@@ -124,7 +124,7 @@ def listing(
 
 
 def known(connection: Connection, addresses: Sequence[str]) -> dict[str, int]:
-    """The ids of those of these normalised addresses that have a contact."""
+    """Return the contact ids of those normalised addresses that have a contact."""
     return {
         address: contact_id
         for some in portions(list(dict.fromkeys(addresses)))

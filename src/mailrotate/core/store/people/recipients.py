@@ -248,7 +248,7 @@ def assign(connection: Connection, campaign_id: int, spread: Spread, reason: str
 
 
 def sender_of_rank(spread: Spread, rank: ColumnElement[int]) -> ColumnElement[int]:
-    """`Spread.sender_of` as an expression."""
+    """Return `Spread.sender_of` as an SQL expression."""
     turn = (rank - len(spread.prefix)) % literal(len(spread.cycle))
     first = [(rank == index, sender) for index, sender in enumerate(spread.prefix)]
     return case(*first, *((turn == index, sender) for index, sender in enumerate(spread.cycle)))

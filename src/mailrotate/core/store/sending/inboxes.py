@@ -20,7 +20,7 @@ class PendingCopy:
 
 @dataclass(frozen=True)
 class InboxState:
-    """When the INBOX was read, and since when it cannot be."""
+    """When the INBOX was last read, and since when reading fails (None: it works)."""
 
     read_at: datetime | None
     failing_since: datetime | None
