@@ -122,7 +122,7 @@ def _words(line: str) -> list[str]:
 
 
 def _sections(text: str) -> dict[str, list[str]]:
-    """The indented lines below each unindented heading that ends with a colon."""
+    """The indented lines right below each unindented heading that ends with a colon."""
     found: dict[str, list[str]] = {}
     current: list[str] = []
     for line in text.splitlines():
@@ -130,6 +130,9 @@ def _sections(text: str) -> dict[str, list[str]]:
             current = found.setdefault(heading[1], [])
         elif line.startswith(" "):
             current.append(line)
+        else:
+            # A blank line ends the list: the line on global options follows it.
+            current = []
     return found
 
 
