@@ -15,7 +15,7 @@ GLOBAL_LINE = f"{GLOBAL_PANEL}: --db, --as, --json, --debug, --no-color (mailrot
 _SUGGESTION_COUNT = 3
 
 if TYPE_CHECKING:
-    # The mixin stands in front of Typer's command or its group; neither has a public base.
+    # The mixin comes before Typer's command or group in the base classes; these have no public common base.
     _Reader = TyperCommand
 else:
     _Reader = object
