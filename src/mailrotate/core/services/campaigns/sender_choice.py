@@ -1,4 +1,4 @@
-"""Who sends for a draft: the mailboxes that are picked, and who may pick them (B5, B6, D2, E3)."""
+"""Choose the senders of a draft, and check who may choose them (B5, B6, D2, E3)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +25,7 @@ def choose_senders(
     rotate: Rotation | None,
     now: datetime,
 ) -> None:
-    """Set who sends for a draft: one, by its slot, or the mailboxes of a rotation (D2, E3).
+    """Set a draft's senders: one, bound to its slot, or several in rotation (D2, E3).
 
     Two or more imply the equal rotation. With a rotation and no addresses the present senders stay.
     """
@@ -67,7 +67,7 @@ def refuse_step_senders(name: str, steps: Sequence[StoredStep]) -> None:
 def sending_mailbox(
     connection: Connection, actor: Actor, address: str, kept: frozenset[int | None] = frozenset()
 ) -> StoredMailbox:
-    """Find a mailbox that the acting user may send from, or that was picked before (`kept`).
+    """Find a mailbox that the acting user may send from, or that was chosen earlier (`kept`).
 
     Raises NotFound, Refused (`mailbox.personal`, `mailbox.disconnected`).
     """
