@@ -151,7 +151,7 @@ def pause(context: Context, name: str, now: datetime) -> str:
         if not lifecycle.pause_campaign(connection, context.actor, campaign.id, BY_HAND, 0, now):
             raise Refused(
                 "campaign.not_active",
-                f"campaign '{campaign.name}' is {campaign.state}: there is nothing to pause",
+                f"campaign '{campaign.name}' is {campaign.state} and cannot be paused",
                 Command("campaign", "show", campaign.name),
             )
     return campaign.name
@@ -219,7 +219,7 @@ def _nothing_to_stop(campaign: StoredCampaign) -> Refused:
     state = "a draft" if is_draft else campaign.state
     return Refused(
         "campaign.not_running",
-        f"campaign '{campaign.name}' is {state}: there is nothing to stop",
+        f"campaign '{campaign.name}' is {state} and cannot be stopped",
         Command("campaign", "delete" if is_draft else "show", campaign.name),
     )
 

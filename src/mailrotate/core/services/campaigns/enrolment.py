@@ -235,7 +235,7 @@ def _refuse_finished(campaign: StoredCampaign) -> None:
     if campaign.state is CampaignState.FINISHED:
         raise Refused(
             "campaign.finished",
-            f"campaign '{campaign.name}' is finished and takes no new recipients",
+            f"campaign '{campaign.name}' is finished and cannot take new recipients",
             Command("campaign", "copy", campaign.name),
         )
 

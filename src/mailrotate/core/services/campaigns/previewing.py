@@ -167,7 +167,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str | Non
     if person is None:
         raise NotFound(
             "recipient.none",
-            f"{address} is no recipient of campaign '{campaign.name}'",
+            f"{address} is not a recipient of campaign '{campaign.name}'",
             Command("recipient", "list", campaign.name),
         )
     return person

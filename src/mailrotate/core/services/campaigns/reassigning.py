@@ -103,7 +103,7 @@ def _unchanged(before: StoredMailbox | None, now_is: StoredMailbox | None) -> St
     if before is not None and now_is is not None and before.removed_at != now_is.removed_at:
         raise Refused(
             "mailbox.changed",
-            f"{now_is.address} was removed, or is back, since a moment ago; nothing was changed",
+            f"{now_is.address} was removed or connected a moment ago; nothing was changed",
             Hint("run it again; to see it as it is now:", Command("mailbox", "show", now_is.address)),
         )
     return now_is
@@ -115,7 +115,7 @@ def _running(connection: Connection, context: Context, name: str) -> StoredCampa
         state = "a draft" if campaign.state is CampaignState.DRAFT else campaign.state
         raise Refused(
             "campaign.not_running",
-            f"campaign '{campaign.name}' is {state}: no recipient of it waits for a sender",
+            f"campaign '{campaign.name}' is {state}; none of its recipients waits for a sender",
             Command("campaign", "show", campaign.name),
         )
     return campaign

@@ -101,7 +101,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
         if person.state not in OPEN_RECIPIENTS:
             raise Refused(
                 "recipient.ended",
-                f"{person.email} has ended already ({person.state}) and gets nothing more",
+                f"{person.email} has already ended ({person.state}) and gets nothing more",
                 Command("recipient", "show", campaign.name, person.email),
             )
         known = campaign_edits.has_messages(connection, person.id)
@@ -143,7 +143,7 @@ def ids_of(connection: Connection, campaign: StoredCampaign, names: Sequence[str
 def is_none(campaign: StoredCampaign, name: str) -> NotFound:
     return NotFound(
         "recipient.none",
-        f"{name} is no recipient of campaign '{campaign.name}'",
+        f"{name} is not a recipient of campaign '{campaign.name}'",
         Command("recipient", "list", campaign.name),
     )
 
@@ -177,4 +177,4 @@ def read_state(text: str | None) -> RecipientState | None:
         return None if text is None else RecipientState(text)
     except ValueError:
         known = ", ".join(RecipientState)
-        raise BadInput("recipient.state", f"'{text}' is no state of a recipient; there are {known}") from None
+        raise BadInput("recipient.state", f"'{text}' is not a recipient state; known: {known}") from None

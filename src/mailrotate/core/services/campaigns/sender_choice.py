@@ -59,7 +59,7 @@ def refuse_step_senders(name: str, steps: Sequence[StoredStep]) -> None:
     if own is not None:
         raise Refused(
             "campaign.step_sender",
-            f"step {own.position} of campaign '{name}' names its own sender, so the campaign cannot rotate",
+            f"step {own.position} of campaign '{name}' has its own sender, which excludes a rotation",
             "take 'from' out of that step, or name a single sender",
         )
 
@@ -88,7 +88,7 @@ def _default_mailbox(connection: Connection, actor: Actor) -> StoredMailbox:
     if user is None or user.default_mailbox_id is None:
         raise Refused(
             "campaign.no_sender",
-            "no sender is named, and there is no default mailbox",
+            "no sender given, and there is no default mailbox",
             Hint(Command("mailbox", "connect", "ADDRESS"), ", or name one with --from ADDRESS"),
         )
     return sending_mailbox(connection, actor, mailboxes.by_id(connection, user.default_mailbox_id).address)

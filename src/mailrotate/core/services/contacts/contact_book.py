@@ -85,7 +85,7 @@ def read_domain(text: str) -> str:
         return domain_of(normalise_address(f"someone@{name}"))
     except BadInput:
         raise BadInput(
-            "domain.invalid", f"'{name[:80]}' is no domain", "write it like --never example.com"
+            "domain.invalid", f"'{name[:80]}' is not a domain", "write it like --never example.com"
         ) from None
 
 

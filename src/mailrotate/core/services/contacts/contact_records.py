@@ -141,9 +141,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
     Raises BadInput, NotFound (`contact.none`, `user.none`), Refused.
     """
     if wanted.owner is None and not wanted.fields:
-        raise BadInput(
-            "contact.nothing", "nothing is to be changed", "add --owner USER or --field NAME=VALUE"
-        )
+        raise BadInput("contact.nothing", "nothing to change", "add --owner USER or --field NAME=VALUE")
     with context.store.writing() as connection:
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
         contacts.lock(connection, _find(connection, name).id)

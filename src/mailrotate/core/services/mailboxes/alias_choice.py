@@ -138,12 +138,12 @@ def _refuse_known(connection: Connection, box: StoredMailbox, alias: str) -> Non
     if held.address == box.address:
         raise Refused(
             "alias.own",
-            f"{alias} is the mailbox {box.address} itself, so it needs no alias",
+            f"{alias} is the mailbox's own address",
             Command("mailbox", "alias", "list", box.address),
         )
     raise Refused(
         "alias.exists",
-        f"{alias} is an alias of {box.address} already"
+        f"{alias} is already an alias of {box.address}"
         + ("" if held.address == alias else f", as {held.address}"),
         Command("mailbox", "alias", "use", box.address, held.address),
     )
@@ -157,7 +157,7 @@ def _alias(connection: Connection, box: StoredMailbox, alias: str) -> StoredAlia
             return known
     raise NotFound(
         "alias.none",
-        f"{alias} is no alias of {box.address}",
+        f"{alias} is not an alias of {box.address}",
         Command("mailbox", "alias", "list", box.address),
     )
 

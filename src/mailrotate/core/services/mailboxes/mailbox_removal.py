@@ -121,13 +121,13 @@ def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> 
         command = Command("mailbox", verb, taker.address)
         raise Refused(
             "mailbox.not_connected",
-            f"{taker.address} is {taker.state}; only a connected mailbox takes people over",
+            f"{taker.address} is {taker.state}; only a connected mailbox can take over recipients",
             advice.way(connection, actor, Deed.ANY_SEAT, command, seat_id=taker.user_id),
         )
     if taker.user_state is UserState.LOCKED:
         raise Refused(
             "mailbox.user_locked",
-            f"{taker.address} sends nothing: its user {taker.user_email} is locked",
+            f"{taker.address} cannot send: its user {taker.user_email} is locked",
             advice.way(connection, actor, Deed.USERS, Command("user", "unlock", taker.user_email)),
         )
 

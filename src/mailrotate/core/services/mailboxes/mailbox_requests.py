@@ -98,7 +98,7 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
         if held is not None and mailboxes.by_id(connection, held.mailbox_id).user_id == known.user_id:
             raise Refused(
                 "request.on_seat",
-                f"{known.address} is on the seat of {known.user} by now; its approval ends when it leaves",
+                f"{known.address} is now on the seat of {known.user}; its approval ends when it leaves",
                 Command("mailbox", "show", mailboxes.by_id(connection, held.mailbox_id).address),
             )
         requests.end(connection, known.address, now)
@@ -162,7 +162,7 @@ def _refuse_on_seat(connection: Connection, user: StoredUser, address: str) -> N
     again = box.state is ConnectionState.DISCONNECTED and held.address == box.address
     raise Refused(
         "request.on_seat",
-        f"{address} is on the seat of {user.email} already{spelt}, and needs no approval",
+        f"{address} is already on the seat of {user.email}{spelt} and needs no approval",
         Command("mailbox", "connect", box.address, "--for", user.email)
         if again
         else Command("mailbox", "show", box.address),
@@ -178,7 +178,7 @@ def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, us
         withdraw = Command("mailbox", "withdraw", f"q_{known.id}")
         hint = advice.way(connection, actor, Deed.ANY_SEAT, withdraw, seat_id=known.user_id)
     return Refused(
-        "request.exists", f"{known.address} is {known.state} for {known.user} already, as q_{known.id}", hint
+        "request.exists", f"{known.address} is already {known.state} for {known.user}, as q_{known.id}", hint
     )
 
 

@@ -128,7 +128,7 @@ def change(context: Context, wanted: PlanChange, now: datetime, *, force: bool =
 
 def _check(wanted: PlanChange) -> None:
     if wanted == PlanChange():
-        raise BadInput("plan.nothing", "nothing is to be changed", Command("plan", "set", "--help"))
+        raise BadInput("plan.nothing", "nothing to change", Command("plan", "set", "--help"))
     if wanted.slots_per_user is not None and not 0 <= wanted.slots_per_user <= _MOST_SLOTS:
         raise BadInput("plan.slots", f"--slots must be from 0 to {_MOST_SLOTS}, not {wanted.slots_per_user}")
     if wanted.daily_cap is not None and not 1 <= wanted.daily_cap <= quota.HIGHEST_CAP:
@@ -188,7 +188,7 @@ def _too_strict(over: Over) -> Refused:
     more = f"; and {len(told) - _NAMED_AT_MOST} more" if len(told) > _NAMED_AT_MOST else ""
     return Refused(
         "plan.too_strict",
-        f"that plan is stricter than what there is: {named}{more}",
+        f"the plan would be exceeded by: {named}{more}",
         "add --force to apply it anyway; nothing in use is taken away, the new limits apply from now on",
     )
 

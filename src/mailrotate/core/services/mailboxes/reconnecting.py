@@ -154,7 +154,7 @@ def _refuse_other_address(login: StoredLogin, username: str) -> None:
     if username not in (login.address, login.username.lower()):
         raise Refused(
             "mailbox.other_address",
-            f"{username} is another address than {login.address}; a reconnect keeps the address",
+            f"{username} is a different address than {login.address}; a reconnect keeps the address",
             Hint(
                 Command("mailbox", "disconnect", login.address),
                 ", then:",

@@ -51,7 +51,7 @@ def add(
         if any(known.name == name for known in signatures.of_connection(connection, box.connection_id)):
             raise Refused(
                 "signature.exists",
-                f"{box.address} has a signature '{name}' already",
+                f"{box.address} already has a signature '{name}'",
                 Command("mailbox", "signature", "edit", box.address, name, "--body", "FILE"),
             )
         _insert(connection, context, box, name, body, now, main=main)
@@ -105,7 +105,7 @@ def restore(context: Context, address: str, name: str, now: datetime) -> Mailbox
         if any(known.name == name for known in signatures.of_connection(connection, box.connection_id)):
             raise Refused(
                 "signature.exists",
-                f"{box.address} has a signature '{name}' already",
+                f"{box.address} already has a signature '{name}'",
                 Command("mailbox", "signature", "list", box.address),
             )
         present = signatures.of_connection(connection, box.connection_id)
@@ -212,5 +212,5 @@ def _check(name: str, body: str) -> None:
     if len(body) > LONGEST_BODY:
         raise BadInput(
             "signature.too_long",
-            f"the signature '{name}' has {len(body)} characters; {LONGEST_BODY} are the most",
+            f"the signature '{name}' has {len(body)} characters; the maximum is {LONGEST_BODY}",
         )

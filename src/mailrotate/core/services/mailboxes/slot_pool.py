@@ -150,7 +150,7 @@ def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots
         if len(pool) < count:
             raise Refused(
                 "slot.pool",
-                f"the team's pool has {len(pool)} of the {count} slots that are wanted",
+                f"the team's pool has {len(pool)} of the {count} requested slots",
                 Command("slot", "buy", "--count", str(count - len(pool)))
                 if pool
                 else Command("slot", "add", "--user", user.email, "--count", str(count)),
@@ -195,13 +195,13 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
     if slot.user_id is None:
         raise Refused(
             "slot.in_pool",
-            f"{name} is in the team's pool already",
+            f"{name} is already in the team's pool",
             Command("slot", "assign", "--user", "EMAIL"),
         )
     if slot.kind is SlotKind.INCLUDED:
         raise Refused(
             "slot.included",
-            f"{name} is included in the plan of {slot.user} and cannot be another's",
+            f"{name} is included in the plan of {slot.user} and cannot be moved",
             Hint("to end it:", Command("slot", "remove", name)),
         )
     if slot.mailbox is not None:
@@ -214,7 +214,7 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
         verb = "delete" if bound[0].state is CampaignState.DRAFT else "stop"
         raise Refused(
             "slot.bound",
-            f"what is not finished sends from {name} alone: {names}",
+            f"unfinished campaigns send only from {name}: {names}",
             Command("campaign", verb, bound[0].name),
         )
 

@@ -98,7 +98,7 @@ def register(store: Store, kind: str, now: datetime, host: str) -> LivingRunner:
         ).inserted_primary_key or (0,)
         lock = _acquire(store, int(runner_id))
         if lock is None:
-            raise Busy("runner.locked", f"runner {runner_id} is taken already", "run the command again")
+            raise Busy("runner.locked", f"runner {runner_id} is already taken", "run the command again")
     return LivingRunner(store, int(runner_id), lock)
 
 
