@@ -1,4 +1,4 @@
-"""Options that several commands share, and how what people type becomes values."""
+"""Options of several commands, and parsers of typed values."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ After = Annotated[str | None, typer.Option(metavar="ID", help="Go on after this 
 
 
 def read_flag(flag: str, text: Text, read: Callable[[Text], Value]) -> Value:
-    """What is said with a flag. Raises BadInput that names it."""
+    """Parse a flag's value. Raises BadInput that names the flag."""
     try:
         return read(text)
     except BadInput as wrong:
@@ -42,7 +42,7 @@ def read_flag(flag: str, text: Text, read: Callable[[Text], Value]) -> Value:
 
 
 def read_id(text: str, prefix: str, kind: str) -> int:
-    """`m_17` is message 17. Raises BadInput (`id.invalid`)."""
+    """Parse an id such as `m_17`. Raises BadInput (`id.invalid`)."""
     number = text.removeprefix(f"{prefix}_")
     if not (number.isascii() and number.isdigit() and len(number) < 19):
         raise BadInput("id.invalid", f"'{text}' is not a {kind} id; write it like {prefix}_17")
@@ -50,7 +50,7 @@ def read_id(text: str, prefix: str, kind: str) -> int:
 
 
 def read_fields(written: list[str]) -> dict[str, str]:
-    """`NAME=VALUE` for each field. Raises BadInput (`field.form`)."""
+    """Parse `NAME=VALUE` pairs. Raises BadInput (`field.form`)."""
     fields = {}
     for pair in written:
         name, equals, value = pair.partition("=")
@@ -61,7 +61,7 @@ def read_fields(written: list[str]) -> dict[str, str]:
 
 
 def read_instant(text: str, zone: str) -> datetime:
-    """RFC 3339, or `2026-12-01 09:00` in the workspace's zone. Raises BadInput (`instant.invalid`)."""
+    """Parse RFC 3339, or `2026-12-01 09:00` in the workspace's zone. Raises BadInput (`instant.invalid`)."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

@@ -95,7 +95,7 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
 
 
 def _done(report: "Report") -> str:
-    """`2 sent, 1 reply`; some counts are of things, and take their plural."""
+    """Say `2 sent, 1 reply`: counts of things have a plural."""
     counts = {name: count for name, count in report.counts().items() if count}
     words = [counted(n, _ONE[name], name) if name in _ONE else f"{n} {name}" for name, n in counts.items()]
     return ", ".join(words) or "nothing was due"

@@ -286,7 +286,7 @@ def _overdue(at: Situation, now: datetime) -> Answer | None:
 
 
 class Scope(IntEnum):
-    """Whom a gate is about; the first two are the same for every message of a lane and campaign."""
+    """What a gate depends on; the first two have the same answer for every message of a lane and campaign."""
 
     CAMPAIGN = 1
     MAILBOX = 2

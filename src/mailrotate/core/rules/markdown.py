@@ -1,4 +1,4 @@
-"""Markdown to HTML and to plain text: the two forms of one letter.
+"""Convert Markdown to HTML and to plain text, the two forms of a letter.
 
 Raw HTML is text, and nothing is a link that is not written as one. A line end in the source is a line end
 in both forms, as people write letters; CommonMark leaves that to the renderer (section 6.7).
@@ -31,7 +31,7 @@ _HTML_SLOT = re.compile(f"{_MARK}|<p>({_PIECES})</p>\n?|(<[^>]*>)")
 
 
 class Slot(NamedTuple):
-    """Where something is set in: a `value`, a `url` value, an `attribute` value, a `piece` or a `block`."""
+    """A place that is filled in later: a `value`, `url` value, `attribute` value, `piece` or `block`."""
 
     kind: str
     name: str  # a number, or the mark of a piece
@@ -42,7 +42,7 @@ Skeleton = tuple[str | Slot, ...]
 
 @dataclass(frozen=True)
 class Rich:
-    """The same words as HTML and as plain text."""
+    """The same text as HTML and as plain text."""
 
     html: str
     text: str

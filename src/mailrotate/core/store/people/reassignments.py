@@ -162,8 +162,7 @@ def move_open(connection: Connection, choice: Choice, to_sender_id: int, reason:
 
 
 def waiting(connection: Connection, choice: Choice) -> Iterator[list[Halted]]:
-    """The people who go over with how far they have come, some hundreds at a time; nobody else changes them
-    until the transaction ends."""
+    """Lock and yield the recipients to move with their progress, some hundreds at a time."""
     for part in _parts(choice):
         yield from _waiting(connection, part)
 

@@ -270,8 +270,8 @@ def lock_due(
     limit: int,
     since: datetime | None = None,
 ) -> list[Due]:
-    """The same people, from `since` on, to be planned: whoever ends one of them meanwhile waits, and then
-    finds the message that is planned for them."""
+    """Lock the due recipients from `since` on before planning: a process that ends one of them waits,
+    and then finds the planned message."""
     query = _due_query(campaign_sender_id, until, follow_ups, limit).with_for_update(of=t.recipient)
     if since is not None:
         query = query.where(t.recipient.c.next_at >= since)
