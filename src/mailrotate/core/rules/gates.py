@@ -57,12 +57,12 @@ def _of_message(decide: Callable[[MessageFacts, datetime], Answer]) -> Decider:
 
 
 def _from(permitted_at: datetime) -> str:
-    """For people: rounded up to the second, who must not come too early."""
+    """Format a future instant for people, rounded up so that it is never too early."""
     return rfc3339(next_whole_second(permitted_at))
 
 
 def _since(happened_at: datetime) -> str:
-    """For people: whole seconds."""
+    """Format a past instant for people, in whole seconds."""
     return rfc3339(happened_at.replace(microsecond=0))
 
 

@@ -32,7 +32,7 @@ def back_up(store: Store, target: Path) -> None:
     """
     path = _file_of(store, "pg_dump --format=custom --file=FILE, with the same database")
     if target.exists():
-        raise BadInput("backup.exists", f"{target} exists already; nothing was written", "name a new file")
+        raise BadInput("backup.exists", f"{target} already exists; nothing was written", "name a new file")
     with store.reading() as connection:
         # Check the source first, so that an error names it and not the target.
         revision_of(connection)

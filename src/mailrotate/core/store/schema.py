@@ -77,7 +77,9 @@ def migrate(store: Store) -> None:
         make_triggers(connection)
         if dialects.orphans(connection):
             raise StoreTrouble(
-                "store.orphans", "the upgrade would leave rows without their parents", Command("db", "check")
+                "store.orphans",
+                "the upgrade would leave rows that refer to missing rows",
+                Command("db", "check"),
             )
 
 

@@ -244,6 +244,6 @@ def _planned(message: Candidate, step_id: int) -> NewMessage:
 def _unfit(shown: _Subject, unfit: UnfitLetter) -> Refused:
     return Refused(
         "campaign.unfit",
-        f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be written: {unfit}",
+        f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be composed: {unfit}",
         Command("campaign", "edit", shown.campaign.name, "FILE"),
     )

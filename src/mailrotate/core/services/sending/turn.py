@@ -108,7 +108,7 @@ class LaneTurn:
             return sending_mailboxes.by_id(connection, self._lane.mailbox_id)
 
     def _is_worth_a_login(self) -> bool:
-        """Behind a used-up limit or a closed window mail is due for hours: the inbox is read at its pace."""
+        """Whether to log in now. Behind a used-up limit or a closed window, messages can be due for hours."""
         box, now = self._box(), self._pace.clock()
         is_old = box.inbox.read_at is None or now - box.inbox.read_at >= box.settings.sync_every
         if is_old and not _is_left_alone(box, now):
@@ -262,7 +262,7 @@ class LaneTurn:
         self.tally["unsubscribes"] += found.unsubscribes
 
     def _read_over_open_connection(self, box: SendingMailbox, now: datetime) -> InboxTally | None:
-        """None when there is none, or when the server has closed it meanwhile, as idle ones are."""
+        """Read the inbox over the open connection; None if there is none or the server closed it."""
         if self._inbox is None:
             return None
         try:

@@ -59,7 +59,7 @@ class Explanation:
 
 
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
-    """Of a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
+    """Explain a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
 
     Raises NotFound (`message.none`, `recipient.none`, `mailbox.none`, `campaign.none`), Refused (`user.…`),
     BadInput when a name fits several (`name.ambiguous`).
@@ -137,7 +137,7 @@ def _of_message(context: Context, look: Prospects, message_id: int) -> Explanati
 
 
 def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Explanation:
-    """By the message in the outbox, or by the one that would be planned next."""
+    """Explain a recipient by its message in the outbox, or by the one planned next."""
     subject = f"{campaign.name} {person.email}"
     if person.state in OPEN_RECIPIENTS:
         planned = outbox.unsent_of(look.connection, person.id)

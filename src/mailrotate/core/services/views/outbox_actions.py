@@ -88,7 +88,7 @@ def listing(
     after: int | None = None,
     limit: int | None = None,
 ) -> Iterator[Expected]:
-    """By id, streamed. Raises NotFound (`mailbox.none`, `campaign.none`)."""
+    """List messages by id, streamed. Raises NotFound (`mailbox.none`, `campaign.none`), Refused."""
     with context.store.reading() as connection:
         look = Prospects(context, connection, now)
         rows = outbox_lists.listing(
@@ -109,7 +109,7 @@ def listing(
 
 
 def show(context: Context, message_id: int, now: datetime) -> MessageStory:
-    """Raises NotFound (`message.none`)."""
+    """Show everything about one message. Raises NotFound (`message.none`), Refused."""
     with context.store.reading() as connection:
         detail = outbox_lists.detail(connection, message_id)
         message = outbox.by_id(connection, message_id)
@@ -305,7 +305,7 @@ def _resolve_not_sent(
 def _each(
     context: Context, ids: Sequence[int], act: Callable[[Connection, Candidate], str | None]
 ) -> Outcome:
-    """Do it to each, some hundreds in a transaction. Raises NotFound before anything is changed."""
+    """Apply `act` to each message, a few hundred per transaction. Raises NotFound, Refused at first."""
     with context.store.reading() as connection:
         for some in portions(ids):
             known = outbox.by_ids(connection, some)

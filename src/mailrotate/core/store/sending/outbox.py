@@ -215,7 +215,7 @@ def by_id(connection: Connection, message_id: int) -> Candidate | None:
 
 
 def by_ids(connection: Connection, message_ids: Sequence[int]) -> dict[int, Candidate]:
-    """The messages with these ids, at most some hundreds."""
+    """The messages with these ids, at most a few hundred."""
     rows = connection.execute(_CANDIDATE.where(t.message.c.id.in_(message_ids)))
     return {row.id: _candidate(row._mapping) for row in rows}
 
@@ -256,7 +256,7 @@ def of_campaign(campaign_id: int, *, tests: bool = False) -> ColumnElement[bool]
 
 
 def of_recipients(recipient_ids: Sequence[int]) -> ColumnElement[bool]:
-    """The messages of their campaigns to some recipients, at most some hundreds."""
+    """The messages of their campaigns to some recipients, at most a few hundred."""
     return and_(t.message.c.recipient_id.in_(recipient_ids), t.is_living_step)
 
 
