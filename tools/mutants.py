@@ -89,6 +89,7 @@ PARTS = (
             "tests/services/test_outbox.py",
             "tests/services/test_passes.py",
             "tests/services/test_planning.py",
+            "tests/services/test_recovery.py",
             "tests/services/test_settling.py",
             "tests/services/test_turns.py",
             "tests/store/test_lanes.py",
