@@ -45,7 +45,7 @@ def read_id(text: str, prefix: str, kind: str) -> int:
     """`m_17` is message 17. Raises BadInput (`id.invalid`)."""
     number = text.removeprefix(f"{prefix}_")
     if not (number.isascii() and number.isdigit() and len(number) < 19):
-        raise BadInput("id.invalid", f"'{text}' is no {kind}'s id; it looks like {prefix}_17")
+        raise BadInput("id.invalid", f"'{text}' is not a {kind} id; write it like {prefix}_17")
     return int(number)
 
 
@@ -55,7 +55,7 @@ def read_fields(written: list[str]) -> dict[str, str]:
     for pair in written:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise BadInput("field.form", f"'{pair}' is no field; write NAME=VALUE, like first_name=Kim")
+            raise BadInput("field.form", f"'{pair}' is not a field; write NAME=VALUE, like first_name=Kim")
         fields[name] = value
     return fields
 
@@ -67,7 +67,7 @@ def read_instant(text: str, zone: str) -> datetime:
     except ValueError:
         raise BadInput(
             "instant.invalid",
-            f"'{text}' is no instant",
+            f"'{text}' is not an instant",
             f"write it like 2026-12-01T09:00:00Z, or 2026-12-01 09:00 for the zone {zone}",
         ) from None
     return instant.replace(tzinfo=instant.tzinfo or ZoneInfo(zone)).astimezone(UTC)

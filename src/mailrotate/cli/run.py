@@ -51,10 +51,10 @@ def run(
     try:
         work = None if only is None else Work(only)
     except ValueError:
-        raise BadInput("run.only", f"--only '{only}' is none of send, sync, test") from None
+        raise BadInput("run.only", f"--only must be send, sync or test, not '{only}'") from None
     period = parse_duration(every)
     if period < timedelta(seconds=1):
-        raise BadInput("run.every", f"--every {every} is too short; the least is 1s")
+        raise BadInput("run.every", f"--every {every} is too short; the minimum is 1s")
     host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call.speech, trouble))
     try:
         if once:
@@ -71,7 +71,7 @@ def _tell(speech: Speech, trouble: Exception) -> None:
     if isinstance(trouble, MailrotateError):
         speech.warn(with_hint(trouble))
     else:
-        speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the others go on")
+        speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
 
 
 def _finish(speech: Speech, report: "Report", seconds: float) -> None:

@@ -25,5 +25,5 @@ def list_(ctx: typer.Context) -> None:
         ("id", "kind", "host", "pid", f"started ({call.zone})", "alive"),
         rows,
         lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
-        Hint("no runner; start one:", Command("run")),
+        Hint("no runner is running; to start one:", Command("run")),
     )

@@ -71,7 +71,7 @@ def read(
     address: Person,
     folder: Annotated[str, typer.Option(help="Which folder; 'Sent' has what was sent.")] = "INBOX",
 ) -> None:
-    """Show the mail of anybody in the running sandbox, oldest first.
+    """Show the mail of an address in the running sandbox, oldest first.
 
     Examples:
 

@@ -23,6 +23,6 @@ def rekey(ctx: typer.Context) -> None:
     place = call.app.key.place
     call.speech.result(
         {"resealed": count, "place": place},
-        f"the key is new and in {place}; it seals {counted(count, 'credential')}",
+        f"new key stored in {place}; it seals {counted(count, 'credential')}",
     )
     call.speech.say("keep a copy of it apart from the database; other machines of this workspace need it too")

@@ -176,7 +176,7 @@ def _loopback(host: str) -> str:
         pass
     raise BadInput(
         "sandbox.not_loopback",
-        f"the sandbox listens on this machine alone, and '{host}' is not an IPv4 loopback address",
+        f"the sandbox listens only on this machine, and '{host}' is not an IPv4 loopback address",
         Command("sandbox"),
     )
 

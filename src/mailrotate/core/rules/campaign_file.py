@@ -39,7 +39,7 @@ _ON_AUTO_REPLY = ("wait", "continue")
 _HOLIDAYS = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?")
 _HOLIDAYS_HINT = 'write a country like "DE", one of its regions like "DE-BY", or a list of dates'
 _SYNTAX_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
-# Without the files of this machine, so that a name has the same type everywhere.
+# Without this machine's own type files, so that a name has the same type everywhere.
 _TYPES = mimetypes.MimeTypes()
 
 
@@ -56,7 +56,7 @@ HolidayProblem = Callable[[str], str | None]
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One step as its file has it; `n` counts from 1, `sender` is the step's own (D9)."""
+    """One step of the file; `n` counts from 1, `sender` is the step's own (D9)."""
 
     n: int
     delay: timedelta
@@ -68,7 +68,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class CampaignPlan:
-    """A campaign as its file has it, checked.
+    """A campaign read from its file and checked.
 
     `timezone` is an IANA name, `recipient`, or None for the workspace's; the window's own zone is that name
     where there is one. `holidays` is a code, ISO dates, or None.

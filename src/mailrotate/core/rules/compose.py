@@ -98,7 +98,7 @@ def _subject(letter: Letter) -> str:
     elif letter.thread_subject is not None:
         subject = f"Re: {_REPLY_PREFIX.sub('', one_line(letter.thread_subject), count=1)}"
     else:
-        raise UnfitLetter("it has no subject of its own and answers no message before it")
+        raise UnfitLetter("it has no subject and no previous message to answer")
     if not subject or len(subject) > LONGEST_SUBJECT:
         raise UnfitLetter(f"the subject must have 1 to {LONGEST_SUBJECT} characters, not {len(subject)}")
     return subject
@@ -106,7 +106,7 @@ def _subject(letter: Letter) -> str:
 
 def _headers(letter: Letter, subject: str, now: datetime) -> Sequence[str]:
     if not mime.is_message_id(letter.message_id):
-        raise UnfitLetter(f"'{one_line(letter.message_id)}' is no Message-ID")
+        raise UnfitLetter(f"'{one_line(letter.message_id)}' is not a Message-ID")
     headers = [
         mime.mailbox_header("From", letter.from_address, letter.from_name),
         mime.mailbox_header("To", letter.to_address),

@@ -39,7 +39,7 @@ class Shut:
     remedy: Command | Hint | None = None
 
 
-# An open gate gives its reason alone; None is for a gate whose facts are not there.
+# An open gate returns only its reason; None means that the gate does not apply.
 Answer: TypeAlias = str | Shut
 Decider: TypeAlias = Callable[[Situation, datetime], Answer | None]
 

@@ -1,4 +1,4 @@
-"""Whether an address is a role's or a group's, and whether it shows whose it is (A8).
+"""Recognise addresses of roles and groups, and addresses that match their user's name (A8).
 
 The names are `role_addresses.toml`, dated and with their sources.
 """
@@ -12,7 +12,7 @@ from importlib.resources import files
 
 _SEPARATORS = re.compile(r"[._-]+")
 _NO_LETTERS = re.compile(r"[^a-z]+")
-# They belong to a name and tell nobody apart.
+# Titles and particles, which do not identify a person.
 _PARTICLES = frozenset(
     (
         "al",

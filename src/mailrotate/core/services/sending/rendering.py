@@ -52,7 +52,7 @@ def letter_for(
     steps = cache.steps_of(connection, campaign)
     step = next((s for s in steps if s.position == message.step_position), None)
     if step is None:
-        raise UnfitLetter("its step was taken out of the campaign")
+        raise UnfitLetter("its step was removed from the campaign")
     thread = _thread_of(connection, message, step)
     fields = json.loads(message.own_fields or message.recipient_fields or "{}")
     thread_subject = None if thread is None else thread.subject
