@@ -143,12 +143,9 @@ class LaneTurn:
     def _deliver(self, claimed: Claim, box: SendingMailbox) -> Settled:
         message = claimed.message
         try:
-            if self._sender is None or not self._sender.usable:
-                self._open_sender(box)
-            assert self._sender is not None
             # The mailbox's own address also where From names an alias: its server takes it, and a bounce
             # comes back to the inbox that is read.
-            self._sender.stage(Envelope(claimed.box.address, (message.to_address,), claimed.raw))
+            self._stage(box, Envelope(claimed.box.address, (message.to_address,), claimed.raw))
         except MailTrouble as trouble:
             refused = trouble.reply
             return self._recorded(
@@ -158,6 +155,7 @@ class LaneTurn:
             # Nothing has left: our own trouble (a missing key, a defect) must not strand the message.
             self._put_back(claimed)
             raise
+        assert self._sender is not None
         if not self._pace.trusted():
             self._sender.abandon()
             self._put_back(claimed)
@@ -168,6 +166,22 @@ class LaneTurn:
                 raise LaneLost
             return Settled(MessageState.CANCELLED, None, True)
         return self._commit(claimed, box)
+
+    def _stage(self, box: SendingMailbox, envelope: Envelope) -> None:
+        """Hand over everything but the dot, over the open connection if the server still keeps it."""
+        is_reused = self._sender is not None and self._sender.usable
+        if not is_reused:
+            self._open_sender(box)
+        assert self._sender is not None
+        try:
+            self._sender.stage(envelope)
+        except MailTrouble as trouble:
+            if not is_reused or self._sender.usable or trouble.reply.code not in (None, 421):
+                raise
+            # Amazon SES takes 100 messages over a connection and answers the next MAIL with 421. No dot has
+            # left, so the same message may go over a new connection.
+            self._open_sender(box)
+            self._sender.stage(envelope)
 
     def _open_sender(self, box: SendingMailbox) -> None:
         if self._sender is not None:
