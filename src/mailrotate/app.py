@@ -87,7 +87,7 @@ def _config_file(environment: Mapping[str, str]) -> Mapping[str, Any]:
     except OSError as trouble:
         raise BadInput("config.unreadable", f"cannot read {path}: {trouble.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
-        raise BadInput("config.invalid", f"{path} is no TOML: {trouble}") from None
+        raise BadInput("config.invalid", f"{path} is not TOML: {trouble}") from None
     _check_config(path, content)
     return content
 
@@ -136,7 +136,7 @@ def _database(flag: str | None, environment: Mapping[str, str], from_file: Mappi
     if flag and _is_postgresql(flag) and _password_in(flag):
         raise BadInput(
             "db.password",
-            "a password in --db shows in the process list; it is refused",
+            "--db must not contain a password: it would show in the process list",
             "put it into MAILROTATE_DB_PASSWORD or PostgreSQL's password file",
         )
     named = flag or environment.get("MAILROTATE_DB") or from_file.get("db")

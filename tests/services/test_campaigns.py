@@ -246,7 +246,7 @@ def test_d3_stop_ends_open_people_and_cancels_what_waits_for_them(
         (RecipientState.REPLIED, "reply"),
     ]
     assert states == {waiting: MessageState.CANCELLED, held: MessageState.HELD}
-    with pytest.raises(Refused, match="there is nothing to stop"):
+    with pytest.raises(Refused, match="cannot be stopped"):
         campaign_life.stop(context, "autumn", NOW)
 
 

@@ -72,5 +72,5 @@ def _dates(code: str, year: int | None) -> frozenset[date]:
     except NotImplementedError:
         raise BadInput(
             "holidays.unknown",
-            f"'{code}' is no country or region whose holidays are known; write it like DE or DE-BY",
+            f"'{code}' is not a country or region with known holidays; write it like DE or DE-BY",
         ) from None

@@ -62,7 +62,7 @@ def _show_version(wanted: bool) -> None:
 
 
 def _global(*names: str, about: str, **settings: Any) -> Any:
-    """An option that may stand anywhere in the command line; `Call` has its value."""
+    """A global option, allowed anywhere on the command line; `Call` stores its value."""
     return typer.Option(*names, help=about, rich_help_panel=GLOBAL_PANEL, expose_value=False, **settings)
 
 
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough, as `head` does; the interpreter must not flush into it again.
+        # The reader closed the pipe, as `head` does; the interpreter must not flush into it again.
         output.close_standard_output()
         status = 128 + signal.SIGPIPE
     sys.exit(status)
@@ -137,7 +137,7 @@ def _run(given: list[str], call: Call) -> int:
 
 
 def _trace(call: Call, error: Exception) -> None:
-    """With --debug, where it happened; the error is then told as always, and the exit status is the same."""
+    """With --debug, print the traceback; message and exit status stay the same."""
     if call.debug:
         from traceback import format_exception
 

@@ -1,4 +1,4 @@
-"""`mailrotate runner`: who works on this workspace."""
+"""`mailrotate runner`: the running processes of this workspace."""
 
 import typer
 
@@ -11,7 +11,7 @@ app = noun("List the runners.", __name__, "list")
 
 
 def list_(ctx: typer.Context) -> None:
-    """The processes that send, alive or dead without a word.
+    """List the processes that send, also those that died unexpectedly.
 
     Examples:
 
@@ -25,5 +25,5 @@ def list_(ctx: typer.Context) -> None:
         ("id", "kind", "host", "pid", f"started ({call.zone})", "alive"),
         rows,
         lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
-        Hint("no runner; start one:", Command("run")),
+        Hint("no runner is running; to start one:", Command("run")),
     )

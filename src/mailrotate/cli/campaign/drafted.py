@@ -1,4 +1,4 @@
-"""What is said of a draft once it is stored."""
+"""The report on a stored draft."""
 
 from typing import TYPE_CHECKING
 

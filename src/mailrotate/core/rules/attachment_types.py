@@ -62,7 +62,7 @@ _REGISTERED = {
     "yml": "application/yaml",
     "zip": "application/zip",
 }
-# Without the files of this machine.
+# Without this machine's own type files.
 _KNOWN = mimetypes.MimeTypes()
 
 

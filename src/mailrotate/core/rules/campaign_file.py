@@ -66,7 +66,7 @@ HolidayCheck = Callable[[str], Remark | None]
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One step as its file has it; `n` counts from 1, `sender` is the step's own (D9)."""
+    """One step of the file; `n` counts from 1, `sender` is the step's own (D9)."""
 
     n: int
     delay: timedelta
@@ -78,7 +78,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class CampaignPlan:
-    """A campaign as its file has it, checked.
+    """A campaign read from its file and checked.
 
     `timezone` is an IANA name, `recipient`, or None for the workspace's; the window's own zone is that name
     where there is one. `holidays` is a code, ISO dates, or None.

@@ -105,14 +105,14 @@ def _subject(letter: Letter) -> str:
     if letter.subject_template is not None:
         return merge_subject(letter.subject_template, letter.fields)
     if letter.thread_subject is None:
-        raise UnfitLetter("it has no subject of its own and answers no message before it")
+        raise UnfitLetter("it has no subject and no previous message to answer")
     subject = f"Re: {_REPLY_PREFIX.sub('', one_line(letter.thread_subject), count=1)}"
     return subject[:LONGEST_SUBJECT]
 
 
 def _headers(letter: Letter, subject: str, now: datetime) -> Sequence[str]:
     if not mime.is_message_id(letter.message_id):
-        raise UnfitLetter(f"'{one_line(letter.message_id)}' is no Message-ID")
+        raise UnfitLetter(f"'{one_line(letter.message_id)}' is not a Message-ID")
     headers = [
         mime.mailbox_header("From", letter.from_address, letter.from_name),
         mime.mailbox_header("To", letter.to_address),

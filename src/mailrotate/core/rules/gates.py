@@ -39,7 +39,7 @@ class Shut:
     remedy: Command | Hint | None = None
 
 
-# An open gate gives its reason alone; None is for a gate whose facts are not there.
+# An open gate returns only its reason; None means that the gate does not apply.
 Answer: TypeAlias = str | Shut
 Decider: TypeAlias = Callable[[Situation, datetime], Answer | None]
 
@@ -286,7 +286,7 @@ def _overdue(at: Situation, now: datetime) -> Answer | None:
 
 
 class Scope(IntEnum):
-    """Whom a gate is about; the first two are the same for every message of a lane and campaign."""
+    """What a gate depends on; the first two have the same answer for every message of a lane and campaign."""
 
     CAMPAIGN = 1
     MAILBOX = 2

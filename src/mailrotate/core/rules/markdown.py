@@ -1,4 +1,4 @@
-"""Markdown to HTML and to plain text: the two forms of one letter.
+"""Convert Markdown to HTML and to plain text, the two forms of a letter.
 
 Raw HTML is text, and nothing is a link that is not written as one. A line end in the source is a line end
 in both forms, as people write letters; CommonMark leaves that to the renderer (section 6.7).
@@ -35,8 +35,8 @@ class Line(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """Where something is set in: a `value` (in code: `code`), a `url` value, an `attribute` value, a `piece`
-    or a `block`."""
+    """A place that is filled in later: a `value`, `url` value, `attribute` value, value in `code`, `piece`
+    or `block`."""
 
     kind: str
     name: str  # a number, or the mark of a piece
@@ -48,7 +48,7 @@ Skeleton = tuple[str | Slot, ...]
 
 @dataclass(frozen=True)
 class Rich:
-    """The same words as HTML and as plain text."""
+    """The same text as HTML and as plain text."""
 
     html: str
     text: str

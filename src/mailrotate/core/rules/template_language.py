@@ -124,7 +124,7 @@ def language_problems(text: str, *, is_subject: bool = False) -> list[TemplatePr
     if len(text) > LONGEST_TEMPLATE:
         return [TemplateProblem(1, f"longer than {LONGEST_TEMPLATE} characters")]
     if has_mark(text):
-        return [TemplateProblem(1, "holds a character of the private-use area (U+E000 to U+E004)")]
+        return [TemplateProblem(1, "contains a character of the private-use area (U+E000 to U+E004)")]
     try:
         tree = ENVIRONMENT.parse(text)
         found = dict.fromkeys(_node_problems(tree, is_subject))

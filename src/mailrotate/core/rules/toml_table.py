@@ -1,4 +1,4 @@
-"""Asks a TOML table for its values by kind, and collects what is wrong with them by line."""
+"""Read typed values from a TOML table, and collect mistakes with their lines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ _KINDS = {
 
 
 def key_of(path: Path) -> str:
-    """A place in the file as people name it, like `steps[2].text`."""
+    """Format a key's path like `steps[2].text`."""
     return "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
 @dataclass
 class Report:
-    """The mistakes and warnings found so far, each with the line of the campaign's file it comes from."""
+    """The mistakes and warnings found so far, each with its line in the campaign's file."""
 
     file_name: str
     text: str
@@ -50,7 +50,7 @@ def in_order(found: Sequence[tuple[int, str]]) -> list[str]:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the file, whose values are asked for by kind; what is of another kind is reported."""
+    """A table of the file with typed access; values of a wrong type are reported."""
 
     values: Mapping[str, Any]
     path: Path
@@ -67,7 +67,7 @@ class Table:
                 self.add(key, f"there is no such key; {hint}allowed are {', '.join(allowed)}")
 
     def text(self, key: str, like: str) -> str | None:
-        """A text that is not blank; None when there is none, or it is wrong."""
+        """A text that is not blank; None if it is missing or wrong."""
         value = self.values.get(key)
         if value is None:
             return None
@@ -100,5 +100,5 @@ class Table:
 
 
 def kind_of(value: object) -> str:
-    """What a TOML value is called."""
+    """The name of a TOML value's type."""
     return _KINDS.get(type(value), "a date or time")

@@ -126,7 +126,7 @@ def _copy_checked(backup: Path, incoming: Path) -> None:
     try:
         _copy_pages(backup, incoming)
     except sqlite3.Error as problem:
-        raise BadInput("restore.damaged", f"{backup} is no intact database: {problem}", _ANOTHER) from None
+        raise BadInput("restore.damaged", f"{backup} is not intact: {problem}", _ANOTHER) from None
     arriving = open_store(str(incoming))
     try:
         with arriving.reading() as connection:

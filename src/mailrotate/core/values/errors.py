@@ -85,6 +85,6 @@ class StoreTrouble(MailrotateError):
 
 
 class WrongDatabase(StoreTrouble):
-    """What was named is no database, or somebody else's: wrong input."""
+    """The named database is not a mailrotate database: wrong input."""
 
     exit_status = 2

@@ -99,7 +99,7 @@ def require_messages(connection: Connection, actor: Actor, ids: Sequence[int]) -
         acting = seats.require_active(connection, actor)
         raise Refused(
             "user.not_allowed",
-            f"{acting.email} is a {acting.role}, and m_{foreign} is of no campaign or mailbox of theirs",
+            f"{acting.email} ({acting.role}) cannot act on m_{foreign}",
             advice.instead(connection, Deed.CAMPAIGNS),
         )
 

@@ -1,8 +1,8 @@
-"""How people come into a campaign: from a file, from another campaign, or one by one (D8, D1, D3).
+"""Add recipients to a campaign: from a file, from another campaign, or one by one (D8, D1, D3).
 
 Rows are checked one after the other and staged outside the write lock; a short transaction then takes in
-the good ones together. Somebody who is open or has ended in the campaign already is reported, and never
-starts again.
+the good ones together. A person who is in the campaign already, open or ended, is reported and does not start
+again.
 """
 
 import heapq
@@ -46,7 +46,7 @@ _WORDS = {
 
 
 class Unreadable(Protocol):
-    """A record that its reader could make nothing of."""
+    """A record that its reader could not parse."""
 
     @property
     def line(self) -> int: ...
@@ -59,7 +59,7 @@ class Unreadable(Protocol):
 
 
 class Records(Protocol):
-    """A recipients' file as it is read: the cells of each record, with the line it starts on."""
+    """The records of a file while it is read: the cells of each, with the line it starts on."""
 
     columns: tuple[str, ...]
     email_index: int
@@ -69,7 +69,7 @@ class Records(Protocol):
 
 @dataclass(frozen=True)
 class RowTrouble:
-    """A row that does not go in, and why."""
+    """A rejected row and the reason."""
 
     line: int
     email: str | None
@@ -77,7 +77,7 @@ class RowTrouble:
 
 
 class Aside(Protocol):
-    """Where bad rows wait, in the order of their lines, until the report is written."""
+    """Collects bad rows, in the order of their lines, until the report is written."""
 
     count: int
 
@@ -88,7 +88,7 @@ class Aside(Protocol):
 
 @dataclass(frozen=True)
 class HowToImport:
-    """`strict`: one bad row, and nothing goes in. `rehearse`: only say what would. `owner`: a user."""
+    """`strict`: import nothing if one row is bad. `rehearse`: change nothing. `owner`: a user's address."""
 
     strict: bool = False
     rehearse: bool = False
@@ -97,7 +97,7 @@ class HowToImport:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did; `problems` can be read once, while the import's block lasts."""
+    """The result of an import; `problems` can be read once, and only inside the import's block."""
 
     campaign: str
     imported: int
@@ -113,7 +113,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Demands:
-    """What a campaign asks of every row."""
+    """What a campaign requires of every row."""
 
     needs: TextNeeds
     own_zone: bool
@@ -125,7 +125,7 @@ class Demands:
 
 
 class _Rows:
-    """Makes rows for staging of records; what is wrong with one goes aside."""
+    """Turns records into rows for staging, and reports bad ones."""
 
     def __init__(self, demands: Demands, aside: Aside, progress: Callable[[int], None]) -> None:
         self.demands = demands
@@ -134,7 +134,7 @@ class _Rows:
         self._zones: dict[str, str] = {}
 
     def of_file(self, records: Records) -> Iterator[StagedRow]:
-        """The rows of a file. A million pass here, so what can be prepared is."""
+        """Yield the rows of a file; it may have a million lines, so all preparation is outside the loop."""
         columns, email = records.columns, records.email_index
         needs = self.demands.needs
         shown = [columns.index(name) for name in needs.fields if name in columns]
@@ -172,7 +172,7 @@ class _Rows:
             yield line, address, pattern % tuple(map(encode, cells)), timezone
 
     def of_people(self, people: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[StagedRow]:
-        """The rows of people whose fields are known by name, numbered from 1."""
+        """Yield rows for people whose fields are known by name, numbered from 1."""
         for line, (email, fields) in enumerate(people, start=1):
             problem = self.demands.needs.problem(email, fields)
             if problem is not None:
@@ -191,7 +191,7 @@ class _Rows:
             yield line, address, json.dumps(dict(fields), ensure_ascii=False), timezone
 
     def _zone(self, line: int, email: str, written: str) -> str:
-        """Empty when the row was refused for it."""
+        """Return the row's time zone; empty if the row was rejected because of it."""
         name = written.strip()
         if name not in self._zones:
             try:
@@ -220,7 +220,7 @@ def demands_of(context: Context, name: str) -> Demands:
 
 
 def columns_lacking(context: Context, name: str, columns: Sequence[str]) -> list[str]:
-    """The columns without which a file has no row that can be imported. Raises as `demands_of`."""
+    """List required columns that the file lacks; no row can be imported then. Raises as `demands_of`."""
     demands = demands_of(context, name)
     zone = (ZONE_FIELD,) if demands.own_zone else ()
     return [wanted for wanted in (*demands.fields, *zone) if wanted not in columns]
@@ -236,7 +236,7 @@ def _refuse_finished(campaign: StoredCampaign) -> None:
     if campaign.state is CampaignState.FINISHED:
         raise Refused(
             "campaign.finished",
-            f"campaign '{campaign.name}' is finished and takes no new recipients",
+            f"campaign '{campaign.name}' is finished and cannot take new recipients",
             Command("campaign", "copy", campaign.name),
         )
 
@@ -252,7 +252,7 @@ def importing_file(
     progress: Callable[[int], None],
     now: datetime,
 ) -> Iterator[Imported]:
-    """Import a file's records; the good ones are in when the block begins.
+    """Import a file's records; the good ones are stored when the block begins.
 
     Raises NotFound (`campaign.none`, `user.none`), Refused (`campaign.finished`), BadInput.
     """
@@ -284,7 +284,7 @@ def add(
     aside: Aside,
     now: datetime,
 ) -> str:
-    """Make one person a recipient; returns the address as it is kept.
+    """Add one recipient; return the normalised address.
 
     Raises NotFound, BadInput (`address.invalid`, `recipient.invalid`), Refused (`recipient.refused`).
     """
@@ -378,7 +378,7 @@ def _merge(
     owner_id: int | None,
     now: datetime,
 ) -> None:
-    """Take the good rows in; in a running campaign each has a sender at once (E1)."""
+    """Store the good rows; in a running campaign, each gets a sender at once (E1)."""
     spread = None
     if campaign.state is not CampaignState.DRAFT:
         senders = assigning.current_senders(connection, campaign.id)

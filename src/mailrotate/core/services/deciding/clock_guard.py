@@ -10,7 +10,7 @@ from mailrotate.core.values.errors import ClockTrouble
 
 
 def check_clock(context: Context, now: datetime) -> None:
-    """Raises ClockTrouble: `clock.behind`, `clock.off`."""
+    """Check the clock. Raises ClockTrouble (`clock.behind`, `clock.off`)."""
     with context.store.reading() as connection:
         distrust = clock_trust.judge(
             now,

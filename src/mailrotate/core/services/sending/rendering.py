@@ -52,7 +52,7 @@ def letter_for(
     steps = cache.steps_of(connection, campaign)
     step = next((s for s in steps if s.position == message.step_position), None)
     if step is None:
-        raise UnfitLetter("its step was taken out of the campaign")
+        raise UnfitLetter("its step was removed from the campaign")
     thread = _thread_of(connection, message, step)
     from_name, from_address = _sender_of(connection, box)
     # A test goes to its author, and shows what its recipient will receive.

@@ -31,7 +31,7 @@ from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.mail import Envelope, FateUnknown, MailTrouble, ServerReply
 from mailrotate.core.values.states import ConnectionState, MessageState, Phase
 
-# Servers drop an idle connection after minutes; a lane keeps its own open over a gap of up to this.
+# Servers drop idle connections after minutes; a lane keeps its connection open during shorter gaps.
 KEEP_OPEN_FOR = timedelta(seconds=120)
 # Seconds between two tries to record an answer.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
@@ -54,7 +54,7 @@ class Pace:
 
 
 class LaneTurn:
-    """One turn of one lane; `tally` counts what became of its messages."""
+    """One turn of one lane; `tally` counts the results of its messages."""
 
     def __init__(self, context: Context, lane: Lane, pace: Pace) -> None:
         self.tally: Counter[str] = Counter()
@@ -88,7 +88,7 @@ class LaneTurn:
                     break
             self._file_copies()
         except LaneLost:
-            # The new owner recovers what we held; nothing of ours was sent without its mark.
+            # The new owner recovers our claimed messages; none of them was sent without its mark.
             self.tally["lost"] += 1
         finally:
             self._close()
@@ -184,7 +184,7 @@ class LaneTurn:
                 health.recover(connection, box, self._pace.clock())
 
     def _mark(self, claimed: Claim, box: SendingMailbox) -> bool:
-        """From here on the message may have left. The gap counts from now, also if we die."""
+        """Mark the message: from here on it may have left. The gap counts from now, even if we die."""
         now = self._pace.clock()
         try:
             with self._context.store.writing() as connection:
@@ -221,7 +221,7 @@ class LaneTurn:
         return self._recorded(lambda now: settling.settle_sent(self._context, claimed, box, reply, now))
 
     def _recorded(self, settle: Callable[[datetime], Settled]) -> Settled:
-        """Record an answer, however long the database cannot be written; until then this lane rests."""
+        """Record an answer, retrying for as long as the database cannot be written."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -238,7 +238,7 @@ class LaneTurn:
         return False
 
     def _look_again(self) -> None:
-        """In a long turn, what a new turn begins with is done as often as the plan says."""
+        """During a long turn, read the inbox and plan as often as the plan says."""
         if self._read_at is None or self._pace.clock() - self._read_at < self._sync_every:
             return
         self._read_inbox()
@@ -300,7 +300,7 @@ class LaneTurn:
 
 
 def _is_left_alone(box: SendingMailbox, now: datetime) -> bool:
-    """Whether the inbox could not be read a moment ago."""
+    """Whether to skip the inbox, because reading it failed a moment ago."""
     return box.inbox.next_try_at is not None and now < box.inbox.next_try_at
 
 

@@ -85,7 +85,7 @@ def _removable(connection: Connection, context: Context, email: str) -> StoredUs
     if workspace is not None and workspace.default_user_id == user.id:
         raise Refused(
             "user.default",
-            f"{user.email} is who acts where nobody is named",
+            f"{user.email} is the default user",
             Command("settings", "set", "default_user=EMAIL"),
         )
     return user

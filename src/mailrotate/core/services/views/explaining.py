@@ -108,7 +108,7 @@ def _kind_of(connection: Connection, subject: str) -> tuple[str, int]:
         return ("c", 0)
     raise BadInput(
         "name.ambiguous",
-        f"'{subject}' may mean the campaign c_{named.id} or something else of that name",
+        f"'{subject}' may mean the campaign c_{named.id} or another thing of that name",
         Command("why", f"c_{named.id}"),
     )
 
@@ -122,7 +122,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str) -> S
     if found is None or found.campaign_id != campaign.id:
         raise NotFound(
             "recipient.none",
-            f"'{address}' is no recipient of {campaign.name}",
+            f"'{address}' is not a recipient of {campaign.name}",
             Command("recipient", "list", campaign.name),
         )
     return found

@@ -1,4 +1,4 @@
-"""The event log, read: its latest lines, and those that come."""
+"""Read the event log: its latest lines, and new ones as they are written."""
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -15,15 +15,15 @@ from mailrotate.core.store.events import Actor, LoggedEvent
 from mailrotate.core.values.clock import monotonic_seconds
 
 _AT_A_TIME = 500
-# So far back from the newest line a missing number may be one that is just being written.
+# A missing number this close to the newest line may belong to a transaction that is still open.
 _OPEN_END = 100
-# A number that is still missing after this was given to a transaction that failed.
+# A number that is still missing after this belongs to a transaction that failed.
 _GIVE_UP_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which lines, in the words of people; what is None does not choose.
+    """Filters with names as people write them; None does not filter.
 
     `by` is the acting user, `user` the user it is about or whose mailbox, `action` the start of its key.
     """
@@ -98,7 +98,7 @@ def _user(value: object, emails: Mapping[int, str]) -> str | None:
 
 
 class Follower:
-    """Gives each wanted line once that is written after it began.
+    """Returns each new matching line once.
 
     On PostgreSQL a line's number is given when it is written but the line appears when its transaction
     ends: a lower number may appear after a higher one. So numbers that are missing are asked for again.
@@ -116,7 +116,7 @@ class Follower:
         self._missing = dict.fromkeys(set(range(start + 1, self._newest)) - there, monotonic_seconds())
 
     def news(self) -> list[LoggedEvent]:
-        """What came since the last call, in the order of their numbers."""
+        """Return the lines since the last call, in the order of their numbers."""
         now = monotonic_seconds()
         with self._context.store.reading() as connection:
             late = events.ids_among(connection, self._missing)

@@ -1,4 +1,4 @@
-"""The outbox as the operator sees and steers it (F1–F3, H4): look, retry, cancel, release, resolve."""
+"""List, show, retry, cancel, release and resolve messages (F1–F3, H4)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -45,7 +45,7 @@ _NO_CLAIM = dict.fromkeys(("claimed_at", "marked_at", "claim_token", "runner_id"
 
 @dataclass(frozen=True)
 class Expected:
-    """A message with the gates' next instant for it; None where it does not wait, or waits for an act."""
+    """A message with the instant at which its gates open; None if time alone does not open them."""
 
     message: ListedMessage
     expected_at: datetime | None
@@ -54,7 +54,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class MessageStory:
-    """One message with everything: what is stored, what is expected, and what happened to it."""
+    """One message in full: what is stored, what is expected, and its events."""
 
     expected: Expected
     detail: MessageDetail
@@ -64,7 +64,7 @@ class MessageStory:
 
 @dataclass
 class Outcome:
-    """What became of each message that was asked for: done, or why not."""
+    """The result for each selected message: done, or why not."""
 
     done: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
@@ -232,7 +232,7 @@ def _cancel(context: Context, connection: Connection, message: Candidate, now: d
 
 
 def release(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
-    """The operator's word that late messages may still go (H4)."""
+    """Release late messages (H4)."""
     return _each(context, ids, lambda connection, message: _release(context, connection, message, now))
 
 
@@ -261,7 +261,7 @@ def release_campaign(context: Context, name: str, now: datetime) -> int:
 
 
 def resolve(context: Context, ids: Sequence[int], was_sent: bool, now: datetime) -> Outcome:
-    """Settle held messages by what the operator found in the sent mail (F3)."""
+    """Settle held messages by what the user found in the sent mail (F3)."""
     act = _resolve_sent if was_sent else _resolve_not_sent
     return _each(context, ids, lambda connection, message: act(context, connection, message, now))
 
