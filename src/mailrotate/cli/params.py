@@ -9,6 +9,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.letter import LETTER_FIELDS
 
 Text = TypeVar("Text")
 Value = TypeVar("Value")
@@ -50,12 +51,14 @@ def read_id(text: str, prefix: str, kind: str) -> int:
 
 
 def read_fields(written: list[str]) -> dict[str, str]:
-    """Parse `NAME=VALUE` pairs. Raises BadInput (`field.form`)."""
+    """Parse `NAME=VALUE` pairs. Raises BadInput (`field.form`, `field.reserved`)."""
     fields = {}
     for pair in written:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
             raise BadInput("field.form", f"'{pair}' is not a field; write NAME=VALUE, like first_name=Kim")
+        if name in LETTER_FIELDS:
+            raise BadInput("field.reserved", f"{{{{ {name} }}}} is filled in for each letter; leave it out")
         fields[name] = value
     return fields
 

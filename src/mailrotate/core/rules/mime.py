@@ -97,8 +97,10 @@ def attachment_part(attachment: Attachment) -> bytes:
     media_type = attachment.content_type.lower()
     if not _MEDIA_TYPE.fullmatch(media_type):
         media_type = "application/octet-stream"
+    # RFC 7763 2 and RFC 5545 8.1: without a charset such text is ASCII to some readers.
+    charset = '; charset="utf-8"' if media_type.startswith("text/") and _is_utf8(attachment.data) else ""
     head = (
-        f"Content-Type: {media_type}\r\n"
+        f"Content-Type: {media_type}{charset}\r\n"
         "Content-Transfer-Encoding: base64\r\n"
         f"Content-Disposition: attachment;\r\n {_filename(attachment.filename)}\r\n\r\n"
     )
@@ -119,6 +121,14 @@ def _filename(name: str) -> str:
     if _TOKEN.fullmatch(plain):
         return f'filename="{plain}"'
     return f"filename*=utf-8''{quote(plain, safe='')}"
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_ascii(text: str) -> bool:

@@ -26,19 +26,26 @@ def key_of(path: Path) -> str:
 
 @dataclass
 class Report:
-    """The mistakes found so far, each with its line in the campaign's file."""
+    """The mistakes and warnings found so far, each with its line in the campaign's file."""
 
     file_name: str
     text: str
     lines: Mapping[Path, int]
     problems: list[tuple[int, str]] = field(default_factory=list)
+    warnings: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, path: Path, message: str) -> None:
-        line = line_of(path, self.lines)
-        self.problems.append((line, f"{self.file_name}:{line}: {key_of(path)}: {message}"))
+    def add(self, path: Path, message: str, *, is_mistake: bool = True) -> None:
+        place = f"{self.file_name}:{line_of(path, self.lines)}: {key_of(path)}"
+        self.add_elsewhere(path, place, message, is_mistake=is_mistake)
 
-    def add_elsewhere(self, path: Path, place: str, message: str) -> None:
-        self.problems.append((line_of(path, self.lines), f"{place}: {message}"))
+    def add_elsewhere(self, path: Path, place: str, message: str, *, is_mistake: bool = True) -> None:
+        found = self.problems if is_mistake else self.warnings
+        found.append((line_of(path, self.lines), f"{place}: {message}"))
+
+
+def in_order(found: Sequence[tuple[int, str]]) -> list[str]:
+    """What was found, by line."""
+    return [message for _, message in sorted(found, key=lambda one: one[0])]
 
 
 @dataclass(frozen=True)

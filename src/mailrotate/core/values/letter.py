@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# The fields that every letter has, whoever it is for and whichever mailbox sends it.
+LETTER_FIELDS = frozenset(["email", "sender_name", "sender_first_name", "sender_email"])
 # Limits of a letter. Characters, unless the name says bytes.
 LONGEST_TEMPLATE = 100_000
 LONGEST_TEXT = 200_000  # a template with the fields filled in
@@ -35,9 +37,9 @@ class Unsubscribe:
 class Letter:
     """Everything that determines the bytes of a mail, except the time.
 
-    Templates are Jinja2, the body and the signature Markdown. Without `subject_template` it is a follow-up
-    in the thread that `thread_subject` began. Message-IDs stand in angle brackets; `references` holds the
-    oldest first.
+    Templates are Jinja2; the body and the signature are Markdown as well. Without `subject_template` it is
+    a follow-up in the thread that `thread_subject` began. Message-IDs stand in angle brackets; `references`
+    holds the oldest first.
     """
 
     from_name: str | None

@@ -8,10 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep, fields_needed
+from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep
 from mailrotate.core.rules.steps import shifts
-from mailrotate.core.rules.templates import fields_needed as template_fields
-from mailrotate.core.rules.templates import missing_fields
+from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
@@ -228,20 +227,18 @@ def _shift(
 def _require_fields(
     connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
 ) -> None:
-    """Refuse texts with fields that some recipients do not have (D1)."""
-    texts = [text for step in before for text in (step.subject, step.body) if text is not None]
-    added = fields_needed(plan) - frozenset[str]().union(*map(template_fields, texts))
-    if not added:
+    """Refuse texts that cannot be rendered for recipients whose present texts can (D1)."""
+    needs, needs_before = plan.needs, TextNeeds.of((step.subject, step.body) for step in before)
+    if needs == needs_before:
         return
     with closing(campaign_edits.open_people(connection, campaign.id)) as people:
         for person in people:
-            missing = missing_fields(added, person.fields)
-            if missing:
+            problem = needs.problem(person.email, person.fields)
+            if problem is not None and problem != needs_before.problem(person.email, person.fields):
                 raise Refused(
                     "campaign.fields_missing",
-                    f"the new text needs {', '.join(missing)}, which r_{person.id} of campaign "
-                    f"'{campaign.name}' does not have",
-                    f'give it a fallback, like {{{{ {missing[0]} | default("…") }}}}',
+                    f"with the new text, r_{person.id} of campaign '{campaign.name}' {problem}",
+                    'give the field a fallback, like {{ first_name | default("there") }}',
                 )
 
 
