@@ -112,7 +112,7 @@ def _run(given: list[str], call: Call) -> int:
         ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False, obj=call)
         output.flush()
     except MailrotateError as error:
-        _trace(call, error)
+        call.trace(error)
         call.speech.error(error)
         return error.exit_status
     except typer.TyperException as error:
@@ -130,15 +130,7 @@ def _run(given: list[str], call: Call) -> int:
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001  the edge of the program: whatever it is becomes one sentence
-        _trace(call, error)
+        call.trace(error)
         call.speech.defect(error)
         return 1
     return ended if isinstance(ended, int) else 0
-
-
-def _trace(call: Call, error: Exception) -> None:
-    """With --debug, print the traceback; message and exit status stay the same."""
-    if call.debug:
-        from traceback import format_exception
-
-        call.speech.say("".join(format_exception(error)).rstrip())

@@ -92,6 +92,12 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     for box in found.mailboxes:
         if box.remedy is not None and box.until is None:
             yield box.address, box.remedy
+        if box.broke_by is not None:
+            what = f"{box.address}: its last pass ended in an unexpected failure ({box.broke_by})"
+            yield what, Command("run", "--once", "--debug")
+        if box.unread_mails:
+            mails = counted(box.unread_mails, "mail")
+            yield f"{box.address}: {mails} could not be read", Command("mailbox", "show", box.address)
     for count, what, state in ((found.errors, "in error", "error"), (found.held, "of unknown fate", "held")):
         if count:
             yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)

@@ -28,11 +28,13 @@ from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.clock import Clock
 from mailrotate.core.values.errors import Busy, StoreTrouble
-from mailrotate.core.values.mail import Envelope, FateUnknown, MailTrouble, ServerReply
+from mailrotate.core.values.mail import Envelope, FateUnknown, FetchBroke, MailTrouble, ServerReply
 from mailrotate.core.values.states import ConnectionState, MessageState, Phase
 
 # Servers drop idle connections after minutes; a lane keeps its connection open during shorter gaps.
 KEEP_OPEN_FOR = timedelta(seconds=120)
+# So many mails that break the connection are passed in one reading.
+_MOST_BREAKS = 3
 # Seconds between two tries to record an answer.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
@@ -266,30 +268,44 @@ class LaneTurn:
         self._read_at, self._sync_every = now, box.settings.sync_every
         if _is_left_alone(box, now):
             return
-        try:
-            found = self._read_over_open_connection(box, now) or self._read_over_new_connection(box, now)
-        except MailTrouble as trouble:
-            self._drop_inbox()
+        tally = InboxTally()
+        trouble = self._read_over_connections(box, now, tally) or tally.waits_for
+        self.tally["replies"] += tally.replies
+        self.tally["unsubscribes"] += tally.unsubscribes
+        # What was broken off because the host is stopping says nothing about the server.
+        if trouble is not None and not self._pace.stopping():
             inbox_reading.note_unreadable(self._context, box, trouble, now)
-            return
-        self.tally["replies"] += found.replies
-        self.tally["unsubscribes"] += found.unsubscribes
 
-    def _read_over_open_connection(self, box: SendingMailbox, now: datetime) -> InboxTally | None:
-        """Read the inbox over the open connection; None if there is none or the server closed it."""
-        if self._inbox is None:
-            return None
-        try:
-            return inbox_reading.read_inbox(self._context, self._inbox, box, now)
-        except MailTrouble:
-            self._drop_inbox()
-            return None
+    def _read_over_connections(
+        self, box: SendingMailbox, now: datetime, tally: InboxTally
+    ) -> MailTrouble | None:
+        """Read over the open connection, else over a new one; return why the INBOX cannot be read.
 
-    def _read_over_new_connection(self, box: SendingMailbox, now: datetime) -> InboxTally:
-        self._inbox = logins.log_in(
+        A server closes idle connections. Where a new one breaks while mail is fetched, a single mail may be
+        the reason: then each is fetched alone, and the one that breaks the connection again is passed.
+        """
+        ways = [inbox_reading.MAILS_AT_ONCE] * (1 if self._inbox is None else 2) + [1] * _MOST_BREAKS
+        trouble: MailTrouble | None = None
+        for tried, at_once in enumerate(ways, 1):
+            is_new = self._inbox is None
+            try:
+                if self._inbox is None:
+                    self._inbox = self._open_inbox(now)
+                inbox_reading.read_inbox(self._context, self._inbox, box, now, tally, at_once)
+                return None
+            except MailTrouble as broke:
+                trouble = broke
+                self._drop_inbox()
+                if is_new and not isinstance(broke, FetchBroke):
+                    break
+                if self._pace.stopping() or tried == len(ways):
+                    break
+        return trouble
+
+    def _open_inbox(self, now: datetime) -> InboxSession:
+        return logins.log_in(
             self._context, self._lane.mailbox_id, now, lambda provider, account: provider.open_inbox(account)
         )
-        return inbox_reading.read_inbox(self._context, self._inbox, box, now)
 
     def _file_copies(self) -> None:
         """Copies are filed over the connection that read the inbox, after everything was sent."""

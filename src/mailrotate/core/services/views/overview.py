@@ -1,7 +1,7 @@
 """The whole workspace at a glance: is it sending, and if not why; the same gates answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
@@ -21,7 +21,7 @@ from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.sending import outbox_lists
+from mailrotate.core.store.sending import lanes, outbox_lists, unread_mail
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint, Command
@@ -34,11 +34,15 @@ from mailrotate.core.values.states import (
 
 # Cron may pass by every few minutes; a pass longer ago than this is no runner's.
 _PASS_IS_RECENT = timedelta(minutes=15)
+_UNREAD_IS_RECENT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class MailboxLine:
-    """A mailbox: its health (`reason`, and a command, of a closed gate), its day, its lane's next send."""
+    """A mailbox: its health (`reason`, and a command, of a closed gate), its day, its lane's next send.
+
+    `unread_mails` could not be read in the last days; `broke_by` is the error in which its lane's work ended.
+    """
 
     address: str
     state: ConnectionState
@@ -52,6 +56,8 @@ class MailboxLine:
     next_at: datetime | None
     binding: Gate | None
     waits_for: str | None
+    unread_mails: int = 0
+    broke_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,12 +107,15 @@ def look(context: Context, now: datetime) -> Overview:
         viewer = _viewer(context, connection)
         seen_boxes = None if viewer is None else visibility.mailbox_ids(connection, viewer)
         seen_campaigns = None if viewer is None else visibility.campaign_ids(connection, viewer)
+        unread = unread_mail.counts(connection, now - _UNREAD_IS_RECENT)
+        broken = lanes.broken(connection)
         boxes, decisions = [], []
         for box in mailboxes.listing(connection):
             if seen_boxes is not None and box.id not in seen_boxes:
                 continue
             decision = prospects.of_lane(box.id)
-            boxes.append(_mailbox_line(prospects, box.id, box.state, decision))
+            line = _mailbox_line(prospects, box.id, box.state, decision)
+            boxes.append(replace(line, unread_mails=unread.get(box.id, 0), broke_by=broken.get(box.id)))
             decisions += [] if decision is None else [decision]
         known = campaigns.listing(connection)
         lines = _campaign_lines(

@@ -49,6 +49,7 @@ class Candidate:
     recipient_timezone: str | None = None
     recipient_fields: str | None = None
     turn_at: datetime | None = None
+    unsubscribe_token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class NewMessage:
     message_id: str
     due_at: datetime
     ready_at: datetime
+    unsubscribe_token: str | None = None
     fields: str | None = None
 
 
@@ -98,6 +100,7 @@ _CANDIDATE = select(
         for name in (
             "id", "kind", "state", "priority", "mailbox_id", "campaign_id", "campaign_sender_id",
             "recipient_id", "step_position", "to_address", "from_address", "message_id", "token",
+            "unsubscribe_token",
         )
     ),
     t.message.c.fields.label("own_fields"),
