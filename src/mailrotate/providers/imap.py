@@ -9,6 +9,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from imap_tools import BaseMailBox
@@ -41,6 +42,7 @@ _SENT_NAMES = (
     "verzonden",
     "verzonden items",
 )
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UID = re.compile(rb"\bUID (\d+)")
 _BAD = re.compile(r"command error: BAD \[b'(.*)'\]", re.DOTALL)
 _QUOTED = rb'"(?:[^"\\]|\\.)*"'
@@ -114,6 +116,18 @@ class ImapSession:
             self._box.folder.set(folder.name, readonly=True)
             quoted = message_id.replace("\\", "\\\\").replace('"', '\\"')
             return bool(self._box.uids(f'HEADER Message-ID "{quoted}"', charset=None))
+
+    def sent_since(self, since: datetime) -> Iterator[InboxHeaders] | None:
+        """See InboxSession. The iterator fetches as it goes, and raises MailTrouble too."""
+        with _mapped(Phase.PERMISSION, self._redact):
+            folder = self._find_sent()
+            if folder is None:
+                return None
+            self._box.folder.set(folder.name, readonly=True)
+            # The name of a month is English, whatever the locale. The day before, for the server's zone.
+            day = since.astimezone(UTC) - timedelta(days=1)
+            uids = self._box.uids(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}", charset=None)
+        return self._fetch(uids)
 
     def file_sent_copy(self, raw: bytes) -> None:
         """See InboxSession. Creates the folder if there is none."""
