@@ -89,8 +89,12 @@ def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
 
 def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     """What wants a person, with the command for it."""
+    from mailrotate.core.rules.gates import Gate
+
+    if found.obstacle is not None and found.obstacle.remedy is not None:
+        yield "before anything is sent", found.obstacle.remedy
     for box in found.mailboxes:
-        if box.remedy is not None and box.until is None:
+        if box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:
             yield box.address, box.remedy
         if box.broke_by is not None:
             what = f"{box.address}: its last pass ended in an unexpected failure ({box.broke_by})"
@@ -111,8 +115,10 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
 
 
 def _document(found: "Overview") -> dict[str, object]:
+    obstacle = found.obstacle
     return {
         **vars(found),
+        "obstacle": None if obstacle is None else {"code": obstacle.code, "reason": obstacle.reason},
         "runners": [vars(runner) | {"id": f"run_{runner.id}"} for runner in found.runners],
         "slots": {
             **team_row(found.slots),

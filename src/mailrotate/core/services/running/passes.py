@@ -17,7 +17,7 @@ from mailrotate.core.services import periods
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
-from mailrotate.core.services.sending import health, recovery, settling
+from mailrotate.core.services.sending import health, marking, recovery, settling
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.events import RUNNER, About
@@ -41,12 +41,14 @@ class Work(StrEnum):
 
 
 def begin(context: Context, now: datetime) -> int:
-    """Check clock and key, note a long absence, settle what dead runners left; returns how many are held.
+    """Check clock, key and mark, note an absence, settle what dead runners left; return how many are held.
 
-    Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched.
+    Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched. Raises Refused
+    (`workspace.behind`, `workspace.elsewhere`, `workspace.restored`): what left is to be compared first.
     """
     clock_guard.check_clock(context, now)
     accounts.prove_key(context)
+    marking.begin_pass(context)
     _note_absence(context, now)
     return recovery.recover(context, now)
 

@@ -17,12 +17,12 @@ from mailrotate.core.rules import quota
 from mailrotate.core.rules.gates import Gate
 from mailrotate.core.services.access import logins
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.sending import health, inbox_reading, planning, settling
+from mailrotate.core.services.sending import health, inbox_reading, marking, planning, settling
 from mailrotate.core.services.sending.claiming import LaneLost, Nothing, claim_next, may_send
 from mailrotate.core.services.sending.inbox_reading import InboxTally
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.settling import Settled
-from mailrotate.core.store.sending import claims, inboxes, lanes, outbox, sending_mailboxes
+from mailrotate.core.store.sending import claims, inboxes, lanes, outbox, send_mark, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
@@ -145,6 +145,7 @@ class LaneTurn:
     def _deliver(self, claimed: Claim, box: SendingMailbox) -> Settled:
         message = claimed.message
         try:
+            marking.open_pass(self._context)
             # The mailbox's own address also where From names an alias: its server takes it, and a bounce
             # comes back to the inbox that is read.
             self._stage(box, Envelope(claimed.box.address, (message.to_address,), claimed.raw))
@@ -209,10 +210,19 @@ class LaneTurn:
                 gap = box.settings.gap
                 if gap:
                     lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, gap))
+                number = send_mark.count(connection)
         except (StoreTrouble, Busy):
             # Not marked, so it must not leave; the next owner of the lane puts it back.
             if self._sender is not None:
                 self._sender.abandon()
+            raise
+        try:
+            self._context.mark.note(number)
+        except StoreTrouble:
+            # Marked in one place only; the dot has not left, and this lane knows it.
+            if self._sender is not None:
+                self._sender.abandon()
+            self._put_back(claimed)
             raise
         return True
 

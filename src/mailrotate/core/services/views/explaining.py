@@ -16,6 +16,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.views import obstacles
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
@@ -65,7 +66,7 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
     BadInput when a name fits several (`name.ambiguous`).
     """
     with context.store.reading() as connection:
-        look = Prospects(context, connection, now)
+        look = obstacles.prospects(context, connection, now)
         if address is not None:
             campaign = authority.find_seen_campaign(connection, context.actor, subject)
             return _of_person(look, campaign, _person(connection, campaign, address))

@@ -11,13 +11,14 @@ from mailrotate.core.rules import roles
 from mailrotate.core.rules.decision import Decision, first_closed
 from mailrotate.core.rules.gates import Gate
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.situation import Situation
+from mailrotate.core.rules.situation import Obstacle, Situation
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
 from mailrotate.core.services.sending import runners
 from mailrotate.core.services.sending.runners import RunnerEntry
+from mailrotate.core.services.views import obstacles
 from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -81,7 +82,8 @@ class CampaignLine:
 class Overview:
     """`sending` is true when a runner works and some lane may send, now or at a known instant.
 
-    `requests` are the requested mailboxes that wait for the acting user's decision.
+    `requests` are the requested mailboxes that wait for the acting user's decision. `obstacle` keeps the
+    whole workspace from sending.
     """
 
     sending: bool
@@ -96,6 +98,7 @@ class Overview:
     errors: int
     held: int
     requests: int
+    obstacle: Obstacle | None
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -103,7 +106,7 @@ def look(context: Context, now: datetime) -> Overview:
     with context.store.reading() as connection:
         workspace = workspaces.find(connection)
         last_pass_at = None if workspace is None else workspace.last_pass_at
-        prospects = Prospects(context, connection, now)
+        prospects = obstacles.prospects(context, connection, now)
         viewer = _viewer(context, connection)
         seen_boxes = None if viewer is None else visibility.mailbox_ids(connection, viewer)
         seen_campaigns = None if viewer is None else visibility.campaign_ids(connection, viewer)
@@ -126,6 +129,8 @@ def look(context: Context, now: datetime) -> Overview:
         requested = _requests(context, connection)
     first = earliest(decisions)
     sending, summary, command = _judge(boxes, lines, first, _run_of(alive, last_pass_at, now))
+    if prospects.obstacle is not None:
+        sending, summary = False, prospects.obstacle.reason
     return Overview(
         sending=sending,
         summary=summary,
@@ -139,6 +144,7 @@ def look(context: Context, now: datetime) -> Overview:
         errors=attention.get(MessageState.ERROR, 0),
         held=attention.get(MessageState.HELD, 0),
         requests=requested,
+        obstacle=prospects.obstacle,
     )
 
 

@@ -16,6 +16,11 @@ from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState
 from mailrotate.core.values.transition import Transition
 
+# What a message has that is not in error.
+NO_ERROR = dict.fromkeys(
+    ("error_class", "error_phase", "error_code", "error_enhanced", "error_text", "error_hint")
+)
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -272,6 +277,12 @@ def in_lane_for(mailbox_id: int, sender_ids: Sequence[int]) -> ColumnElement[boo
     """The messages in a mailbox's lane for recipients of some senders."""
     theirs = select(t.recipient.c.id).where(t.recipient.c.campaign_sender_id.in_(sender_ids))
     return and_(in_lane(mailbox_id), t.is_living_step, t.message.c.recipient_id.in_(theirs))
+
+
+def identify(connection: Connection, message_id: int, mailbox_id: int, token: str, header_id: str) -> None:
+    """Give a message the identity of the mail that its recipient had, and the mailbox that it left."""
+    known = {"mailbox_id": mailbox_id, "token": token, "message_id": header_id}
+    connection.execute(update(t.message).where(t.message.c.id == message_id).values(**known))
 
 
 def postpone(connection: Connection, message_id: int, until: datetime) -> None:
