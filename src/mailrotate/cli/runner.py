@@ -26,4 +26,5 @@ def list_(ctx: typer.Context) -> None:
         rows,
         lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
         Hint("no runner; start one:", Command("run")),
+        drop=("kind", "host"),
     )
