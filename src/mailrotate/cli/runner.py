@@ -32,6 +32,7 @@ def list_(ctx: typer.Context) -> None:
         rows,
         lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
         Hint("no runner is running; to start one:", Command("run")),
+        drop=("kind", "host"),
     )
 
 
