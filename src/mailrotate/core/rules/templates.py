@@ -17,7 +17,7 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mailrotate.core.rules.marks import SIGNATURE, UNSUBSCRIBE, fill_plainly, has_mark, mark
-from mailrotate.core.rules.text import one_line, plain_lines
+from mailrotate.core.rules.text import clean_value, one_line, plain_lines, same_name
 from mailrotate.core.values.letter import LONGEST_TEMPLATE, LONGEST_TEXT, UnfitLetter
 
 # Names that are not fields but pieces of the letter, placed whole.
@@ -108,6 +108,11 @@ def fields_needed(text: str) -> frozenset[str]:
     return _compiled(text).needed
 
 
+def fields_used(text: str) -> frozenset[str]:
+    """The fields that a template names, needed or not. Raises as `fields_needed`."""
+    return frozenset(_compiled(text).names)
+
+
 def missing_fields(needed: Iterable[str], fields: Mapping[str, object]) -> list[str]:
     """Return the needed fields that are absent or blank, sorted."""
     return sorted(name for name in needed if name not in PIECES and not _clean(fields.get(name)))
@@ -140,8 +145,7 @@ def merge_subject(text: str, fields: Mapping[str, object]) -> str:
 
 
 def _clean(value: object) -> str:
-    text = "" if value is None else plain_lines(str(value))
-    return "" if text.isspace() else text
+    return "" if value is None else clean_value(str(value))
 
 
 class _Piece(str):
@@ -197,6 +201,8 @@ def _compiled(text: str) -> _Compiled:
     if problems:
         raise UnfitLetter(f"line {problems[0].line} of the template: {problems[0].message}")
     tree = _ENVIRONMENT.parse(text)
+    for name in tree.find_all(nodes.Name):
+        name.name = same_name(name.name)
     names = tuple(name.name for name in tree.find_all(nodes.Name) if name.name not in PIECES)
     needed = frozenset(_needed(tree.body, frozenset())) - PIECES.keys()
     return _Compiled(_ENVIRONMENT.from_string(tree), names, needed)
