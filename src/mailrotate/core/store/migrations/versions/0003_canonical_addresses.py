@@ -54,9 +54,8 @@ def _compare_contacts(connection: sa.Connection) -> None:
     # A tombstone is never changed: the canonical form gets one of its own.
     copy = sa.text(
         "INSERT INTO stopped (campaign_id, address_hash, stopped_at) "
-        "SELECT campaign_id, :canonical, stopped_at FROM stopped AS s WHERE address_hash = :address "
-        "AND NOT EXISTS (SELECT 1 FROM stopped AS o "
-        "WHERE o.campaign_id = s.campaign_id AND o.address_hash = :canonical)"
+        "SELECT campaign_id, :canonical, stopped_at FROM stopped WHERE address_hash = :address "
+        "ON CONFLICT DO NOTHING"
     )
     for _, address, canonical in found:
         if address != canonical and _hash(address) in stopped:
