@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mailrotate.adapters.formulas import escape
 from mailrotate.core.values.errors import BadInput
-
-# Characters that start a formula in a spreadsheet (https://owasp.org/www-community/attacks/CSV_Injection).
-_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def refuse_existing(path: Path) -> None:
@@ -35,7 +33,7 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[objec
             writer = csv.writer(file)
             writer.writerow(columns)
             for row in rows:
-                writer.writerow([_text(cell) for cell in row])
+                writer.writerow(["" if cell is None else escape(str(cell)) for cell in row])
                 count += 1
             file.flush()
             os.fsync(file.fileno())
@@ -46,12 +44,6 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[objec
         _take_away(path)
         raise
     return count
-
-
-def _text(cell: object) -> str:
-    """Prefix an apostrophe to a cell that a spreadsheet would read as a formula."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(_BEGINS_FORMULA) else text
 
 
 def _take_away(path: Path) -> None:

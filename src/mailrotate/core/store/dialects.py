@@ -356,6 +356,13 @@ def domain_of(connection: Connection, address: ColumnElement[str]) -> ColumnElem
     return func.split_part(address, "@", 2, type_=Text())
 
 
+def parent_domain(connection: Connection, domain: ColumnElement[str]) -> ColumnElement[str | None]:
+    """The part after the first dot of a domain, as an expression; NULL if it has no dot."""
+    position = func.instr(domain, ".") if is_sqlite(connection) else func.strpos(domain, ".")
+    # Without a dot the part is the domain itself.
+    return func.nullif(func.substr(domain, position + 1), domain, type_=Text())
+
+
 def sha256(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:
     """Return the hash of `suppressions.fingerprint` as an SQL expression."""
     if is_sqlite(connection):

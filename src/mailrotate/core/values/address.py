@@ -57,3 +57,14 @@ def canonical_address(address: str) -> str:
     if domain in _GMAIL:
         return f"{local.partition('+')[0].replace('.', '')}@{_GMAIL[0]}"
     return address
+
+
+def canonical_domain(domain: str) -> str:
+    """The form in which two names of one domain are equal; of a normalised domain."""
+    return _GMAIL[0] if domain in _GMAIL else domain
+
+
+def domain_and_parents(domain: str) -> list[str]:
+    """A domain and those above it, itself first: a suppressed domain covers what is below it."""
+    labels = domain.split(".")
+    return [".".join(labels[start:]) for start in range(len(labels))]

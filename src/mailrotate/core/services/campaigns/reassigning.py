@@ -11,7 +11,7 @@ from mailrotate.core.rules.steps import taken_on
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.access import authority, naming
 from mailrotate.core.services.campaigns import recipient_list
-from mailrotate.core.services.campaigns.enrolment import Aside, RowTrouble
+from mailrotate.core.services.campaigns.row_checks import Aside, RowTrouble
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane

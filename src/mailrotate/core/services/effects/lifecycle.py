@@ -73,6 +73,28 @@ def suppress(
     return added
 
 
+def suppress_many(
+    connection: Connection,
+    actor: Actor,
+    entries: Sequence[tuple[SuppressionKind, str]],
+    *,
+    reason: str,
+    source: str,
+    now: datetime,
+) -> tuple[int, int]:
+    """Suppress many addresses and domains; return how many were not yet, and how many recipients ended."""
+    added = suppressions.add_many(
+        connection, entries, reason=reason, source=source, added_by=actor.user_id, now=now
+    )
+    addresses = [value for kind, value in entries if kind is SuppressionKind.ADDRESS]
+    domains = [value for kind, value in entries if kind is SuppressionKind.DOMAIN]
+    open_ones = recipients.open_covered(connection, addresses, domains)
+    ended = end_recipients(connection, actor, open_ones, RECIPIENT["unsubscribed"], reason, now)
+    if added:
+        events.record(connection, actor, "suppressions.imported", now, About(), imported=added, reason=reason)
+    return added, ended
+
+
 def refuse_content(
     connection: Connection, message: Candidate, said: str, now: datetime, reply_class: ReplyClass
 ) -> None:

@@ -22,8 +22,14 @@ from sqlalchemy import (
 
 from mailrotate.core.store import dialects, moves
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.people import contacts
 from mailrotate.core.store.portions import rows_with
-from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.address import (
+    canonical_address,
+    canonical_domain,
+    domain_and_parents,
+    domain_of,
+)
 from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
 from mailrotate.core.values.transition import Transition
@@ -117,12 +123,15 @@ def _read(m: Mapping[str, object]) -> StoredRecipient:
 
 
 def _has_address(address: str) -> ColumnElement[bool]:
-    """Match an address together with its domain, the first column of the index."""
-    return and_(t.contact.c.domain == domain_of(address), t.contact.c.address == address)
+    """Match an address in any spelling, together with its domain, the first column of the index."""
+    canonical = canonical_address(address)
+    return and_(t.contact.c.domain == domain_of(canonical), t.contact.c.canonical == canonical)
 
 
 def find(connection: Connection, campaign_id: int, address: str) -> StoredRecipient | None:
+    """The recipient with a normalised address; of two spellings in the campaign, the one that is written."""
     query = _query().where(t.recipient.c.campaign_id == campaign_id, _has_address(address))
+    query = query.order_by((t.contact.c.address == address).desc(), t.recipient.c.id).limit(1)
     row = connection.execute(query).one_or_none()
     return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
 
@@ -352,15 +361,27 @@ def has_ended(connection: Connection, message_id: int) -> bool:
 
 
 def open_of_address(connection: Connection, address: str | None, domain: str | None) -> list[int]:
-    """The open recipients behind an address, or behind a whole domain."""
-    behind = _has_address(address or "") if domain is None else t.contact.c.domain == domain
-    query = (
+    """The open recipients behind an address, or at a whole domain and below it."""
+    return open_covered(connection, [address] if address else [], [domain] if domain else [])
+
+
+def open_covered(connection: Connection, addresses: Sequence[str], domains: Sequence[str]) -> list[int]:
+    """The open recipients whom suppressions of these addresses and domains cover."""
+    c = t.contact.c
+    found = set(contacts.known(connection, addresses).values())
+    by_contact = (
         select(t.recipient.c.id)
-        .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
-        .where(t.recipient.c.state.in_(OPEN_RECIPIENTS), behind)
-        .order_by(t.recipient.c.id)
+        .join(t.contact, c.id == t.recipient.c.contact_id)
+        .where(t.recipient.c.state.in_(OPEN_RECIPIENTS))
     )
-    return [int(recipient_id) for recipient_id in connection.execute(query).scalars()]
+    suppressed = set(map(canonical_domain, domains))
+    covered = [
+        domain
+        for domain in (contacts.domains(connection) if suppressed else ())
+        if not suppressed.isdisjoint(domain_and_parents(domain))
+    ]
+    ids = {row.id for row in rows_with(connection, by_contact, c.domain, covered)}
+    return sorted(ids | {row.id for row in rows_with(connection, by_contact, c.id, sorted(found))})
 
 
 def remove_uncontacted(connection: Connection, recipient_id: int) -> None:
