@@ -22,6 +22,7 @@ from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import outbox_lists
+from mailrotate.core.store.sending.outbox_lists import UnfitStep
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint, Command
@@ -90,6 +91,7 @@ class Overview:
     errors: int
     held: int
     requests: int
+    unfit: tuple[UnfitStep, ...]
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -114,6 +116,7 @@ def look(context: Context, now: datetime) -> Overview:
         )
         team = slot_pool.team(connection, context.actor, now)
         attention = outbox_lists.attention_counts(connection, viewer)
+        unfit = tuple(outbox_lists.unfit_steps(connection, seen_by=viewer))
         requested = _requests(context, connection)
     first = earliest(decisions)
     sending, summary, command = _judge(boxes, lines, first, _run_of(alive, last_pass_at, now))
@@ -130,7 +133,14 @@ def look(context: Context, now: datetime) -> Overview:
         errors=attention.get(MessageState.ERROR, 0),
         held=attention.get(MessageState.HELD, 0),
         requests=requested,
+        unfit=unfit,
     )
+
+
+def unfit_steps(context: Context) -> tuple[UnfitStep, ...]:
+    """The steps that could not be written for some recipients, as far as the acting user sees them."""
+    with context.store.reading() as connection:
+        return tuple(outbox_lists.unfit_steps(connection, seen_by=_viewer(context, connection)))
 
 
 def _acting(context: Context, connection: Connection) -> StoredUser | None:
@@ -242,6 +252,8 @@ def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[
         # What a removal or a lock has paused cannot be resumed yet; `why` names what comes before.
         comes_first = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED} & {*paused.pause_reasons}
         command = Command("why", paused.name) if comes_first else Command("campaign", "resume", paused.name)
+        if reasons.CONTENT_ERRORS in paused.pause_reasons:
+            command = Command("campaign", "edit", paused.name, "FILE")
         return False, f"{paused.name} is {reasons.paused(paused.pause_reasons)}", command
     if draft is not None:
         return False, f"{draft.name} is a draft", Command("campaign", "start", draft.name)
