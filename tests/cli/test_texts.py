@@ -1,6 +1,7 @@
 """What people write, and what the commands say of it: texts, signatures, links, attachments (D1, D7, B3)."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -292,3 +293,92 @@ def test_unusable_placeholders_are_named_with_line_and_fix(author: Author) -> No
     assert first.endswith("write {{ first_name }}")
     assert second.startswith("body.md:3: '{{ 2nd_line }}'")
     assert second.endswith("write {{ _2nd_line }}")
+
+
+def test_d7_a_preview_says_which_step_and_recipient_and_shows_another_sender(sender: Author) -> None:
+    sender.write("From {{ sender_name }}", rest='[[steps]]\ndelay = "3d"\ntext = "Again"\n')
+    sender.run("campaign", "create", "c.toml", "--from", ANNA, "--from", BEN)
+    assert "step 1 of 2\n" in sender.run("campaign", "preview", "c").stdout
+    sender.run("recipient", "import", "c", "-", input="email\nk1@example.com\nk2@example.com\n")
+    shown = sender.run("campaign", "preview", "c", "--to", "k2@example.com", "--step", "2").stdout
+    assert "step 2 of 2, recipient 2 of 2" in shown
+    document = sender.run("campaign", "preview", "c", "--from", BEN, "--json").json()
+    assert (document["step"], document["steps"], document["person"], document["people"]) == (1, 2, 1, 2)
+    assert (document["from"], document["text"].splitlines()[0]) == (BEN, "From Ben Example")
+    tested = sender.run("campaign", "test", "c", "--to", "me@example.com", "--from", BEN, "--json").json()
+    assert (tested["state"], tested["from"]) == ("sent", BEN)
+    for verb in (("preview", "c"), ("test", "c", "--to", "me@example.com")):
+        refused = sender.run("campaign", *verb, "--from", "eve@example.org", "--json", check_status=3)
+        assert refused.error()["code"] == "mailbox.none"
+
+
+def test_d7_a_preview_from_a_mailbox_that_is_not_a_sender_is_refused(sender: Author) -> None:
+    sender.write("Hi")
+    sender.run("campaign", "create", "c.toml", "--from", ANNA)
+    refused = sender.run("campaign", "preview", "c", "--from", BEN, "--json", check_status=4)
+    assert refused.error()["code"] == "campaign.not_a_sender"
+
+
+def test_d7_a_test_that_waits_for_the_next_day_warns_and_exits_8(sender: Author) -> None:
+    sender.write("Hi")
+    sender.run("campaign", "create", "c.toml", "--from", ANNA)
+    sender.run("mailbox", "set", ANNA, "--daily-limit", "1")
+    sender.run("campaign", "test", "c", "--to", "me@example.com")
+    waiting = sender.run("campaign", "test", "c", "--to", "me@example.com", check_status=8)
+    assert "waits in the outbox: 1 of 1 sent today" in waiting.stdout
+    assert "warning: nothing was sent yet" in waiting.stderr
+    assert "mailrotate why m_2" in waiting.stderr
+    assert sender.run("campaign", "test", "c", "--to", "me@example.com", "--json", check_status=8).json()[
+        "waits_because"
+    ]
+
+
+def test_d4_start_on_a_saturday_says_when_the_gates_open(sender: Author) -> None:
+    saturday = datetime(2027, 1, 2, 12, 0, tzinfo=UTC)
+    window = 'timezone = "UTC"\nwindow = { days = "mon-fri", hours = "09:00-17:00" }\n'
+    sender.write("Hi", top=window)
+    sender.run("campaign", "create", "c.toml", "--from", ANNA)
+    sender.run("recipient", "add", "c", "kim@example.com")
+    started = sender.at(saturday).run("campaign", "start", "c")
+    assert "first messages go out from 2027-01-04 09:00:00 UTC\n" in started.stdout
+
+
+def test_d4_start_with_a_paused_sender_says_what_it_waits_for(sender: Author) -> None:
+    sender.write("Hi")
+    sender.run("campaign", "create", "c.toml", "--from", ANNA)
+    sender.run("recipient", "add", "c", "kim@example.com")
+    sender.run("mailbox", "pause", ANNA)
+    started = sender.run("campaign", "start", "c", "--json").json()
+    assert started["first_send_at"] is None
+    sender.run("campaign", "pause", "c")
+    assert "the mailbox is paused" in sender.run("why", ANNA).stdout
+
+
+def test_b3_while_the_users_name_is_a_guess_each_mailbox_guesses_from_its_own_address(
+    sender: Author,
+) -> None:
+    for address in (ANNA, BEN):
+        sender.run("mailbox", "set", address, "--sender-name", "")
+    sender.run("user", "set", ANNA, "--name", "anna")
+    sender.write("Hi")
+    made = sender.run("campaign", "create", "c.toml", "--from", ANNA, "--from", BEN)
+    assert "warning" not in made.stderr
+    names = [sender.run("campaign", "preview", "c", "--from", who, "--json").json() for who in (ANNA, BEN)]
+    assert [one["from_name"] for one in names] == ["anna", "ben"]
+
+    sender.run("user", "set", ANNA, "--name", "Anna Example")
+    sender.run("recipient", "add", "c", "kim@example.com")
+    started = sender.run("campaign", "start", "c")
+    assert f"warning: recipients see Anna Example <{BEN}>; to change the name:" in started.stderr
+    assert f"mailrotate mailbox set {BEN} --sender-name NAME" in started.stderr
+    assert f"<{ANNA}>" not in started.stderr
+    assert (
+        sender.run("campaign", "preview", "c", "--from", BEN, "--json").json()["from_name"] == "Anna Example"
+    )
+
+
+def test_f2_a_test_of_mailboxes_that_all_fail_exits_5_and_one_that_passes_makes_it_8(sender: Author) -> None:
+    sender.run("mailbox", "test", "--all")
+    sender.sandbox.stop()
+    sender.run("mailbox", "test", ANNA, check_status=5)
+    sender.run("mailbox", "test", "--all", check_status=5)
