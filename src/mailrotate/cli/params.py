@@ -70,7 +70,7 @@ def read_instant(text: str, zone: str) -> datetime:
     except ValueError:
         raise BadInput(
             "instant.invalid",
-            f"'{text}' is not an instant",
+            f"'{text}' is not a date and time",
             f"write it like 2026-12-01T09:00:00Z, or 2026-12-01 09:00 for the zone {zone}",
         ) from None
     return instant.replace(tzinfo=instant.tzinfo or ZoneInfo(zone)).astimezone(UTC)

@@ -7,7 +7,7 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import with_hint
-from mailrotate.cli.output import Speech, counted, instant
+from mailrotate.cli.output import counted, instant
 from mailrotate.cli.status import unfit_words
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
@@ -16,6 +16,7 @@ from mailrotate.core.values.hint import Command, Hint
 if TYPE_CHECKING:
     from mailrotate.runner import Host, Report
 
+_UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
 
@@ -56,7 +57,7 @@ def run(
     period = parse_duration(every)
     if period < timedelta(seconds=1):
         raise BadInput("run.every", f"--every {every} is too short; the minimum is 1s")
-    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call.speech, trouble))
+    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call, trouble))
     try:
         if once:
             began = monotonic_seconds()
@@ -68,11 +69,12 @@ def run(
             raise
 
 
-def _tell(speech: Speech, trouble: Exception) -> None:
+def _tell(call: Call, trouble: Exception) -> None:
+    call.trace(trouble)
     if isinstance(trouble, MailrotateError):
-        speech.warn(with_hint(trouble))
+        call.speech.warn(with_hint(trouble))
     else:
-        speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
+        call.speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
 
 
 def _finish(call: Call, report: "Report", seconds: float) -> None:
@@ -92,7 +94,7 @@ def _finish(call: Call, report: "Report", seconds: float) -> None:
         speech.warn(Hint(f"{what}; to change the text:", command))
     speech.next(Command("status"))
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
-        raise typer.Exit(1)
+        raise typer.Exit(_UNEXPECTED)
     if report.troubles:
         raise typer.Exit(next(t.exit_status for t in report.troubles if isinstance(t, MailrotateError)))
     if report.outlook.nobody_can_send and not report.tally["sent"]:
@@ -125,3 +127,5 @@ def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | No
 
     report = host.serve(call.app.host, every, end_after, show_news)
     call.speech.say(f"ended: {_done(report)}")
+    if report.broken:
+        raise typer.Exit(_UNEXPECTED)

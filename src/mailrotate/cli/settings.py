@@ -52,4 +52,6 @@ def _print(speech: Speech, found: "list[Shown]") -> None:
         speech.table(
             ("setting", "value", "default", "what it is"),
             ((shown.key, shown.value, shown.default, shown.about) for shown in found),
+            drop=("default",),
+            whole=True,
         )

@@ -155,7 +155,7 @@ class Sandbox:
 
 
 async def _hang_up(connections: WeakSet[asyncio.WriteTransport]) -> None:
-    """Until no task but this one is left; one may just be accepting a connection that is not known yet."""
+    """Abort all connections until no other task is left; one may still be registering its connection."""
     while conversations := asyncio.all_tasks() - {asyncio.current_task()}:
         # A task that has just been made enters its connection in its first step.
         await asyncio.sleep(0)

@@ -160,7 +160,10 @@ def restore(ctx: typer.Context, address: Address, name: Name) -> None:
 
 
 def _read(source: str) -> str:
-    """Raises BadInput (`signature.unreadable`) that names the file."""
+    """Read a signature from a file or standard input.
+
+    Raises BadInput (`signature.unreadable`, `signature.too_long`).
+    """
     where = "standard input" if source == "-" else source
     try:
         if source == "-":

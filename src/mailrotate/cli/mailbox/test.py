@@ -54,6 +54,7 @@ def test(
         reports,
         lambda report: (report["address"], report["state"], report["passed"], report["error"]),
         Hint("there is no mailbox to test:", Command("mailbox", "connect", "ADDRESS")),
+        whole=True,
     )
     passed = [report["passed"] for report in reports]
     if not all(passed):

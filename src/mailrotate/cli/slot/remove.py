@@ -89,6 +89,7 @@ def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
             row["kind"],
             row["renews_on"],
         ),
+        drop=("renews", "kind"),
     )
     hint = (
         Command("slot", "remove", f"s_{there[0].slot_id}", "--dry-run") if there else Command("slot", "list")

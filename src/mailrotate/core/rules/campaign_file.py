@@ -104,7 +104,7 @@ class CampaignPlan:
 def files_named(text: str) -> list[str]:
     """The bodies and attachments that a campaign names, as written, each once.
 
-    What is no campaign names none; `read_plan` says why.
+    Text that is not a campaign file names no files; `read_plan` says why.
     """
     try:
         steps = tomllib.loads(text).get("steps")
@@ -149,7 +149,7 @@ def _refusal(file_name: str, problems: Sequence[str]) -> BadInput:
 
 def _syntax_problem(file_name: str, message: str) -> str:
     found = _SYNTAX_LINE.search(message)
-    return f"{file_name}:{found[1] if found else 1}: {_SYNTAX_LINE.sub('', message)} (this is no TOML)"
+    return f"{file_name}:{found[1] if found else 1}: {_SYNTAX_LINE.sub('', message)} (not valid TOML)"
 
 
 def _plan(table: Table, files: Files) -> CampaignPlan:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
@@ -53,6 +54,21 @@ def _counting(*columns: ColumnElement[Any]) -> Select[Any]:
 def people(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
     """Count recipients by state, for each campaign."""
     return _counted(connection, campaign_ids, t.recipient.c.campaign_id, t.recipient.c.state)
+
+
+def sent(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, int]:
+    """Messages that left, by campaign."""
+    m = t.message.c
+    found = _counted(connection, campaign_ids, m.campaign_id, m.state, m.state == MessageState.SENT)
+    return {campaign_id: sum(counts.values()) for campaign_id, counts in found.items()}
+
+
+def replied_since(connection: Connection, campaign_ids: Sequence[int], start: datetime) -> int:
+    """Recipients that answered since then."""
+    r = t.recipient.c
+    known = (r.state == RecipientState.REPLIED, r.ended_at >= start)
+    found = _counted(connection, campaign_ids, r.campaign_id, r.state, *known)
+    return sum(sum(counts.values()) for counts in found.values())
 
 
 def overdue(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, int]:

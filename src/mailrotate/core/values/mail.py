@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.states import Phase, Security
@@ -78,6 +78,14 @@ class FateUnknown(MailTrouble):
     """Silence, a reset or nonsense after the final dot: the message may have left or not."""
 
 
+class FetchBroke(MailTrouble):
+    """The connection broke while these messages were read: one of them may be the reason."""
+
+    def __init__(self, reply: ServerReply, uids: Sequence[int]) -> None:
+        super().__init__(reply)
+        self.uids = tuple(uids)
+
+
 @dataclass(frozen=True)
 class CheckStep:
     """One step of a connection test and its result, in the server's own words."""
@@ -99,10 +107,15 @@ class FolderCursor:
 
 @dataclass(frozen=True)
 class InboxHeaders:
-    """The headers of one message in the inbox, as bytes: they are a stranger's, parse with care."""
+    """The headers of one message in the inbox, as bytes: they are a stranger's, parse with care.
+
+    `trouble` says why the server does not give them; `arrived_at` is when it took the message in.
+    """
 
     uid: int
     raw: bytes = field(repr=False)
+    arrived_at: datetime | None = None
+    trouble: str | None = None
 
 
 @dataclass(frozen=True)

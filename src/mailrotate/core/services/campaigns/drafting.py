@@ -245,7 +245,7 @@ def _require_fields(
 
 
 def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Drafted:
-    """Copy a campaign into a draft: its texts, window and available senders, but no recipients.
+    """Copy a campaign into a draft: its texts, window and usable senders, but no recipients.
 
     Raises NotFound, Refused.
     """
@@ -290,7 +290,7 @@ def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Dr
 
 
 def _copied_senders(connection: Connection, actor: Actor, campaign: StoredCampaign) -> list[str]:
-    """Return the campaign's senders that are connected and that the acting user may use (B6)."""
+    """Return the campaign's senders that are not disconnected and that the acting user may use (B6)."""
     acting = seats.require_active(connection, actor)
     boxes = [
         mailboxes.by_id(connection, sender.mailbox_id)
@@ -336,7 +336,7 @@ def delete(context: Context, name: str, now: datetime) -> str:
         if outbox_lists.waits_in(connection, campaign.id):
             raise Busy(
                 "campaign.sending",
-                f"a test message of campaign '{campaign.name}' is being sent right now",
+                f"a test message of campaign '{campaign.name}' is being sent right now; nothing was deleted",
                 Command("campaign", "delete", campaign.name),
             )
         campaigns.erase_draft(connection, campaign.id)

@@ -295,12 +295,12 @@ def add(
             if imported.invalid:
                 raise BadInput(
                     "recipient.invalid",
-                    f"{kept} {trouble.problem}",
+                    f"{kept}: {trouble.problem}",
                     Command("recipient", "add", name, kept, "--field", "NAME=VALUE"),
                 )
             raise Refused(
                 "recipient.refused",
-                f"{kept} {trouble.problem}",
+                f"{kept}: {trouble.problem}",
                 Command("suppression", "list")
                 if imported.suppressed
                 else Command("recipient", "show", name, kept),

@@ -264,6 +264,7 @@ def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:
         from_address=shown.box.address,
         message_id=message_id_for(token, shown.box.address),
         token=token,
+        unsubscribe_token=uuid.uuid4().hex,
         own_fields=json.dumps(dict(shown.fields)),
         due_at=now,
         ready_at=now,
@@ -284,6 +285,7 @@ def _planned(message: Candidate, step_id: int) -> NewMessage:
         to_address=message.to_address,
         from_address=message.from_address,
         token=message.token,
+        unsubscribe_token=message.unsubscribe_token,
         message_id=message.message_id,
         due_at=message.due_at,
         ready_at=message.ready_at,
@@ -294,6 +296,6 @@ def _planned(message: Candidate, step_id: int) -> NewMessage:
 def _unfit(shown: _Subject, unfit: UnfitLetter) -> Refused:
     return Refused(
         "campaign.unfit",
-        f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be written: {unfit}",
+        f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be composed: {unfit}",
         Command("campaign", "edit", shown.campaign.name, "FILE"),
     )

@@ -73,7 +73,7 @@ def letter_for(
         body_template=step.body,
         fields=fields,
         signature_markdown=mailboxes.main_signature(connection, box.connection_id),
-        unsubscribe=Unsubscribe(box.address, message.token),
+        unsubscribe=Unsubscribe(box.address, message.unsubscribe_token or message.token),
         message_id=message.message_id,
         in_reply_to=None if thread is None else thread.message_id,
         references=() if thread is None else (*thread.cited_ids, thread.message_id),

@@ -350,6 +350,13 @@ def plan_again(connection: Connection, recipient_id: int, due_at: datetime) -> N
     connection.execute(query.values(next_at=due_at))
 
 
+def give_sender(connection: Connection, recipient_id: int, campaign_sender_id: int | None) -> None:
+    """Give a recipient the sender that wrote to them, unless they have one."""
+    c = t.recipient.c
+    query = update(t.recipient).where(c.id == recipient_id, c.campaign_sender_id.is_(None))
+    connection.execute(query.values(campaign_sender_id=campaign_sender_id))
+
+
 def has_ended(connection: Connection, message_id: int) -> bool:
     """Whether the recipient of a message has ended; locks the row, so that the answer stays true."""
     query = (
