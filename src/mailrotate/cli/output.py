@@ -260,6 +260,13 @@ class Speech:
             self.document({"changed": False, "consequences": list(consequences)})
         return False
 
+    def ask(self, question: str, default: str) -> str:
+        """Prompt for a line of text; the default for an empty one, and without a terminal."""
+        if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+            return default
+        print(f"{plain(question)} [{plain(default)}]: ", end="", file=sys.stderr, flush=True)
+        return " ".join(sys.stdin.readline().split()) or default
+
     def ask_secret(self, question: str) -> str | None:
         """Prompt for a hidden value; None without a terminal."""
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):

@@ -5,7 +5,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import tell_drafted, tell_warnings
 from mailrotate.cli.campaign.options import File, Name, plan_of
-from mailrotate.core.values.hint import Command
+from mailrotate.core.values.hint import Command, Hint
 
 
 def edit(ctx: typer.Context, name: Name, file: File) -> None:
@@ -24,4 +24,8 @@ def edit(ctx: typer.Context, name: Name, file: File) -> None:
     drafted = drafting.edit(call.context, name, plan, call.now)
     tell_drafted(call.speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
     tell_warnings(call.speech, plan)
+    if drafted.state == "paused":
+        resumed = Command("campaign", "resume", drafted.name)
+        again = Command("outbox", "retry", "--campaign", drafted.name)
+        call.speech.say(Hint("it is paused; to continue:", resumed, "; for messages in error:", again))
     call.speech.next(Command("campaign", "preview", drafted.name))

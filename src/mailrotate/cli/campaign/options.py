@@ -37,6 +37,15 @@ Rotate = Annotated[
         metavar="|".join(Rotation), help="How recipients are spread; two or more senders imply equal."
     ),
 ]
+Sender = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="ADDRESS",
+        help="Sender of the campaign to write from; default: the recipient's.",
+        autocompletion=completion.mailboxes,
+    ),
+]
 Step = Annotated[int, typer.Option(min=1, help="Which step.")]
 
 

@@ -64,7 +64,7 @@ def connect(
     """
     from mailrotate.core.services.mailboxes import connecting
     from mailrotate.core.services.mailboxes.connecting import NewConnection
-    from mailrotate.core.values.address import normalise_address
+    from mailrotate.core.values.address import guessed_name, normalise_address
 
     call = call_of(ctx)
     address = normalise_address(address)
@@ -81,7 +81,9 @@ def connect(
         )  # fmt: skip
     wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes_awaited_slot=takes)
     _log_in(call, wanted)
-    made = call.app.make_workspace(address, sender_name or address.partition("@")[0])
+    made = not call.app.has_workspace and call.app.make_workspace(
+        address, sender_name or call.speech.ask("Your name, as recipients see it", guessed_name(address))
+    )
     call.app.make_key()
     connected = connecting.connect(call.context, wanted, call.now)
     _tell_connected(call, wanted, connected, made)

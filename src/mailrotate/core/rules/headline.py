@@ -107,7 +107,7 @@ _STUCK: Mapping[Gate, Code] = {
 
 
 # What these have paused cannot be resumed yet; `why` names what comes before.
-_COMES_FIRST = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED, reasons.CONTENT_ERRORS}
+_COMES_FIRST = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED}
 
 
 def _paused(world: World, now: datetime) -> Trouble | None:
@@ -125,6 +125,8 @@ def _paused(world: World, now: datetime) -> Trouble | None:
     command = Command("campaign", "resume", one.name)
     if _COMES_FIRST & {*one.pause_reasons}:
         command = Command("why", one.name)
+    if reasons.CONTENT_ERRORS in one.pause_reasons:
+        command = Command("campaign", "edit", one.name, "FILE")
     return Trouble(code, f"{one.name} is {reasons.paused(one.pause_reasons)}", command)
 
 
@@ -242,9 +244,8 @@ def _content(world: World, now: datetime) -> Trouble | None:
     one = next((one for one in world.campaigns if reasons.CONTENT_ERRORS in one.pause_reasons), None)
     if one is None:
         return None
-    return Trouble(
-        Code.ERRORS, f"{one.name} is {reasons.paused(one.pause_reasons)}", Command("why", one.name)
-    )
+    edited = Command("campaign", "edit", one.name, "FILE")
+    return Trouble(Code.ERRORS, f"{one.name} is {reasons.paused(one.pause_reasons)}", edited)
 
 
 def _errors(world: World, now: datetime) -> Trouble | None:

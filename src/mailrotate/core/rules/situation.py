@@ -72,6 +72,8 @@ class MessageFacts:
     # Since when only a runner was missing, if that made the message too late (H4).
     late_since: datetime | None = None
     last_error: str | None = None
+    # The campaign whose text could not be written for this message.
+    unfit_campaign: str | None = None
     state: MessageState = MessageState.SCHEDULED
     # False if no mailbox can send it yet.
     is_assigned: bool = True

@@ -95,6 +95,10 @@ def suppress_many(
     return added, ended
 
 
+# The names are filled in where the hint is shown.
+_WAY_ON = Hint(Command("campaign", "edit", "NAME", "FILE"), ", then", Command("outbox", "retry", "MESSAGE"))
+
+
 def refuse_content(
     connection: Connection, message: Candidate, said: str, now: datetime, reply_class: ReplyClass
 ) -> None:
@@ -104,8 +108,11 @@ def refuse_content(
         MESSAGE["refuse"],
         message.id,
         error_class=reply_class,
+        error_phase=None,
+        error_code=None,
+        error_enhanced=None,
         error_text=said,
-        error_hint=Hint(Command("outbox", "show", "MESSAGE")).to_json(),
+        error_hint=_WAY_ON.to_json(),
         settled_at=now,
     )
     about = About(message.mailbox_id, message.campaign_id, message.recipient_id, message.id)

@@ -24,6 +24,7 @@ from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import lanes, outbox_lists, unread_mail
+from mailrotate.core.store.sending.outbox_lists import UnfitStep
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.hint import AnyHint
@@ -99,6 +100,7 @@ class Overview:
     held: int
     requests: int
     obstacle: Obstacle | None
+    unfit: tuple[UnfitStep, ...]
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -147,6 +149,7 @@ def look(context: Context, now: datetime) -> Overview:
             held=facts.held,
             requests=_requests(context, connection),
             obstacle=obstacle,
+            unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
         )
 
 
@@ -166,6 +169,12 @@ def _lanes_seen(prospects: Prospects, viewer: int | None) -> list[LaneSeen]:
 def _campaigns_seen(connection: Connection, viewer: int | None) -> list[StoredCampaign]:
     numbers = None if viewer is None else visibility.campaign_ids(connection, viewer)
     return [one for one in campaigns.listing(connection) if numbers is None or one.id in numbers]
+
+
+def unfit_steps(context: Context) -> tuple[UnfitStep, ...]:
+    """The steps that could not be written for some recipients, as far as the acting user sees them."""
+    with context.store.reading() as connection:
+        return tuple(outbox_lists.unfit_steps(connection, seen_by=_viewer(context, connection)))
 
 
 def _acting(context: Context, connection: Connection) -> StoredUser | None:

@@ -205,6 +205,15 @@ def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def open_count(connection: Connection, campaign_id: int, campaign_sender_id: int) -> int:
+    """How many open recipients of a campaign a sender has."""
+    r = t.recipient.c
+    query = select(func.count()).where(
+        r.campaign_id == campaign_id, r.campaign_sender_id == campaign_sender_id, t.is_open
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def awaited_senders(connection: Connection, campaign_id: int) -> frozenset[int]:
     """The senders of a campaign that have open recipients."""
     c = t.recipient.c
@@ -212,6 +221,15 @@ def awaited_senders(connection: Connection, campaign_id: int) -> frozenset[int]:
         c.campaign_id == campaign_id, c.state.in_(OPEN_RECIPIENTS), c.campaign_sender_id.is_not(None)
     )
     return frozenset(connection.execute(query.distinct()).scalars())
+
+
+def place_of(connection: Connection, campaign_id: int, recipient_id: int | None) -> tuple[int, int]:
+    """Which recipient of a campaign this is in the order of enrolment, from 1, and how many there are."""
+    r = t.recipient.c
+    is_before = r.id <= (0 if recipient_id is None else recipient_id)
+    counted = select(func.count().filter(is_before), func.count()).where(r.campaign_id == campaign_id)
+    place, total = connection.execute(counted).one()
+    return int(place), int(total)
 
 
 def first_of(connection: Connection, campaign_id: int) -> StoredRecipient | None:
