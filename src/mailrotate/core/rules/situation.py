@@ -48,6 +48,8 @@ class MailboxFacts:
     inbox_error: str | None
     # The day of the ramp-up, if the ramp-up sets the limit (B4).
     ramp_day: int | None = None
+    # The class of the answer that caused the hold, or `refusals`.
+    hold_class: str | None = None
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) ->
         inbox_failing_since=box.inbox.failing_since,
         inbox_error=box.inbox.error,
         ramp_day=ramp_day,
+        hold_class=box.health.hold_class,
     )
 
 

@@ -5,11 +5,12 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.reasons import HARD_BOUNCE
 from mailrotate.core.values.states import SuppressionKind
 
 
@@ -53,10 +54,16 @@ def add(
     added_by: int | None,
     now: datetime,
 ) -> bool:
-    """Add a suppression; False if it already exists."""
-    if connection.execute(
-        select(t.suppression.c.id).where(t.suppression.c.hash == fingerprint(value))
-    ).first():
+    """Add a suppression; False if it already exists.
+
+    One that an answer made takes over the newer reason and source, and so outlasts that answer being undone.
+    """
+    s = t.suppression.c
+    row = connection.execute(select(s.id, s.reason).where(s.hash == fingerprint(value))).first()
+    if row is not None:
+        if row.reason == HARD_BOUNCE:
+            changed = update(t.suppression).where(s.id == row.id)
+            connection.execute(changed.values(reason=reason, source=source, added_by=added_by))
         return False
     try:
         with connection.begin_nested():
@@ -75,6 +82,13 @@ def add(
         # Another process added it at the same moment.
         return False
     return True
+
+
+def lift(connection: Connection, value: str, reason: str, source: str) -> bool:
+    """Remove a suppression if that alone made it."""
+    s = t.suppression.c
+    made_so = (s.hash == fingerprint(value), s.reason == reason, s.source == source)
+    return connection.execute(delete(t.suppression).where(*made_so)).rowcount == 1
 
 
 def remove(connection: Connection, value: str) -> bool:
