@@ -25,7 +25,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.people import recipients, suppressions
+from mailrotate.core.store.people import due_recipients, recipients, suppressions
 from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import SuppressionKind
@@ -89,14 +89,14 @@ def test_h3_due_people_come_in_order_and_follow_ups_by_themselves(
     workspace.add_recipient(campaign, "d@example.com", sender_id=other, next_at=NOW)
     workspace.add_recipient(campaign, "e@example.com", sender_id=sender, next_at=SOON)
     with store.writing() as connection:
-        first = recipients.due_in_lane(connection, sender, SOON, False, 10)
+        first = due_recipients.due_in_lane(connection, sender, SOON, False, 10)
         assert [person.id for person in first] == [early, late]
-        assert [person.id for person in recipients.due_in_lane(connection, sender, SOON, True, 10)] == [
+        assert [person.id for person in due_recipients.due_in_lane(connection, sender, SOON, True, 10)] == [
             follow
         ]
-        assert len(recipients.due_in_lane(connection, sender, SOON, False, 1)) == 1
-        recipients.mark_planned(connection, [early, late])
-        assert recipients.due_in_lane(connection, sender, SOON, False, 10) == []
+        assert len(due_recipients.due_in_lane(connection, sender, SOON, False, 1)) == 1
+        due_recipients.mark_planned(connection, [early, late])
+        assert due_recipients.due_in_lane(connection, sender, SOON, False, 10) == []
         assert first[0].email == "b@example.com"
 
 

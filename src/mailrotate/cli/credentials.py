@@ -134,9 +134,15 @@ def login_change(
     username: str | None,
 ) -> "LoginChange":
     from mailrotate.core.services.mailboxes.reconnecting import LoginChange
+    from mailrotate.providers.discovery import says_security
 
     smtp_server, imap_server = _endpoint("--smtp", smtp, security), _endpoint("--imap", imap, security)
-    return LoginChange(smtp_server, imap_server, security, _username(username))
+    kept = [
+        name
+        for name, server in (("smtp", smtp_server), ("imap", imap_server))
+        if server is not None and security is None and not says_security(server.port)
+    ]
+    return LoginChange(smtp_server, imap_server, security, _username(username), keep_security=kept)
 
 
 def _endpoint(flag: str, text: str | None, security: Security | None) -> "Endpoint | None":

@@ -19,7 +19,7 @@ from mailrotate.core.rules.window import next_open
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.hint import AnyHint, Command, Hint
-from mailrotate.core.values.reasons import BY_HAND, CONTENT_ERRORS, paused, spoken
+from mailrotate.core.values.reasons import BY_HAND, CONTENT_ERRORS, REFUSALS, paused, spoken
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -141,7 +141,11 @@ def _hold(facts: MailboxFacts, now: datetime) -> Answer:
     if facts.hold_reason is None or (facts.hold_until is not None and now >= facts.hold_until):
         return "no hold"
     said = f"on hold: {facts.hold_reason}"
-    return Shut(said, facts.hold_until, Command("mailbox", "release", facts.address))
+    releasing = Command("mailbox", "release", facts.address)
+    if facts.hold_class == REFUSALS:
+        undoing = Command("mailbox", "release", facts.address, "--undo-refusals")
+        return Shut(said, remedy=Hint(undoing, f"(or `{releasing}` if the recipients do not exist)"))
+    return Shut(said, facts.hold_until, releasing)
 
 
 @_of_mailbox

@@ -59,6 +59,8 @@ class MailboxFacts:
     # The day of the ramp-up, if the ramp-up sets the limit (B4).
     ramp_day: int | None = None
     obstacle: Obstacle | None = None
+    # The class of the answer that caused the hold, or `refusals`.
+    hold_class: str | None = None
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def mailbox_facts(
         inbox_error=box.inbox.error,
         ramp_day=ramp_day,
         obstacle=obstacle,
+        hold_class=box.health.hold_class,
     )
 
 

@@ -3,7 +3,7 @@
 Both servers must accept the login before anything is stored; each step is reported as it happens.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -46,13 +46,17 @@ _STEP_NAMES = {
 
 @dataclass(frozen=True)
 class LoginChange:
-    """New servers or credentials of a mailbox; None keeps what it has."""
+    """New servers or credentials of a mailbox; None keeps what it has.
+
+    `keep_security` names the new servers ("smtp", "imap") whose security neither a flag nor the port says.
+    """
 
     smtp: Endpoint | None = None
     imap: Endpoint | None = None
     security: Security | None = None
     username: str | None = None
     credential: Credential | None = None
+    keep_security: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -240,10 +244,16 @@ def login_after(
         ) from None
     return replace(
         account,
-        smtp=change.smtp or secured(account.smtp, change.security),
-        imap=change.imap or secured(account.imap, change.security),
+        smtp=_server_after(account.smtp, change.smtp, change, "smtp"),
+        imap=_server_after(account.imap, change.imap, change, "imap"),
         username=change.username or account.username,
     )
+
+
+def _server_after(before: Endpoint, new: Endpoint | None, change: LoginChange, name: str) -> Endpoint:
+    if new is None:
+        return secured(before, change.security)
+    return secured(new, before.security) if name in change.keep_security else new
 
 
 def secured(server: Endpoint, security: Security | None) -> Endpoint:

@@ -4,14 +4,12 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
     and_,
-    bindparam,
     case,
     delete,
     func,
@@ -51,18 +49,6 @@ class StoredRecipient:
     next_step: int
     next_at: datetime | None
     sent_count: int
-
-
-@dataclass(frozen=True)
-class Due:
-    """A recipient whose next step is to be planned."""
-
-    id: int
-    campaign_sender_id: int
-    email: str
-    next_step: int
-    next_at: datetime
-    timezone: str | None
 
 
 def _query() -> Select[tuple[object, ...]]:
@@ -281,53 +267,6 @@ def sender_of_rank(spread: Spread, rank: ColumnElement[int]) -> ColumnElement[in
     return case(*first, *((turn == index, sender) for index, sender in enumerate(spread.cycle)))
 
 
-def due_in_lane(
-    connection: Connection, campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int
-) -> list[Due]:
-    """The earliest open recipients of one sender whose next step is due before `until`."""
-    query = _due_query(campaign_sender_id, until, follow_ups, limit)
-    return [Due(*row) for row in connection.execute(query)]
-
-
-def lock_due(
-    connection: Connection,
-    campaign_sender_id: int,
-    until: datetime,
-    follow_ups: bool,
-    limit: int,
-    since: datetime | None = None,
-) -> list[Due]:
-    """Lock the due recipients from `since` on before planning: a process that ends one of them waits,
-    and then finds the planned message."""
-    query = _due_query(campaign_sender_id, until, follow_ups, limit).with_for_update(of=t.recipient)
-    if since is not None:
-        query = query.where(t.recipient.c.next_at >= since)
-    return [Due(*row) for row in connection.execute(query)]
-
-
-def _due_query(campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int) -> Select[Any]:
-    c = t.recipient.c
-    return (
-        select(c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone)
-        .join(t.contact, t.contact.c.id == c.contact_id)
-        .where(
-            c.campaign_sender_id == campaign_sender_id,
-            c.next_at < until,
-            t.awaits_follow_up if follow_ups else t.awaits_first,
-        )
-        .order_by(c.next_at, c.id)
-        .limit(limit)
-    )
-
-
-def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
-    """Note that the recipients' next step is in the outbox."""
-    if recipient_ids:
-        rows = [{"planned_id": recipient_id} for recipient_id in recipient_ids]
-        by_id = update(t.recipient).where(t.recipient.c.id == bindparam("planned_id"))
-        connection.execute(by_id.values(next_at=None), rows)
-
-
 def end(
     connection: Connection, transition: Transition, reason: str, recipient_id: int, now: datetime
 ) -> bool:
@@ -350,13 +289,6 @@ def ending(reason: str, now: datetime) -> dict[str, object]:
 def of_campaign(campaign_id: int) -> ColumnElement[bool]:
     """A condition: the recipients of a campaign."""
     return t.recipient.c.campaign_id == campaign_id
-
-
-def plan_again(connection: Connection, recipient_id: int, due_at: datetime) -> None:
-    """Let the planned step of an open recipient be planned again."""
-    c = t.recipient.c
-    query = update(t.recipient).where(c.id == recipient_id, t.is_open, c.next_at.is_(None))
-    connection.execute(query.values(next_at=due_at))
 
 
 def give_sender(connection: Connection, recipient_id: int, campaign_sender_id: int | None) -> None:

@@ -5,17 +5,18 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, true
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, true, update
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import rows_with
+from mailrotate.core.store.portions import portions, rows_with
 from mailrotate.core.values.address import (
     canonical_address,
     canonical_domain,
     domain_and_parents,
     domain_of,
 )
+from mailrotate.core.values.reasons import HARD_BOUNCE
 from mailrotate.core.values.states import SuppressionKind
 
 
@@ -120,9 +121,22 @@ def add_many(
     added_by: int | None,
     now: datetime,
 ) -> int:
-    """Suppress many; return how many were not suppressed yet in any spelling."""
+    """Suppress many; return how many were not suppressed yet in any spelling.
+
+    One that an answer made takes over the newer reason and source, and so outlasts that answer being undone.
+    """
     forms = {fingerprint(canonical_of(*entry)): entry for entry in reversed(entries)}
-    known = {row.hash for row in rows_with(connection, select(_s.hash), _s.hash, list(forms))}
+    known = {
+        row.hash: row.reason
+        for row in rows_with(connection, select(_s.hash, _s.reason), _s.hash, list(forms))
+    }
+    bounced = [digest for digest, before in known.items() if before == HARD_BOUNCE]
+    for some in portions(bounced):
+        connection.execute(
+            update(t.suppression)
+            .where(_s.hash.in_(some))
+            .values(reason=reason, source=source, added_by=added_by)
+        )
     rows = [
         {
             "b_kind": kind,
@@ -160,6 +174,13 @@ def lifted_at(connection: Connection, address: str) -> datetime | None:
     query = select(t.lifted_suppression.c.lifted_at).where(t.lifted_suppression.c.hash == known)
     found = connection.execute(query).scalar_one_or_none()
     return found if isinstance(found, datetime) else None
+
+
+def lift(connection: Connection, address: str, reason: str, source: str) -> bool:
+    """Remove an address's suppression if that alone made it."""
+    hashes = {fingerprint(canonical_address(address)), fingerprint(address)}
+    made_so = (_s.hash.in_(hashes), _s.reason == reason, _s.source == source)
+    return connection.execute(delete(t.suppression).where(*made_so)).rowcount > 0
 
 
 def listing(connection: Connection, after: int | None, limit: int | None) -> Generator[Suppressed]:
