@@ -19,7 +19,8 @@ from tests.support.recording_smtp import RecordingSmtp
 
 ANNA, PASSWORD = "anna@wire.example.org", "of-the-wire"
 PEOPLE = ("pia@example.com", "quin@example.com", "rob@example.com")
-THURSDAY = MONDAY + timedelta(days=3)
+# A little later than the follow-ups are due: the first messages took some seconds.
+THURSDAY = MONDAY + timedelta(days=3, minutes=5)
 FRIDAY = MONDAY + timedelta(days=4)
 CONNECTED_AT = datetime(2031, 2, 28, 10, tzinfo=UTC)
 
