@@ -41,6 +41,7 @@ class KeptImap:
         self._stopping = threading.Event()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
+        self._connections: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._serve, daemon=True)]
 
     def reset(self, mails: dict[int, bytes] | None = None, **folders: dict[int, bytes]) -> None:
@@ -64,8 +65,9 @@ class KeptImap:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
+        for connection in (self._listening, *self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         for thread in self._threads:
             thread.join(10)
@@ -93,6 +95,7 @@ class KeptImap:
                 connection, _ = self._listening.accept()
             except OSError:
                 return
+            self._connections.append(connection)
             thread = threading.Thread(target=self._converse_safely, args=(connection,), daemon=True)
             self._threads.append(thread)
             thread.start()
