@@ -1,6 +1,6 @@
 """Mutated mails through the reader of headers, and the whole reading of an inbox: nothing raises (G1).
 
-`MAILROTATE_FUZZ_MAILS=100000` runs more than `make proof` does, and `MAILROTATE_FUZZ_SEED` other ones.
+`MAILROTATE_FUZZ_COUNT=100000` runs more than `make proof` does, and `MAILROTATE_FUZZ_SEED` other ones.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.support.rows import NOW, Workspace
 
 pytestmark = pytest.mark.proof
 
-COUNT = int(os.environ.get("MAILROTATE_FUZZ_MAILS", "2000"))
+COUNT = int(os.environ.get("MAILROTATE_FUZZ_COUNT", "2000"))
 SEED = int(os.environ.get("MAILROTATE_FUZZ_SEED", "20261128"))
 TOKEN = "0123456789abcdef0123456789abcdef"
 
