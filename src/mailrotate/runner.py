@@ -1,4 +1,4 @@
-"""Host the work: which callables run how often, in which threads, and what signals do.
+"""Host passes and lanes in threads, and handle signals.
 
 `run --once` works every due lane once and returns. `run` lets APScheduler tick; each tick hands due lanes to
 threads and does not wait for them, so that a slow server delays only its own lane.
@@ -36,7 +36,7 @@ KILLED_BY_SECOND_SIGNAL = 130
 
 @dataclass
 class Report:
-    """What the lanes did, and the latest trouble that concerned no single message.
+    """Counts of the lanes' work, and the latest trouble beyond single messages.
 
     `broken` are the mailboxes whose lanes ended in an error the last time. Its size is bounded: `run` may
     run for months.

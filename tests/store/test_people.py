@@ -280,15 +280,6 @@ def test_h5_an_inboxes_failure_is_kept_from_its_first_instant(store: Store, boxe
     assert (healthy.inbox.failing_since, healthy.inbox.read_at) == (None, SOON)
 
 
-def test_f3_a_restored_workspace_holds_every_mailbox_that_is_still_there(
-    store: Store, boxes: list[Sender]
-) -> None:
-    with store.writing() as connection:
-        mailboxes.change(connection, boxes[2].id, removed_at=NOW)
-        assert mailboxes.hold_all(connection, "restore", "compare") == 2
-        assert {box.health.hold_class for box in sending_mailboxes.listing(connection)} == {"restore"}
-
-
 def test_c2_a_trouble_is_the_machines_when_no_other_server_was_reached(
     store: Store, workspace: Workspace
 ) -> None:

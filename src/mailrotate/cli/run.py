@@ -52,10 +52,10 @@ def run(
     try:
         work = None if only is None else Work(only)
     except ValueError:
-        raise BadInput("run.only", f"--only '{only}' is none of send, sync, test") from None
+        raise BadInput("run.only", f"--only must be send, sync or test, not '{only}'") from None
     period = parse_duration(every)
     if period < timedelta(seconds=1):
-        raise BadInput("run.every", f"--every {every} is too short; the least is 1s")
+        raise BadInput("run.every", f"--every {every} is too short; the minimum is 1s")
     host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call, trouble))
     try:
         if once:
@@ -73,7 +73,7 @@ def _tell(call: Call, trouble: Exception) -> None:
     if isinstance(trouble, MailrotateError):
         call.speech.warn(with_hint(trouble))
     else:
-        call.speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the others go on")
+        call.speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
 
 
 def _finish(speech: Speech, report: "Report", seconds: float) -> None:
@@ -97,7 +97,7 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
 
 
 def _done(report: "Report") -> str:
-    """`2 sent, 1 reply`; some counts are of things, and take their plural."""
+    """Say `2 sent, 1 reply`: counts of things have a plural."""
     counts = {name: count for name, count in report.counts().items() if count}
     words = [counted(n, _ONE[name], name) if name in _ONE else f"{n} {name}" for name, n in counts.items()]
     return ", ".join(words) or "nothing was due"

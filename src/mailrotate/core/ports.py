@@ -1,9 +1,12 @@
 """What the core needs from outside, as Protocols without implementation."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from mailrotate.core.values.credential import OAuthToken
+from mailrotate.core.values.lineage import OutsideMark
 from mailrotate.core.values.mail import (
     INBOX,
     CheckStep,
@@ -64,6 +67,12 @@ class InboxSession(Protocol):
     def has_sent_copy(self, message_id: str) -> bool:
         """Whether the folder for sent mail holds a message with this Message-ID."""
 
+    def sent_since(self, since: datetime) -> Iterator[InboxHeaders] | None:
+        """Return the headers of the folder for sent mail from that day on; None if there is no such folder.
+
+        The server may return mail of the day before too: it knows days, not instants (RFC 3501 6.4.4).
+        """
+
     def file_sent_copy(self, raw: bytes) -> None:
         """Append a message to the folder for sent mail, flagged as seen."""
 
@@ -118,3 +127,25 @@ class KeyPlace(Protocol):
 
     def drop_older_keys(self, check: bytes) -> None:
         """Keep only the newest key, if it is the one that sealed `check`."""
+
+
+class MarkPlace(Protocol):
+    """Where this machine keeps its half of the mark before each final dot (F3).
+
+    All methods raise StoreTrouble (`mark.unreadable`, `mark.unwritable`).
+    """
+
+    # Whether this process has begun the present pass in both halves of the mark.
+    pass_is_open: bool
+
+    def read(self) -> OutsideMark | None:
+        """Return the mark; None if this machine has none for the workspace."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Let no other thread or process write the mark inside the block."""
+
+    def write(self, mark: OutsideMark) -> None:
+        """Replace the mark and sync it to the disk."""
+
+    def note(self, number: int) -> None:
+        """Raise the number to at least this one, without a sync."""

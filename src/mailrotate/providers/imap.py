@@ -7,6 +7,7 @@ import imaplib
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from imap_tools import BaseMailBox
@@ -18,6 +19,7 @@ from mailrotate.providers import imap_folders, imap_reading, wire
 from mailrotate.providers.imap_wire import BoundedClient, mapped, text_of
 
 _FAREWELL_SECONDS = 5.0
+_AT_ONCE = 100
 # RFC 2971 3.3. Some servers (163.com and its relatives) open no folder before they were told.
 _WHO_WE_ARE = '("name" "mailrotate")'
 
@@ -49,7 +51,11 @@ class ImapSession:
             return [folder.name for folder in imap_folders.list_folders(self._box.client)]
 
     def new_headers(
-        self, since: FolderCursor | None, folder: str = INBOX, again: Sequence[int] = (), at_once: int = 100
+        self,
+        since: FolderCursor | None,
+        folder: str = INBOX,
+        again: Sequence[int] = (),
+        at_once: int = _AT_ONCE,
     ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
         """See InboxSession."""
         with mapped(Phase.PERMISSION, self._redact):
@@ -74,6 +80,18 @@ class ImapSession:
             self._box.folder.set(folder.name, readonly=True)
             quoted = message_id.replace("\\", "\\\\").replace('"', '\\"')
             return bool(self._box.uids(f'HEADER Message-ID "{quoted}"', charset=None))
+
+    def sent_since(self, since: datetime) -> Iterator[InboxHeaders] | None:
+        """See InboxSession. The iterator fetches as it goes, and raises MailTrouble too."""
+        with mapped(Phase.PERMISSION, self._redact):
+            folder = self._find_sent()
+            if folder is None:
+                return None
+            _, count = self._open(folder.name)
+            # The day before, for the server's zone.
+            day = since.astimezone(UTC) - timedelta(days=1)
+            uids = imap_reading.uids_since(self._box.client, day.date())
+        return self._fetch(uids, count, _AT_ONCE)
 
     def file_sent_copy(self, raw: bytes) -> None:
         """See InboxSession. Creates the folder if there is none."""

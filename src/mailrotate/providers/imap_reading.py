@@ -3,7 +3,7 @@
 import imaplib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 
 from imap_tools.errors import UnexpectedCommandStatusError
@@ -18,6 +18,7 @@ _MOST_UIDS = 200_000
 _PARTS = f"(UID INTERNALDATE BODY.PEEK[HEADER]<0.{HEADER_BYTES}>)"
 # So many messages in a row refused, and none given: then it is the folder that cannot be read.
 _REFUSED_IN_A_ROW = 3
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UID = re.compile(rb"\bUID +(\d+)", re.IGNORECASE)
 _ARRIVED = re.compile(rb'\bINTERNALDATE "([^"]{1,40})"', re.IGNORECASE)
 # A server may give a short header as a quoted string.
@@ -52,6 +53,12 @@ def _by_spans(
         # Some servers skip millions of numbers.
         start, span = end + 1, _SPAN if some else span * 2
     return found, start > last
+
+
+def uids_since(client: imaplib.IMAP4, day: date) -> list[int]:
+    """Return the UIDs of the messages that arrived in the open folder on `day` or later, ascending."""
+    # The name of a month is English, whatever the locale (RFC 3501 9, date-month).
+    return sorted(_found(client, f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year}"))
 
 
 def headers(client: imaplib.IMAP4, uids: Sequence[int], count: int) -> Iterator[InboxHeaders]:
@@ -89,12 +96,16 @@ def number(client: imaplib.IMAP4, name: str) -> int | None:
 
 def _search(client: imaplib.IMAP4, first: int, last: int) -> set[int]:
     # Both ends are given: `n:*` also matches a last message with a UID below n.
-    answer = client.uid("SEARCH", f"UID {first}:{last}")
+    return {uid for uid in _found(client, f"UID {first}:{last}") if first <= uid <= last}
+
+
+def _found(client: imaplib.IMAP4, criteria: str) -> Iterator[int]:
+    answer = client.uid("SEARCH", criteria)
     if answer[0] != "OK":
         raise UnexpectedCommandStatusError(answer, "OK")
     # A server may answer in several lines, and end one with `(MODSEQ n)` (RFC 7162 3.1.5).
     words = [word for line in answer[1] if line for word in line.partition(b"(")[0].split()]
-    return {uid for uid in map(_whole, words) if first <= uid <= last}
+    return filter(None, map(_whole, words))
 
 
 def _uid_at(client: imaplib.IMAP4, position: int) -> int:

@@ -1,4 +1,4 @@
-"""A mailbox for scripts, and the words for its state."""
+"""A mailbox as JSON, and the words for its state."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -54,12 +54,12 @@ def unread_words(mail: "UnreadMail") -> str:
 
 
 def value_of(value: object) -> object:
-    """A setting's value in one piece, as people and scripts read it."""
+    """A setting's value as one text."""
     return ", ".join(value) if isinstance(value, tuple) else value
 
 
 def document_of(shown: "ShownMailbox") -> dict[str, Any]:
-    """One mailbox for a script."""
+    """Build the JSON of one mailbox."""
     return {
         **row_of(shown.listed),
         "settings": {s.name: {"value": value_of(s.value), "from": s.origin} for s in shown.settings},

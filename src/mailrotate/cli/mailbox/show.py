@@ -73,7 +73,9 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
         ]
     )
     call.speech.line()
-    call.speech.table(("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings])
+    call.speech.table(
+        ("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings], whole=True
+    )
     if shown.campaigns:
         call.speech.line()
         call.speech.table(

@@ -97,6 +97,13 @@ def read_headers(raw: bytes, own: Collection[str] = ()) -> InboundMail:
     )
 
 
+def addressees(raw: bytes) -> tuple[str, ...]:
+    """The addresses that a mail's headers name as recipients, in lower case."""
+    fields = _fields_of(raw[:_MOST_BYTES])
+    named = ", ".join(value for name in ("to", "cc") for value in fields.get(name, ()))
+    return tuple(dict.fromkeys(found.lower() for found in _ADDRESS.findall(named[:20_000])))
+
+
 def _fields_of(raw: bytes) -> _Fields:
     """The header fields by name in lower case, unfolded (RFC 5322 2.2.3), in their order."""
     text = raw.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")

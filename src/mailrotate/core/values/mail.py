@@ -1,4 +1,4 @@
-"""What passes between the core and a mail server, free of any protocol."""
+"""Values exchanged with mail servers, independent of the protocol."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class MailAccount:
-    """All that is needed to log in to a mailbox's two servers."""
+    """Everything needed to log in to a mailbox's two servers."""
 
     address: str
     provider: str
@@ -67,7 +67,7 @@ class ServerReply:
 
 
 class MailTrouble(Exception):
-    """A server, or the path to it, said no. What that means is for `rules.replies` to say."""
+    """A server, or the path to it, failed. `rules.replies` says what it means."""
 
     def __init__(self, reply: ServerReply) -> None:
         super().__init__(f"{reply.phase}: {f'{reply.code} ' if reply.code else ''}{reply.text}".strip())
@@ -88,7 +88,7 @@ class FetchBroke(MailTrouble):
 
 @dataclass(frozen=True)
 class CheckStep:
-    """One step of a connection test and what came of it, in the server's own words."""
+    """One step of a connection test and its result, in the server's own words."""
 
     service: str  # "smtp" or "imap"; "token" for a failed renewal
     step: Phase

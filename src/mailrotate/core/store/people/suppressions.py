@@ -24,7 +24,7 @@ class Suppressed:
 
 
 def fingerprint(value: str) -> str:
-    """SHA-256 of a normalised address or domain, in hex: what stays when the value is erased."""
+    """SHA-256 of a normalised address or domain, in hex; it stays when the value is erased."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 
@@ -53,7 +53,7 @@ def add(
     added_by: int | None,
     now: datetime,
 ) -> bool:
-    """Suppress; False when it was suppressed already."""
+    """Add a suppression; False if it already exists."""
     if connection.execute(
         select(t.suppression.c.id).where(t.suppression.c.hash == fingerprint(value))
     ).first():
@@ -72,7 +72,7 @@ def add(
                 )
             )
     except IntegrityError:
-        # Somebody else has suppressed it at this very moment.
+        # Another process added it at the same moment.
         return False
     return True
 

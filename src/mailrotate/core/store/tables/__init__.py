@@ -21,6 +21,7 @@ METADATA: MetaData = SQLModel.metadata
 workspace = METADATA.tables["workspace"]
 setting = METADATA.tables["setting"]
 absence = METADATA.tables["absence"]
+send_mark = METADATA.tables["send_mark"]
 user = METADATA.tables["user"]
 plan = METADATA.tables["plan"]
 slot = METADATA.tables["slot"]

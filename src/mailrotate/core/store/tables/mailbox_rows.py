@@ -25,7 +25,7 @@ class Mailbox(SQLModel, table=True):
     hold_until: datetime | None = None
     hold_class: str | None = None
     hold_reason: str | None = None
-    # After a change of time zone the running day ends at the later midnight (B4).
+    # After a change of time zone, the current day ends at the later midnight (B4).
     day_from: datetime | None = None
     day_until: datetime | None = None
     files_sent_copy: bool | None = None
@@ -121,8 +121,8 @@ class MailboxShare(SQLModel, table=True):
 
 
 class MailboxRequest(SQLModel, table=True):
-    """The wish for an address on a seat, and what became of it (A7). `ended_at`: the address has left the
-    seat, or the wish was withdrawn, and the approval with it."""
+    """A request for an address on a seat, and its decision (A7). `ended_at`: the address has left the
+    seat, or the request was withdrawn."""
 
     __tablename__ = "mailbox_request"
     __table_args__ = (
@@ -199,7 +199,7 @@ class Runner(SQLModel, table=True):
 
 
 class Lane(SQLModel, table=True):
-    """One per mailbox: whoever sends from, reads or tests it owns this row meanwhile."""
+    """One per mailbox, owned by the process that sends from, reads or tests it."""
 
     mailbox_id: int = refers("mailbox.id", primary_key=True)
     runner_id: int | None = refers("runner.id", nullable=True)

@@ -1,4 +1,4 @@
-"""What is sent, the copies of it, and the log of all that happened."""
+"""Messages, pending sent copies, and the event log."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ class Message(SQLModel, table=True):
     __table_args__ = (
         one_of("state", states.MessageState),
         one_of("kind", states.MessageKind),
-        # The wall behind "never sent twice": one living message for a recipient's step.
+        # Guarantees "never sent twice" in the database: one living message for each step of a recipient.
         Index("uq_message_step", "recipient_id", "step_position", unique=True, **only_while(_LIVING_STEP)),
         Index(
             "ix_message_lane",

@@ -1,4 +1,4 @@
-"""People: contacts, their place in campaigns, and who must not be written to."""
+"""Contacts, recipients and suppressions."""
 
 from datetime import datetime
 
