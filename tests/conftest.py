@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.support.rows",
     # After those that it imports.
     "tests.support.people",
+    "tests.acceptance.old_workspace",
 ]
 
 # A shared machine may be slow at any moment; how long an example takes proves nothing.

@@ -78,7 +78,7 @@ def test_d7_a_test_of_a_step_that_is_gone_blocks_no_lane(
     kim = workspace.add_recipient(campaign, "kim@example.com")
     next_one = workspace.add_message(anna, campaign, kim)
     assert claimed(context, lane) == next_one
-    assert row(workspace, lost) == ("error", "its step was taken out of the campaign")
+    assert row(workspace, lost) == ("error", "its step was removed from the campaign")
 
 
 def test_f4_the_third_content_error_stops_the_campaign_at_once(
