@@ -175,10 +175,18 @@ def test_f3_a_lane_that_another_runner_has_taken_claims_nothing(
         claim_next(context, replace(lane, token=lane.token - 1), StepCache(), NOW)
 
 
+@pytest.mark.parametrize("has_message", [True, False])
 def test_b4_a_mailbox_that_may_not_send_claims_nothing_and_says_which_gate_is_closed(
-    workspace: Workspace, anna: Sender, lane: Lane, context: Context, autumn: StoredCampaign
+    workspace: Workspace,
+    anna: Sender,
+    lane: Lane,
+    context: Context,
+    autumn: StoredCampaign,
+    has_message: bool,
 ) -> None:
-    add(workspace, anna, autumn, "kim")
+    """Also while nothing is ready: a turn that waits out a gap must know of it."""
+    if has_message:
+        add(workspace, anna, autumn, "kim")
     with workspace.store.writing() as connection:
         connection.execute(update(t.mailbox).values(paused_at=NOW))
     found = claim_next(context, lane, StepCache(), NOW)

@@ -59,6 +59,9 @@ def test_f3_settling_one_message_leaves_the_others_in_flight(workspace: Workspac
         assert not claims.settle(connection, MESSAGE["settle_sent"], one.message.id, "c2", sent_at=NOW)
         assert claims.settle(connection, MESSAGE["settle_sent"], one.message.id, "c1", sent_at=NOW)
         assert claims.in_flight_of(connection, runner_id) == [InFlight(two.message.id, "c2", False)]
+        assert claims.in_flight_runners(connection) == [runner_id]
+        assert claims.settle(connection, MESSAGE["settle_sent"], two.message.id, "c2", sent_at=NOW)
+        assert claims.in_flight_runners(connection) == []
 
 
 def test_f3_what_is_in_flight_in_a_lane_is_found_whoever_claimed_it(
