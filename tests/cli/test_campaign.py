@@ -38,6 +38,7 @@ def test_d1_check_names_every_mistake_and_needs_no_workspace(program: Program) -
         "name": "autumn-intro",
         "steps": 3,
         "fields": ["company"],
+        "warnings": [],
     }
     (program.home / "bad.toml").write_text('nmae = "x"\n[[steps]]\ndelay = "3"\nbody = "none.md"\n')
     failed = program.run("campaign", "check", "bad.toml", "--json", check_status=2)

@@ -307,7 +307,7 @@ def test_d1_an_edit_that_needs_a_field_people_lack_is_refused(
 ) -> None:
     drafting.create(context, plan_of(), NOW)
     (person,) = enrol(workspace, 1)
-    with pytest.raises(Refused, match=rf"needs city, which r_{person} of campaign") as refused:
+    with pytest.raises(Refused, match=rf"r_{person} of campaign 'autumn' has no city") as refused:
         drafting.edit(context, "autumn", plan_of(TWO_STEPS.replace("reminder", "{{ city }}")), NOW)
     assert refused.value.code == "campaign.fields_missing"
     drafting.edit(

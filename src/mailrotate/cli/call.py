@@ -61,6 +61,13 @@ class Call:
         """The time zone in which instants are shown."""
         return self.app.workspace.timezone
 
+    def trace(self, error: Exception) -> None:
+        """With --debug, show where it happened; what is told else and the exit status are the same."""
+        if self.debug:
+            from traceback import format_exception
+
+            self.speech.say("".join(format_exception(error)).rstrip())
+
     def close(self) -> None:
         if "app" in self.__dict__:
             self.app.close()

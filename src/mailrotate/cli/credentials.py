@@ -51,7 +51,7 @@ def given_password(app: "App", from_stdin: bool, file: Path | None) -> Password 
             with file.open(encoding="utf-8") as content:
                 return _password(content.readline(_LONGEST), f"--password-file {file}")
         except (OSError, UnicodeDecodeError) as trouble:
-            words = trouble.strerror if isinstance(trouble, OSError) else "it is no text"
+            words = trouble.strerror if isinstance(trouble, OSError) else "it is not UTF-8 text"
             raise BadInput("password.unreadable", f"--password-file: cannot read {file}: {words}") from None
     text = app.settings.environment.get(_VARIABLE)
     return None if text is None else _password(text, _VARIABLE)
@@ -152,7 +152,7 @@ def _endpoint(flag: str, text: str | None, security: Security | None) -> "Endpoi
 
 
 def _username(text: str | None) -> str | None:
-    """Raises BadInput (`username.invalid`): what is no line of its own could say more than a name."""
+    """Check that a login name is one printable line. Raises BadInput (`username.invalid`)."""
     if text is not None and not (text.strip() and text.isprintable()):
         raise BadInput(
             "username.invalid", f"--username: {text!r} is not a login name", "write it like --username anna"

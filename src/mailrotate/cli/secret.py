@@ -1,4 +1,4 @@
-"""`mailrotate secret`: the key that the passwords are sealed with."""
+"""`mailrotate secret`: the key that encrypts the passwords."""
 
 import typer
 
@@ -10,7 +10,7 @@ app = noun("Change the workspace key.", __name__, "rekey")
 
 
 def rekey(ctx: typer.Context) -> None:
-    """Make a new key and seal every credential with it. Interrupted anywhere, all of them still open.
+    """Create a new key and encrypt every credential with it. It can be interrupted at any point.
 
     Examples:
 

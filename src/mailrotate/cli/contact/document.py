@@ -74,6 +74,7 @@ def print_contact(call: Call, shown: "ShownContact") -> None:
                 (e["id"], instant(e["at"], call.zone), e["direction"], e["mailbox"], e["subject"])
                 for e in row["timeline"]
             ),
+            drop=("mailbox", "id"),
         )
 
 

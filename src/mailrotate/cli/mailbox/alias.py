@@ -71,6 +71,7 @@ def list_(ctx: typer.Context, address: Address) -> None:
         _rows(found),
         lambda row: (row["address"], row["sender_name"] or "the mailbox's", row["in_use"]),
         Hint("no aliases; to add one:", Command("mailbox", "alias", "add", found.address, "ALIAS")),
+        drop=("sender name",),
     )
 
 

@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mailrotate.cli.output import counted
+
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_views import ListedMailbox, ShownMailbox
+    from mailrotate.core.store.sending.unread_mail import UnreadMail
 
 
 def row_of(listed: "ListedMailbox") -> dict[str, Any]:
@@ -43,6 +46,13 @@ def health_of(row: Mapping[str, Any]) -> str:
     return ", ".join(notes)
 
 
+def unread_words(mail: "UnreadMail") -> str:
+    """Say why a mail was not read, and whether it will be asked for again."""
+    tried = counted(mail.tries, "try", "tries")
+    state = "is asked for again" if mail.given_up_at is None else "given up"
+    return f"not read ({mail.reason}); {state} after {tried}"
+
+
 def value_of(value: object) -> object:
     """A setting's value as one text."""
     return ", ".join(value) if isinstance(value, tuple) else value
@@ -66,4 +76,6 @@ def document_of(shown: "ShownMailbox") -> dict[str, Any]:
         "sends_as": shown.sends_as or shown.listed.address,
         "aliases": [vars(alias) for alias in shown.aliases],
         "folders": [vars(folder) for folder in shown.folders],
+        "unread_mails": [vars(mail) for mail in shown.unread_mails],
+        "broke_by": shown.broke_by,
     }

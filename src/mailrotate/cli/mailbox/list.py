@@ -48,4 +48,5 @@ def list_(
         "no mailbox was removed"
         if removed
         else Hint("no mailboxes; to connect one:", Command("mailbox", "connect", "ADDRESS")),
+        drop=("provider", "default", "slot", *(["user"] * several), "today"),
     )

@@ -80,6 +80,7 @@ def requests(
             ", ".join(check["check"] for check in row["checks"] if not check["passed"]),
         ),
         Hint("no requests; to make one:", Command("mailbox", "request", "ADDRESS")),
+        drop=("user", "state"),
     )
 
 

@@ -63,4 +63,5 @@ def list_(
             r["error"] and " ".join(str(r["error"][part] or "") for part in ("class", "code", "enhanced")),
         ),
         "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
+        drop=("from", "step", "campaign", "error"),
     )

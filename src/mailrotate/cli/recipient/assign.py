@@ -1,4 +1,4 @@
-"""`mailrotate recipient assign`: let people go on from another mailbox."""
+"""`mailrotate recipient assign`: move recipients to another mailbox."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from mailrotate.core.rules.gates import Answer, Gate
 from mailrotate.core.rules.situation import Situation
 from mailrotate.core.values.clock import next_whole_second
-from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.hint import AnyHint
 
 # Hot path: iterating an enum and reading its members' attributes is slow.
 _GATES = tuple((gate, gate.answer) for gate in Gate)
@@ -20,7 +20,7 @@ class Verdict:
     open: bool
     reason: str
     until: datetime | None = None
-    remedy: Command | Hint | None = None
+    remedy: AnyHint | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mailrotate.core.values.delivery_window import DeliveryWindow
+from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, RecipientState
 
 
@@ -23,6 +24,15 @@ class RollingUse:
     description: str
     period: timedelta
     full_since: datetime | None
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What keeps every mailbox of the workspace from sending, with its stable code."""
+
+    code: str
+    reason: str
+    remedy: AnyHint | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class MailboxFacts:
     ramp_day: int | None = None
     # The class of the answer that caused the hold, or `refusals`.
     hold_class: str | None = None
+    obstacle: Obstacle | None = None
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,8 @@ MESSAGE: Machine = _machine(
     resolve_sent=((M.HELD,), M.SENT),
     resolve_not_sent=((M.HELD,), M.SCHEDULED),
     resolve_dropped=((M.HELD,), M.CANCELLED),
+    # F3: after a restore, what waits here may have left before.
+    doubt=((M.SCHEDULED,), M.HELD),
     # D6, C15: when a recipient ends, what is scheduled or in error goes; what is held stays.
     cancel=((M.DRAFT, M.SCHEDULED, M.ERROR), M.CANCELLED),
 )

@@ -1,6 +1,6 @@
 """Insert, replace and seal connections, and find what depends on a mailbox."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import deadlines, moves, seat_addresses
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState, Security
 from mailrotate.core.values.transition import Transition
@@ -112,6 +113,14 @@ def login_of(connection: Connection, mailbox_id: int) -> StoredLogin:
         username=r["username"],
         secret=r["secret"],
     )
+
+
+def hosts_of(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """The names of each mailbox's SMTP and IMAP server."""
+    c = t.connection.c
+    query = select(c.mailbox_id, c.smtp_host, c.imap_host).where(c.superseded_at.is_(None))
+    found = rows_with(connection, query, c.mailbox_id, mailbox_ids)
+    return {row.mailbox_id: (row.smtp_host, row.imap_host) for row in found}
 
 
 @dataclass(frozen=True)

@@ -241,11 +241,3 @@ def main_signature(connection: Connection, connection_id: int) -> str | None:
 
 def end_hold(connection: Connection, mailbox_id: int) -> None:
     change(connection, mailbox_id, hold_class=None, hold_reason=None, hold_until=None)
-
-
-def hold_all(connection: Connection, hold_class: str, reason: str) -> int:
-    """Put every mailbox on hold until a person releases it; returns how many."""
-    query = update(t.mailbox).where(t.mailbox.c.removed_at.is_(None))
-    return connection.execute(
-        query.values(hold_class=hold_class, hold_reason=reason, hold_until=None)
-    ).rowcount

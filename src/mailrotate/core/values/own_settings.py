@@ -206,7 +206,9 @@ def _folders(names: Sequence[str]) -> tuple[str, ...] | None:
     wanted = tuple(name for name in dict.fromkeys(names) if name.upper() != INBOX)
     if "" in wanted:
         raise BadInput(
-            "folder.unnamed", "'' is not a folder", "name one, or for the INBOX alone add --folders default"
+            "folder.unnamed",
+            "a folder name must not be empty",
+            "name one, or for the INBOX alone add --folders default",
         )
     return wanted or None
 

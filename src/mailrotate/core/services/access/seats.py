@@ -137,7 +137,9 @@ def _slot_for(
         taken_by = connections.address_in_slot(connection, slot_id)
         if taken_by is not None:
             raise Refused(
-                "slot.taken", f"s_{slot_id} holds {taken_by}", Command("mailbox", "disconnect", taken_by)
+                "slot.taken",
+                f"s_{slot_id} is in use by {taken_by}",
+                Command("mailbox", "disconnect", taken_by),
             )
         return slot_id
     free = connections.free_slots(connection, user.id)

@@ -68,7 +68,8 @@ def start(
             campaign = campaigns.by_id(connection, campaign.id)
         _require_sender(connection, context.actor, campaign)
         count = recipients.unassigned_count(connection, campaign.id)
-        if count == 0:
+        # After a restore a draft may have recipients who had their first message, and wait for the next.
+        if count == 0 and not recipients.awaited_senders(connection, campaign.id):
             raise Refused(
                 "campaign.no_recipients",
                 f"campaign '{campaign.name}' has no recipients",

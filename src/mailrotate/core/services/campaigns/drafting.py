@@ -8,10 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep, fields_needed
+from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep
 from mailrotate.core.rules.steps import shifts
-from mailrotate.core.rules.templates import fields_needed as template_fields
-from mailrotate.core.rules.templates import missing_fields
+from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
@@ -228,25 +227,23 @@ def _shift(
 def _require_fields(
     connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
 ) -> None:
-    """Refuse texts with fields that some recipients do not have (D1)."""
-    texts = [text for step in before for text in (step.subject, step.body) if text is not None]
-    added = fields_needed(plan) - frozenset[str]().union(*map(template_fields, texts))
-    if not added:
+    """Refuse texts that cannot be rendered for recipients whose present texts can (D1)."""
+    needs, needs_before = plan.needs, TextNeeds.of((step.subject, step.body) for step in before)
+    if needs == needs_before:
         return
     with closing(campaign_edits.open_people(connection, campaign.id)) as people:
         for person in people:
-            missing = missing_fields(added, person.fields)
-            if missing:
+            problem = needs.problem(person.email, person.fields)
+            if problem is not None and problem != needs_before.problem(person.email, person.fields):
                 raise Refused(
                     "campaign.fields_missing",
-                    f"the new text needs {', '.join(missing)}, which r_{person.id} of campaign "
-                    f"'{campaign.name}' does not have",
-                    f'give it a fallback, like {{{{ {missing[0]} | default("…") }}}}',
+                    f"with the new text, r_{person.id} of campaign '{campaign.name}' {problem}",
+                    'give the field a fallback, like {{ first_name | default("there") }}',
                 )
 
 
 def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Drafted:
-    """Copy a campaign into a draft: its texts, window and available senders, but no recipients.
+    """Copy a campaign into a draft: its texts, window and usable senders, but no recipients.
 
     Raises NotFound, Refused.
     """
@@ -291,7 +288,7 @@ def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Dr
 
 
 def _copied_senders(connection: Connection, actor: Actor, campaign: StoredCampaign) -> list[str]:
-    """Return the campaign's senders that are connected and that the acting user may use (B6)."""
+    """Return the campaign's senders that are not disconnected and that the acting user may use (B6)."""
     acting = seats.require_active(connection, actor)
     boxes = [
         mailboxes.by_id(connection, sender.mailbox_id)
@@ -337,7 +334,7 @@ def delete(context: Context, name: str, now: datetime) -> str:
         if outbox_lists.waits_in(connection, campaign.id):
             raise Busy(
                 "campaign.sending",
-                f"a test message of campaign '{campaign.name}' is being sent right now",
+                f"a test message of campaign '{campaign.name}' is being sent right now; nothing was deleted",
                 Command("campaign", "delete", campaign.name),
             )
         campaigns.erase_draft(connection, campaign.id)

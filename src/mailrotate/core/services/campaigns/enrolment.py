@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import templates
+from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.access.naming import find_user
@@ -115,9 +115,13 @@ class Imported:
 class Demands:
     """What a campaign requires of every row."""
 
-    fields: tuple[str, ...]
+    needs: TextNeeds
     own_zone: bool
     version: int
+
+    @property
+    def fields(self) -> list[str]:
+        return sorted(self.needs.fields)
 
 
 class _Rows:
@@ -132,9 +136,9 @@ class _Rows:
     def of_file(self, records: Records) -> Iterator[StagedRow]:
         """Yield the rows of a file; it may have a million lines, so all preparation is outside the loop."""
         columns, email = records.columns, records.email_index
-        needed = [(name, columns.index(name) if name in columns else None) for name in self.demands.fields]
-        shown = [index for _, index in needed if index is not None]
-        never_complete = len(shown) < len(needed)
+        needs = self.demands.needs
+        shown = [columns.index(name) for name in needs.fields if name in columns]
+        never_complete, longest = len(shown) < len(needs.fields), needs.longest_plain_value
         zone = columns.index(ZONE_FIELD) if self.demands.own_zone and ZONE_FIELD in columns else None
         pattern = _pattern(columns[:email] + columns[email + 1 :])
         own_zone, encode, count, timezone = self.demands.own_zone, encode_basestring, 0, ""
@@ -147,13 +151,14 @@ class _Rows:
                 continue
             line, cells = record
             written = cells[email]
-            lacks = never_complete
+            doubtful = never_complete or max(map(len, cells)) > longest
             for index in shown:
-                lacks = lacks or not cells[index].strip()
-            if lacks:
-                missing = [name for name, index in needed if index is None or not cells[index].strip()]
-                self._refuse_missing(line, written, missing)
-                continue
+                doubtful = doubtful or not cells[index].strip()
+            if doubtful:
+                problem = needs.problem(written, dict(zip(columns, cells, strict=True)))
+                if problem is not None:
+                    self.aside.add(RowTrouble(line, written.strip(), problem))
+                    continue
             if own_zone:
                 timezone = self._zone(line, written, "" if zone is None else cells[zone])
                 if not timezone:
@@ -169,9 +174,9 @@ class _Rows:
     def of_people(self, people: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[StagedRow]:
         """Yield rows for people whose fields are known by name, numbered from 1."""
         for line, (email, fields) in enumerate(people, start=1):
-            missing = templates.missing_fields(self.demands.fields, fields)
-            if missing:
-                self._refuse_missing(line, email, missing)
+            problem = self.demands.needs.problem(email, fields)
+            if problem is not None:
+                self.aside.add(RowTrouble(line, email.strip(), problem))
                 continue
             timezone = ""
             if self.demands.own_zone:
@@ -184,9 +189,6 @@ class _Rows:
                 self.aside.add(RowTrouble(line, email.strip(), mistake.message))
                 continue
             yield line, address, json.dumps(dict(fields), ensure_ascii=False), timezone
-
-    def _refuse_missing(self, line: int, email: str, missing: Sequence[str]) -> None:
-        self.aside.add(RowTrouble(line, email.strip(), f"has no {', '.join(missing)}, which the text needs"))
 
     def _zone(self, line: int, email: str, written: str) -> str:
         """Return the row's time zone; empty if the row was rejected because of it."""
@@ -226,9 +228,8 @@ def columns_lacking(context: Context, name: str, columns: Sequence[str]) -> list
 
 def _demands(connection: Connection, campaign: StoredCampaign) -> Demands:
     steps = campaigns.steps_of(connection, campaign.id, campaign.version)
-    texts = [text for step in steps for text in (step.subject, step.body) if text is not None]
-    needed = frozenset[str]().union(*map(templates.fields_needed, texts))
-    return Demands(tuple(sorted(needed)), campaign.timezone == RECIPIENT_ZONE, campaign.version)
+    needs = TextNeeds.of((step.subject, step.body) for step in steps)
+    return Demands(needs, campaign.timezone == RECIPIENT_ZONE, campaign.version)
 
 
 def _refuse_finished(campaign: StoredCampaign) -> None:
@@ -294,12 +295,12 @@ def add(
             if imported.invalid:
                 raise BadInput(
                     "recipient.invalid",
-                    f"{kept} {trouble.problem}",
+                    f"{kept}: {trouble.problem}",
                     Command("recipient", "add", name, kept, "--field", "NAME=VALUE"),
                 )
             raise Refused(
                 "recipient.refused",
-                f"{kept} {trouble.problem}",
+                f"{kept}: {trouble.problem}",
                 Command("suppression", "list")
                 if imported.suppressed
                 else Command("recipient", "show", name, kept),

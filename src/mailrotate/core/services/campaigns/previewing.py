@@ -8,9 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import templates
 from mailrotate.core.rules.compose import compose, message_id_for, words_of
 from mailrotate.core.rules.decision import decide
+from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.services.access import accounts, authority
 from mailrotate.core.services.context import Context
@@ -156,7 +156,7 @@ def _subject(connection: Connection, actor: Actor, name: str, address: str | Non
     if step is None:
         raise BadInput("campaign.no_step", f"campaign '{campaign.name}' has steps 1 to {len(steps)}, not {n}")
     person = _person(connection, campaign, address)
-    fields = person.fields if person is not None else _placeholders(steps)
+    fields = _placeholders(steps) if person is None else {**person.fields, "email": person.email}
     return _Subject(campaign, step, _sender(connection, campaign, step, person), person, fields)
 
 
@@ -174,8 +174,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str | Non
 
 
 def _placeholders(steps: list[StoredStep]) -> dict[str, str]:
-    texts = [text for step in steps for text in (step.subject, step.body) if text is not None]
-    needed = frozenset[str]().union(*map(templates.fields_needed, texts))
+    needed = TextNeeds.of((step.subject, step.body) for step in steps).fields
     return {name: f"[{name}]" for name in needed}
 
 
@@ -214,6 +213,7 @@ def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:
         from_address=shown.box.address,
         message_id=message_id_for(token, shown.box.address),
         token=token,
+        unsubscribe_token=uuid.uuid4().hex,
         own_fields=json.dumps(dict(shown.fields)),
         due_at=now,
         ready_at=now,
@@ -234,6 +234,7 @@ def _planned(message: Candidate, step_id: int) -> NewMessage:
         to_address=message.to_address,
         from_address=message.from_address,
         token=message.token,
+        unsubscribe_token=message.unsubscribe_token,
         message_id=message.message_id,
         due_at=message.due_at,
         ready_at=message.ready_at,
@@ -244,6 +245,6 @@ def _planned(message: Candidate, step_id: int) -> NewMessage:
 def _unfit(shown: _Subject, unfit: UnfitLetter) -> Refused:
     return Refused(
         "campaign.unfit",
-        f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be written: {unfit}",
+        f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be composed: {unfit}",
         Command("campaign", "edit", shown.campaign.name, "FILE"),
     )

@@ -103,7 +103,7 @@ def remove(context: Context, text: str, now: datetime) -> str:
     kind, value = read_value(text)
     with context.store.writing() as connection:
         seats.require_deed(connection, context.actor, Deed.UNSUPPRESS)
-        if not suppressions.remove(connection, value):
+        if not suppressions.remove(connection, value, now):
             raise NotFound("suppression.none", f"{value} is not suppressed", Command("suppression", "list"))
         domain = value if kind is SuppressionKind.DOMAIN else None
         events.record(

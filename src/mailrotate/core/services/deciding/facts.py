@@ -8,7 +8,14 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import provider_limits, quota
-from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, MessageFacts, RollingUse, Situation
+from mailrotate.core.rules.situation import (
+    CampaignFacts,
+    MailboxFacts,
+    MessageFacts,
+    Obstacle,
+    RollingUse,
+    Situation,
+)
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context
@@ -39,8 +46,13 @@ def limit_of_day(settings: StoredSettings, day_starts_at: datetime) -> tuple[int
     return settings.highest_limit, None
 
 
-def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) -> MailboxFacts:
-    """The mailbox's state and its sent messages, counted in this transaction."""
+def mailbox_facts(
+    connection: Connection, box: SendingMailbox, now: datetime, obstacle: Obstacle | None = None
+) -> MailboxFacts:
+    """The mailbox's state and its sent messages, counted in this transaction.
+
+    Readers pass `obstacle`; a sender meets it before it takes a lane.
+    """
     start, end = quota.day_of(now, box.settings.timezone, box.settings.day_from, box.settings.day_until)
     daily_limit, ramp_day = limit_of_day(box.settings, start)
     overrides = provider_limits.overrides_in(workspaces.settings(connection))
@@ -72,6 +84,7 @@ def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) ->
         inbox_error=box.inbox.error,
         ramp_day=ramp_day,
         hold_class=box.health.hold_class,
+        obstacle=obstacle,
     )
 
 

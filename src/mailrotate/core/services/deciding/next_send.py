@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, decide
-from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, Situation
+from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, Obstacle, Situation
 from mailrotate.core.rules.steps import priority_of
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -30,6 +30,7 @@ class Prospects:
     context: Context
     connection: Connection
     now: datetime
+    obstacle: Obstacle | None = None
     _campaigns: dict[int, StoredCampaign] = field(default_factory=dict)
     _boxes: dict[int, SendingMailbox] = field(default_factory=dict)
     _campaign_facts: dict[int, CampaignFacts] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Prospects:
 
     def mailbox_facts(self, mailbox_id: int) -> MailboxFacts:
         if mailbox_id not in self._mailbox_facts:
-            found = facts.mailbox_facts(self.connection, self.box(mailbox_id), self.now)
+            found = facts.mailbox_facts(self.connection, self.box(mailbox_id), self.now, self.obstacle)
             self._mailbox_facts[mailbox_id] = found
         return self._mailbox_facts[mailbox_id]
 

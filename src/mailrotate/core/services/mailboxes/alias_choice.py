@@ -41,7 +41,7 @@ class MailboxAliases:
 
 
 def listing(context: Context, address: str) -> MailboxAliases:
-    """Raises NotFound, Refused."""
+    """List a mailbox's aliases and the address that it sends as. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         return _of(connection, seats.find_mailbox(connection, context.actor, address))
 

@@ -27,9 +27,10 @@ from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.deadlines import RunningDeadline
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes, sending_mailboxes
+from mailrotate.core.store.sending import inboxes, lanes, sending_mailboxes, unread_mail
 from mailrotate.core.store.sending.inboxes import StoredFolder
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
+from mailrotate.core.store.sending.unread_mail import UnreadMail
 from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.own_settings import PERSONAL, SETTINGS, SHARED, ShownSetting
@@ -80,6 +81,8 @@ class ShownMailbox:
     sends_as: str | None
     aliases: Sequence[StoredAlias]
     folders: Sequence[StoredFolder]
+    unread_mails: Sequence[UnreadMail]
+    broke_by: str | None
 
 
 def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
@@ -158,6 +161,8 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
             sends_as=sending.settings.sends_as,
             aliases=aliases.of_connection(connection, box.connection_id),
             folders=inboxes.folders_of(connection, box.id, sending.settings.folders),
+            unread_mails=unread_mail.of_mailbox(connection, box.id),
+            broke_by=lanes.broken(connection).get(box.id),
         )
 
 

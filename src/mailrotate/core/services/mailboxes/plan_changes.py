@@ -183,12 +183,12 @@ def _too_strict(over: Over) -> Refused:
     told = [f"{each.user} has {_slots(each.used)} in use" for each in over.slots]
     told += [f"{each.mailbox} has a daily limit of {each.daily_limit}" for each in over.cap]
     told += [f"{address} is shared" for address in over.shared]
-    told += [f"{address} is a role's address" for address in over.role_addresses]
+    told += [f"{address} is a role address" for address in over.role_addresses]
     named = "; ".join(told[:_NAMED_AT_MOST])
     more = f"; and {len(told) - _NAMED_AT_MOST} more" if len(told) > _NAMED_AT_MOST else ""
     return Refused(
         "plan.too_strict",
-        f"the plan would be exceeded by: {named}{more}",
+        f"the new plan does not allow what is in use: {named}{more}",
         "add --force to apply it anyway; nothing in use is taken away, the new limits apply from now on",
     )
 

@@ -61,7 +61,7 @@ def add(context: Context, address: str, email: str, now: datetime) -> bool:
         if user.id == box.user_id:
             raise Refused(
                 "share.own",
-                f"{box.address} is on the seat of {user.email}, who can always use it",
+                f"{box.address} belongs to {user.email}, who can always use it",
                 Command("mailbox", "show", box.address),
             )
         if user.id in shares.user_ids(connection, box.connection_id):

@@ -1,13 +1,14 @@
-"""A mailbox's signatures (B3): plain Markdown, in which nothing is filled in. What changes reaches every
-message that is not yet being sent, because the main one is read at the claim."""
+"""A mailbox's signatures (B3): Markdown templates, checked like a body. What changes reaches every message
+that is not yet being sent, because the main one is read at the claim."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.letter_check import Kind, check_text
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, signatures, workspaces
@@ -27,6 +28,7 @@ class MailboxSignatures:
 
     address: str
     signatures: Sequence[StoredSignature]
+    warnings: Sequence[str] = ()
 
 
 def listing(context: Context, address: str) -> MailboxSignatures:
@@ -45,7 +47,7 @@ def add(
     context: Context, address: str, name: str, body: str, now: datetime, *, main: bool = False
 ) -> MailboxSignatures:
     """Add a signature, as the main one only if requested. Raises BadInput, NotFound, Refused."""
-    _check(name, body)
+    warnings = _check(name, body)
     with context.store.writing() as connection:
         box = _connected(connection, context, address)
         if any(known.name == name for known in signatures.of_connection(connection, box.connection_id)):
@@ -55,19 +57,19 @@ def add(
                 Command("mailbox", "signature", "edit", box.address, name, "--body", "FILE"),
             )
         _insert(connection, context, box, name, body, now, main=main)
-        return _of(connection, box)
+        return replace(_of(connection, box), warnings=warnings)
 
 
 def edit(context: Context, address: str, name: str, body: str, now: datetime) -> MailboxSignatures:
     """Replace a signature's text. Raises BadInput, NotFound, Refused."""
-    _check(name, body)
+    warnings = _check(name, body)
     with context.store.writing() as connection:
         box = _connected(connection, context, address)
         known = _named(connection, box, name)
         if body != known.body:
             signatures.change(connection, known.id, body=body)
             _record(connection, context, box, f"signature {name}", _told(known.body), _told(body), now)
-        return _of(connection, box)
+        return replace(_of(connection, box), warnings=warnings)
 
 
 def choose_main(context: Context, address: str, name: str | None, now: datetime) -> MailboxSignatures:
@@ -198,7 +200,8 @@ def _of(connection: Connection, box: StoredMailbox) -> MailboxSignatures:
     return MailboxSignatures(box.address, signatures.of_connection(connection, box.connection_id))
 
 
-def _check(name: str, body: str) -> None:
+def _check(name: str, body: str) -> list[str]:
+    """Refuse a signature that cannot be used; returns what may not look as it is written."""
     if not (0 < len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip()):
         raise BadInput(
             "signature.name", f"a signature's name is one line of at most {_LONGEST_NAME} characters"
@@ -214,3 +217,10 @@ def _check(name: str, body: str) -> None:
             "signature.too_long",
             f"the signature '{name}' has {len(body)} characters; the maximum is {LONGEST_BODY}",
         )
+    found = check_text(body, Kind.SIGNATURE)
+    mistakes = [f"line {problem.line}: {problem.message}" for problem in found if problem.is_mistake]
+    if mistakes:
+        several = f"the signature '{name}' has {len(mistakes)} mistakes"
+        message = several if len(mistakes) > 1 else f"the signature '{name}': {mistakes[0]}"
+        raise BadInput("signature.invalid", message, "correct it and run the command again", mistakes)
+    return [f"line {problem.line}: {problem.message}" for problem in found]

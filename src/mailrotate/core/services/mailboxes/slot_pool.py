@@ -206,7 +206,9 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
         )
     if slot.mailbox is not None:
         raise Refused(
-            "slot.taken", f"{name} holds {slot.mailbox}", Command("mailbox", "disconnect", slot.mailbox)
+            "slot.taken",
+            f"{name} is in use by {slot.mailbox}",
+            Command("mailbox", "disconnect", slot.mailbox),
         )
     bound = connections.hanging_on(connection, 0, slot.id)
     if bound:

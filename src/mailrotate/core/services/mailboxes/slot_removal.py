@@ -134,7 +134,7 @@ def remove(context: Context, slot_id: int, now: datetime) -> Removed:
         if slot.mailbox_id != mailbox_id:
             raise Refused(
                 "slot.changed",
-                f"s_{slot_id} now holds {slot.mailbox or 'nothing'}; nothing was changed",
+                f"s_{slot_id} has changed meanwhile (now: {slot.mailbox or 'empty'}); nothing was changed",
                 Command("slot", "remove", f"s_{slot_id}"),
             )
         following = _consequences(connection, slot, now)

@@ -17,11 +17,13 @@ from mailrotate.core.services import periods
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
-from mailrotate.core.services.sending import health, recovery, settling
+from mailrotate.core.services.sending import health, marking, recovery, settling
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
-from mailrotate.core.store import mailboxes, workspaces
+from mailrotate.core.store import events, mailboxes, workspaces
+from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.sending import due, lanes, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.values.errors import MailrotateError
 from mailrotate.core.values.states import ConnectionState
 
 COUNTED = (
@@ -39,12 +41,14 @@ class Work(StrEnum):
 
 
 def begin(context: Context, now: datetime) -> int:
-    """Check clock and key, note a long absence, settle what dead runners left; returns how many are held.
+    """Check clock, key and mark, note an absence, settle what dead runners left; return how many are held.
 
-    Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched.
+    Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched. Raises Refused
+    (`workspace.behind`, `workspace.elsewhere`, `workspace.restored`): what left is to be compared first.
     """
     clock_guard.check_clock(context, now)
     accounts.prove_key(context)
+    marking.begin_pass(context)
     _note_absence(context, now)
     return recovery.recover(context, now)
 
@@ -103,6 +107,19 @@ def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counte
         return tally
     turn = LaneTurn(context, lane, pace)
     return tally + (turn.sync() if only is Work.SYNC else turn.run())
+
+
+def note_work(context: Context, mailbox_id: int, trouble: Exception | None, now: datetime) -> None:
+    """Record for `status` and the log that a lane's work ended in an error, or that it works again."""
+    if trouble is None:
+        with context.store.reading() as connection:
+            if mailbox_id not in lanes.broken(connection):
+                return
+    # Our own errors have words without secrets; of a defect only its kind is told.
+    broke_by = str(trouble) if isinstance(trouble, MailrotateError) else type(trouble).__name__
+    with context.store.writing() as connection:
+        if lanes.note_work(connection, mailbox_id, None if trouble is None else broke_by, now) and trouble:
+            events.record(connection, RUNNER, "lane.broke", now, About(mailbox_id), reason=broke_by)
 
 
 def conclude(context: Context, now: datetime) -> None:

@@ -98,7 +98,7 @@ def add(context: Context, email: str, name: str | None, role: Role, now: datetim
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.USERS)
         if workspaces.user_by_email(connection, address) is not None:
-            raise Refused("user.exists", f"{address} is already a user", Command("user", "show", address))
+            raise Refused("user.exists", f"user {address} already exists", Command("user", "show", address))
         user = workspaces.add_user(connection, USER["add"], address, named, role, now)
         events.record(connection, context.actor, "user.added", now, About(), user=user.id, role=role)
         return _seat(connection, user)

@@ -74,7 +74,7 @@ def _removable(connection: Connection, context: Context, email: str) -> StoredUs
     if boxes:
         raise Refused(
             "user.has_mailbox",
-            f"the seat of {user.email} holds {', '.join(box.address for box in boxes)}",
+            f"{user.email} still has mailboxes: {', '.join(box.address for box in boxes)}",
             Hint(
                 Command("mailbox", "remove", boxes[0].address),
                 ", or to stop everything that is sent from the seat:",

@@ -38,7 +38,7 @@ class Wanted:
 
 
 def _found(connection: Connection, actor: Actor, wanted: Wanted) -> events.Wanted:
-    """Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused (`user.…`)."""
+    """Look up the filter's names. Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused."""
     return {
         "mailbox_id": None if wanted.mailbox is None else _mailbox_id(connection, wanted.mailbox),
         "campaign_id": None if wanted.campaign is None else find_campaign(connection, wanted.campaign).id,
@@ -52,12 +52,12 @@ def _found(connection: Connection, actor: Actor, wanted: Wanted) -> events.Wante
 
 
 def _mailbox_id(connection: Connection, name: str) -> int:
-    """Of a removed mailbox too: its history stays (B8)."""
+    """Find a mailbox's id, also of a removed one, whose history stays (B8)."""
     return find_mailbox(connection, name, with_removed=True).id
 
 
 def _user_id(connection: Connection, email: str) -> int:
-    """Of one who was removed too."""
+    """Find a user's id, also of a removed user."""
     known = {known: user_id for user_id, known in users.emails(connection).items()}
     return known.get(email.strip().lower()) or find_user(connection, email).id
 
@@ -80,7 +80,7 @@ def listing(
 
 
 def _named(connection: Connection, lines: Iterator[LoggedEvent]) -> Generator[LoggedEvent]:
-    """With the addresses of users in place of their ids."""
+    """Replace users' ids by their addresses."""
     emails = users.emails(connection)
     for event in lines:
         data = dict(event.data)
@@ -91,7 +91,7 @@ def _named(connection: Connection, lines: Iterator[LoggedEvent]) -> Generator[Lo
 
 
 def _user(value: object, emails: Mapping[int, str]) -> str | None:
-    """One who was deleted is known by number only."""
+    """Return a user's address, or `u_17` if the user is unknown."""
     if isinstance(value, int):
         return emails.get(value, f"u_{value}")
     return None if value is None else str(value)

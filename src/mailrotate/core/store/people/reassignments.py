@@ -1,4 +1,4 @@
-"""Move recipients to another sender of their campaign, in sets or some hundreds at a time."""
+"""Move recipients to another sender of their campaign, in sets or a few hundred at a time."""
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -129,8 +129,8 @@ def _is_wanted(choice: Choice) -> ColumnElement[bool]:
 
 
 def left_behind(connection: Connection, choice: Choice) -> Generator[Left]:
-    """Whoever is named and does not go over, streamed. Of a sender's people not those who have ended
-    otherwise, unless they were stopped."""
+    """Stream the selected recipients that cannot be moved. With a sender: skip those that already ended,
+    except stopped ones."""
     for part in _parts(choice):
         yield from _left_behind(connection, part)
 
@@ -162,8 +162,7 @@ def move_open(connection: Connection, choice: Choice, to_sender_id: int, reason:
 
 
 def waiting(connection: Connection, choice: Choice) -> Iterator[list[Halted]]:
-    """The people who go over with how far they have come, some hundreds at a time; nobody else changes them
-    until the transaction ends."""
+    """Lock and yield the recipients to move with their progress, a few hundred at a time."""
     for part in _parts(choice):
         yield from _waiting(connection, part)
 

@@ -270,8 +270,8 @@ def lock_due(
     limit: int,
     since: datetime | None = None,
 ) -> list[Due]:
-    """The same people, from `since` on, to be planned: whoever ends one of them meanwhile waits, and then
-    finds the message that is planned for them."""
+    """Lock the due recipients from `since` on before planning: a process that ends one of them waits,
+    and then finds the planned message."""
     query = _due_query(campaign_sender_id, until, follow_ups, limit).with_for_update(of=t.recipient)
     if since is not None:
         query = query.where(t.recipient.c.next_at >= since)
@@ -330,6 +330,13 @@ def plan_again(connection: Connection, recipient_id: int, due_at: datetime) -> N
     c = t.recipient.c
     query = update(t.recipient).where(c.id == recipient_id, t.is_open, c.next_at.is_(None))
     connection.execute(query.values(next_at=due_at))
+
+
+def give_sender(connection: Connection, recipient_id: int, campaign_sender_id: int | None) -> None:
+    """Give a recipient the sender that wrote to them, unless they have one."""
+    c = t.recipient.c
+    query = update(t.recipient).where(c.id == recipient_id, c.campaign_sender_id.is_(None))
+    connection.execute(query.values(campaign_sender_id=campaign_sender_id))
 
 
 def has_ended(connection: Connection, message_id: int) -> bool:

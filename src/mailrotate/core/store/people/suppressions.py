@@ -84,16 +84,28 @@ def add(
     return True
 
 
-def lift(connection: Connection, value: str, reason: str, source: str) -> bool:
-    """Remove a suppression if that alone made it."""
+def withdraw(connection: Connection, value: str, reason: str, source: str) -> bool:
+    """Remove a suppression if that alone made it: nobody has lifted it, an answer is undone."""
     s = t.suppression.c
     made_so = (s.hash == fingerprint(value), s.reason == reason, s.source == source)
     return connection.execute(delete(t.suppression).where(*made_so)).rowcount == 1
 
 
-def remove(connection: Connection, value: str) -> bool:
-    result = connection.execute(delete(t.suppression).where(t.suppression.c.hash == fingerprint(value)))
-    return result.rowcount == 1
+def remove(connection: Connection, value: str, now: datetime) -> bool:
+    """Allow it again, and remember when; False when it was not suppressed."""
+    known = fingerprint(value)
+    if connection.execute(delete(t.suppression).where(t.suppression.c.hash == known)).rowcount != 1:
+        return False
+    connection.execute(delete(t.lifted_suppression).where(t.lifted_suppression.c.hash == known))
+    connection.execute(insert(t.lifted_suppression).values(hash=known, lifted_at=now))
+    return True
+
+
+def lifted_at(connection: Connection, value: str) -> datetime | None:
+    """When the suppression of an address or domain was last removed."""
+    query = select(t.lifted_suppression.c.lifted_at).where(t.lifted_suppression.c.hash == fingerprint(value))
+    found = connection.execute(query).scalar_one_or_none()
+    return found if isinstance(found, datetime) else None
 
 
 def listing(connection: Connection, after: int | None, limit: int | None) -> Generator[Suppressed]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from mailrotate.core.store import tables as t
 
@@ -56,6 +56,21 @@ def hold_on(connection: Connection, lane: Lane, now: datetime) -> bool:
 def release(connection: Connection, lane: Lane) -> None:
     """Release the lane if it is still ours."""
     connection.execute(_OURS, {**_known(lane), "runner_id": None})
+
+
+def note_work(connection: Connection, mailbox_id: int, broke_by: str | None, now: datetime) -> bool:
+    """Record whether a lane's work ended in an error; True if that is news."""
+    known = t.lane.c.broke_by
+    is_other = known.is_not(None) if broke_by is None else or_(known.is_(None), known != broke_by)
+    changed = update(t.lane).where(t.lane.c.mailbox_id == mailbox_id, is_other)
+    broke_at = None if broke_by is None else now
+    return connection.execute(changed.values(broke_at=broke_at, broke_by=broke_by)).rowcount == 1
+
+
+def broken(connection: Connection) -> dict[int, str]:
+    """By mailbox, the error in which its lane's work ended."""
+    query = select(t.lane.c.mailbox_id, t.lane.c.broke_by).where(t.lane.c.broke_by.is_not(None))
+    return {row.mailbox_id: row.broke_by for row in connection.execute(query)}
 
 
 def owners(connection: Connection) -> list[int]:

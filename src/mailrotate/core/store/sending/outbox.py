@@ -16,6 +16,11 @@ from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState
 from mailrotate.core.values.transition import Transition
 
+# What a message has that is not in error.
+NO_ERROR = dict.fromkeys(
+    ("error_class", "error_phase", "error_code", "error_enhanced", "error_text", "error_hint")
+)
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -49,6 +54,7 @@ class Candidate:
     recipient_timezone: str | None = None
     recipient_fields: str | None = None
     turn_at: datetime | None = None
+    unsubscribe_token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class NewMessage:
     message_id: str
     due_at: datetime
     ready_at: datetime
+    unsubscribe_token: str | None = None
     fields: str | None = None
 
 
@@ -98,6 +105,7 @@ _CANDIDATE = select(
         for name in (
             "id", "kind", "state", "priority", "mailbox_id", "campaign_id", "campaign_sender_id",
             "recipient_id", "step_position", "to_address", "from_address", "message_id", "token",
+            "unsubscribe_token",
         )
     ),
     t.message.c.fields.label("own_fields"),
@@ -215,7 +223,7 @@ def by_id(connection: Connection, message_id: int) -> Candidate | None:
 
 
 def by_ids(connection: Connection, message_ids: Sequence[int]) -> dict[int, Candidate]:
-    """The messages with these ids, at most some hundreds."""
+    """The messages with these ids, at most a few hundred."""
     rows = connection.execute(_CANDIDATE.where(t.message.c.id.in_(message_ids)))
     return {row.id: _candidate(row._mapping) for row in rows}
 
@@ -256,7 +264,7 @@ def of_campaign(campaign_id: int, *, tests: bool = False) -> ColumnElement[bool]
 
 
 def of_recipients(recipient_ids: Sequence[int]) -> ColumnElement[bool]:
-    """The messages of their campaigns to some recipients, at most some hundreds."""
+    """The messages of their campaigns to some recipients, at most a few hundred."""
     return and_(t.message.c.recipient_id.in_(recipient_ids), t.is_living_step)
 
 
@@ -269,6 +277,12 @@ def in_lane_for(mailbox_id: int, sender_ids: Sequence[int]) -> ColumnElement[boo
     """The messages in a mailbox's lane for recipients of some senders."""
     theirs = select(t.recipient.c.id).where(t.recipient.c.campaign_sender_id.in_(sender_ids))
     return and_(in_lane(mailbox_id), t.is_living_step, t.message.c.recipient_id.in_(theirs))
+
+
+def identify(connection: Connection, message_id: int, mailbox_id: int, token: str, header_id: str) -> None:
+    """Give a message the identity of the mail that its recipient had, and the mailbox that it left."""
+    known = {"mailbox_id": mailbox_id, "token": token, "message_id": header_id}
+    connection.execute(update(t.message).where(t.message.c.id == message_id).values(**known))
 
 
 def postpone(connection: Connection, message_id: int, until: datetime) -> None:

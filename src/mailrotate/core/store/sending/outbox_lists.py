@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import visibility
@@ -210,13 +210,29 @@ class Ours:
     to_address: str
 
 
+def by_unsubscribe_token(connection: Connection, token: str, *, of_message_id: bool) -> list[Ours]:
+    """Find the message whose recipient may unsubscribe with this token.
+
+    `of_message_id` also takes that of a Message-ID, for messages that have none of their own.
+    """
+    own = t.message.c.unsubscribe_token
+    found = _ours(connection, own == token)
+    return found or (
+        _ours(connection, and_(t.message.c.token == token, own.is_(None))) if of_message_id else []
+    )
+
+
 def by_tokens(connection: Connection, tokens: Sequence[str]) -> list[Ours]:
+    return _ours(connection, t.message.c.token.in_(tokens))
+
+
+def _ours(connection: Connection, which: ColumnElement[bool]) -> list[Ours]:
     query = select(
         *(
             t.message.c[name]
             for name in ("id", "message_id", "state", "kind", "campaign_id", "recipient_id", "to_address")
         )
-    ).where(t.message.c.token.in_(tokens))
+    ).where(which)
     return [
         Ours(row[0], row[1], MessageState(row[2]), MessageKind(row[3]), row[4], row[5], row[6])
         for row in connection.execute(query)

@@ -173,6 +173,21 @@ class Folder(SQLModel, table=True):
     last_error: str | None = None
 
 
+class UnreadMail(SQLModel, table=True):
+    """A mail that was not read, and why. It is asked for again until `given_up_at`."""
+
+    __tablename__ = "unread_mail"
+    mailbox_id: int = refers("mailbox.id", primary_key=True)
+    folder: str = Field(primary_key=True)
+    uid_validity: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    uid: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    reason: str
+    tries: int
+    first_at: datetime
+    last_at: datetime
+    given_up_at: datetime | None = None
+
+
 class Runner(SQLModel, table=True):
     """A process that may send. Its life is a held lock, never a timestamp."""
 
@@ -193,3 +208,6 @@ class Lane(SQLModel, table=True):
     token: int = 0
     next_send_at: datetime | None = None
     acted_at: datetime | None = None
+    # Since when its work ends in an error of the program, and which one.
+    broke_at: datetime | None = None
+    broke_by: str | None = None

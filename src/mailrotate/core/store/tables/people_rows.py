@@ -101,6 +101,14 @@ class Suppression(SQLModel, table=True):
     added_at: datetime
 
 
+class LiftedSuppression(SQLModel, table=True):
+    """When a suppression was last removed: mail from before that does not suppress again."""
+
+    __tablename__ = "lifted_suppression"
+    hash: str = Field(primary_key=True)
+    lifted_at: datetime
+
+
 class Stopped(SQLModel, table=True):
     """The tombstone of a stopped recipient: it outlives removal, re-import and erasure (C9)."""
 

@@ -35,6 +35,18 @@ class Absence(SQLModel, table=True):
     until_at: datetime
 
 
+class SendMark(SQLModel, table=True):
+    """One row: the latest mark before a final dot, by which an old or copied database is recognised (F3)."""
+
+    __tablename__ = "send_mark"
+    id: int = own_id()
+    number: int
+    home: str | None = None
+    pass_id: str | None = None
+    # While it is set, nothing is sent: mail that was sent since then is to be compared.
+    compare_since: datetime | None = None
+
+
 class User(SQLModel, table=True):
     __table_args__ = (one_of("role", states.Role), one_of("state", states.UserState), LASTING_IDS)
     id: int = own_id()
