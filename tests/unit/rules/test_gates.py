@@ -94,7 +94,6 @@ def test_f5_each_open_gate_says_why_it_is_open() -> None:
         "window": "inside the delivery window",
         "connection": "connected",
         "user": "its user is active",
-        "workspace": "nothing holds the whole workspace back",
         "rest": "the mailbox is not paused",
         "hold": "no hold",
         "daily_limit": "49 of 50 sent today",

@@ -41,7 +41,7 @@ def release(context: Context, address: str, now: datetime) -> Undone:
 
 
 def _lift(connection: Connection, actor: Actor, mailbox_id: int, refusal: Refusal, now: datetime) -> bool:
-    if not suppressions.lift(connection, refusal.to_address, HARD_BOUNCE, f"m_{refusal.message_id}"):
+    if not suppressions.withdraw(connection, refusal.to_address, HARD_BOUNCE, f"m_{refusal.message_id}"):
         return False
     told = {"kind": SuppressionKind.ADDRESS, "domain": None}
     events.record(connection, actor, "suppression.removed", now, About(mailbox_id), **told)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.refusal_streak import suspicion
+from mailrotate.core.rules.refusal_row import suspicion
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services import periods

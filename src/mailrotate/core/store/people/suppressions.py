@@ -176,7 +176,7 @@ def lifted_at(connection: Connection, address: str) -> datetime | None:
     return found if isinstance(found, datetime) else None
 
 
-def lift(connection: Connection, address: str, reason: str, source: str) -> bool:
+def withdraw(connection: Connection, address: str, reason: str, source: str) -> bool:
     """Remove an address's suppression if that alone made it."""
     hashes = {fingerprint(canonical_address(address)), fingerprint(address)}
     made_so = (_s.hash.in_(hashes), _s.reason == reason, _s.source == source)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailrotate.core.rules.refusal_streak import suspicion
+from mailrotate.core.rules.refusal_row import suspicion
 
 
 @pytest.mark.parametrize(
