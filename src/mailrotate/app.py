@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailrotate.core.values.clock import Clock, system_clock
-from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.database_name import is_postgresql, refuse_password, refuse_scheme
+from mailrotate.core.values.errors import BadInput, NotFound, StoreTrouble
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Timeouts
 from mailrotate.core.values.secret import Secret
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from mailrotate.core.values.mail import ServerGuess
 
 _FILE_KEYS = ("db", "user", "key_file", "mark_folder")
-_POSTGRESQL = ("postgresql://", "postgres://")
 _NO_WORKSPACE_HINT = Command("mailbox", "connect", "ADDRESS")
 
 
@@ -84,13 +84,14 @@ def _config_file(environment: Mapping[str, str]) -> Mapping[str, Any]:
         from platformdirs import user_config_path
 
         path = user_config_path("mailrotate") / "config.toml"
-        if not path.exists():
-            return {}
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as trouble:
+        if not named and isinstance(trouble, FileNotFoundError | NotADirectoryError):
+            return {}
         raise BadInput("config.unreadable", f"cannot read {path}: {trouble.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
+    except (ValueError, RecursionError) as trouble:
+        # Not only tomllib's own: a number of 5,000 digits or a thousand brackets is Python's.
         raise BadInput("config.invalid", f"{path} is no TOML: {trouble}") from None
     _check_config(path, content)
     return content
@@ -152,32 +153,20 @@ def _timeouts(environment: Mapping[str, str], from_file: Mapping[str, float]) ->
 
 
 def _database(flag: str | None, environment: Mapping[str, str], from_file: Mapping[str, Any]) -> str:
-    if flag and _is_postgresql(flag) and _password_in(flag):
-        raise BadInput(
-            "db.password",
-            "a password in --db shows in the process list; it is refused",
-            "put it into MAILROTATE_DB_PASSWORD or PostgreSQL's password file",
-        )
+    if flag:
+        refuse_password(flag)
     named = flag or environment.get("MAILROTATE_DB") or from_file.get("db")
     if not named:
         from platformdirs import user_data_path
 
         return str(user_data_path("mailrotate") / "mailrotate.db")
-    return named if _is_postgresql(named) else str(Path(named).expanduser().absolute())
+    refuse_scheme(named)
+    return named if is_postgresql(named) else str(Path(named).expanduser().absolute())
 
 
 def _database_password(environment: Mapping[str, str]) -> Secret | None:
     password = environment.get("MAILROTATE_DB_PASSWORD")
     return Secret(password) if password else None
-
-
-def _is_postgresql(name: str) -> bool:
-    return name.startswith(_POSTGRESQL)
-
-
-def _password_in(url: str) -> bool:
-    user_info = url.split("://", 1)[1].partition("/")[0].rpartition("@")[0]
-    return ":" in user_info
 
 
 def operating_system_user() -> str:
@@ -201,8 +190,18 @@ class App:
 
     @property
     def has_database(self) -> bool:
-        """Whether the database exists; does not create a SQLite file."""
-        return _is_postgresql(self.settings.db) or Path(self.settings.db).exists()
+        """Whether the database exists; does not create a SQLite file. Raises StoreTrouble."""
+        if is_postgresql(self.settings.db):
+            return True
+        try:
+            return Path(self.settings.db).exists()
+        except OSError as trouble:
+            # A folder of another user, or a name that is too long.
+            raise StoreTrouble(
+                "store.cannot_open",
+                f"{self.settings.db} cannot be opened: {trouble.strerror}",
+                "check the path and your permissions",
+            ) from None
 
     @cached_property
     def database(self) -> "Store":
@@ -223,7 +222,7 @@ class App:
         def find(ask: "Ask") -> list[str]:
             return completing.offered(ask, wanted, self.settings.user)
 
-        if _is_postgresql(self.settings.db):
+        if is_postgresql(self.settings.db):
             return names.in_store(self.database, find)
         return names.in_file(Path(self.settings.db), find)
 
@@ -316,6 +315,15 @@ class App:
     def ever_had_key(self) -> bool:
         """False if the process that made the workspace was killed before it made the key."""
         return self.workspace.key_check is not None
+
+    def require_key_place(self) -> None:
+        """Raise KeyTrouble (`key.nowhere`) if a key that is to be made could not be stored."""
+        from mailrotate.adapters.workspace_key import WorkspaceKey
+
+        if not (self.has_workspace and self.ever_had_key):
+            identity = self.workspace.identity if self.has_workspace else "new"
+            files = (self.settings.key_file, self.settings.credentials_directory)
+            WorkspaceKey(identity, *files, self.settings.environment).require_place()
 
     def make_key(self) -> None:
         """Make the workspace key if there never was one; a key that is only missing is never replaced."""

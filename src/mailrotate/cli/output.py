@@ -5,11 +5,10 @@ freed of control characters first: a terminal obeys them.
 """
 
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
@@ -272,16 +271,6 @@ class Speech:
 
 def is_terminal(stream: TextIO) -> bool:
     return stream is not None and stream.isatty()
-
-
-def flush() -> None:
-    """So that a full disk or a closed pipe behind standard output is an error of the command."""
-    sys.stdout.flush()
-
-
-def close_standard_output() -> None:
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def cell(value: object) -> str:

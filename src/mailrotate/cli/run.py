@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli import standard_output
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import with_hint
 from mailrotate.cli.output import Speech, counted, instant
@@ -70,6 +71,8 @@ def run(
 def _tell(speech: Speech, trouble: Exception) -> None:
     if isinstance(trouble, MailrotateError):
         speech.warn(with_hint(trouble))
+    elif isinstance(trouble, OSError) and (unwritable := standard_output.find_trouble()) is not None:
+        speech.warn(with_hint(unwritable))
     else:
         speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the others go on")
 

@@ -71,6 +71,7 @@ def connect(
     settings = _given(sender_name=sender_name, daily_limit=daily_limit, gap=gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     _refuse_early(call, address, for_user, slot_id, settings)
+    call.app.require_key_place()
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
