@@ -72,7 +72,7 @@ def load_settings(db: str | None = None, user: str | None = None) -> Settings:
 
 
 def forbid_colours() -> None:
-    """For this process and those it starts: Rich and Typer's help ask the environment."""
+    """Turn colours off in this process and its children; Rich and Typer's help read the environment."""
     os.environ["NO_COLOR"] = "1"
 
 
@@ -92,7 +92,7 @@ def _config_file(environment: Mapping[str, str]) -> Mapping[str, Any]:
         raise BadInput("config.unreadable", f"cannot read {path}: {trouble.strerror}") from None
     except (ValueError, RecursionError) as trouble:
         # Not only tomllib's own: a number of 5,000 digits or a thousand brackets is Python's.
-        raise BadInput("config.invalid", f"{path} is no TOML: {trouble}") from None
+        raise BadInput("config.invalid", f"{path} is not TOML: {trouble}") from None
     check_config(path, content)
     return content
 
@@ -233,9 +233,9 @@ class App:
             return False
 
     def make_workspace(self, email: str, name: str) -> bool:
-        """Make the workspace with its admin and key (A6); False if there already is one.
+        """Create the workspace with its admin (A6); False if there already is one.
 
-        Raises KeyTrouble (`key.nowhere`) if no key can be stored; then no workspace is made.
+        It has no key until `make_key` has run; a later call of that repeats what failed.
         """
         if self.has_workspace:
             return False

@@ -174,7 +174,7 @@ def test_d6_an_address_is_covered_by_itself_or_by_its_domain(store: Store) -> No
             assert (suppressions.covering(connection, address) is not None) is covered
         connection.execute(update(t.suppression).values(value=None))
         assert suppressions.covering(connection, "kim@example.com") is not None
-        assert suppressions.remove(connection, "kim@example.com")
+        assert suppressions.remove(connection, "kim@example.com", SOON)
         assert suppressions.covering(connection, "kim@example.com") is None
 
 

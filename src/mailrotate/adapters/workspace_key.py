@@ -233,7 +233,7 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
 def _nowhere(trouble: KeyringUnusable) -> KeyTrouble:
     return KeyTrouble(
         "key.nowhere",
-        f"there is no place for the workspace's key: the system keyring cannot be used: {trouble}",
+        f"the workspace's key cannot be stored: the system keyring cannot be used: {trouble}",
         _NAME_A_FILE,
     )
 

@@ -62,7 +62,7 @@ def _show_version(wanted: bool) -> None:
 
 
 def _global(*names: str, about: str, **settings: Any) -> Any:
-    """An option that may stand anywhere in the command line; `Call` has its value."""
+    """A global option, allowed anywhere on the command line; `Call` stores its value."""
     return typer.Option(*names, help=about, rich_help_panel=GLOBAL_PANEL, expose_value=False, **settings)
 
 
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough, as `head` does; the interpreter must not flush into it again.
+        # The reader closed the pipe, as `head` does; the interpreter must not flush into it again.
         standard_output.close()
         status = 128 + signal.SIGPIPE
     sys.exit(status)
@@ -112,7 +112,7 @@ def _run(given: list[str], call: Call) -> int:
         ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False, obj=call)
         standard_output.flush()
     except MailrotateError as error:
-        _trace(call, error)
+        call.trace(error)
         call.speech.error(error)
         return error.exit_status
     except typer.TyperException as error:
@@ -130,7 +130,7 @@ def _run(given: list[str], call: Call) -> int:
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001  the edge of the program: whatever it is becomes one sentence
-        _trace(call, error)
+        call.trace(error)
         unwritable = standard_output.find_trouble() if isinstance(error, OSError) else None
         if unwritable is None:
             call.speech.defect(error)
@@ -140,11 +140,3 @@ def _run(given: list[str], call: Call) -> int:
         standard_output.close()
         return unwritable.exit_status
     return ended if isinstance(ended, int) else 0
-
-
-def _trace(call: Call, error: Exception) -> None:
-    """With --debug, where it happened; the error is then told as always, and the exit status is the same."""
-    if call.debug:
-        from traceback import format_exception
-
-        call.speech.say("".join(format_exception(error)).rstrip())

@@ -1,4 +1,4 @@
-"""`mailrotate runner`: who works on this workspace, and by which clock."""
+"""`mailrotate runner`: the running processes of this workspace, and the clock they trust."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,7 @@ app = noun("List the runners, and take the present clock.", __name__, "list", "c
 
 
 def list_(ctx: typer.Context) -> None:
-    """The processes that send, alive or dead without a word.
+    """List the processes that send, also those that died unexpectedly.
 
     Examples:
 
@@ -31,7 +31,8 @@ def list_(ctx: typer.Context) -> None:
         ("id", "kind", "host", "pid", f"started ({call.zone})", "alive"),
         rows,
         lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
-        Hint("no runner; start one:", Command("run")),
+        Hint("no runner is running; to start one:", Command("run")),
+        drop=("kind", "host"),
     )
 
 

@@ -26,7 +26,7 @@ def find_trouble() -> MailrotateError | None:
 
 
 def flush() -> None:
-    """So that a full disk or a closed pipe behind standard output is an error of the command."""
+    """Flush standard output, so that a full disk or a closed pipe fails the command."""
     sys.stdout.flush()
 
 

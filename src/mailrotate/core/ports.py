@@ -1,6 +1,6 @@
 """What the core needs from outside, as Protocols without implementation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
@@ -54,12 +54,14 @@ class InboxSession(Protocol):
         """Return the folders that can be read, as the server names them."""
 
     def new_headers(
-        self, since: FolderCursor | None, folder: str = INBOX
+        self, since: FolderCursor | None, folder: str = INBOX, again: Sequence[int] = (), at_once: int = 100
     ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
-        """Return the new cursor and the headers that arrived in the folder since.
+        """Return the present end of the folder, and the headers that arrived since, ascending by UID.
 
-        With `since` None (the first reading) it reads nothing and sets the cursor to the present end. After
-        a change of UIDVALIDITY it reads everything again (RFC 3501 2.3.1.1).
+        With `since` None (the first reading) it reads nothing. After a change of UIDVALIDITY it reads
+        everything again (RFC 3501 2.3.1.1), otherwise also the UIDs in `again`, last. The iterator fetches
+        `at_once` messages as it goes; it raises FetchBroke if the connection breaks meanwhile, and
+        MailTrouble if the server gives no message at all.
         """
 
     def has_sent_copy(self, message_id: str) -> bool:
@@ -89,6 +91,9 @@ class MailProvider(Protocol):
 
     def check(self, account: MailAccount) -> list[CheckStep]:
         """Log in to both servers on the path that sending uses; a failed step ends that server's check."""
+
+    def heeding(self, stopping: Callable[[], bool]) -> "MailProvider":
+        """Return this provider, which breaks off reading as soon as `stopping()` is true."""
 
     def renew(self, account: MailAccount) -> OAuthToken:
         """Ask the provider for a token to replace the account's, by its refresh token (RFC 6749 6).

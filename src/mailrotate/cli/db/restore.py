@@ -60,7 +60,7 @@ def restore(
 
 
 def _actor(call: Call) -> "Actor":
-    """Who restores; a damaged or missing database knows nobody."""
+    """The user who restores; unknown if the present database is damaged or missing."""
     from mailrotate.app import operating_system_user
     from mailrotate.core.store.events import Actor
 

@@ -8,7 +8,7 @@ from mailrotate.core.rules.situation import Situation
 from mailrotate.core.values.clock import next_whole_second
 from mailrotate.core.values.hint import AnyHint
 
-# Every message passes here, and walking an enum or asking a member for its attribute takes its time.
+# Hot path: iterating an enum and reading its members' attributes is slow.
 _GATES = tuple((gate, gate.answer) for gate in Gate)
 
 
@@ -25,7 +25,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Decision:
-    """All gates at one instant, and when all will be open if nobody acts (None: only by an act)."""
+    """All gates at one instant, and when all will open by themselves (None: only by a user's action)."""
 
     gates: tuple[Verdict, ...]
     next_at: datetime | None

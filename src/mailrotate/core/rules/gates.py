@@ -39,7 +39,7 @@ class Shut:
     remedy: AnyHint | None = None
 
 
-# An open gate gives its reason alone; None is for a gate whose facts are not there.
+# An open gate returns only its reason; None means that the gate does not apply.
 Answer: TypeAlias = str | Shut
 Decider: TypeAlias = Callable[[Situation, datetime], Answer | None]
 
@@ -57,12 +57,12 @@ def _of_message(decide: Callable[[MessageFacts, datetime], Answer]) -> Decider:
 
 
 def _from(permitted_at: datetime) -> str:
-    """For people: rounded up to the second, who must not come too early."""
+    """Format a future instant for people, rounded up so that it is never too early."""
     return rfc3339(next_whole_second(permitted_at))
 
 
 def _since(happened_at: datetime) -> str:
-    """For people: whole seconds."""
+    """Format a past instant for people, in whole seconds."""
     return rfc3339(happened_at.replace(microsecond=0))
 
 
@@ -293,7 +293,7 @@ def _overdue(at: Situation, now: datetime) -> Answer | None:
 
 
 class Scope(IntEnum):
-    """Whom a gate is about; the first two are the same for every message of a lane and campaign."""
+    """What a gate depends on; the first two have the same answer for every message of a lane and campaign."""
 
     CAMPAIGN = 1
     MAILBOX = 2

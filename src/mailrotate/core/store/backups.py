@@ -32,7 +32,7 @@ def back_up(store: Store, target: Path) -> None:
     """
     path = _file_of(store, "pg_dump --format=custom --file=FILE, with the same database")
     if target.exists():
-        raise BadInput("backup.exists", f"{target} exists already; nothing was written", "name a new file")
+        raise BadInput("backup.exists", f"{target} already exists; nothing was written", "name a new file")
     with store.reading() as connection:
         # Check the source first, so that an error names it and not the target.
         revision_of(connection)
@@ -138,7 +138,7 @@ def _copy_checked(backup: Path, incoming: Path) -> None:
     try:
         _copy_pages(backup, incoming)
     except sqlite3.Error as problem:
-        raise BadInput("restore.damaged", f"{backup} is no intact database: {problem}", _ANOTHER) from None
+        raise BadInput("restore.damaged", f"{backup} is not intact: {problem}", _ANOTHER) from None
     arriving = open_store(str(incoming))
     try:
         with arriving.reading() as connection:

@@ -30,7 +30,7 @@ def refuse_password(flag: str) -> None:
     if is_postgresql(flag) and _has_password(flag):
         raise BadInput(
             "db.password",
-            "a password in --db shows in the process list; it is refused",
+            "--db must not contain a password: it would show in the process list",
             "put it into MAILROTATE_DB_PASSWORD or PostgreSQL's password file",
         )
 

@@ -26,7 +26,7 @@ def lag_of(connection: Connection, now: datetime, *, server: datetime | None = N
 
 
 def check_clock(context: Context, now: datetime) -> None:
-    """Raises ClockTrouble: `clock.behind`, `clock.off`."""
+    """Check the clock. Raises ClockTrouble (`clock.behind`, `clock.off`)."""
     with context.store.reading() as connection:
         distrust = lag_of(connection, now, server=instants.database_now(connection))
     if distrust is not None:

@@ -1,4 +1,4 @@
-"""The outbox as the operator sees and steers it (F1–F3, H4): look, retry, cancel, release, resolve."""
+"""List, show, retry, cancel, release and resolve messages (F1–F3, H4)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ _NO_CLAIM = dict.fromkeys(("claimed_at", "marked_at", "claim_token", "runner_id"
 
 @dataclass(frozen=True)
 class Expected:
-    """A message with the gates' next instant for it; None where it does not wait, or waits for an act."""
+    """A message with the instant at which its gates open; None if time alone does not open them."""
 
     message: ListedMessage
     expected_at: datetime | None
@@ -51,7 +51,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class MessageStory:
-    """One message with everything: what is stored, what is expected, and what happened to it."""
+    """One message in full: what is stored, what is expected, and its events."""
 
     expected: Expected
     detail: MessageDetail
@@ -61,7 +61,7 @@ class MessageStory:
 
 @dataclass
 class Outcome:
-    """What became of each message that was asked for: done, or why not."""
+    """The result for each selected message: done, or why not."""
 
     done: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
@@ -85,7 +85,7 @@ def listing(
     after: int | None = None,
     limit: int | None = None,
 ) -> Iterator[Expected]:
-    """By id, streamed. Raises NotFound (`mailbox.none`, `campaign.none`)."""
+    """List messages by id, streamed. Raises NotFound (`mailbox.none`, `campaign.none`), Refused."""
     with context.store.reading() as connection:
         look = obstacles.prospects(context, connection, now)
         rows = outbox_lists.listing(
@@ -106,7 +106,7 @@ def listing(
 
 
 def show(context: Context, message_id: int, now: datetime) -> MessageStory:
-    """Raises NotFound (`message.none`)."""
+    """Show everything about one message. Raises NotFound (`message.none`), Refused."""
     with context.store.reading() as connection:
         detail = outbox_lists.detail(connection, message_id)
         message = outbox.by_id(connection, message_id)
@@ -229,7 +229,7 @@ def _cancel(context: Context, connection: Connection, message: Candidate, now: d
 
 
 def release(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
-    """The operator's word that late messages may still go (H4)."""
+    """Release late messages (H4)."""
     return _each(context, ids, lambda connection, message: _release(context, connection, message, now))
 
 
@@ -258,7 +258,7 @@ def release_campaign(context: Context, name: str, now: datetime) -> int:
 
 
 def resolve(context: Context, ids: Sequence[int], was_sent: bool, now: datetime) -> Outcome:
-    """Settle held messages by what the operator found in the sent mail (F3)."""
+    """Settle held messages by what the user found in the sent mail (F3)."""
     act = _resolve_sent if was_sent else _resolve_not_sent
     return _each(context, ids, lambda connection, message: act(context, connection, message, now))
 
@@ -302,7 +302,7 @@ def _resolve_not_sent(
 def _each(
     context: Context, ids: Sequence[int], act: Callable[[Connection, Candidate], str | None]
 ) -> Outcome:
-    """Do it to each, some hundreds in a transaction. Raises NotFound before anything is changed."""
+    """Apply `act` to each message, a few hundred per transaction. Raises NotFound, Refused at first."""
     with context.store.reading() as connection:
         for some in portions(ids):
             known = outbox.by_ids(connection, some)
