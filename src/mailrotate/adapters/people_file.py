@@ -24,12 +24,13 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[objec
     refuse_existing(path)
     count = 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("x", encoding="utf-8", newline="")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # People's addresses are for the owner alone, whatever the umask.
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError as problem:
         raise _failed(path, problem) from None
     try:
-        with file:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(columns)
             for row in rows:

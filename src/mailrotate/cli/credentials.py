@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli.call import Call
 from mailrotate.cli.output import Speech, is_terminal
 from mailrotate.cli.params import read_flag
 from mailrotate.core.values.credential import Password
@@ -169,3 +170,19 @@ def show_step(speech: Speech, step: "CheckStep") -> None:
 def server_words(server: "Endpoint") -> str:
     host = f"[{server.host}]" if ":" in server.host else server.host
     return f"{host}:{server.port} ({server.security})"
+
+
+def ask_for_new_key(call: Call, *, yes: bool) -> bool:
+    """Whether a lost workspace key is to be replaced; ends the command when the answer is no (I1)."""
+    lost = call.app.lost_key()
+    if lost is None:
+        return False
+    consequences = [
+        lost.message,
+        "If you have a copy of the key, put it back instead of going on.",
+        "Otherwise a new key is used from now on. The passwords of the other mailboxes and those in backups "
+        "were sealed with the lost one: reconnect each of these mailboxes too.",
+    ]
+    if not call.speech.confirm(consequences, "Use a new key?", yes=yes, dry_run=False):
+        raise typer.Exit
+    return True

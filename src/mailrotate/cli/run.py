@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli import standard_output
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import with_hint
 from mailrotate.cli.output import counted, instant
@@ -73,6 +74,8 @@ def _tell(call: Call, trouble: Exception) -> None:
     call.trace(trouble)
     if isinstance(trouble, MailrotateError):
         call.speech.warn(with_hint(trouble))
+    elif isinstance(trouble, OSError) and (unwritable := standard_output.find_trouble()) is not None:
+        call.speech.warn(with_hint(unwritable))
     else:
         call.speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli import completion
+from mailrotate.cli.output import Speech
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.states import Rotation
 
@@ -30,6 +31,9 @@ From = Annotated[
         help="Mailbox that sends; repeat it to rotate over several.",
         autocompletion=completion.mailboxes,
     ),
+]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Also read files outside the campaign file's folder.")
 ]
 Rotate = Annotated[
     str | None,
@@ -65,13 +69,14 @@ def plan_of(
     senders: Sequence[str] | None = None,
     rotate: Rotation | None = None,
     team: bool | None = None,
+    allow_outside: bool = False,
 ) -> "CampaignPlan":
     """Build the plan from a file and flags. Senders given by flag replace the file's senders and rotation."""
     from dataclasses import replace
 
     from mailrotate.adapters.campaign_files import read_campaign
 
-    plan = read_campaign(file)
+    plan = read_campaign(file, allow_outside=allow_outside, tell_outside=warn_of_outside)
     if name is not None:
         plan = replace(plan, name=name)
     if senders:
@@ -81,3 +86,7 @@ def plan_of(
     if team is not None:
         plan = replace(plan, team=team)
     return plan
+
+
+def warn_of_outside(path: Path) -> None:
+    Speech().warn(f"read from outside the campaign file's folder: {path}")

@@ -13,6 +13,7 @@ from mailrotate.cli.credentials import (
     ServerSecurity,
     SmtpServer,
     Username,
+    ask_for_new_key,
     find_servers,
     needed_password,
     server_words,
@@ -70,7 +71,8 @@ def connect(
     address = normalise_address(address)
     settings = _given(sender_name=sender_name, daily_limit=daily_limit, gap=gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
-    _refuse_early(call, address, for_user, slot_id, settings)
+    starts_key = ask_for_new_key(call, yes=yes)
+    _refuse_early(call, address, for_user, slot_id, settings, starts_key=starts_key)
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
@@ -84,7 +86,8 @@ def connect(
     made = not call.app.has_workspace and call.app.make_workspace(
         address, sender_name or call.speech.ask("Your name, as recipients see it", guessed_name(address))
     )
-    call.app.make_key()
+    store_key = call.app.start_new_key if starts_key else call.app.make_key
+    store_key()
     connected = connecting.connect(call.context, wanted, call.now)
     _tell_connected(call, wanted, connected, made)
 
@@ -94,7 +97,13 @@ def _given(**settings: str | int | None) -> Given:
 
 
 def _refuse_early(
-    call: Call, address: str, for_user: str | None, slot_id: int | None, settings: Given
+    call: Call,
+    address: str,
+    for_user: str | None,
+    slot_id: int | None,
+    settings: Given,
+    *,
+    starts_key: bool,
 ) -> None:
     """Refuse --user and --slot without a workspace; the first connect creates both."""
     from mailrotate.core.services.access import ownership
@@ -102,10 +111,12 @@ def _refuse_early(
     from mailrotate.core.services.mailboxes.mailbox_settings import refuse_unpermitted
 
     if call.app.has_workspace or for_user or slot_id:
-        connecting.refuse_connect(call.context, address, for_user, slot_id, settings)
+        connecting.refuse_connect(call.context, address, for_user, slot_id, settings, starts_key=starts_key)
     else:
         refuse_unpermitted(None, parse(settings))
         ownership.refuse_first(address)
+    # Nobody types a password that could not be stored.
+    call.app.require_key_place()
 
 
 def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | None, *, yes: bool) -> bool:

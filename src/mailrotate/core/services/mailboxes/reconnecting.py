@@ -117,19 +117,30 @@ def refuse_reconnect(context: Context, address: str, username: str | None) -> No
 
 
 def reconnect(
-    context: Context, address: str, change: LoginChange, tell: Tell, *, resume: bool, now: datetime
+    context: Context,
+    address: str,
+    change: LoginChange,
+    tell: Tell,
+    *,
+    resume: bool,
+    now: datetime,
+    start_key: Callable[[], None] | None = None,
 ) -> Renewed:
     """Renew the credentials of the same address in one step; every setting and assignment stays (C3).
 
+    With `start_key` the workspace's key is lost: the function starts a new one after the login is proved.
     Raises RemoteError when a login fails, Refused (`mailbox.disconnected`, `mailbox.other_address`), Busy:
     nothing is changed then.
     """
     refuse_reconnect(context, address, change.username)
     box = _connected_mailbox(context, address)
-    accounts.prove_key(context)
+    if start_key is None:
+        accounts.prove_key(context)
     with holding_lane(context, box.id, now):
         account = login_after(context, box, change, now, "reconnect")
         prove(context.provider(box.provider), account, tell, "reconnect")
+        if start_key is not None:
+            start_key()
         with context.store.writing() as connection:
             box = seats.find_mailbox(connection, context.actor, box.address)
             renew(context, connection, box, account, change, now)

@@ -23,7 +23,7 @@ from sqlalchemy import (
     values,
 )
 
-from mailrotate.core.store import dialects
+from mailrotate.core.store import dialects, visibility
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import tags
 from mailrotate.core.store.portions import portions, rows_with
@@ -215,7 +215,8 @@ def lock(connection: Connection, contact_id: int) -> None:
     connection.execute(select(t.contact.c.id).where(t.contact.c.id == contact_id).with_for_update())
 
 
-def campaigns_of(connection: Connection, contact_id: int) -> list[Membership]:
+def campaigns_of(connection: Connection, contact_id: int, seen_by: int | None = None) -> list[Membership]:
+    """The campaigns that a contact is in; with `seen_by` a member, those that they may see."""
     r = t.recipient.c
     query = (
         select(r.id, t.campaign.c.name, r.state, r.reason)
@@ -223,6 +224,8 @@ def campaigns_of(connection: Connection, contact_id: int) -> list[Membership]:
         .where(r.contact_id == contact_id)
         .order_by(r.id)
     )
+    if seen_by is not None:
+        query = query.where(t.campaign.c.id.in_(visibility.campaigns_of(seen_by)))
     return [
         Membership(row.id, row.name, RecipientState(row.state), row.reason)
         for row in connection.execute(query)
