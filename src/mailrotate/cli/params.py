@@ -27,7 +27,9 @@ Campaign = Annotated[
 ]
 ForUser = Annotated[
     str | None,
-    typer.Option("--for", metavar="USER", help="On whose seat.", autocompletion=completion.users),
+    typer.Option(
+        "--for", metavar="USER", help="The user whose seat it is for.", autocompletion=completion.users
+    ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Show so many at most.")]
 After = Annotated[str | None, typer.Option(metavar="ID", help="Go on after this one.")]

@@ -30,6 +30,14 @@ FromCampaign = Annotated[
 ]
 
 
+Owner = Annotated[
+    str | None,
+    typer.Option(
+        metavar="USER", help="Owner of contacts that are not known yet.", autocompletion=completion.users
+    ),
+]
+
+
 def import_(
     ctx: typer.Context,
     campaign: Campaign,
@@ -38,7 +46,7 @@ def import_(
         typer.Argument(metavar="FILE|-", help="A CSV file with a column 'email'."),
     ] = None,
     from_campaign: FromCampaign = None,
-    owner: Annotated[str | None, typer.Option(metavar="USER", help="Who owns people not known yet.")] = None,
+    owner: Owner = None,
     strict: Annotated[bool, typer.Option("--strict", help="One bad row, and nothing is imported.")] = False,
     dry_run: DryRun = False,
 ) -> None:

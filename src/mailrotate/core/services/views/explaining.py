@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict, decide, verdicts
 from mailrotate.core.rules.gates import Cause, Gate
+from mailrotate.core.rules.headline import stops_all
 from mailrotate.core.rules.situation import MailboxFacts, MessageFacts, Situation
 from mailrotate.core.rules.steps import is_follow_up
 from mailrotate.core.services.access import advice, authority
@@ -16,6 +17,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.views import survey
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
@@ -66,24 +68,40 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
     """
     with context.store.reading() as connection:
         look = Prospects(context, connection, now)
-        if address is not None:
-            campaign = authority.find_seen_campaign(connection, context.actor, subject)
-            return _of_person(look, campaign, _person(connection, campaign, address))
-        kind, number = _kind_of(connection, subject)
-        if kind == "m":
-            return _of_message(context, look, number)
-        if kind == "r":
-            found = recipients.by_id(connection, number)
-            if found is None:
-                raise NotFound(
-                    "recipient.none", f"there is no recipient {subject}", Command("recipient", "list", "NAME")
-                )
-            campaign = authority.find_seen_campaign(connection, context.actor, f"c_{found.campaign_id}")
-            return _of_person(look, campaign, found)
-        if kind == "b":
-            box = find_mailbox(connection, subject)
-            return _of_mailbox(look, authority.find_seen_mailbox(connection, context.actor, box.address).id)
-        return _of_campaign(look, authority.find_seen_campaign(connection, context.actor, subject))
+        found = _found(context, look, subject, address)
+        if found.next_at is None or found.next_at > now:
+            return found
+        troubles = [survey.server_trouble(connection, box) for box in look.boxes]
+    # Its own gates are open; a message may still wait for what lies outside of them.
+    outside = stops_all(survey.machine(context, survey.living_runners(context), now), now)
+    if outside is None and troubles and all(troubles):
+        outside = troubles[0]
+    if outside is None:
+        return found
+    return replace(found, summary=f"its gates are open, but {outside.says}", remedy=outside.command)
+
+
+def _found(context: Context, look: Prospects, subject: str, address: str | None) -> Explanation:
+    """What the gates say."""
+    connection = look.connection
+    if address is not None:
+        campaign = authority.find_seen_campaign(connection, context.actor, subject)
+        return _of_person(look, campaign, _person(connection, campaign, address))
+    kind, number = _kind_of(connection, subject)
+    if kind == "m":
+        return _of_message(context, look, number)
+    if kind == "r":
+        found = recipients.by_id(connection, number)
+        if found is None:
+            raise NotFound(
+                "recipient.none", f"there is no recipient {subject}", Command("recipient", "list", "NAME")
+            )
+        campaign = authority.find_seen_campaign(connection, context.actor, f"c_{found.campaign_id}")
+        return _of_person(look, campaign, found)
+    if kind == "b":
+        box = find_mailbox(connection, subject)
+        return _of_mailbox(look, authority.find_seen_mailbox(connection, context.actor, box.address).id)
+    return _of_campaign(look, authority.find_seen_campaign(connection, context.actor, subject))
 
 
 _ID = re.compile(r"([a-z])_([0-9]{1,18})")

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict
 from mailrotate.core.rules.grace import has_passed
-from mailrotate.core.rules.headline import PASS_IS_RECENT
+from mailrotate.core.rules.headline import PASS_IS_RECENT, down
 from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
@@ -98,6 +98,12 @@ def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tu
             )
         )
     return tuple(found)
+
+
+def server_trouble(connection: Connection, box: SendingMailbox) -> Trouble | None:
+    """The server that keeps this mailbox from sending."""
+    smtp, _ = outages(box, *connections.hosts_of(connection, [box.id])[box.id])
+    return None if smtp is None else down(Lane(box.address, box.state, smtp=smtp))
 
 
 def outages(box: SendingMailbox, smtp_host: str, imap_host: str) -> tuple[Outage | None, Outage | None]:
