@@ -174,7 +174,7 @@ def test_d6_an_address_is_covered_by_itself_or_by_its_domain(store: Store) -> No
             assert (suppressions.covering(connection, address) is not None) is covered
         connection.execute(update(t.suppression).values(value=None))
         assert suppressions.covering(connection, "kim@example.com") is not None
-        assert suppressions.remove(connection, "kim@example.com")
+        assert suppressions.remove(connection, "kim@example.com", SOON)
         assert suppressions.covering(connection, "kim@example.com") is None
 
 
@@ -278,15 +278,6 @@ def test_h5_an_inboxes_failure_is_kept_from_its_first_instant(store: Store, boxe
         assert inboxes.cursor_of(connection, box.id, "INBOX") == FolderCursor(2**32 - 1, 2**31)
     assert (failing.inbox.failing_since, failing.inbox.error) == (NOW, "refused")
     assert (healthy.inbox.failing_since, healthy.inbox.read_at) == (None, SOON)
-
-
-def test_f3_a_restored_workspace_holds_every_mailbox_that_is_still_there(
-    store: Store, boxes: list[Sender]
-) -> None:
-    with store.writing() as connection:
-        mailboxes.change(connection, boxes[2].id, removed_at=NOW)
-        assert mailboxes.hold_all(connection, "restore", "compare") == 2
-        assert {box.health.hold_class for box in sending_mailboxes.listing(connection)} == {"restore"}
 
 
 def test_c2_a_trouble_is_the_machines_when_no_other_server_was_reached(

@@ -1,4 +1,4 @@
-"""What Tab offers for values of arguments: names in the database that the acting user may see.
+"""Shell completion of values: names in the database that the acting user may see.
 
 A completer opens it for reading only, makes none, and offers nothing where it cannot be read: a shell has
 no place for an error message.
@@ -93,7 +93,7 @@ def recipients(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def anything(ctx: typer.Context, incomplete: str) -> list[str]:
-    """All that `why` can be asked about, but people; of messages those that wait for a decision."""
+    """Everything that `why` explains, except recipients; of messages those that wait for a decision."""
     from mailrotate.core.store.names import Names
 
     if incomplete.startswith("m_"):

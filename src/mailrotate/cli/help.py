@@ -33,7 +33,7 @@ def help_(
         ),
     ] = None,
 ) -> None:
-    """Tell what a command does, as its --help, or what the exit statuses mean.
+    """Show help for a command, or the list of exit statuses.
 
     Examples:
 

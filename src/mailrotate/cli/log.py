@@ -103,7 +103,7 @@ def log(
 
 
 def _texts(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> Iterator[str]:
-    """What stands above the first line is no result: it goes elsewhere than the lines."""
+    """Build the table; its heading goes to stderr, so that stdout holds only log lines."""
     number = 0
     for number, line in enumerate(lines, start=1):
         if number == 1:

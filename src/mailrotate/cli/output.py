@@ -290,7 +290,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def flush() -> None:
-    """So that a full disk or a closed pipe behind standard output is an error of the command."""
+    """Flush standard output, so that a full disk or a closed pipe fails the command."""
     sys.stdout.flush()
 
 

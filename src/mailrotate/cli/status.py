@@ -94,9 +94,19 @@ def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
 
 def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     """What wants a person, with the command for it."""
+    from mailrotate.core.rules.gates import Gate
+
+    if found.obstacle is not None and found.obstacle.remedy is not None:
+        yield "before anything is sent", found.obstacle.remedy
     for box in found.mailboxes:
-        if box.remedy is not None and box.until is None:
+        if box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:
             yield box.address, box.remedy
+        if box.broke_by is not None:
+            what = f"{box.address}: its last pass ended in an unexpected failure ({box.broke_by})"
+            yield what, Command("run", "--once", "--debug")
+        if box.unread_mails:
+            mails = counted(box.unread_mails, "mail")
+            yield f"{box.address}: {mails} could not be read", Command("mailbox", "show", box.address)
     for count, what, state in ((found.errors, "in error", "error"), (found.held, "of unknown fate", "held")):
         if count:
             yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)
@@ -110,6 +120,7 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
 
 
 def _document(found: "Overview", call: Call) -> dict[str, object]:
+    obstacle = found.obstacle
     headline, text = found.headline, _headline(found, call)
     return {
         **vars(found),
@@ -117,6 +128,7 @@ def _document(found: "Overview", call: Call) -> dict[str, object]:
         "sending": headline.sending,
         "summary": text,
         "next_command": headline.command,
+        "obstacle": None if obstacle is None else {"code": obstacle.code, "reason": obstacle.reason},
         "runners": [vars(runner) | {"id": f"run_{runner.id}"} for runner in found.runners],
         "slots": {
             **team_row(found.slots),

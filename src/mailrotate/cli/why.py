@@ -32,7 +32,7 @@ def why(
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Show open gates too.")] = False,
 ) -> None:
-    """What holds a message, recipient, campaign or mailbox back, gate by gate, and until when.
+    """Explain what holds back a message, recipient, campaign or mailbox, gate by gate, and until when.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""A contact for scripts and for people, and how one is named."""
+"""A contact as JSON and in words."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any

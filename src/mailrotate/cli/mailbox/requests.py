@@ -1,4 +1,4 @@
-"""The verbs of `mailrotate mailbox` by which a mailbox is asked for and approved."""
+"""`mailrotate mailbox request|requests|approve|deny|withdraw`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

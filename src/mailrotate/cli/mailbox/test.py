@@ -1,4 +1,4 @@
-"""`mailrotate mailbox test`: log in to both servers by the path that sending takes."""
+"""`mailrotate mailbox test`: log in to both servers on the path that sending uses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -44,7 +44,7 @@ def list_(
 
     call = call_of(ctx)
     if state is not None and state not in set(MessageState):
-        raise BadInput("outbox.state", f"'{state}' is no state of a message; there are {_STATES}")
+        raise BadInput("outbox.state", f"'{state}' is not a message state; known: {_STATES}")
     found = outbox_actions.listing(
         call.context,
         outbox_actions.Which(mailbox=mailbox, campaign=campaign),

@@ -67,7 +67,7 @@ def import_(
     if (file is None) == (from_campaign is None):
         raise BadInput(
             "import.source",
-            "name one source: a FILE, - for standard input, or --from-campaign",
+            "give one source: a FILE, - for standard input, or --from-campaign",
             Command("recipient", "import", "CAMPAIGN", "FILE"),
         )
     how = HowToImport(strict=strict, rehearse=dry_run, owner=owner)

@@ -89,6 +89,20 @@ def postgresql_arguments() -> dict[str, Any]:
     }
 
 
+def server_identity(connection: Connection) -> str | None:
+    """Which database of which PostgreSQL server this is; None on SQLite, where the machine counts."""
+    if is_sqlite(connection):
+        return None
+    found = connection.execute(text(_SERVER_IDENTITY)).one()
+    return f"{found[0]}/{found[1]}"
+
+
+_SERVER_IDENTITY = (
+    "SELECT (SELECT system_identifier FROM pg_control_system()), "
+    "(SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
 # --- errors
 
 _SQLITE_SAYS = (

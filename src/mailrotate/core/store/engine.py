@@ -154,7 +154,7 @@ def _make_private_file(path: Path) -> None:
     except OSError as problem:
         raise StoreTrouble(
             "store.cannot_open",
-            f"the database {path} cannot be made: {problem.strerror}",
+            f"the database {path} cannot be created: {problem.strerror}",
             "name another place with --db or MAILROTATE_DB",
         ) from None
 

@@ -52,7 +52,7 @@ def _counting(*columns: ColumnElement[Any]) -> Select[Any]:
 
 
 def people(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
-    """Recipients in each state, by campaign."""
+    """Count recipients by state, for each campaign."""
     return _counted(connection, campaign_ids, t.recipient.c.campaign_id, t.recipient.c.state)
 
 
@@ -72,7 +72,7 @@ def replied_since(connection: Connection, campaign_ids: Sequence[int], start: da
 
 
 def overdue(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, int]:
-    """Messages parked until `outbox release` (H4), by campaign."""
+    """Count messages that are parked until `outbox release` (H4), for each campaign."""
     m = t.message.c
     parked = (m.state == MessageState.SCHEDULED, m.overdue_at.is_not(None))
     found = _counted(connection, campaign_ids, m.campaign_id, m.state, *parked)

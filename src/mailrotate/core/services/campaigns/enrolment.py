@@ -1,8 +1,8 @@
-"""How people come into a campaign: from a file, from another campaign, or one by one (D8, D1, D3).
+"""Add recipients to a campaign: from a file, from another campaign, or one by one (D8, D1, D3).
 
 Rows are checked one after the other and staged outside the write lock; a short transaction then takes in
-the good ones together. Somebody who is open or has ended in the campaign already is reported, and never
-starts again.
+the good ones together. A person who is in the campaign already, open or ended, is reported and does not start
+again.
 """
 
 import heapq
@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import templates
+from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.access.naming import find_user
@@ -46,7 +46,7 @@ _WORDS = {
 
 
 class Unreadable(Protocol):
-    """A record that its reader could make nothing of."""
+    """A record that its reader could not parse."""
 
     @property
     def line(self) -> int: ...
@@ -59,7 +59,7 @@ class Unreadable(Protocol):
 
 
 class Records(Protocol):
-    """A recipients' file as it is read: the cells of each record, with the line it starts on."""
+    """The records of a file while it is read: the cells of each, with the line it starts on."""
 
     columns: tuple[str, ...]
     email_index: int
@@ -69,7 +69,7 @@ class Records(Protocol):
 
 @dataclass(frozen=True)
 class RowTrouble:
-    """A row that does not go in, and why."""
+    """A rejected row and the reason."""
 
     line: int
     email: str | None
@@ -77,7 +77,7 @@ class RowTrouble:
 
 
 class Aside(Protocol):
-    """Where bad rows wait, in the order of their lines, until the report is written."""
+    """Collects bad rows, in the order of their lines, until the report is written."""
 
     count: int
 
@@ -88,7 +88,7 @@ class Aside(Protocol):
 
 @dataclass(frozen=True)
 class HowToImport:
-    """`strict`: one bad row, and nothing goes in. `rehearse`: only say what would. `owner`: a user."""
+    """`strict`: import nothing if one row is bad. `rehearse`: change nothing. `owner`: a user's address."""
 
     strict: bool = False
     rehearse: bool = False
@@ -97,7 +97,7 @@ class HowToImport:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did; `problems` can be read once, while the import's block lasts."""
+    """The result of an import; `problems` can be read once, and only inside the import's block."""
 
     campaign: str
     imported: int
@@ -113,15 +113,19 @@ class Imported:
 
 @dataclass(frozen=True)
 class Demands:
-    """What a campaign asks of every row."""
+    """What a campaign requires of every row."""
 
-    fields: tuple[str, ...]
+    needs: TextNeeds
     own_zone: bool
     version: int
 
+    @property
+    def fields(self) -> list[str]:
+        return sorted(self.needs.fields)
+
 
 class _Rows:
-    """Makes rows for staging of records; what is wrong with one goes aside."""
+    """Turns records into rows for staging, and reports bad ones."""
 
     def __init__(self, demands: Demands, aside: Aside, progress: Callable[[int], None]) -> None:
         self.demands = demands
@@ -130,11 +134,11 @@ class _Rows:
         self._zones: dict[str, str] = {}
 
     def of_file(self, records: Records) -> Iterator[StagedRow]:
-        """The rows of a file. A million pass here, so what can be prepared is."""
+        """Yield the rows of a file; it may have a million lines, so all preparation is outside the loop."""
         columns, email = records.columns, records.email_index
-        needed = [(name, columns.index(name) if name in columns else None) for name in self.demands.fields]
-        shown = [index for _, index in needed if index is not None]
-        never_complete = len(shown) < len(needed)
+        needs = self.demands.needs
+        shown = [columns.index(name) for name in needs.fields if name in columns]
+        never_complete, longest = len(shown) < len(needs.fields), needs.longest_plain_value
         zone = columns.index(ZONE_FIELD) if self.demands.own_zone and ZONE_FIELD in columns else None
         pattern = _pattern(columns[:email] + columns[email + 1 :])
         own_zone, encode, count, timezone = self.demands.own_zone, encode_basestring, 0, ""
@@ -147,13 +151,14 @@ class _Rows:
                 continue
             line, cells = record
             written = cells[email]
-            lacks = never_complete
+            doubtful = never_complete or max(map(len, cells)) > longest
             for index in shown:
-                lacks = lacks or not cells[index].strip()
-            if lacks:
-                missing = [name for name, index in needed if index is None or not cells[index].strip()]
-                self._refuse_missing(line, written, missing)
-                continue
+                doubtful = doubtful or not cells[index].strip()
+            if doubtful:
+                problem = needs.problem(written, dict(zip(columns, cells, strict=True)))
+                if problem is not None:
+                    self.aside.add(RowTrouble(line, written.strip(), problem))
+                    continue
             if own_zone:
                 timezone = self._zone(line, written, "" if zone is None else cells[zone])
                 if not timezone:
@@ -167,11 +172,11 @@ class _Rows:
             yield line, address, pattern % tuple(map(encode, cells)), timezone
 
     def of_people(self, people: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[StagedRow]:
-        """The rows of people whose fields are known by name, numbered from 1."""
+        """Yield rows for people whose fields are known by name, numbered from 1."""
         for line, (email, fields) in enumerate(people, start=1):
-            missing = templates.missing_fields(self.demands.fields, fields)
-            if missing:
-                self._refuse_missing(line, email, missing)
+            problem = self.demands.needs.problem(email, fields)
+            if problem is not None:
+                self.aside.add(RowTrouble(line, email.strip(), problem))
                 continue
             timezone = ""
             if self.demands.own_zone:
@@ -185,11 +190,8 @@ class _Rows:
                 continue
             yield line, address, json.dumps(dict(fields), ensure_ascii=False), timezone
 
-    def _refuse_missing(self, line: int, email: str, missing: Sequence[str]) -> None:
-        self.aside.add(RowTrouble(line, email.strip(), f"has no {', '.join(missing)}, which the text needs"))
-
     def _zone(self, line: int, email: str, written: str) -> str:
-        """Empty when the row was refused for it."""
+        """Return the row's time zone; empty if the row was rejected because of it."""
         name = written.strip()
         if name not in self._zones:
             try:
@@ -218,7 +220,7 @@ def demands_of(context: Context, name: str) -> Demands:
 
 
 def columns_lacking(context: Context, name: str, columns: Sequence[str]) -> list[str]:
-    """The columns without which a file has no row that can be imported. Raises as `demands_of`."""
+    """List required columns that the file lacks; no row can be imported then. Raises as `demands_of`."""
     demands = demands_of(context, name)
     zone = (ZONE_FIELD,) if demands.own_zone else ()
     return [wanted for wanted in (*demands.fields, *zone) if wanted not in columns]
@@ -226,16 +228,15 @@ def columns_lacking(context: Context, name: str, columns: Sequence[str]) -> list
 
 def _demands(connection: Connection, campaign: StoredCampaign) -> Demands:
     steps = campaigns.steps_of(connection, campaign.id, campaign.version)
-    texts = [text for step in steps for text in (step.subject, step.body) if text is not None]
-    needed = frozenset[str]().union(*map(templates.fields_needed, texts))
-    return Demands(tuple(sorted(needed)), campaign.timezone == RECIPIENT_ZONE, campaign.version)
+    needs = TextNeeds.of((step.subject, step.body) for step in steps)
+    return Demands(needs, campaign.timezone == RECIPIENT_ZONE, campaign.version)
 
 
 def _refuse_finished(campaign: StoredCampaign) -> None:
     if campaign.state is CampaignState.FINISHED:
         raise Refused(
             "campaign.finished",
-            f"campaign '{campaign.name}' is finished and takes no new recipients",
+            f"campaign '{campaign.name}' is finished and cannot take new recipients",
             Command("campaign", "copy", campaign.name),
         )
 
@@ -251,7 +252,7 @@ def importing_file(
     progress: Callable[[int], None],
     now: datetime,
 ) -> Iterator[Imported]:
-    """Import a file's records; the good ones are in when the block begins.
+    """Import a file's records; the good ones are stored when the block begins.
 
     Raises NotFound (`campaign.none`, `user.none`), Refused (`campaign.finished`), BadInput.
     """
@@ -283,7 +284,7 @@ def add(
     aside: Aside,
     now: datetime,
 ) -> str:
-    """Make one person a recipient; returns the address as it is kept.
+    """Add one recipient; return the normalised address.
 
     Raises NotFound, BadInput (`address.invalid`, `recipient.invalid`), Refused (`recipient.refused`).
     """
@@ -294,12 +295,12 @@ def add(
             if imported.invalid:
                 raise BadInput(
                     "recipient.invalid",
-                    f"{kept} {trouble.problem}",
+                    f"{kept}: {trouble.problem}",
                     Command("recipient", "add", name, kept, "--field", "NAME=VALUE"),
                 )
             raise Refused(
                 "recipient.refused",
-                f"{kept} {trouble.problem}",
+                f"{kept}: {trouble.problem}",
                 Command("suppression", "list")
                 if imported.suppressed
                 else Command("recipient", "show", name, kept),
@@ -377,7 +378,7 @@ def _merge(
     owner_id: int | None,
     now: datetime,
 ) -> None:
-    """Take the good rows in; in a running campaign each has a sender at once (E1)."""
+    """Store the good rows; in a running campaign, each gets a sender at once (E1)."""
     spread = None
     if campaign.state is not CampaignState.DRAFT:
         senders = assigning.current_senders(connection, campaign.id)

@@ -17,7 +17,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns
-from mailrotate.core.services.views import survey
+from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
@@ -61,23 +61,24 @@ class Explanation:
 
 
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
-    """Of a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
+    """Explain a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
 
     Raises NotFound (`message.none`, `recipient.none`, `mailbox.none`, `campaign.none`), Refused (`user.…`),
     BadInput when a name fits several (`name.ambiguous`).
     """
+    alive = survey.living_runners(context)
     with context.store.reading() as connection:
-        look = Prospects(context, connection, now)
+        look = obstacles.prospects(context, connection, now)
         found = _found(context, look, subject, address)
         if found.next_at is None or found.next_at > now:
             return found
+        outside = stops_all(survey.machine(context, connection, alive, look.obstacle), now)
         troubles = [survey.server_trouble(connection, box) for box in look.boxes]
-    # Its own gates are open; a message may still wait for what lies outside of them.
-    outside = stops_all(survey.machine(context, survey.living_runners(context), now), now)
     if outside is None and troubles and all(troubles):
         outside = troubles[0]
     if outside is None:
         return found
+    # Its own gates are open, and yet it waits.
     return replace(found, summary=f"its gates are open, but {outside.says}", remedy=outside.command)
 
 
@@ -126,7 +127,7 @@ def _kind_of(connection: Connection, subject: str) -> tuple[str, int]:
         return ("c", 0)
     raise BadInput(
         "name.ambiguous",
-        f"'{subject}' may mean the campaign c_{named.id} or something else of that name",
+        f"'{subject}' may mean the campaign c_{named.id} or another thing of that name",
         Command("why", f"c_{named.id}"),
     )
 
@@ -140,7 +141,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str) -> S
     if found is None or found.campaign_id != campaign.id:
         raise NotFound(
             "recipient.none",
-            f"'{address}' is no recipient of {campaign.name}",
+            f"'{address}' is not a recipient of {campaign.name}",
             Command("recipient", "list", campaign.name),
         )
     return found
@@ -155,7 +156,7 @@ def _of_message(context: Context, look: Prospects, message_id: int) -> Explanati
 
 
 def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Explanation:
-    """By the message in the outbox, or by the one that would be planned next."""
+    """Explain a recipient by its message in the outbox, or by the one planned next."""
     subject = f"{campaign.name} {person.email}"
     if person.state in OPEN_RECIPIENTS:
         planned = outbox.unsent_of(look.connection, person.id)

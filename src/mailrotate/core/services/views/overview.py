@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -11,19 +11,19 @@ from mailrotate.core.rules.decision import Decision, Verdict, first_closed
 from mailrotate.core.rules.gates import Gate
 from mailrotate.core.rules.headline import Headline, headline
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.situation import Situation
+from mailrotate.core.rules.situation import Obstacle, Situation
 from mailrotate.core.rules.world import Campaign, World
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
 from mailrotate.core.services.sending.runners import RunnerEntry
-from mailrotate.core.services.views import survey
+from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.sending import outbox_lists
+from mailrotate.core.store.sending import outbox_lists, unread_mail
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.hint import AnyHint
@@ -34,10 +34,15 @@ from mailrotate.core.values.states import (
     MessageState,
 )
 
+_UNREAD_IS_RECENT = timedelta(days=7)
+
 
 @dataclass(frozen=True)
 class MailboxLine:
-    """A mailbox: its health (`reason`, and a command, of a closed gate), its day, its lane's next send."""
+    """A mailbox: its health (`reason`, and a command, of a closed gate), its day, its lane's next send.
+
+    `unread_mails` could not be read in the last days; `broke_by` is the error in which its lane's work ended.
+    """
 
     address: str
     state: ConnectionState
@@ -51,6 +56,8 @@ class MailboxLine:
     next_at: datetime | None
     binding: Gate | None
     waits_for: str | None
+    unread_mails: int
+    broke_by: str | None
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,10 @@ class CampaignLine:
 
 @dataclass(frozen=True)
 class Overview:
-    """The answer and what it was found from; `requests` wait for the acting user's decision."""
+    """The answer and what it was found from.
+
+    `requests` wait for the acting user's decision; `obstacle` keeps the whole workspace from sending.
+    """
 
     headline: Headline
     next_send_at: datetime | None
@@ -88,21 +98,27 @@ class Overview:
     errors: int
     held: int
     requests: int
+    obstacle: Obstacle | None
 
 
 def look(context: Context, now: datetime) -> Overview:
     alive = survey.living_runners(context)
-    machine = survey.machine(context, alive, now)
     with context.store.reading() as connection:
         viewer = _viewer(context, connection)
-        prospects = Prospects(context, connection, now)
+        prospects = obstacles.prospects(context, connection, now)
+        machine = survey.machine(context, connection, alive, prospects.obstacle)
         seen = _lanes_seen(prospects, viewer)
-        boxes = tuple(_mailbox_line(prospects, *each) for each in seen)
+        lanes = survey.lanes(connection, seen, now)
+        unread = unread_mail.counts(connection, now - _UNREAD_IS_RECENT)
+        boxes = tuple(
+            _mailbox_line(prospects, *each, unread.get(each[0].id, 0), lane.broke_by)
+            for each, lane in zip(seen, lanes, strict=True)
+        )
         lines = _campaign_lines(connection, _campaigns_seen(connection, viewer))
         attention = outbox_lists.attention_counts(connection, viewer)
         facts = World(
             machine=machine,
-            lanes=survey.lanes(connection, seen, now),
+            lanes=lanes,
             campaigns=tuple(
                 Campaign(line.name, line.state, line.pause_reasons, line.total - line.ended) for line in lines
             ),
@@ -127,6 +143,7 @@ def look(context: Context, now: datetime) -> Overview:
             errors=facts.errors,
             held=facts.held,
             requests=_requests(context, connection),
+            obstacle=prospects.obstacle,
         )
 
 
@@ -192,7 +209,12 @@ def _today(connection: Connection, now: datetime) -> datetime:
 
 
 def _mailbox_line(
-    prospects: Prospects, box: SendingMailbox, shut: Verdict | None, decision: Decision | None
+    prospects: Prospects,
+    box: SendingMailbox,
+    shut: Verdict | None,
+    decision: Decision | None,
+    unread_mails: int,
+    broke_by: str | None,
 ) -> MailboxLine:
     known = prospects.mailbox_facts(box.id)
     return MailboxLine(
@@ -208,4 +230,6 @@ def _mailbox_line(
         next_at=None if decision is None else decision.next_at,
         binding=None if decision is None else decision.binding,
         waits_for=None if decision is None or decision.open else decision.summary,
+        unread_mails=unread_mails,
+        broke_by=broke_by,
     )

@@ -8,17 +8,15 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict
 from mailrotate.core.rules.grace import has_passed
-from mailrotate.core.rules.headline import PASS_IS_RECENT, down
+from mailrotate.core.rules.headline import down
+from mailrotate.core.rules.situation import Obstacle
 from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble
-from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.deciding import clock_guard
 from mailrotate.core.services.sending import runners
 from mailrotate.core.services.sending.runners import RunnerEntry
-from mailrotate.core.store import backups, connections, deadlines, workspaces
-from mailrotate.core.store.sending import sending_mailboxes
+from mailrotate.core.store import connections, deadlines, workspaces
+from mailrotate.core.store.sending import lanes as stored_lanes
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
-from mailrotate.core.values.errors import ClockTrouble, KeyTrouble
 from mailrotate.core.values.hint import Command, Shell
 from mailrotate.core.values.states import ConnectionState, ReplyClass
 
@@ -32,21 +30,15 @@ def living_runners(context: Context) -> tuple[RunnerEntry, ...]:
     return tuple(runner for runner in runners.listing(context) if runner.alive)
 
 
-def machine(context: Context, alive: Sequence[RunnerEntry], now: datetime) -> Machine:
-    """What all mailboxes share. Opens its own transactions."""
-    with context.store.reading() as connection:
-        workspace = workspaces.find(connection)
-        boxes = sending_mailboxes.listing(connection)
-    last_pass_at = None if workspace is None else workspace.last_pass_at
-    # The runner that works has a key, even where the user of this command has none.
-    proved = bool(alive) and last_pass_at is not None and now - last_pass_at <= PASS_IS_RECENT
-    troubles = (
-        *_disk_trouble(context),
-        *_clock_trouble(context, now),
-        *(() if proved else _key_trouble(context)),
-        *_restore_trouble(boxes),
-    )
-    return Machine(troubles, bool(alive), last_pass_at)
+def machine(
+    context: Context, connection: Connection, alive: Sequence[RunnerEntry], obstacle: Obstacle | None
+) -> Machine:
+    """What all mailboxes share."""
+    workspace = workspaces.find(connection)
+    troubles = list(_disk_trouble(context))
+    if obstacle is not None:
+        troubles.append(Trouble(Code(obstacle.code), obstacle.reason, obstacle.remedy or Command("status")))
+    return Machine(tuple(troubles), bool(alive), None if workspace is None else workspace.last_pass_at)
 
 
 def _disk_trouble(context: Context) -> Iterator[Trouble]:
@@ -56,30 +48,10 @@ def _disk_trouble(context: Context) -> Iterator[Trouble]:
         yield Trouble(Code.DISK_FULL, says, Shell("df", "-h", context.store.name))
 
 
-def _clock_trouble(context: Context, now: datetime) -> Iterator[Trouble]:
-    try:
-        clock_guard.check_clock(context, now)
-    except ClockTrouble as trouble:
-        says = trouble.message.removesuffix("; nothing is sent")
-        yield Trouble(Code.CLOCK, says, trouble.hint or Command("run", "--once"))
-
-
-def _key_trouble(context: Context) -> Iterator[Trouble]:
-    try:
-        accounts.prove_key(context)
-    except KeyTrouble as trouble:
-        yield Trouble(Code.NO_KEY, trouble.message, trouble.hint or Command("run", "--once"))
-
-
-def _restore_trouble(boxes: Sequence[SendingMailbox]) -> Iterator[Trouble]:
-    if boxes and all(box.health.hold_class == backups.RESTORED for box in boxes):
-        release = Command("mailbox", "release", boxes[0].address)
-        yield Trouble(Code.RESTORED, str(boxes[0].health.hold_reason), release)
-
-
 def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tuple[Lane, ...]:
     numbers = [box.id for box, _, _ in seen]
     hosts = connections.hosts_of(connection, numbers)
+    broken = stored_lanes.broken(connection)
     running = deadlines.running(connection, numbers)
     found = []
     for box, shut, decision in seen:
@@ -94,6 +66,7 @@ def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tu
                 decision=decision,
                 smtp=smtp,
                 imap=imap,
+                broke_by=broken.get(box.id),
                 grace=(graces[0].campaign, graces[0].ends_at) if graces else None,
             )
         )

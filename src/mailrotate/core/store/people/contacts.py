@@ -1,4 +1,4 @@
-"""Contacts: the people of the workspace, by address or id. Erased ones are found no more."""
+"""Contacts: the people of the workspace, by address or id. No query finds an erased one."""
 
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -107,7 +107,7 @@ def listing(
     after: int | None = None,
     limit: int | None = None,
 ) -> Generator[StoredContact]:
-    """In the order in which they became contacts, streamed."""
+    """List contacts in the order of creation, streamed."""
     c = t.contact.c
     query = _query().order_by(c.id)
     if tag is not None:
@@ -144,7 +144,7 @@ def _known(connection: Connection, addresses: Sequence[str]) -> Iterator[tuple[s
 
 
 def among(connection: Connection, contact_ids: Sequence[int]) -> set[int]:
-    """Those of these ids that are a contact's, who was not erased."""
+    """Which of these ids belong to a contact that was not erased."""
     c = t.contact.c
     query = select(c.id).where(c.address.is_not(None))
     return {int(row.id) for row in rows_with(connection, query, c.id, contact_ids)}
@@ -166,9 +166,9 @@ _ADD = insert(t.contact).from_select(
 
 
 def add(connection: Connection, addresses: Sequence[str], owner_id: int, now: datetime) -> None:
-    """Make contacts of these addresses; one that somebody else has just made stays as it is.
+    """Insert contacts for these addresses; an existing one stays as it is.
 
-    In the order of the index: two who add the same people must not wait for each other in a circle.
+    In the order of the index, so that two processes adding the same people cannot deadlock.
     """
     rows = sorted((domain_of(address), address) for address in addresses)
     if rows:
@@ -183,7 +183,7 @@ def change(connection: Connection, contact_id: int, **columns: object) -> None:
 
 
 def lock(connection: Connection, contact_id: int) -> None:
-    """Whoever changes its fields waits here for the other."""
+    """Lock a contact against concurrent changes of its fields."""
     connection.execute(select(t.contact.c.id).where(t.contact.c.id == contact_id).with_for_update())
 
 

@@ -24,7 +24,7 @@ class Suppressed:
 
 
 def fingerprint(value: str) -> str:
-    """SHA-256 of a normalised address or domain, in hex: what stays when the value is erased."""
+    """SHA-256 of a normalised address or domain, in hex; it stays when the value is erased."""
     return hashlib.sha256(value.encode()).hexdigest()
 
 
@@ -53,7 +53,7 @@ def add(
     added_by: int | None,
     now: datetime,
 ) -> bool:
-    """Suppress; False when it was suppressed already."""
+    """Add a suppression; False if it already exists."""
     if connection.execute(
         select(t.suppression.c.id).where(t.suppression.c.hash == fingerprint(value))
     ).first():
@@ -72,14 +72,26 @@ def add(
                 )
             )
     except IntegrityError:
-        # Somebody else has suppressed it at this very moment.
+        # Another process added it at the same moment.
         return False
     return True
 
 
-def remove(connection: Connection, value: str) -> bool:
-    result = connection.execute(delete(t.suppression).where(t.suppression.c.hash == fingerprint(value)))
-    return result.rowcount == 1
+def remove(connection: Connection, value: str, now: datetime) -> bool:
+    """Allow it again, and remember when; False when it was not suppressed."""
+    known = fingerprint(value)
+    if connection.execute(delete(t.suppression).where(t.suppression.c.hash == known)).rowcount != 1:
+        return False
+    connection.execute(delete(t.lifted_suppression).where(t.lifted_suppression.c.hash == known))
+    connection.execute(insert(t.lifted_suppression).values(hash=known, lifted_at=now))
+    return True
+
+
+def lifted_at(connection: Connection, value: str) -> datetime | None:
+    """When the suppression of an address or domain was last removed."""
+    query = select(t.lifted_suppression.c.lifted_at).where(t.lifted_suppression.c.hash == fingerprint(value))
+    found = connection.execute(query).scalar_one_or_none()
+    return found if isinstance(found, datetime) else None
 
 
 def listing(connection: Connection, after: int | None, limit: int | None) -> Generator[Suppressed]:
