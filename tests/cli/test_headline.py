@@ -173,7 +173,7 @@ def test_at_the_provider_s_quota_it_waits_for_room(running: World) -> None:
 def test_a_follow_up_that_is_due_later_is_no_work_now(running: World) -> None:
     with running.workspace.store.writing() as connection:
         connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
-    line = "up to date: everything due has been sent; next at 2026-12-04 09:01"
+    line = "up to date: everything due has been sent; next at 2026-12-04 09:01; 0 today"
     assert running.line() == line, "an instant ahead is rounded up"
     assert running.code() == ("nothing_due", True)
 

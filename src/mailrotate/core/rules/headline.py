@@ -288,7 +288,8 @@ def _ongoing(world: World, first: Lane, now: datetime) -> tuple[Code, str, AnyHi
     command = Command("log", "--follow") if world.machine.runner_works else Command("run")
     counts = _counts(world)
     if gate is Gate.DUE and at - now > _SOON:
-        return Code.NOTHING_DUE, f"up to date: everything due has been sent; next at {_ahead(at)}", command
+        says = f"up to date: everything due has been sent; next at {_ahead(at)}; {counts}"
+        return Code.NOTHING_DUE, says, command
     if at - now > _SOON and gate is not Gate.GAP:
         why = _WAITS.get(gate, decision.summary) if gate else decision.summary
         return Code.WAITING, f"waiting: {why}; next at {_ahead(at)}; {counts}", command
