@@ -185,7 +185,7 @@ class App:
         password = self.settings.db_password
         return open_store(self.settings.db, None if password is None else password.reveal())
 
-    def names(self, *wanted: "Names") -> list[str]:
+    def names(self, *wanted: "Names", **typed: str) -> list[str]:
         """The names that shell completion offers to the acting user. Creates no file.
 
         Raises BadInput, StoreTrouble, Busy.
@@ -194,7 +194,7 @@ class App:
         from mailrotate.core.store import names
 
         def find(ask: "Ask") -> list[str]:
-            return completing.offered(ask, wanted, self.settings.user)
+            return completing.offered(ask, wanted, self.settings.user, **typed)
 
         if is_postgresql(self.settings.db):
             return names.in_store(self.database, find)

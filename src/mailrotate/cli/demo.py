@@ -154,7 +154,7 @@ def _connect(stage: _Stage, info: "SandboxInfo") -> None:
     smtp, imap = (f"{server.host}:{server.port}" for server in (info.smtp, info.imap))
     for number, address in enumerate(info.senders):
         if number == INCLUDED_SLOTS:
-            stage.type("slot", "add", "--user", info.senders[0])
+            stage.type("slot", "add", "--for", info.senders[0])
         stage.type(
             "mailbox", "connect", address, "--smtp", smtp, "--imap", imap, "--security", "none",
             "--password-file", "password", "--gap", "0s",

@@ -69,9 +69,12 @@ def _global(*names: str, about: str, **settings: Any) -> Any:
 @root.callback()
 def start(
     ctx: typer.Context,
-    db: Annotated[str | None, _global(about="The database: a path, or postgresql://….")] = None,
+    db: Annotated[
+        str | None, _global(about="The database: a path, or postgresql://….", metavar="DATABASE")
+    ] = None,
     acting: Annotated[
-        str | None, _global("--as", about="The user who acts.", autocompletion=completion.actors)
+        str | None,
+        _global("--as", about="The user who acts.", metavar="USER", autocompletion=completion.actors),
     ] = None,
     as_json: Annotated[bool, _global("--json", about="One JSON document on standard output.")] = False,
     debug: Annotated[bool, _global("--debug", about="Show tracebacks.")] = False,

@@ -29,7 +29,9 @@ Campaign = Annotated[
 ]
 ForUser = Annotated[
     str | None,
-    typer.Option("--for", metavar="USER", help="On whose seat.", autocompletion=completion.users),
+    typer.Option(
+        "--for", metavar="USER", help="The user whose seat it is for.", autocompletion=completion.users
+    ),
 ]
 Encoding = Annotated[
     str | None,

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailrotate.cli import standard_output
+from mailrotate.cli import completion, standard_output
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import with_hint
-from mailrotate.cli.output import counted, instant
+from mailrotate.cli.logged import line_of
+from mailrotate.cli.output import counted
 from mailrotate.cli.status import unfit_words
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
+_WORK = "send|sync|test"
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
 
 
@@ -29,7 +31,10 @@ def run(
         str | None, typer.Option("--for", metavar="DURATION", help="End after this long, for cron with gaps.")
     ] = None,
     every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look.")] = "30s",
-    only: Annotated[str | None, typer.Option(metavar="send|sync|test", help="Do nothing else.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar=_WORK, help="Do nothing else.", autocompletion=completion.values(_WORK)),
+    ] = None,
     quiet_if_busy: Annotated[
         bool, typer.Option("--quiet-if-busy", help="Exit 0 when another runner holds the workspace.")
     ] = False,
@@ -122,11 +127,7 @@ def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | No
 
     def show_news() -> None:
         for line in follower.news():
-            row = logbook.as_row(line)
-            about = " ".join(
-                str(row[key]) for key in ("mailbox", "campaign", "message", "recipient") if row[key]
-            )
-            call.speech.stream(row, f"{instant(line.at, call.zone)}  {line.action}  {about}".rstrip())
+            call.speech.stream(logbook.as_row(line), line_of(line, call.zone))
 
     report = host.serve(call.app.host, every, end_after, show_news)
     call.speech.say(f"ended: {_done(report)}")

@@ -43,7 +43,7 @@ def status(ctx: typer.Context) -> None:
         call.speech.line()
         call.speech.table(
             ("mailbox", "state", "today", f"next ({zone})", "why"),
-            (_mailbox_cells(line, zone) for line in found.mailboxes),
+            (_mailbox_cells(line, call) for line in found.mailboxes),
             drop=("state", "today"),
         )
     if found.campaigns:
@@ -77,13 +77,15 @@ def _slots(speech: Speech, found: "Overview") -> None:
         speech.line(f"  {user.user}: {counts}")
 
 
-def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
+def _mailbox_cells(line: "MailboxLine", call: Call) -> tuple[object, ...]:
     from mailrotate.core.rules.gates import Gate
 
-    next_at = instant(line.next_at, zone) if line.waits else "nothing waits"
+    next_at = instant(line.next_at, call.zone) if line.waits else "nothing waits"
+    if line.next_at is not None and line.next_at <= call.now:
+        next_at = "now"
     if line.waits and line.next_at is None:
         next_at = "when its inbox is read" if line.binding is Gate.INBOX else "after an action"
-    why = localised(line.waits_for or line.reason or "", zone)
+    why = localised(line.waits_for or line.reason or "", call.zone)
     return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import Name, Sender, Step
 from mailrotate.core.values.errors import BadInput
@@ -18,7 +19,12 @@ def preview(
     ctx: typer.Context,
     name: Name,
     to: Annotated[
-        str | None, typer.Option(metavar="CONTACT", help="Recipient to preview; default: the first one.")
+        str | None,
+        typer.Option(
+            metavar="CONTACT",
+            help="Recipient to preview; default: the first one.",
+            autocompletion=completion.recipients,
+        ),
     ] = None,
     step: Step = 1,
     sender: Sender = None,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.options import Name, Sender, Step
 from mailrotate.cli.output import Speech, localised
@@ -22,7 +23,12 @@ def test(
     step: Step = 1,
     sender: Sender = None,
     like: Annotated[
-        str | None, typer.Option(metavar="CONTACT", help="Recipient whose fields fill the message.")
+        str | None,
+        typer.Option(
+            metavar="CONTACT",
+            help="Recipient whose fields fill the message.",
+            autocompletion=completion.recipients,
+        ),
     ] = None,
 ) -> None:
     """Send one message of a campaign to yourself now, through the same path as every message.

@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
 
 Provider = Annotated[
-    str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
+    str | None,
+    typer.Option(
+        metavar="google|microsoft|imap|…",
+        help="Whose servers these are.",
+        autocompletion=completion.values("google|microsoft|imap"),
+    ),
 ]
 Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")]
 Wanted = Annotated[

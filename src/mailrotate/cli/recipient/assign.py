@@ -35,17 +35,28 @@ FromSender = Annotated[
 ]
 
 
+Addresses = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ADDRESS",
+        help="Recipients that failed when their mailbox was removed.",
+        autocompletion=completion.recipients,
+    ),
+]
+
+
+WithTag = Annotated[
+    str | None,
+    typer.Option(metavar="TAG", help="Recipients with this tag that failed when their mailbox was removed."),
+]
+
+
 def assign(
     ctx: typer.Context,
     campaign: Campaign,
     to_sender: ToSender,
-    addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="ADDRESS", help="Recipients that failed (mailbox_removed).")
-    ] = None,
-    tag: Annotated[
-        str | None,
-        typer.Option(metavar="TAG", help="Recipients with this tag that failed (mailbox_removed)."),
-    ] = None,
+    addresses: Addresses = None,
+    tag: WithTag = None,
     from_sender: FromSender = None,
 ) -> None:
     """Move recipients to another mailbox: each continues at their step, in their thread.

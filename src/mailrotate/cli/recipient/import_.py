@@ -45,6 +45,14 @@ FromCampaign = Annotated[
 ]
 
 
+Owner = Annotated[
+    str | None,
+    typer.Option(
+        metavar="USER", help="Owner of contacts that are not known yet.", autocompletion=completion.users
+    ),
+]
+
+
 def import_(
     ctx: typer.Context,
     campaign: Campaign,
@@ -53,7 +61,7 @@ def import_(
         typer.Argument(metavar="FILE|-", help="A CSV file with a header line."),
     ] = None,
     from_campaign: FromCampaign = None,
-    owner: Annotated[str | None, typer.Option(metavar="USER", help="Who owns people not known yet.")] = None,
+    owner: Owner = None,
     map_: Map = None,
     email_column: EmailColumn = None,
     encoding: Encoding = None,

@@ -19,7 +19,7 @@ from mailrotate.core.rules.window import next_open
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.hint import AnyHint, Command, Hint
-from mailrotate.core.values.reasons import BY_HAND, CONTENT_ERRORS, REFUSALS, paused, spoken
+from mailrotate.core.values.reasons import BY_HAND, CONTENT_ERRORS, REFUSALS, ended, paused, spoken
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -232,9 +232,8 @@ def _recipient(facts: MessageFacts, now: datetime) -> Answer:
         return "not a message of a campaign"
     if state in OPEN_RECIPIENTS:
         return f"the recipient is {state}"
-    is_told = facts.recipient_reason in (None, state, "reply")
-    because = "" if is_told else f": {spoken(str(facts.recipient_reason))}"
-    return Shut(f"the recipient {'is' if state is RecipientState.STOPPED else 'has'} {state}{because}")
+    verb = "is" if state is RecipientState.STOPPED else "has"
+    return Shut(f"the recipient {verb} {ended(state, facts.recipient_reason)}")
 
 
 @_of_message

@@ -47,6 +47,11 @@ class Prospects:
             self._boxes[mailbox_id] = sending_mailboxes.by_id(self.connection, mailbox_id)
         return self._boxes[mailbox_id]
 
+    @property
+    def boxes(self) -> list[SendingMailbox]:
+        """The mailboxes that were looked at."""
+        return list(self._boxes.values())
+
     def mailbox_facts(self, mailbox_id: int) -> MailboxFacts:
         if mailbox_id not in self._mailbox_facts:
             found = facts.mailbox_facts(self.connection, self.box(mailbox_id), self.now, self.obstacle)

@@ -116,6 +116,12 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
         mailboxes.end_hold(connection, box.id)
 
 
+def is_in_doubt(box: SendingMailbox) -> bool:
+    """Whether a trouble was noted that a login proves over."""
+    noted = box.health.trouble_since is not None or box.health.last_error is not None
+    return noted or box.health.hold_class in _PASSING
+
+
 def test(context: Context, lane: Lane, now: datetime) -> TestResult:
     """Log in to both servers by the path that sending takes, and record what that shows (C1)."""
     with context.store.reading() as connection:

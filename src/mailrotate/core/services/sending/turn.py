@@ -201,7 +201,7 @@ class LaneTurn:
             self._pace.clock(),
             lambda provider, account: provider.open_sender(account),
         )
-        if box.health.trouble_since is not None or box.health.last_error is not None:
+        if health.is_in_doubt(box):
             with self._context.store.writing() as connection:
                 health.recover(connection, box, self._pace.clock())
 
