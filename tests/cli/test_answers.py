@@ -56,7 +56,8 @@ LOGINS = {
     "own: authenticate": "503 You must authenticate first",
 }
 SOFT = {
-    "mailbox full behind a status": "550-'5.2.2 <kim@example.com>... Mailbox Full'",
+    "mailbox full behind a status": "550-'5.2.2 <kim@example.com>... Mailbox Full'\r\n"
+    "550 5.1.1 <kim@example.com>: recipient rejected",
     "over quota": "522 5.2.0 Over quota",
     "disabled recipient": "525 5.7.13 Disabled recipient address",
     "disabled or discontinued": "550 Requested action not taken: this account has been disabled or "
