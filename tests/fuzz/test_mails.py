@@ -81,9 +81,10 @@ def test_g1_no_mutated_mail_raises_takes_a_second_or_makes_memory_grow() -> None
     after_first = 0
     for number in range(COUNT):
         raw = mutated(random_)
-        began = time.perf_counter()
+        # Of this process: other work on the machine must not fail the proof.
+        began = time.process_time()
         read = read_headers(raw, {"anna@example.org"})
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         assert took <= 1, (number, took, raw[:300])
         assert read.header_id
         read.subject.encode()
