@@ -3,6 +3,7 @@ except where a database is a file. `docs/decisions/two-databases.md` gives the r
 """
 
 import hashlib
+import json
 import os
 import sqlite3
 import tempfile
@@ -18,10 +19,13 @@ from sqlalchemy import (
     Connection,
     MetaData,
     Select,
+    TableValuedAlias,
     Text,
     case,
     cast,
+    column,
     func,
+    literal,
     text,
 )
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -333,6 +337,21 @@ def reserve_ids(connection: Connection, table: str, count: int) -> int:
         text("SELECT setval(CAST(:name AS regclass), :last)"), {**sequence, "last": found + count}
     )
     return int(found)
+
+
+def texts(connection: Connection, values: Sequence[str]) -> TableValuedAlias:
+    """Return a table of many texts, in the column `value`, as one parameter.
+
+    A VALUES list of so many rows takes longer to compile than to run.
+    """
+    listed = literal(json.dumps(values))
+    if is_sqlite(connection):
+        return func.json_each(listed).table_valued(column("value", Text), name="listed")
+    from sqlalchemy.dialects.postgresql import JSONB
+
+    return func.jsonb_array_elements_text(cast(listed, JSONB)).table_valued(
+        column("value", Text), name="listed"
+    )
 
 
 def domain_of(connection: Connection, address: ColumnElement[str]) -> ColumnElement[str]:

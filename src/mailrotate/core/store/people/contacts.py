@@ -11,16 +11,13 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
-    Text,
     bindparam,
-    column,
     func,
     insert,
     literal,
     select,
     true,
     update,
-    values,
 )
 
 from mailrotate.core.store import dialects
@@ -152,12 +149,10 @@ def _with_canonical(
     connection: Connection, canonical: Sequence[str], *columns: Column[Any]
 ) -> Iterator[Row[Any]]:
     c = t.contact.c
-    # Joined, because SQLite looks through the whole table for `(domain, canonical) IN (VALUES …)`.
-    pairs = values(column("domain", Text), column("canonical", Text), name="people")
     for some in portions(canonical):
-        people = pairs.data([(domain_of(each), each) for each in some]).cte("people")
-        same = (c.domain == people.c.domain) & (c.canonical == people.c.canonical)
-        yield from connection.execute(select(c.canonical, *columns).join(people, same))
+        listed = dialects.texts(connection, some).c.value
+        same = (c.domain == dialects.domain_of(connection, listed)) & (c.canonical == listed)
+        yield from connection.execute(select(c.canonical, *columns).where(same))
 
 
 def domains(connection: Connection) -> Iterator[str]:
