@@ -6,11 +6,13 @@ refuses is not run. A change that survives is tried once more in a fresh process
 runs at import has already run in a forked one.
 
 Then the survivors are compared with the rows of docs/mutants.md, each of which gives the reason; a missing
-or an outdated row is named, and the exit status is 1. `mutants.py PART…` runs these parts alone, and
-`mutants.py --compare` only compares what was run last.
+or an outdated row is named, and the exit status is 1. `mutants.py PART…` runs these parts alone;
+`mutants.py --again PART…` tries only what survived the last run, with the tests as they are now; and
+`mutants.py --compare PART…` only compares what was run last.
 """
 # ruff: noqa: T201  it is a script, printing is how it speaks
 
+import ast
 import json
 import os
 import shutil
@@ -34,6 +36,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "mutants.md"
 WORK = ROOT / "build" / "mutants"
 PROCESSES = 2
+# mutmut leaves out a function with a decorator, so in the copy the decorator is applied after it, by name.
+PLAIN = "_undecorated"
 # A change that makes a test run for ever is noticed as well.
 NOTICED = ("caught by type check", "killed", "timeout")
 
@@ -58,38 +62,55 @@ def rules(name: str, modules: str) -> Part:
     )
 
 
+# A server of PostgreSQL for each of a thousand processes would take hours.
+SQLITE = ("-k", "not postgresql and not killed and not right_now")
 PARTS = (
     rules(
         "deciding",
-        "clock_trust gates grace provider_limits quota renewal retry roles rotation steps transitions window",
+        "clock_trust decision gates grace provider_limits quota"
+        " renewal retry roles rotation steps transitions window",
     ),
     rules("reading", "inbound replies role_addresses timeline_filter"),
     rules("writing", "campaign_file compose markdown marks mime templates text toml_lines toml_table"),
     Part(
-        "sending",
+        "claiming",
         (
             "core/services/sending/claiming.py",
             "core/services/sending/recovery.py",
-            "core/services/sending/settling.py",
-            "core/services/sending/turn.py",
             "core/store/sending/claims.py",
-            "core/store/sending/due.py",
             "core/store/sending/lanes.py",
-            "core/store/sending/outbox.py",
         ),
         (
             "tests/services/test_claiming.py",
-            "tests/services/test_outbox.py",
-            "tests/services/test_passes.py",
-            "tests/services/test_planning.py",
-            "tests/services/test_settling.py",
-            "tests/services/test_turns.py",
+            "tests/services/test_recovery.py",
             "tests/store/test_lanes.py",
             "tests/store/test_outbox.py",
-            "tests/store/test_work.py",
         ),
-        # SQLite alone: a server for each of a thousand processes would take hours.
-        ("-k", "not postgresql and not killed and not right_now"),
+        SQLITE,
+    ),
+    Part(
+        "settling",
+        ("core/services/sending/settling.py",),
+        ("tests/services/test_settling.py", "tests/services/test_recovery.py"),
+        SQLITE,
+    ),
+    Part(
+        "turning",
+        ("core/services/sending/turn.py",),
+        ("tests/services/test_turn.py", "tests/services/test_turns.py"),
+        SQLITE,
+    ),
+    Part(
+        "finding",
+        ("core/store/sending/due.py", "core/store/sending/outbox.py"),
+        ("tests/services/test_planning.py", "tests/store/test_outbox.py", "tests/store/test_work.py"),
+        SQLITE,
+    ),
+    Part(
+        "deadlines",
+        ("core/services/effects/grace_periods.py", "core/store/deadlines.py"),
+        ("tests/services/test_slots.py", "tests/store/test_deadlines.py", "tests/store/test_moves.py"),
+        SQLITE,
     ),
 )
 
@@ -124,33 +145,62 @@ class Survivor:
 
 
 def main() -> int:
-    asked = sys.argv[1:]
-    parts = [part for part in PARTS if part.name in asked or asked in ([], ["--compare"])]
-    if asked != ["--compare"]:
-        for part in parts:
-            run(part)
+    asked = set(sys.argv[1:])
+    flags = asked & {"--again", "--compare"}
+    parts = [part for part in PARTS if part.name in asked or asked == flags]
+    for part in parts if "--compare" not in flags else ():
+        run(part, again="--again" in flags)
     return 1 if sum([compare(part) for part in parts]) + forgotten() else 0
 
 
-def run(part: Part) -> None:
-    """Try every change of a part, and the survivors once more, each in a process of its own."""
+def run(part: Part, again: bool) -> None:
+    """Try every change of a part, or only the last survivors; then what survives, in processes of its own."""
     began, worked = time.monotonic(), processor_seconds()
-    folder = WORK / part.name
-    shutil.rmtree(folder, ignore_errors=True)
-    for name in ("src", "tests"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    mutmut(part)
-    keep(part, told_by_mutmut(part))
+    known = verdicts(part) if again else {}
+    names = survived(known)
+    if again and not names:
+        return
+    if not again:
+        shutil.rmtree(WORK / part.name, ignore_errors=True)
+        copy(part, "src")
+        for source in part.sources:
+            undecorate(WORK / part.name / "src" / "mailrotate" / source)
+    copy(part, "tests")
+    mutmut(part, names)
+    told = told_by_mutmut(part)
+    keep(part, known | {name: told[name] for name in names or told})
     retry(part)
     took, worked = time.monotonic() - began, processor_seconds() - worked
     print(f"{part.name}: {took / 60:.0f} minutes, {worked / 60:.0f} of one processor")
 
 
+def copy(part: Part, name: str) -> None:
+    """Copy a folder of the project to where the part is changed, in the place of an earlier copy."""
+    folder = WORK / part.name
+    for earlier in (folder / name, folder / "mutants" / name):
+        shutil.rmtree(earlier, ignore_errors=True)
+    shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def undecorate(path: Path) -> None:
+    """Turn each `@d def f` at the top of a module into `def f_undecorated` and `f = d(f_undecorated)`."""
+    text = path.read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for function in reversed(ast.parse(text).body):
+        if isinstance(function, ast.FunctionDef) and len(function.decorator_list) == 1:
+            name, decorator = function.name, ast.unparse(function.decorator_list[0])
+            first, last = function.lineno - 1, function.end_lineno
+            lines[last:last] = ["", "", f"{name} = {decorator}({name}{PLAIN})"]
+            lines[first] = lines[first].replace(f"def {name}(", f"def {name}{PLAIN}(", 1)
+            del lines[first - 1]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def retry(part: Part) -> None:
     """Try the survivors again, each in a process that has imported nothing yet."""
     known = verdicts(part)
-    survived = [name for name, (_, status) in known.items() if status == "survived"]
-    if survived and not passes(part, "", part.tests):
+    names = survived(known)
+    if names and not passes(part, "", part.tests):
         sys.exit(f"{part.name}: its tests fail without any change, so they say nothing about a survivor")
     stats = json.loads((WORK / part.name / "mutants" / "mutmut-stats.json").read_text(encoding="utf-8"))
 
@@ -159,11 +209,11 @@ def retry(part: Part) -> None:
         module = Path(known[name][0]).stem
         own = {test for test in part.tests if Path(test).stem == f"test_{module}"}
         reached = stats["tests_by_mangled_function_name"].get(mangled_name_from_mutant_name(name), ())
-        return "survived" if passes(part, name, sorted(own | set(reached))) else "killed"
+        return "survived" if passes(part, name, sorted(own | set(reached)) or part.tests) else "killed"
 
     with ThreadPoolExecutor(PROCESSES) as pool:
-        again = dict(zip(survived, pool.map(verdict, survived), strict=True))
-    keep(part, known | {name: (known[name][0], again[name]) for name in survived})
+        again = dict(zip(names, pool.map(verdict, names), strict=True))
+    keep(part, known | {name: (known[name][0], again[name]) for name in names})
 
 
 def passes(part: Part, name: str, tests: Sequence[str]) -> bool:
@@ -187,7 +237,8 @@ def options(part: Part) -> list[str]:
     return ["-p", "no:cacheprovider", "--hypothesis-profile=mutate", *part.pytest]
 
 
-def mutmut(part: Part) -> None:
+def mutmut(part: Part, names: Sequence[str]) -> None:
+    """Let mutmut make the changes and run the tests, of the changes of these names or of all."""
     folder = WORK / part.name
     types = [sys.executable, "-m", "mypy", "--strict", "--no-warn-unused-ignores", "--output", "json"]
     settings = SETTINGS.format(
@@ -199,7 +250,7 @@ def mutmut(part: Part) -> None:
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (folder / "pyproject.toml").write_text(project + settings, encoding="utf-8")
     program = Path(sys.executable).with_name("mutmut")
-    subprocess.run([program, "run", "--max-children", str(PROCESSES)], cwd=folder, check=True)
+    subprocess.run([program, "run", "--max-children", str(PROCESSES), *names], cwd=folder, check=True)
 
 
 def told_by_mutmut(part: Part) -> Verdicts:
@@ -220,12 +271,17 @@ def verdicts(part: Part) -> Verdicts:
     return json.loads((WORK / f"{part.name}.json").read_text(encoding="utf-8"))
 
 
+def survived(known: Verdicts) -> list[str]:
+    return [name for name, (_, status) in known.items() if status not in NOTICED]
+
+
 def survivors(part: Part) -> Iterator[Survivor]:
     os.chdir(WORK / part.name)
     for name, (source, status) in verdicts(part).items():
         if status in NOTICED:
             continue
         function, owner = orig_function_and_class_names_from_key(name)
+        function = function.removesuffix(PLAIN)
         difference = get_diff_for_mutant(name, path=source).splitlines()[2:]
         gone, became = (
             " ".join(line[1:].strip() for line in difference if line.startswith(sign)) for sign in "-+"

@@ -20,6 +20,7 @@ from mailrotate.core.values.mail import Timeouts
 from mailrotate.core.values.secret import Secret
 
 if TYPE_CHECKING:
+    from mailrotate.adapters.mark_file import MarkFile
     from mailrotate.adapters.workspace_key import WorkspaceKey
     from mailrotate.core.ports import KeyPlace, MailProvider
     from mailrotate.core.services.context import Context
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from mailrotate.core.store.workspaces import StoredWorkspace
     from mailrotate.core.values.mail import ServerGuess
 
-_FILE_KEYS = ("db", "user", "key_file")
+_FILE_KEYS = ("db", "user", "key_file", "mark_folder")
 _POSTGRESQL = ("postgresql://", "postgres://")
 _NO_WORKSPACE_HINT = Command("mailbox", "connect", "ADDRESS")
 
@@ -42,6 +43,7 @@ class Settings:
     user: str | None
     key_file: Path | None
     credentials_directory: Path | None
+    mark_folder: Path
     timeouts: Timeouts
     db_password: Secret | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -54,13 +56,15 @@ def load_settings(db: str | None = None, user: str | None = None) -> Settings:
     """
     environment = dict(os.environ)
     found = _config_file(environment)
-    key_file = environment.get("MAILROTATE_KEY_FILE") or found.get("key_file")
+    named = environment.get("MAILROTATE_KEY_FILE") or found.get("key_file")
+    key_file = Path(named).expanduser() if named else None
     credentials = environment.get("CREDENTIALS_DIRECTORY")
     return Settings(
         db=_database(db, environment, found),
         user=user or environment.get("MAILROTATE_USER") or found.get("user"),
-        key_file=Path(key_file).expanduser() if key_file else None,
+        key_file=key_file,
         credentials_directory=Path(credentials) if credentials else None,
+        mark_folder=_mark_folder(environment, found, key_file),
         timeouts=_timeouts(environment, found.get("timeouts", {})),
         db_password=_database_password(environment),
         environment=environment,
@@ -68,7 +72,7 @@ def load_settings(db: str | None = None, user: str | None = None) -> Settings:
 
 
 def forbid_colours() -> None:
-    """For this process and those it starts: Rich and Typer's help ask the environment."""
+    """Turn colours off in this process and its children; Rich and Typer's help read the environment."""
     os.environ["NO_COLOR"] = "1"
 
 
@@ -87,7 +91,7 @@ def _config_file(environment: Mapping[str, str]) -> Mapping[str, Any]:
     except OSError as trouble:
         raise BadInput("config.unreadable", f"cannot read {path}: {trouble.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
-        raise BadInput("config.invalid", f"{path} is no TOML: {trouble}") from None
+        raise BadInput("config.invalid", f"{path} is not TOML: {trouble}") from None
     _check_config(path, content)
     return content
 
@@ -118,6 +122,21 @@ def _check_config(path: Path, content: Mapping[str, Any]) -> None:
         raise BadInput("config.invalid", problems[0], f"edit {path}", problems)
 
 
+def _mark_folder(environment: Mapping[str, str], from_file: Mapping[str, Any], key_file: Path | None) -> Path:
+    """Return the folder of the mark of sending (F3): the one that is set, or else that of the key file."""
+    named = environment.get("MAILROTATE_MARK_FOLDER") or from_file.get("mark_folder")
+    if named:
+        return Path(named).expanduser()
+    if key_file is not None:
+        return key_file.parent
+    if "STATE_DIRECTORY" in environment:
+        # systemd's StateDirectory=; of several, which are separated by colons, the first.
+        return Path(environment["STATE_DIRECTORY"].partition(":")[0])
+    from platformdirs import user_state_path
+
+    return user_state_path("mailrotate")
+
+
 def _timeouts(environment: Mapping[str, str], from_file: Mapping[str, float]) -> Timeouts:
     values = dict(from_file)
     for each in fields(Timeouts):
@@ -136,7 +155,7 @@ def _database(flag: str | None, environment: Mapping[str, str], from_file: Mappi
     if flag and _is_postgresql(flag) and _password_in(flag):
         raise BadInput(
             "db.password",
-            "a password in --db shows in the process list; it is refused",
+            "--db must not contain a password: it would show in the process list",
             "put it into MAILROTATE_DB_PASSWORD or PostgreSQL's password file",
         )
     named = flag or environment.get("MAILROTATE_DB") or from_file.get("db")
@@ -241,9 +260,9 @@ class App:
             return False
 
     def make_workspace(self, email: str, name: str) -> bool:
-        """Make the workspace with its admin and key (A6); False if there already is one.
+        """Create the workspace with its admin (A6); False if there already is one.
 
-        Raises KeyTrouble (`key.nowhere`) if no key can be stored; then no workspace is made.
+        It has no key until `make_key` has run; a later call of that repeats what failed.
         """
         if self.has_workspace:
             return False
@@ -320,6 +339,13 @@ class App:
         return Actor(user_id, operating_system_user())
 
     @cached_property
+    def mark(self) -> "MarkFile":
+        """This machine's half of the mark before each final dot (F3)."""
+        from mailrotate.adapters.mark_file import MarkFile
+
+        return MarkFile(self.settings.mark_folder, self.workspace.identity)
+
+    @cached_property
     def context(self) -> "Context":
         from mailrotate.adapters.holiday_calendar import HolidayCalendar
         from mailrotate.adapters.secret_box import RingBox
@@ -330,6 +356,7 @@ class App:
             secrets=RingBox(lambda: self.key.load()),
             provider=self.provider,
             holidays=HolidayCalendar(),
+            mark=self.mark,
             actor=self.actor,
         )
 
@@ -347,5 +374,7 @@ class App:
         return find_servers(address, mail_exchangers, fetch_autoconfig)
 
     def close(self) -> None:
+        if "mark" in self.__dict__:
+            self.mark.close()
         if "database" in self.__dict__:
             self.database.close()

@@ -1,4 +1,4 @@
-"""Host the work: which callables run how often, in which threads, and what signals do.
+"""Host passes and lanes in threads, and handle signals.
 
 `run --once` works every due lane once and returns. `run` lets APScheduler tick; each tick hands due lanes to
 threads and does not wait for them, so that a slow server delays only its own lane.
@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import FrameType
 
@@ -36,14 +36,16 @@ KILLED_BY_SECOND_SIGNAL = 130
 
 @dataclass
 class Report:
-    """What the lanes did, and the latest trouble that concerned no single message.
+    """Counts of the lanes' work, and the latest trouble beyond single messages.
 
-    Its size is bounded: `run` may run for months.
+    `broken` are the mailboxes whose lanes ended in an error the last time. Its size is bounded: `run` may
+    run for months.
     """
 
     tally: Counter[str] = field(default_factory=Counter)
     troubles: deque[Exception] = field(default_factory=lambda: deque(maxlen=_MOST_TROUBLES))
     outlook: Outlook = field(default_factory=Outlook)
+    broken: set[int] = field(default_factory=set)
 
     def counts(self) -> dict[str, int]:
         """The counts by their stable names."""
@@ -57,11 +59,14 @@ class Host:
         self, context: Context, clock: Clock, only: Work | None, tell: Callable[[Exception], None]
     ) -> None:
         self.report = Report()
-        self._context = context
+        self._stop = threading.Event()
+        # A reading can be broken off without harm, and a server may take minutes to answer.
+        self._context = replace(
+            context, provider=lambda name: context.provider(name).heeding(self._stop.is_set)
+        )
         self._clock = clock
         self._only = only
         self._tell = tell
-        self._stop = threading.Event()
         self._working: set[int] = set()
         self._runner: LivingRunner
         self._guard = threading.Lock()
@@ -139,9 +144,22 @@ class Host:
             )
         except Exception as trouble:  # noqa: BLE001  one lane's failure is not the others'
             self._note(trouble)
+            self._note_work(mailbox_id, trouble)
+        else:
+            self._note_work(mailbox_id, None)
         finally:
             with self._guard:
                 self._working.discard(mailbox_id)
+
+    def _note_work(self, mailbox_id: int, trouble: Exception | None) -> None:
+        with self._guard:
+            self.report.broken.discard(mailbox_id)
+            if trouble is not None:
+                self.report.broken.add(mailbox_id)
+        try:
+            passes.note_work(self._context, mailbox_id, trouble, self._clock())
+        except Exception as other:  # noqa: BLE001  the database may be the trouble; the next pass notes it
+            self._note(other)
 
     def _pace(self, linger: bool) -> Pace:
         wall, steady = self._clock(), monotonic_seconds()

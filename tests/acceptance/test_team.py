@@ -48,6 +48,7 @@ def documents(text: str) -> Iterator[Any]:
 
 
 # Some thirty processes, one after the other.
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_a1_a10_f5_a_team_of_three_is_set_up_by_the_script_that_ships(program: Program) -> None:
     ran = subprocess.run(

@@ -38,6 +38,7 @@ def test_d1_check_names_every_mistake_and_needs_no_workspace(program: Program) -
         "name": "autumn-intro",
         "steps": 3,
         "fields": ["company"],
+        "warnings": [],
     }
     (program.home / "bad.toml").write_text('nmae = "x"\n[[steps]]\ndelay = "3"\nbody = "none.md"\n')
     failed = program.run("campaign", "check", "bad.toml", "--json", check_status=2)
@@ -107,7 +108,7 @@ def test_e1_e3_from_a_file_to_a_running_rotation_and_its_end(connected: Program)
     assert run("campaign", "stop", "autumn-intro", "--yes", "--json").json()["ended"] == 12
     assert [row["state"] for row in run("campaign", "list", "--json").json()] == ["finished"]
     ended = run("campaign", "stop", "autumn-intro", check_status=4)
-    assert ended.stderr.startswith("error: campaign 'autumn-intro' is finished: there is nothing to stop\n")
+    assert ended.stderr.startswith("error: campaign 'autumn-intro' is finished and cannot be stopped\n")
     copied = run("campaign", "copy", "autumn-intro", "--name", "my copy").stdout
     assert copied.startswith("copied to campaign 'my copy'")
     assert run("campaign", "start", "my copy", check_status=4).stderr.splitlines()[1] == (

@@ -15,6 +15,7 @@ from mailrotate.core.store.engine import Store
 from mailrotate.core.store.names import Ask, Names
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.states import Role
+from tests.support.console import Console
 from tests.support.contexts import context_of
 from tests.support.program import Program
 from tests.support.rows import NOW, Sender, Workspace
@@ -33,9 +34,8 @@ def complete(program: Program, line: str) -> list[str]:
     return ran.stdout.strip("\n").splitlines()
 
 
-def program_of(workspace: Workspace, home: Path) -> Program:
-    url = workspace.store.engine.url.render_as_string(hide_password=False).replace("+psycopg", "")
-    return Program(home, {"MAILROTATE_DB": str(workspace.store.path or url)})
+def program_of(workspace: Workspace, home: Path) -> Console:
+    return Console.on(workspace.store, home)
 
 
 def by_default(workspace: Workspace, user: StoredUser) -> None:
@@ -176,6 +176,6 @@ def test_tab_reads_a_file_without_the_slow_imports(workspace: Workspace, tmp_pat
         "COMP_CWORD": "2" if line.endswith("sho") else "3",
         "PYTHONPROFILEIMPORTTIME": "1",
     }
-    ran = program.run()
+    ran = program.process.run()
     assert ran.stdout.splitlines() == ["show" if line.endswith("sho") else "anna@example.org"]
     assert not {"sqlmodel", "sqlalchemy", "alembic"} & set(ran.stderr.split())

@@ -118,11 +118,14 @@ STORIES = {
         settings show
         settings set lateness=3d
         runner list
+        runner clock
+        runner clock --accept
         db upgrade
         db check
         db stats
         db backup copy.db
         db restore copy.db --yes
+        db adopt --accept --yes
         secret rekey
         log
         help exit-status

@@ -88,6 +88,8 @@ def test_the_password_can_stay_the_same_over_restarts(program: Program) -> None:
     assert refused.error()["code"] == "password.empty"
 
 
+# A process for each command.
+@pytest.mark.proof
 def test_the_commands_that_a_person_is_told_connect_all_its_mailboxes(program: Program) -> None:
     process = program.start("sandbox", *FREE_PORTS)
     try:

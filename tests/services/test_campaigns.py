@@ -246,7 +246,7 @@ def test_d3_stop_ends_open_people_and_cancels_what_waits_for_them(
         (RecipientState.REPLIED, "reply"),
     ]
     assert states == {waiting: MessageState.CANCELLED, held: MessageState.HELD}
-    with pytest.raises(Refused, match="there is nothing to stop"):
+    with pytest.raises(Refused, match="cannot be stopped"):
         campaign_life.stop(context, "autumn", NOW)
 
 
@@ -307,7 +307,7 @@ def test_d1_an_edit_that_needs_a_field_people_lack_is_refused(
 ) -> None:
     drafting.create(context, plan_of(), NOW)
     (person,) = enrol(workspace, 1)
-    with pytest.raises(Refused, match=rf"needs city, which r_{person} of campaign") as refused:
+    with pytest.raises(Refused, match=rf"r_{person} of campaign 'autumn' has no city") as refused:
         drafting.edit(context, "autumn", plan_of(TWO_STEPS.replace("reminder", "{{ city }}")), NOW)
     assert refused.value.code == "campaign.fields_missing"
     drafting.edit(

@@ -295,7 +295,7 @@ def test_a_finished_campaign_takes_nobody(context: Context, draft: str) -> None:
     import_text(context, draft, rows_of(1))
     campaign_life.start(context, draft, (), None, NOW)
     campaign_life.stop(context, draft, NOW)
-    with pytest.raises(Refused, match="takes no new recipients"):
+    with pytest.raises(Refused, match="cannot take new recipients"):
         import_text(context, draft, rows_of(1, start=5))
 
 

@@ -144,29 +144,24 @@ def test_f5_names_that_fit_nothing_are_told_what_was_near(
     assert ambiguous.value.code == "name.ambiguous"
 
 
-def test_f5_the_status_names_what_holds_everything_back_and_the_next_command(
+def test_f5_the_status_names_when_each_lane_goes_on(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
+    """The headline over them has tests of its own: `tests/cli/test_headline.py`."""
     context = context_of(workspace)
-    assert overview.look(context, NOW).summary == "up to date: everything due has been sent"
+    assert overview.look(context, NOW).next_send_at is None
     workspace.add_recipient(
         campaign, "kim@example.com", sender_id=workspace.senders(campaign)[0], next_at=NOW
     )
-    never_ran = overview.look(context, NOW)
-    assert (never_ran.sending, never_ran.next_command) == (False, Command("run", "--once"))
-    with workspace.store.writing() as connection:
-        workspaces.change(connection, last_pass_at=NOW - timedelta(minutes=4))
-    assert overview.look(context, NOW).summary == "mail is due and the next pass takes it"
     use_up_the_day(workspace, anna)
     waiting = overview.look(context, NOW)
-    assert (waiting.sending, waiting.next_send_at) == (True, TOMORROW)
-    assert waiting.mailboxes[0].waits_for == waiting.summary == "1 of 1 sent today"
+    assert waiting.next_send_at == TOMORROW
+    assert waiting.mailboxes[0].waits_for == "1 of 1 sent today"
     assert (waiting.mailboxes[0].sent_today, waiting.mailboxes[0].daily_limit) == (1, 1)
     with workspace.store.writing() as connection:
         mailboxes.change(connection, anna.id, hold_reason="550 banned", hold_class="sender")
     stuck = overview.look(context, NOW)
-    assert (stuck.sending, stuck.summary) == (False, "nothing can leave: on hold: 550 banned")
-    assert stuck.next_command == Command("why", "anna@example.org")
+    assert (stuck.next_send_at, stuck.mailboxes[0].waits_for) == (None, "on hold: 550 banned")
 
 
 def test_f5_a_paused_campaign_whose_only_sender_failed_names_the_reconnect_first(

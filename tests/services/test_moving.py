@@ -186,7 +186,7 @@ def test_b8_where_nobody_is_found_it_says_why_and_what_to_type(
         assert nobody.value.code == "recipient.nobody"
         assert nobody.value.hint
     mailbox_removal.remove(context, ANNA, now=LATER)
-    with pytest.raises(NotFound, match=f"waits for {ANNA}, or failed when it was removed"):
+    with pytest.raises(NotFound, match=f"waits for {ANNA} or failed with it"):
         assign(context, from_sender=ANNA)
     with pytest.raises(Refused) as same:
         assign(context, from_sender=BEN, to=BEN)

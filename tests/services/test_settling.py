@@ -1,11 +1,14 @@
 """What each kind of refusal leaves of a message, its recipient and its campaign (F2, F4, D6)."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from mailrotate.core.rules.quota import rest_until
+from mailrotate.core.rules.replies import hint_for
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import settling
 from mailrotate.core.services.sending.claiming import claim_next
@@ -15,6 +18,7 @@ from mailrotate.core.store import events
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import suppressions
+from mailrotate.core.store.sending import inboxes, lanes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.mail import ServerReply
@@ -220,3 +224,207 @@ def test_f3_a_dead_runners_claim_goes_back_and_its_marked_message_is_held(
     assert told == (["message.held"] if is_marked else [])
     with workspace.store.reading() as connection:
         assert connection.execute(select(t.lane.c.runner_id)).scalars().all() == [None]
+
+
+# --- what a sent message leaves
+
+TAKEN = ServerReply(Phase.DOT, 250, None, "250 taken as 17")
+
+
+def settle_sent(context: Context, claimed: Claim, **of_box: object) -> Settled:
+    box = replace(claimed.box, **of_box)  # type: ignore[arg-type]  # fields by name
+    return settling.settle_sent(context, claimed, box, TAKEN, LATER)
+
+
+def lane_rests_until(workspace: Workspace, mailbox_id: int) -> datetime | None:
+    query = select(t.lane.c.next_send_at).where(t.lane.c.mailbox_id == mailbox_id)
+    with workspace.store.reading() as connection:
+        found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
+def test_d1_a_sent_message_is_recorded_and_its_recipient_waits_for_the_next_step(
+    workspace: Workspace, context: Context, anna: Sender, lane: Lane
+) -> None:
+    """Counted from the instant of sending; earlier refusals are forgotten, but their tries are counted."""
+    steps = ((timedelta(), "Hello", "Hello"), (timedelta(days=2), None, "Again"))
+    campaign = workspace.add_campaign("autumn", [anna], steps=steps)
+    (sender,) = workspace.senders(campaign)
+    kim = workspace.add_recipient(campaign, KIM, sender_id=sender)
+    refused = {"attempts": 1, "error_class": "soft", "error_code": 451, "error_enhanced": "4.7.1",
+               "error_text": "451 4.7.1 greylisted", "error_hint": "[]"}  # fmt: skip
+    workspace.add_message(anna, campaign, kim, to=KIM, campaign_sender_id=sender, **refused)  # type: ignore[arg-type]  # columns by name
+    claimed = claim(context, lane)
+    assert settle_sent(context, claimed) == Settled(MessageState.SENT, None, True)
+    sent = message(workspace, claimed)
+    assert (sent.state, sent.sent_at, sent.settled_at, sent.attempts) == ("sent", LATER, LATER, 2)
+    assert (sent.error_class, sent.error_code, sent.error_enhanced) == (None,) * 3
+    assert (sent.error_text, sent.error_hint) == (None, None)
+    waits = row(workspace, kim)
+    assert (waits.state, waits.next_step, waits.next_at) == ("active", 2, LATER + timedelta(days=2))
+    assert [(action, reply) for action, _, reply in logged(workspace)] == [("message.sent", TAKEN.text)]
+    with workspace.store.reading() as connection:
+        turn = connection.execute(select(t.campaign_sender.c.turn_at)).scalar_one()
+        (event,) = events.listing(connection)
+    assert turn == LATER, "the other campaigns of the mailbox come next (E4)"
+    assert event.at == LATER
+    assert (event.mailbox, event.campaign) == (anna.address, "autumn")
+    assert (event.recipient_id, event.message_id) == (kim, claimed.message.id)
+
+
+def test_d1_the_last_step_finishes_its_recipient(
+    workspace: Workspace, context: Context, claimed: Claim
+) -> None:
+    settle_sent(context, claimed)
+    assert recipient(workspace, claimed) == ("finished", "all_steps_sent", True)
+    assert claimed.message.recipient_id is not None
+    assert row(workspace, claimed.message.recipient_id).next_step == 2
+
+
+def test_f3_an_answer_that_comes_late_settles_the_held_message_as_sent(
+    workspace: Workspace, context: Context, claimed: Claim
+) -> None:
+    """Another process has taken its sender for dead; the sender knows better."""
+    with workspace.store.writing() as connection:
+        settling.hold(connection, claimed.message.id, claimed.claim_token, "silence", NOW)
+    settle_sent(context, claimed)
+    assert message(workspace, claimed).state == "sent"
+    assert recipient(workspace, claimed)[0] == "finished"
+
+
+def test_f3_an_answer_about_a_message_that_is_no_longer_ours_changes_nothing(
+    workspace: Workspace, context: Context, claimed: Claim
+) -> None:
+    with workspace.store.writing() as connection:
+        settling.put_back(connection, claimed.message.id, claimed.claim_token)
+    settle_sent(context, claimed)
+    assert message(workspace, claimed).state == "scheduled"
+    assert recipient(workspace, claimed) == ("queued", None, False)
+    assert logged(workspace) == []
+    assert lane_rests_until(workspace, claimed.box.id) is None
+    with workspace.store.reading() as connection:
+        assert inboxes.pending_copies(connection, claimed.box.id, LATER + timedelta(days=1), 10) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "server_files", "due_at"),
+    [
+        (None, None, LATER + timedelta(minutes=1)),
+        (None, False, LATER),
+        (None, True, None),
+        ("on", True, LATER + timedelta(minutes=1)),
+        ("on", False, LATER),
+        ("off", None, None),
+        ("off", False, None),
+    ],
+)
+def test_f3_a_copy_is_kept_unless_the_server_files_it_and_an_unknown_server_gets_a_minute(
+    workspace: Workspace,
+    context: Context,
+    claimed: Claim,
+    setting: str | None,
+    server_files: bool | None,
+    due_at: datetime | None,
+) -> None:
+    settings = claimed.box.settings
+    own = replace(settings.own, sent_copy=setting)
+    settle_sent(context, claimed, files_sent_copy=server_files, settings=replace(settings, own=own))
+    with workspace.store.reading() as connection:
+        kept = connection.execute(select(t.sent_copy)).all()
+    assert [(copy.message_id, copy.mailbox_id, copy.raw, copy.next_try_at) for copy in kept] == (
+        [] if due_at is None else [(claimed.message.id, claimed.box.id, claimed.raw, due_at)]
+    )
+
+
+@pytest.mark.parametrize("seconds", [0, 600])
+def test_b3_the_gap_after_a_message_is_the_one_that_is_set_when_it_leaves(
+    workspace: Workspace, context: Context, claimed: Claim, seconds: int
+) -> None:
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.connection).values(gap_seconds=seconds))
+    settle_sent(context, claimed)
+    expected = rest_until(LATER, claimed.message.token, timedelta(seconds=seconds))
+    assert lane_rests_until(workspace, claimed.box.id) == expected
+
+
+def test_b3_a_gap_that_has_not_changed_since_the_claim_counts_from_the_answer(
+    workspace: Workspace, context: Context, claimed: Claim
+) -> None:
+    settle_sent(context, claimed)
+    expected = rest_until(LATER, claimed.message.token, claimed.box.settings.gap)
+    assert expected is not None
+    assert lane_rests_until(workspace, claimed.box.id) == expected
+
+
+# --- what is not known
+
+
+def test_f3_silence_after_the_dot_holds_the_message_with_a_hint(
+    workspace: Workspace, context: Context, claimed: Claim
+) -> None:
+    silence = ServerReply(Phase.DOT, None, None, "timed out")
+    settled = settling.settle_unknown(context, claimed, silence, LATER)
+    assert settled == Settled(MessageState.HELD, ReplyClass.UNKNOWN, False)
+    held = message(workspace, claimed)
+    assert (held.state, held.error_class, held.error_text) == ("held", "unknown", "timed out")
+    assert (held.settled_at, held.error_hint) == (LATER, hint_for(ReplyClass.UNKNOWN).to_json())
+    assert held.claimed_at == NOW, "it may have left, so it counts for the limits"
+    assert [(action, reply) for action, _, reply in logged(workspace)] == [("message.held", "timed out")]
+
+
+def test_f3_silence_about_a_message_that_is_no_longer_ours_ends_the_turn(
+    workspace: Workspace, context: Context, claimed: Claim
+) -> None:
+    with workspace.store.writing() as connection:
+        settling.put_back(connection, claimed.message.id, claimed.claim_token)
+    silence = ServerReply(Phase.DOT, None, None, "timed out")
+    settled = settling.settle_unknown(context, claimed, silence, LATER)
+    assert settled == Settled(MessageState.SCHEDULED, ReplyClass.UNKNOWN, False)
+    assert message(workspace, claimed).state == "scheduled"
+
+
+def test_f3_a_message_that_is_put_back_is_as_it_was_before_its_claim(
+    workspace: Workspace, context: Context, claimed: Claim, lane: Lane
+) -> None:
+    with workspace.store.writing() as connection:
+        connection.execute(t.message.update().values(marked_at=NOW))
+        assert settling.put_back(connection, claimed.message.id, claimed.claim_token)
+        assert not settling.put_back(connection, claimed.message.id, claimed.claim_token)
+    waits = message(workspace, claimed)
+    assert (waits.state, waits.attempts) == ("scheduled", 0)
+    assert (waits.claimed_at, waits.claim_token, waits.runner_id, waits.marked_at) == (None,) * 4
+
+
+def test_c15_a_message_that_is_put_back_to_a_recipient_who_has_ended_is_cancelled(
+    workspace: Workspace, context: Context, claimed: Claim
+) -> None:
+    with workspace.store.writing() as connection:
+        connection.execute(t.recipient.update().values(state="replied"))
+        assert settling.put_back(connection, claimed.message.id, claimed.claim_token)
+    assert message(workspace, claimed).state == "cancelled"
+
+
+@pytest.mark.parametrize(("is_marked", "state"), [(False, "scheduled"), (True, "held")])
+def test_f3_whoever_takes_a_lane_settles_what_its_last_owner_left_there(
+    workspace: Workspace, context: Context, claimed: Claim, lane: Lane, is_marked: bool, state: str
+) -> None:
+    """The last owner released it and may still run; a lane that it still owns is not taken."""
+    other = workspace.add_runner()
+    with workspace.store.writing() as connection:
+        if is_marked:
+            connection.execute(t.message.update().values(marked_at=NOW))
+        assert settling.take_lane(connection, lane.mailbox_id, other, LATER) is None
+    assert message(workspace, claimed).state == "sending"
+    with workspace.store.writing() as connection:
+        lanes.release(connection, lane)
+        taken = settling.take_lane(connection, lane.mailbox_id, other, LATER)
+    assert taken == Lane(lane.mailbox_id, other, lane.token + 1)
+    left = message(workspace, claimed)
+    assert left.state == state
+    if is_marked:
+        said = "the runner ended between the final dot and the server's answer"
+        assert (left.error_text, left.settled_at) == (said, LATER)
+        with workspace.store.reading() as connection:
+            (event,) = events.listing(connection)
+        assert (event.action, event.at, event.message_id) == ("message.held", LATER, claimed.message.id)
+        assert event.data["reply"] == said

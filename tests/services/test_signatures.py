@@ -40,12 +40,11 @@ def test_b3_an_edit_reaches_every_message_that_is_not_yet_being_sent(
     campaign = workspace.add_campaign("autumn", [anna])
     workspace.add_recipient(campaign, "kim@example.com", fields={"name": "Kim"})
     before = previewing.preview(context, "autumn", None, 1, NOW).text
-    signature_editing.add(context, ANNA, "work", "**Anna** {{ name }} <b>x</b>", NOW, main=True)
+    signature_editing.add(context, ANNA, "work", "**Anna** for {{ email }}", NOW, main=True)
     shown = previewing.preview(context, "autumn", None, 1, NOW)
-    assert "-- \nAnna {{ name }}" in shown.text
+    assert "-- \nAnna for kim@example.com" in shown.text
     assert "-- " not in before
-    assert "<strong>Anna</strong> {{ name }}" in shown.html
-    assert "<b>" not in shown.html
+    assert "<strong>Anna</strong> for kim@example.com" in shown.html
     signature_editing.edit(context, ANNA, "work", "Yours, Anna", NOW)
     assert "-- \nYours, Anna" in previewing.preview(context, "autumn", None, 1, NOW).text
 

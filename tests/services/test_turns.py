@@ -51,10 +51,12 @@ class Server(Inbox):
     inbox: list[bytes] = field(default_factory=list)
     usable: bool = True
     logins: int = 0
+    connections: int = 0
     _staged: Envelope | None = None
 
     def open_sender(self, _account: object) -> "Server":
         self.usable = True
+        self.connections += 1
         return self
 
     def open_inbox(self, _account: object) -> "Server":
@@ -278,6 +280,44 @@ def test_h5_first_messages_leave_without_a_try_of_an_inbox_that_is_left_alone(
     enrol(workspace, campaign, "kim@example.com")
     assert work(context, anna.id, workspace.add_runner())["sent"] == 1
     assert server.logins == 0
+
+
+@pytest.mark.parametrize("ended_by", [421, None], ids=["421", "a broken connection"])
+def test_f4_a_connection_that_ends_under_the_next_message_costs_it_no_try(
+    workspace: Workspace,
+    anna: Sender,
+    campaign: StoredCampaign,
+    server: Server,
+    context: Context,
+    ended_by: int | None,
+) -> None:
+    """Amazon SES takes 100 messages over one connection: the next goes over a new one at once."""
+    enrol(workspace, campaign, "kim@example.com", "lee@example.com")
+
+    def end_the_second() -> None:
+        if server.taken and server.connections == 1:
+            server.usable = False
+            raise MailTrouble(ServerReply(Phase.MAIL, ended_by, None, "too many messages on this connection"))
+
+    server.while_staging = end_the_second
+    assert work(context, anna.id, workspace.add_runner())["sent"] == 2
+    assert (server.taken, server.connections) == (["kim@example.com", "lee@example.com"], 2)
+    with workspace.store.reading() as connection:
+        assert connection.execute(select(t.message.c.attempts)).scalars().all() == [1, 1]
+
+
+def test_f4_a_421_on_a_new_connection_is_an_answer(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign, server: Server, context: Context
+) -> None:
+    enrol(workspace, campaign, "kim@example.com")
+
+    def refuse() -> None:
+        server.usable = False
+        raise MailTrouble(ServerReply(Phase.MAIL, 421, "4.3.0", "not now"))
+
+    server.while_staging = refuse
+    work(context, anna.id, workspace.add_runner())
+    assert (server.connections, states(workspace)) == (1, ["scheduled"])
 
 
 def test_f3_a_fate_that_another_runner_has_recorded_is_not_logged_again(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, event, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
@@ -263,23 +264,52 @@ OPEN_MESSAGE = MessageState(False, 1, "queued", "scheduled", -SECOND, timedelta(
 
 
 # No search for the reason of a failure: each example builds a database.
-@settings(
-    max_examples=100,
+_EACH_BUILDS_A_DATABASE = settings(
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@example(replace(OPEN_BOX, next_send=timedelta(minutes=3)), OPEN_PLAN, OPEN_MESSAGE, 0, 1)
-@example(replace(OPEN_BOX, provider_limit=("imap.hour", 1), sent=[SECOND]), OPEN_PLAN, OPEN_MESSAGE, 0, 1)
-@example(replace(OPEN_BOX, daily_limit=1, sent=[SECOND]), OPEN_PLAN, OPEN_MESSAGE, 0, 0)
-@given(
+_worlds = given(
     box=mailbox_states,
     plan=campaign_states,
     what=message_states,
     minutes=st.integers(0, 21 * 24 * 60),
     micro=st.integers(0, 999_999),
 )
+
+
+@settings(_EACH_BUILDS_A_DATABASE, max_examples=30)
+@example(replace(OPEN_BOX, next_send=timedelta(minutes=3)), OPEN_PLAN, OPEN_MESSAGE, 0, 1)
+@example(replace(OPEN_BOX, provider_limit=("imap.hour", 1), sent=[SECOND]), OPEN_PLAN, OPEN_MESSAGE, 0, 1)
+@example(replace(OPEN_BOX, daily_limit=1, sent=[SECOND]), OPEN_PLAN, OPEN_MESSAGE, 0, 0)
+@_worlds
 def test_f5_a_message_is_refused_a_second_before_the_instant_that_why_names_and_sent_at_it(
+    sqlite_template: Path,
+    box: MailboxState,
+    plan: CampaignState,
+    what: MessageState,
+    minutes: int,
+    micro: int,
+) -> None:
+    refuse_before_and_send_at(sqlite_template, box, plan, what, minutes, micro)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(900)
+@settings(_EACH_BUILDS_A_DATABASE, max_examples=300)
+@_worlds
+def test_f5_why_names_the_instant_of_sending_in_many_more_worlds(
+    sqlite_template: Path,
+    box: MailboxState,
+    plan: CampaignState,
+    what: MessageState,
+    minutes: int,
+    micro: int,
+) -> None:
+    refuse_before_and_send_at(sqlite_template, box, plan, what, minutes, micro)
+
+
+def refuse_before_and_send_at(
     sqlite_template: Path,
     box: MailboxState,
     plan: CampaignState,

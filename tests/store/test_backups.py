@@ -16,7 +16,7 @@ from mailrotate.core.store.backups import back_up, restore
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.schema import check_database
-from mailrotate.core.store.sending import liveness, sending_mailboxes
+from mailrotate.core.store.sending import liveness, send_mark, sending_mailboxes
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, NotFound, Refused, StoreTrouble
 from mailrotate.core.values.states import Role
 from tests.support.rows import NOW, Workspace
@@ -74,7 +74,7 @@ def test_postgresql_is_left_to_its_own_tools(postgresql_store: Store, tmp_path: 
     assert "pg_restore" in str(refused.value.hint)
 
 
-def test_f3_after_a_restore_no_mailbox_sends_until_somebody_releases_it(
+def test_f3_after_a_restore_the_workspace_sends_nothing_until_sent_mail_was_compared(
     filled: Workspace, tmp_path: Path
 ) -> None:
     backup = tmp_path / "backup.db"
@@ -89,11 +89,10 @@ def test_f3_after_a_restore_no_mailbox_sends_until_somebody_releases_it(
     assert names(tmp_path) == {"backup.db", kept.name, "mailrotate.db", "mailrotate.db.runners"}
     store = open_store(str(filled.store.path))
     with store.reading() as connection:
-        (box,) = sending_mailboxes.listing(connection)
+        held_since = send_mark.held_since(connection)
         event = connection.execute(select(t.event).where(t.event.c.action == "database.restored")).one()
         assert workspaces.user_by_email(connection, "late@example.org") is None
-    assert (box.health.hold_class, box.health.hold_until) == ("restore", None)
-    assert "2026-12-01T09:00:00Z" in str(box.health.hold_reason)
+    assert held_since == NOW, "the latest instant that the backup knows"
     assert (event.actor_id, event.os_user) == (None, "late")
     assert check_database(store) == []
     store.close()

@@ -185,7 +185,7 @@ def test_d6_an_address_is_covered_by_any_spelling_and_by_every_domain_above_it(s
             assert (suppressions.covering(connection, address) is not None) is covered
         connection.execute(update(t.suppression).values(value=None, canonical=None))
         assert suppressions.covering(connection, "kim@example.com") is not None
-        assert suppressions.remove(connection, SuppressionKind.ADDRESS, "kim@example.com")
+        assert suppressions.remove(connection, SuppressionKind.ADDRESS, "kim@example.com", SOON)
         assert suppressions.covering(connection, "kim@example.com") is None
 
 
@@ -289,15 +289,6 @@ def test_h5_an_inboxes_failure_is_kept_from_its_first_instant(store: Store, boxe
         assert inboxes.cursor_of(connection, box.id, "INBOX") == FolderCursor(2**32 - 1, 2**31)
     assert (failing.inbox.failing_since, failing.inbox.error) == (NOW, "refused")
     assert (healthy.inbox.failing_since, healthy.inbox.read_at) == (None, SOON)
-
-
-def test_f3_a_restored_workspace_holds_every_mailbox_that_is_still_there(
-    store: Store, boxes: list[Sender]
-) -> None:
-    with store.writing() as connection:
-        mailboxes.change(connection, boxes[2].id, removed_at=NOW)
-        assert mailboxes.hold_all(connection, "restore", "compare") == 2
-        assert {box.health.hold_class for box in sending_mailboxes.listing(connection)} == {"restore"}
 
 
 def test_c2_a_trouble_is_the_machines_when_no_other_server_was_reached(

@@ -5,12 +5,14 @@ What it leaves out is the interpreter's start and end, signals, and whatever a p
 """
 
 import os
+import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager, suppress
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Thread
 from typing import IO, Self
 from unittest.mock import patch
 
@@ -33,6 +35,8 @@ class Console(Program):
     # Only of one made `on` it.
     store: Store
     _shown: tuple[datetime, bool] | None = None
+    # A terminal in place of standard output.
+    _screen: IO[str] | None = None
 
     @classmethod
     def on(cls, store: Store, home: Path) -> Self:
@@ -59,6 +63,20 @@ class Console(Program):
         other.said, other._starter = self.said, self._starter
         return other
 
+    def on_terminal(self, columns: int, *args: str, check_status: int | None = 0) -> list[str]:
+        """The lines that a command shows on a terminal of so many columns, without colours."""
+        ours, theirs = os.openpty()
+        said: list[bytes] = []
+        reader = Thread(target=lambda: said.extend(_read(ours)))
+        reader.start()
+        with os.fdopen(theirs, "w") as screen, patch.object(self, "_screen", screen):
+            self.env |= {"COLUMNS": str(columns), "NO_COLOR": "1", "TERM": "xterm"}
+            self.run(*args, check_status=check_status)
+        reader.join()
+        os.close(ours)
+        text = b"".join(said).decode().replace("\r\n", "\n")
+        return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
+
     def run(self, *args: str, input: str | None = None, check_status: int | None = 0) -> Completed:
         if self._starter and self._shown is None:
             return self.process.run(*args, input=input, check_status=check_status)
@@ -72,7 +90,7 @@ class Console(Program):
             stack.enter_context(_alone(self.env, self.home))
             if self._shown is not None:
                 stack.enter_context(patch.object(clock, "datetime", _clock_from(*self._shown)))
-            for name, stream in (("stdin", typed), ("stdout", out), ("stderr", err)):
+            for name, stream in (("stdin", typed), ("stdout", self._screen or out), ("stderr", err)):
                 stack.enter_context(patch(f"sys.{name}", stream))
             errors = stack.enter_context(_errors_told())
             with pytest.raises(SystemExit) as ended:
@@ -81,6 +99,14 @@ class Console(Program):
             assert isinstance(status, int)
             hint = errors[0].hint if errors else None
             return self._ended(Completed(status, _written(out), _written(err), hint), args, check_status)
+
+
+def _read(terminal: int) -> Iterator[bytes]:
+    """All that is written to a terminal, until its other side is closed."""
+    # Linux reports that as an error.
+    with suppress(OSError):
+        while chunk := os.read(terminal, 65_536):
+            yield chunk
 
 
 @contextmanager

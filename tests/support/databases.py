@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -85,12 +86,21 @@ def postgresql_template(postgresql: PostgresqlServer) -> str:
     return _TEMPLATE
 
 
+@cache
+def _migrated() -> bytes:
+    """The file of a migrated, empty database. `make mutate` forks a process that has made it already."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.db"
+        store = open_store(str(path))
+        migrate(store)
+        store.close()
+        return path.read_bytes()
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "template.db"
-    store = open_store(str(path))
-    migrate(store)
-    store.close()
+    path.write_bytes(_migrated())
     return path
 
 

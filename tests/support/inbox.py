@@ -11,7 +11,7 @@ class Inbox:
     inbox: list[bytes]
 
     def new_headers(
-        self, _since: object, _folder: str = INBOX
+        self, _since: object, _folder: str = INBOX, _again: object = (), _at_once: int = 100
     ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
         mails = [InboxHeaders(uid, raw) for uid, raw in enumerate(self.inbox, 1)]
         return FolderCursor(1, len(mails)), iter(mails)

@@ -3,7 +3,8 @@
     ScriptedSmtp({"rcpt": answers("550 5.1.1 nobody here")})
     ScriptedSmtp({"dot": [hangs(), answers("250 2.0.0 taken")]})
 
-Phases: connect, starttls, ehlo, auth, mail, rcpt, data, content (in the middle of it), dot, rset, quit.
+Phases: connect, starttls, ehlo, auth, login (AUTH LOGIN, where it differs from auth), mail, rcpt, data,
+content (in the middle of it), dot, rset, quit.
 A move is for every time, a list for one time after the other; then, and elsewhere, it behaves.
 """
 
@@ -24,6 +25,7 @@ _USUAL = {
     "connect": "220 mail.example.org ESMTP",
     "starttls": "220 2.0.0 go ahead",
     "auth": "235 2.7.0 welcome",
+    "login": "235 2.7.0 welcome",
     "mail": "250 2.1.0 sender taken",
     "rcpt": "250 2.1.5 recipient taken",
     "data": "354 go on",
@@ -171,8 +173,7 @@ class _Conversation:
             self._secure()
         self._reply("connect")
         while True:
-            line = self._line().decode("latin-1").rstrip("\r\n")
-            self._server.commands.append(line)
+            line = self._hear()
             verb = line.partition(" ")[0].lower()
             self._obey(verb, line)
 
@@ -186,8 +187,12 @@ class _Conversation:
         elif verb == "auth" and line.upper() == "AUTH LOGIN":
             for question in ("334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"):
                 self._send(question)
-                self._server.commands.append(self._line().decode("latin-1").rstrip("\r\n"))
-            self._reply("auth")
+                self._hear()
+            self._reply("login" if "login" in self._server._script else "auth")
+        elif verb == "auth":
+            if self._reply("auth").startswith("334"):
+                self._hear()
+                self._reply("auth")
         elif verb == "starttls":
             if self._reply("starttls").startswith("220"):
                 self._secure()
@@ -246,6 +251,11 @@ class _Conversation:
 
     def _send(self, reply: str) -> None:
         self._socket.sendall(f"{reply}\r\n".encode())
+
+    def _hear(self) -> str:
+        line = self._line().decode("latin-1").rstrip("\r\n")
+        self._server.commands.append(line)
+        return line
 
     def _line(self) -> bytes:
         """The next line; looks up now and then whether the server is to stop."""

@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from mailrotate.adapters.holiday_calendar import holiday_problem
+from mailrotate.adapters.holiday_calendar import check_holidays
 from mailrotate.core.rules.campaign_file import CampaignPlan, Unreadable, files_named, read_plan
 from mailrotate.core.values.errors import BadInput, NotFound
 from mailrotate.core.values.letter import MOST_ATTACHED_BYTES
@@ -28,7 +28,7 @@ def read_campaign(path: Path) -> CampaignPlan:
         line = content.count(b"\n", 0, mistake.start) + 1
         raise BadInput("campaign_file.unreadable", f"{path}:{line}: is not UTF-8") from None
     files = {name: _read(path.parent / name, MOST_ATTACHED_BYTES) for name in files_named(text)}
-    return read_plan(text, str(path), files, holiday_problem)
+    return read_plan(text, str(path), files, check_holidays)
 
 
 def _read(path: Path, most_bytes: int) -> bytes | Unreadable:

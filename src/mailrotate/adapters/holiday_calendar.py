@@ -1,10 +1,18 @@
 """Public holidays from the `holidays` package, an extra."""
 
+import re
 from collections.abc import Iterable
 from datetime import date
 from functools import cache
 
+from mailrotate.core.rules.campaign_file import Remark
 from mailrotate.core.values.errors import BadInput
+
+# Whether a region has days of its own hardly changes from year to year.
+_ANY_YEAR = 2025
+# As a campaign file takes them; the package knows some by longer names as well.
+_REGION = re.compile(r"[A-Z0-9]{1,3}")
+_MOST_NAMED = 4
 
 
 class HolidayCalendar:
@@ -15,13 +23,36 @@ class HolidayCalendar:
         return frozenset().union(*(_dates(code, year) for year in years))
 
 
-def holiday_problem(code: str) -> str | None:
-    """Say why the holidays of `code` are unknown and what to do; None if they are known."""
+def check_holidays(code: str) -> Remark | None:
+    """Say why the holidays of `code` are unknown and what to do, or that its regions have more; else None."""
     try:
         _dates(code, None)
     except BadInput as trouble:
-        return trouble.sentence
-    return None
+        return Remark(trouble.sentence, is_mistake=True)
+    regions = [] if "-" in code else _regions_with_more(code)
+    if not regions:
+        return None
+    named = ", ".join(f'"{code}-{region}"' for region in regions[:_MOST_NAMED])
+    others = f" and {len(regions) - _MOST_NAMED} others" if len(regions) > _MOST_NAMED else ""
+    return Remark(
+        f'"{code}" has only the holidays of the whole country, and its regions have more, on which mail '
+        f"leaves; to keep those of a region, name it: {named}{others}",
+        is_mistake=False,
+    )
+
+
+@cache
+def _regions_with_more(country: str) -> list[str]:
+    """The regions that have holidays which the whole country has not, by their code."""
+    import holidays
+
+    known = holidays.list_supported_countries().get(country, [])
+    common = _dates(country, _ANY_YEAR)
+    return [
+        region
+        for region in known
+        if _REGION.fullmatch(region) and _dates(f"{country}-{region}", _ANY_YEAR) - common
+    ]
 
 
 @cache
@@ -41,5 +72,5 @@ def _dates(code: str, year: int | None) -> frozenset[date]:
     except NotImplementedError:
         raise BadInput(
             "holidays.unknown",
-            f"'{code}' is no country or region whose holidays are known; write it like DE or DE-BY",
+            f"'{code}' is not a country or region with known holidays; write it like DE or DE-BY",
         ) from None

@@ -106,5 +106,5 @@ def _damaged(where: str, number: int, problem: str) -> KeyTrouble:
     return KeyTrouble(
         "key.damaged",
         f"{where}, line {number}: {problem}",
-        "put back a copy of the workspace's key; a line that was cut or wrapped is enough to spoil it",
+        "restore a copy of the workspace's key; even one cut or wrapped line damages it",
     )

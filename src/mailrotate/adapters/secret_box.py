@@ -90,6 +90,6 @@ def _bound_to(name: str, generation: int) -> bytes:
 def _damaged(name: str) -> KeyTrouble:
     return KeyTrouble(
         "secret.damaged",
-        f"the secret of {name} does not open: it was changed, or copied from another record",
+        f"the secret of {name} cannot be opened: it was changed, or copied from another record",
         Command("mailbox", "reconnect", "ADDRESS"),
     )

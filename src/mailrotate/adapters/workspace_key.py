@@ -80,7 +80,7 @@ class WorkspaceKey:
         except KeyringUnusable as trouble:
             raise KeyTrouble(
                 "key.nowhere",
-                f"there is no place for the workspace's key: the system keyring cannot be used: {trouble}",
+                f"the workspace's key cannot be stored: the system keyring cannot be used: {trouble}",
                 _NAME_A_FILE,
             ) from None
         return ring

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Call:
-    """`now` is read once: everything one command decides, it decides at one instant.
+    """`now` is read once, so that everything in one command happens at the same instant.
 
     The fields are the global options; the parsers fill them while they read the command line.
     """
@@ -58,8 +58,15 @@ class Call:
 
     @property
     def zone(self) -> str:
-        """In which people see instants."""
+        """The time zone in which instants are shown."""
         return self.app.workspace.timezone
+
+    def trace(self, error: Exception) -> None:
+        """With --debug, show where it happened; what is told else and the exit status are the same."""
+        if self.debug:
+            from traceback import format_exception
+
+            self.speech.say("".join(format_exception(error)).rstrip())
 
     def close(self) -> None:
         if "app" in self.__dict__:

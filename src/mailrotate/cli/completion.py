@@ -1,4 +1,4 @@
-"""What Tab offers for values of arguments: names in the database that the acting user may see.
+"""Shell completion of values: names in the database that the acting user may see.
 
 A completer opens it for reading only, makes none, and offers nothing where it cannot be read: a shell has
 no place for an error message.
@@ -65,7 +65,7 @@ def requests(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def anything(ctx: typer.Context, incomplete: str) -> list[str]:
-    """All that `why` can be asked about, but people."""
+    """Everything that `why` explains, except recipients."""
     from mailrotate.core.store.names import Names
 
     return _beginning(ctx, incomplete, Names.MAILBOXES, Names.CAMPAIGNS, Names.MESSAGES)

@@ -1,4 +1,4 @@
-"""What follows when mailboxes send nothing any more, in words and as JSON: the same for each command."""
+"""Consequences of mailboxes that stop sending, in words and as JSON, the same for each command."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,12 @@ _FATES = {"pauses": "pauses", "stays_paused": "stays paused", "cannot_start": "c
 
 
 def fate(campaign: "HitCampaign", other: Mapping[str, str]) -> str | None:
-    """What a campaign does then; `other` has words that only one command has, by fate."""
+    """Say what happens to a campaign; `other` overrides the words of a fate."""
     return {**_FATES, **other}.get(campaign.fate)
 
 
 def campaigns_and_messages(following: "Consequences", whose: str, goes_on: str, until: str) -> list[str]:
-    """The campaigns with those who wait for `whose` mailboxes, and how long the messages wait."""
+    """List the campaigns with their waiting recipients, and how long the messages wait."""
     lines = [
         f"  campaign {campaign.name} {fate(campaign, {'goes_on': goes_on})}; "
         f"people who wait for {whose}: {campaign.people}"
@@ -30,7 +30,7 @@ def campaigns_and_messages(following: "Consequences", whose: str, goes_on: str, 
 
 
 def told_of_disconnect(following: "Consequences", whose: str, until: str, secret: str = "") -> list[str]:
-    """All that follows for one mailbox; in an empty slot it is its campaigns alone."""
+    """List all consequences for one mailbox; for an empty slot, only its campaigns."""
     lines = campaigns_and_messages(following, whose, "goes on with its own senders", until)
     if not following.campaigns:
         lines.insert(0, "  no campaign sends from it")

@@ -51,7 +51,7 @@ def given_password(app: "App", from_stdin: bool, file: Path | None) -> Password 
             with file.open(encoding="utf-8") as content:
                 return _password(content.readline(_LONGEST), f"--password-file {file}")
         except (OSError, UnicodeDecodeError) as trouble:
-            words = trouble.strerror if isinstance(trouble, OSError) else "it is no text"
+            words = trouble.strerror if isinstance(trouble, OSError) else "it is not UTF-8 text"
             raise BadInput("password.unreadable", f"--password-file: cannot read {file}: {words}") from None
     text = app.settings.environment.get(_VARIABLE)
     return None if text is None else _password(text, _VARIABLE)
@@ -69,7 +69,7 @@ def needed_password(
     if typed is None:
         raise BadInput(
             "password.none",
-            f"there is no password for {address}, and no terminal to ask for it",
+            f"no password for {address}, and no terminal to ask for one",
             f"add --password-stdin or --password-file FILE, or set {_VARIABLE}",
         )
     return _password(typed, "the prompt")
@@ -87,7 +87,7 @@ def _password(text: str | None, source: str) -> Password:
         # Its rest would reach the server as a line of its own, and be said again in what it answers.
         raise BadInput(
             "password.lines",
-            f"{source}: the password has an end of line in it",
+            f"{source}: the password contains a line break",
             "give it in one line: --password-stdin or --password-file FILE",
         )
     return Password(Secret(password))
@@ -111,9 +111,7 @@ def find_servers(
     from mailrotate.providers.registry import PROVIDERS
 
     if provider is not None and provider not in PROVIDERS:
-        raise BadInput(
-            "provider.unknown", f"there is no provider '{provider}'; known are {', '.join(PROVIDERS)}"
-        )
+        raise BadInput("provider.unknown", f"unknown provider '{provider}'; known: {', '.join(PROVIDERS)}")
     username = _username(username)
     named_smtp, named_imap = _endpoint("--smtp", smtp, security), _endpoint("--imap", imap, security)
     if named_smtp and named_imap:
@@ -148,10 +146,10 @@ def _endpoint(flag: str, text: str | None, security: Security | None) -> "Endpoi
 
 
 def _username(text: str | None) -> str | None:
-    """Raises BadInput (`username.invalid`): what is no line of its own could say more than a name."""
+    """Check that a login name is one printable line. Raises BadInput (`username.invalid`)."""
     if text is not None and not (text.strip() and text.isprintable()):
         raise BadInput(
-            "username.invalid", f"--username: {text!r} is no login name", "write it like --username anna"
+            "username.invalid", f"--username: {text!r} is not a login name", "write it like --username anna"
         )
     return text
 

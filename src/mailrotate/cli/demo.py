@@ -230,9 +230,7 @@ def _broken_promises(
 ) -> list[str]:
     problems = []
     if answered != {_address(_ANSWERS)}:
-        problems.append(
-            f"only {_ANSWERS} should have answered, and: {', '.join(sorted(answered)) or 'nobody'}"
-        )
+        problems.append(f"only {_ANSWERS} should have answered, and: {', '.join(sorted(answered)) or 'none'}")
     for name, mails in received.items():
         wanted = 1 if name == _ANSWERS else 2
         if len(mails) != wanted:

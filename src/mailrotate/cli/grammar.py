@@ -1,4 +1,4 @@
-"""How commands and nouns read a command line: global options anywhere, and "did you mean"."""
+"""Parse the command line: global options anywhere, and "did you mean"."""
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -54,14 +54,14 @@ class _GlobalAnywhere(_Reader):
     def _options_meant(self, ctx: Any, error: Any, given: Sequence[str]) -> list[str]:
         from mailrotate.cli.synonyms import options_meant
 
-        # Of `-json` the parser has named the first letter.
+        # For `-json`, the parser's message names only the first letter.
         word = next(word for word in given if word.startswith(error.option_name))
         params = [*self.get_params(ctx), *_inherited_options(ctx)]
         return options_meant(word, {name for param in params for name in param.opts})
 
 
 class Verb(_GlobalAnywhere, TyperCommand):
-    """A command that does something."""
+    """A command (as opposed to a group)."""
 
 
 class Noun(_GlobalAnywhere, TyperGroup):
@@ -69,7 +69,7 @@ class Noun(_GlobalAnywhere, TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            # The rest of the line is never parsed, but --json in it tells how to say so.
+            # The rest of the line is not parsed, but --json in it decides the format of the error.
             _take_global_options(ctx, args, beyond_command=True)
             found = self._commands_meant(ctx, args[0])
             meant = f"; did you mean {' or '.join(found)}?" if found else ""

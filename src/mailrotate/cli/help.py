@@ -29,7 +29,7 @@ def help_(
         list[str] | None, typer.Argument(metavar="COMMAND|exit-status", help="What to tell about.")
     ] = None,
 ) -> None:
-    """Tell what a command does, as its --help, or what the exit statuses mean.
+    """Show help for a command, or the list of exit statuses.
 
     Examples:
 

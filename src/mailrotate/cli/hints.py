@@ -6,9 +6,9 @@ from shlex import join
 from mailrotate.core.values.errors import MailrotateError
 from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint, Shell
 
-# Of the users who may run a command, only so many are named.
+# The maximum number of users to name.
 _MOST_NAMED = 3
-# Signs that follow the part before them without a blank.
+# Punctuation that follows without a blank.
 _CLOSING = (",", ";", ".", ")")
 
 

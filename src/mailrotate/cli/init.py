@@ -27,12 +27,12 @@ def init(
     made = call.app.make_workspace(address, name or address.partition("@")[0])
     if not made and call.app.ever_had_key:
         raise Refused(
-            "workspace.exists", f"there is a workspace in {call.app.settings.db} already", Command("status")
+            "workspace.exists", f"{call.app.settings.db} already has a workspace", Command("status")
         )
     call.app.make_key()
     admin = call.app.default_email
     call.speech.result(
         {"database": call.app.store.name, "admin": admin, "timezone": call.zone},
-        f"made a workspace in {call.app.store.name}; its admin is {admin}, its time zone {call.zone}",
+        f"created a workspace in {call.app.store.name}; admin: {admin}, time zone: {call.zone}",
     )
     call.speech.next(Command("mailbox", "connect", "ADDRESS"))

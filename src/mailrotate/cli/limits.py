@@ -66,4 +66,5 @@ def _print(speech: Speech, found: "list[KnownLimit]") -> None:
             r["source"],
         ),
         "no limits",
+        drop=("source", "as of", "default"),
     )

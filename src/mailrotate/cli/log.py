@@ -95,7 +95,7 @@ def log(
 
 
 def _texts(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> Iterator[str]:
-    """What stands above the first line is no result: it goes elsewhere than the lines."""
+    """Build the table; its heading goes to stderr, so that stdout holds only log lines."""
     number = 0
     for number, line in enumerate(lines, start=1):
         if number == 1:
@@ -147,7 +147,7 @@ def _text(line: "LoggedEvent", zone: str) -> str:
 
 
 def _said(line: "LoggedEvent") -> Iterator[str]:
-    """A change as `daily_limit 500 → 120`, everything else by its name."""
+    """Show a change as `daily_limit 500 → 120`, other data by name."""
     rest = dict(line.data)
     if rest.keys() & {"before", "after"}:
         key, before, after = (rest.pop(name, None) for name in ("key", "before", "after"))
@@ -160,7 +160,7 @@ def _said(line: "LoggedEvent") -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    """As a table shows it."""
+    """Format a value for a table."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):

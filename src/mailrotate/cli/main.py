@@ -33,10 +33,10 @@ class _Root(Lazy):
         "limits": "Show or change the mail providers' limits.",
         "settings": "Show or change the workspace settings.",
         "run": "Send everything that is due, once or continuously.",
-        "runner": "List the runners.",
+        "runner": "List the runners, and take the present clock.",
         "log": "Show the event log.",
         "secret": "Change the workspace key.",
-        "db": "Check, back up, restore and upgrade the database.",
+        "db": "Check, back up, restore, adopt and upgrade the database.",
         "sandbox": "Run a local mail server for trying everything.",
         "demo": "Run a whole campaign on a sandbox, in a minute.",
         "help": "Show help for a command, or the list of exit statuses.",
@@ -62,7 +62,7 @@ def _show_version(wanted: bool) -> None:
 
 
 def _global(*names: str, about: str, **settings: Any) -> Any:
-    """An option that may stand anywhere in the command line; `Call` has its value."""
+    """A global option, allowed anywhere on the command line; `Call` stores its value."""
     return typer.Option(*names, help=about, rich_help_panel=GLOBAL_PANEL, expose_value=False, **settings)
 
 
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has enough, as `head` does; the interpreter must not flush into it again.
+        # The reader closed the pipe, as `head` does; the interpreter must not flush into it again.
         output.close_standard_output()
         status = 128 + signal.SIGPIPE
     sys.exit(status)
@@ -112,7 +112,7 @@ def _run(given: list[str], call: Call) -> int:
         ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False, obj=call)
         output.flush()
     except MailrotateError as error:
-        _trace(call, error)
+        call.trace(error)
         call.speech.error(error)
         return error.exit_status
     except typer.TyperException as error:
@@ -130,15 +130,7 @@ def _run(given: list[str], call: Call) -> int:
     except (KeyboardInterrupt, BrokenPipeError):
         raise
     except Exception as error:  # noqa: BLE001  the edge of the program: whatever it is becomes one sentence
-        _trace(call, error)
+        call.trace(error)
         call.speech.defect(error)
         return 1
     return ended if isinstance(ended, int) else 0
-
-
-def _trace(call: Call, error: Exception) -> None:
-    """With --debug, where it happened; the error is then told as always, and the exit status is the same."""
-    if call.debug:
-        from traceback import format_exception
-
-        call.speech.say("".join(format_exception(error)).rstrip())

@@ -11,30 +11,21 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 from mailrotate.cli.hints import in_words
+from mailrotate.cli.table import CELL_GAP, aligned, print_on_terminal
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, MailrotateError
 from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 # C0 and C1 control characters, and those that turn the direction of writing (Unicode TR36, section 3.2).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _RFC3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-# An address, a link or an id.
-_COPIED = re.compile(r"@|://|\b[a-z]_[0-9]+\b")
 _MORE_PROBLEMS = 50
-_CELL_GAP = "  "
 _NOTHING = "-"
-# Longer words of prose may go on in the next line of a narrow column.
-_SHORT_WORD = 18
-# Of what belongs to a row and stands below it.
-_INDENT = 2
 
 
 def plain(text: object) -> str:
@@ -59,9 +50,20 @@ def zoned(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
     return "-" if at is None else f"{instant(at, zone, ahead=ahead)} {zone}"
 
 
-def localised(text: str, zone: str) -> str:
-    """A reason from the core, whose instants are RFC 3339, as people read it."""
-    return _RFC3339.sub(lambda found: zoned(datetime.fromisoformat(found[0]), zone), text)
+def localised(text: str, zone: str, *, brief_on: datetime | None = None) -> str:
+    """A reason from the core, whose instants are RFC 3339, as people read it.
+
+    `brief_on` is for one line about now: hours and minutes, with the day if it is another one.
+    """
+
+    def shown(found: re.Match[str]) -> str:
+        at = datetime.fromisoformat(found[0])
+        if brief_on is None:
+            return zoned(at, zone)
+        local, today = (each.astimezone(ZoneInfo(zone)) for each in (at, brief_on))
+        return local.strftime("%H:%M" if local.date() == today.date() else "%Y-%m-%d %H:%M")
+
+    return _RFC3339.sub(shown, text)
 
 
 def counted(number: int, one: str, several: str | None = None) -> str:
@@ -122,12 +124,15 @@ class Speech:
         rows: Iterable[Mapping[str, Any]],
         cells: Callable[[Mapping[str, Any]], Sequence[object]],
         nothing: AnyHint = "nothing to show",
+        drop: Sequence[str] = (),
+        *,
+        whole: bool = False,
     ) -> None:
         """A JSON array of `rows`, streamed; for people a table of their `cells`."""
         if self.as_json:
             self._stream_array(rows)
         else:
-            self.table(columns, (cells(row) for row in rows), nothing)
+            self.table(columns, (cells(row) for row in rows), nothing, drop, whole=whole)
 
     def _stream_array(self, rows: Iterable[Mapping[str, Any]], ending: str = "") -> None:
         separator = "["
@@ -147,23 +152,33 @@ class Speech:
         sys.stdout.flush()
 
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[object]], nothing: AnyHint = "nothing to show"
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        nothing: AnyHint = "nothing to show",
+        drop: Sequence[str] = (),
+        *,
+        whole: bool = False,
     ) -> None:
-        """Rich on a terminal, aligned text in a pipe."""
+        """Aligned text in a pipe; on a terminal what fits of it, one row a line.
+
+        `drop` are the columns that a narrow terminal does without, the least important first. With `whole`,
+        prose goes on in further lines and is not cut.
+        """
         filled = [[cell(value) for value in row] for row in rows]
         if not filled:
             self.say(nothing)
         elif is_terminal(sys.stdout):
-            _print_rich_table(columns, filled)
+            print_on_terminal(columns, filled, drop, whole=whole)
         else:
-            _print_plain_table(columns, filled)
+            print("\n".join(aligned(columns, filled)))
 
     def facts(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Names and values of one thing, below each other."""
         shown = [(name, cell(value)) for name, value in pairs]
         width = max((len(name) for name, _ in shown), default=0)
         for name, value in shown:
-            print(f"{name:<{width}}{_CELL_GAP}{value}")
+            print(f"{name:<{width}}{CELL_GAP}{value}")
 
     # --- everything else
 
@@ -275,7 +290,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def flush() -> None:
-    """So that a full disk or a closed pipe behind standard output is an error of the command."""
+    """Flush standard output, so that a full disk or a closed pipe fails the command."""
     sys.stdout.flush()
 
 
@@ -295,104 +310,3 @@ def cell(value: object) -> str:
     if isinstance(value, tuple):
         return plain(", ".join(map(str, value)))
     return plain(value).replace("\n", " ")
-
-
-def _print_plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = [[_capitals(column) for column in columns], *rows]
-    widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
-    for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print(_CELL_GAP.join(cells).rstrip())
-
-
-def _capitals(column: str) -> str:
-    """All but what stands in brackets, such as a zone."""
-    name, bracket, rest = column.partition(" (")
-    return name.upper() + bracket + rest
-
-
-def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print the table, wrapped to the terminal; where an address would break, a row takes a second line."""
-    from rich.console import Console
-    from rich.padding import Padding
-    from rich.rule import Rule
-
-    console = Console()
-    bands = _bands([columns, *rows], console.width)
-    if len(bands) == 1:
-        console.print(_rich_table(bands[0], rows, columns))
-        return
-    for row in (columns, *rows):
-        for number, band in enumerate(bands):
-            if number and all(row[index] == _NOTHING for index in band):
-                continue
-            indent = _INDENT if number else 0
-            style = "bold" if row is columns else "none"
-            console.print(Padding(_rich_table(band, [row]), (0, 0, 0, indent)), style=style)
-        if row is columns:
-            console.print(Rule(style="none"))
-
-
-def _rich_table(
-    widths: Mapping[int, int], rows: Iterable[Sequence[str]], heads: Sequence[str] | None = None
-) -> "Table":
-    """Build a table of the given columns of the rows, each at its given width."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    # The box's own blank between two columns is the other half of the gap.
-    table = Table(
-        box=SIMPLE_HEAD,
-        show_edge=False,
-        show_header=heads is not None,
-        pad_edge=False,
-        padding=(0, len(_CELL_GAP) - 1, 0, 0),
-    )
-    for index, width in widths.items():
-        table.add_column("" if heads is None else heads[index], width=width, overflow="fold")
-    for row in rows:
-        # Text, not markup: a stranger's square brackets are letters.
-        table.add_row(*(Text(row[index]) for index in widths))
-    return table
-
-
-def _bands(table: Sequence[Sequence[str]], room: int) -> list[dict[int, int]]:
-    """The columns that have room beside each other without breaking an address or an id, with their widths;
-    then those below them."""
-    bands: list[dict[int, int]] = [{}]
-    narrowest: list[int] = []
-    for index, cells in enumerate(zip(*table, strict=True)):
-        narrow = max((_unbroken(word) for text in cells for word in text.split()), default=1)
-        taken = sum(narrowest[each] for each in bands[-1]) + len(_CELL_GAP) * len(bands[-1])
-        if bands[-1] and taken + narrow > room - (_INDENT if len(bands) > 1 else 0):
-            bands.append({})
-        bands[-1][index] = min(_longest(cells), room)
-        narrowest.append(narrow)
-    for number, band in enumerate(bands):
-        free = room - (_INDENT if number else 0) - len(_CELL_GAP) * (len(band) - 1)
-        _shrink(band, narrowest, free)
-    return bands
-
-
-def _shrink(widths: dict[int, int], narrowest: Sequence[int], room: int) -> None:
-    """Make the widest columns narrower until all have room, as far as that can be."""
-    while sum(widths.values()) > room:
-        shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
-        if not shrinkable:
-            return
-        widths[max(shrinkable, key=lambda index: widths[index])] -= 1
-
-
-def _longest(cells: Iterable[str]) -> int:
-    from rich.cells import cell_len
-
-    return max(map(cell_len, cells))
-
-
-def _unbroken(word: str) -> int:
-    """How much of a word stays on one line: what one copies whole, of other long words the beginning."""
-    from rich.cells import cell_len
-
-    length = cell_len(word)
-    return length if _COPIED.search(word) else min(length, _SHORT_WORD)

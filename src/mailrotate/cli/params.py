@@ -1,4 +1,4 @@
-"""Options that several commands share, and how what people type becomes values."""
+"""Options of several commands, and parsers of typed values."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.core.rules.text import same_name
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.letter import LETTER_FIELDS
 
 Text = TypeVar("Text")
 Value = TypeVar("Value")
@@ -41,7 +42,7 @@ After = Annotated[str | None, typer.Option(metavar="ID", help="Go on after this 
 
 
 def read_flag(flag: str, text: Text, read: Callable[[Text], Value]) -> Value:
-    """What is said with a flag. Raises BadInput that names it."""
+    """Parse a flag's value. Raises BadInput that names the flag."""
     try:
         return read(text)
     except BadInput as wrong:
@@ -49,32 +50,35 @@ def read_flag(flag: str, text: Text, read: Callable[[Text], Value]) -> Value:
 
 
 def read_id(text: str, prefix: str, kind: str) -> int:
-    """`m_17` is message 17. Raises BadInput (`id.invalid`)."""
+    """Parse an id such as `m_17`. Raises BadInput (`id.invalid`)."""
     number = text.removeprefix(f"{prefix}_")
     if not (number.isascii() and number.isdigit() and len(number) < 19):
-        raise BadInput("id.invalid", f"'{text}' is no {kind}'s id; it looks like {prefix}_17")
+        raise BadInput("id.invalid", f"'{text}' is not a {kind} id; write it like {prefix}_17")
     return int(number)
 
 
 def read_fields(written: list[str]) -> dict[str, str]:
-    """`NAME=VALUE` for each field. Raises BadInput (`field.form`)."""
+    """Parse `NAME=VALUE` pairs. Raises BadInput (`field.form`, `field.reserved`)."""
     fields = {}
     for pair in written:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise BadInput("field.form", f"'{pair}' is no field; write NAME=VALUE, like first_name=Kim")
-        fields[same_name(name)] = value
+            raise BadInput("field.form", f"'{pair}' is not a field; write NAME=VALUE, like first_name=Kim")
+        name = same_name(name)
+        if name in LETTER_FIELDS:
+            raise BadInput("field.reserved", f"{{{{ {name} }}}} is filled in for each letter; leave it out")
+        fields[name] = value
     return fields
 
 
 def read_instant(text: str, zone: str) -> datetime:
-    """RFC 3339, or `2026-12-01 09:00` in the workspace's zone. Raises BadInput (`instant.invalid`)."""
+    """Parse RFC 3339, or `2026-12-01 09:00` in the workspace's zone. Raises BadInput (`instant.invalid`)."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise BadInput(
             "instant.invalid",
-            f"'{text}' is no instant",
+            f"'{text}' is not a date and time",
             f"write it like 2026-12-01T09:00:00Z, or 2026-12-01 09:00 for the zone {zone}",
         ) from None
     return instant.replace(tzinfo=instant.tzinfo or ZoneInfo(zone)).astimezone(UTC)

@@ -15,6 +15,7 @@ from mailrotate.core.values.hint import Command, Hint
 if TYPE_CHECKING:
     from mailrotate.runner import Host, Report
 
+_UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
 
@@ -51,11 +52,11 @@ def run(
     try:
         work = None if only is None else Work(only)
     except ValueError:
-        raise BadInput("run.only", f"--only '{only}' is none of send, sync, test") from None
+        raise BadInput("run.only", f"--only must be send, sync or test, not '{only}'") from None
     period = parse_duration(every)
     if period < timedelta(seconds=1):
-        raise BadInput("run.every", f"--every {every} is too short; the least is 1s")
-    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call.speech, trouble))
+        raise BadInput("run.every", f"--every {every} is too short; the minimum is 1s")
+    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call, trouble))
     try:
         if once:
             began = monotonic_seconds()
@@ -67,11 +68,12 @@ def run(
             raise
 
 
-def _tell(speech: Speech, trouble: Exception) -> None:
+def _tell(call: Call, trouble: Exception) -> None:
+    call.trace(trouble)
     if isinstance(trouble, MailrotateError):
-        speech.warn(with_hint(trouble))
+        call.speech.warn(with_hint(trouble))
     else:
-        speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the others go on")
+        call.speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
 
 
 def _finish(speech: Speech, report: "Report", seconds: float) -> None:
@@ -86,7 +88,7 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
         )
     speech.next(Command("status"))
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
-        raise typer.Exit(1)
+        raise typer.Exit(_UNEXPECTED)
     if report.troubles:
         raise typer.Exit(next(t.exit_status for t in report.troubles if isinstance(t, MailrotateError)))
     if report.outlook.nobody_can_send and not report.tally["sent"]:
@@ -95,7 +97,7 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
 
 
 def _done(report: "Report") -> str:
-    """`2 sent, 1 reply`; some counts are of things, and take their plural."""
+    """Say `2 sent, 1 reply`: counts of things have a plural."""
     counts = {name: count for name, count in report.counts().items() if count}
     words = [counted(n, _ONE[name], name) if name in _ONE else f"{n} {name}" for name, n in counts.items()]
     return ", ".join(words) or "nothing was due"
@@ -119,3 +121,5 @@ def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | No
 
     report = host.serve(call.app.host, every, end_after, show_news)
     call.speech.say(f"ended: {_done(report)}")
+    if report.broken:
+        raise typer.Exit(_UNEXPECTED)

@@ -16,7 +16,7 @@ from mailrotate.core.values.hint import Command, Hint, Shell
 if TYPE_CHECKING:
     from mailrotate.sandbox.server import SandboxInfo
 
-# So many mailboxes may the admin of a new workspace connect; then one needs another slot.
+# The included slots of a new workspace's admin.
 INCLUDED_SLOTS = 2
 
 Person = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose mailbox; it takes any address.")]
@@ -31,9 +31,9 @@ def serve(
         typer.Option(help="Its first line is the password of all mailboxes; without, each start makes one."),
     ] = None,
 ) -> None:
-    """Serve ready-made mailboxes on this machine until Ctrl-C. No mail leaves it, all of it is in memory.
+    """Serve ready-made mailboxes on this machine until Ctrl-C. Mail stays in memory and never leaves it.
 
-    Mail to any address is accepted; its recipient has a mailbox from then on, with the same password.
+    Mail to any address is accepted and creates a mailbox for its recipient, with the same password.
 
     Examples:
 
@@ -71,7 +71,7 @@ def read(
     address: Person,
     folder: Annotated[str, typer.Option(help="Which folder; 'Sent' has what was sent.")] = "INBOX",
 ) -> None:
-    """Show the mail of anybody in the running sandbox, oldest first.
+    """Show the mail of an address in the running sandbox, oldest first.
 
     Examples:
 
@@ -109,7 +109,7 @@ def answer(
     address: Person,
     text: Annotated[str, typer.Argument(help="What the person writes.")],
 ) -> None:
-    """Reply as that person to the newest mail they have.
+    """Reply as the recipient to their newest mail.
 
     Examples:
 
@@ -123,7 +123,7 @@ def answer(
 
 
 def unsubscribe(ctx: typer.Context, address: Person) -> None:
-    """Unsubscribe as that person by mail, as the newest mail they have offers it.
+    """Unsubscribe as the recipient by mail, in the way that their newest mail offers.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`mailrotate secret`: the key that the passwords are sealed with."""
+"""`mailrotate secret`: the key that encrypts the passwords."""
 
 import typer
 
@@ -10,7 +10,7 @@ app = noun("Change the workspace key.", __name__, "rekey")
 
 
 def rekey(ctx: typer.Context) -> None:
-    """Make a new key and seal every credential with it. Interrupted anywhere, all of them still open.
+    """Create a new key and encrypt every credential with it. It can be interrupted at any point.
 
     Examples:
 
@@ -23,6 +23,6 @@ def rekey(ctx: typer.Context) -> None:
     place = call.app.key.place
     call.speech.result(
         {"resealed": count, "place": place},
-        f"the key is new and in {place}; it seals {counted(count, 'credential')}",
+        f"new key stored in {place}; it seals {counted(count, 'credential')}",
     )
     call.speech.say("keep a copy of it apart from the database; other machines of this workspace need it too")

@@ -1,4 +1,4 @@
-"""`mailrotate settings`: what all machines of the workspace agree on."""
+"""`mailrotate settings`: settings shared by all machines of the workspace."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,7 @@ app = noun("Show or change the workspace settings.", __name__, "show", "set")
 
 
 def show(ctx: typer.Context) -> None:
-    """Every setting, its value and its default.
+    """Show every setting with its value and default.
 
     Examples:
 
@@ -52,4 +52,6 @@ def _print(speech: Speech, found: "list[Shown]") -> None:
         speech.table(
             ("setting", "value", "default", "what it is"),
             ((shown.key, shown.value, shown.default, shown.about) for shown in found),
+            drop=("default",),
+            whole=True,
         )

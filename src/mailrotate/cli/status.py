@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mailrotate.cli.call import call_of
+from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot.team import team_line, team_row
@@ -30,14 +30,10 @@ def status(ctx: typer.Context) -> None:
     call = call_of(ctx)
     found = overview.look(call.context, call.now)
     if call.speech.as_json:
-        call.speech.document(_document(found))
+        call.speech.document(_document(found, call))
         return
     zone = call.zone
-    waits = found.next_send_at is not None and found.next_send_at > call.now
-    state = ("waiting" if waits else "sending") if found.sending else "not sending"
-    call.speech.line(f"{state}: {localised(found.summary, zone)}")
-    if waits:
-        call.speech.line(f"next message: {zoned(found.next_send_at, zone)}")
+    call.speech.line(_headline(found, call))
     runners = ", ".join(f"run_{runner.id} ({runner.host}, pid {runner.pid})" for runner in found.runners)
     last_pass = "none yet" if found.last_pass_at is None else zoned(found.last_pass_at, zone)
     call.speech.line(f"runner: {runners or 'none now'}; last pass: {last_pass}")
@@ -47,13 +43,22 @@ def status(ctx: typer.Context) -> None:
         call.speech.table(
             ("mailbox", "state", "today", f"next ({zone})", "why"),
             (_mailbox_cells(line, zone) for line in found.mailboxes),
+            drop=("state", "today"),
         )
     if found.campaigns:
         call.speech.line()
-        call.speech.table(("campaign", "state", "done", "people"), map(_campaign_cells, found.campaigns))
+        call.speech.table(
+            ("campaign", "state", "sent", "done", "people"),
+            map(_campaign_cells, found.campaigns),
+            drop=("people",),
+        )
     call.speech.line()
-    for what, command in (*_attention(found), ("next", found.next_command)):
+    for what, command in (*_attention(found), ("next", found.headline.command)):
         call.speech.line(f"{what}: {in_words(command)}")
+
+
+def _headline(found: "Overview", call: Call) -> str:
+    return localised(found.headline.text, call.zone, brief_on=call.now)
 
 
 def _slots(speech: Speech, found: "Overview") -> None:
@@ -84,14 +89,24 @@ def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
 def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
     state = reasons.paused(line.pause_reasons) if line.pause_reasons else line.state
     people = ", ".join(f"{count} {state}" for state, count in line.recipients.items())
-    return line.name, state, f"{line.ended}/{line.total}", people
+    return line.name, state, line.sent, f"{line.ended}/{line.total}", people
 
 
 def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     """What wants a person, with the command for it."""
+    from mailrotate.core.rules.gates import Gate
+
+    if found.obstacle is not None and found.obstacle.remedy is not None:
+        yield "before anything is sent", found.obstacle.remedy
     for box in found.mailboxes:
-        if box.remedy is not None and box.until is None:
+        if box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:
             yield box.address, box.remedy
+        if box.broke_by is not None:
+            what = f"{box.address}: its last pass ended in an unexpected failure ({box.broke_by})"
+            yield what, Command("run", "--once", "--debug")
+        if box.unread_mails:
+            mails = counted(box.unread_mails, "mail")
+            yield f"{box.address}: {mails} could not be read", Command("mailbox", "show", box.address)
     for count, what, state in ((found.errors, "in error", "error"), (found.held, "of unknown fate", "held")):
         if count:
             yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)
@@ -104,9 +119,15 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
             yield late, Command("outbox", "release", "--campaign", line.name)
 
 
-def _document(found: "Overview") -> dict[str, object]:
+def _document(found: "Overview", call: Call) -> dict[str, object]:
+    headline, text, obstacle = found.headline, _headline(found, call), found.obstacle
     return {
         **vars(found),
+        "headline": {"code": headline.code, "text": text, "sending": headline.sending},
+        "sending": headline.sending,
+        "summary": text,
+        "next_command": headline.command,
+        "obstacle": None if obstacle is None else {"code": obstacle.code, "reason": obstacle.reason},
         "runners": [vars(runner) | {"id": f"run_{runner.id}"} for runner in found.runners],
         "slots": {
             **team_row(found.slots),
@@ -116,5 +137,8 @@ def _document(found: "Overview") -> dict[str, object]:
             ],
         },
         "mailboxes": [vars(line) for line in found.mailboxes],
-        "campaigns": [vars(line) | {"ended": line.ended, "total": line.total} for line in found.campaigns],
+        "campaigns": [
+            vars(line) | {"id": f"c_{line.id}", "ended": line.ended, "total": line.total}
+            for line in found.campaigns
+        ],
     }

@@ -1,8 +1,8 @@
-"""Words that newcomers type, and the commands and options that they mean by them."""
+"""Words that newcomers type, and the commands and options that they mean."""
 
 from collections.abc import Collection
 
-# Below any noun: the verbs that a word may stand for. Those that the noun has are suggested.
+# For any noun: a word and the verbs it may mean. Only verbs of that noun are suggested.
 VERBS = {
     "add": ("connect", "create"),
     "change": ("set", "edit"),
@@ -34,7 +34,7 @@ VERBS = {
     "verify": ("test", "check"),
     "view": ("show",),
 }
-# In place of a noun: whole commands.
+# In place of a noun: a word and the commands it may mean.
 COMMANDS = {
     "account": ("mailbox",),
     "blocklist": ("suppression",),
@@ -73,17 +73,17 @@ OPTIONS = {
 
 
 def verbs_meant(word: str, verbs: Collection[str]) -> list[str]:
-    """The verbs of one noun that a word may stand for."""
+    """List the verbs of a noun that a word may mean."""
     return [verb for verb in VERBS.get(word, ()) if verb in verbs]
 
 
 def commands_meant(word: str) -> list[str]:
-    """The commands, without the program's name, that a word in place of a noun may stand for."""
+    """List the commands that a word in place of a noun may mean."""
     return list(COMMANDS.get(word, ()))
 
 
 def options_meant(word: str, options: Collection[str]) -> list[str]:
-    """The options of one command that a word may stand for; `-json` is taken for `--json`."""
+    """List the options of a command that a word may mean; `-json` means `--json`."""
     name = word.partition("=")[0]
     wanted = (f"-{name}", *OPTIONS.get(name, ()))
     return [option for option in wanted if option in options]

@@ -22,7 +22,7 @@ def why(
     subject: Subject,
     address: Annotated[str | None, typer.Argument(help="A recipient of the campaign.")] = None,
 ) -> None:
-    """What holds a message, recipient, campaign or mailbox back, gate by gate, and until when.
+    """Explain what holds back a message, recipient, campaign or mailbox, gate by gate, and until when.
 
     Examples:
 

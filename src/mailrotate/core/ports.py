@@ -1,9 +1,12 @@
 """What the core needs from outside, as Protocols without implementation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Protocol
 
 from mailrotate.core.values.credential import OAuthToken
+from mailrotate.core.values.lineage import OutsideMark
 from mailrotate.core.values.mail import (
     INBOX,
     CheckStep,
@@ -51,16 +54,24 @@ class InboxSession(Protocol):
         """Return the folders that can be read, as the server names them."""
 
     def new_headers(
-        self, since: FolderCursor | None, folder: str = INBOX
+        self, since: FolderCursor | None, folder: str = INBOX, again: Sequence[int] = (), at_once: int = 100
     ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
-        """Return the new cursor and the headers that arrived in the folder since.
+        """Return the present end of the folder, and the headers that arrived since, ascending by UID.
 
-        With `since` None (the first reading) it reads nothing and sets the cursor to the present end. After
-        a change of UIDVALIDITY it reads everything again (RFC 3501 2.3.1.1).
+        With `since` None (the first reading) it reads nothing. After a change of UIDVALIDITY it reads
+        everything again (RFC 3501 2.3.1.1), otherwise also the UIDs in `again`, last. The iterator fetches
+        `at_once` messages as it goes; it raises FetchBroke if the connection breaks meanwhile, and
+        MailTrouble if the server gives no message at all.
         """
 
     def has_sent_copy(self, message_id: str) -> bool:
         """Whether the folder for sent mail holds a message with this Message-ID."""
+
+    def sent_since(self, since: datetime) -> Iterator[InboxHeaders] | None:
+        """Return the headers of the folder for sent mail from that day on; None if there is no such folder.
+
+        The server may return mail of the day before too: it knows days, not instants (RFC 3501 6.4.4).
+        """
 
     def file_sent_copy(self, raw: bytes) -> None:
         """Append a message to the folder for sent mail, flagged as seen."""
@@ -80,6 +91,9 @@ class MailProvider(Protocol):
 
     def check(self, account: MailAccount) -> list[CheckStep]:
         """Log in to both servers on the path that sending uses; a failed step ends that server's check."""
+
+    def heeding(self, stopping: Callable[[], bool]) -> "MailProvider":
+        """Return this provider, which breaks off reading as soon as `stopping()` is true."""
 
     def renew(self, account: MailAccount) -> OAuthToken:
         """Ask the provider for a token to replace the account's, by its refresh token (RFC 6749 6).
@@ -113,3 +127,25 @@ class KeyPlace(Protocol):
 
     def drop_older_keys(self, check: bytes) -> None:
         """Keep only the newest key, if it is the one that sealed `check`."""
+
+
+class MarkPlace(Protocol):
+    """Where this machine keeps its half of the mark before each final dot (F3).
+
+    All methods raise StoreTrouble (`mark.unreadable`, `mark.unwritable`).
+    """
+
+    # Whether this process has begun the present pass in both halves of the mark.
+    pass_is_open: bool
+
+    def read(self) -> OutsideMark | None:
+        """Return the mark; None if this machine has none for the workspace."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Let no other thread or process write the mark inside the block."""
+
+    def write(self, mark: OutsideMark) -> None:
+        """Replace the mark and sync it to the disk."""
+
+    def note(self, number: int) -> None:
+        """Raise the number to at least this one, without a sync."""

@@ -170,6 +170,6 @@ def _filled_in(text: str | None, address: str) -> str:
 def _give_up(address: str, domain: str) -> NoReturn:
     raise NotFound(
         "servers.unknown",
-        f"the mail servers of {domain} are not known and could not be found",
+        f"the mail servers of {domain} are unknown and could not be found",
         Command("mailbox", "connect", address, "--smtp", "HOST:PORT", "--imap", "HOST:PORT"),
     )

@@ -1,7 +1,8 @@
 """Every provider that speaks SMTP and IMAP and takes a password."""
 
 from collections.abc import Callable
-from typing import Protocol
+from copy import copy
+from typing import Protocol, Self
 
 from mailrotate.core.values.credential import OAuthToken
 from mailrotate.core.values.mail import CheckStep, MailAccount, MailTrouble, Timeouts
@@ -18,6 +19,13 @@ class ImapSmtpProvider:
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
+        self._stopping: Callable[[], bool] = lambda: False
+
+    def heeding(self, stopping: Callable[[], bool]) -> Self:
+        """See MailProvider."""
+        other = copy(self)
+        other._stopping = stopping
+        return other
 
     def open_sender(self, account: MailAccount) -> smtp.SmtpSession:
         """See MailProvider."""
@@ -25,7 +33,7 @@ class ImapSmtpProvider:
 
     def open_inbox(self, account: MailAccount) -> imap.ImapSession:
         """See MailProvider."""
-        return imap.open_session(account, self._timeouts)
+        return imap.open_session(account, self._timeouts, stopping=self._stopping)
 
     def check(self, account: MailAccount) -> list[CheckStep]:
         """See MailProvider. Tries both services, even if the first one fails."""
@@ -34,7 +42,7 @@ class ImapSmtpProvider:
             return smtp.open_session(account, self._timeouts, progress)
 
         def try_imap(progress: wire.Progress) -> _Closing:
-            session = imap.open_session(account, self._timeouts, progress)
+            session = imap.open_session(account, self._timeouts, progress, self._stopping)
             try:
                 progress(Phase.PERMISSION, session.prove_permissions())
             except BaseException:

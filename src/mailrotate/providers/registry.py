@@ -37,7 +37,7 @@ def provider_for(name: str, timeouts: Timeouts) -> MailProvider:
     if factory is None:
         raise BadInput(
             "provider.unknown",
-            f"there is no provider '{name}'; known are {', '.join(PROVIDERS)}",
+            f"unknown provider '{name}'; known: {', '.join(PROVIDERS)}",
             Command("mailbox", "connect", "--help"),
         )
     return factory(timeouts)

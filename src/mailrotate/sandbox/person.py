@@ -72,7 +72,7 @@ def unsubscribe(info: SandboxInfo, address: str) -> str:
     link = next((link for link in links if link.lower().startswith("mailto:")), None)
     if link is None:
         raise NotFound(
-            "sandbox.no_unsubscribe", f"the newest mail of {address} offers no unsubscribing by mail"
+            "sandbox.no_unsubscribe", f"the newest mail of {address} does not offer unsubscribing by mail"
         )
     to, _, query = link[len("mailto:") :].partition("?")
     # Not parse_qs: in a mailto a plus is a plus.
@@ -103,7 +103,7 @@ def _send(info: SandboxInfo, address: str, letter: EmailMessage) -> str:
 def _newest(info: SandboxInfo, address: str) -> "MailMessage":
     mails = list(_read(info, address, "INBOX", newest_only=True))
     if not mails:
-        raise NotFound("sandbox.no_mail", f"{address} has had no mail in this sandbox")
+        raise NotFound("sandbox.no_mail", f"{address} has no mail in this sandbox")
     return mails[0]
 
 

@@ -1,4 +1,4 @@
-"""A mail server on loopback with ready-made mailboxes, for trying everything without owning one."""
+"""A mail server on loopback with ready-made mailboxes, for trying everything without an account."""
 
 import asyncio
 import errno
@@ -144,7 +144,7 @@ class Sandbox:
             await serve_smtp(smtp, mailboxes, connections, hostname),
         )
         await self._stopping.wait()
-        # Deaf first: a server that is closed while a connection is between accept and its first step drops
+        # Stop accepting first: closing a server while a connection is between accept and its first step drops
         # that connection without closing it (CPython 3.11, `Server._attach`).
         for listening in (smtp, imap):
             self._loop.remove_reader(listening)
@@ -155,7 +155,7 @@ class Sandbox:
 
 
 async def _hang_up(connections: WeakSet[asyncio.WriteTransport]) -> None:
-    """Until no task but this one is left; one may just be accepting a connection that is not known yet."""
+    """Abort all connections until no other task is left; one may still be registering its connection."""
     while conversations := asyncio.all_tasks() - {asyncio.current_task()}:
         # A task that has just been made enters its connection in its first step.
         await asyncio.sleep(0)
@@ -176,7 +176,7 @@ def _loopback(host: str) -> str:
         pass
     raise BadInput(
         "sandbox.not_loopback",
-        f"the sandbox listens on this machine alone, and '{host}' is not an IPv4 loopback address",
+        f"the sandbox listens only on this machine, and '{host}' is not an IPv4 loopback address",
         Command("sandbox"),
     )
 

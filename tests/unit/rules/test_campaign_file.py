@@ -10,7 +10,6 @@ from mailrotate.core.rules.campaign_file import (
     CampaignPlan,
     Files,
     Unreadable,
-    fields_needed,
     files_named,
     read_plan,
 )
@@ -81,7 +80,7 @@ def test_d1_a_whole_file_becomes_a_plan() -> None:
 
 
 def test_d1_every_recipient_needs_the_fields_without_fallback_of_all_steps() -> None:
-    assert fields_needed(read_plan(WHOLE, "c.toml", FILES)) == {"company", "first_name", "city"}
+    assert read_plan(WHOLE, "c.toml", FILES).needs.fields == {"company", "first_name", "city"}
 
 
 def test_d1_the_files_of_a_campaign_are_named_once() -> None:
@@ -184,12 +183,12 @@ def test_d1_every_mistake_is_reported_at_once_with_file_line_and_key() -> None:
         "c.toml:15: steps[1].subject: is missing",
         "c.toml:16: steps[1].delay: '3' is not a duration",
         "bad.md:2: there is no filter 'nope'",
-        "bad.md:3: a link's address must begin",
+        "bad.md:3: '[a](…)': the address of a link or picture must begin",
         "c.toml:18: steps[1].text: stands beside 'body'",
         "c.toml:19: steps[1].attach: must be a list",
         "c.toml:20: steps[1].from: a step has its own sender only in a campaign without a rotation",
         "c.toml:22: steps[2].delay: is missing",
-        "c.toml:23: steps[2].subject: unexpected",
+        "c.toml:23: steps[2].subject: '{{' has no '}}'",
         "c.toml:26: steps[2].text: a call is not available",
         "c.toml:28: steps[2].attach: 'gone.pdf' cannot be read: No such file",
         "c.toml:28: steps[2].attach: 18.0 MB together; at most 18 MB",

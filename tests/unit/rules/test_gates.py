@@ -18,6 +18,7 @@ from mailrotate.core.rules.situation import (
     Situation,
 )
 from mailrotate.core.values.delivery_window import DeliveryWindow
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, RecipientState
 
 # A Tuesday, inside the default window.
@@ -83,6 +84,48 @@ def test_f5_with_nothing_in_the_way_every_gate_is_open_now() -> None:
     assert all(verdict.reason for verdict in decision.gates)
 
 
+def test_f5_each_open_gate_says_why_it_is_open() -> None:
+    assert {verdict.gate: verdict.reason for verdict in verdicts(OPEN, NOW)} == {
+        "campaign": "the campaign is active",
+        "pause": "not paused",
+        "window": "inside the delivery window",
+        "connection": "connected",
+        "user": "its user is active",
+        "rest": "the mailbox is not paused",
+        "hold": "no hold",
+        "daily_limit": "49 of 50 sent today",
+        "slot_cap": "499 of the plan's 500 sent from this slot today",
+        "provider_limit": "within the provider's limits",
+        "gap": "the gap since the last message has passed",
+        "message": "the message is scheduled",
+        "assignment": "a mailbox is assigned",
+        "recipient": "the recipient is active",
+        "suppression": "not suppressed",
+        "due": "due since 2026-11-24T10:00:00Z",
+        "recipient_window": "no window of its own",
+        "retry": "no retry pending",
+        "inbox": "the inbox was read at 2026-11-24T09:59:00Z",
+        "overdue": "not late",
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "gate", "words"),
+    [
+        ({"mailbox__ramp_day": 3}, "daily_limit", "49 of 50 sent today, day 3 of the ramp-up"),
+        ({"mailbox__day_ends_at": NOW}, "daily_limit", "a new day: 0 of 50 sent"),
+        ({"mailbox__day_ends_at": NOW}, "slot_cap", "a new day: 0 of the plan's 500 sent from this slot"),
+        ({"message__recipient": None}, "recipient", "not a message of a campaign"),
+        ({"message__is_follow_up": False}, "inbox", "not a follow-up"),
+    ],
+)
+def test_f5_an_open_gate_says_when_it_counts_differently_or_does_not_apply(
+    changed: dict[str, Any], gate: str, words: str
+) -> None:
+    (reason,) = (verdict.reason for verdict in verdicts(situation(**changed), NOW) if verdict.gate == gate)
+    assert reason == words
+
+
 def test_f5_gates_are_asked_campaign_first_and_recipient_last() -> None:
     scopes = [gate.scope for gate in Gate]
     assert scopes == sorted(scopes)
@@ -99,42 +142,70 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
 @pytest.mark.parametrize(
     ("changed", "gate", "until", "words"),
     [
-        ({"campaign__state": CampaignState.DRAFT}, "campaign", None, "draft"),
-        ({"campaign__state": CampaignState.PAUSED}, "campaign", None, "paused"),
+        ({"campaign__state": CampaignState.DRAFT}, "campaign", None, "the campaign is a draft"),
+        ({"campaign__state": CampaignState.PAUSED}, "campaign", None, "the campaign is paused"),
+        ({"campaign__state": CampaignState.FINISHED}, "campaign", None, "the campaign is finished"),
         (
             {"campaign__pause_reasons": ("by_hand", "mailbox_failed")},
             "pause",
             None,
-            "paused by hand and because",
+            "paused by hand and because a mailbox failed",
         ),
         (
             {"campaign__window": DeliveryWindow.parse({"days": "tue", "hours": "11:00-12:00"})},
             "window",
             NOW + HOUR,
-            "opens at 2026-11-24T11:00:00Z",
+            "the delivery window opens at 2026-11-24T11:00:00Z",
         ),
-        ({"campaign__window": DeliveryWindow(())}, "window", None, "never"),
-        ({"mailbox__connection": ConnectionState.FAILED}, "connection", None, "failed"),
+        ({"campaign__window": DeliveryWindow(())}, "window", None, "the delivery window never opens"),
+        (
+            {"campaign__window": DeliveryWindow(unusable="no time zone is called Mars")},
+            "window",
+            None,
+            "no time zone is called Mars",
+        ),
+        ({"mailbox__connection": ConnectionState.FAILED}, "connection", None, "the mailbox has failed"),
+        (
+            {"mailbox__connection": ConnectionState.DISCONNECTED},
+            "connection",
+            None,
+            "the mailbox is disconnected",
+        ),
         (
             {"mailbox__connection": ConnectionState.DISCONNECTED, "mailbox__connection_error": "535 No"},
             "connection",
             None,
-            "disconnected: 535 No",
+            "the mailbox is disconnected: 535 No",
         ),
-        ({"mailbox__locked_user": "mia@example.org"}, "user", None, "locked"),
-        ({"mailbox__paused_at": NOW - HOUR}, "rest", None, "2026-11-24T09:00:00Z"),
-        ({"mailbox__hold_reason": "550 banned"}, "hold", None, "550 banned"),
-        ({"mailbox__hold_reason": "454", "mailbox__hold_until": NOW + HOUR}, "hold", NOW + HOUR, "454"),
-        ({"mailbox__sent_today": 50}, "daily_limit", MIDNIGHT, "50 of 50"),
-        ({"mailbox__sent_today": 51}, "daily_limit", MIDNIGHT, "51 of 50"),
-        ({"mailbox__daily_limit": 0}, "daily_limit", None, "is 0"),
-        ({"mailbox__slot_sent_today": 500}, "slot_cap", MIDNIGHT, "500 of the plan's 500"),
-        ({"mailbox__daily_cap": 0}, "slot_cap", None, "is 0"),
+        ({"mailbox__locked_user": "mia@example.org"}, "user", None, "its user is locked"),
+        (
+            {"mailbox__paused_at": NOW - HOUR},
+            "rest",
+            None,
+            "the mailbox is paused since 2026-11-24T09:00:00Z",
+        ),
+        ({"mailbox__hold_reason": "550 banned"}, "hold", None, "on hold: 550 banned"),
+        (
+            {"mailbox__hold_reason": "454", "mailbox__hold_until": NOW + HOUR},
+            "hold",
+            NOW + HOUR,
+            "on hold: 454",
+        ),
+        ({"mailbox__sent_today": 50}, "daily_limit", MIDNIGHT, "50 of 50 sent today"),
+        ({"mailbox__sent_today": 51}, "daily_limit", MIDNIGHT, "51 of 50 sent today"),
+        ({"mailbox__daily_limit": 0}, "daily_limit", None, "the daily limit is 0"),
+        (
+            {"mailbox__slot_sent_today": 500},
+            "slot_cap",
+            MIDNIGHT,
+            "500 of the plan's 500 sent from this slot today",
+        ),
+        ({"mailbox__daily_cap": 0}, "slot_cap", None, "the plan's daily cap is 0"),
         (
             {"mailbox__rolling": (RollingUse("2,000 a day", DAY, NOW - HOUR),)},
             "provider_limit",
             NOW + timedelta(hours=23),
-            "2,000 a day",
+            "the provider's limit is used up: 2,000 a day",
         ),
         (
             {
@@ -145,33 +216,54 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
             },
             "provider_limit",
             NOW + HOUR,
-            "2,000 a day",
+            "the provider's limit is used up: 2,000 a day",
         ),
-        ({"mailbox__next_send_at": NOW + MINUTE}, "gap", NOW + MINUTE, "10:01:00Z"),
-        ({"message__state": MessageState.DRAFT}, "message", None, "a draft"),
+        (
+            {"mailbox__next_send_at": NOW + MINUTE},
+            "gap",
+            NOW + MINUTE,
+            "the gap after the last message ends at 2026-11-24T10:01:00Z",
+        ),
+        ({"message__state": MessageState.DRAFT}, "message", None, "the message is a draft"),
         (
             {"message__state": MessageState.ERROR, "message__last_error": "550 No"},
             "message",
             None,
-            "in error: 550 No",
+            "the message is in error: 550 No",
         ),
-        ({"message__state": MessageState.HELD}, "message", None, "held"),
-        ({"message__is_assigned": False}, "assignment", None, "no mailbox"),
+        ({"message__state": MessageState.ERROR}, "message", None, "the message is in error"),
+        ({"message__state": MessageState.HELD}, "message", None, "the message is held"),
+        ({"message__state": MessageState.SENDING}, "message", None, "the message is being sent"),
+        ({"message__state": MessageState.SENT}, "message", None, "the message is already sent"),
+        ({"message__state": MessageState.CANCELLED}, "message", None, "the message is cancelled"),
+        ({"message__is_assigned": False}, "assignment", None, "no mailbox is assigned yet"),
         (
             {"message__recipient": RecipientState.FINISHED, "message__recipient_reason": "all_steps_sent"},
             "recipient",
             None,
-            "has finished: all steps sent",
+            "the recipient has finished: all steps sent",
         ),
-        ({"message__recipient": RecipientState.REPLIED}, "recipient", None, "replied"),
-        ({"message__recipient": RecipientState.STOPPED}, "recipient", None, "stopped"),
+        ({"message__recipient": RecipientState.REPLIED}, "recipient", None, "the recipient has replied"),
+        (
+            {"message__recipient": RecipientState.REPLIED, "message__recipient_reason": "reply"},
+            "recipient",
+            None,
+            "the recipient has replied",
+        ),
+        (
+            {"message__recipient": RecipientState.BOUNCED, "message__recipient_reason": "bounced"},
+            "recipient",
+            None,
+            "the recipient has bounced",
+        ),
+        ({"message__recipient": RecipientState.STOPPED}, "recipient", None, "the recipient is stopped"),
         (
             {"message__suppression": ("example.com", "hard_bounce")},
             "suppression",
             None,
-            "com is suppressed: hard",
+            "example.com is suppressed: hard bounce",
         ),
-        ({"message__due_at": NOW + SECOND}, "due", NOW + SECOND, "10:00:01Z"),
+        ({"message__due_at": NOW + SECOND}, "due", NOW + SECOND, "due at 2026-11-24T10:00:01Z"),
         (
             {"message__ready_at": NOW + HOUR, "message__last_error": "451 Later"},
             "retry",
@@ -183,16 +275,27 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
             {"message__window": DeliveryWindow(zone="America/New_York")},
             "recipient_window",
             datetime(2026, 11, 24, 14, 0, tzinfo=UTC),
-            "opens at",
+            "the delivery window opens at 2026-11-24T14:00:00Z",
         ),
-        ({"mailbox__inbox_read_at": None}, "inbox", None, "not been read yet"),
+        ({"mailbox__inbox_read_at": None}, "inbox", None, "the inbox has not been read yet"),
         (
             {"mailbox__inbox_failing_since": NOW - HOUR, "mailbox__inbox_error": "NO"},
             "inbox",
             None,
-            "since 2026-11-24T09:00:00Z: NO",
+            "the inbox cannot be read since 2026-11-24T09:00:00Z: NO",
         ),
-        ({"message__late_since": NOW - 8 * DAY}, "overdue", None, "release"),
+        (
+            {"mailbox__inbox_failing_since": NOW - HOUR},
+            "inbox",
+            None,
+            "the inbox cannot be read since 2026-11-24T09:00:00Z",
+        ),
+        (
+            {"message__late_since": NOW - 8 * DAY},
+            "overdue",
+            None,
+            "late since 2026-11-16T10:00:00Z because no runner was running; release it to send it",
+        ),
     ],
 )
 def test_f5_one_closed_gate_says_why_and_until_when(
@@ -200,12 +303,79 @@ def test_f5_one_closed_gate_says_why_and_until_when(
 ) -> None:
     at = situation(**changed)
     (closed,) = closed_in(at)
-    assert (closed.gate, closed.until) == (gate, until)
-    assert words in closed.reason
+    assert (closed.gate, closed.until, closed.reason) == (gate, until, words)
     assert first_closed(at, NOW) == closed
     decision = decide(at, NOW)
     assert (decision.open, decision.next_at, decision.binding) == (False, until, gate)
     assert decision.summary == closed.reason
+
+
+@pytest.mark.parametrize(
+    ("changed", "remedy"),
+    [
+        ({"campaign__state": CampaignState.DRAFT}, Command("campaign", "start", "spring")),
+        ({"campaign__state": CampaignState.PAUSED}, Command("campaign", "resume", "spring")),
+        ({"campaign__pause_reasons": ("by_hand",)}, Command("campaign", "resume", "spring")),
+        (
+            {"mailbox__connection": ConnectionState.FAILED},
+            Command("mailbox", "reconnect", "a@example.org"),
+        ),
+        (
+            {"mailbox__connection": ConnectionState.DISCONNECTED},
+            Command("mailbox", "connect", "a@example.org"),
+        ),
+        ({"mailbox__locked_user": "mia@example.org"}, Command("user", "unlock", "mia@example.org")),
+        ({"mailbox__paused_at": NOW}, Command("mailbox", "resume", "a@example.org")),
+        ({"mailbox__hold_reason": "454"}, Command("mailbox", "release", "a@example.org")),
+        (
+            {"mailbox__daily_limit": 0},
+            Command("mailbox", "set", "a@example.org", "--daily-limit", "N"),
+        ),
+        ({"mailbox__daily_cap": 0}, Command("plan", "set", "--daily-cap", "N")),
+        ({"message__state": MessageState.ERROR}, Command("outbox", "retry", "m_17")),
+        (
+            {"message__state": MessageState.HELD},
+            Hint(Command("outbox", "resolve", "m_17", "--sent"), "(or --not-sent)"),
+        ),
+        ({"message__is_assigned": False}, Command("mailbox", "connect", "ADDRESS")),
+        (
+            {"message__suppression": ("example.com", "by_hand")},
+            Command("suppression", "remove", "example.com"),
+        ),
+        ({"mailbox__inbox_read_at": None}, Command("run", "--once")),
+        ({"mailbox__inbox_failing_since": NOW}, Command("mailbox", "test", "a@example.org")),
+        ({"message__late_since": NOW}, Command("outbox", "release", "m_17")),
+    ],
+)
+def test_f5_a_gate_that_a_person_can_open_names_the_command(
+    changed: dict[str, Any], remedy: Command | Hint
+) -> None:
+    (closed,) = closed_in(situation(**changed))
+    assert closed.remedy == remedy
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"campaign__state": CampaignState.FINISHED},
+        {"mailbox__sent_today": 50},
+        {"message__recipient": RecipientState.REPLIED},
+        {"message__suppression": ("example.com", "hard_bounce")},
+        {"message__suppression": ("kim@example.com", "unsubscribed")},
+    ],
+)
+def test_f5_no_command_is_offered_where_only_time_helps_or_nothing_may(changed: dict[str, Any]) -> None:
+    (closed,) = closed_in(situation(**changed))
+    assert closed.remedy is None
+
+
+@pytest.mark.parametrize(("campaign", "name"), [(CAMPAIGN, "spring"), (None, "NAME")])
+def test_h4_a_late_message_that_is_not_planned_yet_is_released_with_its_campaign(
+    campaign: CampaignFacts | None, name: str
+) -> None:
+    unplanned = replace(MESSAGE, id=None, late_since=NOW)
+    (closed,) = closed_in(Situation(campaign, MAILBOX, unplanned))
+    assert closed.remedy == Command("outbox", "release", "--campaign", name)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What strangers' headers say: replies, machines, bounces and unsubscribes (G1, D6, I4)."""
 
 import uuid
+from base64 import b64encode
 from datetime import UTC, datetime
 
 import pytest
@@ -122,21 +123,40 @@ def test_g1_the_senders_address_is_found(sender: str, machine: str | None, addre
         f"  unsubscribe\r\n {TOKEN}  ",
         f"=?utf-8?q?unsubscribe_{TOKEN}?=",
         f"=?us-ascii?q?unsubscribe?= {TOKEN}",
+        f"unsubscribe {TOKEN} please",
+        f"unsubscribe{TOKEN}",
+        # From here on, as people, gateways and mail programs have touched it (content/03).
+        f"unsubscribe {TOKEN}.",
+        f"[EXTERNAL] unsubscribe {TOKEN}",
+        f"[EXT] unsubscribe {TOKEN}",
+        f"unsubscribe%20{TOKEN}",
+        f"unsubscribe+{TOKEN}",
+        f"Re: unsubscribe {TOKEN}",
+        f"unsubscribe: {TOKEN}",
+        f"unsubscribe=20{TOKEN}",
+        f"unsubscribe&nbsp;{TOKEN}",
+        f"unsub\u00adscribe\u200b{TOKEN}",
+        f"{TOKEN} unsubscribe",
+        f"=?utf-8?b?{b64encode(f'AW: unsubscribe {TOKEN}'.encode()).decode()}?=",
     ],
 )
-def test_i4_the_subject_that_we_ask_for_unsubscribes(subject: str) -> None:
-    assert mail(f"Subject: {subject}").unsubscribe_token == TOKEN
+def test_i4_the_subject_that_we_ask_for_unsubscribes_however_it_was_touched(subject: str) -> None:
+    read = mail(f"Subject: {subject}")
+    assert (read.unsubscribe_token, read.says_unsubscribe) == (TOKEN, True)
+
+
+def test_i4_the_token_alone_is_read_without_the_word() -> None:
+    for subject in (TOKEN, f"Re: <{TOKEN}>", f"stop it! {TOKEN.upper()}"):
+        read = mail(f"Subject: {subject}")
+        assert (read.unsubscribe_token, read.says_unsubscribe) == (TOKEN, False)
 
 
 @pytest.mark.parametrize(
     "subject",
     [
         "unsubscribe",
-        f"Re: unsubscribe {TOKEN}",
-        f"unsubscribe {TOKEN} please",
         f"unsubscribe {TOKEN[:-1]}",
         f"unsubscribe {TOKEN}0",
-        f"unsubscribe{TOKEN}",
         "unsubscribe " + "g" * 32,
         "=?utf-8?b?not base64?= unsubscribe",
         "=?nonsense?q?unsubscribe?=",
@@ -149,10 +169,68 @@ def test_i4_no_other_subject_unsubscribes(subject: str) -> None:
 
 @pytest.mark.parametrize(
     "sign",
-    ["Auto-Submitted: auto-replied", "Return-Path: <>", "Content-Type: multipart/report", "Precedence: bulk"],
+    [
+        "Auto-Submitted: auto-replied",
+        "Content-Type: multipart/report",
+        "X-Failed-Recipients: bob@example.org",
+    ],
 )
-def test_i4_a_bounce_or_an_auto_reply_never_unsubscribes(sign: str) -> None:
+def test_i4_a_bounce_or_an_auto_reply_unsubscribes_only_where_it_is_addressed_to_us(sign: str) -> None:
     assert mail(f"Subject: unsubscribe {TOKEN}", sign).unsubscribe_token is None
+    raw = f"To: Us <US@example.com>\r\nSubject: unsubscribe {TOKEN}\r\n{sign}\r\n\r\n".encode()
+    assert read_headers(raw, {"them@example.com"}).unsubscribe_token is None
+    assert read_headers(raw, {"us@example.com"}).unsubscribe_token == TOKEN
+
+
+@pytest.mark.parametrize("sign", ["Return-Path: <>", "Precedence: bulk"])
+def test_i4_mailing_systems_put_signs_of_machines_on_peoples_unsubscribes(sign: str) -> None:
+    assert mail(f"Subject: unsubscribe {TOKEN}", sign).unsubscribe_token == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("signs", "is_doubtful"),
+    [
+        (["Precedence: bulk"], True),
+        (["Return-Path: <>"], True),
+        (["Precedence: junk", "Auto-Submitted: no"], True),
+        (["Precedence: bulk", "Return-Path: <>"], False),
+        (["Precedence: bulk", "Auto-Submitted: auto-replied"], False),
+        (["Return-Path: <>", "Content-Type: multipart/report"], False),
+        (["Return-Path: <>", "X-Autoreply: yes"], False),
+        ([], False),
+    ],
+)
+def test_g1_bulk_alone_or_a_null_path_alone_is_a_doubtful_sign(signs: list[str], is_doubtful: bool) -> None:
+    read = mail(*signs)
+    assert (read.is_doubtful, read.machine is not None) == (is_doubtful, bool(signs))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"In-Reply-To: {TOKEN}@us.example",
+        f"In-Reply-To: <{TOKEN}@us.example",
+        f"In-Reply-To: <{TOKEN.upper()}@US.EXAMPLE>",
+        f"References: &lt;{TOKEN}@us.example&gt;",
+        f"References: %3C{TOKEN}%40us.example%3E",
+        f"References: =?utf-8?q?=3C{TOKEN}=40us=2Eexample=3E?=",
+        f"References: =?utf-8?b?{b64encode(f'<{TOKEN}@us.example>'.encode()).decode()}?=",
+        f"References: =?utf-8?q?=3C{TOKEN[:20]}?=\r\n =?utf-8?q?{TOKEN[20:]}=40us=2Eexample=3E?=",
+        f"In-Reply-To: <{TOKEN[:20]}\r\n {TOKEN[20:]}@us.example>",
+        f'In-Reply-To: "{TOKEN}@us.example" <a@example.org>',
+        f"References: <a@b.example>,<{TOKEN}@us.example>;<c@d.example>",
+        f"References: <a@b.example>{TOKEN}@us.example",
+        f"In-Reply-To: Message from Us of Monday, id {TOKEN}",
+    ],
+)
+def test_g1_our_token_is_found_anywhere_in_the_headers_that_cite(line: str) -> None:
+    assert TOKEN in mail(line).cited_tokens
+
+
+def test_g1_what_only_looks_like_tokens_has_an_end() -> None:
+    read = mail("References: " + "0123456789abcdef" * 10_000, f"In-Reply-To: <{TOKEN}@us.example>")
+    assert read.cited_tokens == (TOKEN,)
+    assert len(mail("References: " + f"{TOKEN[:30]}fa " * 5_000).cited_tokens) == 1
 
 
 def test_i4_an_unsubscribe_that_a_mail_program_wrote_for_its_user_counts() -> None:

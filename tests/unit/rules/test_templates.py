@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailrotate.core.rules.letter_check import Kind, check_text
 from mailrotate.core.rules.marks import fill_plainly
 from mailrotate.core.rules.templates import (
     MissingField,
-    check_template,
     fields_needed,
     merge,
     merge_subject,
@@ -37,7 +37,7 @@ def rendered(text: str, **fields: object) -> str:
     ],
 )
 def test_d1_fields_filters_and_conditions_see_real_text(text: str, expected: str) -> None:
-    assert check_template(text) == []
+    assert check_text(text, Kind.BODY) == []
     assert rendered(text, first_name="Ann", city="Berlin", blank="  ", number=7) == expected
 
 
@@ -93,7 +93,7 @@ def test_d1_a_missing_or_blank_field_without_fallback_is_never_a_hole(
     ],
 )
 def test_i3_what_could_run_read_or_grow_is_refused_before_it_runs(text: str) -> None:
-    assert check_template(text)
+    assert check_text(text, Kind.BODY)
     with pytest.raises(UnfitLetter):
         merge(text, {"name": "Ann", "x": "x"})
 
@@ -102,14 +102,14 @@ def test_d1_every_problem_is_named_with_its_line() -> None:
     text = (
         "Hi {{ name | nope }}\n\n{{ f() }}\n[us]({{ url }}) [you](example.org)\n[ok](https://x.org/{{ n }})"
     )
-    assert [problem.line for problem in check_template(text)] == [1, 3, 4, 4]
-    assert "there is no filter 'nope'; allowed are" in check_template(text)[0].message
+    assert [problem.line for problem in check_text(text, Kind.BODY)] == [1, 3, 4, 4]
+    assert "there is no filter 'nope'; allowed are" in check_text(text, Kind.BODY)[0].message
 
 
 @pytest.mark.parametrize("name", ["signature", "unsubscribe"])
 def test_the_pieces_of_a_letter_have_no_place_in_a_subject(name: str) -> None:
-    assert check_template(f"About {{{{ {name} }}}}", is_subject=True)
-    assert check_template(f"About {{{{ {name} }}}}") == []
+    assert check_text(f"About {{{{ {name} }}}}", Kind.SUBJECT)
+    assert check_text(f"About {{{{ {name} }}}}", Kind.BODY) == []
 
 
 @pytest.mark.parametrize(

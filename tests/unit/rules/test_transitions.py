@@ -70,6 +70,7 @@ LEGAL: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "resolve_sent": ("held", "sent"),
         "resolve_not_sent": ("held", "scheduled"),
         "resolve_dropped": ("held", "cancelled"),
+        "doubt": ("scheduled", "held"),
         "cancel": ("draft scheduled error", "cancelled"),
     },
     "connection": {

@@ -3,7 +3,7 @@
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.campaign.drafted import steps_of
+from mailrotate.cli.campaign.drafted import steps_of, tell_warnings
 from mailrotate.cli.campaign.options import File
 from mailrotate.core.values.hint import Command
 
@@ -16,14 +16,19 @@ def check(ctx: typer.Context, file: File) -> None:
       mailrotate campaign check examples/campaign/campaign.toml
     """
     from mailrotate.adapters.campaign_files import read_campaign
-    from mailrotate.core.rules.campaign_file import fields_needed
 
     speech = call_of(ctx).speech
     plan = read_campaign(file)
-    needed = sorted(fields_needed(plan))
+    needed = sorted(plan.needs.fields)
     speech.result(
-        {"name": plan.name, "steps": len(plan.steps), "fields": needed},
+        {
+            "name": plan.name,
+            "steps": len(plan.steps),
+            "fields": needed,
+            "warnings": list(plan.warnings),
+        },
         f"{file} is in order: campaign '{plan.name}' with {steps_of(len(plan.steps))}",
         f"every recipient needs: {', '.join(needed) or 'nothing but an address'}",
     )
+    tell_warnings(speech, plan)
     speech.next(Command("campaign", "create", str(file)))

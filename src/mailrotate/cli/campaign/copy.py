@@ -15,7 +15,7 @@ def copy(
     name: Name,
     new_name: Annotated[str | None, typer.Option("--name", help="The copy's name.")] = None,
 ) -> None:
-    """Copy a campaign to a new draft with the same texts, window and senders, without recipients.
+    """Copy a campaign to a new draft: its texts, window and the senders you can use, without recipients.
 
     Examples:
 

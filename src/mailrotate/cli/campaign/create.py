@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.campaign.drafted import tell_drafted
+from mailrotate.cli.campaign.drafted import tell_drafted, tell_warnings
 from mailrotate.cli.campaign.options import File, From, Rotate, plan_of, read_rotation
 from mailrotate.core.values.hint import Command
 
@@ -34,4 +34,5 @@ def create(
     plan = plan_of(file, name=name, senders=sender, rotate=read_rotation(rotate), team=team)
     drafted = drafting.create(call.context, plan, call.now)
     tell_drafted(call.speech, drafted, f"created campaign '{drafted.name}'")
+    tell_warnings(call.speech, plan)
     call.speech.next(Command("recipient", "import", drafted.name, "FILE"))

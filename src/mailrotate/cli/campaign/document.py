@@ -1,4 +1,4 @@
-"""A campaign for scripts, and the words for its state."""
+"""A campaign as JSON, and the words for its state."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ def row_of(view: "CampaignView") -> dict[str, Any]:
         "created_at": view.created_at,
         "started_at": view.started_at,
         "finished_at": view.finished_at,
-        # Grace comes with deadlines; until then nobody's runs.
+        # No deadlines are stored yet, so none is open.
         "senders": [{**vars(sender), "grace_until": None} for sender in view.senders],
         "recipients": dict(view.recipients),
         "waiting": view.waiting,

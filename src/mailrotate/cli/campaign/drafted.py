@@ -1,10 +1,11 @@
-"""What is said of a draft once it is stored."""
+"""The report on a stored draft."""
 
 from typing import TYPE_CHECKING
 
 from mailrotate.cli.output import Speech
 
 if TYPE_CHECKING:
+    from mailrotate.core.rules.campaign_file import CampaignPlan
     from mailrotate.core.services.campaigns.drafting import Drafted
 
 
@@ -23,6 +24,12 @@ def tell_drafted(speech: Speech, drafted: "Drafted", words: str) -> None:
         },
         f"{words}: {steps_of(drafted.step_count)}, {how}",
     )
+
+
+def tell_warnings(speech: Speech, plan: "CampaignPlan") -> None:
+    """What may not look as it is written, each with its line."""
+    for warning in plan.warnings:
+        speech.warn(warning)
 
 
 def steps_of(count: int) -> str:

@@ -3,7 +3,7 @@
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.campaign.drafted import tell_drafted
+from mailrotate.cli.campaign.drafted import tell_drafted, tell_warnings
 from mailrotate.cli.campaign.options import File, Name, plan_of
 from mailrotate.core.values.hint import Command
 
@@ -20,6 +20,8 @@ def edit(ctx: typer.Context, name: Name, file: File) -> None:
     from mailrotate.core.services.campaigns import drafting
 
     call = call_of(ctx)
-    drafted = drafting.edit(call.context, name, plan_of(file), call.now)
+    plan = plan_of(file)
+    drafted = drafting.edit(call.context, name, plan, call.now)
     tell_drafted(call.speech, drafted, f"campaign '{drafted.name}' is at version {drafted.version}")
+    tell_warnings(call.speech, plan)
     call.speech.next(Command("campaign", "preview", drafted.name))

@@ -34,4 +34,5 @@ def list_(ctx: typer.Context) -> None:
             instant(r["next_send_at"], zone),
         ),
         "no campaigns yet",
+        drop=("senders", "recipients", "open", "replied"),
     )

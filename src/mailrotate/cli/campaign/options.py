@@ -1,4 +1,4 @@
-"""What several campaign commands take, and how a file and flags become one plan."""
+"""Options of several campaign commands, and how a file and flags become one plan."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ Step = Annotated[int, typer.Option(min=1, help="Which step.")]
 
 
 def read_rotation(text: str | None) -> Rotation | None:
-    """Raises BadInput (`campaign.rotation`) for a word that names none."""
+    """Read the name of a rotation. Raises BadInput (`campaign.rotation`)."""
     try:
         return None if text is None else Rotation(text)
     except ValueError:
@@ -57,7 +57,7 @@ def plan_of(
     rotate: Rotation | None = None,
     team: bool | None = None,
 ) -> "CampaignPlan":
-    """A file's plan with what flags say instead. Senders of a flag replace the file's and its rotation."""
+    """Build the plan from a file and flags. Senders given by flag replace the file's senders and rotation."""
     from dataclasses import replace
 
     from mailrotate.adapters.campaign_files import read_campaign

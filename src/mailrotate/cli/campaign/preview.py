@@ -43,7 +43,7 @@ def preview(
         call.speech.document(_document(shown))
         return
     if shown.invented:
-        call.speech.warn(f"the campaign has no recipients; {', '.join(shown.invented)} stand for theirs")
+        call.speech.warn(f"the campaign has no recipients; placeholders: {', '.join(shown.invented)}")
     call.speech.facts(
         (
             ("From", f"{shown.from_name} <{shown.from_address}>"),

@@ -41,7 +41,7 @@ def resume(
     if sum((name is not None, mailbox is not None, everything)) != 1:
         raise BadInput(
             "campaign.which",
-            "name one campaign, or --mailbox, or --all",
+            "name a campaign, or add --mailbox or --all",
             Command("campaign", "resume", "NAME"),
         )
     if name is not None:

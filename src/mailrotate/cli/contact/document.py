@@ -1,4 +1,4 @@
-"""A contact for scripts and for people, and how one is named."""
+"""A contact as JSON and in words."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -74,6 +74,7 @@ def print_contact(call: Call, shown: "ShownContact") -> None:
                 (e["id"], instant(e["at"], call.zone), e["direction"], e["mailbox"], e["subject"])
                 for e in row["timeline"]
             ),
+            drop=("mailbox", "id"),
         )
 
 

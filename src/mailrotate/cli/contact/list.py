@@ -36,4 +36,5 @@ def list_(
             "no such contact"
             if wanted != contact_records.Wanted()
             else "no contacts yet; campaigns bring them",
+            drop=("owner",),
         )

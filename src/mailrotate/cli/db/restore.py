@@ -20,7 +20,7 @@ def restore(
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Replace the database by a backup. Every mailbox is then on hold until you have compared its sent mail.
+    """Replace the database by a backup. It then sends nothing until `db adopt` has compared the sent mail.
 
     Examples:
 
@@ -40,7 +40,7 @@ def restore(
     consequences = [
         f"{store.name} is replaced; a copy of it as it is now stays beside it.",
         "What was sent after the backup was made is not in it: it would be sent again.",
-        "So every mailbox is put on hold until you have compared its sent mail and released it.",
+        "So nothing is sent until `mailrotate db adopt` has compared the sent mail of every mailbox.",
     ]
     if not call.speech.confirm(consequences, f"Restore {source}?", yes=yes, dry_run=dry_run):
         return
@@ -50,11 +50,11 @@ def restore(
         f"restored {source}",
         f"as it was before: {kept}",
     )
-    call.speech.next(Command("status"))
+    call.speech.next(Command("db", "adopt"))
 
 
 def _actor(call: Call) -> "Actor":
-    """Who restores; a damaged or missing database knows nobody."""
+    """The user who restores; unknown if the present database is damaged or missing."""
     from mailrotate.app import operating_system_user
     from mailrotate.core.store.events import Actor
 

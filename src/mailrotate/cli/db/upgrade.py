@@ -20,6 +20,6 @@ def upgrade(ctx: typer.Context) -> None:
     copy = upgrade_schema(database_of(call), call.now)
     call.speech.result(
         {"revision": REVISIONS[-1], "backup": None if copy is None else str(copy)},
-        f"the database has revision {REVISIONS[-1]}",
+        f"the database is at revision {REVISIONS[-1]}",
         *([] if copy is None else [f"as it was before: {copy}"]),
     )

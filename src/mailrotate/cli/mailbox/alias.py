@@ -70,7 +70,8 @@ def list_(ctx: typer.Context, address: Address) -> None:
         ("alias", "sender name", "in use"),
         _rows(found),
         lambda row: (row["address"], row["sender_name"] or "the mailbox's", row["in_use"]),
-        Hint("no alias yet:", Command("mailbox", "alias", "add", found.address, "ALIAS")),
+        Hint("no aliases; to add one:", Command("mailbox", "alias", "add", found.address, "ALIAS")),
+        drop=("sender name",),
     )
 
 

@@ -94,7 +94,7 @@ def _given(**settings: str | int | None) -> Given:
 def _refuse_early(
     call: Call, address: str, for_user: str | None, slot_id: int | None, settings: Given
 ) -> None:
-    """Without a workspace there is no user and no slot to name; the first connect makes both."""
+    """Refuse --user and --slot without a workspace; the first connect creates both."""
     from mailrotate.core.services.access import ownership
     from mailrotate.core.services.mailboxes import connecting
     from mailrotate.core.services.mailboxes.mailbox_settings import refuse_unpermitted
@@ -107,9 +107,9 @@ def _refuse_early(
 
 
 def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | None, *, yes: bool) -> bool:
-    """For a connect: whether a slot may be taken to which another mailbox may still come back without loss.
+    """Before a connect, ask whether to take a slot that is reserved for another mailbox.
 
-    Asks only where that is so, and ends the command when the answer is no (A5).
+    Asks only if there is such a mailbox, and ends the command if the answer is no (A5).
     """
     from mailrotate.core.services.effects import grace_periods
 
@@ -176,7 +176,7 @@ def _tell_connected(
     if made_workspace:
         lines.insert(0, f"made a workspace in {call.app.store.name}; its admin is {connected.address}")
     if connected.reset:
-        lines.append("these settings began anew; to set them as they were:")
+        lines.append("these settings were reset; to set them as before:")
         lines += [f"  {in_words(command)}" for command in connected.reset.values()]
     lines += [
         Hint(f"campaign {name} sends from its new slot:", Command("campaign", "resume", name))

@@ -1,10 +1,13 @@
-"""A mailbox for scripts, and the words for its state."""
+"""A mailbox as JSON, and the words for its state."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mailrotate.cli.output import counted
+
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_views import ListedMailbox, ShownMailbox
+    from mailrotate.core.store.sending.unread_mail import UnreadMail
 
 
 def row_of(listed: "ListedMailbox") -> dict[str, Any]:
@@ -43,13 +46,20 @@ def health_of(row: Mapping[str, Any]) -> str:
     return ", ".join(notes)
 
 
+def unread_words(mail: "UnreadMail") -> str:
+    """Say why a mail was not read, and whether it will be asked for again."""
+    tried = counted(mail.tries, "try", "tries")
+    state = "is asked for again" if mail.given_up_at is None else "given up"
+    return f"not read ({mail.reason}); {state} after {tried}"
+
+
 def value_of(value: object) -> object:
-    """A setting's value in one piece, as people and scripts read it."""
+    """A setting's value as one text."""
     return ", ".join(value) if isinstance(value, tuple) else value
 
 
 def document_of(shown: "ShownMailbox") -> dict[str, Any]:
-    """One mailbox for a script."""
+    """Build the JSON of one mailbox."""
     return {
         **row_of(shown.listed),
         "settings": {s.name: {"value": value_of(s.value), "from": s.origin} for s in shown.settings},
@@ -66,4 +76,6 @@ def document_of(shown: "ShownMailbox") -> dict[str, Any]:
         "sends_as": shown.sends_as or shown.listed.address,
         "aliases": [vars(alias) for alias in shown.aliases],
         "folders": [vars(folder) for folder in shown.folders],
+        "unread_mails": [vars(mail) for mail in shown.unread_mails],
+        "broke_by": shown.broke_by,
     }

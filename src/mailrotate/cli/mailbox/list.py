@@ -47,5 +47,6 @@ def list_(
         ),
         "no mailbox was removed"
         if removed
-        else Hint("no mailbox yet:", Command("mailbox", "connect", "ADDRESS")),
+        else Hint("no mailboxes; to connect one:", Command("mailbox", "connect", "ADDRESS")),
+        drop=("provider", "default", "slot", *(["user"] * several), "today"),
     )

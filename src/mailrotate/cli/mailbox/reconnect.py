@@ -47,7 +47,7 @@ def reconnect(
     from mailrotate.core.services.mailboxes import reconnecting
 
     call = call_of(ctx)
-    # The cheap refusals come before anybody types a password.
+    # Make all checks that need no server before asking for a password.
     named = login_change(smtp=smtp, imap=imap, security=security, username=username)
     reconnecting.refuse_reconnect(call.context, address, username)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)

@@ -1,4 +1,4 @@
-"""The verbs of `mailrotate mailbox` by which a mailbox is asked for and approved."""
+"""`mailrotate mailbox request|requests|approve|deny|withdraw`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -80,6 +80,7 @@ def requests(
             ", ".join(check["check"] for check in row["checks"] if not check["passed"]),
         ),
         Hint("no requests; to make one:", Command("mailbox", "request", "ADDRESS")),
+        drop=("user", "state"),
     )
 
 

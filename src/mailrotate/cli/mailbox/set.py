@@ -87,7 +87,7 @@ def set_(
         login = login_change(smtp=smtp, imap=imap, security=security, username=username)
     has_password = password_stdin or password_file is not None
     if not (given or login or has_password):
-        raise BadInput("mailbox.nothing", "nothing to set was named", Command("mailbox", "set", "--help"))
+        raise BadInput("mailbox.nothing", "no settings given", Command("mailbox", "set", "--help"))
     if has_password:
         mailbox_settings.check(call.context, address, given)
     if given.get("access") == PERSONAL:
@@ -132,9 +132,9 @@ _ORIGINS = {"own": "own", "default": "the default"}
 
 
 def _ask(call: Call, address: str, given: Given, *, yes: bool) -> None:
-    """Before users lose a mailbox that campaigns of theirs send from, unless something is refused anyhow.
+    """Ask before users lose a mailbox that their campaigns send from; check for refusals first.
 
-    Ends the command at a no.
+    Ends the command if the answer is no.
     """
     from mailrotate.core.services.mailboxes import mailbox_settings
 

@@ -6,7 +6,7 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import server_words
-from mailrotate.cli.mailbox.document import document_of, health_of, row_of
+from mailrotate.cli.mailbox.document import document_of, health_of, row_of, unread_words
 from mailrotate.cli.output import localised, zoned
 from mailrotate.cli.params import Address
 
@@ -52,10 +52,17 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
             ),
             ("last test", at(row["last_test_at"])),
             ("inbox read", at(shown.inbox_read_at)),
+            *([("inbox trouble", shown.inbox_error)] if shown.inbox_error else []),
             *(
                 (f"folder {each.name}", f"cannot be read: {each.error}")
                 for each in shown.folders[1:]
                 if each.error
+            ),
+            *((f"mail {mail.uid} of {mail.folder}", unread_words(mail)) for mail in shown.unread_mails),
+            *(
+                [("last pass", f"ended in an unexpected failure ({shown.broke_by})")]
+                if shown.broke_by
+                else []
             ),
             ("provider", row["provider"]),
             ("smtp", server_words(shown.smtp)),
@@ -66,7 +73,9 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
         ]
     )
     call.speech.line()
-    call.speech.table(("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings])
+    call.speech.table(
+        ("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings], whole=True
+    )
     if shown.campaigns:
         call.speech.line()
         call.speech.table(

@@ -45,7 +45,9 @@ def add(
     body: Body,
     main: Annotated[bool, typer.Option("--main", help="Also make it the main one.")] = False,
 ) -> None:
-    """Add a signature in plain Markdown; fields are not filled in.
+    """Add a signature in Markdown. It can show {{ sender_name }}, {{ sender_email }} and {{ email }}.
+
+    A field of recipients needs a fallback, like {{ first_name | default("") }}.
 
     Examples:
 
@@ -158,7 +160,10 @@ def restore(ctx: typer.Context, address: Address, name: Name) -> None:
 
 
 def _read(source: str) -> str:
-    """Raises BadInput (`signature.unreadable`) that names the file."""
+    """Read a signature from a file or standard input.
+
+    Raises BadInput (`signature.unreadable`, `signature.too_long`).
+    """
     where = "standard input" if source == "-" else source
     try:
         if source == "-":
@@ -180,6 +185,8 @@ def _read(source: str) -> str:
 def _tell(speech: Speech, found: "MailboxSignatures", done: str | None = None) -> None:
     if done is not None and not speech.as_json:
         speech.line(done)
+    for warning in found.warnings:
+        speech.warn(warning)
     rows: list[dict[str, Any]] = [
         {"name": each.name, "main": each.is_main, "body": each.body} for each in found.signatures
     ]

@@ -1,4 +1,4 @@
-"""`mailrotate mailbox test`: log in to both servers by the path that sending takes."""
+"""`mailrotate mailbox test`: log in to both servers on the path that sending uses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +54,7 @@ def test(
         reports,
         lambda report: (report["address"], report["state"], report["passed"], report["error"]),
         Hint("there is no mailbox to test:", Command("mailbox", "connect", "ADDRESS")),
+        whole=True,
     )
     if not all(report["passed"] for report in reports):
         raise typer.Exit(_DONE_IN_PART)

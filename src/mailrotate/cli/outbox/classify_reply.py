@@ -30,7 +30,7 @@ def classify_reply(
 
     speech = call_of(ctx).speech
     if phase not in set(Phase):
-        raise BadInput("reply.phase", f"'{phase}' is no phase; there are {', '.join(Phase)}")
+        raise BadInput("reply.phase", f"'{phase}' is not a phase; known: {', '.join(Phase)}")
     verdict = classify(parse_reply(text, Phase(phase)), provider)
     answer = {
         "class": verdict.reply_class,

@@ -39,7 +39,7 @@ def list_(
 
     call = call_of(ctx)
     if state is not None and state not in set(MessageState):
-        raise BadInput("outbox.state", f"'{state}' is no state of a message; there are {_STATES}")
+        raise BadInput("outbox.state", f"'{state}' is not a message state; known: {_STATES}")
     found = outbox_actions.listing(
         call.context,
         outbox_actions.Which(mailbox=mailbox, campaign=campaign),
@@ -63,4 +63,5 @@ def list_(
             r["error"] and " ".join(str(r["error"][part] or "") for part in ("class", "code", "enhanced")),
         ),
         "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
+        drop=("from", "step", "campaign", "error"),
     )

@@ -31,6 +31,6 @@ def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None
     count = outbox_actions.release_campaign(call.context, campaign, call.now)
     call.speech.result(
         {"campaign": campaign, "released": count},
-        f"released {campaign}: {counted(count, 'message')} waited for it; who was due meanwhile follows",
+        f"released {campaign}: {counted(count, 'message')} waiting; recipients due meanwhile follow",
     )
     call.speech.next(Command("why", campaign))

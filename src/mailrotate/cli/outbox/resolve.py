@@ -27,7 +27,7 @@ def resolve(
 
     if sent is None:
         raise BadInput(
-            "outbox.fate", "say --sent or --not-sent", "look for the Message-ID in the mailbox's sent mail"
+            "outbox.fate", "add --sent or --not-sent", "look for the Message-ID in the mailbox's sent mail"
         )
     numbers = read_ids(ids)
     act_and_report(

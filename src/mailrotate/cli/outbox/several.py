@@ -1,4 +1,4 @@
-"""What the verbs take that act on several messages, and what they report."""
+"""Options and report of commands that act on several messages."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any

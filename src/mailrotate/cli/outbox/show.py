@@ -14,7 +14,7 @@ from mailrotate.core.values.hint import Command
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import MessageStory
 
-# When something may happen, not when it did.
+# Future instants, which are rounded up.
 _AHEAD = ("due_at", "expected_at", "ready_at")
 
 

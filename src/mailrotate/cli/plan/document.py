@@ -1,4 +1,4 @@
-"""The plan for scripts and for people, and its words for two settings."""
+"""The plan as JSON and in words."""
 
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any

@@ -78,13 +78,13 @@ def _tell_change(speech: Speech, changed: "Changed") -> None:
         gone = counted(changed.slots_removed, "empty slot")
         speech.say(f"{counted(changed.slots_added, 'slot')} added, {gone} removed")
     for user in changed.over.slots:
-        speech.warn(f"{user.user} is over it: {counted(user.used, 'included slot')} in use stay")
+        speech.warn(f"{user.user} exceeds it: {counted(user.used, 'included slot')} in use stay")
     for box in changed.over.cap:
-        speech.warn(f"{box.mailbox} is over it: its daily limit is {box.daily_limit}, the plan's cap binds")
+        speech.warn(f"{box.mailbox} exceeds it: daily limit {box.daily_limit}; the cap applies")
     for address in changed.over.shared:
         speech.warn(f"{address} exceeds it: it keeps its present shares and gets no new ones")
     for address in changed.over.role_addresses:
-        speech.warn(f"{address} is over it: it stays on its seat, and cannot come back once it was removed")
+        speech.warn(f"{address} exceeds it: it stays, but once removed it cannot be connected again")
     if changed.unapproved:
         stay = counted(changed.unapproved, "mailbox that is on a seat", "mailboxes that are on a seat")
         speech.say(f"approval concerns what is connected from now on; {stay} need none")

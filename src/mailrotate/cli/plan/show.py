@@ -7,8 +7,8 @@ from mailrotate.cli.plan.document import print_plan
 
 
 def show(ctx: typer.Context) -> None:
-    """The slots that each user has without buying, the daily cap, what mailboxes may be, and how often they
-    are read.
+    """Show the plan: included slots per user, the daily cap, allowed kinds of mailboxes, and the reading
+    interval.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`mailrotate recipient`: who a campaign writes to."""
+"""`mailrotate recipient`: the recipients of a campaign."""
 
 from mailrotate.cli.lazy import noun
 

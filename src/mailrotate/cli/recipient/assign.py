@@ -1,4 +1,4 @@
-"""`mailrotate recipient assign`: let people go on from another mailbox."""
+"""`mailrotate recipient assign`: move recipients to another mailbox."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +89,7 @@ def _whom(addresses: list[str] | None, tag: str | None, from_sender: str | None)
     if sum((bool(addresses), tag is not None, from_sender is not None)) != 1:
         raise BadInput(
             "recipient.which",
-            "name people, or --tag, or --from-sender",
+            "name recipients, or add --tag or --from-sender",
             Command("recipient", "assign", "CAMPAIGN", "--from-sender", "ADDRESS", "--to-sender", "ADDRESS"),
         )
     return Whom(addresses or (), None if tag is None else read_tag(tag), from_sender)

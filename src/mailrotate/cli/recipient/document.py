@@ -1,4 +1,4 @@
-"""A recipient for scripts, and how one is named."""
+"""A recipient as JSON, and arguments that name recipients."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -79,7 +79,7 @@ def import_(
     if (file is None) == (from_campaign is None):
         raise BadInput(
             "import.source",
-            "name one source: a FILE, - for standard input, or --from-campaign",
+            "give one source: a FILE, - for standard input, or --from-campaign",
             Command("recipient", "import", "CAMPAIGN", "FILE"),
         )
     how = HowToImport(strict=strict, rehearse=dry_run, owner=owner)
@@ -128,11 +128,8 @@ def _import(
             return
         demands = enrolment.demands_of(call.context, campaign)
         source = sys.stdin.buffer if file == "-" else Path(str(file))
-        rows = stack.enter_context(
-            open_rows(
-                source, columns.choice(demands.uses), columns.encoding, _again(campaign, file, columns, how)
-            )
-        )
+        choice, again = columns.choice(demands.needs.uses), _again(campaign, file, columns, how)
+        rows = stack.enter_context(open_rows(source, choice, columns.encoding, again))
         for number, note in enumerate(rows.notes):
             if number == _MOST_TOLD:
                 call.speech.say(f"… and {len(rows.notes) - _MOST_TOLD} more columns")

@@ -52,4 +52,5 @@ def list_(
                 instant(r["next_at"], zone, ahead=True),
             ),
             "no such recipients",
+            drop=("sent", "step", "sender", "next"),
         )

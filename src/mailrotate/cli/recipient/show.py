@@ -38,7 +38,7 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
     if entry.is_for_another:
         call.speech.line(
             Hint(
-                "another mailbox takes them on:",
+                "to move them to another mailbox:",
                 Command("recipient", "assign", campaign, entry.email, "--to-sender", "ADDRESS"),
             )
         )

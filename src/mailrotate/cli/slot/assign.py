@@ -1,4 +1,4 @@
-"""`mailrotate slot assign|add`: slots for a user, from the pool or bought."""
+"""`mailrotate slot assign|add`: give a user slots, from the pool or bought."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""Whose slot it still is: mailboxes that may come back into one without loss."""
+"""Mailboxes that a slot is still reserved for."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Slots for scripts, and how many are meant."""
+"""Slots as JSON, and the option for their number."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any

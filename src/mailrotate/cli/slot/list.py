@@ -35,6 +35,7 @@ def list_(ctx: typer.Context) -> None:
             for user in team.users
             for slot in user.slots or (None,)
         ),
+        drop=("default", "renews", "kind"),
     )  # fmt: skip
     call.speech.line(team_line(team))
     for slot in team.pool:

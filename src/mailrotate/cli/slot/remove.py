@@ -29,8 +29,8 @@ def remove(
 ) -> None:
     """Remove a slot and disconnect its mailbox, after showing what follows.
 
-    The mailbox stays on its seat, disconnected and without a slot. Without SLOT nothing is removed, and those
-    that can be are listed.
+    The mailbox stays on its seat, disconnected and without a slot. Without SLOT, the removable slots are
+    listed.
 
     Examples:
 
@@ -69,7 +69,7 @@ def remove(
 
 
 def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
-    """Show what can be removed; nothing was, so that a script that names no slot hears of it (A4)."""
+    """List the removable slots, and end with an error so that a script notices the missing argument (A4)."""
     speech.listing(
         ("slot", "user", "mailbox", "kind", "renews"),
         [
@@ -89,6 +89,7 @@ def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
             row["kind"],
             row["renews_on"],
         ),
+        drop=("renews", "kind"),
     )
     hint = (
         Command("slot", "remove", f"s_{there[0].slot_id}", "--dry-run") if there else Command("slot", "list")

@@ -1,4 +1,4 @@
-"""The team's counts of slots, which the status shows, too."""
+"""The team's slot counts, as `slot list` and `status` show them."""
 
 from typing import TYPE_CHECKING, Any
 

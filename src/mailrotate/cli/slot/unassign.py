@@ -32,6 +32,6 @@ def unassign(ctx: typer.Context, slot: SlotId) -> None:
     heir = "" if freed.id == slot_id else f", as s_{freed.id}"
     call.speech.result(
         {**slot_row(freed), "former": f"s_{slot_id}"},
-        f"s_{slot_id} is in the team's pool again{heir}; it renews on {freed.renews_on}",
+        f"s_{slot_id} is back in the team's pool{heir}; it renews on {freed.renews_on}",
     )
     call.speech.next(Command("slot", "assign", "--user", "EMAIL"))

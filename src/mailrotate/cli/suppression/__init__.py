@@ -1,4 +1,4 @@
-"""`mailrotate suppression`: who must never be written to again."""
+"""`mailrotate suppression`: addresses and domains that never get mail again."""
 
 from mailrotate.cli.lazy import noun
 

@@ -18,6 +18,6 @@ def export(ctx: typer.Context) -> None:
     call = call_of(ctx)
     with suppressing.listing(call.context, None, None) as found:
         for suppressed in found:
-            # An erased one is known by its hash alone, which says nothing to anybody else.
+            # An erased address is stored only as a hash, which is useless outside this workspace.
             if suppressed.value is not None:
                 call.speech.line(as_line(suppressed.value))

@@ -32,6 +32,7 @@ def list_(ctx: typer.Context, limit: Limit = None, after: After = None) -> None:
                 r["id"], r["kind"], r["value"], r["reason"], r["source"], instant(r["added_at"], zone),
             ),
             "no address is suppressed",
+            drop=("source", "added", "kind", "reason"),
         )  # fmt: skip
 
 

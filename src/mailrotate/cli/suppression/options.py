@@ -1,4 +1,4 @@
-"""What several suppression commands take."""
+"""Options of several suppression commands."""
 
 from typing import Annotated
 

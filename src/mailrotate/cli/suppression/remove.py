@@ -22,4 +22,4 @@ def remove(ctx: typer.Context, value: Value, yes: Yes = False, dry_run: DryRun =
     told = [f"{name} may be written to again; did they ask for that?"]
     if call.speech.confirm(told, f"Allow {name}?", yes=yes, dry_run=dry_run):
         removed = suppressing.remove(call.context, value, call.now)
-        call.speech.result({"value": removed, "removed": True}, f"{removed} is not suppressed any more")
+        call.speech.result({"value": removed, "removed": True}, f"{removed} is no longer suppressed")

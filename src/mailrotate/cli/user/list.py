@@ -21,4 +21,5 @@ def list_(ctx: typer.Context) -> None:
         lambda r: (
             r["email"], r["name"], r["role"], r["state"], f"{r['connected']}/{r['total']}", r["default"],
         ),
+        drop=("name", "default", "state"),
     )  # fmt: skip

@@ -25,4 +25,5 @@ def roles(ctx: typer.Context) -> None:
         ("to", *Role),
         rows,
         lambda row: (row["about"], *("yes" if row[role] else "no" for role in Role)),
+        whole=True,
     )

@@ -1,4 +1,4 @@
-"""A user's seat for scripts and for people, and how a user is named."""
+"""A user's seat as JSON and in words, and arguments that name users."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

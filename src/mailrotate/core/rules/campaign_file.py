@@ -1,15 +1,17 @@
 """Reads a campaign's TOML file and finds every mistake in it at once (D1)."""
 
-import mimetypes
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from mailrotate.core.rules import templates
+from mailrotate.core.rules.attachment_types import content_type_of
+from mailrotate.core.rules.letter_check import Kind, check_text
+from mailrotate.core.rules.template_language import TemplateProblem
+from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.toml_lines import key_lines, line_of
-from mailrotate.core.rules.toml_table import Report, Table, key_of, kind_of
+from mailrotate.core.rules.toml_table import Report, Table, in_order, key_of, kind_of
 from mailrotate.core.values.delivery_window import DeliveryWindow, check_zone
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
@@ -39,8 +41,6 @@ _ON_AUTO_REPLY = ("wait", "continue")
 _HOLIDAYS = re.compile(r"[A-Z]{2}(?:-[A-Z0-9]{1,3})?")
 _HOLIDAYS_HINT = 'write a country like "DE", one of its regions like "DE-BY", or a list of dates'
 _SYNTAX_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
-# Without the files of this machine, so that a name has the same type everywhere.
-_TYPES = mimetypes.MimeTypes()
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,22 @@ class Unreadable:
 
 
 Files = Mapping[str, bytes | Unreadable]
-HolidayProblem = Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What there is to say about a value; a mistake keeps the campaign from being used."""
+
+    message: str
+    is_mistake: bool
+
+
+HolidayCheck = Callable[[str], Remark | None]
 
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """One step as its file has it; `n` counts from 1, `sender` is the step's own (D9)."""
+    """One step of the file; `n` counts from 1, `sender` is the step's own (D9)."""
 
     n: int
     delay: timedelta
@@ -68,7 +78,7 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class CampaignPlan:
-    """A campaign as its file has it, checked.
+    """A campaign read from its file and checked.
 
     `timezone` is an IANA name, `recipient`, or None for the workspace's; the window's own zone is that name
     where there is one. `holidays` is a code, ISO dates, or None.
@@ -83,12 +93,18 @@ class CampaignPlan:
     team: bool
     on_auto_reply: str
     steps: tuple[PlannedStep, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> TextNeeds:
+        """What the texts need of every recipient, in whatever step they stand."""
+        return TextNeeds.of((step.subject, step.body) for step in self.steps)
 
 
 def files_named(text: str) -> list[str]:
     """The bodies and attachments that a campaign names, as written, each once.
 
-    What is no campaign names none; `read_plan` says why.
+    Text that is not a campaign file names no files; `read_plan` says why.
     """
     try:
         steps = tomllib.loads(text).get("steps")
@@ -103,11 +119,11 @@ def files_named(text: str) -> list[str]:
 
 
 def read_plan(
-    text: str, file_name: str, files: Files, holiday_problem: HolidayProblem = lambda _code: None
+    text: str, file_name: str, files: Files, check_holidays: HolidayCheck = lambda _code: None
 ) -> CampaignPlan:
     """The campaign of a TOML text, with `files` being what `files_named` names.
 
-    `holiday_problem` says what is wrong with a country's code.
+    `check_holidays` says what is wrong with a country's code, or easily overlooked.
 
     Raises BadInput (`campaign.invalid`), whose `problems` are all mistakes, each with its file and line.
     """
@@ -118,17 +134,11 @@ def read_plan(
     report = Report(file_name, text, key_lines(text))
     table = Table(document, (), report)
     plan = _plan(table, files)
-    if isinstance(plan.holidays, str) and (problem := holiday_problem(plan.holidays)) is not None:
-        table.add("holidays", problem)
+    if isinstance(plan.holidays, str) and (remark := check_holidays(plan.holidays)) is not None:
+        report.add(("holidays",), remark.message, is_mistake=remark.is_mistake)
     if report.problems:
-        raise _refusal(file_name, [problem for _, problem in sorted(report.problems, key=lambda p: p[0])])
-    return plan
-
-
-def fields_needed(plan: CampaignPlan) -> frozenset[str]:
-    """The fields that every recipient must have, in whatever step they occur."""
-    texts = [text for step in plan.steps for text in (step.subject, step.body) if text is not None]
-    return frozenset[str]().union(*map(templates.fields_needed, texts))
+        raise _refusal(file_name, in_order(report.problems))
+    return replace(plan, warnings=tuple(in_order(report.warnings)))
 
 
 def _refusal(file_name: str, problems: Sequence[str]) -> BadInput:
@@ -139,7 +149,7 @@ def _refusal(file_name: str, problems: Sequence[str]) -> BadInput:
 
 def _syntax_problem(file_name: str, message: str) -> str:
     found = _SYNTAX_LINE.search(message)
-    return f"{file_name}:{found[1] if found else 1}: {_SYNTAX_LINE.sub('', message)} (this is no TOML)"
+    return f"{file_name}:{found[1] if found else 1}: {_SYNTAX_LINE.sub('', message)} (not valid TOML)"
 
 
 def _plan(table: Table, files: Files) -> CampaignPlan:
@@ -284,8 +294,8 @@ def _subject(step: Table, n: int) -> str | None:
         return None
     if len(subject) > LONGEST_SUBJECT:
         step.add("subject", f"is longer than {LONGEST_SUBJECT} characters")
-    for problem in templates.check_template(subject, is_subject=True):
-        step.add("subject", problem.message)
+    for problem in check_text(subject, Kind.SUBJECT):
+        step.report.add((*step.path, "subject"), problem.message, is_mistake=problem.is_mistake)
     return subject
 
 
@@ -303,10 +313,14 @@ def _body(step: Table, files: Files) -> str:
     # A line end right behind the opening quotes is not part of the text (TOML 1.0, String).
     written = step.report.text.splitlines()[line - 1].rstrip()
     before_first = line if written.endswith(('"""', "'''")) and "\n" in text else line - 1
-    for problem in templates.check_template(text):
+    for problem in check_text(text, Kind.BODY):
         place = f"{step.report.file_name}:{before_first + problem.line}: {key_of((*step.path, 'text'))}"
-        step.report.add_elsewhere((*step.path, "text"), place, problem.message)
+        _report(step, "text", place, problem)
     return text
+
+
+def _report(step: Table, key: str, place: str, problem: TemplateProblem) -> None:
+    step.report.add_elsewhere((*step.path, key), place, problem.message, is_mistake=problem.is_mistake)
 
 
 def _body_of_file(step: Table, name: str, files: Files) -> str:
@@ -321,8 +335,8 @@ def _body_of_file(step: Table, name: str, files: Files) -> str:
         return ""
     if not text.strip():
         step.add("body", f"'{name}' is empty")
-    for problem in templates.check_template(text):
-        step.report.add_elsewhere((*step.path, "body"), f"{name}:{problem.line}", problem.message)
+    for problem in check_text(text, Kind.BODY):
+        _report(step, "body", f"{name}:{problem.line}", problem)
     return text
 
 
@@ -343,8 +357,7 @@ def _attachments(step: Table, files: Files) -> tuple[Attachment, ...]:
             continue
         if len(filename) > LONGEST_FILENAME:
             step.add("attach", f"'{filename}' is longer than {LONGEST_FILENAME} characters")
-        kind, packed = _TYPES.guess_type(filename, strict=False)
-        found.append(Attachment(filename, (not packed and kind) or "application/octet-stream", data))
+        found.append(Attachment(filename, content_type_of(filename), data))
     size = sum(len(attachment.data) for attachment in found)
     if size > MOST_ATTACHED_BYTES:
         step.add(

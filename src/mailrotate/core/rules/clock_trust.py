@@ -1,20 +1,20 @@
-"""Whether a clock may be believed (F6). What was sent too early cannot be taken back."""
+"""Decide whether to trust the clock (F6). A message that was sent too early cannot be taken back."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-# How far a runner's clock may lag behind the latest instant that anybody acted on (`clock_tolerance`).
+# How far a runner's clock may lag behind the latest instant in the database (`clock_tolerance`).
 BEHIND = timedelta(seconds=60)
 # How far it may be off PostgreSQL's, which all runners share.
 OFF_DATABASE = timedelta(seconds=5)
 # How far the wall clock may move against the monotonic one during one pass. Time servers slew by 0.05 %;
-# a step of this size is somebody's hand, a machine that slept, or a virtual one that was moved.
+# a larger step means that the clock was set, or that the machine slept or was migrated.
 JUMP = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
 class Distrust:
-    """Why the clock is not believed."""
+    """Why the clock is not trusted."""
 
     code: str
     reason: str
@@ -27,7 +27,7 @@ def judge(
     database_now: datetime | None,
     behind: timedelta = BEHIND,
 ) -> Distrust | None:
-    """Compare the clock with what the database knows; None when it may be believed."""
+    """Compare the clock with the instants in the database; None if it can be trusted."""
     if latest_acted_at is not None and now < latest_acted_at - behind:
         lag = int((latest_acted_at - now).total_seconds())
         return Distrust(

@@ -1,7 +1,7 @@
 """Composes a letter: the words, the headers that go with them, and the bytes that are sent."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -14,7 +14,7 @@ from mailrotate.core.rules.markdown import NOTHING, Rich, render_markdown
 from mailrotate.core.rules.marks import SIGNATURE, UNSUBSCRIBE
 from mailrotate.core.rules.mime import message_id_for
 from mailrotate.core.rules.templates import merge, merge_subject
-from mailrotate.core.rules.text import one_line
+from mailrotate.core.rules.text import one_line, plain_lines
 from mailrotate.core.values.letter import (
     LONGEST_SUBJECT,
     MOST_ATTACHED_BYTES,
@@ -75,7 +75,7 @@ def words_of(letter: Letter) -> Words:
     """Subject, text and HTML of a letter, without a mail around them. Raises as `compose`."""
     pieces = {}
     if letter.signature_markdown and letter.signature_markdown.strip():
-        pieces[SIGNATURE] = render_markdown(letter.signature_markdown)
+        pieces[SIGNATURE] = _signature(letter.signature_markdown, letter.fields)
     if letter.unsubscribe is not None:
         pieces[UNSUBSCRIBE] = _way_out(letter.unsubscribe)
     merged = merge(letter.body_template, letter.fields, frozenset(pieces))
@@ -92,21 +92,27 @@ def words_of(letter: Letter) -> Words:
     )
 
 
+def _signature(template: str, fields: Mapping[str, object]) -> Rich:
+    try:
+        merged = merge(template, fields)
+    except UnfitLetter:
+        # It was stored before signatures had fields, and is placed as it was written.
+        return render_markdown(plain_lines(template))
+    return render_markdown(merged.source, merged.values)
+
+
 def _subject(letter: Letter) -> str:
     if letter.subject_template is not None:
-        subject = merge_subject(letter.subject_template, letter.fields)
-    elif letter.thread_subject is not None:
-        subject = f"Re: {_REPLY_PREFIX.sub('', one_line(letter.thread_subject), count=1)}"
-    else:
-        raise UnfitLetter("it has no subject of its own and answers no message before it")
-    if not subject or len(subject) > LONGEST_SUBJECT:
-        raise UnfitLetter(f"the subject must have 1 to {LONGEST_SUBJECT} characters, not {len(subject)}")
-    return subject
+        return merge_subject(letter.subject_template, letter.fields)
+    if letter.thread_subject is None:
+        raise UnfitLetter("it has no subject and no previous message to answer")
+    subject = f"Re: {_REPLY_PREFIX.sub('', one_line(letter.thread_subject), count=1)}"
+    return subject[:LONGEST_SUBJECT]
 
 
 def _headers(letter: Letter, subject: str, now: datetime) -> Sequence[str]:
     if not mime.is_message_id(letter.message_id):
-        raise UnfitLetter(f"'{one_line(letter.message_id)}' is no Message-ID")
+        raise UnfitLetter(f"'{one_line(letter.message_id)}' is not a Message-ID")
     headers = [
         mime.mailbox_header("From", letter.from_address, letter.from_name),
         mime.mailbox_header("To", letter.to_address),

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from mailrotate.core.rules.gates import Answer, Gate
 from mailrotate.core.rules.situation import Situation
 from mailrotate.core.values.clock import next_whole_second
-from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.hint import AnyHint
 
-# Every message passes here, and walking an enum or asking a member for its attribute takes its time.
+# Hot path: iterating an enum and reading its members' attributes is slow.
 _GATES = tuple((gate, gate.answer) for gate in Gate)
 
 
@@ -20,12 +20,12 @@ class Verdict:
     open: bool
     reason: str
     until: datetime | None = None
-    remedy: Command | Hint | None = None
+    remedy: AnyHint | None = None
 
 
 @dataclass(frozen=True)
 class Decision:
-    """All gates at one instant, and when all will be open if nobody acts (None: only by an act)."""
+    """All gates at one instant, and when all will open by themselves (None: only by a user's action)."""
 
     gates: tuple[Verdict, ...]
     next_at: datetime | None

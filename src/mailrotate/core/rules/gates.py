@@ -18,7 +18,7 @@ from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, Message
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.delivery_window import DeliveryWindow
-from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.reasons import BY_HAND, paused, spoken
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
@@ -36,10 +36,10 @@ class Shut:
 
     reason: str
     until: datetime | None = None
-    remedy: Command | Hint | None = None
+    remedy: AnyHint | None = None
 
 
-# An open gate gives its reason alone; None is for a gate whose facts are not there.
+# An open gate returns only its reason; None means that the gate does not apply.
 Answer: TypeAlias = str | Shut
 Decider: TypeAlias = Callable[[Situation, datetime], Answer | None]
 
@@ -57,12 +57,12 @@ def _of_message(decide: Callable[[MessageFacts, datetime], Answer]) -> Decider:
 
 
 def _from(permitted_at: datetime) -> str:
-    """For people: rounded up to the second, who must not come too early."""
+    """Format a future instant for people, rounded up so that it is never too early."""
     return rfc3339(next_whole_second(permitted_at))
 
 
 def _since(happened_at: datetime) -> str:
-    """For people: whole seconds."""
+    """Format a past instant for people, in whole seconds."""
     return rfc3339(happened_at.replace(microsecond=0))
 
 
@@ -100,6 +100,13 @@ def _within(window: DeliveryWindow | None, now: datetime) -> Answer:
 @_of_campaign
 def _campaign_window(facts: CampaignFacts, now: datetime) -> Answer:
     return _within(facts.window, now)
+
+
+@_of_mailbox
+def _workspace(facts: MailboxFacts, now: datetime) -> Answer:
+    if facts.obstacle is None:
+        return "nothing holds the whole workspace back"
+    return Shut(facts.obstacle.reason, remedy=facts.obstacle.remedy)
 
 
 @_of_mailbox
@@ -286,7 +293,7 @@ def _overdue(at: Situation, now: datetime) -> Answer | None:
 
 
 class Scope(IntEnum):
-    """Whom a gate is about; the first two are the same for every message of a lane and campaign."""
+    """What a gate depends on; the first two have the same answer for every message of a lane and campaign."""
 
     CAMPAIGN = 1
     MAILBOX = 2
@@ -320,6 +327,7 @@ class Gate(StrEnum):
     CAMPAIGN = "campaign", Scope.CAMPAIGN, Cause.PERSON, _campaign
     PAUSE = "pause", Scope.CAMPAIGN, Cause.PERSON, _pause
     WINDOW = "window", Scope.CAMPAIGN, Cause.TIME, _campaign_window
+    WORKSPACE = "workspace", Scope.MAILBOX, Cause.TROUBLE, _workspace, Deed.SETTINGS
     CONNECTION = "connection", Scope.MAILBOX, Cause.TROUBLE, _connection
     USER = "user", Scope.MAILBOX, Cause.TROUBLE, _user, Deed.USERS
     REST = "rest", Scope.MAILBOX, Cause.PERSON, _rest

@@ -1,8 +1,8 @@
-"""When the time is over in which a mailbox may come back to a campaign without loss (C11)."""
+"""Decide when a deadline has passed (C11)."""
 
 from datetime import datetime
 
 
 def has_passed(ends_at: datetime, now: datetime) -> bool:
-    """A deadline is over from its own instant on, whether or not a runner was there."""
+    """Whether a deadline has passed; the instant itself counts, even if no runner was running."""
     return now >= ends_at

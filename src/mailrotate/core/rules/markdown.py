@@ -1,4 +1,4 @@
-"""Markdown to HTML and to plain text: the two forms of one letter.
+"""Convert Markdown to HTML and to plain text, the two forms of a letter.
 
 Raw HTML is text, and nothing is a link that is not written as one. A line end in the source is a line end
 in both forms, as people write letters; CommonMark leaves that to the renderer (section 6.7).
@@ -14,14 +14,11 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import quote
 
-from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from mailrotate.core.rules.marks import SIGNATURE, UNSUBSCRIBE, URL_VALUE, VALUE, as_url_mark, as_value_mark
+from mailrotate.core.rules.markdown_reader import make_reader
+from mailrotate.core.rules.marks import SIGNATURE, UNSUBSCRIBE, URL_VALUE, VALUE, as_value_mark
 
-_LINK = re.compile(r"(?:https?://|mailto:|tel:)[A-Za-z0-9\[+]", re.IGNORECASE)
-# RFC 3986 2.2 and 2.3; what is already percent-encoded stays.
-_URL_SAFE = "%:/?#[]@!$&'()*+,;=-._~"
 _PIECES = f"[{SIGNATURE}{UNSUBSCRIBE}]"
 _PIECE_LINE = re.compile(f"^ {{0,3}}({_PIECES})[ \t]*$", re.MULTILINE)
 _MARK = f"{VALUE.pattern}|{URL_VALUE.pattern}|({_PIECES})"
@@ -30,11 +27,20 @@ _TEXT_SLOT = re.compile(_MARK)
 _HTML_SLOT = re.compile(f"{_MARK}|<p>({_PIECES})</p>\n?|(<[^>]*>)")
 
 
+class Line(NamedTuple):
+    """A line of plain text; `hang` stands before each further line that a value brings into it."""
+
+    text: str
+    hang: str = ""
+
+
 class Slot(NamedTuple):
-    """Where something is set in: a `value`, a `url` value, an `attribute` value, a `piece` or a `block`."""
+    """A place that is filled in later: a `value`, `url` value, `attribute` value, value in `code`, `piece`
+    or `block`."""
 
     kind: str
     name: str  # a number, or the mark of a piece
+    hang: str = ""  # as in Line
 
 
 Skeleton = tuple[str | Slot, ...]
@@ -42,7 +48,7 @@ Skeleton = tuple[str | Slot, ...]
 
 @dataclass(frozen=True)
 class Rich:
-    """The same words as HTML and as plain text."""
+    """The same text as HTML and as plain text."""
 
     html: str
     text: str
@@ -75,14 +81,18 @@ def _html_of(slot: Slot, values: Sequence[str], pieces: Mapping[str, Rich]) -> s
             return quote(_value(slot, values), safe="")
         case "attribute":
             return escape(_value(slot, values).replace("\n", " "))
+        case "code":
+            return escape(_value(slot, values))
         case _:
             return escape(_value(slot, values)).replace("\n", "<br />\n")
 
 
 def _text_of(slot: Slot, values: Sequence[str], pieces: Mapping[str, Rich]) -> str:
-    if slot.kind == "piece":
-        return pieces.get(slot.name, NOTHING).text
-    return quote(_value(slot, values), safe="") if slot.kind == "url" else _value(slot, values)
+    if slot.kind == "url":
+        return quote(_value(slot, values), safe="")
+    text = pieces.get(slot.name, NOTHING).text if slot.kind == "piece" else _value(slot, values)
+    first, *others = text.split("\n") if slot.hang else [text]
+    return "\n".join([first, *((slot.hang + line).rstrip() for line in others)])
 
 
 def _value(slot: Slot, values: Sequence[str]) -> str:
@@ -95,18 +105,28 @@ def _value(slot: Slot, values: Sequence[str]) -> str:
 def _skeletons(source: str) -> tuple[Skeleton, Skeleton]:
     tokens = _MARKDOWN.parse(_PIECE_LINE.sub(r"\n\1\n", source))
     html: str = _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
-    text = _block(SyntaxTreeNode(tokens))
-    return _joined(_html_parts(html)), _joined(_parts(_TEXT_SLOT, text))
+    return _joined(_html_parts(html)), _joined(_text_parts(_block(SyntaxTreeNode(tokens))))
+
+
+def _text_parts(lines: Sequence[Line]) -> Iterator[str | Slot]:
+    for n, line in enumerate(lines):
+        yield "\n" if n else ""
+        for part in _parts(_TEXT_SLOT, line.text):
+            yield part._replace(hang=line.hang) if isinstance(part, Slot) else part
 
 
 def _html_parts(html: str) -> Iterator[str | Slot]:
+    value_kind = "value"
     for part in _parts(_HTML_SLOT, html):
-        if isinstance(part, Slot) and part.kind == "tag":
+        if isinstance(part, str):
+            yield part
+        elif part.kind == "tag":
+            value_kind = {"<pre>": "code", "</pre>": "value"}.get(part.name, value_kind)
             for inside in _parts(_TEXT_SLOT, part.name):
                 is_value = isinstance(inside, Slot) and inside.kind == "value"
                 yield Slot("attribute", inside[1]) if is_value else inside
         else:
-            yield part
+            yield part._replace(kind=value_kind) if part.kind == "value" else part
 
 
 def _parts(pattern: re.Pattern[str], text: str) -> Iterator[str | Slot]:
@@ -132,41 +152,53 @@ def _joined(parts: Iterator[str | Slot]) -> Skeleton:
 # --- plain text, from the tree of tokens
 
 
-def _block(node: SyntaxTreeNode) -> str:
+def _block(node: SyntaxTreeNode) -> list[Line]:
     match node.type:
         case "paragraph" | "heading":
-            return "".join(map(_inline, node.children[0].children))
+            text = "".join(map(_inline, node.children[0].children))
+            return [Line("-- " if line == "--" else line) for line in text.split("\n")]
         case "blockquote":
             return _indented(_blocks(node), "> ", "> ")
         case "bullet_list" | "ordered_list":
             return _list(node)
         case "fence" | "code_block":
-            return _indented(node.content.rstrip("\n"), "    ", "    ")
+            return _indented([Line(line) for line in node.content.rstrip("\n").split("\n")], "    ", "    ")
         case "hr":
-            return "-" * 20
+            return [Line("-" * 20)]
         case _:
             return _blocks(node)
 
 
-def _blocks(node: SyntaxTreeNode) -> str:
+def _blocks(node: SyntaxTreeNode) -> list[Line]:
     # What a tight list holds is hidden paragraphs, with no blank line between them.
     tight = any(child.type == "paragraph" and child.hidden for child in node.children)
-    return ("\n" if tight else "\n\n").join(map(_block, node.children))
+    return _stacked([_block(child) for child in node.children], spaced=not tight)
 
 
-def _list(node: SyntaxTreeNode) -> str:
+def _list(node: SyntaxTreeNode) -> list[Line]:
     first = int(node.attrs.get("start", 1))
     loose = any(p.type == "paragraph" and not p.hidden for item in node.children for p in item.children)
     items = []
     for number, item in enumerate(node.children, first):
-        bullet = f"{number}. " if node.type == "ordered_list" else "- "
+        bullet = f"{number}{item.markup} " if node.type == "ordered_list" else "- "
         items.append(_indented(_blocks(item), bullet, " " * len(bullet)))
-    return ("\n\n" if loose else "\n").join(items)
+    return _stacked(items, spaced=loose)
 
 
-def _indented(text: str, first: str, others: str) -> str:
-    lines = text.split("\n")
-    return "\n".join(((others if n else first) + line).rstrip() for n, line in enumerate(lines))
+def _stacked(blocks: Sequence[list[Line]], *, spaced: bool) -> list[Line]:
+    """The blocks below each other, with a blank line between two if they are `spaced`."""
+    return [
+        line
+        for n, block in enumerate(blocks)
+        for line in ([Line("")] if n and spaced else []) + (block or [])
+    ]
+
+
+def _indented(lines: Sequence[Line], first: str, others: str) -> list[Line]:
+    return [
+        Line(((others if n else first) + line.text).rstrip(), others + line.hang)
+        for n, line in enumerate(lines or [Line("")])
+    ]
 
 
 def _inline(node: SyntaxTreeNode) -> str:
@@ -190,25 +222,4 @@ def _with_address(words: str, url: str) -> str:
     return f"{words} ({url})".lstrip()
 
 
-# --- the reader
-
-
-def _encode_link(url: str) -> str:
-    """As markdown-it does, but that marks come through and become those of a link's address."""
-    end, parts = 0, []
-    for found in VALUE.finditer(url):
-        parts += [quote(url[end : found.start()], safe=_URL_SAFE), as_url_mark(found[0])]
-        end = found.end()
-    return "".join([*parts, quote(url[end:], safe=_URL_SAFE)])
-
-
-def _reader() -> MarkdownIt:
-    made = MarkdownIt("commonmark", {"html": False, "linkify": False, "breaks": True})
-    made.normalizeLink = _encode_link  # type: ignore[method-assign]  # markdown-it's documented hook
-    made.normalizeLinkText = lambda link: as_value_mark(link)  # type: ignore[method-assign]  # likewise
-    # The scheme and the first letter are the author's: no value alone becomes a link.
-    made.validateLink = lambda url: _LINK.match(url) is not None  # type: ignore[method-assign]  # likewise
-    return made
-
-
-_MARKDOWN = _reader()
+_MARKDOWN = make_reader()

@@ -25,15 +25,15 @@ def has_mark(text: str) -> bool:
 
 
 def as_url_mark(value_mark: str) -> str:
-    """The mark of the same value, for use inside a link's address."""
+    """Convert a value's mark into the mark of the same value inside a link's address."""
     return value_mark.replace(_OPEN, _OPEN_URL)
 
 
 def as_value_mark(text: str) -> str:
-    """The text with every mark of a link's address as the mark of its value."""
+    """Convert all marks inside links' addresses into the marks of their values."""
     return text.replace(_OPEN_URL, _OPEN)
 
 
 def fill_plainly(source: str, values: Sequence[str]) -> str:
-    """The source with each mark replaced by its value as it is."""
+    """Replace each mark by its value, unchanged."""
     return VALUE.sub(lambda found: values[int(found[1])], source)

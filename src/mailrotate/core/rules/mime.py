@@ -40,7 +40,7 @@ def header(name: str, *words: str) -> str:
 
 
 def text_header(name: str, text: str) -> str:
-    """A header that holds free text, like Subject."""
+    """Encode a header with free text, like Subject."""
     plain = one_line(text)
     if _is_ascii(plain) and max(map(len, plain.split(" "))) < _LINE - len(name) - 2:
         return header(name, *plain.split(" "))
@@ -48,7 +48,7 @@ def text_header(name: str, text: str) -> str:
 
 
 def mailbox_header(name: str, address: str, called: str | None = None) -> str:
-    """A header with one address and the name of who has it. Raises UnfitLetter as `ascii_address`."""
+    """Encode a header with one address and its display name. Raises UnfitLetter as `ascii_address`."""
     route = ascii_address(address)
     plain = one_line(called or "")
     if not plain:
@@ -61,7 +61,7 @@ def mailbox_header(name: str, address: str, called: str | None = None) -> str:
 
 
 def ascii_address(address: str) -> str:
-    """The address as every server takes it. Raises UnfitLetter when there is no such form."""
+    """The address in ASCII, as every server accepts it. Raises UnfitLetter if it has no such form."""
     if _ADDRESS.fullmatch(address):
         return address
     try:
@@ -84,7 +84,7 @@ def message_id_for(token: str, address: str) -> str:
 
 
 def text_part(subtype: str, text: str) -> bytes:
-    """A part of type text, quoted-printable: no line is too long, and `=_` never occurs in it."""
+    """Build a text part in quoted-printable: no line is too long, and `=_` never occurs in it."""
     lines = text.encode("utf-8", "replace").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     body = binascii.b2a_qp(lines.rstrip(b"\n").replace(b"\n", b"\r\n") + b"\r\n", istext=True)
     head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: quoted-printable'
@@ -93,12 +93,14 @@ def text_part(subtype: str, text: str) -> bytes:
 
 @lru_cache(maxsize=4)
 def attachment_part(attachment: Attachment) -> bytes:
-    """A file, base64 (RFC 2045 6.8). Kept for a while: the next letter of the step has the same one."""
+    """Build an attachment in base64 (RFC 2045 6.8). Cached: all letters of a step share it."""
     media_type = attachment.content_type.lower()
     if not _MEDIA_TYPE.fullmatch(media_type):
         media_type = "application/octet-stream"
+    # RFC 7763 2 and RFC 5545 8.1: without a charset such text is ASCII to some readers.
+    charset = '; charset="utf-8"' if media_type.startswith("text/") and _is_utf8(attachment.data) else ""
     head = (
-        f"Content-Type: {media_type}\r\n"
+        f"Content-Type: {media_type}{charset}\r\n"
         "Content-Transfer-Encoding: base64\r\n"
         f"Content-Disposition: attachment;\r\n {_filename(attachment.filename)}\r\n\r\n"
     )
@@ -106,7 +108,7 @@ def attachment_part(attachment: Attachment) -> bytes:
 
 
 def multipart(subtype: str, boundary: str, parts: Sequence[bytes]) -> bytes:
-    """Parts between boundaries, from its Content-Type on; `boundary` begins with `=_`."""
+    """Join parts between boundaries, with the Content-Type; `boundary` begins with `=_`."""
     head = f'Content-Type: multipart/{subtype};\r\n boundary="{boundary}"\r\n\r\n'.encode()
     delimiter = f"--{boundary}".encode()
     # The CRLF before a delimiter belongs to it (RFC 2046 5.1.1).
@@ -119,6 +121,14 @@ def _filename(name: str) -> str:
     if _TOKEN.fullmatch(plain):
         return f'filename="{plain}"'
     return f"filename*=utf-8''{quote(plain, safe='')}"
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_ascii(text: str) -> bool:

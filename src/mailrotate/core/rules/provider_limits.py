@@ -1,6 +1,6 @@
-"""What a provider lets a mailbox send in any period of a length (B4), as data that the operator can change.
+"""Limits of mail providers in rolling periods (B4), as data that the operator can change.
 
-The facts are `provider_limits.toml`, dated and with their sources; what the operator set goes before.
+The defaults are in `provider_limits.toml`, with date and source; the operator's values take precedence.
 """
 
 import tomllib
@@ -41,7 +41,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class KnownLimit:
-    """A limit with where it comes from; `limit` is None where the operator has switched it off.
+    """A limit and its source; `limit` is None if the operator switched it off.
 
     `default`, `source` and `gathered` (year and month) are None for a limit that only the operator knows.
     """
@@ -59,7 +59,7 @@ class KnownLimit:
 
 
 def limits_for(provider: str, overrides: Overrides, address: str = "") -> tuple[Limit, ...]:
-    """The limits in force for a mailbox; its address tells a provider's free accounts from the others."""
+    """The limits in force for a mailbox; its address shows whether it is a provider's free account."""
     return tuple(
         Limit(known.name, _describe(known), known.period, known.limit)
         for known in known_limits(overrides)
@@ -68,7 +68,7 @@ def limits_for(provider: str, overrides: Overrides, address: str = "") -> tuple[
 
 
 def known_limits(overrides: Overrides) -> tuple[KnownLimit, ...]:
-    """Every limit there is, as data and as the operator has set it."""
+    """List every limit, with its default and the operator's value."""
     data = _data()
     known = [
         KnownLimit(
@@ -95,7 +95,7 @@ def known_limits(overrides: Overrides) -> tuple[KnownLimit, ...]:
 
 
 def overrides_in(settings: Mapping[str, str]) -> Overrides:
-    """The operator's numbers among the workspace's settings."""
+    """Select the operator's limits from the workspace's settings."""
     return {
         key.removeprefix(SETTING): None if value == "off" else int(value)
         for key, value in settings.items()
@@ -104,7 +104,7 @@ def overrides_in(settings: Mapping[str, str]) -> Overrides:
 
 
 def check_override(name: str, value: str, providers: tuple[str, ...]) -> tuple[str, str]:
-    """The setting (key, value) that makes `value` the limit `name`, for one of the `providers`.
+    """Build the setting (key, value) that sets the limit `name` to `value`.
 
     Raises BadInput (`limits.unknown`, `limits.invalid`).
     """
@@ -112,7 +112,7 @@ def check_override(name: str, value: str, providers: tuple[str, ...]) -> tuple[s
     if name not in _names() and (owner not in providers or period not in _PERIODS):
         raise BadInput(
             "limits.unknown",
-            f"there is no limit '{name}'",
+            f"unknown limit '{name}'",
             Hint(
                 f"write a provider and {', '.join(_PERIODS)}, like google.day; to see all:",
                 Command("limits", "show"),
@@ -121,13 +121,13 @@ def check_override(name: str, value: str, providers: tuple[str, ...]) -> tuple[s
     cleaned = value.strip().lower()
     if cleaned != "off" and not (cleaned.isascii() and cleaned.isdigit() and 0 < int(cleaned) < 10**9):
         raise BadInput(
-            "limits.invalid", f"'{value}' is no limit", "write a number of messages from 1, or off"
+            "limits.invalid", f"'{value}' is not a limit", "write a number of messages from 1, or off"
         )
     return SETTING + name, cleaned if cleaned == "off" else str(int(cleaned))
 
 
 def files_sent_copy(provider: str) -> bool | None:
-    """Whether the provider files sent mail by itself; None where that has to be learned."""
+    """Whether the provider files sent mail by itself; None if unknown until tried."""
     return True if provider in _data()["sent_copies"] else None
 
 

@@ -1,4 +1,4 @@
-"""What a mailbox may send: its day, its gap, and how many more."""
+"""A mailbox's day, and the gap between its messages."""
 
 import hashlib
 from datetime import UTC, datetime, time, timedelta
@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from mailrotate.core.values.clock import next_whole_second
 
-# What a plan may allow a mailbox in a day; no provider lets so much through.
+# The highest daily limit of a plan; no provider allows as much.
 HIGHEST_CAP = 100_000
 
 
@@ -17,7 +17,7 @@ def midnight_after(now: datetime, zone: str) -> datetime:
 
 
 def midnight_before(now: datetime, zone: str) -> datetime:
-    """The first instant of the running calendar day in `zone`, in UTC."""
+    """The first instant of the current calendar day in `zone`, in UTC."""
     today = now.astimezone(ZoneInfo(zone)).date()
     return datetime.combine(today, time(), ZoneInfo(zone)).astimezone(UTC)
 
@@ -41,12 +41,12 @@ def day_of(
 def day_after_zone_change(
     now: datetime, running: tuple[datetime, datetime], new_zone: str
 ) -> tuple[datetime, datetime]:
-    """The running day as it lasts after a change to `new_zone`."""
+    """The current day as it lasts after a change to `new_zone`."""
     return running[0], max(running[1], midnight_after(now, new_zone))
 
 
 def gap_after(token: str, gap: timedelta) -> timedelta:
-    """How long a mailbox rests after the message with this token: the gap and up to a third more.
+    """How long a mailbox waits after the message with this token: the gap and up to a third more.
 
     The addition comes from the message's own id: irregular, as a person's would be, yet reproducible, so
     that an explanation can name the second.
@@ -59,7 +59,7 @@ def gap_after(token: str, gap: timedelta) -> timedelta:
 
 
 def rest_until(sent_at: datetime, token: str, gap: timedelta) -> datetime | None:
-    """When the lane may send again, in whole seconds; None when the mailbox keeps no gap."""
+    """When the lane may send again, in whole seconds; None if the mailbox has no gap."""
     if not gap:
         return None
     return next_whole_second(sent_at + gap_after(token, gap))

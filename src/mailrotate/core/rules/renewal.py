@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-# A4: whoever removes a slot longer before its renewal gives away what is paid for.
+# A4: removing a slot earlier than this wastes a paid period.
 RENEWAL_IS_NEAR = timedelta(days=3)
 
 
 @dataclass(frozen=True)
 class Term:
-    """A slot and when it renews next; None where the plan includes it."""
+    """A slot and its next renewal; None if the plan includes it."""
 
     slot_id: int
     renews_on: date | None
@@ -36,7 +36,7 @@ def _months_later(day: date, count: int) -> date:
 
 
 def subscription_ended_by(removed: Term, held: Sequence[Term], included_count: int) -> Term | None:
-    """Whose subscription ends when a user who has the slots `held` loses one of them.
+    """Find the subscription that ends when a user with the slots `held` loses one of them.
 
     None while the user has no more than the plan includes. Else it is the removed slot's own, or, where that
     is an included one, that of the purchased slot which renews soonest and takes its place.

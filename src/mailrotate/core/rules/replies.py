@@ -1,11 +1,14 @@
 """What a server's answer means: whom it concerns and for how long (F4).
 
-The rules are data, `replies.toml`, dated and with their sources. They are tried in its order: the
-provider's own words, then the enhanced status and the phase, then the reply code and the phase.
+The rules are data, `replies.toml`, dated and with their sources. They are tried in its order: the server's
+words (`reply_words.toml`), then the enhanced status and the phase, then the reply code and the phase. Words
+about the sender come before anything about the recipient, and no code alone ends a recipient: that takes
+words, or a status, that say that the address does not exist.
 """
 
 import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,9 +40,22 @@ _FROM_AUTH = _FROM_MAIL | {Phase.AUTH, Phase.PERMISSION}
 _ONLY_FROM_MAIL = (ReplyClass.SOFT, ReplyClass.HARD, ReplyClass.MESSAGE)
 
 _STATUS = r"#?([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)"
-_REPLY = re.compile(rf"\s*(?:smtp;\s*)?(?:([2-5]\d\d)(?:[ -]|$))?\s*(?:{_STATUS})?", re.IGNORECASE)
-# Servers begin each line of a longer answer with the same numbers; the words run on behind them.
-_NUMBERS = re.compile(rf"^\s*(?:[2-5]\d\d[ -])?\s*(?:{_STATUS})?", re.MULTILINE)
+_REPLY = re.compile(rf"\s*(?:smtp;\s*)?(?:([2-5]\d\d)(?:[ ,-]|$))?\s*(?:{_STATUS})?", re.IGNORECASE)
+# qmail puts the status at the end: `sorry, no mailbox here by that name (#5.1.1)`.
+_LAST_STATUS = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\b")
+# Servers begin each line of a longer answer with the same numbers; the words run on behind them. What a link
+# or an address is made of says nothing: `…/mail/?p=NoSuchUser`, `<no-such-user@example.com>`.
+_NO_WORDS = re.compile(
+    rf"(?:^\s*|(?<!\S))[2-5]\d\d-(?:{_STATUS})?|^\s*[2-5]\d\d(?:[ ,]|$)|(?<!\S)\(?{_STATUS}\)?(?!\S)"
+    r"|\b(?:https?://|www\.)\S+",
+    re.IGNORECASE | re.MULTILINE,
+)
+_ADDRESS = re.compile(r"[^\s<>()\[\]:;,\"']+@[^\s<>()\[\]:;,\"']+")
+_LETTERS = str.maketrans(
+    {"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "\u2019": "'"}
+)
+# A server may say more than this, but what it means it says first.
+_LONGEST_WORDS = 2000
 
 
 @dataclass(frozen=True)
@@ -69,7 +85,7 @@ class Rule:
     providers: tuple[str, ...]
     codes: tuple[str, ...]
     enhanced: tuple[str, ...]
-    text: re.Pattern[str] | None
+    text: tuple[re.Pattern[str], ...]
 
     def matches(self, phase: Phase, provider: str, code: str, enhanced: str, words: str) -> bool:
         return (
@@ -77,7 +93,7 @@ class Rule:
             and (not self.providers or provider in self.providers)
             and (not self.codes or any(fnmatchcase(code, pattern) for pattern in self.codes))
             and (not self.enhanced or any(fnmatchcase(enhanced, pattern) for pattern in self.enhanced))
-            and (self.text is None or self.text.search(words) is not None)
+            and all(pattern.search(words) for pattern in self.text)
         )
 
 
@@ -93,8 +109,20 @@ def hint_for(reply_class: ReplyClass) -> Hint:
 
 
 @cache
-def _data() -> dict[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("replies.toml").read_text("utf-8"))
+def _data(name: str = "replies.toml") -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath(name).read_text("utf-8"))
+
+
+@cache
+def _subject(name: str) -> re.Pattern[str]:
+    """The words for a subject of `reply_words.toml` in every language, or in one (`subject.language`)."""
+    subject, _, part = name.partition(".")
+    parts = _data("reply_words.toml")[subject]
+    return _pattern("|".join(word for key, words in parts.items() if part in ("", key) for word in words))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(_without_accents(text), re.IGNORECASE)
 
 
 def _rule(row: Mapping[str, Any]) -> Rule:
@@ -115,7 +143,10 @@ def _rule(row: Mapping[str, Any]) -> Rule:
         providers=tuple(row.get("provider", ())),
         codes=tuple(row.get("code", ())),
         enhanced=tuple(row.get("enhanced", ())),
-        text=re.compile(row["text"], re.IGNORECASE) if "text" in row else None,
+        text=(
+            *((_subject(row["words"]),) if "words" in row else ()),
+            *((_pattern(row["text"]),) if "text" in row else ()),
+        ),
     )
 
 
@@ -124,7 +155,7 @@ def classify(reply: ServerReply, provider: str) -> ReplyVerdict:
     enhanced = reply.enhanced or parse_reply(reply.text, reply.phase).enhanced
     # A status without a code is still a server's answer: its first digit says as much.
     code = f"{enhanced[0]}??" if reply.code is None and enhanced else str(reply.code or "")
-    words = " ".join(_NUMBERS.sub("", reply.text).split())
+    words = plain(reply.text)
     kind = "smtp" if code else "codeless"
     rule = next(
         rule for rule in rules()[kind] if rule.matches(reply.phase, provider, code, enhanced or "", words)
@@ -132,9 +163,22 @@ def classify(reply: ServerReply, provider: str) -> ReplyVerdict:
     return ReplyVerdict(rule.reply_class, rule.who, reply.code, enhanced, rule.hint, rule.hold_for, rule.name)
 
 
+def plain(text: str) -> str:
+    """The words of an answer: without accents and links, each address as `address`, no code or status."""
+    words = _NO_WORDS.sub(" ", _ADDRESS.sub("address", text[:_LONGEST_WORDS]))
+    return _without_accents(" ".join(words.split()))
+
+
+def _without_accents(text: str) -> str:
+    letters = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    return unicodedata.normalize("NFC", "".join(one for one in letters if not unicodedata.combining(one)))
+
+
 def parse_reply(text: str, phase: Phase) -> ServerReply:
     """Take apart an answer as a person copies it from a log or a bounce, like `550-5.1.1 No such user`."""
     found = _REPLY.match(text)
     assert found is not None  # every part is optional
     code, enhanced = found.groups()
+    if enhanced is None and (last := _LAST_STATUS.search(text)) is not None:
+        enhanced = last.group(1)
     return ServerReply(phase, None if code is None else int(code), enhanced, text)

@@ -1,4 +1,4 @@
-"""Whether an address is a role's or a group's, and whether it shows whose it is (A8).
+"""Recognise addresses of roles and groups, and addresses that match their user's name (A8).
 
 The names are `role_addresses.toml`, dated and with their sources.
 """
@@ -12,7 +12,7 @@ from importlib.resources import files
 
 _SEPARATORS = re.compile(r"[._-]+")
 _NO_LETTERS = re.compile(r"[^a-z]+")
-# They belong to a name and tell nobody apart.
+# Titles and particles, which do not identify a person.
 _PARTICLES = frozenset(
     (
         "al",
@@ -80,7 +80,7 @@ def _is_role(local: str) -> bool:
 
 
 def shows_its_user(address: str, user_name: str, user_address: str) -> bool:
-    """Whether an address shows anything of who its user is.
+    """Whether an address matches its user's name or own address.
 
     A first name or surname, the beginning of one (`ben` of Benjamin), initials with a surname, or all
     initials; of the user's name, with and without its accents, or as the user's own address has it. A user
@@ -91,13 +91,13 @@ def shows_its_user(address: str, user_name: str, user_address: str) -> bool:
     if local == own:
         return True
     pieces = [piece for piece in _NO_LETTERS.split(local) if piece]
-    # A user who is named after a role says nothing by that.
+    # A user named after a role (such as "Sales") matches nothing.
     names = [name for name in (user_name.lower(), own) if not _is_role(name)]
     return any(_shows(pieces, words) for name in names for words in _spellings(name))
 
 
 def _spellings(name: str) -> Iterator[list[str]]:
-    """The words of a name in ASCII, in each way in which accents are written without them."""
+    """The words of a name in ASCII, in every common spelling of its accents."""
     text = re.sub(r"['’`]", "", unicodedata.normalize("NFC", name))
     for spelt in (text, text.translate(_SPELT_OUT)):
         bare = unicodedata.normalize("NFKD", spelt.translate(_PLAIN))
@@ -118,7 +118,7 @@ def _shows(pieces: Sequence[str], words: Sequence[str]) -> bool:
 
 
 def _initials(words: Sequence[str]) -> set[str]:
-    """Forwards, and the surname's first; one letter alone tells nothing."""
+    """The initials in both orders; a single letter does not count."""
     letters = "".join(word[0] for word in words)
     return {letters, letters[-1:] + letters[:-1]} if len(letters) > 1 else set()
 

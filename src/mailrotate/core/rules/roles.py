@@ -7,7 +7,7 @@ from mailrotate.core.values.states import Role
 
 
 class Deed(StrEnum):
-    """What somebody may be allowed to do."""
+    """An action that a role can allow."""
 
     OWN_SEAT = "own_seat"
     PEOPLE = "people"
@@ -25,14 +25,14 @@ class Deed(StrEnum):
 
 WORDS: Mapping[Deed, str] = {
     Deed.OWN_SEAT: "use the mailboxes of one's own seat, make campaigns",
-    # The whole workspace's for everybody: whoever could not see whom nobody may write to would write to them.
+    # For every role: a user who cannot see suppressions would write to suppressed people.
     Deed.PEOPLE: "see and correct every contact, see and add to all suppressions",
-    Deed.SEE_TEAM: "see the seats, campaigns and messages of everybody",
-    Deed.SLOTS: "buy, assign and remove slots, of anybody",
-    Deed.CONTACTS: "give the contacts of anybody to another owner",
-    Deed.ANY_SEAT: "act on the seat of anybody",
+    Deed.SEE_TEAM: "see the seats, campaigns and messages of all users",
+    Deed.SLOTS: "buy, assign and remove slots of any user",
+    Deed.CONTACTS: "give any contact to another owner",
+    Deed.ANY_SEAT: "act on the seat of any user",
     Deed.USERS: "add users, give them roles, lock, unlock and remove them",
-    Deed.CAMPAIGNS: "run the campaigns of anybody, and settle their messages",
+    Deed.CAMPAIGNS: "run the campaigns of any user, and settle their messages",
     Deed.UNSUPPRESS: "take suppressions away",
     Deed.PLAN: "change the plan",
     Deed.SETTINGS: "change the workspace's settings, the providers' limits and the key",
@@ -52,7 +52,7 @@ def may(role: Role, deed: Deed) -> bool:
 
 
 def may_on_seat(role: Role, is_own: bool, of_others: Deed = Deed.ANY_SEAT) -> bool:
-    """Whether somebody may do on a seat what, on a seat of others, needs the deed `of_others`."""
+    """Whether a user may act on a seat: their own, or another with the deed `of_others`."""
     return may(role, Deed.OWN_SEAT if is_own else of_others)
 
 

@@ -1,4 +1,4 @@
-"""Who gets the next new person of a rotated campaign (E1)."""
+"""Choose the sender of the next new recipient of a rotation (E1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ class Seat:
 def spread_equally(seats: Sequence[Seat], spread_over: str, count: int) -> Spread | None:
     """Give `count` new people to the able sender with the fewest assignments, ties by order of adding.
 
-    The counts hold for one set of able senders (`spread_over`); when that set has changed they start
-    again from zero, so that no two able senders ever differ by more than one and nobody who was away is
-    flooded to catch up. None when no sender is able.
+    The counts belong to one set of able senders (`spread_over`). If that set has changed, they start from
+    zero, so that able senders never differ by more than one and a returning sender is not flooded to catch
+    up. None if no sender is able.
     """
     able = sorted((seat for seat in seats if seat.able), key=lambda seat: seat.position)
     if not able:

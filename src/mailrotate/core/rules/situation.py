@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mailrotate.core.values.delivery_window import DeliveryWindow
+from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, RecipientState
 
 
@@ -23,6 +24,15 @@ class RollingUse:
     description: str
     period: timedelta
     full_since: datetime | None
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What keeps every mailbox of the workspace from sending, with its stable code."""
+
+    code: str
+    reason: str
+    remedy: AnyHint | None = None
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,9 @@ class MailboxFacts:
     inbox_read_at: datetime | None
     inbox_failing_since: datetime | None
     inbox_error: str | None
-    # While the ramp-up is what limits the day: which day of it this is (B4).
+    # The day of the ramp-up, if the ramp-up sets the limit (B4).
     ramp_day: int | None = None
+    obstacle: Obstacle | None = None
 
 
 @dataclass(frozen=True)
@@ -58,15 +69,15 @@ class MessageFacts:
     # None for a message that would be planned next.
     id: int | None = None
     released_at: datetime | None = None
-    # The earliest instant at which nothing but a runner was missing, where that made it too late (H4).
+    # Since when only a runner was missing, if that made the message too late (H4).
     late_since: datetime | None = None
     last_error: str | None = None
     state: MessageState = MessageState.SCHEDULED
-    # False while no mailbox has been found for it.
+    # False if no mailbox can send it yet.
     is_assigned: bool = True
     recipient: RecipientState | None = None
     recipient_reason: str | None = None
-    # The address or domain that must not be written to, and the reason.
+    # The suppressed address or domain, and the reason.
     suppression: tuple[str, str] | None = None
     window: DeliveryWindow | None = None
 

@@ -11,7 +11,7 @@ FIRST = 1
 
 
 class Step(Protocol):
-    """Steps come in the order of their positions, which count from 1."""
+    """A step of a campaign; positions count from 1."""
 
     @property
     def position(self) -> int: ...
@@ -22,7 +22,7 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """The step that a recipient waits for, and when it is due; without an instant the sequence is over."""
+    """The step that a recipient waits for, and when it is due; None if the sequence is over."""
 
     step: int
     due_at: datetime | None
@@ -44,7 +44,7 @@ def after_sent(steps: Sequence[Step], sent: int, sent_at: datetime) -> Place:
 def taken_on(
     steps: Sequence[Step], waits_for: int, last_sent: tuple[int, datetime] | None, now: datetime
 ) -> Place:
-    """Where a recipient goes on who was without a sender for a time: never earlier than now (B8).
+    """The place of a recipient that continues after a time without a sender: never earlier than now (B8).
 
     `last_sent` may be later than what `waits_for` says: a held message may have proved to be sent since.
     """
@@ -61,7 +61,7 @@ def _following(steps: Sequence[Step], position: int) -> Step | None:
 
 
 def due_again(due_at: datetime, released_at: datetime | None) -> datetime:
-    """When the step of a planned message is due that is planned once more.
+    """When the step of a planned message is due if it is planned again.
 
     What the operator has released stays so: from then on it is not late (H4).
     """
@@ -69,7 +69,7 @@ def due_again(due_at: datetime, released_at: datetime | None) -> datetime:
 
 
 def shifts(before: Sequence[Step], delays: Sequence[timedelta]) -> Iterator[tuple[int, timedelta]]:
-    """The steps whose delay an edit changes, by position, and by how much those who wait for one move."""
+    """The steps whose delay an edit changes, by position, and by how much their recipients move."""
     for step, delay in zip(before, delays, strict=False):
         if delay != step.delay:
             yield step.position, delay - step.delay

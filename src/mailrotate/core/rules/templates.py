@@ -1,64 +1,21 @@
-"""Templates of subjects and bodies: a small, closed part of Jinja2 that can only place text (I3).
+"""Templates of subjects, bodies and signatures: which fields they need, and the text that they give.
 
-A template may hold fields, filters, `if`, comparisons, `+` and `~`; the syntax tree is checked against that
-list before anything of it runs. The values are a stranger's. So rendering never puts one into the text:
-each output becomes a numbered mark (`values.marks` in `Merged.values`), and only after Markdown has been
-read are the marks replaced, escaped for the place in which they stand. Filters and conditions see real text.
+The values are a stranger's. So rendering never puts one into the text: each output becomes a numbered mark
+(`rules/marks.py`), and only after Markdown has been read are the marks replaced, escaped for the place in
+which they stand. Filters and conditions see real text.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from jinja2 import Environment, StrictUndefined, Template, TemplateError, nodes, pass_context
-from jinja2.exceptions import TemplateSyntaxError, UndefinedError
-from jinja2.runtime import Context, Undefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateError, nodes
+from jinja2.exceptions import UndefinedError
 
-from mailrotate.core.rules.marks import SIGNATURE, UNSUBSCRIBE, fill_plainly, has_mark, mark
-from mailrotate.core.rules.text import clean_value, one_line, plain_lines, same_name
-from mailrotate.core.values.letter import LONGEST_TEMPLATE, LONGEST_TEXT, UnfitLetter
-
-# Names that are not fields but pieces of the letter, placed whole.
-PIECES = {"signature": SIGNATURE, "unsubscribe": UNSUBSCRIBE}
-_FILTERS = ("capitalize", "d", "default", "int", "length", "lower", "title", "trim", "truncate", "upper")
-_TESTS = ("!=", "==", "defined", "eq", "equalto", "in", "ne", "undefined")
-_ALLOWED = (
-    nodes.Add,
-    nodes.And,
-    nodes.Compare,
-    nodes.Concat,
-    nodes.CondExpr,
-    nodes.Const,
-    nodes.Filter,
-    nodes.If,
-    nodes.Keyword,
-    nodes.List,
-    nodes.Name,
-    nodes.Not,
-    nodes.Operand,
-    nodes.Or,
-    nodes.Output,
-    nodes.Template,
-    nodes.TemplateData,
-    nodes.Test,
-    nodes.Tuple,
-)
-_WHAT = {
-    nodes.For: "a loop",
-    nodes.Call: "a call",
-    nodes.Getattr: "an attribute",
-    nodes.Getitem: "an index",
-    nodes.Assign: "'set'",
-    nodes.Mul: "'*'",
-    nodes.Pow: "'**'",
-}
-_ALLOWED_HINT = "allowed are fields, filters, if, comparisons, + and ~"
-# A destination that does not say where it leads is no link to us, and would be sent as it is written.
-_VAGUE_LINK = re.compile(r"(?<!\\)\]\((?!\s*<?(?:https?://|mailto:|tel:)[^\s{)])", re.IGNORECASE)
-# The key under which a rendering collects its values; no template can name it.
-_PLACED = " placed"
+from mailrotate.core.rules.marks import fill_plainly
+from mailrotate.core.rules.template_language import ENVIRONMENT, PIECES, PLACED, Piece, language_problems
+from mailrotate.core.rules.text import clean_value, one_line, same_name, template_lines
+from mailrotate.core.values.letter import LETTER_FIELDS, LONGEST_SUBJECT, LONGEST_TEXT, UnfitLetter
 
 
 class MissingField(UnfitLetter):
@@ -70,14 +27,6 @@ class MissingField(UnfitLetter):
 
 
 @dataclass(frozen=True)
-class TemplateProblem:
-    """A mistake of a template and the line on which it stands, from 1."""
-
-    line: int
-    message: str
-
-
-@dataclass(frozen=True)
 class Merged:
     """A rendered template: `source` has marks where `values` belong."""
 
@@ -85,37 +34,53 @@ class Merged:
     values: tuple[str, ...]
 
 
-def check_template(text: str, *, is_subject: bool = False) -> list[TemplateProblem]:
-    """Everything that keeps a template from being used, by line."""
-    found = _problems(text, is_subject)
-    if not is_subject:
-        found += [
-            TemplateProblem(
-                text.count("\n", 0, link.start()) + 1,
-                "a link's address must begin with https://, http://, mailto: or tel:, not with a field",
-            )
-            for link in _VAGUE_LINK.finditer(text)
-        ]
-    return sorted(found, key=lambda problem: problem.line)
+def letter_fields(email: str, sender_name: str, sender_email: str) -> dict[str, str]:
+    """The values of LETTER_FIELDS for one letter; a sender without a name is called as in the address."""
+    called = one_line(sender_name) or sender_email.partition("@")[0]
+    return {
+        "email": email,
+        "sender_name": called,
+        "sender_first_name": _first_name(called),
+        "sender_email": sender_email,
+    }
 
 
-def fields_needed(text: str) -> frozenset[str]:
-    """The fields without which the template may leave a hole, however the conditions turn out.
+def _first_name(name: str) -> str:
+    """`Anna` of `Anna Example`, `Example, Anna` and `Dr. Anna Example`."""
+    last, comma, first = name.partition(",")
+    words = (first if comma and first.strip() else last).split()
+    return next((word for word in words if not word.endswith(".")), words[0] if words else name)
+
+
+def fields_needed(*texts: str | None) -> frozenset[str]:
+    """The fields without which one of the templates may leave a hole, however the conditions turn out.
 
     A name is optional where `default` follows it directly, or inside an `if` that asks whether it `is
-    defined`. Raises UnfitLetter for a template that `check_template` refuses.
+    defined`; those that every letter has are never needed. Raises UnfitLetter for a template that the
+    check refuses.
     """
-    return _compiled(text).needed
-
-
-def fields_used(text: str) -> frozenset[str]:
-    """The fields that a template names, needed or not. Raises as `fields_needed`."""
-    return frozenset(_compiled(text).names)
+    needed = frozenset[str]().union(*(_compiled(text).needed for text in texts if text is not None))
+    return needed - LETTER_FIELDS
 
 
 def missing_fields(needed: Iterable[str], fields: Mapping[str, object]) -> list[str]:
     """Return the needed fields that are absent or blank, sorted."""
     return sorted(name for name in needed if name not in PIECES and not _clean(fields.get(name)))
+
+
+def only_places(text: str) -> bool:
+    """Whether rendering depends on nothing but the presence of the needed fields, and on lengths."""
+    return _compiled(text).only_places
+
+
+def names_of(text: str) -> tuple[str, ...]:
+    """The fields that the template names, each as often as it does."""
+    return _compiled(text).names
+
+
+def has_words(text: str) -> bool:
+    """Whether the template has words of its own, outside of every field and condition."""
+    return _compiled(text).has_words
 
 
 def merge(text: str, fields: Mapping[str, object], pieces: frozenset[str] = frozenset()) -> Merged:
@@ -128,9 +93,9 @@ def merge(text: str, fields: Mapping[str, object], pieces: frozenset[str] = froz
     if len(text) + sum(len(known.get(name, "")) for name in compiled.names) > LONGEST_TEXT:
         raise UnfitLetter(f"the text with its fields is longer than {LONGEST_TEXT} characters")
     placed: list[str] = []
-    marks = {name: _Piece(piece if piece in pieces else "") for name, piece in PIECES.items()}
+    marks = {name: Piece(piece if piece in pieces else "") for name, piece in PIECES.items()}
     try:
-        source = compiled.template.render({**known, **marks, _PLACED: placed})
+        source = compiled.template.render({**known, **marks, PLACED: placed})
     except UndefinedError as hole:
         raise MissingField(str(hole.message)) from None
     except (TemplateError, TypeError, ValueError, ArithmeticError, AssertionError) as trouble:
@@ -139,53 +104,19 @@ def merge(text: str, fields: Mapping[str, object], pieces: frozenset[str] = froz
 
 
 def merge_subject(text: str, fields: Mapping[str, object]) -> str:
-    """One line of text: no value can start another header (RFC 5322 2.2). Raises as `merge`."""
+    """One line of text: no value can start another header (RFC 5322 2.2).
+
+    Raises as `merge`, and UnfitLetter for a subject that is blank or too long.
+    """
     merged = merge(text, fields)
-    return one_line(fill_plainly(merged.source, merged.values))
+    subject = one_line(fill_plainly(merged.source, merged.values))
+    if not subject or len(subject) > LONGEST_SUBJECT:
+        raise UnfitLetter(f"the subject must have 1 to {LONGEST_SUBJECT} characters, not {len(subject)}")
+    return subject
 
 
 def _clean(value: object) -> str:
     return "" if value is None else clean_value(str(value))
-
-
-class _Piece(str):
-    """The mark of a piece of the letter, which goes into the text as it is."""
-
-    __slots__ = ()
-
-
-class _Missing(StrictUndefined):
-    """Says the bare name instead of a sentence, for MissingField."""
-
-    @property
-    def _undefined_message(self) -> str:
-        return str(self._undefined_name)
-
-
-@pass_context
-def _place(context: Context, value: object) -> str:
-    # `pass_context` also keeps Jinja from calling this when it compiles, with constants.
-    if isinstance(value, _Piece):
-        return value
-    if isinstance(value, Undefined):
-        return str(value)
-    text = plain_lines(str(value))
-    if not text:
-        return ""
-    placed: list[str] = context[_PLACED]
-    placed.append(text)
-    return mark(len(placed) - 1)
-
-
-def _environment() -> Environment:
-    made = ImmutableSandboxedEnvironment(undefined=_Missing, finalize=_place, autoescape=False)
-    made.filters = {name: made.filters[name] for name in _FILTERS}
-    made.tests = {name: made.tests[name] for name in _TESTS}
-    made.globals = {}
-    return made
-
-
-_ENVIRONMENT = _environment()
 
 
 @dataclass(frozen=True)
@@ -193,67 +124,43 @@ class _Compiled:
     template: Template
     names: tuple[str, ...]  # as often as they occur
     needed: frozenset[str]
+    only_places: bool
+    has_words: bool
 
 
 @lru_cache(maxsize=512)
 def _compiled(text: str) -> _Compiled:
-    problems = _problems(text)
+    clean = "\n".join(line for _, line in template_lines(text))
+    problems = language_problems(clean)
     if problems:
         raise UnfitLetter(f"line {problems[0].line} of the template: {problems[0].message}")
-    tree = _ENVIRONMENT.parse(text)
+    tree = ENVIRONMENT.parse(clean)
     for name in tree.find_all(nodes.Name):
         name.name = same_name(name.name)
     names = tuple(name.name for name in tree.find_all(nodes.Name) if name.name not in PIECES)
     needed = frozenset(_needed(tree.body, frozenset())) - PIECES.keys()
-    return _Compiled(_ENVIRONMENT.from_string(tree), names, needed)
+    placed = (part for output in tree.body if isinstance(output, nodes.Output) for part in output.nodes)
+    has_words = any(isinstance(part, nodes.TemplateData) and part.data.strip() for part in placed)
+    return _Compiled(ENVIRONMENT.from_string(tree), names, needed, _only_places(tree), has_words)
 
 
-def _problems(text: str, is_subject: bool = False) -> list[TemplateProblem]:
-    """What keeps a template from being rendered."""
-    if len(text) > LONGEST_TEMPLATE:
-        return [TemplateProblem(1, f"longer than {LONGEST_TEMPLATE} characters")]
-    if has_mark(text):
-        return [TemplateProblem(1, "holds a character of the private-use area (U+E000 to U+E004)")]
-    try:
-        tree = _ENVIRONMENT.parse(text)
-        found = dict.fromkeys(_node_problems(tree, is_subject))
-        if not found:
-            _ENVIRONMENT.from_string(tree)
-    except TemplateSyntaxError as mistake:
-        return [TemplateProblem(mistake.lineno, str(mistake.message).rstrip("."))]
-    except (SyntaxError, RecursionError, MemoryError):
-        return [TemplateProblem(1, "is nested too deeply")]
-    return [TemplateProblem(line, message) for line, message in found]
+def _only_places(tree: nodes.Template) -> bool:
+    """Whether the template is text, names and names with a constant fallback: none of that can fail."""
+    return all(
+        isinstance(output, nodes.Output) and all(map(_is_placed, output.nodes)) for output in tree.body
+    )
 
 
-def _node_problems(tree: nodes.Template, is_subject: bool) -> Iterator[tuple[int, str]]:
-    placed = {
-        id(child)
-        for output in tree.find_all(nodes.Output)
-        for child in output.nodes
-        if isinstance(child, nodes.Name)
-    }
-    for node in tree.find_all(nodes.Node):
-        if not isinstance(node, _ALLOWED):
-            what = _WHAT.get(type(node), f"'{type(node).__name__.lower()}'")
-            yield node.lineno, f"{what} is not available in a letter; {_ALLOWED_HINT}"
-        elif isinstance(node, nodes.Filter) and node.name not in _FILTERS:
-            yield node.lineno, f"there is no filter '{node.name}'; allowed are {', '.join(_FILTERS)}"
-        elif isinstance(node, nodes.Test) and node.name not in _TESTS:
-            yield node.lineno, f"there is no test '{node.name}'; allowed are {', '.join(_TESTS)}"
-        elif isinstance(node, nodes.CondExpr) and node.expr2 is None:
-            yield node.lineno, "'… if …' needs an 'else', or it leaves a hole"
-        elif isinstance(node, nodes.Name):
-            yield from _name_problems(node, id(node) in placed, is_subject)
-
-
-def _name_problems(node: nodes.Name, is_placed: bool, is_subject: bool) -> Iterator[tuple[int, str]]:
-    if node.name == "self":
-        yield node.lineno, "'self' cannot be the name of a field"
-    elif node.name in PIECES and is_subject:
-        yield node.lineno, f"'{node.name}' has no place in a subject"
-    elif node.name in PIECES and not is_placed:
-        yield node.lineno, f"'{node.name}' can only be placed: write {{{{ {node.name} }}}}"
+def _is_placed(node: nodes.Node | None) -> bool:
+    match node:
+        case nodes.TemplateData() | nodes.Name() | nodes.Const():
+            return True
+        case nodes.Filter(name="default" | "d", args=[nodes.Const(value=str())], kwargs=[]):
+            return _is_placed(node.node)
+        case nodes.Filter(name="upper" | "lower" | "title" | "capitalize", args=[], kwargs=[]):
+            return _is_placed(node.node)
+        case _:
+            return False
 
 
 def _needed(parts: Iterable[nodes.Node], proven: frozenset[str]) -> Iterator[str]:

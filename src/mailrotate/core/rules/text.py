@@ -12,6 +12,7 @@ from functools import cache
 # What nobody sees and no mail should hold, and halves of characters that UTF-8 cannot carry.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _HALVES = re.compile("[\ud800-\udfff]")
+_FILE_LINE_END = re.compile("\r\n?|\n")
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 
 # Letters and symbols of Unicode that are drawn as nothing: Hangul and Khitan fillers, the empty Braille cell,
@@ -76,6 +77,18 @@ def same_name(name: str) -> str:
     """Return the form in which names of fields are compared, from columns, texts and options."""
     # Lower case makes two characters of the Turkish İ, of which no keyboard has the second.
     return composed(name).replace("i\u0307", "i")
+
+
+def template_lines(text: str) -> list[tuple[int, str]]:
+    """The lines of an author's text, cleaned as values are, each with its number in the file, from 1.
+
+    What only looks like a line end to some programs (VT, FF, U+2028) ends a line here, but counts as none.
+    """
+    return [
+        (number, line)
+        for number, written in enumerate(_FILE_LINE_END.split(text), 1)
+        for line in composed(plain_lines(written)).split("\n")
+    ]
 
 
 def is_blank(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Which mail of a mailbox is put on a contact's timeline, and whom it makes a contact (B9)."""
+"""Decide which mail appears on a contact's timeline, and which correspondents become contacts (B9)."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from mailrotate.core.values.states import Direction
 
 
 class Whose(StrEnum):
-    """Whose mail is put on a timeline."""
+    """Which correspondents' mail is recorded."""
 
     KNOWN = "known"
     ALL = "all"
@@ -17,7 +17,7 @@ class Whose(StrEnum):
 
 
 class Decision(StrEnum):
-    """What becomes of one mail."""
+    """What to do with one mail."""
 
     PASS = "pass"
     LOG = "log"
@@ -63,7 +63,7 @@ def _is_within(domain: str, others: tuple[str, ...]) -> bool:
 
 
 def read_link(stored: str | None) -> Link:
-    """What a connection's `contact_book` says; null where it was never linked."""
+    """Read a connection's `contact_book` column; null means never linked."""
     if stored is None:
         return NEVER_LINKED
     found = json.loads(stored)

@@ -1,4 +1,4 @@
-"""On which line of a TOML text a key stands; `tomllib` gives values without their places."""
+"""Find the line of each key in a TOML text; `tomllib` returns values without their lines."""
 
 import re
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ _NAME = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
 
 
 def key_lines(text: str) -> dict[Path, int]:
-    """The line, from 1, of each table header and each key that begins a line; arrays count from 0.
+    """Map each table header and key to its line, counted from 1; array indexes count from 0.
 
-    Meant for text that `tomllib` has read: of anything else it makes what it can.
+    Expects text that `tomllib` accepts; for other text the result is a best effort.
     """
     found: dict[Path, int] = {}
     table: Path = ()
@@ -36,7 +36,7 @@ def key_lines(text: str) -> dict[Path, int]:
 
 
 def line_of(path: Path, lines: Mapping[Path, int]) -> int:
-    """The line of a key, or of the nearest thing around it that has one."""
+    """The line of a key, or of the nearest enclosing table that has one."""
     for end in range(len(path), 0, -1):
         if path[:end] in lines:
             return lines[path[:end]]

@@ -1,4 +1,4 @@
-"""Asks a TOML table for its values by kind, and collects what is wrong with them by line."""
+"""Read typed values from a TOML table, and collect mistakes with their lines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,30 +20,37 @@ _KINDS = {
 
 
 def key_of(path: Path) -> str:
-    """A place in the file as people name it, like `steps[2].text`."""
+    """Format a key's path like `steps[2].text`."""
     return "".join(f"[{part + 1}]" if isinstance(part, int) else f".{part}" for part in path).lstrip(".")
 
 
 @dataclass
 class Report:
-    """The mistakes found so far, each with the line of the campaign's file that it comes from."""
+    """The mistakes and warnings found so far, each with its line in the campaign's file."""
 
     file_name: str
     text: str
     lines: Mapping[Path, int]
     problems: list[tuple[int, str]] = field(default_factory=list)
+    warnings: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, path: Path, message: str) -> None:
-        line = line_of(path, self.lines)
-        self.problems.append((line, f"{self.file_name}:{line}: {key_of(path)}: {message}"))
+    def add(self, path: Path, message: str, *, is_mistake: bool = True) -> None:
+        place = f"{self.file_name}:{line_of(path, self.lines)}: {key_of(path)}"
+        self.add_elsewhere(path, place, message, is_mistake=is_mistake)
 
-    def add_elsewhere(self, path: Path, place: str, message: str) -> None:
-        self.problems.append((line_of(path, self.lines), f"{place}: {message}"))
+    def add_elsewhere(self, path: Path, place: str, message: str, *, is_mistake: bool = True) -> None:
+        found = self.problems if is_mistake else self.warnings
+        found.append((line_of(path, self.lines), f"{place}: {message}"))
+
+
+def in_order(found: Sequence[tuple[int, str]]) -> list[str]:
+    """What was found, by line."""
+    return [message for _, message in sorted(found, key=lambda one: one[0])]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the file, whose values are asked for by kind; what is of another kind is reported."""
+    """A table of the file with typed access; values of a wrong type are reported."""
 
     values: Mapping[str, Any]
     path: Path
@@ -60,7 +67,7 @@ class Table:
                 self.add(key, f"there is no such key; {hint}allowed are {', '.join(allowed)}")
 
     def text(self, key: str, like: str) -> str | None:
-        """A text that is not blank; None when there is none, or it is wrong."""
+        """A text that is not blank; None if it is missing or wrong."""
         value = self.values.get(key)
         if value is None:
             return None
@@ -93,5 +100,5 @@ class Table:
 
 
 def kind_of(value: object) -> str:
-    """What a TOML value is called."""
+    """The name of a TOML value's type."""
     return _KINDS.get(type(value), "a date or time")

@@ -1,4 +1,4 @@
-"""Every change of state there is: one table for each machine, event by event.
+"""Every change of state: one table per machine, event by event.
 
 `docs/scheduler.md` draws its diagrams from these tables, and tests walk every pair. A machine has the name of
 the table whose rows are in its states.
@@ -20,7 +20,7 @@ from mailrotate.core.values.transition import Transition
 
 Machine = Mapping[str, Transition]
 
-# Of a row that is not there yet.
+# The origin of a new row.
 _NEW: Final = None
 
 
@@ -55,10 +55,10 @@ RECIPIENT: Machine = _machine(
     unsubscribed=(OPEN_RECIPIENTS, R.UNSUBSCRIBED),
     failed=(OPEN_RECIPIENTS, R.FAILED),
     retried=((R.FAILED,), R.ACTIVE),
-    # B8: who was contacted by a mailbox that is gone, until another takes them on.
+    # B8: contacted recipients of a removed mailbox, until another mailbox takes them over.
     mailbox_removed=(OPEN_RECIPIENTS, R.FAILED),
     taken_on=((R.FAILED,), R.ACTIVE),
-    # The operator took the message that was next out of the outbox: no step is skipped in silence.
+    # The user cancelled the recipient's next message: no step is skipped silently.
     cancelled=(OPEN_RECIPIENTS, R.FINISHED),
     stopped=(OPEN_RECIPIENTS, R.STOPPED),
 )
@@ -70,16 +70,18 @@ MESSAGE: Machine = _machine(
     schedule=((M.DRAFT,), M.SCHEDULED),
     claim=((M.SCHEDULED,), M.SENDING),
     put_back=((M.SENDING,), M.SCHEDULED),
-    # A held one is still its sender's by the claim token: who was taken for dead knows better.
+    # A runner that was wrongly taken for dead still has the claim token, and knows the result.
     settle_sent=((M.SENDING, M.HELD), M.SENT),
     settle_error=((M.SENDING,), M.ERROR),
-    # What cannot be rendered never reaches a server.
+    # A message that cannot be rendered never reaches a server.
     refuse=((M.SCHEDULED,), M.ERROR),
     lose=((M.SENDING,), M.HELD),
     retry=((M.ERROR,), M.SCHEDULED),
     resolve_sent=((M.HELD,), M.SENT),
     resolve_not_sent=((M.HELD,), M.SCHEDULED),
     resolve_dropped=((M.HELD,), M.CANCELLED),
+    # F3: after a restore, what waits here may have left before.
+    doubt=((M.SCHEDULED,), M.HELD),
     # D6, C15: when a recipient ends, what is scheduled or in error goes; what is held stays.
     cancel=((M.DRAFT, M.SCHEDULED, M.ERROR), M.CANCELLED),
 )
@@ -95,7 +97,7 @@ CONNECTION: Machine = _machine(
 DEADLINE: Machine = _machine(
     "deadline",
     begin=((_NEW,), D.RUNNING),
-    # B8: nobody hangs on the mailbox any more.
+    # B8: the mailbox was removed.
     mailbox_removed=((D.RUNNING,), D.ENDED),
 )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from mailrotate.core.ports import MailProvider, SecretBox
+from mailrotate.core.ports import MailProvider, MarkPlace, SecretBox
 from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import Actor
@@ -20,12 +20,13 @@ class HolidayDates(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """The store, the secrets, the mail providers and the acting user."""
+    """The store, the secrets, the mail providers, the mark of sending and the acting user."""
 
     store: Store
     secrets: SecretBox
     provider: Callable[[str], MailProvider]
     holidays: HolidayDates
+    mark: MarkPlace
     actor: Actor
 
 

@@ -7,16 +7,16 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from mailrotate.core.store import events, mailboxes, workspaces
+from mailrotate.core.store import events, instants, workspaces
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import About, Actor
+from mailrotate.core.store.people.carrying_over import carry_over
 from mailrotate.core.store.schema import check_database, migrate, require_current, revision_of
-from mailrotate.core.store.sending import liveness
+from mailrotate.core.store.sending import liveness, send_mark
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused, StoreTrouble
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
-RESTORED = "restore"
 _ANOTHER = "name another file"
 
 
@@ -32,7 +32,7 @@ def back_up(store: Store, target: Path) -> None:
     """
     path = _file_of(store, "pg_dump --format=custom --file=FILE, with the same database")
     if target.exists():
-        raise BadInput("backup.exists", f"{target} exists already; nothing was written", "name a new file")
+        raise BadInput("backup.exists", f"{target} already exists; nothing was written", "name a new file")
     with store.reading() as connection:
         # Check the source first, so that an error names it and not the target.
         revision_of(connection)
@@ -85,14 +85,15 @@ def _copy_pages(path: Path, target: Path) -> None:
 def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
     """Replace the database by a backup; return the path at which the present one is kept.
 
-    The backup does not contain what was sent after it was made. So every mailbox is put on hold and sends
-    nothing until a person has compared the sent mail and released it; messages that were being sent are
-    settled like those of a dead runner. The present database may be damaged: it is copied byte by byte. The
-    store is closed. Raises Refused on PostgreSQL, NotFound, BadInput if the file is not an intact mailrotate
-    database, StoreTrouble if a newer program made it, Busy while a runner works.
+    The backup does not contain what was sent after it was made. So the workspace is held and sends nothing
+    until `db adopt` has compared the sent mail; messages that were being sent are settled like those of a
+    dead runner. The present database may be damaged: it is copied byte by byte. What it knows of people who
+    must not be written to is carried over if it can be read. The store is closed. Raises Refused on
+    PostgreSQL, NotFound, BadInput if the file is not an intact mailrotate database, StoreTrouble if a newer
+    program made it, Busy while a runner works.
     """
-    pause = Command("mailbox", "pause", "ADDRESS")
-    path = _file_of(store, Hint("pg_restore --clean, then for every mailbox:", pause))
+    adopt = Command("db", "adopt")
+    path = _file_of(store, Hint("pg_restore --clean, and before any runner starts:", adopt))
     if not backup.is_file():
         raise NotFound("restore.no_file", f"there is no file {backup}", Command("db", "restore", "BACKUP"))
     made_at = datetime.fromtimestamp(backup.stat().st_mtime, now.tzinfo)
@@ -104,10 +105,11 @@ def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
         _discard(incoming)
         try:
             _copy_checked(backup, incoming)
-            _hold_everything(incoming, made_at, actor, now)
+            _hold(incoming, made_at, actor, now)
             store.close()
             kept = backup_name(path, "restore", now)
             _keep_aside(path, kept)
+            carry_over(path, incoming)
             _remove_log(path)
             os.replace(incoming, path)
         finally:
@@ -126,7 +128,7 @@ def _copy_checked(backup: Path, incoming: Path) -> None:
     try:
         _copy_pages(backup, incoming)
     except sqlite3.Error as problem:
-        raise BadInput("restore.damaged", f"{backup} is no intact database: {problem}", _ANOTHER) from None
+        raise BadInput("restore.damaged", f"{backup} is not intact: {problem}", _ANOTHER) from None
     arriving = open_store(str(incoming))
     try:
         with arriving.reading() as connection:
@@ -140,19 +142,17 @@ def _copy_checked(backup: Path, incoming: Path) -> None:
         raise BadInput("restore.damaged", f"{backup} is damaged: {faults[0]}", _ANOTHER, faults)
 
 
-def _hold_everything(incoming: Path, made_at: datetime, actor: Actor, now: datetime) -> None:
+def _hold(incoming: Path, made_at: datetime, actor: Actor, now: datetime) -> None:
     arriving = open_store(str(incoming))
     try:
         with arriving.writing() as connection:
-            at = rfc3339(made_at.replace(microsecond=0))
-            said = f"restored from a backup of {at}: compare the sent mail, then release it"
-            held = mailboxes.hold_all(connection, RESTORED, said)
+            workspace = workspaces.find(connection)
+            if workspace is not None:
+                send_mark.hold(connection, instants.latest_acted_at(connection) or workspace.created_at)
             if actor.user_id is not None and workspaces.user_by_id(connection, actor.user_id) is None:
                 # A user who joined after the backup was made.
                 actor = Actor(None, actor.os_user)
-            events.record(
-                connection, actor, "database.restored", now, About(), made_at=rfc3339(made_at), held=held
-            )
+            events.record(connection, actor, "database.restored", now, About(), made_at=rfc3339(made_at))
     finally:
         arriving.close()
 

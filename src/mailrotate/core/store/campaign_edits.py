@@ -13,6 +13,7 @@ from mailrotate.core.values.states import COUNTED_MESSAGES, OPEN_RECIPIENTS
 
 class OpenPerson(NamedTuple):
     id: int
+    email: str
     fields: Mapping[str, str]
 
 
@@ -28,12 +29,16 @@ def begun_steps(connection: Connection, campaign_id: int) -> set[int]:
 
 
 def open_people(connection: Connection, campaign_id: int) -> Generator[OpenPerson]:
-    """Stream the open recipients with their fields."""
+    """Stream the open recipients with their addresses and fields."""
     c = t.recipient.c
-    query = select(c.id, c.fields).where(c.campaign_id == campaign_id, c.state.in_(OPEN_RECIPIENTS))
+    query = (
+        select(c.id, t.contact.c.address, c.fields)
+        .join(t.contact, t.contact.c.id == c.contact_id)
+        .where(c.campaign_id == campaign_id, c.state.in_(OPEN_RECIPIENTS))
+    )
     with connection.execute(query.order_by(c.id).execution_options(yield_per=500)) as rows:
         for row in rows:
-            yield OpenPerson(row.id, json.loads(row.fields))
+            yield OpenPerson(row.id, row.address, json.loads(row.fields))
 
 
 def shift_step(connection: Connection, campaign_id: int, position: int, by: timedelta) -> None:

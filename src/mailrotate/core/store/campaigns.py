@@ -113,7 +113,7 @@ def listing(connection: Connection) -> list[StoredCampaign]:
 
 
 def active_in_lane(connection: Connection, mailbox_id: int, slot_id: int) -> list[StoredCampaign]:
-    """The active campaigns without a pause whose messages may be in this mailbox's lane."""
+    """The active, unpaused campaigns whose messages may be in this mailbox's lane."""
     return _read(connection, _ACTIVE_IN_LANE, b_mailbox=mailbox_id, b_slot=slot_id)
 
 

@@ -1,6 +1,6 @@
-"""Making, replacing and sealing connections, and who hangs on a mailbox."""
+"""Insert, replace and seal connections, and find what depends on a mailbox."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import deadlines, moves, seat_addresses
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState, Security
 from mailrotate.core.values.transition import Transition
@@ -28,9 +29,9 @@ from mailrotate.core.values.transition import Transition
 
 @dataclass(frozen=True)
 class HangingCampaign:
-    """A campaign that a mailbox sends for, and how many people there wait for it.
+    """A campaign that a mailbox sends for, and how many of its recipients wait for the mailbox.
 
-    It is no sender of the campaign where it only took people over, whom it goes on with (B8).
+    A mailbox that only took recipients over is not a sender of the campaign (B8).
     """
 
     id: int
@@ -43,7 +44,7 @@ class HangingCampaign:
 
 @dataclass(frozen=True)
 class StoredLogin:
-    """What a mailbox logs in with: its servers, and its secret as it was sealed; None once disconnected."""
+    """A mailbox's servers and sealed secret; the secret is None once disconnected."""
 
     address: str
     provider: str
@@ -57,7 +58,7 @@ class StoredLogin:
 
 @dataclass(frozen=True)
 class Health:
-    """What keeps a mailbox from sending, and since when its connection is what it is."""
+    """Why a mailbox cannot send, and since when its connection has its state."""
 
     paused_at: datetime | None
     hold_class: str | None
@@ -80,7 +81,7 @@ HEALTH = tuple(
 
 
 def health(r: RowMapping) -> Health:
-    """The health in a row with these columns."""
+    """Read the health from a row with these columns."""
     return Health(*(r[column.key] for column in HEALTH))
 
 
@@ -113,6 +114,14 @@ def login_of(connection: Connection, mailbox_id: int) -> StoredLogin:
     )
 
 
+def hosts_of(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """The names of each mailbox's SMTP and IMAP server."""
+    c = t.connection.c
+    query = select(c.mailbox_id, c.smtp_host, c.imap_host).where(c.superseded_at.is_(None))
+    found = rows_with(connection, query, c.mailbox_id, mailbox_ids)
+    return {row.mailbox_id: (row.smtp_host, row.imap_host) for row in found}
+
+
 @dataclass(frozen=True)
 class SealedSecret:
     connection_id: int
@@ -121,7 +130,7 @@ class SealedSecret:
 
 
 def insert_mailbox(connection: Connection, address: str, user_id: int, now: datetime) -> int:
-    """A new address on a seat, with its lane."""
+    """Insert a mailbox with its lane."""
     made = connection.execute(insert(t.mailbox).values(address=address, user_id=user_id, created_at=now))
     mailbox_id = int((made.inserted_primary_key or (0,))[0])
     connection.execute(insert(t.lane).values(mailbox_id=mailbox_id, token=0))
@@ -130,7 +139,7 @@ def insert_mailbox(connection: Connection, address: str, user_id: int, now: date
 
 
 def supersede(connection: Connection, mailbox_id: int, now: datetime) -> None:
-    """The mailbox's present connection becomes history."""
+    """Mark the mailbox's present connection as a former one."""
     c = t.connection.c
     connection.execute(
         update(t.connection)
@@ -161,7 +170,7 @@ def insert_connection(
 
 
 def server_columns(smtp: Endpoint, imap: Endpoint) -> dict[str, object]:
-    """The columns that hold a connection's two servers."""
+    """Return the column values for a connection's two servers."""
     return {
         "smtp_host": smtp.host,
         "smtp_port": smtp.port,
@@ -173,7 +182,7 @@ def server_columns(smtp: Endpoint, imap: Endpoint) -> dict[str, object]:
 
 
 def slot_owner(connection: Connection, slot_id: int) -> int | None:
-    """The user who has this slot; None when there is no such slot (any more), or nobody has it."""
+    """The user of this slot; None if the slot is in the pool, removed or unknown."""
     query = select(t.slot.c.user_id).where(t.slot.c.id == slot_id, t.slot.c.removed_at.is_(None))
     found = connection.execute(query).scalar_one_or_none()
     return None if found is None else int(found)
@@ -197,7 +206,7 @@ def free_slots(connection: Connection, user_id: int) -> list[int]:
 
 
 def taken_slots(connection: Connection, user_id: int) -> int:
-    """How many of the user's slots hold a mailbox that is connected or failed (A3)."""
+    """Count the user's slots with a connected or failed mailbox (A3)."""
     query = (
         select(func.count())
         .select_from(t.connection)
@@ -208,7 +217,7 @@ def taken_slots(connection: Connection, user_id: int) -> int:
 
 
 def address_in_slot(connection: Connection, slot_id: int) -> str | None:
-    """The address that is connected, or failed, in a slot."""
+    """The address that is connected or failed in a slot."""
     query = (
         select(t.mailbox.c.address)
         .join(t.connection, t.connection.c.mailbox_id == t.mailbox.c.id)
@@ -223,7 +232,7 @@ def _is_in_slot() -> ColumnElement[bool]:
 
 
 def sealed_secrets(connection: Connection) -> Iterator[SealedSecret]:
-    """Every secret there is, those of superseded connections included."""
+    """All sealed secrets, including those of former connections."""
     c = t.connection.c
     query = select(c.id, c.generation, c.secret).where(c.secret.is_not(None)).order_by(c.id)
     for row in connection.execute(query).all():
@@ -231,7 +240,7 @@ def sealed_secrets(connection: Connection) -> Iterator[SealedSecret]:
 
 
 def replace_secret(connection: Connection, connection_id: int, generation: int, secret: bytes) -> bool:
-    """Compare-and-set of the secret, sealed for the next generation; False when it changed or was deleted."""
+    """Replace a secret by compare-and-set; False if it changed or was deleted meanwhile."""
     c = t.connection.c
     result = connection.execute(
         update(t.connection)
@@ -242,9 +251,9 @@ def replace_secret(connection: Connection, connection_id: int, generation: int, 
 
 
 def hanging_on(connection: Connection, mailbox_id: int, slot_id: int) -> list[HangingCampaign]:
-    """The campaigns that are not over and send from this mailbox (or from its slot), with their open people.
+    """The unfinished campaigns that send from this mailbox or its slot, with their open recipients.
 
-    Drafts are among them; nobody waits in these yet. No mailbox has the id 0: with it, the slot's alone.
+    Drafts are included; they have no waiting recipients. With the mailbox id 0, only the slot counts.
     """
     sender, c = t.campaign_sender.c, t.campaign.c
     waits = and_(
@@ -279,7 +288,7 @@ def hanging_on(connection: Connection, mailbox_id: int, slot_id: int) -> list[Ha
 
 
 def next_due_of(connection: Connection, campaign_id: int, mailbox_id: int, slot_id: int) -> datetime | None:
-    """When the first of the campaign's people who wait for this mailbox is due; None when nobody waits."""
+    """When the campaign's first recipient that waits for this mailbox is due; None if none waits."""
     sender, r, m = t.campaign_sender.c, t.recipient.c, t.message.c
     mine = select(sender.id).where(
         sender.campaign_id == campaign_id, or_(sender.mailbox_id == mailbox_id, sender.slot_id == slot_id)
@@ -295,7 +304,7 @@ def next_due_of(connection: Connection, campaign_id: int, mailbox_id: int, slot_
 
 
 def paused_by(connection: Connection, mailbox_id: int) -> list[tuple[int, str]]:
-    """The campaigns that a mailbox's trouble has paused: id and name."""
+    """Id and name of the campaigns that a mailbox's trouble paused."""
     query = (
         select(t.campaign.c.id, t.campaign.c.name)
         .join(t.campaign_pause, t.campaign_pause.c.campaign_id == t.campaign.c.id)
@@ -307,7 +316,7 @@ def paused_by(connection: Connection, mailbox_id: int) -> list[tuple[int, str]]:
 
 
 def lift_pauses_of(connection: Connection, campaign_id: int, mailbox_id: int) -> bool:
-    """Lift a mailbox's pause reasons of one campaign; True when none of any kind is left."""
+    """Lift a mailbox's pause reasons of one campaign; True if no reason of any kind is left."""
     p = t.campaign_pause.c
     connection.execute(
         delete(t.campaign_pause).where(p.campaign_id == campaign_id, p.mailbox_id == mailbox_id)
@@ -316,6 +325,6 @@ def lift_pauses_of(connection: Connection, campaign_id: int, mailbox_id: int) ->
 
 
 def waiting_count(connection: Connection, mailbox_id: int) -> int:
-    """How many planned messages wait to leave from this mailbox."""
+    """Count the planned messages of this mailbox."""
     query = select(func.count()).where(t.message.c.mailbox_id == mailbox_id, t.is_waiting)
     return int(connection.execute(query).scalar_one())

@@ -1,4 +1,4 @@
-"""Deadlines: how long a mailbox that is away may come back to a campaign without loss."""
+"""Deadlines: until when a mailbox that is away can return to a campaign without loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mailrotate.core.values.states import ConnectionState, DeadlineState
 from mailrotate.core.values.transition import Transition
 
 _d = t.deadline.c
-# The table has an instant in the place of a state.
+# This table has an instant (`ended_at`) instead of a state column.
 _IS = {DeadlineState.RUNNING: _d.ended_at.is_(None), DeadlineState.ENDED: _d.ended_at.is_not(None)}
 
 
@@ -33,7 +33,7 @@ class AwaitedReturn:
 
 
 def running(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, list[RunningDeadline]]:
-    """By mailbox, those that end first standing first."""
+    """Open deadlines per mailbox, soonest first."""
     found = dict[int, list[RunningDeadline]]()
     query = (
         select(_d.mailbox_id, t.campaign.c.name, _d.kind, _d.ends_at)
@@ -67,12 +67,12 @@ def awaited_in(connection: Connection, slot_id: int, but: str) -> list[AwaitedRe
 
 
 def runs_for(mailbox_id: ColumnElement[int], *where: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether any deadline runs of the mailbox that a query is about."""
+    """A condition for queries of mailboxes: whether any deadline of the mailbox is open."""
     return exists().where(*where, _d.mailbox_id == mailbox_id, _IS[DeadlineState.RUNNING])
 
 
 def end_of_mailbox(connection: Connection, transition: Transition, mailbox_id: int, now: datetime) -> int:
-    """End what runs of a mailbox; returns how many deadlines have ended by it."""
+    """End a mailbox's open deadlines; return how many ended."""
     may_end = or_(*(_IS[DeadlineState(origin)] for origin in transition.origins))
     ended = update(t.deadline).where(_d.mailbox_id == mailbox_id, may_end).values(ended_at=now)
     return connection.execute(ended).rowcount

@@ -7,6 +7,7 @@ PostgreSQL.
 """
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -17,9 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from mailrotate.core.store.database_errors import explain
 from mailrotate.core.store.dialects import (
     BUSY_WAIT_SECONDS,
-    explain,
     postgresql_arguments,
     prepare_sqlite,
     set_foreign_keys,
@@ -42,6 +43,12 @@ class Store:
     @property
     def is_sqlite(self) -> bool:
         return self.path is not None
+
+    def free_bytes(self) -> int | None:
+        """Free space on the disk of a SQLite file; None where it cannot be known."""
+        if self.path is None:
+            return None
+        return shutil.disk_usage(self.path.parent).free
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -147,7 +154,7 @@ def _make_private_file(path: Path) -> None:
     except OSError as problem:
         raise StoreTrouble(
             "store.cannot_open",
-            f"the database {path} cannot be made: {problem.strerror}",
+            f"the database {path} cannot be created: {problem.strerror}",
             "name another place with --db or MAILROTATE_DB",
         ) from None
 

@@ -58,8 +58,8 @@ class LoggedEvent:
 class Wanted(TypedDict, total=False):
     """A filter of events: each value that is not None must match.
 
-    `action` is the start of the key, `actor_id` the acting user, `user_id` the user whom the event is about,
-    who lost or got something, or whose mailbox it concerns; `since` is inclusive, `until` exclusive.
+    `action` is the start of the key, `actor_id` the acting user, `user_id` the user that the event is about,
+    or the user of the mailbox it concerns; `since` is inclusive, `until` exclusive.
     `seen_by` limits events to those that this member may see: their own acts, and events about them or about
     a mailbox or campaign that they see.
     """

@@ -1,4 +1,4 @@
-"""Mailboxes and their connections: what is stored, and the facts that the gates need of them."""
+"""Mailboxes with their connections, and the counts that the gates need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ def with_connections(*columns: ColumnElement[Any]) -> Select[Any]:
 
 
 def fields(r: RowMapping) -> dict[str, Any]:
-    """The fields of a StoredMailbox, in a row with these columns."""
+    """Read the fields of a StoredMailbox from a row with these columns."""
     known = {column.key: r[column.key] for column in COLUMNS}
     return {
         **known,
@@ -90,7 +90,7 @@ def _read(row: Row[Any]) -> StoredMailbox:
     return StoredMailbox(**fields(row._mapping))
 
 
-# Made once, as what every claim asks: making a statement costs ten times as much as running it.
+# Built once, because every claim runs it: building a statement costs ten times as much as running it.
 _BY_ID = _QUERY.where(t.mailbox.c.id == bindparam("b_id"))
 _COUNTED_SINCE = select(func.count()).where(t.message.c.claimed_at >= bindparam("b_start"), t.is_counted)
 _SENT_SINCE = _COUNTED_SINCE.where(t.message.c.mailbox_id == bindparam("b_mailbox"))
@@ -124,9 +124,9 @@ def by_address(connection: Connection, address: str) -> StoredMailbox | None:
 def listing(
     connection: Connection, *, removed: bool = False, user_id: int | None = None
 ) -> list[StoredMailbox]:
-    """Every mailbox that was not removed, or that was, in the order in which they were first connected.
+    """List present mailboxes, or removed ones, in the order of their first connection.
 
-    Of everybody, or of one user's seat.
+    Of all users, or of one user.
     """
     there = t.mailbox.c.removed_at.is_not(None) if removed else t.mailbox.c.removed_at.is_(None)
     query = _QUERY.where(there).order_by(t.mailbox.c.id)
@@ -136,25 +136,25 @@ def listing(
 
 
 def on_slot(connection: Connection, slot_id: int) -> StoredMailbox | None:
-    """Who sends for a slot's single-sender campaigns (C5): whoever was connected last in it."""
+    """The mailbox that sends for a slot's single-sender campaigns (C5): the last one connected in it."""
     query = _QUERY.where(t.connection.c.slot_id == slot_id, t.mailbox.c.removed_at.is_(None))
     row = connection.execute(query.order_by(t.connection.c.id.desc()).limit(1)).one_or_none()
     return None if row is None else _read(row)
 
 
 def lock_present(connection: Connection, mailbox_id: int) -> bool:
-    """Whether a mailbox was not removed, and it is not until the transaction ends."""
+    """Whether a mailbox was not removed; it cannot be until the transaction ends."""
     query = select(t.mailbox.c.id).where(t.mailbox.c.id == mailbox_id, t.mailbox.c.removed_at.is_(None))
     return connection.execute(query.with_for_update(read=True)).first() is not None
 
 
 def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:
-    """What the mailbox's day counts: sent, being sent, and held (it may have left)."""
+    """Count the messages that the daily limit counts: sent, being sent, and held (they may have left)."""
     return int(connection.execute(_SENT_SINCE, {"b_mailbox": mailbox_id, "b_start": start}).scalar_one())
 
 
 def sent_since_each(connection: Connection, starts: Mapping[int, datetime]) -> dict[int, int]:
-    """As `sent_since`, for many, each with the start of its own day; who sent nothing is missing."""
+    """Like `sent_since` for many mailboxes, each with the start of its own day; zeros are missing."""
     m = t.message.c
     days = values(column("mailbox_id", m.mailbox_id.type), column("start", m.claimed_at.type), name="days")
     found: dict[int, int] = {}
@@ -176,7 +176,7 @@ def sent_through_slot_since(connection: Connection, slot_id: int, start: datetim
 
 
 def nth_latest_send(connection: Connection, mailbox_id: int, n: int, since: datetime) -> datetime | None:
-    """The instant of the n-th latest counted message after `since`; None when there were fewer."""
+    """The instant of the n-th latest counted message after `since`; None if there were fewer."""
     known = {"b_mailbox": mailbox_id, "b_since": since, "b_offset": n - 1}
     found = connection.execute(_NTH_LATEST, known).scalar_one_or_none()
     return found if isinstance(found, datetime) else None
@@ -193,7 +193,7 @@ def change_connection(connection: Connection, connection_id: int, **values: obje
 
 
 def others_reached_since(connection: Connection, smtp_host: str, since: datetime) -> bool:
-    """Whether another server was reached since then: if none was, the trouble may be this machine's."""
+    """Whether any other server was reached since then; if not, this machine may be offline."""
     query = (
         select(t.connection.c.id)
         .join(t.folder, t.folder.c.mailbox_id == t.connection.c.mailbox_id)
@@ -209,9 +209,9 @@ def others_reached_since(connection: Connection, smtp_host: str, since: datetime
 
 
 def not_tested_since(connection: Connection, instant: datetime, now: datetime) -> list[int]:
-    """The mailboxes whose connection no test has proved since then, but those that a limit holds now.
+    """The mailboxes whose connection was not tested since then, except those held by a limit.
 
-    One of these may be the limit of logins, which each test would prolong.
+    It may be a limit of logins, which each test would prolong.
     """
     c, m = t.connection.c, t.mailbox.c
     query = (
@@ -229,7 +229,7 @@ def not_tested_since(connection: Connection, instant: datetime, now: datetime) -
 
 
 def gap_of(connection: Connection, connection_id: int) -> timedelta:
-    """The gap between two messages as it is set by now."""
+    """The present gap between two messages."""
     own = connection.execute(_GAP, {"b_connection": connection_id}).scalar_one()
     return DEFAULT_GAP if own is None else timedelta(seconds=own)
 
@@ -241,11 +241,3 @@ def main_signature(connection: Connection, connection_id: int) -> str | None:
 
 def end_hold(connection: Connection, mailbox_id: int) -> None:
     change(connection, mailbox_id, hold_class=None, hold_reason=None, hold_until=None)
-
-
-def hold_all(connection: Connection, hold_class: str, reason: str) -> int:
-    """Put every mailbox on hold until a person releases it; returns how many."""
-    query = update(t.mailbox).where(t.mailbox.c.removed_at.is_(None))
-    return connection.execute(
-        query.values(hold_class=hold_class, hold_reason=reason, hold_until=None)
-    ).rowcount

@@ -1,4 +1,4 @@
-"""The only module that writes states: by compare-and-set, for one row or for a set in one statement.
+"""Write states, by compare-and-set, for one row or a set of rows. No other module does.
 
 `core/rules/transitions.py` says what is legal; the service that decides passes the transition.
 """
@@ -15,9 +15,9 @@ from mailrotate.core.values.transition import Transition
 
 @cache
 def moving(transition: Transition) -> Update:
-    """The statement that moves every row that may move; made once. What it is narrowed to is the caller's."""
+    """Build, once, the statement that moves every row in an origin state; the caller adds conditions."""
     table = t.METADATA.tables[transition.machine]
-    # No IN: its list is expanded again for each run, and a statement for many rows takes none.
+    # OR instead of IN: SQLAlchemy expands an IN list on each run, and executemany cannot.
     assert transition.origins
     may_move = or_(*(table.c.state == origin for origin in transition.origins))
     return update(table).where(may_move).values(state=transition.target)
@@ -29,19 +29,19 @@ def _moving_one(transition: Transition) -> Update:
 
 
 def move(connection: Connection, transition: Transition, row_id: int, **values: object) -> bool:
-    """Move one row; False when it is in none of the transition's origins any more."""
+    """Move one row; False if it is no longer in one of the transition's origin states."""
     return connection.execute(_moving_one(transition), {"b_id": row_id, **values}).rowcount == 1
 
 
 def move_many(
     connection: Connection, transition: Transition, where: ColumnElement[bool], **values: object
 ) -> int:
-    """Move a set in one statement; returns how many rows moved."""
+    """Move a set of rows in one statement; return how many moved."""
     query = moving(transition).where(where)
     return connection.execute(query.values(**values) if values else query).rowcount
 
 
 def born(transition: Transition) -> Mapping[str, Any]:
-    """The state of a row that begins with a transition."""
+    """The first state of a row that a transition creates."""
     assert transition.creates
     return {"state": transition.target}

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
@@ -51,12 +52,27 @@ def _counting(*columns: ColumnElement[Any]) -> Select[Any]:
 
 
 def people(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, dict[str, int]]:
-    """Recipients in each state, by campaign."""
+    """Count recipients by state, for each campaign."""
     return _counted(connection, campaign_ids, t.recipient.c.campaign_id, t.recipient.c.state)
 
 
+def sent(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, int]:
+    """Messages that left, by campaign."""
+    m = t.message.c
+    found = _counted(connection, campaign_ids, m.campaign_id, m.state, m.state == MessageState.SENT)
+    return {campaign_id: sum(counts.values()) for campaign_id, counts in found.items()}
+
+
+def replied_since(connection: Connection, campaign_ids: Sequence[int], start: datetime) -> int:
+    """Recipients that answered since then."""
+    r = t.recipient.c
+    known = (r.state == RecipientState.REPLIED, r.ended_at >= start)
+    found = _counted(connection, campaign_ids, r.campaign_id, r.state, *known)
+    return sum(sum(counts.values()) for counts in found.values())
+
+
 def overdue(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, int]:
-    """Messages parked until `outbox release` (H4), by campaign."""
+    """Count messages that are parked until `outbox release` (H4), for each campaign."""
     m = t.message.c
     parked = (m.state == MessageState.SCHEDULED, m.overdue_at.is_not(None))
     found = _counted(connection, campaign_ids, m.campaign_id, m.state, *parked)

@@ -63,7 +63,7 @@ class Affected:
 
 @dataclass(frozen=True)
 class HangingPerson:
-    """Somebody open who has the mailbox as sender."""
+    """An open recipient whose sender is the mailbox."""
 
     campaign: str
     email: str

@@ -110,7 +110,7 @@ def decide(
 
 
 def end(connection: Connection, address: str, now: datetime) -> bool:
-    """End a request or approval, because the address left the seat or the request was withdrawn."""
+    """End an address's open request or approval (withdrawn, or the address left); False if there was none."""
     ended = update(t.mailbox_request).where(t.is_current_request, _is_of(address)).values(ended_at=now)
     return connection.execute(ended).rowcount == 1
 

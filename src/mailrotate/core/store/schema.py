@@ -13,7 +13,7 @@ from mailrotate.core.values.errors import Refused, StoreTrouble, WrongDatabase
 from mailrotate.core.values.hint import Command
 
 # Oldest first; a test compares them with the migrations.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 
 
 def revision_of(connection: Connection) -> str | None:
@@ -77,7 +77,9 @@ def migrate(store: Store) -> None:
         make_triggers(connection)
         if dialects.orphans(connection):
             raise StoreTrouble(
-                "store.orphans", "the upgrade would leave rows without their parents", Command("db", "check")
+                "store.orphans",
+                "the upgrade would leave rows that refer to missing rows",
+                Command("db", "check"),
             )
 
 

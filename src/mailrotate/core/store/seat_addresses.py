@@ -59,7 +59,7 @@ def hold(connection: Connection, address: str, mailbox_id: int) -> None:
     except IntegrityError:
         raise Refused(
             "mailbox.elsewhere",
-            f"another command has just put {address} on a seat",
+            f"another command has just taken {address}",
             Command("mailbox", "list"),
         ) from None
 

@@ -1,4 +1,4 @@
-"""What mailboxes are set to, and what they follow where they are not (B3, B4, B9, B11)."""
+"""Settings of mailboxes, and the defaults that apply otherwise (B3, B4, B9, B11)."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +24,7 @@ class StoredSettings:
     workspace_timezone: str
     daily_cap: int
     sync_every: timedelta
-    # The running day after a change of time zone.
+    # The day that is running after a change of time zone.
     day_from: datetime | None
     day_until: datetime | None
 
@@ -65,12 +65,12 @@ COLUMNS = (
 
 
 def joined(query: Select[Any]) -> Select[Any]:
-    """The mailboxes of a query, with the plan and the workspace."""
+    """Join mailboxes with the plan and the workspace."""
     return query.join(t.plan, t.plan.c.id == 1).join(t.workspace, t.workspace.c.id == 1)
 
 
 def read(r: RowMapping) -> StoredSettings:
-    """The settings in a row with these columns."""
+    """Read the settings from a row with these columns."""
     return StoredSettings(
         own=own_settings.load(r.__getitem__),
         sends_as=r["sends_as"],
@@ -93,6 +93,6 @@ def of(connection: Connection, mailbox_id: int) -> StoredSettings:
 
 
 def listing(connection: Connection) -> dict[int, StoredSettings]:
-    """Of every mailbox that was not removed, in the order in which they were first connected."""
+    """List the settings of all present mailboxes, in the order of their first connection."""
     query = _QUERY.where(t.mailbox.c.removed_at.is_(None)).order_by(t.mailbox.c.id)
     return {r["id"]: read(r) for r in connection.execute(query).mappings()}

@@ -1,4 +1,4 @@
-"""The users whom a mailbox is shared with (B6)."""
+"""The users that a mailbox is shared with (B6)."""
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -6,7 +6,7 @@ from mailrotate.core.store import tables as t
 
 
 def user_ids(connection: Connection, connection_id: int) -> frozenset[int]:
-    """The users whom the mailbox of this connection is shared with, without its own user."""
+    """Ids of the users that the mailbox is shared with, without its own user."""
     share = t.mailbox_share.c
     query = select(share.user_id).where(share.connection_id == connection_id)
     return frozenset(connection.execute(query).scalars())

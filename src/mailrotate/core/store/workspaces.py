@@ -49,7 +49,7 @@ _DEFAULT_PLAN = {
 
 
 def lock(connection: Connection) -> None:
-    """Let nobody else change what the workspace holds, until the transaction ends."""
+    """Lock the workspace's settings, plan and slots until the transaction ends."""
     connection.execute(select(t.workspace.c.id).where(t.workspace.c.id == 1).with_for_update())
 
 

@@ -1,4 +1,4 @@
-"""The only place that reads the time. Everything else is told `now` (aware, UTC)."""
+"""The only module that reads the time. All other code is given `now` (aware, UTC)."""
 
 import time
 from collections.abc import Callable

@@ -75,7 +75,7 @@ def pack(credential: Credential) -> bytes:
 
 
 def unpack(stored: bytes) -> Credential:
-    """Raises KeyTrouble (`secret.form`) for a form that only a newer version knows."""
+    """Read the stored form. Raises KeyTrouble (`secret.form`) if a newer version wrote it."""
     if not stored.startswith(b"\0"):
         return Password(Secret(stored.decode()))
     if not stored.startswith(_TOKEN_FORM):

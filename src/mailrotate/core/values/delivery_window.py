@@ -35,7 +35,7 @@ WORKDAYS = Block((0, 1, 2, 3, 4), 9 * 60, 17 * 60)
 class DeliveryWindow:
     """Open when the wall clock of `zone` (IANA) stands inside a block on a day that is not closed.
 
-    `unusable`: why it cannot be known when it is open; it is closed then until somebody acts.
+    `unusable`: why its opening times are unknown; it stays closed until a user acts.
     """
 
     blocks: tuple[Block, ...] = (WORKDAYS,)
@@ -120,7 +120,7 @@ def _parse_days(written: object) -> tuple[int, ...]:
     for part in str(written).lower().split(","):
         ends = [end.strip() for end in part.split("-")]
         if len(ends) > 2 or any(end not in _DAYS for end in ends):
-            raise BadInput("window.days", f"'{written}' names no weekdays", _DAYS_HINT)
+            raise BadInput("window.days", f"'{written}' does not name weekdays", _DAYS_HINT)
         first, last = _DAYS.index(ends[0]), _DAYS.index(ends[-1])
         # sat-mon goes over the end of the week.
         chosen.update((first + step) % 7 for step in range((last - first) % 7 + 1))
@@ -130,10 +130,10 @@ def _parse_days(written: object) -> tuple[int, ...]:
 def _parse_hours(written: object) -> tuple[int, int]:
     found = _HOURS.fullmatch("".join(str(written).split()))
     if found is None:
-        raise BadInput("window.hours", f"'{written}' is no span of hours", _HOURS_HINT)
+        raise BadInput("window.hours", f"'{written}' is not a span of hours", _HOURS_HINT)
     opens, closes = (_minutes(found[1], found[2]), _minutes(found[3], found[4]))
     if opens is None or closes is None:
-        raise BadInput("window.hours", f"'{written}' holds a time that no clock shows", _HOURS_HINT)
+        raise BadInput("window.hours", f"'{written}' contains an impossible time", _HOURS_HINT)
     if closes <= opens:
         raise BadInput("window.hours", f"'{written}' ends before it begins", _HOURS_HINT)
     return opens, closes

@@ -11,7 +11,7 @@ _WHOLE = re.compile(r"(?:\d{1,9}[wdhms])+")
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a duration. A bare number is refused: nobody can know its unit.
+    """Read a duration. A bare number is refused, because its unit is ambiguous.
 
     Raises BadInput (`duration.invalid`).
     """

@@ -22,7 +22,7 @@ class MailrotateError(Exception):
 
     @property
     def sentence(self) -> str:
-        """The message with advice that is plain text; for mistakes that are listed with others."""
+        """The message, with the hint if that is plain text (not a command); for errors in a list."""
         return f"{self.message}; {self.hint}" if isinstance(self.hint, str) else self.message
 
 
@@ -85,6 +85,6 @@ class StoreTrouble(MailrotateError):
 
 
 class WrongDatabase(StoreTrouble):
-    """What was named is no database, or somebody else's: wrong input."""
+    """The named database is not a mailrotate database: wrong input."""
 
     exit_status = 2

@@ -25,7 +25,7 @@ class Shell(Command):
 
 @dataclass(frozen=True)
 class Ask:
-    """What the acting user may not do, with the users who may: (address, role), best first.
+    """An action that other users may do: (address, role), best first.
 
     Without a command, they are to run the one that was refused.
     """

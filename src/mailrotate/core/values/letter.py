@@ -1,8 +1,10 @@
-"""What one mail is made of before it is bytes, and how much of it there may be."""
+"""The content of a mail before it is encoded, and its limits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# The fields that every letter has, whoever it is for and whichever mailbox sends it.
+LETTER_FIELDS = frozenset(["email", "sender_name", "sender_first_name", "sender_email"])
 # Limits of a letter. Characters, unless the name says bytes.
 LONGEST_TEMPLATE = 100_000
 LONGEST_TEXT = 200_000  # a template with the fields filled in
@@ -13,7 +15,7 @@ MOST_ATTACHED_BYTES = 18_000_000
 
 
 class UnfitLetter(Exception):
-    """A letter that cannot be sent as it is, however often it is tried; the text says why."""
+    """A letter that cannot be sent as it is; the text says why. Retrying does not help."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Unsubscribe:
-    """Where the wish not to be written to again is received, and the token that tells whose it is."""
+    """The address that receives unsubscribe requests, and the token that identifies the recipient."""
 
     address: str
     token: str
@@ -33,11 +35,11 @@ class Unsubscribe:
 
 @dataclass(frozen=True, kw_only=True)
 class Letter:
-    """Everything that the bytes of one mail follow from, but the time.
+    """Everything that determines the bytes of a mail, except the time.
 
-    Templates are Jinja2, the body and the signature Markdown. Without `subject_template` it is a follow-up
-    in the thread that `thread_subject` began. Message-IDs stand in angle brackets; `references` holds the
-    oldest first.
+    Templates are Jinja2; the body and the signature are Markdown as well. Without `subject_template` it is
+    a follow-up in the thread that `thread_subject` began. Message-IDs stand in angle brackets; `references`
+    holds the oldest first.
     """
 
     from_name: str | None

@@ -1,8 +1,8 @@
-"""What passes between the core and a mail server, free of any protocol."""
+"""Values exchanged with mail servers, independent of the protocol."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.states import Phase, Security
@@ -34,7 +34,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class MailAccount:
-    """All that is needed to log in to a mailbox's two servers."""
+    """Everything needed to log in to a mailbox's two servers."""
 
     address: str
     provider: str
@@ -67,7 +67,7 @@ class ServerReply:
 
 
 class MailTrouble(Exception):
-    """A server, or the path to it, said no. What that means is for `rules.replies` to say."""
+    """A server, or the path to it, failed. `rules.replies` says what it means."""
 
     def __init__(self, reply: ServerReply) -> None:
         super().__init__(f"{reply.phase}: {f'{reply.code} ' if reply.code else ''}{reply.text}".strip())
@@ -78,9 +78,17 @@ class FateUnknown(MailTrouble):
     """Silence, a reset or nonsense after the final dot: the message may have left or not."""
 
 
+class FetchBroke(MailTrouble):
+    """The connection broke while these messages were read: one of them may be the reason."""
+
+    def __init__(self, reply: ServerReply, uids: Sequence[int]) -> None:
+        super().__init__(reply)
+        self.uids = tuple(uids)
+
+
 @dataclass(frozen=True)
 class CheckStep:
-    """One step of a connection test and what came of it, in the server's own words."""
+    """One step of a connection test and its result, in the server's own words."""
 
     service: str  # "smtp" or "imap"; "token" for a failed renewal
     step: Phase
@@ -99,10 +107,15 @@ class FolderCursor:
 
 @dataclass(frozen=True)
 class InboxHeaders:
-    """The headers of one message in the inbox, as bytes: they are a stranger's, parse with care."""
+    """The headers of one message in the inbox, as bytes: they are a stranger's, parse with care.
+
+    `trouble` says why the server does not give them; `arrived_at` is when it took the message in.
+    """
 
     uid: int
     raw: bytes = field(repr=False)
+    arrived_at: datetime | None = None
+    trouble: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a mailbox can be set to: one entry for each setting (B3, B4, B6, G3).
+"""The settings of a mailbox, one entry each (B3, B4, B6, G3).
 
 `mailbox set` takes its flags from here, the store its columns, `mailbox show` its list, and a connect what it
 resets. A new setting is an entry here and a revision that adds its columns.
@@ -44,7 +44,7 @@ class Ramp:
         return f"{self.start},{self.step},{self.ceiling}"
 
     def day(self, day_starts_at: datetime) -> int:
-        """Which day of the ramp-up a mailbox's day is, the first one being 1.
+        """The number of a mailbox's day in the ramp-up, counted from 1.
 
         `from_at` begins a day as well, so a whole number of days lies between them, give or take the hour of
         a clock change. Calendar dates would tell the same, but a change of zone could move the running day
@@ -67,7 +67,7 @@ class ShownSetting:
 
 @dataclass(frozen=True)
 class Change:
-    """One changed setting with its old and new value; of a password only that it changed."""
+    """One changed setting with old and new value (for a password, only that it changed)."""
 
     key: str
     before: object
@@ -77,7 +77,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Setting:
-    """How one setting is typed, read, stored, shown, and taken back to its default."""
+    """How one setting is typed, read, stored, shown and reset."""
 
     help: str
     # What can be typed, beside the word that takes it back to its default.
@@ -106,7 +106,7 @@ class Setting:
         return f"{self.form}|{self.reset_word}" if self.reset_word else self.form
 
     def parse(self, typed: str | Sequence[str]) -> object:
-        """The value that is typed with the flag. Raises BadInput that names the flag."""
+        """Parse the typed value. Raises BadInput that names the flag."""
         if typed == ([self.reset_word] if self.is_repeated else self.reset_word):
             return None
         try:
@@ -119,7 +119,7 @@ class Setting:
         return dict(zip(self.columns, self.save(value), strict=True))
 
     def typed(self, value: object) -> list[str]:
-        """The words that set the value again."""
+        """The flags that set the value again."""
         words = []
         for each in value if isinstance(value, tuple) else (value,):
             words += [self.flag, format_duration(each) if isinstance(each, timedelta) else str(each)]
@@ -206,14 +206,16 @@ def _folders(names: Sequence[str]) -> tuple[str, ...] | None:
     wanted = tuple(name for name in dict.fromkeys(names) if name.upper() != INBOX)
     if "" in wanted:
         raise BadInput(
-            "folder.unnamed", "'' is not a folder", "name one, or for the INBOX alone add --folders default"
+            "folder.unnamed",
+            "a folder name must not be empty",
+            "name one, or for the INBOX alone add --folders default",
         )
     return wanted or None
 
 
 @dataclass(frozen=True)
 class OwnSettings:
-    """What a mailbox's connection has been set to; None where the default holds."""
+    """A connection's own settings; None where the default applies."""
 
     sender_name: Annotated[
         str | None,
@@ -295,5 +297,5 @@ def load(columns: Callable[[str], Any]) -> OwnSettings:
 
 
 def parse(given: Given) -> dict[str, Any]:
-    """The values that are typed. Raises BadInput that names the flag."""
+    """Parse the typed values. Raises BadInput that names the flag."""
     return {key: SETTINGS[key].parse(typed) for key, typed in given.items()}

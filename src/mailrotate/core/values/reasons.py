@@ -1,4 +1,4 @@
-"""Why campaigns pause, recipients end and addresses are suppressed: codes, and the words for people."""
+"""Codes for why campaigns pause, recipients end and addresses are suppressed, with words for people."""
 
 from collections.abc import Iterable
 

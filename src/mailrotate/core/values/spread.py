@@ -1,4 +1,4 @@
-"""What a rotation decided, as the store writes it."""
+"""A rotation's decision, as the store applies it."""
 
 from dataclasses import dataclass
 
@@ -16,13 +16,13 @@ class Spread:
     count: int
 
     def sender_of(self, rank: int) -> int:
-        """Who gets the person of this rank, counted from 0."""
+        """The sender of the recipient with this rank, counted from 0."""
         if rank < len(self.prefix):
             return self.prefix[rank]
         return self.cycle[(rank - len(self.prefix)) % len(self.cycle)]
 
     def counts(self) -> dict[int, int]:
-        """How many of the `count` people each sender gets."""
+        """How many of the `count` recipients each sender gets."""
         given = dict.fromkeys(self.cycle, 0)
         for sender in self.prefix[: self.count]:
             given[sender] += 1

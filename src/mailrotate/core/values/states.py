@@ -1,4 +1,4 @@
-"""The words in which the database, the rules and the user speak of states."""
+"""The names of states in the database, the rules and the user interface."""
 
 from enum import StrEnum
 
@@ -20,7 +20,7 @@ class SlotKind(StrEnum):
 
 
 class RequestState(StrEnum):
-    """Of a mailbox that is asked for (A7)."""
+    """The state of a mailbox request (A7)."""
 
     REQUESTED = "requested"
     APPROVED = "approved"
@@ -38,7 +38,7 @@ class DeadlineState(StrEnum):
     ENDED = "ended"
 
 
-# What a mailbox is called that was removed; its connection stays `disconnected`.
+# The shown state of a removed mailbox; its connection stays `disconnected`.
 REMOVED_MAILBOX = "removed"
 
 
@@ -75,7 +75,7 @@ class MessageState(StrEnum):
     CANCELLED = "cancelled"
 
 
-# What a mailbox's limits count: a message that may have left is one that left.
+# Counted by a mailbox's limits; a message that may have left counts too.
 COUNTED_MESSAGES = (MessageState.SENDING, MessageState.SENT, MessageState.HELD)
 
 
@@ -127,7 +127,7 @@ class Phase(StrEnum):
 
 
 class ReplyClass(StrEnum):
-    """What a server's answer means for us: who is concerned and for how long."""
+    """The meaning of a server's answer: who is affected, and for how long."""
 
     NET = "net"
     RETRY = "retry"
@@ -141,7 +141,7 @@ class ReplyClass(StrEnum):
 
 
 class Who(StrEnum):
-    """Whom an answer concerns; nobody else is harmed by it."""
+    """Who is affected by an answer: only them."""
 
     NETWORK = "network"
     MESSAGE = "message"
@@ -151,7 +151,7 @@ class Who(StrEnum):
 
 
 class Direction(StrEnum):
-    """Of a mail on a contact's timeline, as the mailbox sees it."""
+    """The direction of a mail on a contact's timeline, from the mailbox's view."""
 
     INCOMING = "incoming"
     OUTGOING = "outgoing"

@@ -1,4 +1,4 @@
-"""Tags as people write them: when two are the same word, and what is none."""
+"""Validate and normalise tags."""
 
 from mailrotate.core.values.errors import BadInput
 
@@ -6,7 +6,7 @@ LONGEST_TAG = 60
 
 
 def read_tag(text: str) -> str:
-    """In lower case, as tags are stored and compared. Raises BadInput (`tag.invalid`)."""
+    """Return the tag in lower case, as it is stored and compared. Raises BadInput (`tag.invalid`)."""
     tag = " ".join(text.split()).lower()
     if not tag or not tag.isprintable() or len(tag) > LONGEST_TAG:
         raise BadInput(

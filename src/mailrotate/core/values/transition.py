@@ -1,4 +1,4 @@
-"""A change of state, as the rules allow it and the store writes it."""
+"""A change of state, allowed by the rules and written by the store."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,9 +6,9 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class Transition:
-    """What an event changes: a row of `machine` in one of `origins` goes to `target`.
+    """Moves a row of `machine` from one of `origins` to `target`.
 
-    One that `creates` also makes new rows, which begin in `target`.
+    If it `creates`, it also inserts new rows, which begin in `target`.
     """
 
     machine: str

@@ -23,9 +23,7 @@ def make_workspace(store: Store, email: str, name: str, timezone: str, os_user: 
     """Make the workspace, its plan, and its first user as admin (A6). Raises Refused if there is one."""
     with store.writing() as connection:
         if workspaces.find(connection) is not None:
-            raise Refused(
-                "workspace.exists", f"there is a workspace in {store.name} already", Command("status")
-            )
+            raise Refused("workspace.exists", f"{store.name} already has a workspace", Command("status"))
         workspaces.create(connection, name, timezone, now)
         admin = workspaces.add_user(connection, USER["add"], email, name, Role.ADMIN, now)
         workspaces.change(connection, default_user_id=admin.id)

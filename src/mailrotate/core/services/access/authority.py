@@ -29,8 +29,8 @@ def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCamp
     owner = workspaces.user_by_id(connection, campaign.owner_id)
     raise Refused(
         "user.not_allowed",
-        f"campaign '{campaign.name}' is {'nobody' if owner is None else owner.email}'s, and {acting.email} "
-        f"is a {acting.role}",
+        f"{acting.email} ({acting.role}) cannot act on campaign '{campaign.name}'"
+        f"{'' if owner is None else f' of {owner.email}'}",
         advice.instead(connection, Deed.CAMPAIGNS, seat_id=campaign.owner_id),
     )
 
@@ -99,7 +99,7 @@ def require_messages(connection: Connection, actor: Actor, ids: Sequence[int]) -
         acting = seats.require_active(connection, actor)
         raise Refused(
             "user.not_allowed",
-            f"{acting.email} is a {acting.role}, and m_{foreign} is of no campaign or mailbox of theirs",
+            f"{acting.email} ({acting.role}) cannot act on m_{foreign}",
             advice.instead(connection, Deed.CAMPAIGNS),
         )
 
@@ -134,6 +134,6 @@ def _hidden(connection: Connection, actor: Actor, what: str, command: Command) -
     acting = seats.require_active(connection, actor)
     return Refused(
         "user.not_allowed",
-        f"{acting.email} is a {acting.role}, and {what} is neither theirs nor the team's",
+        f"{acting.email} ({acting.role}) cannot see {what}",
         advice.way(connection, actor, Deed.SEE_TEAM, command),
     )

@@ -52,7 +52,7 @@ def find_mailbox(connection: Connection, address: str, *, with_removed: bool = F
     if box is not None:
         raise NotFound(
             "mailbox.removed",
-            f"{box.address} was removed; only its history is left",
+            f"{box.address} was removed; only its history remains",
             Command("mailbox", "show", box.address),
         )
     known = [known.address for known in mailboxes.listing(connection)]

@@ -61,7 +61,7 @@ def former_of(connection: Connection, actor: Actor, user: StoredUser, address: s
         if former.state is not ConnectionState.DISCONNECTED:
             raise Refused(
                 "mailbox.connected",
-                f"{address} is on the seat of {former.user_email} already and {former.state}",
+                f"{address} is already on the seat of {former.user_email} and {former.state}",
                 Command("mailbox", "reconnect", address),
             )
         held = seat_addresses.holding(connection, address)
@@ -140,7 +140,7 @@ def held_refusal(connection: Connection, actor: Actor, user: StoredUser, address
     return Refused(
         "mailbox.on_seat" if box.user_id == user.id else "mailbox.elsewhere",
         f"{address} is on the seat of {box.user_email}{locked}{spelt}{owner}; "
-        "an address is on one seat only, and there once",
+        "an address is on one seat only, and only once",
         advice.way(
             connection,
             actor,
@@ -158,7 +158,7 @@ def _role_refusal(connection: Connection, actor: Actor, address: str) -> Refused
         return None
     return Refused(
         "address.role",
-        f"{address} is the address of a role or a group, and the plan permits none",
+        f"{address} is a role or group address, which the plan does not permit",
         advice.way(connection, actor, Deed.PLAN, Command("plan", "set", "--role-addresses", "on")),
     )
 
@@ -170,7 +170,7 @@ def _others_refusal(connection: Connection, actor: Actor, user: StoredUser, addr
     theirs = Command("mailbox", "connect", address, "--for", found[1])
     return Refused(
         "address.another_user",
-        f"{address} is the own address of another user, {found[1]}",
+        f"{address} is another user's own address: {found[1]}",
         advice.way(connection, actor, Deed.ANY_SEAT, theirs),
     )
 
@@ -182,7 +182,7 @@ def _approval_refusal(connection: Connection, actor: Actor, user: StoredUser, ad
     if known is None:
         return Refused(
             "request.needed",
-            f"the plan requires that {address} is approved before {user.email} has it",
+            f"the plan requires approval of {address} for {user.email}",
             Command("mailbox", "request", address, "--for", user.email),
         )
     if known.user_id != user.id:

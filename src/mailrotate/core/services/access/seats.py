@@ -78,7 +78,7 @@ def require_active(connection: Connection, actor: Actor) -> StoredUser:
     if acting is None or acting.is_removed:
         raise Refused(
             "user.unknown",
-            "nobody is named who acts, and the workspace has no default user",
+            "no acting user is given, and the workspace has no default user",
             "add --as EMAIL",
         )
     if acting.state is UserState.LOCKED:
@@ -132,12 +132,14 @@ def _slot_for(
     if slot_id is not None:
         if connections.slot_owner(connection, slot_id) != user.id:
             raise Refused(
-                "slot.not_owned", f"s_{slot_id} is no slot of {user.email}", Command("slot", "list")
+                "slot.not_owned", f"s_{slot_id} is not a slot of {user.email}", Command("slot", "list")
             )
         taken_by = connections.address_in_slot(connection, slot_id)
         if taken_by is not None:
             raise Refused(
-                "slot.taken", f"s_{slot_id} holds {taken_by}", Command("mailbox", "disconnect", taken_by)
+                "slot.taken",
+                f"s_{slot_id} is in use by {taken_by}",
+                Command("mailbox", "disconnect", taken_by),
             )
         return slot_id
     free = connections.free_slots(connection, user.id)

@@ -1,4 +1,4 @@
-"""A campaign's life: found, shown, started, paused, resumed, stopped (C6, D2, D3, E1, E3)."""
+"""Start, pause, resume and stop campaigns (C6, D2, D3, E1, E3)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ from mailrotate.core.values.transition import Transition
 
 @dataclass(frozen=True)
 class Started:
-    """What a start did: how many people each sender, by its address, has got."""
+    """The result of a start, with the number of recipients per sender address."""
 
     name: str
     rotation: Rotation | None
@@ -46,7 +46,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Resumed:
-    """The campaigns that go on, and those that were refused, each with why."""
+    """The campaigns that run again, and the refused ones with the reason."""
 
     names: tuple[str, ...]
     refused: Mapping[str, MailrotateError] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Resumed:
 def start(
     context: Context, name: str, addresses: Sequence[str], rotate: Rotation | None, now: datetime
 ) -> Started:
-    """draft → active: its rotation is fixed from now on (E3), and every recipient has a sender.
+    """Start a draft: fix its rotation (E3) and give every recipient a sender.
 
     `addresses` and `rotate` replace the draft's senders. Raises NotFound, Refused (`campaign.…`).
     """
@@ -68,7 +68,8 @@ def start(
             campaign = campaigns.by_id(connection, campaign.id)
         _require_sender(connection, context.actor, campaign)
         count = recipients.unassigned_count(connection, campaign.id)
-        if count == 0:
+        # After a restore a draft may have recipients who had their first message, and wait for the next.
+        if count == 0 and not recipients.awaited_senders(connection, campaign.id):
             raise Refused(
                 "campaign.no_recipients",
                 f"campaign '{campaign.name}' has no recipients",
@@ -114,12 +115,12 @@ def _require(campaign: StoredCampaign, transition: Transition) -> None:
     )
 
 
-# Which campaigns an event is for, and what it does to them.
+# The event's campaigns, and its effect on them.
 _ONLY = {"start": ("a draft", "started"), "resume": ("a paused one", "resumed")}
 
 
 def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampaign) -> None:
-    """Refused while no sender, or not the single one, is connected (C6) and its user active (A10)."""
+    """Refuse if no sender can send: its mailbox must be connected (C6) and its user active (A10)."""
     senders = current_senders(connection, campaign.id)
     if any(is_connected(sender) and not sender.user_locked for sender in senders):
         return
@@ -131,7 +132,7 @@ def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampai
             f"{locked.address} cannot send for campaign '{campaign.name}': its user {email} is locked",
             advice.way(connection, actor, Deed.USERS, Command("user", "unlock", email)),
         )
-    named = ", ".join(sender.address or "an empty slot" for sender in senders) or "nobody"
+    named = ", ".join(sender.address or "an empty slot" for sender in senders) or "none"
     first = next((sender for sender in senders if sender.address is not None), None)
     hint = affected_campaigns.way_on(connection, campaign) or Command("mailbox", "connect", "ADDRESS")
     if first is not None and first.address is not None:
@@ -145,20 +146,20 @@ def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampai
 
 
 def pause(context: Context, name: str, now: datetime) -> str:
-    """Pause a campaign until `resume`; recipients keep their place. Raises NotFound, Refused."""
+    """Pause a campaign until `resume`; recipients keep their step. Raises NotFound, Refused."""
     with context.store.writing() as connection:
         campaign = authority.find_campaign(connection, context.actor, name)
         if not lifecycle.pause_campaign(connection, context.actor, campaign.id, BY_HAND, 0, now):
             raise Refused(
                 "campaign.not_active",
-                f"campaign '{campaign.name}' is {campaign.state}: there is nothing to pause",
+                f"campaign '{campaign.name}' is {campaign.state} and cannot be paused",
                 Command("campaign", "show", campaign.name),
             )
     return campaign.name
 
 
 def resume(context: Context, name: str, now: datetime) -> Resumed:
-    """Lift every reason of one campaign's pause (C6). Raises NotFound, Refused."""
+    """Lift every pause reason of one campaign (C6). Raises NotFound, Refused."""
     with context.store.writing() as connection:
         campaign = authority.find_campaign(connection, context.actor, name)
         _resume(context, connection, campaign, now)
@@ -166,7 +167,7 @@ def resume(context: Context, name: str, now: datetime) -> Resumed:
 
 
 def resume_many(context: Context, address: str | None, now: datetime) -> Resumed:
-    """Resume every paused campaign of the acting user, or those that a mailbox sends for; each that can be.
+    """Resume all paused campaigns of the acting user, or of a mailbox, skipping those that cannot run.
 
     Raises NotFound (`mailbox.none`), Refused (`user.…`).
     """
@@ -205,7 +206,7 @@ def _resume(context: Context, connection: Connection, campaign: StoredCampaign, 
 
 
 def stoppable(context: Context, name: str) -> tuple[str, int]:
-    """The campaign's name and how many people would still be written to. Raises what `stop` raises."""
+    """Return the campaign's name and how many recipients a stop would end. Raises as `stop`."""
     with context.store.reading() as connection:
         campaign = authority.find_campaign(connection, context.actor, name)
         if campaign.state not in CAMPAIGN["stop"].origins:
@@ -219,13 +220,13 @@ def _nothing_to_stop(campaign: StoredCampaign) -> Refused:
     state = "a draft" if is_draft else campaign.state
     return Refused(
         "campaign.not_running",
-        f"campaign '{campaign.name}' is {state}: there is nothing to stop",
+        f"campaign '{campaign.name}' is {state} and cannot be stopped",
         Command("campaign", "delete" if is_draft else "show", campaign.name),
     )
 
 
 def stop(context: Context, name: str, now: datetime) -> Stopped:
-    """End it for good: its open people are finished, what waits for them is cancelled (D3).
+    """Stop a campaign permanently: finish its open recipients and cancel their messages (D3).
 
     Raises NotFound, Refused (`campaign.not_running`).
     """
@@ -235,9 +236,9 @@ def stop(context: Context, name: str, now: datetime) -> Stopped:
         if not moves.move(connection, CAMPAIGN["stop"], campaign.id, finished_at=now):
             raise _nothing_to_stop(campaign)
         campaigns.lift_pauses(connection, campaign.id)
-        everybody = recipients.of_campaign(campaign.id)
+        all_recipients = recipients.of_campaign(campaign.id)
         ended = recipients.end_many(
-            connection, RECIPIENT["campaign_stopped"], "campaign_stopped", everybody, now
+            connection, RECIPIENT["campaign_stopped"], "campaign_stopped", all_recipients, now
         )
         cancelled = moves.move_many(connection, MESSAGE["cancel"], outbox.of_campaign(campaign.id))
         about = About(campaign_id=campaign.id)

@@ -18,8 +18,8 @@ from mailrotate.core.values.states import REMOVED_MAILBOX, CampaignState, Recipi
 
 @dataclass(frozen=True)
 class SenderShare:
-    """A sender's people and messages; `address` is None while its slot is empty. `state` is the connection's,
-    or `removed`."""
+    """A sender's recipients and messages; `address` is None while its slot is empty. `state` is the
+    connection's, or `removed`."""
 
     address: str | None
     state: str | None
@@ -37,7 +37,7 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class CampaignView:
-    """A campaign with its counts; `waiting` counts the recipients without an able sender so far."""
+    """A campaign with its counts; `waiting` counts recipients without a sender, because none can send."""
 
     id: int
     name: str
@@ -53,7 +53,7 @@ class CampaignView:
     senders: tuple[SenderShare, ...]
     recipients: Mapping[str, int]
     waiting: int
-    # Who failed when their mailbox was removed, and may be taken on by another; and which mailboxes were.
+    # Recipients that failed when their mailbox was removed and can move to another, and these mailboxes.
     mailbox_removed: int
     removed_senders: tuple[str, ...]
     steps: tuple[StepProgress, ...]
@@ -61,7 +61,7 @@ class CampaignView:
 
 
 def listing(context: Context, now: datetime) -> list[CampaignView]:
-    """Every campaign, in the order of creation."""
+    """List campaigns in the order of creation."""
     with context.store.reading() as connection:
         prospects = Prospects(context, connection, now)
         viewer = authority.viewer_of(connection, context.actor)
@@ -71,14 +71,14 @@ def listing(context: Context, now: datetime) -> list[CampaignView]:
 
 
 def show(context: Context, name: str, now: datetime) -> CampaignView:
-    """Raises NotFound (`campaign.none`)."""
+    """Show a campaign. Raises NotFound (`campaign.none`)."""
     with context.store.reading() as connection:
         campaign = authority.find_seen_campaign(connection, context.actor, name)
         return _views(Prospects(context, connection, now), [campaign])[0]
 
 
 def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[CampaignView]:
-    """Of many with as few statements as of one, but for what the gates say of those that run."""
+    """Build many views with as few statements as one, except the gates of running campaigns."""
     connection, ids = prospects.connection, [campaign.id for campaign in found]
     steps = campaigns.current_steps(connection, ids)
     all_senders = senders.senders_of_each(connection, ids)
@@ -149,7 +149,7 @@ def _next_send_at(
     campaign_senders: Sequence[StoredSender],
     steps: Sequence[StoredStep],
 ) -> datetime | None:
-    """When the first of its messages may leave; None while only an act, or nothing, would send one."""
+    """When the first of its messages may leave; None if none waits, or if it waits for a user's action."""
     if campaign.state is not CampaignState.ACTIVE:
         return None
     lanes = {sender.mailbox_id for sender in campaign_senders if sender.left_at is None}

@@ -1,4 +1,4 @@
-"""Campaigns as their files have them: created, edited, copied, deleted (D1, D2, D9, E3)."""
+"""Create, edit, copy and delete campaigns from their files (D1, D2, D9, E3)."""
 
 import json
 from collections.abc import Sequence
@@ -8,10 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep, fields_needed
+from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep
 from mailrotate.core.rules.steps import shifts
-from mailrotate.core.rules.templates import fields_needed as template_fields
-from mailrotate.core.rules.templates import missing_fields
+from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
@@ -30,7 +29,7 @@ from mailrotate.core.values.states import CampaignState, ConnectionState, Rotati
 
 @dataclass(frozen=True)
 class Drafted:
-    """A campaign as it stands in the database now; `senders` are addresses in the order of adding."""
+    """A campaign as it is stored now; `senders` are addresses in the order of adding."""
 
     id: int
     name: str
@@ -42,9 +41,9 @@ class Drafted:
 
 
 def create(context: Context, plan: CampaignPlan, now: datetime) -> Drafted:
-    """Store a campaign with its texts and attachments as version 1; its files are not needed afterwards.
+    """Store a campaign with its texts and attachments as version 1; later edits of its files have no effect.
 
-    Its sender is the one the plan names or else the acting user's default mailbox, and is kept (D2, B5).
+    Its sender is the one named in the plan, otherwise the acting user's default mailbox as of now (D2, B5).
     Raises NotFound (`mailbox.none`), BadInput, Refused (`campaign.…`, `mailbox.disconnected`).
     """
     with context.store.writing() as connection:
@@ -86,7 +85,7 @@ def _insert_version(
     now: datetime,
     kept: frozenset[int | None] = frozenset(),
 ) -> None:
-    """`kept` are mailboxes that were picked before."""
+    """Insert a version; `kept` are mailboxes that an earlier version already names."""
     campaigns.insert_version(
         connection,
         campaign_id,
@@ -127,9 +126,9 @@ def _drafted(connection: Connection, campaign_id: int) -> Drafted:
 
 
 def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Drafted:
-    """Store a new version: all of a draft; of a started campaign only steps that were not sent yet.
+    """Store a new version. In a started campaign, only steps that were never sent may differ.
 
-    The name stays, and so do the senders of a draft when the plan names none. Raises NotFound, BadInput,
+    The name stays, and a draft keeps its senders if the plan names none. Raises NotFound, BadInput,
     Refused (`campaign.…`).
     """
     with context.store.writing() as connection:
@@ -174,7 +173,7 @@ def _choose_again(
 def _refuse_changes(
     connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
 ) -> None:
-    """Once started, only the text and delay of steps that were not sent may change (D1, E3)."""
+    """Refuse changes to a started campaign, except text and delay of steps that were never sent (D1, E3)."""
     problems = [f"'{what}' is fixed since the start" for what in _fixed_changes(connection, campaign, plan)]
     if len(plan.steps) < len(before):
         problems.append(f"step {len(plan.steps) + 1} is gone; steps can be added at the end, not removed")
@@ -220,7 +219,7 @@ def _differs(connection: Connection, old: StoredStep, new: PlannedStep) -> bool:
 def _shift(
     connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
 ) -> None:
-    """Apply the new delay of a step to recipients who wait for it."""
+    """Apply a step's new delay to the recipients that wait for it."""
     for position, by in shifts(before, [step.delay for step in plan.steps]):
         campaign_edits.shift_step(connection, campaign.id, position, by)
 
@@ -228,25 +227,23 @@ def _shift(
 def _require_fields(
     connection: Connection, campaign: StoredCampaign, before: Sequence[StoredStep], plan: CampaignPlan
 ) -> None:
-    """A text that asks for more than the people in the campaign have would leave a hole (D1)."""
-    texts = [text for step in before for text in (step.subject, step.body) if text is not None]
-    added = fields_needed(plan) - frozenset[str]().union(*map(template_fields, texts))
-    if not added:
+    """Refuse texts that cannot be rendered for recipients whose present texts can (D1)."""
+    needs, needs_before = plan.needs, TextNeeds.of((step.subject, step.body) for step in before)
+    if needs == needs_before:
         return
     with closing(campaign_edits.open_people(connection, campaign.id)) as people:
         for person in people:
-            missing = missing_fields(added, person.fields)
-            if missing:
+            problem = needs.problem(person.email, person.fields)
+            if problem is not None and problem != needs_before.problem(person.email, person.fields):
                 raise Refused(
                     "campaign.fields_missing",
-                    f"the new text needs {', '.join(missing)}, which r_{person.id} of campaign "
-                    f"'{campaign.name}' does not have",
-                    f'give it a fallback, like {{{{ {missing[0]} | default("…") }}}}',
+                    f"with the new text, r_{person.id} of campaign '{campaign.name}' {problem}",
+                    'give the field a fallback, like {{ first_name | default("there") }}',
                 )
 
 
 def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Drafted:
-    """A draft with the same words and window, and those senders that may be picked; without people.
+    """Copy a campaign into a draft: its texts, window and usable senders, but no recipients.
 
     Raises NotFound, Refused.
     """
@@ -291,7 +288,7 @@ def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Dr
 
 
 def _copied_senders(connection: Connection, actor: Actor, campaign: StoredCampaign) -> list[str]:
-    """The campaign's senders that can send and that the acting user may send from (B6)."""
+    """Return the campaign's senders that are not disconnected and that the acting user may use (B6)."""
     acting = seats.require_active(connection, actor)
     boxes = [
         mailboxes.by_id(connection, sender.mailbox_id)
@@ -311,7 +308,7 @@ def _next_name(connection: Connection, name: str) -> str:
 
 
 def deletable(context: Context, name: str) -> tuple[str, int]:
-    """The draft's name and how many people it lists. Raises NotFound, Refused."""
+    """Return the draft's name and its number of recipients. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         campaign = _draft(connection, context.actor, name)
         return campaign.name, sum(progress.people(connection, [campaign.id])[campaign.id].values())
@@ -330,14 +327,14 @@ def _draft(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
 
 
 def delete(context: Context, name: str, now: datetime) -> str:
-    """Delete a draft with its people's places; contacts and the log stay. Raises NotFound, Refused, Busy."""
+    """Delete a draft and its recipients; contacts and the log stay. Raises NotFound, Refused, Busy."""
     with context.store.writing() as connection:
         campaign = _draft(connection, context.actor, name)
         moves.move_many(connection, MESSAGE["cancel"], outbox.of_campaign(campaign.id, tests=True))
         if outbox_lists.waits_in(connection, campaign.id):
             raise Busy(
                 "campaign.sending",
-                f"a test message of campaign '{campaign.name}' is being sent right now",
+                f"a test message of campaign '{campaign.name}' is being sent right now; nothing was deleted",
                 Command("campaign", "delete", campaign.name),
             )
         campaigns.erase_draft(connection, campaign.id)

@@ -1,8 +1,8 @@
-"""How people come into a campaign: from a file, from another campaign, or one by one (D8, D1, D3).
+"""Add recipients to a campaign: from a file, from another campaign, or one by one (D8, D1, D3).
 
 Rows are checked one after the other and staged outside the write lock; a short transaction then takes in
-the good ones together. Somebody who is open or has ended in the campaign already is reported, and never
-starts again.
+the good ones together. A person who is in the campaign already, open or ended, is reported and does not start
+again.
 """
 
 import heapq
@@ -13,8 +13,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import templates
 from mailrotate.core.rules.addresses import read_address
+from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.access.naming import find_user
@@ -48,7 +48,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class HowToImport:
-    """`strict`: one bad row, and nothing goes in. `rehearse`: only say what would. `owner`: a user."""
+    """`strict`: import nothing if one row is bad. `rehearse`: change nothing. `owner`: a user's address."""
 
     strict: bool = False
     rehearse: bool = False
@@ -57,7 +57,7 @@ class HowToImport:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did; `problems` can be read once, while the import's block lasts."""
+    """The result of an import; `problems` can be read once, and only inside the import's block."""
 
     campaign: str
     imported: int
@@ -87,18 +87,15 @@ def columns_lacking(demands: Demands, columns: Sequence[str]) -> list[str]:
 
 def _demands(connection: Connection, campaign: StoredCampaign) -> Demands:
     steps = campaigns.steps_of(connection, campaign.id, campaign.version)
-    texts = [text for step in steps for text in (step.subject, step.body) if text is not None]
-    needed = frozenset[str]().union(*map(templates.fields_needed, texts))
-    uses = frozenset[str]().union(*map(templates.fields_used, texts))
-    own_zone = campaign.timezone == RECIPIENT_ZONE
-    return Demands(tuple(sorted(needed)), uses, own_zone, campaign.version)
+    needs = TextNeeds.of((step.subject, step.body) for step in steps)
+    return Demands(needs, campaign.timezone == RECIPIENT_ZONE, campaign.version)
 
 
 def _refuse_finished(campaign: StoredCampaign) -> None:
     if campaign.state is CampaignState.FINISHED:
         raise Refused(
             "campaign.finished",
-            f"campaign '{campaign.name}' is finished and takes no new recipients",
+            f"campaign '{campaign.name}' is finished and cannot take new recipients",
             Command("campaign", "copy", campaign.name),
         )
 
@@ -114,7 +111,7 @@ def importing_file(
     progress: Callable[[int], None],
     now: datetime,
 ) -> Iterator[Imported]:
-    """Import a file's records; the good ones are in when the block begins.
+    """Import a file's records; the good ones are stored when the block begins.
 
     Raises NotFound (`campaign.none`, `user.none`), Refused (`campaign.finished`), BadInput.
     """
@@ -146,7 +143,7 @@ def add(
     aside: Aside,
     now: datetime,
 ) -> str:
-    """Make one person a recipient; returns the address as it is kept.
+    """Add one recipient; return the normalised address.
 
     Raises NotFound, BadInput (`address.invalid`, `recipient.invalid`), Refused (`recipient.refused`).
     """
@@ -157,12 +154,12 @@ def add(
             if imported.invalid:
                 raise BadInput(
                     "recipient.invalid",
-                    f"{kept} {trouble.problem}",
+                    f"{kept}: {trouble.problem}",
                     Command("recipient", "add", name, kept, "--field", "NAME=VALUE"),
                 )
             raise Refused(
                 "recipient.refused",
-                f"{kept} {trouble.problem}",
+                f"{kept}: {trouble.problem}",
                 Command("suppression", "list")
                 if imported.suppressed
                 else Command("recipient", "show", name, kept),
@@ -240,7 +237,7 @@ def _merge(
     owner_id: int | None,
     now: datetime,
 ) -> None:
-    """Take the good rows in; in a running campaign each has a sender at once (E1)."""
+    """Store the good rows; in a running campaign, each gets a sender at once (E1)."""
     spread = None
     if campaign.state is not CampaignState.DRAFT:
         senders = assigning.current_senders(connection, campaign.id)

@@ -1,4 +1,4 @@
-"""A campaign's message before anything is sent: looked at, or sent to oneself (D7)."""
+"""Preview a campaign's message, or send it as a test (D7)."""
 
 import json
 import uuid
@@ -8,9 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import templates
 from mailrotate.core.rules.compose import compose, message_id_for, words_of
 from mailrotate.core.rules.decision import decide
+from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.services.access import accounts, authority
 from mailrotate.core.services.context import Context
@@ -39,7 +39,7 @@ _NOBODY = "someone@example.org"
 
 @dataclass(frozen=True)
 class Preview:
-    """One message exactly as it would be sent; `invented` names the fields that stand for a person's."""
+    """A message exactly as it would be sent; `invented` names the fields filled with placeholders."""
 
     campaign: str
     step: int
@@ -56,7 +56,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class TestSent:
-    """What became of a test message, and why it waits if it does."""
+    """The result of a test message, and why it waits if it does."""
 
     message: ListedMessage
     waits_because: str | None
@@ -64,7 +64,7 @@ class TestSent:
 
 @dataclass(frozen=True)
 class _Subject:
-    """Whose message is shown: the campaign's step, its sender, and the fields that it is filled with."""
+    """What to render: the campaign's step, its sender, and the recipient's fields."""
 
     campaign: StoredCampaign
     step: StoredStep
@@ -74,7 +74,7 @@ class _Subject:
 
 
 def preview(context: Context, name: str, address: str | None, n: int, now: datetime) -> Preview:
-    """Render step `n` for a recipient (the first one unless named), from the code that sending uses.
+    """Render step `n` for a recipient (by default the first), with the code that sending uses.
 
     Without recipients each field shows its own name in brackets. Raises NotFound, BadInput, Refused
     (`campaign.no_sender`, `campaign.unfit`).
@@ -106,9 +106,9 @@ def preview(context: Context, name: str, address: str | None, n: int, now: datet
 def send_test(
     context: Context, name: str, to: str, like: str | None, n: int, pace: Pace, now: datetime
 ) -> TestSent:
-    """Send step `n` to an address of one's own, now, through the same lane and outbox as everything else.
+    """Send step `n` as a test now, through the same lane and outbox as every other message.
 
-    It is filled with the fields of the recipient `like`, or of the first one. The subject is not marked: a
+    It uses the fields of the recipient `like`, or of the first one. The subject is not marked: a
     test shows what will be received. It counts against the mailbox's limits, and where these or another
     process keep it from leaving now, it waits in the outbox. Raises as `preview`, and
     ClockTrouble, KeyTrouble.
@@ -156,7 +156,7 @@ def _subject(connection: Connection, actor: Actor, name: str, address: str | Non
     if step is None:
         raise BadInput("campaign.no_step", f"campaign '{campaign.name}' has steps 1 to {len(steps)}, not {n}")
     person = _person(connection, campaign, address)
-    fields = person.fields if person is not None else _placeholders(steps)
+    fields = _placeholders(steps) if person is None else {**person.fields, "email": person.email}
     return _Subject(campaign, step, _sender(connection, campaign, step, person), person, fields)
 
 
@@ -167,22 +167,21 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str | Non
     if person is None:
         raise NotFound(
             "recipient.none",
-            f"{address} is no recipient of campaign '{campaign.name}'",
+            f"{address} is not a recipient of campaign '{campaign.name}'",
             Command("recipient", "list", campaign.name),
         )
     return person
 
 
 def _placeholders(steps: list[StoredStep]) -> dict[str, str]:
-    texts = [text for step in steps for text in (step.subject, step.body) if text is not None]
-    needed = frozenset[str]().union(*map(templates.fields_needed, texts))
+    needed = TextNeeds.of((step.subject, step.body) for step in steps).fields
     return {name: f"[{name}]" for name in needed}
 
 
 def _sender(
     connection: Connection, campaign: StoredCampaign, step: StoredStep, person: StoredRecipient | None
 ) -> SendingMailbox:
-    """The step's own (D9), else the one that the person has, else the first that is connected."""
+    """Choose the step's own sender (D9), else the recipient's, else the first connected one."""
     if step.sender_mailbox_id is not None:
         return sending_mailboxes.by_id(connection, step.sender_mailbox_id)
     senders = [s for s in current_senders(connection, campaign.id) if s.mailbox_id is not None]
@@ -198,7 +197,7 @@ def _sender(
 
 
 def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:
-    """The message as the outbox would hold it."""
+    """Build the message as it would be in the outbox."""
     token = uuid.uuid4().hex
     return Candidate(
         id=0,
@@ -214,6 +213,7 @@ def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:
         from_address=shown.box.address,
         message_id=message_id_for(token, shown.box.address),
         token=token,
+        unsubscribe_token=uuid.uuid4().hex,
         own_fields=json.dumps(dict(shown.fields)),
         due_at=now,
         ready_at=now,
@@ -221,7 +221,7 @@ def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:
 
 
 def _planned(message: Candidate, step_id: int) -> NewMessage:
-    """The row of a test message: it belongs to no recipient, so its fate touches none."""
+    """Build the row of a test message. It belongs to no recipient, so its result changes none."""
     return NewMessage(
         kind=message.kind,
         priority=message.priority,
@@ -234,6 +234,7 @@ def _planned(message: Candidate, step_id: int) -> NewMessage:
         to_address=message.to_address,
         from_address=message.from_address,
         token=message.token,
+        unsubscribe_token=message.unsubscribe_token,
         message_id=message.message_id,
         due_at=message.due_at,
         ready_at=message.ready_at,
@@ -244,6 +245,6 @@ def _planned(message: Candidate, step_id: int) -> NewMessage:
 def _unfit(shown: _Subject, unfit: UnfitLetter) -> Refused:
     return Refused(
         "campaign.unfit",
-        f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be written: {unfit}",
+        f"step {shown.step.position} of campaign '{shown.campaign.name}' cannot be composed: {unfit}",
         Command("campaign", "edit", shown.campaign.name, "FILE"),
     )

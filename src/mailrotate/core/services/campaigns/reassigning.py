@@ -1,4 +1,4 @@
-"""Taking people on: who failed when their mailbox was removed, and the open people of a sender (B8)."""
+"""Move recipients to another mailbox: open ones, and those that failed with a removed mailbox (B8)."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -32,7 +32,7 @@ TAKEN_ON = "taken_on"
 
 @dataclass(frozen=True)
 class Whom:
-    """People by address (or `r_` id), by tag, or all that a sender has."""
+    """Selects recipients by address (or `r_` id), by tag, or by sender."""
 
     addresses: Sequence[str] = ()
     tag: str | None = None
@@ -41,7 +41,7 @@ class Whom:
 
 @dataclass(frozen=True)
 class Moved:
-    """How many go on from `sender`; it `became_sender` of a campaign that had none any more."""
+    """How many recipients continue from `sender`; `became_sender`: the campaign had no sender left."""
 
     campaign: str
     sender: str
@@ -53,7 +53,7 @@ class Moved:
 def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: Aside, now: datetime) -> Moved:
     """Move recipients to a mailbox, place and thread kept; recipients that cannot move are added to `aside`.
 
-    Of a mailbox that was removed and is connected again, those who failed then go on as well, also from
+    If a removed mailbox is connected again, recipients that failed at its removal continue too, also from
     itself. One transaction. Raises NotFound (`recipient.nobody`, …), BadInput, Refused
     (`campaign.not_running`, `mailbox.…`), Busy.
     """
@@ -99,11 +99,11 @@ def _former(connection: Connection, address: str | None) -> StoredMailbox | None
 
 
 def _unchanged(before: StoredMailbox | None, now_is: StoredMailbox | None) -> StoredMailbox | None:
-    """As it is in this transaction; its lane was, or was not, taken for what it was before."""
+    """Return the mailbox as of this transaction. Its state before decided whether its lane was taken."""
     if before is not None and now_is is not None and before.removed_at != now_is.removed_at:
         raise Refused(
             "mailbox.changed",
-            f"{now_is.address} was removed, or is back, since a moment ago; nothing was changed",
+            f"{now_is.address} was removed or connected a moment ago; nothing was changed",
             Hint("run it again; to see it as it is now:", Command("mailbox", "show", now_is.address)),
         )
     return now_is
@@ -115,7 +115,7 @@ def _running(connection: Connection, context: Context, name: str) -> StoredCampa
         state = "a draft" if campaign.state is CampaignState.DRAFT else campaign.state
         raise Refused(
             "campaign.not_running",
-            f"campaign '{campaign.name}' is {state}: no recipient of it waits for a sender",
+            f"campaign '{campaign.name}' is {state}; none of its recipients waits for a sender",
             Command("campaign", "show", campaign.name),
         )
     return campaign
@@ -135,18 +135,18 @@ def _nobody(
     if former is None:
         return NotFound(
             "recipient.nobody",
-            f"nobody in campaign '{campaign.name}' has the tag '{whom.tag}'",
+            f"no recipient of campaign '{campaign.name}' has the tag '{whom.tag}'",
             Command("contact", "list", "--tag", whom.tag or ""),
         )
     if former.id == taker.id:
         return Refused(
             "mailbox.same",
-            f"{taker.address} has these people already, and nobody failed when it was removed",
+            f"{taker.address} already sends to these people, and none of them failed when it was removed",
             Command("recipient", "list", campaign.name, "--sender", taker.address),
         )
     return NotFound(
         "recipient.nobody",
-        f"nobody in campaign '{campaign.name}' waits for {former.address}, or failed when it was removed",
+        f"no recipient of campaign '{campaign.name}' waits for {former.address} or failed with it",
         Hint(
             "name the recipients, or the tag of the removal (--tag); to see who failed:",
             Command("recipient", "list", campaign.name, "--state", "failed"),
@@ -161,7 +161,7 @@ def _failed(
     former: StoredMailbox | None,
     aside: Aside,
 ) -> Choice:
-    """Those who failed with their mailbox: named ones, or all of the mailbox, as it was before it went."""
+    """Select recipients that failed with their mailbox: the named ones, or all of that mailbox."""
     if former is None:
         found = recipient_list.ids_of(connection, campaign, whom.addresses)
         for name in dict.fromkeys(whom.addresses):
@@ -175,7 +175,7 @@ def _failed(
 def _open(
     connection: Connection, campaign: StoredCampaign, former: StoredMailbox | None, taker: StoredMailbox
 ) -> Choice | None:
-    """Those who wait for a mailbox that is there; None where it would take them over from itself."""
+    """Select recipients that wait for a connected mailbox; None if it would take them over from itself."""
     if former is None or former.id == taker.id:
         return None
     own = [s.id for s in senders.senders_of(connection, campaign.id) if s.mailbox_id == former.id]
@@ -183,7 +183,7 @@ def _open(
 
 
 def _report(connection: Connection, choices: Sequence[Choice], aside: Aside) -> int:
-    """Add to `aside`, each once, who does not go on; returns how many."""
+    """Report each recipient that cannot move, once; return how many."""
     told: set[str] = set()
     for choice in choices:
         for left in reassignments.left_behind(connection, choice):
@@ -204,10 +204,10 @@ def _why_left(left: Left) -> str:
 def _sender_row(
     connection: Connection, campaign: StoredCampaign, taker: StoredMailbox, now: datetime
 ) -> tuple[int, bool]:
-    """The campaign's sender that these people get, and whether it is a new one for the campaign itself.
+    """Return the sender row for these recipients, and whether the campaign itself gets it as a new sender.
 
-    A single sender whose slot nobody is in any more is replaced; anybody else is no sender of the campaign
-    for new people, only for these.
+    A single sender with an empty slot is replaced. In all other cases the mailbox sends only to these
+    recipients, not to new ones.
     """
     if campaign.rotation is None:
         (own,) = (s for s in senders.senders_of(connection, campaign.id) if s.left_at is None)

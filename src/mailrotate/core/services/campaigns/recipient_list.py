@@ -1,4 +1,4 @@
-"""A campaign's recipients, one by one: listed, shown, taken out (D3)."""
+"""List, show and remove a campaign's recipients (D3)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -27,7 +27,7 @@ REMOVED = "removed"
 
 @dataclass(frozen=True)
 class RecipientEntry:
-    """One person in a campaign; `step` is the next one, counted from 1."""
+    """One recipient; `step` is the next one, counted from 1."""
 
     id: int
     email: str
@@ -43,13 +43,13 @@ class RecipientEntry:
 
     @property
     def is_for_another(self) -> bool:
-        """Whether they failed with their mailbox, and another may take them on (B8)."""
+        """Whether the recipient failed with its mailbox and can move to another (B8)."""
         return self.state is RecipientState.FAILED and self.reason == reasons.MAILBOX_REMOVED
 
 
 @dataclass(frozen=True)
 class Removed:
-    """`was_contacted`: the person keeps a place in the campaign, as finished, and gets nothing more."""
+    """The result of a removal. If `was_contacted`, the recipient stays in the campaign as finished."""
 
     email: str
     was_contacted: bool
@@ -57,7 +57,7 @@ class Removed:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which recipients a listing shows."""
+    """Filters for the listing."""
 
     state: RecipientState | None = None
     sender: str | None = None
@@ -67,7 +67,7 @@ class Wanted:
 
 @contextmanager
 def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[RecipientEntry]]:
-    """In the order of enrolment, streamed while the block lasts. Raises NotFound, BadInput."""
+    """List recipients in the order of enrolment, streamed inside the block. Raises NotFound, BadInput."""
     sender = None if wanted.sender is None else normalise_address(wanted.sender)
     with context.store.reading() as connection:
         campaign = find_seen_campaign(connection, context.actor, name)
@@ -79,19 +79,19 @@ def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[Re
             after=wanted.after,
             limit=wanted.limit,
         )
-        # Closed before the connection, also when not all of it was wanted.
+        # A generator closed early must release its cursor before the connection goes back.
         with closing(found):
             yield map(_entry, found)
 
 
 def show(context: Context, name: str, address: str) -> RecipientEntry:
-    """Raises NotFound (`campaign.none`, `recipient.none`), BadInput (`address.invalid`)."""
+    """Show a recipient. Raises NotFound (`campaign.none`, `recipient.none`), BadInput (`address.invalid`)."""
     with context.store.reading() as connection:
         return _entry(find(connection, find_seen_campaign(connection, context.actor, name), address))
 
 
 def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
-    """Remove a recipient. One with a message of the campaign is ended instead: what was sent stays.
+    """Remove a recipient. One that already got a message ends instead, so that the history stays.
 
     Raises NotFound, BadInput, Refused (`recipient.ended`).
     """
@@ -101,7 +101,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
         if person.state not in OPEN_RECIPIENTS:
             raise Refused(
                 "recipient.ended",
-                f"{person.email} has ended already ({person.state}) and gets nothing more",
+                f"{person.email} has already ended ({person.state}) and gets nothing more",
                 Command("recipient", "show", campaign.name, person.email),
             )
         known = campaign_edits.has_messages(connection, person.id)
@@ -117,7 +117,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
 
 
 def find(connection: Connection, campaign: StoredCampaign, address: str) -> StoredRecipient:
-    """By address, or an id like `r_17`. Raises NotFound (`recipient.none`), BadInput."""
+    """Find a recipient by address or id (`r_17`). Raises NotFound (`recipient.none`), BadInput."""
     meant = _read_name(address)
     person = (
         recipients.by_id(connection, meant)
@@ -130,7 +130,7 @@ def find(connection: Connection, campaign: StoredCampaign, address: str) -> Stor
 
 
 def ids_of(connection: Connection, campaign: StoredCampaign, names: Sequence[str]) -> dict[str, int]:
-    """By name who of many is a recipient, with few statements. Raises BadInput."""
+    """Map each name that is a recipient to its id, with few statements. Raises BadInput."""
     meant = {name: _read_name(name) for name in names}
     ids = [one for one in meant.values() if isinstance(one, int)]
     known = contacts.known(connection, [one for one in meant.values() if isinstance(one, str)])
@@ -143,13 +143,13 @@ def ids_of(connection: Connection, campaign: StoredCampaign, names: Sequence[str
 def is_none(campaign: StoredCampaign, name: str) -> NotFound:
     return NotFound(
         "recipient.none",
-        f"{name} is no recipient of campaign '{campaign.name}'",
+        f"{name} is not a recipient of campaign '{campaign.name}'",
         Command("recipient", "list", campaign.name),
     )
 
 
 def _read_name(name: str) -> int | str:
-    """An id, or else a normalised address."""
+    """Read a name as an id or a normalised address."""
     number = name.removeprefix("r_")
     is_id = name.startswith("r_") and number.isascii() and number.isdigit() and len(number) < 19
     return int(number) if is_id else normalise_address(name)
@@ -172,9 +172,9 @@ def _entry(person: StoredRecipient) -> RecipientEntry:
 
 
 def read_state(text: str | None) -> RecipientState | None:
-    """Raises BadInput (`recipient.state`) for a word that is no state."""
+    """Read a state. Raises BadInput (`recipient.state`) for any other word."""
     try:
         return None if text is None else RecipientState(text)
     except ValueError:
         known = ", ".join(RecipientState)
-        raise BadInput("recipient.state", f"'{text}' is no state of a recipient; there are {known}") from None
+        raise BadInput("recipient.state", f"'{text}' is not a recipient state; known: {known}") from None

@@ -1,4 +1,4 @@
-"""Who sends for a draft: the mailboxes that are picked, and who may pick them (B5, B6, D2, E3)."""
+"""Choose the senders of a draft, and check who may choose them (B5, B6, D2, E3)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +25,7 @@ def choose_senders(
     rotate: Rotation | None,
     now: datetime,
 ) -> None:
-    """Set who sends for a draft: one, by its slot, or the mailboxes of a rotation (D2, E3).
+    """Set a draft's senders: one, bound to its slot, or several in rotation (D2, E3).
 
     Two or more imply the equal rotation. With a rotation and no addresses the present senders stay.
     """
@@ -59,7 +59,7 @@ def refuse_step_senders(name: str, steps: Sequence[StoredStep]) -> None:
     if own is not None:
         raise Refused(
             "campaign.step_sender",
-            f"step {own.position} of campaign '{name}' names its own sender, so the campaign cannot rotate",
+            f"step {own.position} of campaign '{name}' has its own sender, which excludes a rotation",
             "take 'from' out of that step, or name a single sender",
         )
 
@@ -67,7 +67,7 @@ def refuse_step_senders(name: str, steps: Sequence[StoredStep]) -> None:
 def sending_mailbox(
     connection: Connection, actor: Actor, address: str, kept: frozenset[int | None] = frozenset()
 ) -> StoredMailbox:
-    """Find a mailbox that the acting user may send from, or that was picked before (`kept`).
+    """Find a mailbox that the acting user may send from, or that was chosen earlier (`kept`).
 
     Raises NotFound, Refused (`mailbox.personal`, `mailbox.disconnected`).
     """
@@ -88,7 +88,7 @@ def _default_mailbox(connection: Connection, actor: Actor) -> StoredMailbox:
     if user is None or user.default_mailbox_id is None:
         raise Refused(
             "campaign.no_sender",
-            "no sender is named, and there is no default mailbox",
+            "no sender given, and there is no default mailbox",
             Hint(Command("mailbox", "connect", "ADDRESS"), ", or name one with --from ADDRESS"),
         )
     return sending_mailbox(connection, actor, mailboxes.by_id(connection, user.default_mailbox_id).address)

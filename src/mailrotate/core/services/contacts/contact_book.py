@@ -26,15 +26,15 @@ from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Direction, MessageKind
 
-# Tests and notices are no correspondence with a person.
+# Tests and notices are not correspondence with a person.
 _CORRESPONDENCE = (MessageKind.CAMPAIGN, MessageKind.COMPOSE)
-# In which the log and the commands name a contact.
+# How the log and the commands name a contact.
 CONTACT_PREFIX = "k"
 
 
 @dataclass(frozen=True)
 class LinkChange:
-    """What is to be changed of a link; None keeps what it is. Domains as people write them."""
+    """A change of the link; None keeps a value. Domains are as people write them."""
 
     is_on: bool | None = None
     incoming: Whose | None = None
@@ -80,7 +80,7 @@ def _link_of(connection: Connection, box: StoredMailbox) -> Link:
 
 
 def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
-    """The link that a new connection does not have any more, with what sets it again (C4)."""
+    """Build the commands that link the new connection again (C4)."""
     link = _link_of(connection, former)
     if link == timeline_filter.NEVER_LINKED:
         return {}
@@ -95,7 +95,7 @@ def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, C
 def note_sent(connection: Connection, box: SendingMailbox, message: Candidate, at: datetime) -> None:
     """Put a message that has left on its recipient's timeline, in the transaction that settles it.
 
-    One statement, and only where the mailbox is linked; more only for hand-written mail to nobody known.
+    One statement, only for linked mailboxes; more for hand-written mail to unknown people.
     """
     link = read_link(box.settings.contact_book)
     if not link.is_on or message.kind not in _CORRESPONDENCE:
@@ -103,7 +103,7 @@ def note_sent(connection: Connection, box: SendingMailbox, message: Candidate, a
     to = message.to_address
     if timeline_filter.decide(link, Direction.OUTGOING, to, is_known=True) is Decision.PASS:
         return
-    # Who is written to by a campaign is a contact.
+    # A campaign's recipient is always a contact.
     if link.outgoing is Whose.ALL and message.kind is not MessageKind.CAMPAIGN:
         _contacts_of(connection, box, link, Direction.OUTGOING, [to], at)
     timeline.note_sent(connection, message.id, to, at)
@@ -128,7 +128,7 @@ def note_received(
                 NewEntry(
                     found[sender],
                     box.id,
-                    # A clock that is ahead, or a sender who wants to stand on top.
+                    # A future date: a wrong clock, or a sender who wants to be listed first.
                     min(mail.written_at or now, now),
                     Direction.INCOMING,
                     mail.header_id,
@@ -174,7 +174,7 @@ def _contacts_of(
         ids = [f"{CONTACT_PREFIX}_{contact_id}" for contact_id in sorted(made.values())]
         events.record(connection, RUNNER, "contacts.added", now, About(box.id), contacts=ids)
         known |= made
-    # Who was made a contact may have been erased at this very moment.
+    # A new contact may be erased by another process at the same moment.
     return {
         address: known[address]
         for address, decision in decided.items()

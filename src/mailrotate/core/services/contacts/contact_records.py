@@ -1,7 +1,7 @@
-"""Contacts: who they are, whose they are, their tags and timelines.
+"""Contacts: their fields, owners, tags and timelines.
 
-They are the workspace's: everybody active sees, tags and corrects them. To give one away is for its owner
-and for whoever may do so with anybody's.
+They belong to the workspace: every active user sees, tags and edits them. Only the owner, and users whose
+role allows it, can change the owner.
 """
 
 import json
@@ -30,7 +30,7 @@ from mailrotate.core.values.tag import read_tag
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which contacts a listing shows."""
+    """Filters for the listing."""
 
     tag: str | None = None
     owner: str | None = None
@@ -50,7 +50,7 @@ class ShownContact:
 
 @dataclass(frozen=True)
 class Tagged:
-    """`changed` of the `named` contacts did not have the tag, or had it when it was to be taken off."""
+    """`changed` of the `named` contacts got or lost the tag; the others did not change."""
 
     tag: str
     named: int
@@ -67,7 +67,7 @@ class ContactChange:
 
 @contextmanager
 def listing(context: Context, wanted: Wanted) -> Iterator[Iterator[StoredContact]]:
-    """In the order in which they became contacts, streamed while the block lasts.
+    """List contacts in the order of creation, streamed inside the block.
 
     Raises NotFound (`user.none`), BadInput (`tag.invalid`), Refused.
     """
@@ -86,7 +86,7 @@ def listing(context: Context, wanted: Wanted) -> Iterator[Iterator[StoredContact
 
 
 def show(context: Context, name: str, entries: int, after: int | None = None) -> ShownContact:
-    """With the newest `entries` of the timeline, or the next ones `after` that entry.
+    """Show a contact with the newest `entries` of its timeline, or the next ones `after` an entry.
 
     Raises NotFound (`contact.none`, `timeline.none`), BadInput, Refused.
     """
@@ -141,9 +141,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
     Raises BadInput, NotFound (`contact.none`, `user.none`), Refused.
     """
     if wanted.owner is None and not wanted.fields:
-        raise BadInput(
-            "contact.nothing", "nothing is to be changed", "add --owner USER or --field NAME=VALUE"
-        )
+        raise BadInput("contact.nothing", "nothing to change", "add --owner USER or --field NAME=VALUE")
     with context.store.writing() as connection:
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
         contacts.lock(connection, _find(connection, name).id)
@@ -157,7 +155,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
                 contacts.change(connection, before.id, owner_id=owner_id)
         fields = _merged(before.fields, wanted.fields)
         if fields != before.fields:
-            # The values are the person's, and an erasure must find none in the log.
+            # No values: the log must not contain personal data that an erasure cannot remove.
             told["fields"] = sorted(wanted.fields)
             contacts.change(connection, before.id, fields=json.dumps(fields, ensure_ascii=False))
         if told:

@@ -1,4 +1,4 @@
-"""Who must never be written to again, whatever the campaign (D6, I4).
+"""Suppress addresses and domains in all campaigns (D6, I4).
 
 The list belongs to the workspace: every active user sees it and may add to it.
 """
@@ -29,7 +29,7 @@ _LINES_AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class Added:
-    """`is_new` is False when it was suppressed already; `ended` people are not written to any more."""
+    """`is_new` is False if it was already suppressed; `ended` counts the recipients that ended."""
 
     kind: SuppressionKind
     value: str
@@ -68,7 +68,7 @@ def add(context: Context, text: str, reason: str, now: datetime) -> Added:
 
 
 def open_count(context: Context, text: str) -> int:
-    """How many places in campaigns a suppression would end. Raises BadInput, Refused (`user.…`)."""
+    """Count the recipients that a suppression would end. Raises BadInput, Refused (`user.…`)."""
     kind, value = read_suppressed(text)
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
@@ -119,14 +119,14 @@ def _portions(
 
 
 def remove(context: Context, text: str, now: datetime) -> str:
-    """Allow an address or domain again, in whatever spelling; people whose sequence it ended stay ended.
+    """Lift a suppression, in whatever spelling; recipients that it ended stay ended.
 
     Raises BadInput, NotFound (`suppression.none`).
     """
     kind, value = read_suppressed(text)
     with context.store.writing() as connection:
         seats.require_deed(connection, context.actor, Deed.UNSUPPRESS)
-        if not suppressions.remove(connection, kind, value):
+        if not suppressions.remove(connection, kind, value, now):
             raise NotFound("suppression.none", f"{value} is not suppressed", Command("suppression", "list"))
         domain = value if kind is SuppressionKind.DOMAIN else None
         events.record(
@@ -137,7 +137,7 @@ def remove(context: Context, text: str, now: datetime) -> str:
 
 @contextmanager
 def listing(context: Context, after: int | None, limit: int | None) -> Iterator[Iterator[Suppressed]]:
-    """In the order in which they were added, streamed while the block lasts. Raises Refused (`user.…`)."""
+    """List suppressions in the order of adding, streamed inside the block. Raises Refused (`user.…`)."""
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
         # Closed before the connection, also when not all of it was wanted.

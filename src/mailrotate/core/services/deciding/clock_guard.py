@@ -2,23 +2,38 @@
 
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from mailrotate.core.rules import clock_trust
+from mailrotate.core.rules.clock_trust import Distrust
 from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import instants
 from mailrotate.core.values.errors import ClockTrouble
+from mailrotate.core.values.hint import Command, Hint
+
+ACCEPT = Command("runner", "clock", "--accept")
+
+
+def lag_of(connection: Connection, now: datetime, *, server: datetime | None = None) -> Distrust | None:
+    """Compare a clock with the latest instant acted on, and with the database server's if that is given."""
+    return clock_trust.judge(
+        now,
+        latest_acted_at=instants.latest_acted_at(connection),
+        database_now=server,
+        behind=periods.period(connection, "clock_tolerance"),
+    )
 
 
 def check_clock(context: Context, now: datetime) -> None:
-    """Raises ClockTrouble: `clock.behind`, `clock.off`."""
+    """Check the clock. Raises ClockTrouble (`clock.behind`, `clock.off`)."""
     with context.store.reading() as connection:
-        distrust = clock_trust.judge(
-            now,
-            latest_acted_at=instants.latest_acted_at(connection),
-            database_now=instants.database_now(connection),
-            behind=periods.period(connection, "clock_tolerance"),
-        )
+        distrust = lag_of(connection, now, server=instants.database_now(connection))
     if distrust is not None:
+        right = Hint("set the clock, then run again; if it is right:", ACCEPT)
+        behind = distrust.code == "clock.behind"
         raise ClockTrouble(
-            distrust.code, f"{distrust.reason}; nothing is sent", "set the clock, then run again"
+            distrust.code,
+            f"{distrust.reason}; nothing is sent",
+            right if behind else "set the clock, then run again",
         )

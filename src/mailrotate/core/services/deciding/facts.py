@@ -1,4 +1,4 @@
-"""Gathers the facts on which the gates decide."""
+"""Gather the facts on which the gates decide."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,14 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import provider_limits, quota
-from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, MessageFacts, RollingUse, Situation
+from mailrotate.core.rules.situation import (
+    CampaignFacts,
+    MailboxFacts,
+    MessageFacts,
+    Obstacle,
+    RollingUse,
+    Situation,
+)
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context
@@ -29,8 +36,8 @@ RECIPIENT_ZONE = "recipient"
 
 
 def limit_of_day(settings: StoredSettings, day_starts_at: datetime) -> tuple[int, int | None]:
-    """What the mailbox may send on a day of its own, and which day of the ramp-up that is where this is
-    what limits it (B4)."""
+    """Return the mailbox's daily limit for one of its days, and the day of the ramp-up if that sets
+    the limit (B4)."""
     ramp = settings.own.ramp
     if ramp is not None:
         day = ramp.day(day_starts_at)
@@ -39,8 +46,13 @@ def limit_of_day(settings: StoredSettings, day_starts_at: datetime) -> tuple[int
     return settings.highest_limit, None
 
 
-def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) -> MailboxFacts:
-    """The mailbox's state and what it has sent, counted in this transaction."""
+def mailbox_facts(
+    connection: Connection, box: SendingMailbox, now: datetime, obstacle: Obstacle | None = None
+) -> MailboxFacts:
+    """The mailbox's state and its sent messages, counted in this transaction.
+
+    Readers pass `obstacle`; a sender meets it before it takes a lane.
+    """
     start, end = quota.day_of(now, box.settings.timezone, box.settings.day_from, box.settings.day_until)
     daily_limit, ramp_day = limit_of_day(box.settings, start)
     overrides = provider_limits.overrides_in(workspaces.settings(connection))
@@ -71,6 +83,7 @@ def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) ->
         inbox_failing_since=box.inbox.failing_since,
         inbox_error=box.inbox.error,
         ramp_day=ramp_day,
+        obstacle=obstacle,
     )
 
 
@@ -89,7 +102,7 @@ def window_of(
     now: datetime,
     recipient_zone: str | None = None,
 ) -> DeliveryWindow:
-    """The campaign's window in its own zone, or in the recipient's where the campaign says so (D4)."""
+    """The campaign's window, in its own zone or the recipient's, as the campaign says (D4)."""
     zone = campaign.timezone or workspace_zone
     if zone == RECIPIENT_ZONE:
         zone = recipient_zone or workspace_zone
@@ -97,7 +110,7 @@ def window_of(
     try:
         return replace(window, closed_on=_closed_on(context, json.loads(campaign.holidays), now))
     except BadInput as trouble:
-        # The extra was removed, or no longer knows the code: rather nothing than mail on a holiday.
+        # The package was uninstalled, or dropped this code: send nothing rather than on a holiday.
         return replace(window, unusable=trouble.sentence)
 
 
@@ -111,14 +124,14 @@ def _closed_on(context: Context, holidays: str | Sequence[str] | None, now: date
 
 @dataclass(frozen=True)
 class Absences:
-    """When no runner ran, and how late that may make a message (H4)."""
+    """When no runner ran, and the lateness that is allowed (H4)."""
 
     allowed: timedelta
     times: Sequence[tuple[datetime, datetime]]
 
     @property
     def late_before(self) -> datetime | None:
-        """Whoever is due from then on is not late; None when no absence was noted."""
+        """The instant after which due messages are not late; None if no absence was noted."""
         return max((back - self.allowed for _, back in self.times), default=None)
 
 
@@ -135,7 +148,7 @@ def message_facts(
     now: datetime,
     absences: Absences | None = None,
 ) -> MessageFacts:
-    """What the recipient's gates need to know of one message; `absences` where they are known already."""
+    """Gather the facts for the recipient's gates; pass `absences` if already known."""
     window = None
     if campaign is not None and campaign.timezone == RECIPIENT_ZONE and message.kind is MessageKind.CAMPAIGN:
         zone = box.settings.workspace_timezone
@@ -149,7 +162,7 @@ def message_facts(
         due_at=message.due_at,
         ready_at=message.ready_at,
         released_at=message.released_at,
-        # A parked row stays parked until it is released, whatever is found of its lateness later.
+        # A parked row stays parked until it is released, even if later settings would not park it.
         late_since=message.overdue_at
         or _late_since(context, message, box, campaign, absences or absences_in(connection)),
         last_error=message.error_text,
@@ -162,7 +175,7 @@ def message_facts(
 
 
 def suppression_of(connection: Connection, address: str) -> tuple[str, str] | None:
-    """The address or domain by which it must not be written to, and the reason."""
+    """Find the suppression of an address: the address or domain, and the reason."""
     found = suppressions.covering(connection, address)
     # Of an erased contact only the hash of the address is kept.
     return None if found is None else (found.value or address, found.reason)
@@ -175,7 +188,7 @@ def _late_since(
     campaign: StoredCampaign | None,
     absences: Absences,
 ) -> datetime | None:
-    """Since when only a runner was missing, if that made the message later than allowed (H4).
+    """Return since when the message only lacked a runner, if that made it later than allowed (H4).
 
     Pauses, holds and a broken connection do not count: the clock starts at the latest of their ends.
     """

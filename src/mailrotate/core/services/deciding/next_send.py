@@ -1,4 +1,4 @@
-"""When a lane or a campaign may send next, and what holds it back: asked of the gates, message by message."""
+"""Find when a lane or a campaign may send next, and which gates are closed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, decide
-from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, Situation
+from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, Obstacle, Situation
 from mailrotate.core.rules.steps import priority_of
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -25,11 +25,12 @@ _FAR = datetime.max.replace(tzinfo=UTC)
 
 @dataclass
 class Prospects:
-    """The facts of one look at the workspace: those of campaigns and mailboxes are gathered once."""
+    """Answers several questions in one transaction; facts of campaigns and mailboxes are gathered once."""
 
     context: Context
     connection: Connection
     now: datetime
+    obstacle: Obstacle | None = None
     _campaigns: dict[int, StoredCampaign] = field(default_factory=dict)
     _boxes: dict[int, SendingMailbox] = field(default_factory=dict)
     _campaign_facts: dict[int, CampaignFacts] = field(default_factory=dict)
@@ -48,7 +49,7 @@ class Prospects:
 
     def mailbox_facts(self, mailbox_id: int) -> MailboxFacts:
         if mailbox_id not in self._mailbox_facts:
-            found = facts.mailbox_facts(self.connection, self.box(mailbox_id), self.now)
+            found = facts.mailbox_facts(self.connection, self.box(mailbox_id), self.now, self.obstacle)
             self._mailbox_facts[mailbox_id] = found
         return self._mailbox_facts[mailbox_id]
 
@@ -59,7 +60,7 @@ class Prospects:
         return self._campaign_facts[campaign_id]
 
     def situation(self, message: Candidate) -> Situation:
-        """All facts about one message, planned or only to be planned."""
+        """All facts about one message, planned or not."""
         box = self.box(message.mailbox_id)
         campaign = None if message.campaign_id is None else self.campaign(message.campaign_id)
         bound = None
@@ -76,7 +77,7 @@ class Prospects:
         return decide(self.situation(message), self.now)
 
     def of_lane(self, mailbox_id: int) -> Decision | None:
-        """The decision on what a lane may send first; None when nothing waits in it."""
+        """The decision on a lane's first message; None if nothing waits."""
         box = self.box(mailbox_id)
         waiting = list(self._by_hand(box))
         for campaign in campaigns.active_in_lane(self.connection, box.id, box.slot_id):
@@ -89,7 +90,7 @@ class Prospects:
             yield found
 
     def first_of_campaign(self, campaign: StoredCampaign, mailbox_id: int) -> list[Candidate]:
-        """A campaign's earliest messages in a lane, planned or not, one of each priority."""
+        """A campaign's earliest messages in a lane, one of each priority."""
         found = [
             outbox.earliest_ready(self.connection, mailbox_id, campaign.id, priority, _FAR)
             for priority in (Priority.FOLLOW_UP, Priority.FIRST)
@@ -111,7 +112,7 @@ class Prospects:
     def next_message(
         self, campaign: StoredCampaign, person: recipients.StoredRecipient, sender: StoredSender | None
     ) -> Candidate | None:
-        """The message that would be planned next for somebody; None while no mailbox would send it."""
+        """The message that would be planned next for a recipient; None if no mailbox would send it."""
         steps = campaigns.steps_of(self.connection, campaign.id, campaign.version)
         step = next((step for step in steps if step.position == person.next_step), None)
         mailbox_id = None if sender is None else sender.mailbox_id
@@ -144,6 +145,6 @@ class Prospects:
 
 
 def earliest(decisions: list[Decision]) -> Decision | None:
-    """The one that opens first; those that only an act opens come last."""
+    """The decision that opens first; those that need a user's action come last."""
     timed = [decision for decision in decisions if decision.next_at is not None]
     return min(timed, key=lambda decision: decision.next_at or _FAR, default=next(iter(decisions), None))

@@ -1,4 +1,4 @@
-"""What follows for campaigns, people and messages when mailboxes send nothing more (A4, A10, B8, C4, C6)."""
+"""Consequences for campaigns, recipients and messages when mailboxes stop sending (A4, A10, B8, C4, C6)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mailrotate.core.values.states import CampaignState
 
 
 class Fate(StrEnum):
-    """What a campaign does then."""
+    """What happens to a campaign."""
 
     PAUSES = "pauses"
     STAYS_PAUSED = "stays_paused"
@@ -24,11 +24,11 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True)
 class HitCampaign:
-    """A campaign that sends from the mailboxes; `people` wait for these.
+    """An affected campaign; `people` counts recipients that wait for the mailboxes.
 
-    A removal does more to them. Of those who were contacted, `failed` end and `moved` go on from another
-    mailbox; of those who were not, `assigned_anew` get another sender of the rotation and `waiting` wait for
-    the campaign's next one. `step_count` steps name the mailbox as their own sender.
+    A removal also counts, of the contacted recipients, those that `failed` and those that `moved` to another
+    mailbox; of the others, those `assigned_anew` to another sender and those `waiting` for the campaign's
+    next one. `step_count` steps name the mailbox as their own sender.
     """
 
     name: str
@@ -50,7 +50,7 @@ class HitCampaign:
 
 @dataclass(frozen=True)
 class Consequences:
-    """`waiting_messages` are planned for the mailboxes; `is_default` is what is used where none is named."""
+    """`waiting_messages` are planned for the mailboxes; `is_default`: one of them is its user's default."""
 
     addresses: Sequence[str]
     campaigns: Sequence[HitCampaign]
@@ -59,7 +59,7 @@ class Consequences:
 
 
 def fate_of(state: CampaignState, stops: bool, *, is_replaced: bool = False) -> Fate:
-    """What a campaign does that would stop for the want of its sender; a draft only needs one to start."""
+    """Decide what happens to a campaign that loses its sender; a draft only needs one to start."""
     if state is CampaignState.PAUSED:
         return Fate.STAYS_PAUSED
     if state is CampaignState.DRAFT:
@@ -68,7 +68,7 @@ def fate_of(state: CampaignState, stops: bool, *, is_replaced: bool = False) -> 
 
 
 def of_disconnect(connection: Connection, box: StoredMailbox | None, slot_id: int) -> Consequences:
-    """Of a mailbox that is disconnected, or of a slot that nothing is connected in."""
+    """The consequences of disconnecting a mailbox, or of an empty slot."""
     mailbox_id = 0 if box is None else box.id
     hanging = connections.hanging_on(connection, mailbox_id, slot_id)
     return Consequences(
@@ -80,7 +80,7 @@ def of_disconnect(connection: Connection, box: StoredMailbox | None, slot_id: in
 
 
 def of_lock(connection: Connection, boxes: Sequence[StoredMailbox], is_default: bool) -> Consequences:
-    """Of a seat whose mailboxes stay connected and send nothing: its campaigns that run now."""
+    """The consequences of a lock: the user's mailboxes stay connected but send nothing."""
     away = {box.id for box in boxes}
     return Consequences(
         [box.address for box in boxes],

@@ -1,4 +1,4 @@
-"""The deadlines that run for a mailbox: who is awaited in a slot, and what ends them (A5, B8, C11)."""
+"""Grace periods: which mailboxes may still return to a slot, and what ends the wait (A5, B8, C11)."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,7 +17,7 @@ from mailrotate.core.values.errors import ConfirmationNeeded
 def awaited_returns(
     context: Context, address: str, user_email: str | None, slot_id: int | None, now: datetime
 ) -> Sequence[AwaitedReturn]:
-    """Who may still come back without loss to the slot that `address` would take: to be asked about (A5).
+    """Find the mailboxes for which the slot that `address` would take is reserved (A5).
 
     Raises Refused, NotFound.
     """
@@ -27,7 +27,7 @@ def awaited_returns(
 
 
 def awaited_in(connection: Connection, slot_id: int, but: str, now: datetime) -> list[AwaitedReturn]:
-    """Who may still come back to a slot without loss, other than the address `but`."""
+    """Find the mailboxes for which a slot is reserved, except the address `but`."""
     return [
         awaited
         for awaited in deadlines.awaited_in(connection, slot_id, but)
@@ -36,7 +36,7 @@ def awaited_in(connection: Connection, slot_id: int, but: str, now: datetime) ->
 
 
 def refuse_awaited(connection: Connection, slot_id: int, address: str, now: datetime) -> None:
-    """Refuse a slot whose grace began after the question about it was asked (A5)."""
+    """Refuse a slot whose grace began after the user confirmed (A5)."""
     for awaited in awaited_in(connection, slot_id, address, now):
         raise ConfirmationNeeded(
             "slot.awaited",
@@ -46,5 +46,5 @@ def refuse_awaited(connection: Connection, slot_id: int, address: str, now: date
 
 
 def end_with_mailbox(connection: Connection, mailbox_id: int, now: datetime) -> None:
-    """The mailbox is removed: nobody hangs on it any more (B8)."""
+    """End the grace periods of a removed mailbox (B8)."""
     deadlines.end_of_mailbox(connection, DEADLINE["mailbox_removed"], mailbox_id, now)

@@ -1,4 +1,4 @@
-"""What follows when a recipient's way through a campaign ends, or a message cannot be sent as it is."""
+"""End recipients and pause campaigns after a reply, a suppression or errors of a message's content."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ from mailrotate.core.values.transition import Transition
 
 # F4: so many content errors of one step pause the campaign.
 CONTENT_ERRORS_THAT_PAUSE = 3
-# Why somebody has failed: temporary refusals without end.
+# The reason of recipients that failed after repeated temporary refusals.
 SOFT_BOUNCES = "soft_bounces"
 
 
@@ -31,9 +31,9 @@ def end_recipients(
     reason: str,
     now: datetime,
 ) -> int:
-    """End each recipient who can still end so; their scheduled and error messages go, held ones stay.
+    """End recipients that are still open; cancel their scheduled and error messages, keep held ones.
 
-    Returns how many were ended. One reply or suppression concerns few people: a loop is enough.
+    Return how many ended. One reply or suppression concerns few recipients, so a loop is enough.
     """
     ended = 0
     for recipient_id in recipient_ids:
@@ -58,7 +58,7 @@ def suppress(
     source: str,
     now: datetime,
 ) -> bool:
-    """Never write to an address or domain again, in any campaign (D6, I4); False when it was so already."""
+    """Suppress an address or domain in every campaign (D6, I4); False if it already was."""
     added = suppressions.add(
         connection, kind, value, reason=reason, source=source, added_by=actor.user_id, now=now
     )
@@ -67,7 +67,7 @@ def suppress(
     open_ones = recipients.open_of_address(connection, address, domain)
     end_recipients(connection, actor, open_ones, RECIPIENT["unsubscribed"], reason, now)
     if added:
-        # A domain is nobody in particular; an address would be.
+        # The log may name a domain, but not the address of a person who may be erased.
         told = {"kind": kind, "domain": domain, "reason": reason}
         events.record(connection, actor, "suppression.added", now, About(), **told)
     return added
@@ -98,7 +98,7 @@ def suppress_many(
 def refuse_content(
     connection: Connection, message: Candidate, said: str, now: datetime, reply_class: ReplyClass
 ) -> None:
-    """A message that cannot be rendered is an error of its content, and nobody else's."""
+    """Put a message that cannot be rendered into `error`; it counts against its content, not the mailbox."""
     moves.move(
         connection,
         MESSAGE["refuse"],
@@ -116,7 +116,7 @@ def refuse_content(
 def pause_on_repeated_errors(
     connection: Connection, message: Candidate, reply_class: ReplyClass, now: datetime
 ) -> None:
-    """Three content errors of one step pause the campaign: the fourth would be no different (F4)."""
+    """Pause a campaign after three content errors of one step (F4)."""
     if reply_class is not ReplyClass.MESSAGE or message.campaign_id is None or message.step_position is None:
         return
     count = outbox_lists.errors_of_step(connection, message.campaign_id, message.step_position, reply_class)

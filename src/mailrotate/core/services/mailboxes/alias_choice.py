@@ -1,7 +1,7 @@
 """Aliases: other addresses of a mailbox, and which of them it sends as (B11).
 
-Limits, connection and the envelope's sender stay the mailbox's: its server lets it send as itself, and
-bounces come back to the inbox that is read.
+Limits, connection and envelope sender stay the mailbox's own: its server accepts that address, and bounces
+arrive in the inbox that is read.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ from mailrotate.core.values.own_settings import check_name
 
 @dataclass(frozen=True)
 class MailboxAliases:
-    """A mailbox's aliases; `sends_as` is None where From names its own address."""
+    """A mailbox's aliases; `sends_as` is None if From names its own address."""
 
     address: str
     sends_as: str | None
@@ -41,7 +41,7 @@ class MailboxAliases:
 
 
 def listing(context: Context, address: str) -> MailboxAliases:
-    """Raises NotFound, Refused."""
+    """List a mailbox's aliases and the address that it sends as. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         return _of(connection, seats.find_mailbox(connection, context.actor, address))
 
@@ -49,9 +49,9 @@ def listing(context: Context, address: str) -> MailboxAliases:
 def add(
     context: Context, address: str, alias: str, sender_name: str | None, now: datetime, *, use: bool = False
 ) -> MailboxAliases:
-    """Give a mailbox another address, and send as it if `use`. Raises BadInput, NotFound, Refused.
+    """Add an alias, and send as it if `use`. Raises BadInput, NotFound, Refused.
 
-    An alias is an address on the seat: whatever is asked of a mailbox's own is asked of it (A7-A9).
+    An alias is an address on the seat, so it needs the same checks as a mailbox's own (A7-A9).
     """
     alias = normalise_address(alias)
     if sender_name is not None:
@@ -77,9 +77,9 @@ def add(
 
 
 def remove(context: Context, address: str, alias: str, now: datetime) -> MailboxAliases:
-    """Take an alias from the seat, and its approval with it. Raises BadInput, NotFound, Refused.
+    """Remove an alias and its approval. Raises BadInput, NotFound, Refused.
 
-    A mailbox that sent as it sends as itself again.
+    If the mailbox sent as this alias, it sends as itself again.
     """
     with context.store.writing() as connection:
         workspaces.lock(connection)
@@ -112,7 +112,7 @@ def use(context: Context, address: str, alias: str | None, now: datetime) -> Mai
 
 
 def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
-    """What gives a new connection the aliases of the former one again (C4)."""
+    """Build the commands that add the former connection's aliases again (C4)."""
     sends_as = settings.of(connection, former.id).sends_as
     return {
         f"alias {known.address}": Command(
@@ -138,26 +138,26 @@ def _refuse_known(connection: Connection, box: StoredMailbox, alias: str) -> Non
     if held.address == box.address:
         raise Refused(
             "alias.own",
-            f"{alias} is the mailbox {box.address} itself, so it needs no alias",
+            f"{alias} is the mailbox's own address",
             Command("mailbox", "alias", "list", box.address),
         )
     raise Refused(
         "alias.exists",
-        f"{alias} is an alias of {box.address} already"
+        f"{alias} is already an alias of {box.address}"
         + ("" if held.address == alias else f", as {held.address}"),
         Command("mailbox", "alias", "use", box.address, held.address),
     )
 
 
 def _alias(connection: Connection, box: StoredMailbox, alias: str) -> StoredAlias:
-    """The mailbox's alias, however it is spelt."""
+    """Find the mailbox's alias, in any spelling."""
     wanted = canonical_address(normalise_address(alias))
     for known in aliases.of_connection(connection, box.connection_id):
         if canonical_address(known.address) == wanted:
             return known
     raise NotFound(
         "alias.none",
-        f"{alias} is no alias of {box.address}",
+        f"{alias} is not an alias of {box.address}",
         Command("mailbox", "alias", "list", box.address),
     )
 

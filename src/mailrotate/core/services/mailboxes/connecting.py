@@ -1,6 +1,6 @@
-"""Connecting a mailbox: on whose seat, in which slot, with which settings (B2, A5, A7-A9, C4).
+"""Connect a mailbox: its seat, slot and settings (B2, A5, A7-A9, C4).
 
-Both servers were logged in to before; nothing here waits for one.
+The caller has logged in to both servers already; nothing here uses the network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ from mailrotate.core.values.own_settings import Given, Wanted
 
 @dataclass(frozen=True)
 class NewConnection:
-    """What a person wants to connect, and the servers that were found for it."""
+    """The requested connection, with the servers found for it."""
 
     address: str
     servers: ServerGuess
@@ -50,7 +50,7 @@ class NewConnection:
     settings: Given
     user_email: str | None = None
     slot_id: int | None = None
-    # Also where another mailbox may still come back to the slot without loss (A5).
+    # Connect even if the slot is still reserved for another mailbox (A5).
     takes_awaited_slot: bool = False
 
     @property
@@ -67,9 +67,9 @@ class NewConnection:
 
 @dataclass(frozen=True)
 class Connected:
-    """What a connect has made. `reset` are the settings that were reset, with the command for each;
-    `followed` the campaigns that lost their slot and send from this mailbox's new one; `warnings` what seems
-    odd about the address on this seat (A8)."""
+    """The result of a connect. `reset` are the settings that were reset, with the command for each;
+    `followed` the campaigns that lost their slot and use this mailbox's new one; `warnings` concern the
+    address on this seat (A8)."""
 
     mailbox_id: int
     address: str
@@ -86,7 +86,7 @@ class Connected:
 
 
 def former_servers(context: Context, address: str) -> ServerGuess | None:
-    """The servers that a disconnected mailbox had: they are not settings and are not reset (C4).
+    """Return a disconnected mailbox's servers, which are not settings and therefore not reset (C4).
 
     None if the acting user may not connect it. Raises Refused (`user.…`).
     """
@@ -107,7 +107,7 @@ def former_servers(context: Context, address: str) -> ServerGuess | None:
 def refuse_connect(
     context: Context, address: str, user_email: str | None, slot_id: int | None, given: Given
 ) -> None:
-    """The refusals that need no server, before anybody waits for one.
+    """Make every check that needs no server, before the login.
 
     Raises Refused, NotFound, BadInput, KeyTrouble.
     """
@@ -119,7 +119,7 @@ def refuse_connect(
 
 
 def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected:
-    """Store a connection whose servers were proved. Raises Refused, NotFound, KeyTrouble,
+    """Store a connection after its login worked. Raises Refused, NotFound, KeyTrouble,
     ConfirmationNeeded (`slot.awaited`)."""
     accounts.prove_key(context)  # so that no transaction waits for a keyring
     address, account, first = wanted.address, wanted.account, own_settings.parse(wanted.settings)
@@ -160,7 +160,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
 
 
 def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wanted) -> dict[str, Command]:
-    """What a disconnect followed by a connect sets back (C4). A removed mailbox has kept nothing."""
+    """List what disconnect and connect reset (C4). A removed mailbox keeps nothing."""
     if former is None or former.removed_at is not None:
         return {}
     stored = settings.of(connection, former.id)
@@ -176,7 +176,7 @@ def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wante
 def _place_mailbox(
     connection: Connection, actor: Actor, seat: seats.Seat, address: str, now: datetime
 ) -> int:
-    """Put the address on its seat: a new mailbox, or the former one with its history."""
+    """Place the address on its seat, as a new mailbox or as the former one with its history."""
     former = seat.former
     if former is None:
         return connections.insert_mailbox(connection, address, seat.user.id, now)
@@ -190,14 +190,14 @@ def _place_mailbox(
 
 
 def _begin_anew(connection: Connection, former: StoredMailbox, now: datetime) -> None:
-    """History, counters and the default flag stay with the address; settings go with the connection."""
+    """Reset the settings, which belong to the connection; history, counters and the default flag stay."""
     stored = settings.of(connection, former.id)
     connections.supersede(connection, former.id, now)
     seat_addresses.release_all(connection, former.id)
     seat_addresses.hold(connection, former.address, former.id)
     inboxes.forget_failure(connection, former.id)
     if stored.own.timezone is not None:
-        # Back to the workspace's zone: a change of zone as any other (B4).
+        # The workspace's zone applies again, with the same rule as for any change of zone (B4).
         running = quota.day_of(now, stored.timezone, stored.day_from, stored.day_until)
         start, end = quota.day_after_zone_change(now, running, stored.workspace_timezone)
         mailboxes.change(connection, former.id, day_from=start, day_until=end)

@@ -1,7 +1,7 @@
 """Which folders of a mailbox are read for replies (B3, G3).
 
-The INBOX is always among them, and it alone decides whether follow-ups wait (H5): a server's rule may move
-what somebody answers into another folder, but what is there was not promised to be all.
+The INBOX is always among them, and it alone decides whether follow-ups wait (H5): a server's filter may move
+replies into another folder, but only the INBOX is promised to be complete.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ _LONGEST_SHOWN = 100
 
 
 def ends_of(context: Context, account: MailAccount, wanted: Sequence[str]) -> dict[str, FolderCursor]:
-    """Where each folder ends now. Raises NotFound (`folder.none`) for one that the server does not have,
+    """Return the present end of each folder. Raises NotFound (`folder.none`) for an unknown one,
     RemoteError (`folder.unreadable`)."""
     try:
         session = context.provider(account.provider).open_inbox(account)
@@ -40,12 +40,11 @@ def ends_of(context: Context, account: MailAccount, wanted: Sequence[str]) -> di
 
 
 def begin(connection: Connection, mailbox_id: int, ends: Mapping[str, FolderCursor], now: datetime) -> None:
-    """Read each folder from its end on the first time it is chosen, and from where it was left ever after.
+    """Set the cursor of each folder: at its end when it is first chosen, unchanged when it is chosen again.
 
-    What lies in a folder before anybody chose it was never promised to be read. One that is chosen again
-    was: what came to it meanwhile may be the answer of somebody who is still being written to, and a reply
-    ends the sequence however late it is seen (D6). The INBOX too goes on where it was when a mailbox is
-    connected again.
+    Older mail in a newly chosen folder is not read. In a folder that is chosen again, mail that arrived
+    meanwhile may be a reply of an open recipient, which ends the sequence however late it is seen (D6). The
+    INBOX also continues at its old cursor when a mailbox is connected again.
     """
     for name, end in ends.items():
         cursor = inboxes.cursor_of(connection, mailbox_id, name) or end
@@ -53,7 +52,7 @@ def begin(connection: Connection, mailbox_id: int, ends: Mapping[str, FolderCurs
 
 
 def _refuse_unknown(session: InboxSession, address: str, wanted: Sequence[str]) -> None:
-    # What could not be typed is not offered: a server's names are a stranger's words.
+    # Control characters in a server's folder names must not reach the terminal.
     known = [name for name in session.folder_names() if name.isprintable()] or [INBOX]
     for name in wanted:
         if name not in known:

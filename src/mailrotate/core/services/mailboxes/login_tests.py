@@ -1,4 +1,4 @@
-"""Connection tests as a person asks for them."""
+"""Connection tests that a user asks for."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ def test(context: Context, address: str, now: datetime) -> TestResult:
 
 
 def testable(context: Context) -> list[str]:
-    """The addresses that the acting user can test. Raises Refused (`user.…`)."""
+    """List the addresses that the acting user can test. Raises Refused (`user.…`)."""
     with context.store.reading() as connection:
         acting = seats.require_active(connection, context.actor)
         boxes = mailboxes.listing(connection)

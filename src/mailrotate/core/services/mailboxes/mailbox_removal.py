@@ -1,4 +1,4 @@
-"""Removing a mailbox: what follows by campaign and count, and doing it in one transaction (B5, B8, G2)."""
+"""Remove a mailbox in one transaction, and show the consequences before (B5, B8, G2)."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -41,9 +41,8 @@ MOVED = "moved"
 
 @dataclass(frozen=True)
 class RemovalConsequences(Consequences):
-    """What a removal does, or has done. `waiting_messages` are all that are not sent any more, also those
-    that other mailboxes were to send. `next_default` is who takes over from a default; held messages stay
-    for the operator."""
+    """What a removal does, or has done. `waiting_messages` are all messages that will not be sent, including
+    those of other mailboxes. `next_default` replaces a default mailbox. Held messages stay."""
 
     address: str
     move_to: str | None
@@ -56,7 +55,7 @@ class RemovalConsequences(Consequences):
 
 @dataclass(frozen=True)
 class _Case:
-    """A mailbox to remove, its replacement if there is one, and the affected campaigns."""
+    """A mailbox to remove, its optional replacement, and the affected campaigns."""
 
     actor: Actor
     box: StoredMailbox
@@ -70,7 +69,7 @@ class _Case:
 
 
 def consequences(context: Context, address: str, move_to: str | None) -> RemovalConsequences:
-    """What `remove` would do. Raises NotFound, Refused."""
+    """Show what `remove` would do. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         return _consequences(connection, _case(connection, context.actor, address, move_to))
 
@@ -116,25 +115,25 @@ def _taker(
 
 
 def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> None:
-    """Refused unless the mailbox is connected and its user may send (A10)."""
+    """Refuse unless the mailbox is connected and its user is not locked (A10)."""
     if taker.state is not ConnectionState.CONNECTED:
         verb = "connect" if taker.state is ConnectionState.DISCONNECTED else "reconnect"
         command = Command("mailbox", verb, taker.address)
         raise Refused(
             "mailbox.not_connected",
-            f"{taker.address} is {taker.state}; only a connected mailbox takes people over",
+            f"{taker.address} is {taker.state}; only a connected mailbox can take over recipients",
             advice.way(connection, actor, Deed.ANY_SEAT, command, seat_id=taker.user_id),
         )
     if taker.user_state is UserState.LOCKED:
         raise Refused(
             "mailbox.user_locked",
-            f"{taker.address} sends nothing: its user {taker.user_email} is locked",
+            f"{taker.address} cannot send: its user {taker.user_email} is locked",
             advice.way(connection, actor, Deed.USERS, Command("user", "unlock", taker.user_email)),
         )
 
 
 def require_owner_may_use(connection: Connection, campaign: str, owner_id: int, taker: StoredMailbox) -> None:
-    """Refused unless the campaign's owner may send from the mailbox (B6)."""
+    """Refuse unless the campaign's owner may send from the mailbox (B6)."""
     owner = workspaces.user_by_id(connection, owner_id)
     assert owner is not None  # the owner of a campaign is never erased
     if not seats.may_send_from(connection, owner, taker):
@@ -188,9 +187,9 @@ def _for_campaign(connection: Connection, case: _Case, campaign: Affected) -> Hi
 def remove(
     context: Context, address: str, *, move_to: str | None = None, tag: str | None = None, now: datetime
 ) -> RemovalConsequences:
-    """Take a mailbox off its seat; its address, history and counts stay.
+    """Remove a mailbox from its seat; address, history and counts stay.
 
-    Raises NotFound, Refused (`mailbox.sending`, …), Busy: nothing is changed then.
+    Changes nothing if it raises NotFound, Refused (`mailbox.sending`, …) or Busy.
     """
     with context.store.reading() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
@@ -257,7 +256,7 @@ def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
     moves.move_many(connection, MESSAGE["cancel"], outbox.in_lane(case.box.id))
     if failing:
         moves.move_many(connection, MESSAGE["cancel"], removals.for_failed(failing))
-    # Asked last: what was claimed before it could be cancelled is seen here.
+    # Last, because a runner may have claimed a message before it could be cancelled.
     if removals.is_sending(connection, case.box.id, failing):
         raise _is_sending(case.box)
     removals.drop_copies(connection, case.box.id)
@@ -286,7 +285,7 @@ def _settle_campaigns(
 
 
 def _clear_seat(connection: Connection, case: _Case, following: RemovalConsequences, now: datetime) -> None:
-    """The connection ends with its secret; address, approval, slot and default are free (A7, A9, B5)."""
+    """End the connection, delete its secret, and free address, approval, slot and default (A7, A9, B5)."""
     box = case.box
     moves.move(
         connection, CONNECTION["disconnect"], box.connection_id, disconnected_at=now, trouble_since=None

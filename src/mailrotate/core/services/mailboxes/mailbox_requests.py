@@ -1,4 +1,4 @@
-"""Requested mailboxes: asked for by their user, checked, decided by an admin (A7)."""
+"""Mailbox requests: made by a user, checked, and decided by an admin (A7)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,9 +32,9 @@ class Requested:
 
 
 def request(context: Context, address: str, user_email: str | None, now: datetime) -> Requested:
-    """Ask for an address on one's own seat, or as an admin on anybody's. Raises BadInput, NotFound, Refused.
+    """Request an address for the acting user, or (as an admin) any user. Raises BadInput, NotFound, Refused.
 
-    What can only be refused is refused at once; the other checks are for the approver.
+    Hard checks refuse at once; the approver sees the result of the others.
     """
     address = normalise_address(address)
     with context.store.writing() as connection:
@@ -61,7 +61,7 @@ def request(context: Context, address: str, user_email: str | None, now: datetim
 def listing(
     context: Context, *, only_open: bool = True, after: int | None = None, limit: int | None = None
 ) -> list[StoredRequest]:
-    """List all requests for a user who sees the team, else the user's own. Raises Refused."""
+    """List all requests that the acting user may see. Raises Refused."""
     with context.store.reading() as connection:
         acting = seats.require_active(connection, context.actor)
         sees_all = roles.may(acting.role, Deed.SEE_TEAM)
@@ -70,7 +70,7 @@ def listing(
 
 
 def approve(context: Context, name: str, reason: str | None, now: datetime) -> StoredRequest:
-    """Let the address be connected, if nothing refuses it by now; named by `q_` id or address.
+    """Approve a request, named by `q_` id or address, after checking it again.
 
     Raises BadInput, NotFound, Refused: also those of `request`.
     """
@@ -78,12 +78,12 @@ def approve(context: Context, name: str, reason: str | None, now: datetime) -> S
 
 
 def deny(context: Context, name: str, reason: str | None, now: datetime) -> StoredRequest:
-    """Raises BadInput, NotFound, Refused."""
+    """Deny a request. Raises BadInput, NotFound, Refused."""
     return _decide(context, name, REQUEST["deny"], reason, now)
 
 
 def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
-    """End a request, or an approval that nothing was connected by; by its user, or an admin.
+    """Withdraw a request, or an approval that was not used. Its user and admins may.
 
     Raises BadInput, NotFound, Refused.
     """
@@ -98,7 +98,7 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
         if held is not None and mailboxes.by_id(connection, held.mailbox_id).user_id == known.user_id:
             raise Refused(
                 "request.on_seat",
-                f"{known.address} is on the seat of {known.user} by now; its approval ends when it leaves",
+                f"{known.address} is now on the seat of {known.user}; its approval ends when it leaves",
                 Command("mailbox", "show", mailboxes.by_id(connection, held.mailbox_id).address),
             )
         requests.end(connection, known.address, now)
@@ -145,7 +145,7 @@ def _decide(
 
 
 def _checks(connection: Connection, actor: Actor, user: StoredUser, address: str) -> list[ownership.Check]:
-    """All checks, if no hard one refuses. Raises that one's Refused."""
+    """Run all checks. Raises Refused if a hard one fails."""
     found = ownership.checks(connection, actor, user, address)
     for check in found:
         if check.refusal is not None:
@@ -162,7 +162,7 @@ def _refuse_on_seat(connection: Connection, user: StoredUser, address: str) -> N
     again = box.state is ConnectionState.DISCONNECTED and held.address == box.address
     raise Refused(
         "request.on_seat",
-        f"{address} is on the seat of {user.email} already{spelt}, and needs no approval",
+        f"{address} is already on the seat of {user.email}{spelt} and needs no approval",
         Command("mailbox", "connect", box.address, "--for", user.email)
         if again
         else Command("mailbox", "show", box.address),
@@ -178,7 +178,7 @@ def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, us
         withdraw = Command("mailbox", "withdraw", f"q_{known.id}")
         hint = advice.way(connection, actor, Deed.ANY_SEAT, withdraw, seat_id=known.user_id)
     return Refused(
-        "request.exists", f"{known.address} is {known.state} for {known.user} already, as q_{known.id}", hint
+        "request.exists", f"{known.address} is already {known.state} for {known.user}, as q_{known.id}", hint
     )
 
 
@@ -195,7 +195,7 @@ def _is_over(known: StoredRequest) -> Refused:
 
 
 def _named(connection: Connection, name: str) -> StoredRequest:
-    """By id (`q_17`) or by the address that is requested now. Raises NotFound (`request.none`), BadInput."""
+    """Find a request by id (`q_17`) or requested address. Raises NotFound (`request.none`), BadInput."""
     if "@" in name:
         found = requests.current(connection, normalise_address(name))
     else:

@@ -1,6 +1,6 @@
-"""Changing what a mailbox is set to, alone or with its login (B3, B4, B6, B7, C4).
+"""Change a mailbox's settings, alone or with its login (B3, B4, B6, B7, C4).
 
-`own_settings` declares the settings; here is what the plan permits, and what follows from a change.
+`own_settings` declares the settings; this module checks them against the plan and applies them.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ from mailrotate.core.values.own_settings import (
 
 @dataclass(frozen=True)
 class Changed:
-    """A mailbox's address, and which of its settings have another value now."""
+    """A mailbox's address, and the settings that changed."""
 
     address: str
     changes: Sequence[Change]
@@ -61,14 +61,14 @@ class Changed:
 
 @dataclass(frozen=True)
 class Unshared:
-    """The users who lose a mailbox that becomes personal, and their campaigns that go on sending from it."""
+    """Users who lose access to a mailbox that becomes personal, and their campaigns that keep using it."""
 
     users: Sequence[str]
     campaigns: Sequence[str]
 
 
 def in_force(stored: StoredSettings, setting: Setting) -> ShownSetting:
-    """A setting's value, and where it comes from."""
+    """Return a setting's value and its origin."""
     own = getattr(stored.own, setting.key)
     # The plan's cap binds where it is lower (B4).
     if own is None or (setting.key == "daily_limit" and own > stored.daily_cap):
@@ -83,7 +83,7 @@ def in_force(stored: StoredSettings, setting: Setting) -> ShownSetting:
 
 
 def check(context: Context, address: str, given: Given) -> StoredMailbox:
-    """All refusals of `change` that need no server, without changing anything."""
+    """Make every check of `change` that needs no server."""
     wanted = parse(given)
     with context.store.reading() as connection:
         box = seats.find_connected(connection, context.actor, address)
@@ -92,7 +92,7 @@ def check(context: Context, address: str, given: Given) -> StoredMailbox:
 
 
 def losing(context: Context, address: str) -> Unshared:
-    """What `--access personal` takes from the users a mailbox is shared with. Raises NotFound, Refused."""
+    """Show what `--access personal` takes from users the mailbox is shared with. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
         shared_with = sorted(shares.user_ids(connection, box.connection_id))
@@ -110,8 +110,8 @@ def change(
 ) -> Changed:
     """Change settings, servers, login and folders, all of them or nothing (B3, B7).
 
-    They reach every message that is not yet being sent. What only its server can judge is asked before, the
-    folders with the new login. Raises BadInput, Refused, NotFound (`folder.none`), RemoteError, Busy,
+    They apply to every message that is not yet being sent. Checks that need the server come first; folders
+    are checked with the new login. Raises BadInput, Refused, NotFound (`folder.none`), RemoteError, Busy,
     KeyTrouble: nothing is changed then.
     """
     wanted = parse(given)
@@ -141,8 +141,8 @@ def change(
 def _change_within(
     context: Context, connection: Connection, address: str, wanted: Wanted, now: datetime
 ) -> tuple[StoredMailbox, list[Change]]:
-    """The mailbox as it was, and what has another value now."""
-    # Not while the plan changes: what it allows is decided here.
+    """Apply the change; return the mailbox as it was, and the settings that changed."""
+    # Wait for a change of the plan, whose limits are checked here.
     workspaces.lock(connection)
     box = seats.find_connected(connection, context.actor, address)
     refuse_unpermitted(connection, wanted, context.actor)
@@ -161,7 +161,7 @@ def _change_within(
 
 
 def _shown(connection: Connection, box: StoredMailbox, wanted: Wanted) -> list[ShownSetting]:
-    """The settings that a change may give another value, in the order of the table."""
+    """Return the values of the settings that a change may affect, in the order of the table."""
     stored = settings.of(connection, box.id)
     shown = [in_force(stored, setting) for key, setting in SETTINGS.items() if key in wanted]
     return shown + ([sharing.setting(connection, box)] if "access" in wanted else [])
@@ -172,7 +172,7 @@ def _told(value: object) -> object:
 
 
 def refuse_unpermitted(connection: Connection | None, wanted: Wanted, actor: Actor | None = None) -> None:
-    """Raises Refused for what the plan does not permit: `limit.above_cap` (B4), `plan.no_sharing` (B6).
+    """Refuse what the plan does not permit: `limit.above_cap` (B4), `plan.no_sharing` (B6).
 
     For an `actor` who may not change the plan, the hint names the users to ask.
     """
@@ -194,14 +194,14 @@ def refuse_unpermitted(connection: Connection | None, wanted: Wanted, actor: Act
 
 def _plan_change(connection: Connection | None, actor: Actor | None, flag: str, value: str) -> Command | Ask:
     command = Command("plan", "set", flag, value)
-    # Before the first connect there is no user; then it is the admin, who may.
+    # Before the first connect there is no user; the first user becomes an admin, who may change the plan.
     if connection is None or actor is None:
         return command
     return advice.way(connection, actor, Deed.PLAN, command)
 
 
 def apply(connection: Connection, box: StoredMailbox, wanted: Wanted, now: datetime) -> None:
-    """Store settings that are permitted, with what follows from them."""
+    """Store permitted settings and apply their effects."""
     before = settings.of(connection, box.id)
     if wanted.get("ramp"):
         wanted = {**wanted, "ramp": _begun(before, wanted["ramp"], now)}
@@ -214,7 +214,7 @@ def apply(connection: Connection, box: StoredMailbox, wanted: Wanted, now: datet
     if "gap" in wanted:
         _rest_again(connection, box.id, after.gap)
     if after.timezone != before.timezone:
-        # The running day lasts until the later midnight (B4).
+        # The current day lasts until the later of the two midnights (B4).
         running = quota.day_of(now, before.timezone, before.day_from, before.day_until)
         day_from, day_until = quota.day_after_zone_change(now, running, after.timezone)
         mailboxes.change(connection, box.id, day_from=day_from, day_until=day_until)
@@ -223,7 +223,7 @@ def apply(connection: Connection, box: StoredMailbox, wanted: Wanted, now: datet
 
 
 def _begun(stored: StoredSettings, ramp: tuple[int, int, int], now: datetime) -> Ramp:
-    """The ramp-up from today on, or the same one that runs already: a script may set it every day."""
+    """Start a ramp-up today, or keep an equal one that is running: a script may set it every day."""
     day_from, _ = quota.day_of(now, stored.timezone, stored.day_from, stored.day_until)
     running = stored.own.ramp
     begins_now = Ramp(*ramp, day_from)
@@ -231,7 +231,7 @@ def _begun(stored: StoredSettings, ramp: tuple[int, int, int], now: datetime) ->
 
 
 def _rest_again(connection: Connection, mailbox_id: int, gap: timedelta) -> None:
-    """The next message keeps the new gap from the one before, also where the old one is running (B3)."""
+    """Apply the new gap to the next message, even if the old gap is running (B3)."""
     last = lanes.last_message(connection, mailbox_id)
     if last is not None:
         token, left_at = last
@@ -239,7 +239,7 @@ def _rest_again(connection: Connection, mailbox_id: int, gap: timedelta) -> None
 
 
 def reset_commands(former: StoredMailbox, own: OwnSettings, wanted: Wanted) -> dict[str, Command]:
-    """The former connection's own settings that a new one does not have, each with its command (C4)."""
+    """Build the commands that set the former connection's settings again (C4)."""
     return {
         key: Command("mailbox", "set", former.address, *setting.typed(value))
         for key, setting in SETTINGS.items()

@@ -1,4 +1,4 @@
-"""Mailboxes as people see them: listing, settings and their sources; default, rest, holds (B3–B5, B12)."""
+"""Read models of mailboxes and their settings; default mailbox, pause, release of holds (B3–B5, B12)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,9 +27,10 @@ from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.deadlines import RunningDeadline
 from mailrotate.core.store.events import About
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes, sending_mailboxes
+from mailrotate.core.store.sending import inboxes, lanes, sending_mailboxes, unread_mail
 from mailrotate.core.store.sending.inboxes import StoredFolder
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
+from mailrotate.core.store.sending.unread_mail import UnreadMail
 from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.own_settings import PERSONAL, SETTINGS, SHARED, ShownSetting
@@ -65,7 +66,7 @@ class ListedMailbox:
 
 @dataclass(frozen=True)
 class ShownMailbox:
-    """Everything about one mailbox but its secret."""
+    """Everything about one mailbox except its secret."""
 
     listed: ListedMailbox
     settings: Sequence[ShownSetting]
@@ -80,10 +81,12 @@ class ShownMailbox:
     sends_as: str | None
     aliases: Sequence[StoredAlias]
     folders: Sequence[StoredFolder]
+    unread_mails: Sequence[UnreadMail]
+    broke_by: str | None
 
 
 def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
-    """Every mailbox, or every removed one, in the order of their first connection; a member's own (A6)."""
+    """List mailboxes, or removed ones, by their first connection; a member sees their own (A6)."""
     with context.store.reading() as connection:
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else visibility.mailbox_ids(connection, viewer)
@@ -138,7 +141,7 @@ def _line(
 
 
 def show(context: Context, address: str, now: datetime) -> ShownMailbox:
-    """For who may see it, as in the list; also a removed one. Raises NotFound (`mailbox.none`), Refused."""
+    """Show a mailbox, also a removed one. Raises NotFound (`mailbox.none`), Refused."""
     with context.store.reading() as connection:
         box = authority.find_seen_mailbox(connection, context.actor, address)
         hanging = connections.hanging_on(connection, box.id, box.slot_id) if box.removed_at is None else ()
@@ -158,11 +161,13 @@ def show(context: Context, address: str, now: datetime) -> ShownMailbox:
             sends_as=sending.settings.sends_as,
             aliases=aliases.of_connection(connection, box.connection_id),
             folders=inboxes.folders_of(connection, box.id, sending.settings.folders),
+            unread_mails=unread_mail.of_mailbox(connection, box.id),
+            broke_by=lanes.broken(connection).get(box.id),
         )
 
 
 def _settings_of(connection: Connection, box: StoredMailbox, stored: StoredSettings) -> list[ShownSetting]:
-    """Those of `mailbox set`, and what the plan and other commands set."""
+    """List the settings of `mailbox set`, and those set by the plan and other commands."""
     link = read_link(stored.contact_book)
     known = signatures.of_connection(connection, box.connection_id)
     main = next((each.name for each in known if each.is_main), None)
@@ -177,9 +182,9 @@ def _settings_of(connection: Connection, box: StoredMailbox, stored: StoredSetti
 
 
 def make_default(context: Context, address: str, now: datetime) -> bool:
-    """The address that its user sends from unless another is named (B5); False when it was so already."""
+    """Make a mailbox its user's default (B5); False if it already was."""
     with context.store.writing() as connection:
-        # Not while the mailbox is removed: a default is on its user's seat.
+        # Wait for a removal, which would leave a default without a seat.
         workspaces.lock(connection)
         box = seats.find_connected(connection, context.actor, address)
         if box.is_default:
@@ -194,12 +199,12 @@ def make_default(context: Context, address: str, now: datetime) -> bool:
 
 
 def pause(context: Context, address: str, now: datetime) -> bool:
-    """Rest a mailbox: its messages wait, nothing is lost (B12). False when it is already paused."""
+    """Pause a mailbox; its messages wait (B12). False if it is already paused."""
     return _set_paused(context, address, now, at=now)
 
 
 def resume(context: Context, address: str, now: datetime) -> bool:
-    """Take a resting mailbox up again; False when it did not rest."""
+    """Resume a paused mailbox; False if it was not paused."""
     return _set_paused(context, address, now, at=None)
 
 
@@ -215,7 +220,7 @@ def _set_paused(context: Context, address: str, now: datetime, at: datetime | No
 
 
 def release(context: Context, address: str, now: datetime) -> str | None:
-    """End a hold; returns what it was for, or None when there was none (F4)."""
+    """End a hold; return its reason, or None if there was none (F4)."""
     with context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
         health = connections.health_of(connection, box.id)

@@ -1,4 +1,4 @@
-"""The plan: what the workspace allows, who is over a stricter one (A1, A7, A8, B4, B6, B10)."""
+"""Change the plan, and find what exceeds a stricter one (A1, A7, A8, B4, B6, B10)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ _NAMED_AT_MOST = 10
 
 @dataclass(frozen=True)
 class OverSlots:
-    """A user who has more included slots in use than the plan would include."""
+    """A user with more included slots in use than the plan includes."""
 
     user: str
     used: int
@@ -50,7 +50,7 @@ class OverCap:
 
 @dataclass(frozen=True)
 class Over:
-    """Who is over a plan: too many slots in use, too high a limit, shared, or a role's address."""
+    """What exceeds a plan: slots in use, limits, shared mailboxes, role addresses."""
 
     slots: Sequence[OverSlots] = ()
     cap: Sequence[OverCap] = ()
@@ -63,7 +63,7 @@ class Over:
 
 @dataclass(frozen=True)
 class Changed:
-    """The plan after a change, how many included slots came and went by it, and who is over it.
+    """The plan after a change, how many included slots were added and removed, and what exceeds it.
 
     `unapproved` are the connected mailboxes that need no approval, because it was not required before.
     """
@@ -77,7 +77,7 @@ class Changed:
 
 @dataclass(frozen=True)
 class PlanChange:
-    """What is to be different; None stays."""
+    """A change of the plan; None keeps a value."""
 
     slots_per_user: int | None = None
     daily_cap: int | None = None
@@ -87,7 +87,7 @@ class PlanChange:
     approval_required: bool | None = None
 
     def of(self, plan: StoredPlan) -> StoredPlan:
-        """The plan with these differences."""
+        """Apply the change to a plan."""
         return replace(plan, **{key: value for key, value in vars(self).items() if value is not None})
 
 
@@ -97,13 +97,13 @@ def show(context: Context) -> StoredPlan:
 
 
 def change(context: Context, wanted: PlanChange, now: datetime, *, force: bool = False) -> Changed:
-    """Change the plan, and give or take included slots; only empty ones are taken, nothing else is deleted.
+    """Change the plan, and add or remove included slots; only empty ones are removed.
 
     Raises BadInput, Refused (`plan.too_strict`) if something in use exceeds it and it is not forced.
     """
     _check(wanted)
     with context.store.writing() as connection:
-        # One at a time, and none during a connect: what is in use is decided here.
+        # Serialise with other changes and connects, which decide what is in use.
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.PLAN)
         before = plans.find(connection)
@@ -128,7 +128,7 @@ def change(context: Context, wanted: PlanChange, now: datetime, *, force: bool =
 
 def _check(wanted: PlanChange) -> None:
     if wanted == PlanChange():
-        raise BadInput("plan.nothing", "nothing is to be changed", Command("plan", "set", "--help"))
+        raise BadInput("plan.nothing", "nothing to change", Command("plan", "set", "--help"))
     if wanted.slots_per_user is not None and not 0 <= wanted.slots_per_user <= _MOST_SLOTS:
         raise BadInput("plan.slots", f"--slots must be from 0 to {_MOST_SLOTS}, not {wanted.slots_per_user}")
     if wanted.daily_cap is not None and not 1 <= wanted.daily_cap <= quota.HIGHEST_CAP:
@@ -146,7 +146,7 @@ def _told(value: object) -> object:
 
 
 def _over(connection: Connection, before: StoredPlan, after: StoredPlan) -> Over:
-    """Things in use that the plan allowed until now and no longer allows."""
+    """Find what is in use and no longer allowed."""
     fewer, lower = after.slots_per_user < before.slots_per_user, after.daily_cap < before.daily_cap
     unshared = before.shared_mailboxes and not after.shared_mailboxes
     no_roles = before.role_addresses and not after.role_addresses
@@ -183,12 +183,12 @@ def _too_strict(over: Over) -> Refused:
     told = [f"{each.user} has {_slots(each.used)} in use" for each in over.slots]
     told += [f"{each.mailbox} has a daily limit of {each.daily_limit}" for each in over.cap]
     told += [f"{address} is shared" for address in over.shared]
-    told += [f"{address} is a role's address" for address in over.role_addresses]
+    told += [f"{address} is a role address" for address in over.role_addresses]
     named = "; ".join(told[:_NAMED_AT_MOST])
     more = f"; and {len(told) - _NAMED_AT_MOST} more" if len(told) > _NAMED_AT_MOST else ""
     return Refused(
         "plan.too_strict",
-        f"that plan is stricter than what there is: {named}{more}",
+        f"the new plan does not allow what is in use: {named}{more}",
         "add --force to apply it anyway; nothing in use is taken away, the new limits apply from now on",
     )
 
@@ -198,7 +198,7 @@ def _slots(count: int) -> str:
 
 
 def _fit_slots(connection: Connection, context: Context, included: int, now: datetime) -> tuple[int, int]:
-    """Give users the included slots they lack, or take empty ones, newest first; return how many of each."""
+    """Add missing included slots, or remove empty ones, newest first; return how many of each."""
     added = removed = 0
     for user_id, _, _ in slots.users(connection):
         has = plans.included_slots(connection, user_id)

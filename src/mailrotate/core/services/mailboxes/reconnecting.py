@@ -1,6 +1,6 @@
-"""The life of a connection: connect, renew, disconnect (B2, B7, C3, C4, C13).
+"""Prove, renew and disconnect a connection (B2, B7, C3, C4, C13).
 
-Both servers are logged in to before anything is stored; what they answer is told step by step.
+Both servers must accept the login before anything is stored; each step is reported as it happens.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ from mailrotate.core.values.mail import CheckStep, Endpoint, MailAccount, MailTr
 from mailrotate.core.values.own_settings import Change
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Security
 
-# Told of each step of a login as it is known.
+# Called with each step of a login.
 Tell = Callable[[CheckStep], None]
 
 _STEP_NAMES = {
@@ -57,7 +57,7 @@ class LoginChange:
 
 @dataclass(frozen=True)
 class Renewed:
-    """A mailbox that logs in again; `resumed` are the campaigns that run again by it."""
+    """A reconnected mailbox; `resumed` are the campaigns that run again."""
 
     address: str
     waiting: Waiting
@@ -86,7 +86,7 @@ def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = 
 
 
 def _way_on(failed: CheckStep, account: MailAccount | StoredMailbox, verb: str) -> AnyHint:
-    """What to do about a failed step. Nothing was stored, so nothing is tried again by itself."""
+    """Build the hint for a failed step. Nothing was stored, so nothing retries by itself."""
     again = Command("mailbox", verb, account.address)
     if failed.reply is None:
         return again
@@ -98,13 +98,13 @@ def _way_on(failed: CheckStep, account: MailAccount | StoredMailbox, verb: str) 
         return Hint("check the server:", Command(*elsewhere))
     if verdict.reply_class in (ReplyClass.NET, ReplyClass.RETRY, ReplyClass.LIMIT):
         return Hint("later:", again)
-    # `set` asks for no password, so it is `reconnect` that signs an existing mailbox in.
+    # `set` does not ask for a password; `reconnect` does.
     signs_in = "connect" if verb == "connect" else "reconnect"
     return verdict.hint.filled({"ADDRESS": account.address, "reconnect": signs_in})
 
 
 def refuse_reconnect(context: Context, address: str, username: str | None) -> None:
-    """The refusals of `reconnect` that need no server. Raises NotFound, Refused."""
+    """Make every check of `reconnect` that needs no server. Raises NotFound, Refused."""
     box = _connected_mailbox(context, address)
     if username and "@" in username:
         with context.store.reading() as connection:
@@ -150,11 +150,11 @@ def _connected_mailbox(context: Context, address: str) -> StoredMailbox:
 
 
 def _refuse_other_address(login: StoredLogin, username: str) -> None:
-    """A user name that is an address says whose mailbox it is."""
+    """Refuse a user name that is the address of another mailbox."""
     if username not in (login.address, login.username.lower()):
         raise Refused(
             "mailbox.other_address",
-            f"{username} is another address than {login.address}; a reconnect keeps the address",
+            f"{username} is a different address than {login.address}; a reconnect keeps the address",
             Hint(
                 Command("mailbox", "disconnect", login.address),
                 ", then:",
@@ -171,9 +171,9 @@ def renew(
     change: LoginChange,
     now: datetime,
 ) -> list[Change]:
-    """Store a login that was proved (B7, C3), in the transaction of a caller that holds the lane.
+    """Store a login that worked (B7, C3). The caller has the transaction and the lane.
 
-    Returns what it has replaced.
+    Return what it replaced.
     """
     before = connections.login_of(connection, box.id)
     generation = before.generation + 1
@@ -198,7 +198,7 @@ def renew(
 
 
 def _login_changes(before: StoredLogin, after: StoredLogin, change: LoginChange) -> list[Change]:
-    """What a new login has replaced."""
+    """List what a new login replaced."""
     told = [
         Change(key, was, new)
         for key, was, new in (
@@ -219,7 +219,7 @@ def _words(server: Endpoint) -> str:
 def login_after(
     context: Context, box: StoredMailbox, change: LoginChange, now: datetime, verb: str
 ) -> MailAccount:
-    """What the mailbox would log in with. The old secret is opened only where it is still needed.
+    """Build the new login. The old secret is opened only if it is still needed.
 
     The caller holds the mailbox's lane. Raises KeyTrouble, and RemoteError when the old credential has ended
     and is not renewed.
@@ -247,12 +247,12 @@ def login_after(
 
 
 def secured(server: Endpoint, security: Security | None) -> Endpoint:
-    """The same server, with another security where one is named."""
+    """The same server, with a different security if one is given."""
     return replace(server, security=security or server.security)
 
 
 def consequences(context: Context, address: str) -> Consequences:
-    """Who hangs on a mailbox that is to be disconnected. Raises Refused when it is so already."""
+    """Show what a disconnect would do. Raises Refused if the mailbox is already disconnected."""
     box = _connected_mailbox(context, address)
     with context.store.reading() as connection:
         return of_disconnect(connection, box, box.slot_id)

@@ -24,7 +24,7 @@ def listing(context: Context, address: str) -> list[str]:
 
 
 def named(connection: Connection, box: StoredMailbox) -> list[str]:
-    """The addresses of those who share a mailbox."""
+    """Return the addresses of the users that the mailbox is shared with."""
     shared_with = shares.user_ids(connection, box.connection_id)
     found = (workspaces.user_by_id(connection, user_id) for user_id in sorted(shared_with))
     return [user.email for user in found if user is not None]
@@ -37,7 +37,7 @@ def setting(connection: Connection, box: StoredMailbox) -> ShownSetting:
 
 
 def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
-    """What shares a new connection with the users of the former one again (C4)."""
+    """Build the commands that share the new connection with the same users again (C4)."""
     return {
         f"share_{email}": Command("mailbox", "share", "add", former.address, email)
         for email in named(connection, former)
@@ -45,7 +45,7 @@ def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, C
 
 
 def add(context: Context, address: str, email: str, now: datetime) -> bool:
-    """Let a user read, write from and pick a shared mailbox; False when they may already.
+    """Share a mailbox with a user; False if it already is.
 
     Raises NotFound, Refused (`mailbox.personal`, `share.own`).
     """
@@ -61,7 +61,7 @@ def add(context: Context, address: str, email: str, now: datetime) -> bool:
         if user.id == box.user_id:
             raise Refused(
                 "share.own",
-                f"{box.address} is on the seat of {user.email}, who need not be named",
+                f"{box.address} belongs to {user.email}, who can always use it",
                 Command("mailbox", "show", box.address),
             )
         if user.id in shares.user_ids(connection, box.connection_id):
@@ -72,14 +72,14 @@ def add(context: Context, address: str, email: str, now: datetime) -> bool:
 
 
 def campaigns_sent_by(context: Context, address: str, email: str) -> Sequence[str]:
-    """The user's campaigns that are not over and send from the mailbox. Raises NotFound, Refused."""
+    """List the user's unfinished campaigns that send from the mailbox. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         box, user = _find(connection, context.actor, address, email)
         return owned_by(connection, box, [user.id])
 
 
 def owned_by(connection: Connection, box: StoredMailbox, user_ids: Sequence[int]) -> list[str]:
-    """Which campaigns of these users, not over, send from the mailbox."""
+    """Map users to their unfinished campaigns that send from the mailbox."""
     owned = {name for user_id in user_ids for name in users.owned_campaigns(connection, user_id)}
     return [
         each.name for each in connections.hanging_on(connection, box.id, box.slot_id) if each.name in owned
@@ -87,7 +87,7 @@ def owned_by(connection: Connection, box: StoredMailbox, user_ids: Sequence[int]
 
 
 def remove(context: Context, address: str, email: str, now: datetime) -> bool:
-    """They may no longer pick it; campaigns that send from it go on. False when it was none of theirs."""
+    """End a share; campaigns that already send from the mailbox continue. False if it was not shared."""
     with context.store.writing() as connection:
         workspaces.lock(connection)
         box, user = _find(connection, context.actor, address, email)

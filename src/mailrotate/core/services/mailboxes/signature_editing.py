@@ -1,13 +1,14 @@
-"""A mailbox's signatures (B3): plain Markdown, in which nothing is filled in. What changes reaches every
-message that is not yet being sent, because the main one is read at the claim."""
+"""A mailbox's signatures (B3): Markdown templates, checked like a body. What changes reaches every message
+that is not yet being sent, because the main one is read at the claim."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.letter_check import Kind, check_text
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events, signatures, workspaces
@@ -27,16 +28,17 @@ class MailboxSignatures:
 
     address: str
     signatures: Sequence[StoredSignature]
+    warnings: Sequence[str] = ()
 
 
 def listing(context: Context, address: str) -> MailboxSignatures:
-    """Raises NotFound, Refused."""
+    """List a mailbox's signatures. Raises NotFound, Refused."""
     with context.store.reading() as connection:
         return _of(connection, authority.find_seen_mailbox(connection, context.actor, address))
 
 
 def show(context: Context, address: str, name: str) -> StoredSignature:
-    """Raises NotFound (`signature.none`), Refused."""
+    """Show one signature. Raises NotFound (`signature.none`), Refused."""
     with context.store.reading() as connection:
         return _named(connection, authority.find_seen_mailbox(connection, context.actor, address), name)
 
@@ -44,34 +46,34 @@ def show(context: Context, address: str, name: str) -> StoredSignature:
 def add(
     context: Context, address: str, name: str, body: str, now: datetime, *, main: bool = False
 ) -> MailboxSignatures:
-    """A new signature, which is the main one only when that is said. Raises BadInput, NotFound, Refused."""
-    _check(name, body)
+    """Add a signature, as the main one only if requested. Raises BadInput, NotFound, Refused."""
+    warnings = _check(name, body)
     with context.store.writing() as connection:
         box = _connected(connection, context, address)
         if any(known.name == name for known in signatures.of_connection(connection, box.connection_id)):
             raise Refused(
                 "signature.exists",
-                f"{box.address} has a signature '{name}' already",
+                f"{box.address} already has a signature '{name}'",
                 Command("mailbox", "signature", "edit", box.address, name, "--body", "FILE"),
             )
         _insert(connection, context, box, name, body, now, main=main)
-        return _of(connection, box)
+        return replace(_of(connection, box), warnings=warnings)
 
 
 def edit(context: Context, address: str, name: str, body: str, now: datetime) -> MailboxSignatures:
-    """Other words under the same name. Raises BadInput, NotFound, Refused."""
-    _check(name, body)
+    """Replace a signature's text. Raises BadInput, NotFound, Refused."""
+    warnings = _check(name, body)
     with context.store.writing() as connection:
         box = _connected(connection, context, address)
         known = _named(connection, box, name)
         if body != known.body:
             signatures.change(connection, known.id, body=body)
             _record(connection, context, box, f"signature {name}", _told(known.body), _told(body), now)
-        return _of(connection, box)
+        return replace(_of(connection, box), warnings=warnings)
 
 
 def choose_main(context: Context, address: str, name: str | None, now: datetime) -> MailboxSignatures:
-    """Which one closes messages from now on; None for none. Raises NotFound, Refused."""
+    """Choose the main signature, which ends every message; None for none. Raises NotFound, Refused."""
     with context.store.writing() as connection:
         box = _connected(connection, context, address)
         chosen = None if name is None else _named(connection, box, name)
@@ -80,7 +82,7 @@ def choose_main(context: Context, address: str, name: str | None, now: datetime)
 
 
 def remove(context: Context, address: str, name: str, now: datetime) -> MailboxSignatures:
-    """The signature is gone; where it was the main one, there is none. Raises NotFound, Refused."""
+    """Remove a signature; if it was the main one, there is none afterwards. Raises NotFound, Refused."""
     with context.store.writing() as connection:
         box = _connected(connection, context, address)
         known = _named(connection, box, name)
@@ -92,7 +94,7 @@ def remove(context: Context, address: str, name: str, now: datetime) -> MailboxS
 
 
 def restore(context: Context, address: str, name: str, now: datetime) -> MailboxSignatures:
-    """Take a signature over from the connection before this one (C4), as the main one unless another is.
+    """Restore a signature of the former connection (C4), as the main one unless there is one.
 
     Raises NotFound, Refused.
     """
@@ -105,7 +107,7 @@ def restore(context: Context, address: str, name: str, now: datetime) -> Mailbox
         if any(known.name == name for known in signatures.of_connection(connection, box.connection_id)):
             raise Refused(
                 "signature.exists",
-                f"{box.address} has a signature '{name}' already",
+                f"{box.address} already has a signature '{name}'",
                 Command("mailbox", "signature", "list", box.address),
             )
         present = signatures.of_connection(connection, box.connection_id)
@@ -115,7 +117,7 @@ def restore(context: Context, address: str, name: str, now: datetime) -> Mailbox
 
 
 def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
-    """The former connection's signatures, each with what sets it again (C4)."""
+    """Build the commands that restore the former connection's signatures (C4)."""
     return {
         f"signature {known.name}": Command("mailbox", "signature", "restore", former.address, known.name)
         for known in signatures.of_connection(connection, former.connection_id)
@@ -167,12 +169,12 @@ def _record(
 
 
 def _told(body: str) -> str:
-    """What the log says of a text: how long it is, and a mark that another text has not."""
+    """Describe a text for the log: its length and a digest."""
     return f"{len(body)} characters, {hashlib.blake2b(body.encode(), digest_size=4).hexdigest()}"
 
 
 def _connected(connection: Connection, context: Context, address: str) -> StoredMailbox:
-    # One at a time: two must not add the same name.
+    # Serialise, so that two cannot add the same name.
     workspaces.lock(connection)
     return seats.find_connected(connection, context.actor, address)
 
@@ -198,7 +200,8 @@ def _of(connection: Connection, box: StoredMailbox) -> MailboxSignatures:
     return MailboxSignatures(box.address, signatures.of_connection(connection, box.connection_id))
 
 
-def _check(name: str, body: str) -> None:
+def _check(name: str, body: str) -> list[str]:
+    """Refuse a signature that cannot be used; returns what may not look as it is written."""
     if not (0 < len(name) <= _LONGEST_NAME and name.isprintable() and name == name.strip()):
         raise BadInput(
             "signature.name", f"a signature's name is one line of at most {_LONGEST_NAME} characters"
@@ -212,5 +215,12 @@ def _check(name: str, body: str) -> None:
     if len(body) > LONGEST_BODY:
         raise BadInput(
             "signature.too_long",
-            f"the signature '{name}' has {len(body)} characters; {LONGEST_BODY} are the most",
+            f"the signature '{name}' has {len(body)} characters; the maximum is {LONGEST_BODY}",
         )
+    found = check_text(body, Kind.SIGNATURE)
+    mistakes = [f"line {problem.line}: {problem.message}" for problem in found if problem.is_mistake]
+    if mistakes:
+        several = f"the signature '{name}' has {len(mistakes)} mistakes"
+        message = several if len(mistakes) > 1 else f"the signature '{name}': {mistakes[0]}"
+        raise BadInput("signature.invalid", message, "correct it and run the command again", mistakes)
+    return [f"line {problem.line}: {problem.message}" for problem in found]

@@ -1,4 +1,4 @@
-"""Slots: how many mailboxes a user may connect, how many are, and the team's pool (A1–A3, A5)."""
+"""Slots: how many mailboxes a user may connect, and the team's pool (A1–A3, A5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def listing(context: Context, now: datetime) -> TeamSlots:
 
 
 def team(connection: Connection, actor: Actor, now: datetime) -> TeamSlots:
-    """Users in the order in which they were added, slots in that of their making."""
+    """Return users in the order in which they were added, and slots in the order of creation."""
     acting = None if actor.user_id is None else workspaces.user_by_id(connection, actor.user_id)
     held: dict[int | None, list[Slot]] = {}
     for slot in slots.listing(connection):
@@ -95,14 +95,14 @@ def _sees(acting: StoredUser | None, user_id: int | None) -> bool:
 
 
 def as_of(slot: StoredSlot, now: datetime) -> Slot:
-    """With its next renewal; days are those of UTC, as the one on which it was bought."""
+    """Return the slot with its next renewal. Days are in UTC, like the day of purchase."""
     is_paid = slot.kind is SlotKind.PURCHASED
     renews_on = next_renewal(slot.bought_at.date(), now.date()) if is_paid else None
     return Slot(slot.id, slot.kind, renews_on, slot.mailbox)
 
 
 def find(connection: Connection, slot_id: int) -> StoredSlot:
-    """Raises NotFound (`slot.none`), also for a slot that was removed."""
+    """Find a slot. Raises NotFound (`slot.none`), also for a removed one."""
     slot = slots.find(connection, slot_id)
     if slot is None:
         raise NotFound("slot.none", f"there is no slot s_{slot_id}", Command("slot", "list"))
@@ -127,7 +127,7 @@ def add(context: Context, email: str, count: int, now: datetime) -> UserSlots:
     """
     _check(count)
     with context.store.writing() as connection:
-        # Not while the user is removed.
+        # Wait for a removal of the user.
         workspaces.lock(connection)
         user = _slot_taker(connection, context, email)
         for _ in range(count):
@@ -137,20 +137,20 @@ def add(context: Context, email: str, count: int, now: datetime) -> UserSlots:
 
 
 def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots:
-    """Give a user slots of the pool, those bought first.
+    """Assign slots of the pool to a user, oldest first.
 
     Raises BadInput (`slot.count`), NotFound (`user.none`), Refused (`user.…`, `slot.pool`).
     """
     _check(count)
     with context.store.writing() as connection:
-        # One at a time: two must not take the same slot.
+        # Serialise, so that two cannot take the same slot.
         workspaces.lock(connection)
         user = _slot_taker(connection, context, email)
         pool = sorted(slots.of_user(connection, None), key=lambda slot: (slot.bought_at, slot.id))
         if len(pool) < count:
             raise Refused(
                 "slot.pool",
-                f"the team's pool has {len(pool)} of the {count} slots that are wanted",
+                f"the team's pool has {len(pool)} of the {count} requested slots",
                 Command("slot", "buy", "--count", str(count - len(pool)))
                 if pool
                 else Command("slot", "add", "--user", user.email, "--count", str(count)),
@@ -161,12 +161,12 @@ def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots
 
 
 def unassign(context: Context, slot_id: int, now: datetime) -> Slot:
-    """Put an empty purchased slot back into the pool, and return it as it is there.
+    """Move an empty purchased slot back into the pool, and return it.
 
     Raises NotFound (`slot.none`), Refused (`slot.…`).
     """
     with context.store.writing() as connection:
-        # One at a time, and none during a connect.
+        # Serialise with other changes and connects.
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         slot = find(connection, slot_id)
@@ -195,18 +195,20 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
     if slot.user_id is None:
         raise Refused(
             "slot.in_pool",
-            f"{name} is in the team's pool already",
+            f"{name} is already in the team's pool",
             Command("slot", "assign", "--user", "EMAIL"),
         )
     if slot.kind is SlotKind.INCLUDED:
         raise Refused(
             "slot.included",
-            f"{name} is included in the plan of {slot.user} and cannot be another's",
+            f"{name} is included in the plan of {slot.user} and cannot be moved",
             Hint("to end it:", Command("slot", "remove", name)),
         )
     if slot.mailbox is not None:
         raise Refused(
-            "slot.taken", f"{name} holds {slot.mailbox}", Command("mailbox", "disconnect", slot.mailbox)
+            "slot.taken",
+            f"{name} is in use by {slot.mailbox}",
+            Command("mailbox", "disconnect", slot.mailbox),
         )
     bound = connections.hanging_on(connection, 0, slot.id)
     if bound:
@@ -214,7 +216,7 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
         verb = "delete" if bound[0].state is CampaignState.DRAFT else "stop"
         raise Refused(
             "slot.bound",
-            f"what is not finished sends from {name} alone: {names}",
+            f"unfinished campaigns send only from {name}: {names}",
             Command("campaign", verb, bound[0].name),
         )
 

@@ -1,4 +1,4 @@
-"""Taking a slot away: what follows, and doing it in one transaction (A2, A4)."""
+"""Remove a slot in one transaction, and show the consequences before (A2, A4)."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -74,7 +74,7 @@ class Removed:
 
 
 def removable(context: Context, now: datetime) -> list[Removable]:
-    """Every slot, connected or empty: each can be removed (A4). Raises Refused (`user.…`)."""
+    """List every slot, connected or empty; each can be removed (A4). Raises Refused (`user.…`)."""
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         return [
@@ -84,7 +84,7 @@ def removable(context: Context, now: datetime) -> list[Removable]:
 
 
 def consequences(context: Context, slot_id: int, now: datetime) -> SlotConsequences:
-    """What `remove` would do. Raises NotFound (`slot.none`), Refused (`user.…`)."""
+    """Show what `remove` would do. Raises NotFound (`slot.none`), Refused (`user.…`)."""
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         return _consequences(connection, find(connection, slot_id), now)
@@ -118,7 +118,7 @@ def _ending(term: Term, slot: StoredSlot, now: datetime) -> Ending | None:
 
 
 def remove(context: Context, slot_id: int, now: datetime) -> Removed:
-    """Disconnect what is in the slot, and end it; the mailbox stays on its seat, without a slot (A4).
+    """End a slot and disconnect its mailbox, which stays on its seat without a slot (A4).
 
     Raises NotFound (`slot.none`), Refused (`user.…`, `slot.changed`), Busy.
     """
@@ -127,14 +127,14 @@ def remove(context: Context, slot_id: int, now: datetime) -> Removed:
         mailbox_id = find(connection, slot_id).mailbox_id
     lane = nullcontext() if mailbox_id is None else holding_lane(context, mailbox_id, now)
     with lane, context.store.writing() as connection:
-        # One at a time, and none during a connect.
+        # Serialise with other changes and connects.
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         slot = find(connection, slot_id)
         if slot.mailbox_id != mailbox_id:
             raise Refused(
                 "slot.changed",
-                f"s_{slot_id} holds {slot.mailbox or 'nothing'} since a moment ago; nothing was changed",
+                f"s_{slot_id} has changed meanwhile (now: {slot.mailbox or 'empty'}); nothing was changed",
                 Command("slot", "remove", f"s_{slot_id}"),
             )
         following = _consequences(connection, slot, now)

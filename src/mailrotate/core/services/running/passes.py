@@ -1,7 +1,6 @@
 """One pass over everything that is due: what `run --once` does, and `run` again and again (H1, H4).
 
-A pass begins with what must be settled before anything is sent (the clock, the key, what dead runners left),
-then works lane by lane, each in a thread of the host's.
+A pass checks clock and key, recovers from dead runners, then works each lane in a thread of the host.
 """
 
 from collections import Counter
@@ -18,11 +17,13 @@ from mailrotate.core.services import periods
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
-from mailrotate.core.services.sending import health, recovery, settling
+from mailrotate.core.services.sending import health, marking, recovery, settling
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
-from mailrotate.core.store import mailboxes, workspaces
+from mailrotate.core.store import events, mailboxes, workspaces
+from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.sending import due, lanes, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.values.errors import MailrotateError
 from mailrotate.core.values.states import ConnectionState
 
 COUNTED = (
@@ -32,7 +33,7 @@ COUNTED = (
 
 
 class Work(StrEnum):
-    """What a pass may be confined to."""
+    """Optional limits of a pass."""
 
     SEND = "send"
     SYNC = "sync"
@@ -40,18 +41,20 @@ class Work(StrEnum):
 
 
 def begin(context: Context, now: datetime) -> int:
-    """Check clock and key, note a long absence, settle what dead runners left; returns how many are held.
+    """Check clock, key and mark, note an absence, settle what dead runners left; return how many are held.
 
-    Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched.
+    Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched. Raises Refused
+    (`workspace.behind`, `workspace.elsewhere`, `workspace.restored`): what left is to be compared first.
     """
     clock_guard.check_clock(context, now)
     accounts.prove_key(context)
+    marking.begin_pass(context)
     _note_absence(context, now)
     return recovery.recover(context, now)
 
 
 def _note_absence(context: Context, now: datetime) -> None:
-    """A gap between two passes longer than the allowed lateness makes messages wait for a word (H4)."""
+    """Note a gap between passes longer than the allowed lateness, which parks late messages (H4)."""
     with context.store.writing() as connection:
         workspace = workspaces.find(connection)
         last = None if workspace is None else workspace.last_pass_at
@@ -62,7 +65,7 @@ def _note_absence(context: Context, now: datetime) -> None:
 
 
 def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
-    """The mailboxes that have something to do at `now`."""
+    """List the mailboxes that have work at `now`."""
     with context.store.reading() as connection:
         found: list[int] = []
         if only in (None, Work.TEST):
@@ -75,9 +78,9 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
 def work_lane(
     context: Context, runner_id: int, mailbox_id: int, pace: Pace, only: Work | None = None
 ) -> Counter[str]:
-    """Own one lane, test its connection when that is due, read its inbox and send; then let go of it.
+    """Take one lane, test its connection if due, read its inbox, send, and free the lane.
 
-    A lane that somebody else has is left alone. Raises KeyTrouble, StoreTrouble, Busy.
+    Do nothing if another runner has the lane. Raises KeyTrouble, StoreTrouble, Busy.
     """
     with context.store.writing() as connection:
         lane = settling.take_lane(connection, mailbox_id, runner_id, pace.clock())
@@ -106,6 +109,19 @@ def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counte
     return tally + (turn.sync() if only is Work.SYNC else turn.run())
 
 
+def note_work(context: Context, mailbox_id: int, trouble: Exception | None, now: datetime) -> None:
+    """Record for `status` and the log that a lane's work ended in an error, or that it works again."""
+    if trouble is None:
+        with context.store.reading() as connection:
+            if mailbox_id not in lanes.broken(connection):
+                return
+    # Our own errors have words without secrets; of a defect only its kind is told.
+    broke_by = str(trouble) if isinstance(trouble, MailrotateError) else type(trouble).__name__
+    with context.store.writing() as connection:
+        if lanes.note_work(connection, mailbox_id, None if trouble is None else broke_by, now) and trouble:
+            events.record(connection, RUNNER, "lane.broke", now, About(mailbox_id), reason=broke_by)
+
+
 def conclude(context: Context, now: datetime) -> None:
     """Note how far the runners have come."""
     with context.store.writing() as connection:
@@ -116,15 +132,15 @@ def conclude(context: Context, now: datetime) -> None:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is due and waits until somebody acts; `unreadable` are the mailboxes whose follow-ups wait
-    behind their inbox."""
+    """`blocked`: everything due waits for a user's action. `unreadable` are mailboxes whose follow-ups wait
+    because the inbox cannot be read."""
 
     nobody_can_send: bool = False
     unreadable: tuple[str, ...] = ()
 
 
 def outlook(context: Context, now: datetime) -> Outlook:
-    """Whether something is due and every mailbox that it is due in is shut until somebody acts."""
+    """Find out whether everything due waits for a user's action."""
     with context.store.reading() as connection:
         ready = due.lanes_ready(connection, now)
         stuck = {mailbox_id for mailbox_id in ready if _is_stuck(connection, mailbox_id, now)}

@@ -1,4 +1,4 @@
-"""The health of connections: what a failure means for a mailbox, and what ends it (C1, C2, F4)."""
+"""The health of connections: the effects of failures on a mailbox, and recovery (C1, C2, F4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from mailrotate.core.values.clock import next_whole_second
 from mailrotate.core.values.mail import INBOX, CheckStep, ServerReply
 from mailrotate.core.values.states import ConnectionState, ReplyClass, Who
 
-# Between two tries of an unreachable server: as long as it has been away, within these bounds; of an inbox
-# within the shorter one and the plan's interval.
+# The bounds of the pause between two tries of an unreachable server, which grows with the outage; for an
+# inbox, the bounds are the shorter one and the plan's interval.
 _SHORTEST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(minutes=15)
 _LIMIT_PAUSE = timedelta(hours=1)
@@ -34,7 +34,7 @@ _PASSING = (ReplyClass.NET, ReplyClass.RETRY)
 
 @dataclass(frozen=True)
 class TestResult:
-    """What a connection test found, step by step, and the state it left."""
+    """The steps of a connection test, and the resulting state."""
 
     address: str
     state: ConnectionState
@@ -48,7 +48,7 @@ class TestResult:
 def note_trouble(
     connection: Connection, box: SendingMailbox, verdict: ReplyVerdict, reply: ServerReply, now: datetime
 ) -> None:
-    """A trouble that is not the recipient's: hold or fail the mailbox, in the caller's transaction."""
+    """Record a trouble of the mailbox: hold it or fail it, in the caller's transaction."""
     said = _words(reply)
     if verdict.reply_class is ReplyClass.AUTH:
         fail(connection, box, verdict.reply_class, said, now)
@@ -69,7 +69,7 @@ def note_trouble(
 def fail(
     connection: Connection, box: StoredMailbox, reply_class: ReplyClass, said: str, now: datetime
 ) -> None:
-    """connected → failed: a person must sign in, or an admin act. Campaigns that cannot go on pause."""
+    """Fail a mailbox until a user signs in again; pause campaigns that cannot continue."""
     if moves.move(
         connection,
         CONNECTION["fail"],
@@ -85,7 +85,7 @@ def fail(
 
 
 def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
-    """The mailbox logs in: whatever trouble of its connection was noted is over."""
+    """End all recorded trouble of a mailbox's connection, because a login worked."""
     moves.move(
         connection,
         CONNECTION["recover"],
@@ -133,7 +133,7 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
 
 
 def note_unreadable(connection: Connection, box: SendingMailbox, said: str, now: datetime) -> None:
-    """It can still send: only follow-ups wait, behind the gate `inbox`, until the next try or later (H5)."""
+    """Record an unreadable inbox. Only follow-ups wait, behind the gate `inbox` (H5)."""
     next_try_at = _after_pause(box.inbox.failing_since, now, box.settings.sync_every)
     inboxes.note_failure(connection, box.id, INBOX, said, now, next_try_at)
     if box.inbox.failing_since is None:
@@ -166,7 +166,7 @@ def _note_unreachable(connection: Connection, box: SendingMailbox, said: str, no
 
 
 def _rest(connection: Connection, box: SendingMailbox, said: str, now: datetime) -> None:
-    """An unreachable server is left alone for as long as it has been away, unless that failed the mailbox."""
+    """Pause between tries for as long as the server has been unreachable, unless the mailbox failed."""
     if mailboxes.by_id(connection, box.id).state is ConnectionState.FAILED:
         return
     until = _after_pause(box.health.trouble_since, now, _LONGEST_PAUSE)
@@ -178,7 +178,7 @@ def _after_pause(since: datetime | None, now: datetime, longest: timedelta) -> d
 
 
 def _offline(connection: Connection, box: SendingMailbox, since: datetime) -> bool:
-    """Whether no provider at all was reached since the trouble began: then it is the machine's own."""
+    """Whether no provider was reached since the trouble began, so that this machine is probably offline."""
     host = connections.login_of(connection, box.id).smtp.host
     return not mailboxes.others_reached_since(connection, host, since)
 
@@ -198,7 +198,7 @@ def _hold(
     until: datetime | None,
     now: datetime,
 ) -> None:
-    """Put the mailbox on hold, unless a hold that means more runs already: none is ever shortened.
+    """Put the mailbox on hold, unless a stricter hold is active; a hold is never shortened.
 
     A hold for a passing trouble means less than one for a limit or a refusal: a login that works ends it.
     """
@@ -227,5 +227,5 @@ def _words(reply: ServerReply) -> str:
 
 
 def due_for_test(connection: Connection, now: datetime, every: timedelta) -> list[int]:
-    """Mailboxes whose connection was not proved for a while by a test."""
+    """Mailboxes whose connection is due for a test."""
     return mailboxes.not_tested_since(connection, now - every, now)

@@ -32,7 +32,7 @@ def holding_lane(context: Context, mailbox_id: int, now: datetime) -> Iterator[L
         if lane is None:
             raise Busy(
                 "lane.busy",
-                f"another process is working with {address} right now; nothing was changed",
+                f"another process is using {address} right now; nothing was changed",
                 # A runner stays in a lane from message to message; a resting mailbox it leaves.
                 Hint("run the command again; if it stays busy, first:", Command("mailbox", "pause", address)),
             )

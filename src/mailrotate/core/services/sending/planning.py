@@ -140,6 +140,7 @@ def _row(
         to_address=person.email,
         from_address=by.address,
         token=token,
+        unsubscribe_token=uuid.uuid4().hex,
         message_id=message_id_for(token, by.address),
         due_at=person.next_at,
         ready_at=ready_at,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.templates import merge_subject
+from mailrotate.core.rules.templates import letter_fields, merge_subject
 from mailrotate.core.store import aliases, campaigns, mailboxes
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.sending import outbox
@@ -52,14 +52,19 @@ def letter_for(
     steps = cache.steps_of(connection, campaign)
     step = next((s for s in steps if s.position == message.step_position), None)
     if step is None:
-        raise UnfitLetter("its step was taken out of the campaign")
+        raise UnfitLetter("its step was removed from the campaign")
     thread = _thread_of(connection, message, step)
-    fields = json.loads(message.own_fields or message.recipient_fields or "{}")
+    from_name, from_address = _sender_of(connection, box)
+    # A test goes to its author, and shows what its recipient will receive.
+    own = json.loads(message.own_fields or "{}")
+    fields = {
+        **(own or json.loads(message.recipient_fields or "{}")),
+        **letter_fields(own.get("email") or message.to_address, from_name, from_address),
+    }
     thread_subject = None if thread is None else thread.subject
     if thread is None and message.kind is MessageKind.TEST:
         # A test or preview of a follow-up shows the message that it would answer.
         thread_subject = _subject_before(steps, step, fields)
-    from_name, from_address = _sender_of(connection, box)
     return Letter(
         from_name=from_name,
         from_address=from_address,
@@ -68,7 +73,7 @@ def letter_for(
         body_template=step.body,
         fields=fields,
         signature_markdown=mailboxes.main_signature(connection, box.connection_id),
-        unsubscribe=Unsubscribe(box.address, message.token),
+        unsubscribe=Unsubscribe(box.address, message.unsubscribe_token or message.token),
         message_id=message.message_id,
         in_reply_to=None if thread is None else thread.message_id,
         references=() if thread is None else (*thread.cited_ids, thread.message_id),

@@ -17,22 +17,24 @@ from mailrotate.core.rules import quota
 from mailrotate.core.rules.gates import Gate
 from mailrotate.core.services.access import logins
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.sending import health, inbox_reading, planning, settling
+from mailrotate.core.services.sending import health, inbox_reading, marking, planning, settling
 from mailrotate.core.services.sending.claiming import LaneLost, Nothing, claim_next, may_send
 from mailrotate.core.services.sending.inbox_reading import InboxTally
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.settling import Settled
-from mailrotate.core.store.sending import claims, inboxes, lanes, outbox, sending_mailboxes
+from mailrotate.core.store.sending import claims, inboxes, lanes, outbox, send_mark, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.clock import Clock
 from mailrotate.core.values.errors import Busy, StoreTrouble
-from mailrotate.core.values.mail import Envelope, FateUnknown, MailTrouble, ServerReply
+from mailrotate.core.values.mail import Envelope, FateUnknown, FetchBroke, MailTrouble, ServerReply
 from mailrotate.core.values.states import ConnectionState, MessageState, Phase
 
-# Servers drop an idle connection after minutes; a lane keeps its own open over a gap of up to this.
+# Servers drop idle connections after minutes; a lane keeps its connection open during shorter gaps.
 KEEP_OPEN_FOR = timedelta(seconds=120)
+# So many mails that break the connection are passed in one reading.
+_MOST_BREAKS = 3
 # Seconds between two tries to record an answer.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
@@ -54,7 +56,7 @@ class Pace:
 
 
 class LaneTurn:
-    """One turn of one lane; `tally` counts what became of its messages."""
+    """One turn of one lane; `tally` counts the results of its messages."""
 
     def __init__(self, context: Context, lane: Lane, pace: Pace) -> None:
         self.tally: Counter[str] = Counter()
@@ -88,7 +90,7 @@ class LaneTurn:
                     break
             self._file_copies()
         except LaneLost:
-            # The new owner recovers what we held; nothing of ours was sent without its mark.
+            # The new owner recovers our claimed messages; none of them was sent without its mark.
             self.tally["lost"] += 1
         finally:
             self._close()
@@ -108,7 +110,7 @@ class LaneTurn:
             return sending_mailboxes.by_id(connection, self._lane.mailbox_id)
 
     def _is_worth_a_login(self) -> bool:
-        """Behind a used-up limit or a closed window mail is due for hours: the inbox is read at its pace."""
+        """Whether to log in now. Behind a used-up limit or a closed window, messages can be due for hours."""
         box, now = self._box(), self._pace.clock()
         is_old = box.inbox.read_at is None or now - box.inbox.read_at >= box.settings.sync_every
         if is_old and not _is_left_alone(box, now):
@@ -143,12 +145,10 @@ class LaneTurn:
     def _deliver(self, claimed: Claim, box: SendingMailbox) -> Settled:
         message = claimed.message
         try:
-            if self._sender is None or not self._sender.usable:
-                self._open_sender(box)
-            assert self._sender is not None
+            marking.open_pass(self._context)
             # The mailbox's own address also where From names an alias: its server takes it, and a bounce
             # comes back to the inbox that is read.
-            self._sender.stage(Envelope(claimed.box.address, (message.to_address,), claimed.raw))
+            self._stage(box, Envelope(claimed.box.address, (message.to_address,), claimed.raw))
         except MailTrouble as trouble:
             refused = trouble.reply
             return self._recorded(
@@ -158,6 +158,7 @@ class LaneTurn:
             # Nothing has left: our own trouble (a missing key, a defect) must not strand the message.
             self._put_back(claimed)
             raise
+        assert self._sender is not None
         if not self._pace.trusted():
             self._sender.abandon()
             self._put_back(claimed)
@@ -168,6 +169,22 @@ class LaneTurn:
                 raise LaneLost
             return Settled(MessageState.CANCELLED, None, True)
         return self._commit(claimed, box)
+
+    def _stage(self, box: SendingMailbox, envelope: Envelope) -> None:
+        """Hand over everything but the dot, over the open connection if the server still keeps it."""
+        is_reused = self._sender is not None and self._sender.usable
+        if not is_reused:
+            self._open_sender(box)
+        assert self._sender is not None
+        try:
+            self._sender.stage(envelope)
+        except MailTrouble as trouble:
+            if not is_reused or self._sender.usable or trouble.reply.code not in (None, 421):
+                raise
+            # Amazon SES takes 100 messages over a connection and answers the next MAIL with 421. No dot has
+            # left, so the same message may go over a new connection.
+            self._open_sender(box)
+            self._sender.stage(envelope)
 
     def _open_sender(self, box: SendingMailbox) -> None:
         if self._sender is not None:
@@ -184,7 +201,7 @@ class LaneTurn:
                 health.recover(connection, box, self._pace.clock())
 
     def _mark(self, claimed: Claim, box: SendingMailbox) -> bool:
-        """From here on the message may have left. The gap counts from now, also if we die."""
+        """Mark the message: from here on it may have left. The gap counts from now, even if we die."""
         now = self._pace.clock()
         try:
             with self._context.store.writing() as connection:
@@ -193,10 +210,19 @@ class LaneTurn:
                 gap = box.settings.gap
                 if gap:
                     lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, gap))
+                number = send_mark.count(connection)
         except (StoreTrouble, Busy):
             # Not marked, so it must not leave; the next owner of the lane puts it back.
             if self._sender is not None:
                 self._sender.abandon()
+            raise
+        try:
+            self._context.mark.note(number)
+        except StoreTrouble:
+            # Marked in one place only; the dot has not left, and this lane knows it.
+            if self._sender is not None:
+                self._sender.abandon()
+            self._put_back(claimed)
             raise
         return True
 
@@ -221,7 +247,7 @@ class LaneTurn:
         return self._recorded(lambda now: settling.settle_sent(self._context, claimed, box, reply, now))
 
     def _recorded(self, settle: Callable[[datetime], Settled]) -> Settled:
-        """Record an answer, however long the database cannot be written; until then this lane rests."""
+        """Record an answer, retrying for as long as the database cannot be written."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -238,7 +264,7 @@ class LaneTurn:
         return False
 
     def _look_again(self) -> None:
-        """In a long turn, what a new turn begins with is done as often as the plan says."""
+        """During a long turn, read the inbox and plan as often as the plan says."""
         if self._read_at is None or self._pace.clock() - self._read_at < self._sync_every:
             return
         self._read_inbox()
@@ -252,30 +278,44 @@ class LaneTurn:
         self._read_at, self._sync_every = now, box.settings.sync_every
         if _is_left_alone(box, now):
             return
-        try:
-            found = self._read_over_open_connection(box, now) or self._read_over_new_connection(box, now)
-        except MailTrouble as trouble:
-            self._drop_inbox()
+        tally = InboxTally()
+        trouble = self._read_over_connections(box, now, tally) or tally.waits_for
+        self.tally["replies"] += tally.replies
+        self.tally["unsubscribes"] += tally.unsubscribes
+        # What was broken off because the host is stopping says nothing about the server.
+        if trouble is not None and not self._pace.stopping():
             inbox_reading.note_unreadable(self._context, box, trouble, now)
-            return
-        self.tally["replies"] += found.replies
-        self.tally["unsubscribes"] += found.unsubscribes
 
-    def _read_over_open_connection(self, box: SendingMailbox, now: datetime) -> InboxTally | None:
-        """None when there is none, or when the server has closed it meanwhile, as idle ones are."""
-        if self._inbox is None:
-            return None
-        try:
-            return inbox_reading.read_inbox(self._context, self._inbox, box, now)
-        except MailTrouble:
-            self._drop_inbox()
-            return None
+    def _read_over_connections(
+        self, box: SendingMailbox, now: datetime, tally: InboxTally
+    ) -> MailTrouble | None:
+        """Read over the open connection, else over a new one; return why the INBOX cannot be read.
 
-    def _read_over_new_connection(self, box: SendingMailbox, now: datetime) -> InboxTally:
-        self._inbox = logins.log_in(
+        A server closes idle connections. Where a new one breaks while mail is fetched, a single mail may be
+        the reason: then each is fetched alone, and the one that breaks the connection again is passed.
+        """
+        ways = [inbox_reading.MAILS_AT_ONCE] * (1 if self._inbox is None else 2) + [1] * _MOST_BREAKS
+        trouble: MailTrouble | None = None
+        for tried, at_once in enumerate(ways, 1):
+            is_new = self._inbox is None
+            try:
+                if self._inbox is None:
+                    self._inbox = self._open_inbox(now)
+                inbox_reading.read_inbox(self._context, self._inbox, box, now, tally, at_once)
+                return None
+            except MailTrouble as broke:
+                trouble = broke
+                self._drop_inbox()
+                if is_new and not isinstance(broke, FetchBroke):
+                    break
+                if self._pace.stopping() or tried == len(ways):
+                    break
+        return trouble
+
+    def _open_inbox(self, now: datetime) -> InboxSession:
+        return logins.log_in(
             self._context, self._lane.mailbox_id, now, lambda provider, account: provider.open_inbox(account)
         )
-        return inbox_reading.read_inbox(self._context, self._inbox, box, now)
 
     def _file_copies(self) -> None:
         """Copies are filed over the connection that read the inbox, after everything was sent."""
@@ -300,7 +340,7 @@ class LaneTurn:
 
 
 def _is_left_alone(box: SendingMailbox, now: datetime) -> bool:
-    """Whether the inbox could not be read a moment ago."""
+    """Whether to skip the inbox, because reading it failed a moment ago."""
     return box.inbox.next_try_at is not None and now < box.inbox.next_try_at
 
 

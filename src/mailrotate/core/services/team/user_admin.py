@@ -98,9 +98,7 @@ def add(context: Context, email: str, name: str | None, role: Role, now: datetim
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.USERS)
         if workspaces.user_by_email(connection, address) is not None:
-            raise Refused(
-                "user.exists", f"{address} is a user here already", Command("user", "show", address)
-            )
+            raise Refused("user.exists", f"user {address} already exists", Command("user", "show", address))
         user = workspaces.add_user(connection, USER["add"], address, named, role, now)
         events.record(connection, context.actor, "user.added", now, About(), user=user.id, role=role)
         return _seat(connection, user)
@@ -109,7 +107,7 @@ def add(context: Context, email: str, name: str | None, role: Role, now: datetim
 def change(context: Context, email: str, name: str | None, role: Role | None, now: datetime) -> Seat:
     """Change a name or a role. Raises BadInput, NotFound, Refused (`user.last_admin`)."""
     if name is None and role is None:
-        raise BadInput("user.nothing", "nothing is to be changed", "add --name NAME or --role ROLE")
+        raise BadInput("user.nothing", "nothing to change", "add --name NAME or --role ROLE")
     with context.store.writing() as connection:
         workspaces.lock(connection)
         user = naming.find_user(connection, email)

@@ -74,7 +74,7 @@ def _removable(connection: Connection, context: Context, email: str) -> StoredUs
     if boxes:
         raise Refused(
             "user.has_mailbox",
-            f"the seat of {user.email} holds {', '.join(box.address for box in boxes)}",
+            f"{user.email} still has mailboxes: {', '.join(box.address for box in boxes)}",
             Hint(
                 Command("mailbox", "remove", boxes[0].address),
                 ", or to stop everything that is sent from the seat:",
@@ -85,7 +85,7 @@ def _removable(connection: Connection, context: Context, email: str) -> StoredUs
     if workspace is not None and workspace.default_user_id == user.id:
         raise Refused(
             "user.default",
-            f"{user.email} is who acts where nobody is named",
+            f"{user.email} is the default user",
             Command("settings", "set", "default_user=EMAIL"),
         )
     return user

@@ -11,9 +11,9 @@ from mailrotate.core.values.states import Role
 
 
 def offered(ask: Ask, wanted: Sequence[Names], email: str | None) -> list[str]:
-    """The names that lists would show to the user `email`, or to the workspace's default user.
+    """List the names that the user `email`, or the default user, may see.
 
-    Nothing to who is locked or unknown. Raises BadInput where `email` is no address.
+    Empty for a locked or unknown user. Raises BadInput if `email` is not an address.
     """
     if list(wanted) == [Names.ACTORS]:
         return names.listing(ask, Names.ACTORS, None)

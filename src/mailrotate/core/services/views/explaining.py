@@ -16,6 +16,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.views import obstacles
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
@@ -59,13 +60,13 @@ class Explanation:
 
 
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
-    """Of a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
+    """Explain a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
 
     Raises NotFound (`message.none`, `recipient.none`, `mailbox.none`, `campaign.none`), Refused (`user.…`),
     BadInput when a name fits several (`name.ambiguous`).
     """
     with context.store.reading() as connection:
-        look = Prospects(context, connection, now)
+        look = obstacles.prospects(context, connection, now)
         if address is not None:
             campaign = authority.find_seen_campaign(connection, context.actor, subject)
             return _of_person(look, campaign, _person(connection, campaign, address))
@@ -108,7 +109,7 @@ def _kind_of(connection: Connection, subject: str) -> tuple[str, int]:
         return ("c", 0)
     raise BadInput(
         "name.ambiguous",
-        f"'{subject}' may mean the campaign c_{named.id} or something else of that name",
+        f"'{subject}' may mean the campaign c_{named.id} or another thing of that name",
         Command("why", f"c_{named.id}"),
     )
 
@@ -122,7 +123,7 @@ def _person(connection: Connection, campaign: StoredCampaign, address: str) -> S
     if found is None or found.campaign_id != campaign.id:
         raise NotFound(
             "recipient.none",
-            f"'{address}' is no recipient of {campaign.name}",
+            f"'{address}' is not a recipient of {campaign.name}",
             Command("recipient", "list", campaign.name),
         )
     return found
@@ -137,7 +138,7 @@ def _of_message(context: Context, look: Prospects, message_id: int) -> Explanati
 
 
 def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Explanation:
-    """By the message in the outbox, or by the one that would be planned next."""
+    """Explain a recipient by its message in the outbox, or by the one planned next."""
     subject = f"{campaign.name} {person.email}"
     if person.state in OPEN_RECIPIENTS:
         planned = outbox.unsent_of(look.connection, person.id)

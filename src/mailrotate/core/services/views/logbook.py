@@ -1,4 +1,4 @@
-"""The event log, read: its latest lines, and those that come."""
+"""Read the event log: its latest lines, and new ones as they are written."""
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -15,15 +15,15 @@ from mailrotate.core.store.events import Actor, LoggedEvent
 from mailrotate.core.values.clock import monotonic_seconds
 
 _AT_A_TIME = 500
-# So far back from the newest line a missing number may be one that is just being written.
+# A missing number this close to the newest line may belong to a transaction that is still open.
 _OPEN_END = 100
-# A number that is still missing after this was given to a transaction that failed.
+# A number that is still missing after this belongs to a transaction that failed.
 _GIVE_UP_AFTER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which lines, in the words of people; what is None does not choose.
+    """Filters with names as people write them; None does not filter.
 
     `by` is the acting user, `user` the user it is about or whose mailbox, `action` the start of its key.
     """
@@ -38,7 +38,7 @@ class Wanted:
 
 
 def _found(connection: Connection, actor: Actor, wanted: Wanted) -> events.Wanted:
-    """Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused (`user.…`)."""
+    """Look up the filter's names. Raises NotFound (`mailbox.none`, `campaign.none`, `user.none`), Refused."""
     return {
         "mailbox_id": None if wanted.mailbox is None else _mailbox_id(connection, wanted.mailbox),
         "campaign_id": None if wanted.campaign is None else find_campaign(connection, wanted.campaign).id,
@@ -52,12 +52,12 @@ def _found(connection: Connection, actor: Actor, wanted: Wanted) -> events.Wante
 
 
 def _mailbox_id(connection: Connection, name: str) -> int:
-    """Of a removed mailbox too: its history stays (B8)."""
+    """Find a mailbox's id, also of a removed one, whose history stays (B8)."""
     return find_mailbox(connection, name, with_removed=True).id
 
 
 def _user_id(connection: Connection, email: str) -> int:
-    """Of one who was removed too."""
+    """Find a user's id, also of a removed user."""
     known = {known: user_id for user_id, known in users.emails(connection).items()}
     return known.get(email.strip().lower()) or find_user(connection, email).id
 
@@ -80,7 +80,7 @@ def listing(
 
 
 def _named(connection: Connection, lines: Iterator[LoggedEvent]) -> Generator[LoggedEvent]:
-    """With the addresses of users in place of their ids."""
+    """Replace users' ids by their addresses."""
     emails = users.emails(connection)
     for event in lines:
         data = dict(event.data)
@@ -91,14 +91,14 @@ def _named(connection: Connection, lines: Iterator[LoggedEvent]) -> Generator[Lo
 
 
 def _user(value: object, emails: Mapping[int, str]) -> str | None:
-    """One who was deleted is known by number only."""
+    """Return a user's address, or `u_17` if the user is unknown."""
     if isinstance(value, int):
         return emails.get(value, f"u_{value}")
     return None if value is None else str(value)
 
 
 class Follower:
-    """Gives each wanted line once that is written after it began.
+    """Returns each new matching line once.
 
     On PostgreSQL a line's number is given when it is written but the line appears when its transaction
     ends: a lower number may appear after a higher one. So numbers that are missing are asked for again.
@@ -116,7 +116,7 @@ class Follower:
         self._missing = dict.fromkeys(set(range(start + 1, self._newest)) - there, monotonic_seconds())
 
     def news(self) -> list[LoggedEvent]:
-        """What came since the last call, in the order of their numbers."""
+        """Return the lines since the last call, in the order of their numbers."""
         now = monotonic_seconds()
         with self._context.store.reading() as connection:
             late = events.ids_among(connection, self._missing)

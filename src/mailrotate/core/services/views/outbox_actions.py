@@ -1,4 +1,4 @@
-"""The outbox as the operator sees and steers it (F1–F3, H4): look, retry, cancel, release, resolve."""
+"""List, show, retry, cancel, release and resolve messages (F1–F3, H4)."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from mailrotate.core.services.access import authority
 from mailrotate.core.services.access.naming import find_campaign, find_mailbox
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.deciding.next_send import Prospects
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending import settling
+from mailrotate.core.services.views import obstacles
 from mailrotate.core.store import campaigns, events, mailboxes, moves
 from mailrotate.core.store.events import About, LoggedEvent
 from mailrotate.core.store.people import recipients
@@ -35,9 +35,6 @@ from mailrotate.core.values.states import (
 
 # Rows looked at, or changed, in one transaction.
 _AT_A_TIME = 500
-_NO_ERROR = dict.fromkeys(
-    ("error_class", "error_phase", "error_code", "error_enhanced", "error_text", "error_hint")
-)
 # Another process was faster: a runner that claimed it, or another operator.
 _CHANGED = "it has just changed; look again"
 _NO_CLAIM = dict.fromkeys(("claimed_at", "marked_at", "claim_token", "runner_id", "settled_at"))
@@ -45,7 +42,7 @@ _NO_CLAIM = dict.fromkeys(("claimed_at", "marked_at", "claim_token", "runner_id"
 
 @dataclass(frozen=True)
 class Expected:
-    """A message with the gates' next instant for it; None where it does not wait, or waits for an act."""
+    """A message with the instant at which its gates open; None if time alone does not open them."""
 
     message: ListedMessage
     expected_at: datetime | None
@@ -54,7 +51,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class MessageStory:
-    """One message with everything: what is stored, what is expected, and what happened to it."""
+    """One message in full: what is stored, what is expected, and its events."""
 
     expected: Expected
     detail: MessageDetail
@@ -64,7 +61,7 @@ class MessageStory:
 
 @dataclass
 class Outcome:
-    """What became of each message that was asked for: done, or why not."""
+    """The result for each selected message: done, or why not."""
 
     done: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
@@ -88,9 +85,9 @@ def listing(
     after: int | None = None,
     limit: int | None = None,
 ) -> Iterator[Expected]:
-    """By id, streamed. Raises NotFound (`mailbox.none`, `campaign.none`)."""
+    """List messages by id, streamed. Raises NotFound (`mailbox.none`, `campaign.none`), Refused."""
     with context.store.reading() as connection:
-        look = Prospects(context, connection, now)
+        look = obstacles.prospects(context, connection, now)
         rows = outbox_lists.listing(
             connection,
             seen_by=authority.viewer_of(connection, context.actor),
@@ -109,7 +106,7 @@ def listing(
 
 
 def show(context: Context, message_id: int, now: datetime) -> MessageStory:
-    """Raises NotFound (`message.none`)."""
+    """Show everything about one message. Raises NotFound (`message.none`), Refused."""
     with context.store.reading() as connection:
         detail = outbox_lists.detail(connection, message_id)
         message = outbox.by_id(connection, message_id)
@@ -118,7 +115,7 @@ def show(context: Context, message_id: int, now: datetime) -> MessageStory:
         authority.require_sight_of(connection, context.actor, message)
         expected_at = waits_for = None
         if message.state is MessageState.SCHEDULED:
-            decision = Prospects(context, connection, now).decide(message)
+            decision = obstacles.prospects(context, connection, now).decide(message)
             expected_at, waits_for = decision.next_at, decision.binding
         history = tuple(events.listing(connection, message_id=message_id, limit=_AT_A_TIME))
     return MessageStory(
@@ -173,7 +170,7 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
         attempts=0,
         first_failed_at=None,
         settled_at=None,
-        **_NO_ERROR,
+        **outbox.NO_ERROR,
     ):
         return _CHANGED
     if message.recipient_id is not None and moves.move(
@@ -232,7 +229,7 @@ def _cancel(context: Context, connection: Connection, message: Candidate, now: d
 
 
 def release(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
-    """The operator's word that late messages may still go (H4)."""
+    """Release late messages (H4)."""
     return _each(context, ids, lambda connection, message: _release(context, connection, message, now))
 
 
@@ -261,7 +258,7 @@ def release_campaign(context: Context, name: str, now: datetime) -> int:
 
 
 def resolve(context: Context, ids: Sequence[int], was_sent: bool, now: datetime) -> Outcome:
-    """Settle held messages by what the operator found in the sent mail (F3)."""
+    """Settle held messages by what the user found in the sent mail (F3)."""
     act = _resolve_sent if was_sent else _resolve_not_sent
     return _each(context, ids, lambda connection, message: act(context, connection, message, now))
 
@@ -272,7 +269,7 @@ def _resolve_sent(context: Context, connection: Connection, message: Candidate, 
     detail = outbox_lists.detail(connection, message.id)
     left_at = now if detail is None else detail.marked_at or detail.claimed_at or now
     if not moves.move(
-        connection, MESSAGE["resolve_sent"], message.id, sent_at=left_at, settled_at=now, **_NO_ERROR
+        connection, MESSAGE["resolve_sent"], message.id, sent_at=left_at, settled_at=now, **outbox.NO_ERROR
     ):
         return _CHANGED
     settling.after_sent(connection, message, left_at)
@@ -291,7 +288,7 @@ def _resolve_not_sent(
     # Nothing leaves from a removed mailbox: an open recipient gets the message from their present sender.
     is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
     event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
-    if not moves.move(connection, MESSAGE[event], message.id, ready_at=now, **_NO_CLAIM, **_NO_ERROR):
+    if not moves.move(connection, MESSAGE[event], message.id, ready_at=now, **_NO_CLAIM, **outbox.NO_ERROR):
         return _CHANGED
     if is_wanted and is_gone and message.recipient_id is not None:
         due_at = due_again(message.due_at, message.released_at)
@@ -305,7 +302,7 @@ def _resolve_not_sent(
 def _each(
     context: Context, ids: Sequence[int], act: Callable[[Connection, Candidate], str | None]
 ) -> Outcome:
-    """Do it to each, some hundreds in a transaction. Raises NotFound before anything is changed."""
+    """Apply `act` to each message, a few hundred per transaction. Raises NotFound, Refused at first."""
     with context.store.reading() as connection:
         for some in portions(ids):
             known = outbox.by_ids(connection, some)

@@ -1,30 +1,32 @@
 """The whole workspace at a glance: is it sending, and if not why; the same gates answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import Enum
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import roles
-from mailrotate.core.rules.decision import Decision, first_closed
+from mailrotate.core.rules import quota, roles
+from mailrotate.core.rules.decision import Decision, Verdict, first_closed
 from mailrotate.core.rules.gates import Gate
+from mailrotate.core.rules.headline import Headline, headline
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.situation import Situation
+from mailrotate.core.rules.situation import Obstacle, Situation
+from mailrotate.core.rules.world import Campaign, World
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
-from mailrotate.core.services.sending import runners
 from mailrotate.core.services.sending.runners import RunnerEntry
+from mailrotate.core.services.views import survey
 from mailrotate.core.services.views.explaining import remedy_of
+from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.sending import outbox_lists
+from mailrotate.core.store.sending import lanes, outbox_lists, unread_mail
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.workspaces import StoredUser
-from mailrotate.core.values import reasons
-from mailrotate.core.values.hint import AnyHint, Command
+from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -32,13 +34,15 @@ from mailrotate.core.values.states import (
     MessageState,
 )
 
-# Cron may pass by every few minutes; a pass longer ago than this is no runner's.
-_PASS_IS_RECENT = timedelta(minutes=15)
+_UNREAD_IS_RECENT = timedelta(days=7)
 
 
 @dataclass(frozen=True)
 class MailboxLine:
-    """A mailbox: its health (`reason`, and a command, of a closed gate), its day, its lane's next send."""
+    """A mailbox: its health (`reason`, and a command, of a closed gate), its day, its lane's next send.
+
+    `unread_mails` could not be read in the last days; `broke_by` is the error in which its lane's work ended.
+    """
 
     address: str
     state: ConnectionState
@@ -52,14 +56,18 @@ class MailboxLine:
     next_at: datetime | None
     binding: Gate | None
     waits_for: str | None
+    unread_mails: int = 0
+    broke_by: str | None = None
 
 
 @dataclass(frozen=True)
 class CampaignLine:
+    id: int
     name: str
     state: CampaignState
     pause_reasons: tuple[str, ...]
     recipients: Mapping[str, int]
+    sent: int
     overdue: int
 
     @property
@@ -73,64 +81,91 @@ class CampaignLine:
 
 @dataclass(frozen=True)
 class Overview:
-    """`sending` is true when a runner works and some lane may send, now or at a known instant.
+    """The answer and what it was found from; `requests` wait for the acting user's decision.
 
-    `requests` are the requested mailboxes that wait for the acting user's decision.
+    `obstacle` keeps the whole workspace from sending.
     """
 
-    sending: bool
-    summary: str
-    next_command: Command
+    headline: Headline
     next_send_at: datetime | None
     runners: tuple[RunnerEntry, ...]
     last_pass_at: datetime | None
+    sent_today: int
+    replies_today: int
     slots: TeamSlots
     mailboxes: tuple[MailboxLine, ...]
     campaigns: tuple[CampaignLine, ...]
     errors: int
     held: int
     requests: int
+    obstacle: Obstacle | None
 
 
 def look(context: Context, now: datetime) -> Overview:
-    alive = tuple(runner for runner in runners.listing(context) if runner.alive)
+    alive = survey.living_runners(context)
     with context.store.reading() as connection:
-        workspace = workspaces.find(connection)
-        last_pass_at = None if workspace is None else workspace.last_pass_at
-        prospects = Prospects(context, connection, now)
         viewer = _viewer(context, connection)
-        seen_boxes = None if viewer is None else visibility.mailbox_ids(connection, viewer)
-        seen_campaigns = None if viewer is None else visibility.campaign_ids(connection, viewer)
-        boxes, decisions = [], []
-        for box in mailboxes.listing(connection):
-            if seen_boxes is not None and box.id not in seen_boxes:
-                continue
-            decision = prospects.of_lane(box.id)
-            boxes.append(_mailbox_line(prospects, box.id, box.state, decision))
-            decisions += [] if decision is None else [decision]
-        known = campaigns.listing(connection)
-        lines = _campaign_lines(
-            connection, [one for one in known if seen_campaigns is None or one.id in seen_campaigns]
+        machine, obstacle = survey.machine(context, connection, alive, now)
+        prospects = Prospects(context, connection, now, obstacle)
+        seen = _lanes_seen(prospects, viewer)
+        unread, broken = unread_mail.counts(connection, now - _UNREAD_IS_RECENT), lanes.broken(connection)
+        boxes = tuple(
+            replace(
+                _mailbox_line(prospects, box, shut, decision),
+                unread_mails=unread.get(box.id, 0),
+                broke_by=broken.get(box.id),
+            )
+            for box, shut, decision in seen
         )
-        team = slot_pool.team(connection, context.actor, now)
+        lines = _campaign_lines(connection, _campaigns_seen(connection, viewer))
         attention = outbox_lists.attention_counts(connection, viewer)
-        requested = _requests(context, connection)
-    first = earliest(decisions)
-    sending, summary, command = _judge(boxes, lines, first, _run_of(alive, last_pass_at, now))
-    return Overview(
-        sending=sending,
-        summary=summary,
-        next_command=command,
-        next_send_at=None if first is None else first.next_at,
-        runners=alive,
-        last_pass_at=last_pass_at,
-        slots=team,
-        mailboxes=tuple(boxes),
-        campaigns=lines,
-        errors=attention.get(MessageState.ERROR, 0),
-        held=attention.get(MessageState.HELD, 0),
-        requests=requested,
-    )
+        facts = World(
+            machine=machine,
+            lanes=survey.lanes(connection, seen, broken, now),
+            campaigns=tuple(
+                Campaign(line.name, line.state, line.pause_reasons, line.total - line.ended) for line in lines
+            ),
+            sent_today=sum(box.sent_today for box in boxes),
+            replies_today=progress.replied_since(
+                connection, [line.id for line in lines], _today(connection, now)
+            ),
+            errors=attention.get(MessageState.ERROR, 0),
+            held=attention.get(MessageState.HELD, 0),
+        )
+        first = earliest([decision for _, _, decision in seen if decision is not None])
+        return Overview(
+            headline=headline(facts, now),
+            next_send_at=None if first is None else first.next_at,
+            runners=alive,
+            last_pass_at=machine.last_pass_at,
+            sent_today=facts.sent_today,
+            replies_today=facts.replies_today,
+            slots=slot_pool.team(connection, context.actor, now),
+            mailboxes=boxes,
+            campaigns=lines,
+            errors=facts.errors,
+            held=facts.held,
+            requests=_requests(context, connection),
+            obstacle=obstacle,
+        )
+
+
+def _lanes_seen(prospects: Prospects, viewer: int | None) -> list[LaneSeen]:
+    """Each mailbox with its first closed gate and the decision on what it may send first."""
+    connection = prospects.connection
+    numbers = None if viewer is None else visibility.mailbox_ids(connection, viewer)
+    found = []
+    for box in mailboxes.listing(connection):
+        if numbers is None or box.id in numbers:
+            facts = Situation(None, prospects.mailbox_facts(box.id), None)
+            shut = first_closed(facts, prospects.now)
+            found.append((prospects.box(box.id), shut, prospects.of_lane(box.id)))
+    return found
+
+
+def _campaigns_seen(connection: Connection, viewer: int | None) -> list[StoredCampaign]:
+    numbers = None if viewer is None else visibility.campaign_ids(connection, viewer)
+    return [one for one in campaigns.listing(connection) if numbers is None or one.id in numbers]
 
 
 def _acting(context: Context, connection: Connection) -> StoredUser | None:
@@ -153,28 +188,36 @@ def _requests(context: Context, connection: Connection) -> int:
 
 def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> tuple[CampaignLine, ...]:
     people = progress.people(connection, [campaign.id for campaign in found])
+    sent = progress.sent(connection, [campaign.id for campaign in found])
     running = (CampaignState.ACTIVE, CampaignState.PAUSED)
     overdue = progress.overdue(connection, [one.id for one in found if one.state in running])
     return tuple(
         CampaignLine(
+            campaign.id,
             campaign.name,
             campaign.state,
             campaign.pause_reasons,
             people[campaign.id],
+            sent[campaign.id],
             overdue.get(campaign.id, 0),
         )
         for campaign in found
     )
 
 
+def _today(connection: Connection, now: datetime) -> datetime:
+    """The beginning of the day in the workspace's zone."""
+    workspace = workspaces.find(connection)
+    return quota.day_of(now, "UTC" if workspace is None else workspace.timezone, None, None)[0]
+
+
 def _mailbox_line(
-    prospects: Prospects, mailbox_id: int, state: ConnectionState, decision: Decision | None
+    prospects: Prospects, box: SendingMailbox, shut: Verdict | None, decision: Decision | None
 ) -> MailboxLine:
-    known = prospects.mailbox_facts(mailbox_id)
-    shut = first_closed(Situation(None, known, None), prospects.now)
+    known = prospects.mailbox_facts(box.id)
     return MailboxLine(
         address=known.address,
-        state=state,
+        state=box.state,
         gate=None if shut is None else shut.gate,
         reason=None if shut is None else shut.reason,
         until=None if shut is None else shut.until,
@@ -186,63 +229,3 @@ def _mailbox_line(
         binding=None if decision is None else decision.binding,
         waits_for=None if decision is None or decision.open else decision.summary,
     )
-
-
-class _Run(Enum):
-    """When there was a runner."""
-
-    NOW = "a runner works"
-    RECENTLY = "a pass has just been"
-    LONG_AGO = "no runner has run for a while"
-    NEVER = "no runner ever ran"
-
-
-def _run_of(alive: Sequence[RunnerEntry], last_pass_at: datetime | None, now: datetime) -> _Run:
-    if alive:
-        return _Run.NOW
-    if last_pass_at is None:
-        return _Run.NEVER
-    return _Run.RECENTLY if now - last_pass_at <= _PASS_IS_RECENT else _Run.LONG_AGO
-
-
-def _judge(
-    boxes: Sequence[MailboxLine],
-    lines: Sequence[CampaignLine],
-    first: Decision | None,
-    run: _Run,
-) -> tuple[bool, str, Command]:
-    """Whether it is sending, why (not), and the command that comes next."""
-    if not boxes:
-        return False, "no mailbox is connected", Command("mailbox", "connect", "ADDRESS")
-    if first is not None and first.next_at is None:
-        stuck = next(box for box in boxes if box.waits)
-        return False, f"nothing can leave: {first.summary}", Command("why", stuck.address)
-    if first is None:
-        return _idle(boxes, lines)
-    if run in (_Run.NEVER, _Run.LONG_AGO):
-        return False, f"mail waits, but {run.value}", Command("run", "--once")
-    # Without a runner it is a person, or cron, who sees to the next pass.
-    command = Command("log", "--follow") if run is _Run.NOW else Command("run")
-    summary = "mail is due and the next pass takes it" if first.open else first.summary
-    return True, summary, command
-
-
-def _idle(boxes: Sequence[MailboxLine], lines: Sequence[CampaignLine]) -> tuple[bool, str, Command]:
-    """Nothing waits in any lane: for want of a campaign, of people, or because all is done."""
-    broken = next((box for box in boxes if box.state is not ConnectionState.CONNECTED), None)
-    paused = next((line for line in lines if line.state is CampaignState.PAUSED), None)
-    draft = next((line for line in lines if line.state is CampaignState.DRAFT), None)
-    active = next((line for line in lines if line.state is CampaignState.ACTIVE), None)
-    if active is not None:
-        return False, "up to date: everything due has been sent", Command("campaign", "show", active.name)
-    if broken is not None:
-        verb = "connect" if broken.state is ConnectionState.DISCONNECTED else "reconnect"
-        return False, f"{broken.address}: {broken.reason}", Command("mailbox", verb, broken.address)
-    if paused is not None:
-        # What a removal or a lock has paused cannot be resumed yet; `why` names what comes before.
-        comes_first = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED} & {*paused.pause_reasons}
-        command = Command("why", paused.name) if comes_first else Command("campaign", "resume", paused.name)
-        return False, f"{paused.name} is {reasons.paused(paused.pause_reasons)}", command
-    if draft is not None:
-        return False, f"{draft.name} is a draft", Command("campaign", "start", draft.name)
-    return False, "there is no campaign", Command("campaign", "create", "FILE")

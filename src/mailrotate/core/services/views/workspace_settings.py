@@ -25,7 +25,7 @@ KEYS = (_TIMEZONE, _DEFAULT_USER, *PERIODS)
 
 @dataclass(frozen=True)
 class Shown:
-    """One setting as it is. `default` is None where the workspace was made with a value of its own."""
+    """One setting. `default` is None if the workspace was created with its own value."""
 
     key: str
     value: str | None

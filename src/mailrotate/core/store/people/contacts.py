@@ -1,4 +1,4 @@
-"""Contacts: the people of the workspace, by address or id. Erased ones are found no more."""
+"""Contacts: the people of the workspace, by address or id. No query finds an erased one."""
 
 import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -106,7 +106,7 @@ def listing(
     after: int | None = None,
     limit: int | None = None,
 ) -> Generator[StoredContact]:
-    """In the order in which they became contacts, streamed."""
+    """List contacts in the order of creation, streamed."""
     c = t.contact.c
     query = _query().order_by(c.id)
     if tag is not None:
@@ -138,6 +138,12 @@ def known(connection: Connection, addresses: Sequence[str]) -> dict[str, int]:
     }
 
 
+def have_fields(connection: Connection) -> bool:
+    """Whether any contact has fields of its own."""
+    query = select(t.contact.c.id).where(t.contact.c.fields != "{}").limit(1)
+    return connection.execute(query).first() is not None
+
+
 def fields_of(connection: Connection, canonical: Sequence[str]) -> dict[str, Mapping[str, str]]:
     """Return the fields of the contacts with these canonical addresses, as far as they have any."""
     c = t.contact.c
@@ -166,7 +172,7 @@ def domains(connection: Connection) -> Iterator[str]:
 
 
 def among(connection: Connection, contact_ids: Sequence[int]) -> set[int]:
-    """Those of these ids that are a contact's, who was not erased."""
+    """Which of these ids belong to a contact that was not erased."""
     c = t.contact.c
     query = select(c.id).where(c.address.is_not(None))
     return {int(row.id) for row in rows_with(connection, query, c.id, contact_ids)}
@@ -189,9 +195,9 @@ _ADD = insert(t.contact).from_select(
 
 
 def add(connection: Connection, addresses: Sequence[str], owner_id: int, now: datetime) -> None:
-    """Make contacts of these addresses; one that somebody else has just made stays as it is.
+    """Insert contacts for these addresses; an existing one stays as it is.
 
-    In the order of the index: two who add the same people must not wait for each other in a circle.
+    In the order of the index, so that two processes adding the same people cannot deadlock.
     """
     forms = {canonical_address(address): address for address in reversed(addresses)}
     rows = sorted((domain_of(canonical), canonical, address) for canonical, address in forms.items())
@@ -206,7 +212,7 @@ def change(connection: Connection, contact_id: int, **columns: object) -> None:
 
 
 def lock(connection: Connection, contact_id: int) -> None:
-    """Whoever changes its fields waits here for the other."""
+    """Lock a contact against concurrent changes of its fields."""
     connection.execute(select(t.contact.c.id).where(t.contact.c.id == contact_id).with_for_update())
 
 

@@ -1,4 +1,4 @@
-"""People who go over to another sender of their campaign, in sets or some hundreds at a time."""
+"""Move recipients to another sender of their campaign, in sets or a few hundred at a time."""
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +20,9 @@ _UNCLEAR = (MessageState.SENDING, MessageState.HELD)
 
 @dataclass(frozen=True)
 class Choice:
-    """Whom somebody names in a campaign: by id, by tag, or everybody whom some senders have.
+    """Selects recipients of a campaign: by id, by tag, or all of some senders.
 
-    They go over if they have failed for `reason`; where that is None, if they are open.
+    Recipients that failed for `reason` can move; if it is None, open ones can.
     """
 
     campaign_id: int
@@ -34,7 +34,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Left:
-    """Somebody who was named and does not go over; `is_unclear` while a message may be on its way."""
+    """A selected recipient that cannot move; `is_unclear`: a message may be on its way."""
 
     email: str
     state: RecipientState
@@ -44,7 +44,7 @@ class Left:
 
 @dataclass(frozen=True)
 class Halted:
-    """How far somebody had come: the step they wait for, and which was sent last, with its instant."""
+    """A recipient's progress: the step it waits for, and the last sent one with its instant."""
 
     id: int
     email: str
@@ -54,7 +54,7 @@ class Halted:
 
 @dataclass(frozen=True)
 class Going:
-    """Somebody who goes on, with a step and from an instant."""
+    """A recipient that continues with a step at an instant."""
 
     id: int
     next_step: int
@@ -65,7 +65,7 @@ def senders_before(connection: Connection, campaign_id: int, box: StoredMailbox)
     """The senders of a campaign that a removed mailbox was: itself in a rotation, else by its slot, also if
     another slot has taken its place.
 
-    Of one that is connected again, those for which it has sent: its slot may have been another's.
+    For a mailbox that is connected again: the senders that it has sent for, as its slot may have been reused.
     """
     c, m = t.campaign_sender.c, t.message.c
     has_sent = exists().where(
@@ -80,9 +80,9 @@ def senders_before(connection: Connection, campaign_id: int, box: StoredMailbox)
 def removed_senders(
     connection: Connection, campaign_ids: Sequence[int], reason: str
 ) -> dict[int, tuple[str, ...]]:
-    """By campaign the addresses of the mailboxes whose people have failed for `reason`, each once.
+    """The addresses of the mailboxes whose recipients failed for `reason`, by campaign, each once.
 
-    Where several have sent for one sender, of which all its people are taken on at once, the latest removed.
+    If several mailboxes sent for one sender, the one removed last.
     """
     c, m, r, box = t.campaign_sender.c, t.message.c, t.recipient.c, t.mailbox.c
     query = (
@@ -102,7 +102,7 @@ def removed_senders(
 
 
 def _parts(choice: Choice) -> Iterator[Choice]:
-    """The same people, in as many choices as a statement takes names."""
+    """Split a choice so that each part fits into one statement."""
     for some in portions(choice.ids):
         yield Choice(choice.campaign_id, choice.reason, ids=some)
     if choice.sender_ids or choice.tag is not None:
@@ -129,8 +129,8 @@ def _is_wanted(choice: Choice) -> ColumnElement[bool]:
 
 
 def left_behind(connection: Connection, choice: Choice) -> Generator[Left]:
-    """Whoever is named and does not go over, streamed. Of a sender's people not those who have ended
-    otherwise, unless they were stopped."""
+    """Stream the selected recipients that cannot be moved. With a sender: skip those that already ended,
+    except stopped ones."""
     for part in _parts(choice):
         yield from _left_behind(connection, part)
 
@@ -152,7 +152,7 @@ def _left_behind(connection: Connection, choice: Choice) -> Generator[Left]:
 
 
 def move_open(connection: Connection, choice: Choice, to_sender_id: int, reason: str) -> int:
-    """Open people go on from another sender, place and thread as they are."""
+    """Move open recipients to another sender; step and thread stay."""
     result = connection.execute(
         update(t.recipient)
         .where(_named(connection, choice), _is_wanted(choice), ~removals.has_living(*_UNCLEAR))
@@ -162,8 +162,7 @@ def move_open(connection: Connection, choice: Choice, to_sender_id: int, reason:
 
 
 def waiting(connection: Connection, choice: Choice) -> Iterator[list[Halted]]:
-    """The people who go over with how far they have come, some hundreds at a time; nobody else changes them
-    until the transaction ends."""
+    """Lock and yield the recipients to move with their progress, a few hundred at a time."""
     for part in _parts(choice):
         yield from _waiting(connection, part)
 
@@ -206,7 +205,7 @@ def take_on(
     to_sender_id: int,
     reason: str,
 ) -> None:
-    """Some people go on from this sender, each at their own place."""
+    """Let recipients continue from this sender, each at its own step."""
     if not people:
         return
     query = (

@@ -142,7 +142,7 @@ def by_id(connection: Connection, recipient_id: int) -> StoredRecipient | None:
 
 
 def of_contacts(connection: Connection, campaign_id: int, contact_ids: Sequence[int]) -> dict[int, int]:
-    """A campaign's recipients, by contact, as far as these are any."""
+    """Which of these contacts are recipients of the campaign, by contact."""
     r = t.recipient.c
     query = select(r.contact_id, r.id).where(r.campaign_id == campaign_id)
     return {
@@ -151,7 +151,7 @@ def of_contacts(connection: Connection, campaign_id: int, contact_ids: Sequence[
 
 
 def among(connection: Connection, campaign_id: int, recipient_ids: Sequence[int]) -> set[int]:
-    """Those of these ids that are a recipient's of the campaign."""
+    """Which of these ids are recipients of the campaign."""
     r = t.recipient.c
     query = select(r.id).where(r.campaign_id == campaign_id)
     return {int(row.id) for row in rows_with(connection, query, r.id, recipient_ids)}
@@ -166,7 +166,7 @@ def listing(
     after: int | None = None,
     limit: int | None = None,
 ) -> Generator[StoredRecipient]:
-    """In the order of enrolment, streamed."""
+    """List recipients in the order of enrolment, streamed."""
     query = _query().where(t.recipient.c.campaign_id == campaign_id).order_by(t.recipient.c.id)
     if state is not None:
         query = query.where(t.recipient.c.state == state)
@@ -182,7 +182,7 @@ def listing(
 
 
 def people(connection: Connection, campaign_id: int) -> Generator[tuple[str, dict[str, str]]]:
-    """Address and fields of everybody in a campaign whose contact was not erased, streamed."""
+    """Stream address and fields of a campaign's recipients, without erased contacts."""
     query = (
         select(t.contact.c.address, t.recipient.c.fields)
         .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
@@ -195,7 +195,7 @@ def people(connection: Connection, campaign_id: int) -> Generator[tuple[str, dic
 
 
 def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]:
-    """How many people each `campaign_sender` has, whatever their state."""
+    """Count the recipients of each `campaign_sender`, in any state."""
     c = t.recipient.c
     query = (
         select(c.campaign_sender_id, func.count())
@@ -206,7 +206,7 @@ def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]
 
 
 def awaited_senders(connection: Connection, campaign_id: int) -> frozenset[int]:
-    """The senders of a campaign whom anybody open has."""
+    """The senders of a campaign that have open recipients."""
     c = t.recipient.c
     query = select(c.campaign_sender_id).where(
         c.campaign_id == campaign_id, c.state.in_(OPEN_RECIPIENTS), c.campaign_sender_id.is_not(None)
@@ -220,9 +220,9 @@ def first_of(connection: Connection, campaign_id: int) -> StoredRecipient | None
 
 
 def lock_enrolment(connection: Connection) -> None:
-    """Wait for whoever is enrolling people, and let nobody else enrol, start, stop or edit until the end.
+    """Lock a campaign's enrolment: until the transaction ends, no process can enrol, start, stop or edit.
 
-    What those read of a campaign, its state, its version and the counts of its rotation, then stays true.
+    So the campaign's state, version and rotation counts stay true.
     """
     dialects.lock_contacts(connection)
 
@@ -240,7 +240,7 @@ def _waits_unassigned(campaign_id: int) -> ColumnElement[bool]:
 
 
 def assign(connection: Connection, campaign_id: int, spread: Spread, reason: str, next_at: datetime) -> None:
-    """Give everybody who waits without a sender one, in the order of enrolment, in one statement."""
+    """Assign senders to all recipients without one, in the order of enrolment, in one statement."""
     c = t.recipient.c
     ranked = (
         select(c.id, (func.row_number().over(order_by=c.id) - 1).label("rank"))
@@ -266,7 +266,7 @@ def sender_of_rank(spread: Spread, rank: ColumnElement[int]) -> ColumnElement[in
 def due_in_lane(
     connection: Connection, campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int
 ) -> list[Due]:
-    """The earliest open people of one sender whose next step falls before `until`."""
+    """The earliest open recipients of one sender whose next step is due before `until`."""
     query = _due_query(campaign_sender_id, until, follow_ups, limit)
     return [Due(*row) for row in connection.execute(query)]
 
@@ -279,8 +279,8 @@ def lock_due(
     limit: int,
     since: datetime | None = None,
 ) -> list[Due]:
-    """The same people, from `since` on, to be planned: whoever ends one of them meanwhile waits, and then
-    finds the message that is planned for them."""
+    """Lock the due recipients from `since` on before planning: a process that ends one of them waits,
+    and then finds the planned message."""
     query = _due_query(campaign_sender_id, until, follow_ups, limit).with_for_update(of=t.recipient)
     if since is not None:
         query = query.where(t.recipient.c.next_at >= since)
@@ -303,7 +303,7 @@ def _due_query(campaign_sender_id: int, until: datetime, follow_ups: bool, limit
 
 
 def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
-    """Their next step is in the outbox now."""
+    """Note that the recipients' next step is in the outbox."""
     if recipient_ids:
         rows = [{"planned_id": recipient_id} for recipient_id in recipient_ids]
         by_id = update(t.recipient).where(t.recipient.c.id == bindparam("planned_id"))
@@ -313,36 +313,43 @@ def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
 def end(
     connection: Connection, transition: Transition, reason: str, recipient_id: int, now: datetime
 ) -> bool:
-    """End one recipient; False when they had ended already."""
+    """End one recipient; False if it had already ended."""
     return moves.move(connection, transition, recipient_id, **ending(reason, now))
 
 
 def end_many(
     connection: Connection, transition: Transition, reason: str, where: ColumnElement[bool], now: datetime
 ) -> int:
-    """End a set of recipients in one statement; returns how many have ended by it."""
+    """End a set of recipients in one statement; return how many ended."""
     return moves.move_many(connection, transition, where, **ending(reason, now))
 
 
 def ending(reason: str, now: datetime) -> dict[str, object]:
-    """What an end writes beside the state: nothing is due any more."""
+    """The columns that an end sets beside the state."""
     return {"reason": reason, "next_at": None, "ended_at": now}
 
 
 def of_campaign(campaign_id: int) -> ColumnElement[bool]:
-    """Everybody in a campaign."""
+    """A condition: the recipients of a campaign."""
     return t.recipient.c.campaign_id == campaign_id
 
 
 def plan_again(connection: Connection, recipient_id: int, due_at: datetime) -> None:
-    """The step that was planned for somebody open waits to be planned anew."""
+    """Let the planned step of an open recipient be planned again."""
     c = t.recipient.c
     query = update(t.recipient).where(c.id == recipient_id, t.is_open, c.next_at.is_(None))
     connection.execute(query.values(next_at=due_at))
 
 
+def give_sender(connection: Connection, recipient_id: int, campaign_sender_id: int | None) -> None:
+    """Give a recipient the sender that wrote to them, unless they have one."""
+    c = t.recipient.c
+    query = update(t.recipient).where(c.id == recipient_id, c.campaign_sender_id.is_(None))
+    connection.execute(query.values(campaign_sender_id=campaign_sender_id))
+
+
 def has_ended(connection: Connection, message_id: int) -> bool:
-    """Whether the recipient of a message is at an end; the row is locked, so that this stays as it is."""
+    """Whether the recipient of a message has ended; locks the row, so that the answer stays true."""
     query = (
         select(t.recipient.c.state)
         .join(t.message, t.message.c.recipient_id == t.recipient.c.id)
@@ -378,5 +385,5 @@ def open_covered(connection: Connection, addresses: Sequence[str], domains: Sequ
 
 
 def remove_uncontacted(connection: Connection, recipient_id: int) -> None:
-    """Take somebody out of a draft; nothing was planned for them yet."""
+    """Delete a recipient of a draft; nothing was planned for it yet."""
     connection.execute(delete(t.recipient).where(t.recipient.c.id == recipient_id))

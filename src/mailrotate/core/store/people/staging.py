@@ -1,9 +1,9 @@
-"""Many recipients at once (D8): staged outside the write lock, then put in by one short transaction.
+"""Import many recipients (D8): stage them outside the write lock, then store them in one short transaction.
 
 The rows go into tables that only this import sees. Once all are there, `examine` sorts them by address and
-finds out who stands twice in the file, is in the campaign already, is suppressed or was stopped. What is left
-goes in by two `INSERT … SELECT` that mostly append to the tables and their indexes, and nobody else waits for
-more than those. Memory does not grow with the file.
+marks duplicates in the file, recipients that are already in the campaign, and suppressed or stopped people.
+The rest is stored by two `INSERT … SELECT` that mostly append to tables and indexes; only these hold the
+write lock. Memory does not grow with the file.
 """
 
 from collections.abc import Generator, Iterable, Iterator
@@ -96,7 +96,7 @@ class RowProblem(StrEnum):
 
 @dataclass(frozen=True)
 class Enrolment:
-    """How the rows of one import become recipients. Without a spread they wait, unassigned."""
+    """How rows become recipients. Without a spread they wait for a sender."""
 
     transition: Transition
     campaign_id: int
@@ -131,17 +131,17 @@ class Staging:
         self._end()
 
     def _end(self) -> None:
-        # Closed instead of given back to the pool: the staged rows, and what it does not check, go with it.
+        # Close the session instead of returning it to the pool: staged rows and relaxed checks end with it.
         self._session.invalidate()
         self._session.close()
 
     def add_many(self, rows: Iterable[StagedRow]) -> None:
-        """Stage rows as they come; may be called once."""
+        """Stage rows from an iterator; may be called once."""
         with self._store.telling():
             dialects.load(self._session, "staged", _staged.columns.keys(), rows)
 
     def examine(self) -> dict[RowProblem | None, int]:
-        """Find every row that must not go in; returns the counts by problem, None for the good ones."""
+        """Mark every row that must not be imported; return the counts by problem, with None for good rows."""
         with self._store.telling(), self._session.begin():
             self._sort_people(self._session)
             self._seen = self._present(self._session)
@@ -150,22 +150,22 @@ class Staging:
 
     @contextmanager
     def writing(self) -> Iterator[tuple[Connection, dict[RowProblem | None, int]]]:
-        """The transaction in which the rows go in, with the counts as they are now that all others wait."""
+        """Open the transaction that stores the rows; its counts are final, because all other writers wait."""
         with self._store.telling(), self._session.begin():
             self._number_good_ones(self._session)
         with self._store.writing(self._session) as connection:
             dialects.lock_contacts(connection)
             present = self._present(connection)
-            # Whoever came meanwhile is looked for again; mostly nobody did, and the lock is kept short.
+            # Check again only what changed since `examine`, usually nothing, to hold the lock briefly.
             if present != self._seen:
                 self._counted = self._compare(connection, present)
                 self._number_good_ones(connection)
             yield connection, self._counted
 
     def merge(self, connection: Connection, how: Enrolment) -> int:
-        """Make recipients of the good rows, in the order of their lines; returns how many.
+        """Store the good rows as recipients, in the order of their lines; return how many.
 
-        New contacts get their ids from here: so nobody is looked up a million times under the lock.
+        Ids of new contacts are assigned here, which saves a million lookups under the lock.
         Raises Busy when a contact was erased meanwhile.
         """
         p, e, contact, r = _person.c, _entry.c, t.contact.c, t.recipient.c
@@ -208,11 +208,11 @@ class Staging:
         statement = insert(t.recipient).from_select(list(people), rows)
         imported = connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount
         if imported != count:
-            raise Busy("import.raced", "a contact was erased meanwhile; nobody was imported", "run it again")
+            raise Busy("import.raced", "a contact was erased meanwhile; nothing was imported", "run it again")
         return imported
 
     def problems(self) -> Generator[tuple[int, str, RowProblem]]:
-        """Each row that did not go in, by line, streamed."""
+        """Stream the rows that were not imported, by line."""
         p = _person.c
         query = select(p.line, p.address, p.problem).where(p.problem.is_not(None)).order_by(p.line)
         query = query.execution_options(yield_per=500)
@@ -241,7 +241,7 @@ class Staging:
         dialects.gather_statistics(session, "entry")
 
     def _compare(self, connection: Connection, present: "_Present") -> dict[RowProblem | None, int]:
-        """Mark what the database knows of the people; one that is marked keeps its mark."""
+        """Mark people that the database already knows; an earlier mark stays."""
         p = _person.c
         if present.stopped_count:
             hashes = select(t.stopped.c.address_hash).where(t.stopped.c.campaign_id == self._campaign_id)
@@ -305,7 +305,7 @@ class Staging:
 
 
 class _Present(NamedTuple):
-    """What changes whenever somebody is added, enrolled, suppressed or stopped."""
+    """Counters that change when people are added, enrolled, suppressed or stopped."""
 
     recipient_count: int
     last_recipient: int | None

@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, true
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, true
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
@@ -143,9 +143,26 @@ def add_many(
     return max(0, connection.execute(_ADD.execution_options(preserve_rowcount=True), rows).rowcount)
 
 
-def remove(connection: Connection, kind: SuppressionKind, value: str) -> bool:
-    hashes = {fingerprint(canonical_of(kind, value)), fingerprint(value)}
-    return connection.execute(delete(t.suppression).where(_s.hash.in_(hashes))).rowcount > 0
+def remove(connection: Connection, kind: SuppressionKind, value: str, now: datetime) -> bool:
+    """Allow it again, in whatever spelling, and remember when; False when it was not suppressed."""
+    known = fingerprint(canonical_of(kind, value))
+    # The plain value for hashes that are older than the canonical form.
+    hashes = {known, fingerprint(value)}
+    if not connection.execute(delete(t.suppression).where(_s.hash.in_(hashes))).rowcount:
+        return False
+    lifted = t.lifted_suppression
+    connection.execute(delete(lifted).where(lifted.c.hash.in_(hashes)))
+    connection.execute(insert(lifted).values(hash=known, lifted_at=now))
+    return True
+
+
+def lifted_at(connection: Connection, address: str) -> datetime | None:
+    """When the suppression of an address was last removed."""
+    hashes = {fingerprint(canonical_address(address)), fingerprint(address)}
+    lifted = t.lifted_suppression.c
+    query = select(func.max(lifted.lifted_at)).where(lifted.hash.in_(hashes))
+    found = connection.execute(query).scalar_one()
+    return found if isinstance(found, datetime) else None
 
 
 def listing(connection: Connection, after: int | None, limit: int | None) -> Generator[Suppressed]:

@@ -44,5 +44,5 @@ def among(connection: Connection, contact_ids: Sequence[int], tag: str) -> set[i
 
 
 def contacts_with(_connection: Connection, tag: str) -> Select[tuple[int]]:
-    """A query of the ids of everybody who has the tag, for other queries to look in."""
+    """A subquery with the ids of contacts that have the tag."""
     return select(t.contact_tag.c.contact_id).where(t.contact_tag.c.tag == tag)

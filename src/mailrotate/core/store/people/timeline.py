@@ -1,6 +1,6 @@
 """Contacts' timelines: the mail that linked mailboxes have seen, each once (B9).
 
-Whoever writes here locks the contact against being erased meanwhile, or finds that it was.
+Each writer locks the contact, so that an entry cannot appear after an erasure.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ class TimelineEntry:
 
 _COLUMNS = ("contact_id", "mailbox_id", "at", "direction", "header_id", "subject")
 _c = t.timeline.c
-# Made once, as what every settling of a linked mailbox runs: making a statement costs more than running it.
+# Built once, because every settling in a linked mailbox runs it.
 _NOTE_SENT = insert(t.timeline).from_select(
     _COLUMNS,
     dialects.but_not_twice(
@@ -87,7 +87,7 @@ def note(connection: Connection, entries: Sequence[NewEntry]) -> None:
 
 
 def instant_of(connection: Connection, contact_id: int, entry_id: int) -> datetime | None:
-    """When an entry of the contact's timeline was; None where it has no such entry."""
+    """The instant of a timeline entry; None if the contact has no such entry."""
     query = select(_c.at).where(_c.id == entry_id, _c.contact_id == contact_id)
     return connection.execute(query).scalar_one_or_none()
 
@@ -95,7 +95,7 @@ def instant_of(connection: Connection, contact_id: int, entry_id: int) -> dateti
 def newest(
     connection: Connection, contact_id: int, limit: int, after: tuple[datetime, int] | None = None
 ) -> list[TimelineEntry]:
-    """The newest first; `after` is the instant and id of the entry to go on from, towards the oldest."""
+    """List entries, newest first; `after` is the instant and id of the last entry already shown."""
     query = (
         select(_c.id, _c.at, _c.direction, t.mailbox.c.address, _c.header_id, _c.subject)
         .join(t.mailbox, t.mailbox.c.id == _c.mailbox_id)

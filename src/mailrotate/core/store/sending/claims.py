@@ -1,7 +1,7 @@
-"""What a sender has in its hands: the claim → mark → settle of each message.
+"""Claim, mark and settle messages.
 
-Every change is a compare-and-set on (message, claim token): whoever lost a message meanwhile changes
-nothing. The statements are made once, because making one costs ten times as much as running it.
+Every change is a compare-and-set on (message, claim token): a runner that lost a message changes nothing. The
+statements are built once, because building one costs ten times as much as running it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -69,7 +69,7 @@ def claim(
     content_hash: str,
     now: datetime,
 ) -> bool:
-    """Take a message, with the rendered content's hash; False when somebody was faster."""
+    """Claim a message with its rendered content's hash; False if another runner was faster."""
     return moves.move(
         connection,
         transition,
@@ -88,9 +88,9 @@ def claim(
 
 
 def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> bool:
-    """Note that the final dot may leave now.
+    """Mark a message: from here on, the final dot may leave.
 
-    False when the message or the lane is no longer ours, and when the recipient has ended since the claim.
+    False if the message or the lane is no longer ours, or the recipient ended since the claim.
     """
     known = {
         "b_id": claimed.message.id,
@@ -104,7 +104,7 @@ def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> b
 
 
 def still_ours(connection: Connection, claimed: Claim) -> bool:
-    """Whether the claim holds; the row is locked until the transaction ends."""
+    """Whether the claim is still valid; locks the row until the transaction ends."""
     known = {"b_id": claimed.message.id, "b_claim": claimed.claim_token}
     return connection.execute(_STILL_OURS, known).first() is not None
 
@@ -117,7 +117,7 @@ def settle(
     /,
     **values: object,
 ) -> bool:
-    """Record what became of a claimed message; False when it is no longer ours."""
+    """Record the result of a claimed message; False if it is no longer ours."""
     known = {"b_id": message_id, "b_claim": claim_token}
     return connection.execute(_settling(transition), {**known, **values}).rowcount == 1
 
@@ -142,15 +142,15 @@ _IN_FLIGHT_IN = _IN_FLIGHT.where(_m.mailbox_id == bindparam("b_mailbox"))
 
 
 def in_flight_of(connection: Connection, runner_id: int) -> list[InFlight]:
-    """What a runner had claimed.
+    """The messages that a runner claimed.
 
-    The rows are locked: a runner that was taken for dead and lives cannot mark one of them any more.
+    The rows are locked, so that a runner that is alive after all cannot mark them.
     """
     return _in_flight(connection.execute(_IN_FLIGHT_OF, {"b_runner": runner_id}))
 
 
 def in_flight_in(connection: Connection, mailbox_id: int) -> list[InFlight]:
-    """What is claimed in a lane, whoever claimed it. The rows are locked."""
+    """The claimed messages of a lane, by any runner. The rows are locked."""
     return _in_flight(connection.execute(_IN_FLIGHT_IN, {"b_mailbox": mailbox_id}))
 
 

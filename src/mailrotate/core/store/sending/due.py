@@ -1,4 +1,4 @@
-"""Which lanes have something to do: the one question that every pass asks of all of them."""
+"""Find lanes with work; every pass asks this."""
 
 from datetime import datetime, timedelta
 
@@ -47,8 +47,8 @@ def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
 
 
 def lanes_ready(connection: Connection, now: datetime, *, follow_ups: bool = True) -> list[int]:
-    """The mailboxes in which mail is due, whether or not they may send it; or in which other than
-    follow-ups is."""
+    """The mailboxes in which mail is due, whether or not they may send it; or in which mail other than
+    follow-ups is due."""
     query = (
         select(t.mailbox.c.id)
         .join(t.connection, t.connection.c.mailbox_id == t.mailbox.c.id)
@@ -72,7 +72,7 @@ def _by_hand_ready(now: datetime) -> ColumnElement[bool]:
 
 
 def _campaign_ready(now: datetime, follow_ups: bool) -> ColumnElement[bool]:
-    """By active campaign, because a step or an operator may have put its message into any lane."""
+    """Select by active campaign, because a step or an operator can put a message into any lane."""
     wanted = (Priority.FOLLOW_UP, Priority.FIRST) if follow_ups else (Priority.FIRST,)
     ready = exists().where(
         t.message.c.mailbox_id == t.mailbox.c.id,

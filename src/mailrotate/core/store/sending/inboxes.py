@@ -1,4 +1,4 @@
-"""How far inboxes were read, and the copies that are still to be filed in them."""
+"""Read cursors of inboxes, and sent copies that are still to be filed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ STATE = (
 
 
 def state(r: RowMapping) -> InboxState:
-    """The state in a row with these columns."""
+    """Read the state from a row with these columns."""
     return InboxState(*(r[column.key] for column in STATE))
 
 
@@ -51,7 +51,7 @@ class StoredFolder:
 
 
 def folders_of(connection: Connection, mailbox_id: int, names: Sequence[str]) -> list[StoredFolder]:
-    """These folders in this order, also such as were never read."""
+    """These folders in this order, including ones that were never read."""
     f = t.folder.c
     query = select(f.name, f.read_at, f.last_error).where(f.mailbox_id == mailbox_id, f.name.in_(names))
     found = {
@@ -61,7 +61,7 @@ def folders_of(connection: Connection, mailbox_id: int, names: Sequence[str]) ->
 
 
 def cursor_of(connection: Connection, mailbox_id: int, name: str) -> FolderCursor | None:
-    """How far a folder was read; None before the first reading."""
+    """The cursor of a folder; None before its first reading."""
     row = connection.execute(
         select(t.folder.c.uid_validity, t.folder.c.last_uid).where(
             t.folder.c.mailbox_id == mailbox_id, t.folder.c.name == name
@@ -96,7 +96,7 @@ def note_failure(
     now: datetime,
     next_try_at: datetime | None = None,
 ) -> None:
-    """The folder cannot be read; since when, is kept from the first failure on."""
+    """Note that a folder cannot be read; the instant of the first failure stays."""
     since = connection.execute(
         select(t.folder.c.failing_since).where(t.folder.c.mailbox_id == mailbox_id, t.folder.c.name == name)
     ).scalar_one_or_none()
@@ -104,7 +104,7 @@ def note_failure(
 
 
 def forget_failure(connection: Connection, mailbox_id: int) -> None:
-    """After a reconnect the next reading decides anew."""
+    """Forget a failure after a reconnect; the next reading decides again."""
     connection.execute(
         update(t.folder)
         .where(t.folder.c.mailbox_id == mailbox_id)
@@ -138,7 +138,7 @@ def pending_copies(connection: Connection, mailbox_id: int, now: datetime, limit
 
 
 def drop_copy(connection: Connection, message_id: int) -> None:
-    """The copy is filed, or was given up."""
+    """Delete a pending copy that was filed or given up."""
     connection.execute(delete(t.sent_copy).where(t.sent_copy.c.message_id == message_id))
 
 

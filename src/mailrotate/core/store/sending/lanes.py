@@ -1,16 +1,16 @@
-"""Lanes: one row per mailbox. Whoever sends from, reads or tests a mailbox owns its lane meanwhile."""
+"""Lanes: one row per mailbox, owned by the process that sends from, reads or tests the mailbox."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 
 from mailrotate.core.store import tables as t
 
 
 @dataclass(frozen=True)
 class Lane:
-    """A lane that is ours. The token grows with every owner: an old owner's writes find it changed."""
+    """A lane that this process owns. The token grows with each owner, so an old owner's writes fail."""
 
     mailbox_id: int
     runner_id: int
@@ -33,7 +33,7 @@ def _known(lane: Lane) -> dict[str, object]:
 
 
 def take(connection: Connection, mailbox_id: int, runner_id: int) -> Lane | None:
-    """Own the lane if nobody does; None when another runner has it, or another is taking it right now."""
+    """Take a free lane; None if another runner has it, or is just taking it."""
     query = (
         select(t.lane.c.token)
         .where(t.lane.c.mailbox_id == mailbox_id, t.lane.c.runner_id.is_(None))
@@ -49,13 +49,28 @@ def take(connection: Connection, mailbox_id: int, runner_id: int) -> Lane | None
 
 
 def hold_on(connection: Connection, lane: Lane, now: datetime) -> bool:
-    """Lock the lane's row for this transaction and note the instant acted on (F6); False when it is lost."""
+    """Lock the lane's row for this transaction and note the instant (F6); False if the lane is lost."""
     return connection.execute(_OURS, {**_known(lane), "acted_at": now}).rowcount == 1
 
 
 def release(connection: Connection, lane: Lane) -> None:
-    """Give the lane back, if it is still ours."""
+    """Release the lane if it is still ours."""
     connection.execute(_OURS, {**_known(lane), "runner_id": None})
+
+
+def note_work(connection: Connection, mailbox_id: int, broke_by: str | None, now: datetime) -> bool:
+    """Record whether a lane's work ended in an error; True if that is news."""
+    known = t.lane.c.broke_by
+    is_other = known.is_not(None) if broke_by is None else or_(known.is_(None), known != broke_by)
+    changed = update(t.lane).where(t.lane.c.mailbox_id == mailbox_id, is_other)
+    broke_at = None if broke_by is None else now
+    return connection.execute(changed.values(broke_at=broke_at, broke_by=broke_by)).rowcount == 1
+
+
+def broken(connection: Connection) -> dict[int, str]:
+    """By mailbox, the error in which its lane's work ended."""
+    query = select(t.lane.c.mailbox_id, t.lane.c.broke_by).where(t.lane.c.broke_by.is_not(None))
+    return {row.mailbox_id: row.broke_by for row in connection.execute(query)}
 
 
 def owners(connection: Connection) -> list[int]:
@@ -65,14 +80,14 @@ def owners(connection: Connection) -> list[int]:
 
 
 def free_lanes_of(connection: Connection, runner_id: int) -> None:
-    """Free the lanes of a runner that is known to be dead."""
+    """Free the lanes of a dead runner."""
     connection.execute(update(t.lane).where(t.lane.c.runner_id == runner_id).values(runner_id=None))
 
 
 def last_message(connection: Connection, mailbox_id: int) -> tuple[str, datetime] | None:
-    """The token of the last message that left, or may have left, the mailbox, and when it did.
+    """Token and instant of the last message that left, or may have left, the mailbox.
 
-    Until the transaction ends, nobody else sets when the mailbox may send next.
+    Until the transaction ends, no other process can set when the mailbox may send next.
     """
     connection.execute(select(t.lane.c.token).where(t.lane.c.mailbox_id == mailbox_id).with_for_update())
     row = connection.execute(_LAST_MESSAGE, {"b_mailbox": mailbox_id}).one_or_none()

@@ -21,7 +21,7 @@ from mailrotate.core.store.engine import Store
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.hint import Command
 
-# The first of the two numbers of our advisory locks, so that they meet nobody else's.
+# The first of the two keys of our advisory locks, to avoid those of other programs.
 _ADVISORY_SPACE = 0x6D72
 _HOST_LOCK = "runner"
 
@@ -38,7 +38,7 @@ class _FileLock:
         self._descriptor = descriptor
 
     def is_held(self) -> bool:
-        # Nobody but this process can end it.
+        # Only this process can end it.
         return True
 
     def release(self) -> None:
@@ -55,7 +55,7 @@ class _AdvisoryLock:
         return self._ask("SELECT 1")
 
     def release(self) -> None:
-        # Unlocked by name before the pool has the session again: hanging up would free it only later.
+        # Unlock explicitly before the session returns to the pool; closing it would free the lock only later.
         self._ask("SELECT pg_advisory_unlock(:space, :id)", **self._key)
         self._connection.close()
 
@@ -98,7 +98,7 @@ def register(store: Store, kind: str, now: datetime, host: str) -> LivingRunner:
         ).inserted_primary_key or (0,)
         lock = _acquire(store, int(runner_id))
         if lock is None:
-            raise Busy("runner.locked", f"runner {runner_id} is taken already", "run the command again")
+            raise Busy("runner.locked", f"runner {runner_id} is already taken", "run the command again")
     return LivingRunner(store, int(runner_id), lock)
 
 
@@ -114,7 +114,7 @@ def dead_runners(store: Store, candidates: list[int]) -> Iterator[int]:
 
 
 def note_end(connection: Connection, runner_id: int, now: datetime) -> None:
-    """Write down that a runner is dead, since it could not."""
+    """Record that a runner died."""
     connection.execute(
         update(t.runner).where(t.runner.c.id == runner_id, t.runner.c.ended_at.is_(None)).values(ended_at=now)
     )

@@ -1,6 +1,6 @@
-"""The outbox: rows are planned, found in the order of sending, put off, released and cancelled.
+"""The outbox: plan, find, postpone, release and cancel messages.
 
-What a sender does with a row, from its claim on, is in `claims`.
+From the claim on, `claims` has the changes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,11 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState
 from mailrotate.core.values.transition import Transition
+
+# What a message has that is not in error.
+NO_ERROR = dict.fromkeys(
+    ("error_class", "error_phase", "error_code", "error_enhanced", "error_text", "error_hint")
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class Candidate:
     own_fields: str | None
     due_at: datetime
     ready_at: datetime
-    # From here on, as it is while nothing has happened to it.
+    # The defaults below are those of a new row.
     released_at: datetime | None = None
     overdue_at: datetime | None = None
     attempts: int = 0
@@ -49,6 +54,7 @@ class Candidate:
     recipient_timezone: str | None = None
     recipient_fields: str | None = None
     turn_at: datetime | None = None
+    unsubscribe_token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Thread:
-    """What a follow-up answers: the message before in the same campaign."""
+    """The previous message of the campaign, which a follow-up answers."""
 
     message_id: str
     cited_ids: tuple[str, ...]
@@ -89,6 +95,7 @@ class NewMessage:
     message_id: str
     due_at: datetime
     ready_at: datetime
+    unsubscribe_token: str | None = None
     fields: str | None = None
 
 
@@ -98,6 +105,7 @@ _CANDIDATE = select(
         for name in (
             "id", "kind", "state", "priority", "mailbox_id", "campaign_id", "campaign_sender_id",
             "recipient_id", "step_position", "to_address", "from_address", "message_id", "token",
+            "unsubscribe_token",
         )
     ),
     t.message.c.fields.label("own_fields"),
@@ -157,7 +165,7 @@ _SCHEDULED_ELSEWHERE = _SCHEDULED.where(
 def scheduled_count(
     connection: Connection, mailbox_id: int, campaign_ids: Sequence[int], priority: Priority
 ) -> int:
-    """How many rows of some campaigns wait in a lane; bounded by what was planned for it."""
+    """Count the waiting rows of some campaigns in a lane; planning bounds the number."""
     known = {"b_mailbox": mailbox_id, "b_campaigns": campaign_ids, "b_priority": priority}
     return int(connection.execute(_SCHEDULED_HERE, known).scalar_one())
 
@@ -165,7 +173,7 @@ def scheduled_count(
 def scheduled_elsewhere(
     connection: Connection, mailbox_id: int, slot_id: int, campaign_ids: Sequence[int], priority: Priority
 ) -> int:
-    """How many people of a slot wait in the lanes of steps that name a sender of their own (D9)."""
+    """Count a slot's recipients that wait in other lanes, because a step has its own sender (D9)."""
     known = {"b_mailbox": mailbox_id, "b_slot": slot_id, "b_campaigns": campaign_ids, "b_priority": priority}
     return int(connection.execute(_SCHEDULED_ELSEWHERE, known).scalar_one())
 
@@ -215,13 +223,13 @@ def by_id(connection: Connection, message_id: int) -> Candidate | None:
 
 
 def by_ids(connection: Connection, message_ids: Sequence[int]) -> dict[int, Candidate]:
-    """The messages with these ids, at most some hundreds."""
+    """The messages with these ids, at most a few hundred."""
     rows = connection.execute(_CANDIDATE.where(t.message.c.id.in_(message_ids)))
     return {row.id: _candidate(row._mapping) for row in rows}
 
 
 def unsent_of(connection: Connection, recipient_id: int) -> Candidate | None:
-    """The living message of a recipient that is latest in the order of steps and not sent yet."""
+    """A recipient's unsent message of the latest step."""
     c = t.message.c
     unsent = (MessageState.SCHEDULED, MessageState.SENDING, MessageState.ERROR, MessageState.HELD)
     query = _CANDIDATE.where(c.recipient_id == recipient_id, t.is_living_step, c.state.in_(unsent))
@@ -256,23 +264,29 @@ def of_campaign(campaign_id: int, *, tests: bool = False) -> ColumnElement[bool]
 
 
 def of_recipients(recipient_ids: Sequence[int]) -> ColumnElement[bool]:
-    """The messages of their campaigns to some recipients, at most some hundreds."""
+    """The messages of their campaigns to some recipients, at most a few hundred."""
     return and_(t.message.c.recipient_id.in_(recipient_ids), t.is_living_step)
 
 
 def in_lane(mailbox_id: int) -> ColumnElement[bool]:
-    """Everything of a mailbox, of every kind."""
+    """All messages of a mailbox."""
     return t.message.c.mailbox_id == mailbox_id
 
 
 def in_lane_for(mailbox_id: int, sender_ids: Sequence[int]) -> ColumnElement[bool]:
-    """What a mailbox's lane holds for the people of some senders."""
+    """The messages in a mailbox's lane for recipients of some senders."""
     theirs = select(t.recipient.c.id).where(t.recipient.c.campaign_sender_id.in_(sender_ids))
     return and_(in_lane(mailbox_id), t.is_living_step, t.message.c.recipient_id.in_(theirs))
 
 
+def identify(connection: Connection, message_id: int, mailbox_id: int, token: str, header_id: str) -> None:
+    """Give a message the identity of the mail that its recipient had, and the mailbox that it left."""
+    known = {"mailbox_id": mailbox_id, "token": token, "message_id": header_id}
+    connection.execute(update(t.message).where(t.message.c.id == message_id).values(**known))
+
+
 def postpone(connection: Connection, message_id: int, until: datetime) -> None:
-    """Move a scheduled row behind the others until then; what it was due for stays."""
+    """Postpone a scheduled row until an instant; `due_at` stays."""
     connection.execute(
         update(t.message).where(t.message.c.id == message_id, t.is_scheduled).values(ready_at=until)
     )
@@ -286,7 +300,7 @@ def set_overdue(connection: Connection, message_id: int, since: datetime) -> Non
 def release(
     connection: Connection, now: datetime, *, message_id: int | None = None, campaign_id: int | None = None
 ) -> int:
-    """The operator's word: a late row goes on, parked already or not; of a campaign, all parked ones."""
+    """Release late rows, parked or not; for a campaign, all parked ones."""
     query = update(t.message).where(t.is_scheduled)
     if message_id is not None:
         query = query.where(t.message.c.id == message_id)

@@ -1,10 +1,10 @@
-"""The outbox as people look at it: listings, one message with everything, and counts."""
+"""Read models of the outbox: listings, one message in full, and counts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import visibility
@@ -40,7 +40,7 @@ class ListedMessage:
 
 @dataclass(frozen=True)
 class MessageDetail:
-    """Everything that is stored of one message but its recipient's fields."""
+    """One message in full, except its recipient's fields."""
 
     listed: ListedMessage
     mailbox_id: int
@@ -107,7 +107,7 @@ def listing(
     after: int | None = None,
     limit: int | None = None,
 ) -> Iterator[ListedMessage]:
-    """By id, streamed; `seen_by` a member, what is of their campaigns and mailboxes."""
+    """List messages by id, streamed; with `seen_by`, only those of the member's campaigns and mailboxes."""
     query = _query().where(*_which(mailbox_id, campaign_id)).order_by(t.message.c.id)
     if state is not None:
         query = query.where(t.message.c.state == state)
@@ -143,7 +143,7 @@ def detail(connection: Connection, message_id: int) -> MessageDetail | None:
 
 
 def foreign_to(connection: Connection, settler: int, ids: Sequence[int]) -> int | None:
-    """The first of these messages that is of neither the user's seat nor their campaigns."""
+    """The first of these messages that belongs neither to the user's mailboxes nor to their campaigns."""
     foreign = ~visibility.is_settled_by(settler)
     query = select(t.message.c.id).where(t.message.c.id.in_(ids), foreign).order_by(t.message.c.id).limit(1)
     return connection.execute(query).scalar_one_or_none()
@@ -190,7 +190,7 @@ def attention_counts(connection: Connection, seen_by: int | None = None) -> dict
 
 
 def waits_in(connection: Connection, campaign_id: int) -> bool:
-    """Whether anything of a campaign is scheduled or being sent."""
+    """Whether a campaign has scheduled messages or messages being sent."""
     c = t.message.c
     states = (MessageState.SCHEDULED, MessageState.SENDING)
     query = select(c.id).where(c.campaign_id == campaign_id, c.state.in_(states)).limit(1)
@@ -210,13 +210,29 @@ class Ours:
     to_address: str
 
 
+def by_unsubscribe_token(connection: Connection, token: str, *, of_message_id: bool) -> list[Ours]:
+    """Find the message whose recipient may unsubscribe with this token.
+
+    `of_message_id` also takes that of a Message-ID, for messages that have none of their own.
+    """
+    own = t.message.c.unsubscribe_token
+    found = _ours(connection, own == token)
+    return found or (
+        _ours(connection, and_(t.message.c.token == token, own.is_(None))) if of_message_id else []
+    )
+
+
 def by_tokens(connection: Connection, tokens: Sequence[str]) -> list[Ours]:
+    return _ours(connection, t.message.c.token.in_(tokens))
+
+
+def _ours(connection: Connection, which: ColumnElement[bool]) -> list[Ours]:
     query = select(
         *(
             t.message.c[name]
             for name in ("id", "message_id", "state", "kind", "campaign_id", "recipient_id", "to_address")
         )
-    ).where(t.message.c.token.in_(tokens))
+    ).where(which)
     return [
         Ours(row[0], row[1], MessageState(row[2]), MessageKind(row[3]), row[4], row[5], row[6])
         for row in connection.execute(query)

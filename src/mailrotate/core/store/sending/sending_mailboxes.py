@@ -1,4 +1,4 @@
-"""Mailboxes as sending sees them: what the gates ask of one and what a message takes from it, in one row."""
+"""Mailboxes for sending: everything that gates and messages need, in one row."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from mailrotate.core.values.mail import INBOX
 
 @dataclass(frozen=True)
 class SendingMailbox(StoredMailbox):
-    """A mailbox with its settings, its health, its inbox, its lane and what was learned of its server."""
+    """A mailbox with its settings, health, inbox, lane, and what is known about its server."""
 
     settings: StoredSettings
     health: Health
@@ -39,7 +39,7 @@ _QUERY = (
     .join(t.lane, t.lane.c.mailbox_id == t.mailbox.c.id)
     .outerjoin(t.folder, and_(t.folder.c.mailbox_id == t.mailbox.c.id, t.folder.c.name == INBOX))
 )
-# Made once, as what every claim asks: making a statement costs ten times as much as running it.
+# Built once, because every claim runs it: building a statement costs ten times as much as running it.
 _BY_ID = _QUERY.where(t.mailbox.c.id == bindparam("b_id"))
 
 
@@ -59,6 +59,6 @@ def by_id(connection: Connection, mailbox_id: int) -> SendingMailbox:
 
 
 def listing(connection: Connection, *, removed: bool = False) -> list[SendingMailbox]:
-    """Every mailbox that was not removed, or that was, in the order in which they were first connected."""
+    """List present mailboxes, or removed ones, in the order of their first connection."""
     there = t.mailbox.c.removed_at.is_not(None) if removed else t.mailbox.c.removed_at.is_(None)
     return [_read(r) for r in connection.execute(_QUERY.where(there).order_by(t.mailbox.c.id)).mappings()]

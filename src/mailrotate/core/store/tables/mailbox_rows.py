@@ -25,7 +25,7 @@ class Mailbox(SQLModel, table=True):
     hold_until: datetime | None = None
     hold_class: str | None = None
     hold_reason: str | None = None
-    # After a change of time zone the running day ends at the later midnight (B4).
+    # After a change of time zone, the current day ends at the later midnight (B4).
     day_from: datetime | None = None
     day_until: datetime | None = None
     files_sent_copy: bool | None = None
@@ -121,8 +121,8 @@ class MailboxShare(SQLModel, table=True):
 
 
 class MailboxRequest(SQLModel, table=True):
-    """The wish for an address on a seat, and what became of it (A7). `ended_at`: the address has left the
-    seat, or the wish was withdrawn, and the approval with it."""
+    """A request for an address on a seat, and its decision (A7). `ended_at`: the address has left the
+    seat, or the request was withdrawn."""
 
     __tablename__ = "mailbox_request"
     __table_args__ = (
@@ -171,6 +171,21 @@ class Folder(SQLModel, table=True):
     last_error: str | None = None
 
 
+class UnreadMail(SQLModel, table=True):
+    """A mail that was not read, and why. It is asked for again until `given_up_at`."""
+
+    __tablename__ = "unread_mail"
+    mailbox_id: int = refers("mailbox.id", primary_key=True)
+    folder: str = Field(primary_key=True)
+    uid_validity: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    uid: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    reason: str
+    tries: int
+    first_at: datetime
+    last_at: datetime
+    given_up_at: datetime | None = None
+
+
 class Runner(SQLModel, table=True):
     """A process that may send. Its life is a held lock, never a timestamp."""
 
@@ -184,10 +199,13 @@ class Runner(SQLModel, table=True):
 
 
 class Lane(SQLModel, table=True):
-    """One per mailbox: whoever sends from, reads or tests it owns this row meanwhile."""
+    """One per mailbox, owned by the process that sends from, reads or tests it."""
 
     mailbox_id: int = refers("mailbox.id", primary_key=True)
     runner_id: int | None = refers("runner.id", nullable=True)
     token: int = 0
     next_send_at: datetime | None = None
     acted_at: datetime | None = None
+    # Since when its work ends in an error of the program, and which one.
+    broke_at: datetime | None = None
+    broke_by: str | None = None

@@ -1,4 +1,4 @@
-"""What is sent, the copies of it, and the log of all that happened."""
+"""Messages, pending sent copies, and the event log."""
 
 from datetime import datetime
 
@@ -21,7 +21,7 @@ class Message(SQLModel, table=True):
     __table_args__ = (
         one_of("state", states.MessageState),
         one_of("kind", states.MessageKind),
-        # The wall behind "never sent twice": one living message for a recipient's step.
+        # Guarantees "never sent twice" in the database: one living message for each step of a recipient.
         Index("uq_message_step", "recipient_id", "step_position", unique=True, **only_while(_LIVING_STEP)),
         Index(
             "ix_message_lane",
@@ -37,6 +37,7 @@ class Message(SQLModel, table=True):
         Index("ix_message_slot_counted", "slot_id", "claimed_at", **only_while(_COUNTED)),
         Index("ix_message_in_flight", "runner_id", **only_while("state = 'sending'")),
         Index("ix_message_attention", "state", "mailbox_id", **only_while(_ATTENTION)),
+        Index("uq_message_unsubscribe_token", "unsubscribe_token", unique=True),
         Index("ix_message_campaign", "campaign_id", "state"),
         LASTING_IDS,
     )
@@ -53,8 +54,11 @@ class Message(SQLModel, table=True):
     step_position: int | None = None
     to_address: str
     from_address: str
-    # The local part of the Message-ID; it is also what an unsubscribe mail names.
+    # The local part of the Message-ID, by which replies are recognised.
     token: str = Field(unique=True)
+    # What an unsubscribe mail names. The Message-ID is no secret: readers quote it. Null for messages from
+    # before the two were told apart, where the token does both.
+    unsubscribe_token: str | None = None
     message_id: str
     fields: str | None = None
     subject: str | None = None

@@ -1,4 +1,4 @@
-"""People: contacts, their place in campaigns, and who must not be written to."""
+"""Contacts, recipients and suppressions."""
 
 from datetime import datetime
 
@@ -109,6 +109,14 @@ class Suppression(SQLModel, table=True):
     source: str
     added_by: int | None = refers("user.id", nullable=True)
     added_at: datetime
+
+
+class LiftedSuppression(SQLModel, table=True):
+    """When a suppression was last removed: mail from before that does not suppress again."""
+
+    __tablename__ = "lifted_suppression"
+    hash: str = Field(primary_key=True)
+    lifted_at: datetime
 
 
 class Stopped(SQLModel, table=True):

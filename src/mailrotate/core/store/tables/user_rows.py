@@ -1,4 +1,4 @@
-"""The workspace, its people and what they may connect: users, plan, slots, settings."""
+"""The workspace with its users, plan, slots and settings."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from mailrotate.core.values import states
 
 
 class Workspace(SQLModel, table=True):
-    """One row: who this database is, and how far its runners have come."""
+    """One row: the workspace's identity, and the progress of its runners."""
 
     id: int = own_id()
     identity: str
@@ -27,12 +27,24 @@ class Setting(SQLModel, table=True):
 
 
 class Absence(SQLModel, table=True):
-    """A time in which no runner ran, longer than the lateness that waits for a word (H4)."""
+    """A time without a runner, longer than the allowed lateness (H4)."""
 
     __table_args__ = (LASTING_IDS,)
     id: int = own_id()
     from_at: datetime
     until_at: datetime
+
+
+class SendMark(SQLModel, table=True):
+    """One row: the latest mark before a final dot, by which an old or copied database is recognised (F3)."""
+
+    __tablename__ = "send_mark"
+    id: int = own_id()
+    number: int
+    home: str | None = None
+    pass_id: str | None = None
+    # While it is set, nothing is sent: mail that was sent since then is to be compared.
+    compare_since: datetime | None = None
 
 
 class User(SQLModel, table=True):
@@ -44,7 +56,7 @@ class User(SQLModel, table=True):
     state: str
     default_mailbox_id: int | None = Field(default=None)
     created_at: datetime
-    # Campaigns and the log name whoever has left; the address comes back with its row.
+    # Campaigns and the log still name a removed user; the same address added again gets this row.
     removed_at: datetime | None = None
 
 

@@ -1,0 +1,141 @@
+"""This machine's half of the mark before each final dot: a small file beside the key (F3).
+
+The file has a fixed length below one sector of a disk and is written in one piece, so that a killed process
+leaves the old or the new content.
+"""
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from mailrotate.core.values.errors import StoreTrouble
+from mailrotate.core.values.hint import Command, Shell
+from mailrotate.core.values.lineage import OutsideMark
+
+_FIRST_LINE = "mailrotate-mark 1"
+_LENGTH = 256  # bytes
+_MACHINE_ID = Path("/etc/machine-id")
+
+
+class MarkFile:
+    """A MarkPlace (`core.ports`), for one workspace."""
+
+    def __init__(self, folder: Path, workspace: str) -> None:
+        self.pass_is_open = False
+        self._path = folder / f"{workspace}.mark"
+        self._workspace = workspace
+        self._threads = threading.Lock()
+        self._descriptor: int | None = None
+
+    def read(self) -> OutsideMark | None:
+        """See MarkPlace. A file that another machine wrote, copied here, counts as missing."""
+        with _telling("unreadable", "read", self._path):
+            try:
+                content = self._path.read_bytes()
+            except FileNotFoundError:
+                return None
+        return self._parsed(content)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """See MarkPlace."""
+        with self._threads:
+            with _telling("unwritable", "written", self._path):
+                descriptor = self._open()
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def write(self, mark: OutsideMark) -> None:
+        """See MarkPlace."""
+        with _telling("unwritable", "written", self._path):
+            descriptor = self._open()
+            self._put(descriptor, mark)
+            os.fsync(descriptor)
+
+    def note(self, number: int) -> None:
+        """See MarkPlace."""
+        with self.alone(), _telling("unwritable", "written", self._path):
+            descriptor = self._open()
+            mark = self._parsed(os.pread(descriptor, _LENGTH, 0))
+            if mark is None:
+                raise self._damaged()
+            if mark.number < number:
+                self._put(descriptor, replace(mark, number=number))
+
+    def _open(self) -> int:
+        if self._descriptor is None or not self._is_still_there(self._descriptor):
+            self.close()
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        return self._descriptor
+
+    def _is_still_there(self, descriptor: int) -> bool:
+        """Whether the open file is the one that has the name: a person may have moved the folder."""
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(descriptor))
+        except FileNotFoundError:
+            return False
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _put(self, descriptor: int, mark: OutsideMark) -> None:
+        fields = (_FIRST_LINE, self._workspace, machine(), mark.instance, " ".join(mark.passes), mark.number)
+        content = "\n".join(map(str, fields)).encode().ljust(_LENGTH - 1) + b"\n"
+        if os.pwrite(descriptor, content, 0) != len(content):
+            raise OSError(0, "the disk is full")
+
+    def _parsed(self, content: bytes) -> OutsideMark | None:
+        if not content:
+            # Made and not yet written.
+            return None
+        try:
+            first, workspace, written_by, instance, passes, number = content.decode("ascii").split("\n")[:6]
+            mark = OutsideMark(instance, tuple(passes.split()), int(number))
+        except ValueError:
+            raise self._damaged() from None
+        if (first, workspace) != (_FIRST_LINE, self._workspace):
+            raise self._damaged()
+        return mark if written_by == machine() else None
+
+    def _damaged(self) -> StoreTrouble:
+        return StoreTrouble(
+            "mark.unreadable",
+            f"{self._path} is not a mark of this workspace",
+            Command("db", "adopt"),
+        )
+
+
+def machine() -> str:
+    """Return what identifies this machine, or "-" where the system has no id (systemd's machine-id(5)).
+
+    The id itself is confidential, so only its hash is written.
+    """
+    try:
+        found = _MACHINE_ID.read_text().strip()
+    except OSError:
+        found = ""
+    return sha256(f"mailrotate {found}".encode()).hexdigest()[:32] if found else "-"
+
+
+@contextlib.contextmanager
+def _telling(code: str, verb: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as trouble:
+        raise StoreTrouble(
+            f"mark.{code}",
+            f"the mark of sending {path} cannot be {verb}: {trouble.strerror}; nothing is sent without it",
+            Shell("ls", "-ld", str(path.parent)),
+        ) from None

@@ -1,0 +1,101 @@
+"""Tables for people: aligned text in a pipe, and what fits of it on a terminal.
+
+On a terminal a row takes one line. Columns that a command can do without are left out until the others have
+room; then prose is cut. An address, a link, an id, a name or an instant is never cut: people copy them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+CELL_GAP = "  "
+# An address, a link, an instant, an id or a name, and nothing else.
+_COPIED = re.compile(r"\S*(?:@|://)\S*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\S{1,40}")
+# Of longer prose a narrow column shows at least so much.
+_SHORT = 18
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table with every column in its full width."""
+    table = [[_capitals(column) for column in columns], *rows]
+    widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
+    for row in table:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield CELL_GAP.join(cells).rstrip()
+
+
+def _capitals(column: str) -> str:
+    """All but what stands in brackets, such as a zone."""
+    name, bracket, rest = column.partition(" (")
+    return name.upper() + bracket + rest
+
+
+def print_on_terminal(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], drop: Sequence[str], *, whole: bool
+) -> None:
+    """Print the columns that fit; `drop` are those to leave out, the least important first.
+
+    With `whole`, prose goes on in further lines and is not cut.
+    """
+    from rich.console import Console
+    from rich.rule import Rule
+
+    room = Console().width
+    widths = _widths(columns, rows, drop, room)
+    # What has no room even so goes on in the terminal's next line, and is still there to be copied.
+    console = Console(width=max(room, _taken(widths)))
+    console.print(_table(widths, [columns], whole=True), style="bold")
+    console.print(Rule(style="none"), width=room)
+    console.print(_table(widths, rows, whole=whole))
+
+
+def _widths(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], drop: Sequence[str], room: int
+) -> dict[int, int]:
+    """The shown columns with their widths."""
+    narrowest = {
+        index: max(_narrowest(row[index]) for row in (columns, *rows)) for index in range(len(columns))
+    }
+    names = [column.partition(" (")[0] for column in columns]
+    for index in map(names.index, drop):
+        if _taken(narrowest) > room:
+            del narrowest[index]
+    widths = {index: max(_length(row[index]) for row in (columns, *rows)) for index in narrowest}
+    while _taken(widths) > room:
+        shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
+        if not shrinkable:
+            break
+        widths[max(shrinkable, key=lambda index: widths[index])] -= 1
+    return widths
+
+
+def _taken(widths: Mapping[int, int]) -> int:
+    return sum(widths.values()) + len(CELL_GAP) * (len(widths) - 1)
+
+
+def _narrowest(text: str) -> int:
+    length = _length(text)
+    return length if _COPIED.fullmatch(text) else min(length, _SHORT)
+
+
+def _length(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _table(widths: Mapping[int, int], rows: Iterable[Sequence[str]], *, whole: bool) -> "Table":
+    """Build a table of the given columns of the rows, each at its given width."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, len(CELL_GAP), 0, 0))
+    for width in widths.values():
+        table.add_column(width=width, overflow="fold" if whole else "ellipsis", no_wrap=not whole)
+    for row in rows:
+        # Text, not markup: a stranger's square brackets are letters.
+        table.add_row(*(Text(row[index]) for index in widths))
+    return table

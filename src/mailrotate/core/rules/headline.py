@@ -1,0 +1,371 @@
+"""The headline of `status`: is it sending, and if not why (F5).
+
+What stops all sending is asked in the order of `_STOPS`, from the machine inwards to single messages: the
+headline names the one thing that the operator must act on first. Where nothing stops it, the headline says
+when the next message goes, with the first of `_NOTICES`. The facts are in `world.py`.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from mailrotate.core.rules.gates import Gate
+from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble, World
+from mailrotate.core.values import reasons
+from mailrotate.core.values.clock import rfc3339
+from mailrotate.core.values.hint import AnyHint, Command
+from mailrotate.core.values.states import CampaignState, ConnectionState
+
+# Cron passes by every minute; without a pass for longer than this, no runner runs.
+PASS_IS_RECENT = timedelta(minutes=2)
+# A next message within this belongs to a running series; a later one is waited for.
+_SOON = timedelta(minutes=10)
+# Up to here people read "in 12 min" faster than an instant.
+_COUNTED_DOWN = timedelta(minutes=90)
+
+
+@dataclass(frozen=True)
+class Headline:
+    """`text` is the whole line, with instants in RFC 3339; `command` is what to run next."""
+
+    code: Code
+    text: str
+    sending: bool
+    command: AnyHint
+
+
+Asked = Callable[[World, datetime], Trouble | None]
+
+
+def headline(world: World, now: datetime) -> Headline:
+    """The one line that answers: is it sending, and if not why."""
+    for ask in _STOPS:
+        stop = ask(world, now)
+        if stop is not None:
+            return Headline(stop.code, f"not sending: {stop.says}", False, stop.command)
+    return _flow(world, now)
+
+
+def stops_all(machine: Machine, now: datetime) -> Trouble | None:
+    """What keeps every message back although its own gates are open."""
+    order = list(Code)
+    trouble = min(machine.troubles, key=lambda each: order.index(each.code), default=None)
+    if trouble is not None or machine.runner_works:
+        return trouble
+    if machine.last_pass_at is None:
+        since = "no runner has run yet"
+    elif now - machine.last_pass_at > PASS_IS_RECENT:
+        since = f"no runner since {_past(machine.last_pass_at)}"
+    else:
+        return None
+    return Trouble(Code.NO_RUNNER, f"{since}; run it or install the cron line", Command("run", "--once"))
+
+
+def down(lane: Lane) -> Trouble | None:
+    """The server of this mailbox that cannot be used."""
+    outage = lane.smtp or lane.imap
+    return None if outage is None else _outage({outage.host: [lane]}, [outage])
+
+
+# --- what stops everything
+
+
+def _of_machine(world: World, now: datetime) -> Trouble | None:
+    return stops_all(replace(world.machine, runner_works=True), now)
+
+
+def _no_mailbox(world: World, now: datetime) -> Trouble | None:
+    if world.lanes:
+        return None
+    return Trouble(Code.NO_SENDER, "no mailbox is connected", Command("mailbox", "connect", "ADDRESS"))
+
+
+def _stuck(world: World, now: datetime) -> Trouble | None:
+    """Something waits, and only an act lets any of it go."""
+    first = next(iter(world.waiting), None)
+    if first is None or first.decision is None or first.decision.next_at is not None:
+        return None
+    bound = first.decision.bound
+    if bound is None or (bound.gate is Gate.INBOX and bound.remedy == Command("run", "--once")):
+        return _no_runner(world, now)
+    if bound.gate is Gate.INBOX and first.imap is not None:
+        return down(first)
+    if bound.gate is Gate.CONNECTION:
+        return _grace(world, now) or _away(world, now)
+    code = _STUCK.get(bound.gate, Code.NO_SENDER)
+    return Trouble(code, f"{first.address}: {bound.reason}", Command("why", first.address))
+
+
+_STUCK: Mapping[Gate, Code] = {
+    Gate.REST: Code.PAUSED,
+    Gate.HOLD: Code.HELD,
+    Gate.OVERDUE: Code.HELD,
+    Gate.WINDOW: Code.ERRORS,
+    Gate.INBOX: Code.SERVER_DOWN,
+}
+
+
+# What these have paused cannot be resumed yet; `why` names what comes before.
+_COMES_FIRST = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED, reasons.CONTENT_ERRORS}
+
+
+def _paused(world: World, now: datetime) -> Trouble | None:
+    """Nothing waits in any lane, because every campaign with open recipients is paused."""
+    running = any(one.state is CampaignState.ACTIVE and one.open for one in world.campaigns)
+    paused = [one for one in world.campaigns if one.state is CampaignState.PAUSED]
+    if world.waiting or running or not paused:
+        return None
+    one = max(paused, key=lambda campaign: campaign.open)
+    away = {reasons.MAILBOX_DISCONNECTED, reasons.MAILBOX_FAILED} & {*one.pause_reasons}
+    trouble = (_grace(world, now) or _away(world, now)) if away else None
+    if trouble is not None:
+        return trouble
+    code = Code.ERRORS if reasons.CONTENT_ERRORS in one.pause_reasons else Code.PAUSED
+    command = Command("campaign", "resume", one.name)
+    if _COMES_FIRST & {*one.pause_reasons}:
+        command = Command("why", one.name)
+    return Trouble(code, f"{one.name} is {reasons.paused(one.pause_reasons)}", command)
+
+
+def _without_sender(world: World, now: datetime) -> Trouble | None:
+    """Nothing waits in any lane, because no mailbox is able to take the recipients that are open."""
+    if world.waiting or any(lane.state is ConnectionState.CONNECTED for lane in world.lanes):
+        return None
+    return _grace(world, now) or _away(world, now)
+
+
+def _no_runner(world: World, now: datetime) -> Trouble | None:
+    return stops_all(world.machine, now) if world.waiting else None
+
+
+def _all_died(world: World, now: datetime) -> Trouble | None:
+    return _died(world, now) if all(lane.died for lane in world.waiting) else None
+
+
+def _all_down(world: World, now: datetime) -> Trouble | None:
+    waiting = world.waiting
+    return _server_down(world, now) if waiting and all(lane.smtp for lane in waiting) else None
+
+
+def _only_errors(world: World, now: datetime) -> Trouble | None:
+    return None if world.waiting else _errors(world, now) or _held(world, now)
+
+
+_STOPS: tuple[Asked, ...] = (
+    _of_machine,
+    _no_mailbox,
+    _stuck,
+    _paused,
+    _without_sender,
+    _no_runner,
+    _all_died,
+    _all_down,
+    _only_errors,
+)
+
+
+# --- what needs an act although something is sent
+
+
+def _grace(world: World, now: datetime) -> Trouble | None:
+    """The hour of a disconnected mailbox that ends first."""
+    running = [(*lane.grace, lane.address) for lane in world.lanes if lane.grace is not None]
+    if not running:
+        return None
+    campaign, ends_at, address = min(running, key=lambda one: one[1])
+    says = f"{address} is disconnected; its hour in {campaign} ends at {_past(ends_at)}"
+    return Trouble(Code.NO_SENDER, says, Command("mailbox", "connect", address))
+
+
+def _died(world: World, now: datetime) -> Trouble | None:
+    lane = next((lane for lane in world.waiting if lane.died), None)
+    if lane is None:
+        return None
+    return Trouble(Code.LANE_DOWN, f"{lane.address}: {lane.died}", Command("log", "--mailbox", lane.address))
+
+
+def _server_down(world: World, now: datetime) -> Trouble | None:
+    """The servers that cannot be used: of those that send before those that are read."""
+    for outages in ([lane.smtp for lane in world.lanes], [lane.imap for lane in world.lanes]):
+        known = [outage for outage in outages if outage is not None]
+        lanes = defaultdict[str, list[Lane]](list)
+        for lane, outage in zip(world.lanes, outages, strict=True):
+            if outage is not None:
+                lanes[outage.host].append(lane)
+        if len(lanes) > 1 and len(known) == len(world.lanes) and not any(map(_refuses, known)):
+            since = _since(known)
+            says = f"no mail server can be reached{since}; check the network of this machine"
+            return Trouble(Code.OFFLINE, says, Command("mailbox", "test", "--all"))
+        if known:
+            return _outage(lanes, known)
+    return None
+
+
+def _outage(lanes: Mapping[str, Sequence[Lane]], outages: Sequence[Outage]) -> Trouble:
+    """The server that most mailboxes miss, and how many more there are."""
+    host = max(lanes, key=lambda each: len(lanes[each]))
+    of_host = [outage for outage in outages if outage.host == host]
+    others = f" and {_counted(len(lanes) - 1, 'more server')}" if len(lanes) > 1 else ""
+    missed = _counted(len(lanes[host]), "mailbox", "mailboxes")
+    says = f"{host} {_words(of_host[0])}{_since(of_host)} ({missed}){others}"
+    return Trouble(Code.SERVER_DOWN, says, Command("mailbox", "test", lanes[host][0].address))
+
+
+def _away(world: World, now: datetime) -> Trouble | None:
+    """A mailbox that is not connected, or whose user is locked."""
+    return _unable(world, (ConnectionState.FAILED, ConnectionState.DISCONNECTED))
+
+
+def _failed(world: World, now: datetime) -> Trouble | None:
+    """As `_away`, but a mailbox that was disconnected on purpose is no news while others send."""
+    return _unable(world, (ConnectionState.FAILED,))
+
+
+def _unable(world: World, states: Sequence[ConnectionState]) -> Trouble | None:
+    unable = [
+        (lane, lane.shut)
+        for lane in world.lanes
+        if lane.shut is not None and (lane.state in states or lane.shut.gate is Gate.USER)
+    ]
+    if not unable:
+        return None
+    lane, shut = unable[0]
+    verb = "connect" if lane.state is ConnectionState.DISCONNECTED else "reconnect"
+    by_user = shut.remedy if shut.gate is Gate.USER else None
+    more = f" (and {_counted(len(unable) - 1, 'more mailbox', 'more mailboxes')})" if len(unable) > 1 else ""
+    says = f"{lane.address}: {shut.reason}{more}"
+    return Trouble(Code.NO_SENDER, says, by_user or Command("mailbox", verb, lane.address))
+
+
+def _content(world: World, now: datetime) -> Trouble | None:
+    one = next((one for one in world.campaigns if reasons.CONTENT_ERRORS in one.pause_reasons), None)
+    if one is None:
+        return None
+    return Trouble(
+        Code.ERRORS, f"{one.name} is {reasons.paused(one.pause_reasons)}", Command("why", one.name)
+    )
+
+
+def _errors(world: World, now: datetime) -> Trouble | None:
+    if not world.errors:
+        return None
+    says = f"{_counted(world.errors, 'message')} in error"
+    return Trouble(Code.ERRORS, says, Command("outbox", "list", "--state", "error"))
+
+
+def _held(world: World, now: datetime) -> Trouble | None:
+    if not world.held:
+        return None
+    says = f"{_counted(world.held, 'message')} may or may not have left"
+    return Trouble(Code.HELD, says, Command("outbox", "list", "--state", "held"))
+
+
+_NOTICES: tuple[Asked, ...] = (_grace, _died, _server_down, _failed, _content, _errors, _held)
+
+
+# --- while something is sent
+
+
+def _flow(world: World, now: datetime) -> Headline:
+    notice = next((found for ask in _NOTICES if (found := ask(world, now))), None)
+    waiting = world.waiting
+    if not waiting:
+        code, text, command = _idle(world)
+    else:
+        code, text, command = _ongoing(world, waiting[0], now)
+    if notice is None:
+        return Headline(code, text, bool(waiting), command)
+    return Headline(notice.code, f"{text}; {notice.says}", bool(waiting), notice.command)
+
+
+def _ongoing(world: World, first: Lane, now: datetime) -> tuple[Code, str, AnyHint]:
+    decision, at = first.decision, first.next_at
+    assert decision is not None
+    assert at is not None
+    gate = None if decision.bound is None else decision.bound.gate
+    command = Command("log", "--follow") if world.machine.runner_works else Command("run")
+    counts = _counts(world)
+    if gate is Gate.DUE and at - now > _SOON:
+        return Code.NOTHING_DUE, f"up to date: everything due has been sent; next at {_ahead(at)}", command
+    if at - now > _SOON and gate is not Gate.GAP:
+        why = _WAITS.get(gate, decision.summary) if gate else decision.summary
+        return Code.WAITING, f"waiting: {why}; next at {_ahead(at)}; {counts}", command
+    if not world.machine.runner_works and world.machine.last_pass_at is not None:
+        return Code.SENDING, f"sending: {counts}, more with the next run", command
+    return Code.SENDING, f"sending: {counts}, next {_next(at, now)}", command
+
+
+# The reasons of other gates say it without the instant, which follows.
+_WAITS: Mapping[Gate, str] = {
+    Gate.WINDOW: "outside the delivery window",
+    Gate.RECIPIENT_WINDOW: "outside the recipient's delivery window",
+    Gate.DAILY_LIMIT: "the daily limit is reached",
+    Gate.SLOT_CAP: "the plan's daily cap is reached",
+}
+
+
+def _idle(world: World) -> tuple[Code, str, AnyHint]:
+    """Nothing waits in any lane, and nothing stops it: all is done, or there is nothing to do."""
+    active = next((one for one in world.campaigns if one.state is CampaignState.ACTIVE), None)
+    draft = next((one for one in world.campaigns if one.state is CampaignState.DRAFT), None)
+    if active is not None:
+        says = f"up to date: everything due has been sent; {_counts(world)}"
+        return Code.NOTHING_DUE, says, Command("campaign", "show", active.name)
+    if draft is not None:
+        says = f"not sending: {draft.name} is a draft"
+        return Code.NOTHING_DUE, says, Command("campaign", "start", draft.name)
+    if world.campaigns:
+        says = f"up to date: every campaign is finished; {_counts(world)}"
+        return Code.NOTHING_DUE, says, Command("campaign", "create", "FILE")
+    return Code.NOTHING_DUE, "not sending: there is no campaign", Command("campaign", "create", "FILE")
+
+
+# --- words
+
+
+def _counts(world: World) -> str:
+    replies = f", {_counted(world.replies_today, 'reply', 'replies')}" if world.replies_today else ""
+    return f"{world.sent_today} today{replies}"
+
+
+def _counted(number: int, one: str, several: str | None = None) -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def _next(at: datetime, now: datetime) -> str:
+    rest = at - now
+    if rest <= timedelta():
+        return "now"
+    if rest <= timedelta(seconds=90):
+        return f"in {max(1, round(rest.total_seconds()))} s"
+    return f"in {round(rest / timedelta(minutes=1))} min" if rest <= _COUNTED_DOWN else f"at {_ahead(at)}"
+
+
+def _refuses(outage: Outage) -> bool:
+    return "connection refused" in outage.said.lower()
+
+
+def _words(outage: Outage) -> str:
+    said = outage.said.lower()
+    if _refuses(outage):
+        return "refuses connections"
+    if "has no address" in said:
+        return "has no address"
+    return "does not answer" if "timed out" in said else f"cannot be used: {outage.said}"
+
+
+def _since(outages: Iterable[Outage]) -> str:
+    known = [outage.since for outage in outages if outage.since is not None]
+    return f" since {_past(min(known))}" if known else ""
+
+
+def _ahead(at: datetime) -> str:
+    """A future instant, rounded up to the minute that people read: never too early."""
+    start = at.replace(second=0, microsecond=0)
+    return rfc3339(start if start == at else start + timedelta(minutes=1))
+
+
+def _past(at: datetime) -> str:
+    """An instant in the past, or a deadline: never too late."""
+    return rfc3339(at.replace(microsecond=0))

@@ -1,0 +1,110 @@
+"""The facts of the world that the headline of `status` is made of (F5).
+
+A new fact about the machine or the workspace (its key, its clock, its disk) is a `Trouble` in
+`Machine.troubles`, at the place of its code in `Code`. A new fact about one mailbox is a field of `Lane` and
+a function in `headline.py`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from mailrotate.core.rules.decision import Decision, Verdict
+from mailrotate.core.values.hint import AnyHint
+from mailrotate.core.values.states import CampaignState, ConnectionState
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class Code(StrEnum):
+    """What a headline is about: what stops everything first, from the machine inwards."""
+
+    DISK_FULL = "disk_full"
+    CLOCK = "clock"
+    NO_KEY = "no_key"
+    RESTORED = "restored"
+    NO_SENDER = "no_sender"
+    HELD = "held"
+    PAUSED = "paused"
+    ERRORS = "errors"
+    NO_RUNNER = "no_runner"
+    LANE_DOWN = "lane_down"
+    OFFLINE = "offline"
+    SERVER_DOWN = "server_down"
+    WAITING = "waiting"
+    NOTHING_DUE = "nothing_due"
+    SENDING = "sending"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that the operator must act on; `says` follows "not sending: "."""
+
+    code: Code
+    says: str
+    command: AnyHint
+
+
+@dataclass(frozen=True)
+class Outage:
+    """A server that cannot be used, in its own or the network's words; `since` where that is known."""
+
+    host: str
+    said: str
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One mailbox: its first closed gate, the decision on what may leave first (None: nothing waits), and
+    what is wrong with it. An outage lasts until the server was used with success."""
+
+    address: str
+    state: ConnectionState
+    shut: Verdict | None = None
+    decision: Decision | None = None
+    smtp: Outage | None = None
+    imap: Outage | None = None
+    # The campaign and the end of a disconnected mailbox's hour there.
+    grace: tuple[str, datetime] | None = None
+    # What the last turn of this lane ended with, where that was a defect.
+    died: str | None = None
+
+    @property
+    def next_at(self) -> datetime | None:
+        return None if self.decision is None else self.decision.next_at
+
+
+@dataclass(frozen=True)
+class Campaign:
+    name: str
+    state: CampaignState
+    pause_reasons: tuple[str, ...] = ()
+    # Recipients that have not ended.
+    open: int = 0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What all mailboxes share: the troubles of the machine and the workspace, and the runner."""
+
+    troubles: tuple[Trouble, ...] = ()
+    runner_works: bool = False
+    last_pass_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    machine: Machine
+    lanes: tuple[Lane, ...] = ()
+    campaigns: tuple[Campaign, ...] = ()
+    sent_today: int = 0
+    replies_today: int = 0
+    errors: int = 0
+    held: int = 0
+
+    @property
+    def waiting(self) -> list[Lane]:
+        """The lanes in which something waits, the one that may send first at the beginning."""
+        found = [lane for lane in self.lanes if lane.decision is not None]
+        return sorted(found, key=lambda lane: lane.next_at or _NEVER)

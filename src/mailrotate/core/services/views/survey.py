@@ -1,0 +1,96 @@
+"""The facts of the world for the headline: what stands in the database, and what this process sees itself."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.decision import Decision, Verdict
+from mailrotate.core.rules.grace import has_passed
+from mailrotate.core.rules.headline import PASS_IS_RECENT
+from mailrotate.core.rules.situation import Obstacle
+from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.sending import runners
+from mailrotate.core.services.sending.runners import RunnerEntry
+from mailrotate.core.services.views import obstacles
+from mailrotate.core.store import connections, deadlines, workspaces
+from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
+from mailrotate.core.values.hint import Command, Shell
+from mailrotate.core.values.states import ConnectionState, ReplyClass
+
+# A mailbox with its first closed gate and the decision on what it may send first (None: nothing waits).
+LaneSeen: TypeAlias = tuple[SendingMailbox, Verdict | None, Decision | None]
+# A pass of some hundred messages writes less than this.
+_LEAST_FREE_BYTES = 16 * 2**20
+
+
+def living_runners(context: Context) -> tuple[RunnerEntry, ...]:
+    return tuple(runner for runner in runners.listing(context) if runner.alive)
+
+
+def machine(
+    context: Context, connection: Connection, alive: Sequence[RunnerEntry], now: datetime
+) -> tuple[Machine, Obstacle | None]:
+    """What all mailboxes share, and what keeps all of them from sending."""
+    workspace = workspaces.find(connection)
+    last_pass_at = None if workspace is None else workspace.last_pass_at
+    # The runner that works has a key, even where the user of this command has none.
+    is_proved = bool(alive) and last_pass_at is not None and now - last_pass_at <= PASS_IS_RECENT
+    obstacle = obstacles.find(context, connection, now, with_key=not is_proved)
+    troubles = (*_disk_trouble(context), *(() if obstacle is None else (_trouble(obstacle),)))
+    return Machine(troubles, bool(alive), last_pass_at), obstacle
+
+
+def _trouble(obstacle: Obstacle) -> Trouble:
+    says = obstacle.reason.removesuffix("; nothing is sent")
+    return Trouble(Code(obstacle.code), says, obstacle.remedy or Command("run", "--once"))
+
+
+def _disk_trouble(context: Context) -> Iterator[Trouble]:
+    free = context.store.free_bytes()
+    if free is not None and free < _LEAST_FREE_BYTES:
+        says = f"the disk of {context.store.name} is full ({free // 2**20} MB left)"
+        yield Trouble(Code.DISK_FULL, says, Shell("df", "-h", context.store.name))
+
+
+def lanes(
+    connection: Connection, seen: Sequence[LaneSeen], broken: Mapping[int, str], now: datetime
+) -> tuple[Lane, ...]:
+    numbers = [box.id for box, _, _ in seen]
+    hosts = connections.hosts_of(connection, numbers)
+    running = deadlines.running(connection, numbers)
+    found = []
+    for box, shut, decision in seen:
+        is_away = box.state is ConnectionState.DISCONNECTED
+        graces = [each for each in running.get(box.id, ()) if is_away and not has_passed(each.ends_at, now)]
+        smtp, imap = outages(box, *hosts[box.id])
+        found.append(
+            Lane(
+                address=box.address,
+                state=box.state,
+                shut=shut,
+                decision=decision,
+                smtp=smtp,
+                imap=imap,
+                grace=(graces[0].campaign, graces[0].ends_at) if graces else None,
+                died=f"unexpected failure ({broken[box.id]})" if box.id in broken else None,
+            )
+        )
+    return tuple(found)
+
+
+def outages(box: SendingMailbox, smtp_host: str, imap_host: str) -> tuple[Outage | None, Outage | None]:
+    """The servers of a connected mailbox that were in trouble at the last try."""
+    health, inbox = box.health, box.inbox
+    if box.state is not ConnectionState.CONNECTED:
+        return None, None
+    smtp = imap = None
+    passing = health.hold_class in (ReplyClass.NET, ReplyClass.RETRY)
+    if health.trouble_since is not None or passing:
+        said = health.hold_reason if passing else health.last_error
+        smtp = Outage(smtp_host, said or "no answer", health.trouble_since)
+    if inbox.failing_since is not None:
+        imap = Outage(imap_host, inbox.error or "no answer", inbox.failing_since)
+    return smtp, imap

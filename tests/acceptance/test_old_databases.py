@@ -1,0 +1,142 @@
+"""F3: an older or copied database sends nothing that was sent, however it came there."""
+
+import signal
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mailrotate.adapters import mark_file
+from tests.acceptance.old_workspace import PEOPLE, Old
+from tests.support.post_office import PostOffice
+
+
+def test_f3_db_restore_then_mailbox_release_sends_nothing_twice(old: Old) -> None:
+    old.console.run("campaign", "start", "autumn")
+    old.console.run("db", "backup", "backup.db")
+    old.send()
+    old.console.run("db", "restore", "backup.db", "--yes")
+    old.is_refused("workspace.restored")
+    for address in (old.anna, old.ben):
+        old.console.run("mailbox", "release", address, check_status=None)
+    old.is_refused("workspace.restored")
+    done = old.console.run("db", "adopt", "--yes", "--json").json()
+    assert (done["released"], done["settled"], done["missing"], done["unread"]) == (True, 4, 0, [])
+    assert old.console.run("run", "--once", "--json").json()["sent"] == 0
+    assert old.taken() == Counter(PEOPLE), "each once"
+    people = old.console.run("recipient", "list", "autumn", "--json").json()
+    assert {(person["state"], person["step"], person["sent"]) for person in people} == {("active", 2, 1)}
+
+
+def test_f3_a_mailbox_connected_after_a_restore_is_held_and_a_draft_goes_to_nobody_again(
+    old: Old, post_office: PostOffice
+) -> None:
+    old.console.run("db", "backup", "backup.db")
+    old.console.run("campaign", "start", "autumn")
+    old.send()
+    old.console.run("db", "restore", "backup.db", "--yes")
+    old.console.run("slot", "buy")
+    old.console.run("slot", "assign", "--user", old.anna)
+    post_office.connect(old.console, old.late, "of the late", "--gap", "0s")
+    old.console.run("campaign", "start", "autumn")
+    old.is_refused("workspace.restored")
+    assert old.console.run("why", old.late, "--json").json()["binding"] == "workspace"
+    assert old.console.run("db", "adopt", "--yes", "--json").json()["settled"] == 4
+    old.console.run("run", "--once")
+    assert old.taken() == Counter(PEOPLE), "each once"
+
+
+def test_f3_a_draft_in_the_backup_is_compared_before_it_is_started(old: Old) -> None:
+    old.console.run("db", "backup", "backup.db")
+    old.console.run("campaign", "start", "autumn")
+    old.send()
+    old.console.run("db", "restore", "backup.db", "--yes")
+    assert old.console.run("db", "adopt", "--yes", "--json").json()["settled"] == 4
+    old.console.run("campaign", "start", "autumn")
+    old.console.run("run", "--once")
+    assert old.taken() == Counter(PEOPLE), "each once"
+    later = old.at(timedelta(days=3, minutes=5))
+    assert later.run("run", "--once", "--json").json()["sent"] == 4, "and the next step follows"
+
+
+def test_f3_an_older_database_put_back_by_cp_sends_nothing(old: Old, tmp_path: Path) -> None:
+    old.console.run("campaign", "start", "autumn")
+    copy = old.keep(tmp_path / "copy")
+    old.send()
+    old.put_back(copy)
+    old.is_refused("workspace.behind")
+    assert old.console.run("db", "adopt", "--yes", "--json").json()["settled"] == 4
+    assert old.console.run("run", "--once", "--json").json()["sent"] == 0
+    assert old.taken() == Counter(PEOPLE), "each once"
+
+
+def test_f3_what_no_sent_mail_shows_waits_for_a_persons_word(old: Old, tmp_path: Path) -> None:
+    old.console.run("campaign", "start", "autumn")
+    copy = old.keep(tmp_path / "copy")
+    old.send(file_copies=False)
+    old.put_back(copy)
+    done = old.console.run("db", "adopt", "--yes", "--json", check_status=8).json()
+    assert (done["released"], done["settled"], done["missing"]) == (False, 0, 4)
+    old.is_refused("workspace.restored")
+    assert old.console.run("db", "adopt", "--accept", "--yes", "--json").json()["released"]
+
+
+def test_f3_a_copy_on_a_second_machine_sends_nothing_until_it_is_adopted(
+    old: Old, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old.console.run("campaign", "start", "autumn")
+    old.send()
+    old.console = old.console.moved(tmp_path_factory.mktemp("second") / "home")
+    machine_id = old.console.home / "machine-id"
+    machine_id.write_text("5ec0d5ec0d5ec0d5ec0d5ec0d5ec0d00\n")
+    monkeypatch.setattr(mark_file, "_MACHINE_ID", machine_id)
+    old.is_refused("workspace.elsewhere")
+    told = old.console.run("db", "adopt", "--dry-run").stderr
+    assert "another machine" in told
+    assert old.console.run("db", "adopt", "--yes", "--json").json()["released"], (
+        "an honest move is one command"
+    )
+    old.console.run("run", "--once")
+    assert old.taken() == Counter(PEOPLE), "each once"
+
+
+def test_f3_a_mark_that_is_gone_counts_as_another_machine(old: Old) -> None:
+    old.console.run("campaign", "start", "autumn")
+    old.send()
+    (mark,) = old.console.home.glob("*.mark")
+    mark.unlink()
+    old.is_refused("workspace.elsewhere")
+
+
+def test_f3_a_wal_lost_after_a_kill_makes_the_database_older(old: Old) -> None:
+    old.console.run("campaign", "start", "autumn")
+    process = old.console.process.start("run", "--every", "1s", "--json")
+    try:
+        seen = 0
+        assert process.stdout is not None
+        for line in process.stdout:
+            seen += '"message.sent"' in line
+            if seen == len(PEOPLE):
+                break
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.communicate()
+    wal = old.console.home / "workspace.db-wal"
+    assert wal.stat().st_size, "what the kill left"
+    wal.unlink()
+    old.console.home.joinpath("workspace.db-shm").unlink(missing_ok=True)
+    old.is_refused("workspace.behind")
+    old.console.run("db", "adopt", "--accept", "--yes")
+
+
+def test_f3_a_mark_that_cannot_be_written_sends_nothing_and_says_so(old: Old) -> None:
+    old.console.run("campaign", "start", "autumn")
+    nowhere = old.console.home / "autumn.toml"
+    old.console.env["MAILROTATE_MARK_FOLDER"] = str(nowhere)
+    told = old.console.run("run", "--once", "--json", check_status=1)
+    assert "mark of sending" in told.stderr
+    assert old.taken() == Counter()
+    del old.console.env["MAILROTATE_MARK_FOLDER"]
+    assert old.console.run("run", "--once", "--json").json()["sent"] == 4, "nothing was lost"

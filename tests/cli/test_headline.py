@@ -1,0 +1,418 @@
+"""The first line of `status`, in every state of the world: is it sending, and if not why (F5)."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, update
+
+from mailrotate.core.store import backups, mailboxes, workspaces
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.sending import inboxes, lanes, liveness
+from mailrotate.core.values.mail import FolderCursor
+from tests.support.console import Console
+from tests.support.inside import inside
+from tests.support.rows import NOW, Sender, Workspace
+
+ADA, ANNA, BEN = "ada@example.org", "anna@example.org", "ben@example.org"
+SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
+REFUSED = "connect: smtp.example.org: 192.0.2.7 port 465: Connection refused"
+
+
+class World:
+    """A workspace with two mailboxes and a campaign, of which a test makes a state of the world."""
+
+    def __init__(self, program: Console, workspace: Workspace) -> None:
+        self.program = program
+        self.workspace = workspace
+        self.boxes: list[Sender] = []
+        self.campaign: StoredCampaign
+
+    def line(self, at: datetime = NOW) -> str:
+        return self.program.at(at, standing_still=True).run("status").stdout.splitlines()[0]
+
+    def said(self) -> dict[str, object]:
+        document = self.program.at(NOW, standing_still=True).run("status", "--json").json()
+        found: dict[str, object] = document["headline"]
+        assert list(found) == ["code", "text", "sending"]
+        assert found["text"] == self.line()
+        assert (document["summary"], document["sending"]) == (found["text"], found["sending"])
+        return found
+
+    def code(self) -> tuple[object, object]:
+        said = self.said()
+        return said["code"], said["sending"]
+
+    def is_set_up(self, *, people: int = 2, state: str = "active", rotates: bool = True) -> None:
+        self.boxes = [self.workspace.add_mailbox(address) for address in (ANNA, BEN)]
+        self.campaign = self.workspace.add_campaign("autumn", self.boxes, state=state, rotates=rotates)
+        senders = self.workspace.senders(self.campaign)
+        for n in range(people):
+            self.workspace.add_recipient(
+                self.campaign, f"p{n}@example.com", sender_id=senders[n % len(senders)], next_at=NOW
+            )
+        for box in self.boxes:
+            with self.workspace.store.writing() as connection:
+                inboxes.note_read(connection, box.id, "INBOX", FolderCursor(1, 0), NOW)
+
+    def passed(self, before: timedelta = timedelta()) -> None:
+        with self.workspace.store.writing() as connection:
+            workspaces.change(connection, last_pass_at=NOW - before)
+
+    def rests(self, until: datetime) -> None:
+        with self.workspace.store.writing() as connection:
+            for box in self.boxes:
+                lanes.rest(connection, box.id, until)
+
+    def change(self, box: Sender, **values: object) -> None:
+        """Columns of a mailbox or of its connection."""
+        with self.workspace.store.writing() as connection:
+            own = {name: value for name, value in values.items() if name in t.mailbox.c and name != "state"}
+            rest = {name: value for name, value in values.items() if name not in own}
+            if own:
+                mailboxes.change(connection, box.id, **own)
+            if rest:
+                mailboxes.change_connection(connection, box.connection_id, **rest)
+
+    def change_campaign(self, *reasons: str, **values: object) -> None:
+        with self.workspace.store.writing() as connection:
+            own = t.campaign.c.id == self.campaign.id
+            if values:
+                connection.execute(update(t.campaign).where(own).values(**values))
+            for reason in reasons:
+                pause = {"campaign_id": self.campaign.id, "reason": reason, "paused_at": NOW}
+                connection.execute(insert(t.campaign_pause).values(**pause))
+
+    def sent(self, count: int) -> None:
+        for n in range(count):
+            self.workspace.add_sent(self.boxes[n % len(self.boxes)], NOW - MINUTE)
+
+    def goes_down(self, *boxes: Sender, host: str = "smtp.example.org", said: str = REFUSED) -> None:
+        for box in boxes:
+            self.change(box, trouble_since=NOW - 12 * MINUTE, last_error=said, smtp_host=host)
+
+
+@pytest.fixture
+def world(home: Path) -> Iterator[World]:
+    program = Console(home)
+    program.run("init", "--email", ADA)
+    with inside(program, ADA) as workspace:
+        yield World(program, workspace)
+
+
+@pytest.fixture
+def running(world: World) -> Iterator[World]:
+    """With a runner that works now."""
+    world.is_set_up()
+    world.passed()
+    runner = liveness.register(world.workspace.store, "loop", NOW, "here")
+    yield world
+    runner.end(NOW)
+
+
+# --- it is sending, or has nothing to do
+
+
+def test_in_a_healthy_loop_the_headline_counts_today_and_counts_down(running: World) -> None:
+    running.sent(21)
+    running.rests(NOW + 4 * SECOND)
+    assert running.line() == "sending: 21 today, next in 5 s"
+    assert running.code() == ("sending", True)
+
+
+def test_a_message_that_is_due_goes_now(running: World) -> None:
+    assert running.line() == "sending: 0 today, next now"
+
+
+def test_the_headline_counts_the_replies_of_today(running: World) -> None:
+    for number, ended_at in enumerate((NOW - MINUTE, NOW - MINUTE, NOW - DAY)):
+        person = running.workspace.add_recipient(running.campaign, f"r{number}@example.com", state="replied")
+        with running.workspace.store.writing() as connection:
+            own = update(t.recipient).where(t.recipient.c.id == person)
+            connection.execute(own.values(ended_at=ended_at))
+    assert running.line() == "sending: 0 today, 2 replies, next now"
+
+
+def test_between_two_passes_of_cron_the_next_run_sends_more(world: World) -> None:
+    world.is_set_up()
+    world.passed(MINUTE)
+    assert world.line() == "sending: 0 today, more with the next run"
+    assert world.code() == ("sending", True)
+
+
+def test_a_long_gap_is_a_running_series(running: World) -> None:
+    running.rests(NOW + 40 * MINUTE)
+    assert running.line() == "sending: 0 today, next in 40 min"
+
+
+def test_outside_the_window_it_waits_for_the_window(running: World) -> None:
+    window = '{"blocks": [{"days": "mon-fri", "hours": "14:00-17:00"}]}'
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.campaign_version).values(window=window))
+    assert running.line() == "waiting: outside the delivery window; next at 14:00; 0 today"
+    assert running.code() == ("waiting", True)
+
+
+def test_at_the_daily_limit_it_waits_for_tomorrow(running: World) -> None:
+    running.sent(2)
+    for box in running.boxes:
+        running.change(box, daily_limit=1)
+    assert running.line() == "waiting: the daily limit is reached; next at 2026-12-02 00:00; 2 today"
+
+
+def test_at_the_provider_s_quota_it_waits_for_room(running: World) -> None:
+    running.program.run("limits", "set", "imap.hour=1")
+    running.sent(2)
+    line = running.line()
+    assert line.startswith("waiting: the provider's limit is used up: ")
+    assert line.endswith("; next at 10:00; 2 today")
+
+
+def test_a_follow_up_that_is_due_later_is_no_work_now(running: World) -> None:
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
+    line = "up to date: everything due has been sent; next at 2026-12-04 09:01"
+    assert running.line() == line, "an instant ahead is rounded up"
+    assert running.code() == ("nothing_due", True)
+
+
+def test_with_nothing_due_it_is_up_to_date(world: World) -> None:
+    world.is_set_up(people=0)
+    assert world.line() == "up to date: everything due has been sent; 0 today"
+    assert world.code() == ("nothing_due", False)
+
+
+def test_finished_campaigns_leave_nothing_to_do(world: World) -> None:
+    world.is_set_up(people=0, state="finished")
+    assert world.line() == "up to date: every campaign is finished; 0 today"
+
+
+def test_without_a_campaign_or_with_a_draft_it_says_what_is_missing(world: World) -> None:
+    world.boxes = [world.workspace.add_mailbox(ANNA)]
+    assert world.line() == "not sending: there is no campaign"
+    world.workspace.add_campaign("spring", world.boxes, state="draft")
+    assert world.line() == "not sending: spring is a draft"
+    assert "next: mailrotate campaign start spring" in world.program.run("status").stdout
+
+
+# --- the machine and the workspace
+
+
+def test_an_empty_place_has_no_workspace(tmp_path: Path) -> None:
+    nothing = Console(tmp_path).run("status", "--json", check_status=3)
+    assert nothing.error()["hint"] == "mailrotate mailbox connect ADDRESS"
+
+
+def test_without_a_mailbox_it_asks_for_one(world: World) -> None:
+    assert world.line() == "not sending: no mailbox is connected"
+    assert world.code() == ("no_sender", False)
+
+
+def test_without_the_key_nothing_is_sent(world: World) -> None:
+    world.is_set_up()
+    world.passed()
+    Path(world.program.env["MAILROTATE_KEY_FILE"]).unlink()
+    assert world.line().startswith("not sending: ")
+    assert "key" in world.line()
+    assert world.code() == ("no_key", False)
+
+
+def test_a_key_that_only_this_user_lacks_is_no_trouble_of_a_runner_that_works(running: World) -> None:
+    Path(running.program.env["MAILROTATE_KEY_FILE"]).unlink()
+    assert running.code() == ("sending", True)
+
+
+def test_a_clock_that_is_wrong_is_named(running: World) -> None:
+    running.passed(-10 * MINUTE)
+    assert running.line().startswith("not sending: this machine's clock is 600 s behind")
+    assert running.code() == ("clock", False)
+
+
+def test_after_a_restore_the_sent_mail_is_compared_first(running: World) -> None:
+    with running.workspace.store.writing() as connection:
+        said = "restored from a backup of 2026-12-01T07:30:00Z: compare the sent mail, then release it"
+        mailboxes.hold_all(connection, backups.RESTORED, said)
+    assert running.line() == (
+        "not sending: restored from a backup of 07:30: compare the sent mail, then release it"
+    )
+    assert running.code() == ("restored", False)
+
+
+# --- no runner
+
+
+def test_without_a_runner_it_says_since_when(world: World) -> None:
+    world.is_set_up()
+    assert world.line() == "not sending: no runner has run yet; run it or install the cron line"
+    world.passed(3 * MINUTE)
+    assert world.line() == "not sending: no runner since 08:57; run it or install the cron line"
+    assert world.code() == ("no_runner", False)
+    assert "next: mailrotate run --once" in world.program.at(NOW).run("status").stdout
+
+
+def test_a_runner_that_has_died_is_no_runner(world: World) -> None:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    world.workspace.add_runner()
+    assert world.code() == ("no_runner", False)
+
+
+# --- servers
+
+
+def test_a_server_that_refuses_connections_is_named_with_its_mailboxes(running: World) -> None:
+    running.goes_down(*running.boxes)
+    assert running.line() == ("not sending: smtp.example.org refuses connections since 08:48 (2 mailboxes)")
+    assert running.code() == ("server_down", False)
+
+
+def test_while_others_send_the_failing_server_is_still_named(running: World) -> None:
+    running.goes_down(running.boxes[1], host="smtp.example.net", said="connect: smtp.example.net: timed out")
+    assert running.line() == (
+        "sending: 0 today, next now; smtp.example.net does not answer since 08:48 (1 mailbox)"
+    )
+    assert running.code() == ("server_down", True)
+
+
+def test_two_servers_that_fail_are_counted(running: World) -> None:
+    running.goes_down(running.boxes[0])
+    running.goes_down(running.boxes[1], host="smtp.example.net")
+    assert running.line() == (
+        "not sending: smtp.example.org refuses connections since 08:48 (1 mailbox) and 1 more server"
+    )
+
+
+def test_without_any_network_the_machine_is_offline(running: World) -> None:
+    said = "resolve: smtp has no address: Temporary failure in name resolution"
+    running.goes_down(running.boxes[0], said=said)
+    running.goes_down(running.boxes[1], host="smtp.example.net", said=said)
+    assert running.line() == (
+        "not sending: no mail server can be reached since 08:48; check the network of this machine"
+    )
+    assert running.code() == ("offline", False)
+
+
+def test_an_inbox_that_cannot_be_read_is_named_while_first_messages_leave(running: World) -> None:
+    with running.workspace.store.writing() as connection:
+        inboxes.note_failure(
+            connection, running.boxes[0].id, "INBOX", "connect: timed out", NOW - 5 * MINUTE, NOW
+        )
+    assert running.line() == (
+        "sending: 0 today, next now; imap.example.org does not answer since 08:55 (1 mailbox)"
+    )
+
+
+# --- mailboxes
+
+
+def test_when_every_mailbox_has_failed_the_first_is_named_with_the_way_back(running: World) -> None:
+    for box in running.boxes:
+        running.change(box, state="failed", last_error="auth: 535 no")
+    assert running.line() == (
+        "not sending: anna@example.org: the mailbox has failed: auth: 535 no (and 1 more mailbox)"
+    )
+    assert running.code() == ("no_sender", False)
+    said = running.program.at(NOW).run("status").stdout
+    assert f"next: mailrotate mailbox reconnect {ANNA}" in said
+
+
+def test_a_failed_mailbox_is_named_while_the_other_sends(running: World) -> None:
+    running.change(running.boxes[0], state="failed", last_error="auth: 535 no")
+    assert running.line() == (
+        "sending: 0 today, next now; anna@example.org: the mailbox has failed: auth: 535 no"
+    )
+    assert running.code() == ("no_sender", True)
+
+
+def test_a_mailbox_that_was_disconnected_on_purpose_is_no_news(running: World) -> None:
+    running.change(running.boxes[1], state="disconnected")
+    assert running.line() == "sending: 0 today, next now"
+
+
+def test_while_the_hour_of_a_disconnect_runs_its_end_is_told(running: World) -> None:
+    running.change(running.boxes[1], state="disconnected")
+    hour = {"campaign_id": running.campaign.id, "mailbox_id": running.boxes[1].id, "kind": "disconnect"}
+    with running.workspace.store.writing() as connection:
+        connection.execute(
+            insert(t.deadline).values(**hour, started_at=NOW - MINUTE, ends_at=NOW + 59 * MINUTE)
+        )
+    told = "ben@example.org is disconnected; its hour in autumn ends at 09:59"
+    assert running.line().startswith(f"sending: 0 today, next now; {told[:-2]}")
+    running.change_campaign("mailbox_disconnected", state="paused")
+    assert running.line().startswith(f"not sending: {told[:-2]}")
+    assert f"next: mailrotate mailbox connect {BEN}" in running.program.at(NOW).run("status").stdout
+
+
+def test_a_hold_that_waits_for_a_person_stops_it(running: World) -> None:
+    for box in running.boxes:
+        running.change(box, hold_reason="550 sender refused", hold_class="sender")
+    assert running.line() == "not sending: anna@example.org: on hold: 550 sender refused"
+    assert running.code() == ("held", False)
+    assert f"next: mailrotate why {ANNA}" in running.program.at(NOW).run("status").stdout
+
+
+def test_a_locked_user_s_mailboxes_send_nothing(running: World) -> None:
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.user).values(state="locked"))
+    assert running.line() == "not sending: anna@example.org: its user is locked"
+    assert running.code() == ("no_sender", False)
+
+
+def test_mailboxes_that_are_paused_send_nothing(running: World) -> None:
+    for box in running.boxes:
+        running.change(box, paused_at=NOW - MINUTE)
+    assert running.line() == "not sending: anna@example.org: the mailbox is paused since 08:59"
+    assert running.code() == ("paused", False)
+
+
+# --- campaigns and messages
+
+
+def test_a_campaign_that_was_paused_by_hand_is_told_as_such(running: World) -> None:
+    running.change_campaign("by_hand", state="paused")
+    assert running.line() == "not sending: autumn is paused by hand"
+    assert running.code() == ("paused", False)
+    assert "next: mailrotate campaign resume autumn" in running.program.at(NOW).run("status").stdout
+
+
+def test_b8_a_campaign_whose_mailbox_was_removed_cannot_be_resumed_yet(running: World) -> None:
+    running.change_campaign("mailbox_removed", state="paused")
+    assert running.line() == "not sending: autumn is paused because a mailbox was removed"
+    assert "next: mailrotate why autumn" in running.program.at(NOW).run("status").stdout
+
+
+def test_content_errors_come_before_what_else_is_sent(running: World) -> None:
+    winter = running.workspace.add_campaign("winter", running.boxes)
+    sender = running.workspace.senders(winter)[0]
+    running.workspace.add_recipient(winter, "kim@example.com", sender_id=sender, next_at=NOW)
+    running.change_campaign("content_errors", state="paused")
+    assert running.line() == ("sending: 0 today, next now; autumn is paused after repeated content errors")
+    assert running.code() == ("errors", True)
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.campaign).where(t.campaign.c.id == winter.id).values(state="finished"))
+    assert running.line() == "not sending: autumn is paused after repeated content errors"
+    assert running.code() == ("errors", False)
+
+
+def test_messages_in_error_or_of_unknown_fate_are_what_is_left(world: World) -> None:
+    world.is_set_up(people=0)
+    world.workspace.add_message(world.boxes[0], world.campaign, state="held")
+    assert world.line() == "not sending: 1 message may or may not have left"
+    assert world.code() == ("held", False)
+    world.workspace.add_message(world.boxes[0], world.campaign, state="error")
+    assert world.line() == "not sending: 1 message in error"
+    assert world.code() == ("errors", False)
+
+
+def test_messages_that_are_late_wait_for_a_release(running: World) -> None:
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW - 30 * DAY))
+        connection.execute(update(t.campaign).values(started_at=NOW - 50 * DAY))
+        workspaces.note_absence(connection, NOW - 40 * DAY, NOW - MINUTE)
+        for box in running.boxes:
+            own = t.connection.c.id == box.connection_id
+            connection.execute(update(t.connection).where(own).values(connected_at=NOW - 50 * DAY))
+    assert running.line().startswith("not sending: anna@example.org: late since 2026-11-01")
+    assert running.code() == ("held", False)

@@ -1,0 +1,142 @@
+"""Each listing on terminals of 80 and 100 columns: one line a row, and nothing that people copy is cut."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, update
+
+from mailrotate.core.store import tables as t
+from tests.support.console import Console
+from tests.support.inside import inside
+from tests.support.rows import NOW, Workspace
+
+ADA = "ada@example.org"
+# As long as addresses of companies are.
+ANNA, BEN = "anna.lindqvist@outreach.example.org", "benedict.okafor@outreach.example.org"
+KIM, LEE = "kimberley.harrington@birchwood.example.com", "lee@example.com"
+CAMPAIGN = "autumn-intro-for-the-north"
+TROUBLE = "auth: 535 5.7.8 the user name or the password is wrong, says the server at great length"
+
+# Each command with what every row must show whole.
+LISTINGS = {
+    "status": {ANNA, BEN},
+    "mailbox list": {ANNA, BEN},
+    "mailbox requests": {"q_1"},
+    f"mailbox signature list {ANNA}": {"formal"},
+    f"mailbox alias list {ANNA}": {"a.lindqvist@example.org"},
+    f"mailbox share list {ANNA}": {"mia@example.org"},
+    "campaign list": {CAMPAIGN},
+    f"campaign show {CAMPAIGN}": {ANNA, BEN},
+    f"recipient list {CAMPAIGN}": {KIM, LEE},
+    "outbox list": {"m_1", "m_2", "m_3"},
+    "outbox list --state error": {"m_2"},
+    "contact list": {KIM, LEE},
+    f"contact show {KIM}": {CAMPAIGN},
+    "suppression list": {"p_1", "blocked.partners-of-ours.example.com"},
+    "user list": {ADA, "mia@example.org"},
+    "slot list": {"s_1", "s_2", ANNA, BEN},
+    "runner list": {"run_1"},
+    "limits show": {"google.day", "microsoft.minute"},
+    "db stats": {"message"},
+}
+
+
+@pytest.fixture(scope="module")
+def program(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    home = tmp_path_factory.mktemp("narrow")
+    program = Console(home)
+    program.run("init", "--email", ADA)
+    with inside(program, ADA) as workspace:
+        fill(program, workspace)
+        yield program
+
+
+def fill(program: Console, workspace: Workspace) -> None:
+    program.run("plan", "set", "--shared", "on")
+    program.run("settings", "set", "timezone=America/Argentina/Buenos_Aires")
+    mia = workspace.add_user("mia@example.org")
+    anna = workspace.add_mailbox(ANNA)
+    ben = workspace.add_mailbox(BEN, state="failed", last_error=TROUBLE)
+    campaign = workspace.add_campaign(CAMPAIGN, [anna, ben], steps=((timedelta(), "A question " * 9, "Hi"),))
+    senders = workspace.senders(campaign)
+    people = [
+        workspace.add_recipient(campaign, address, sender_id=sender, next_at=NOW)
+        for address, sender in zip((KIM, LEE), senders, strict=True)
+    ]
+    workspace.add_message(anna, campaign, people[0], to=KIM)
+    refused = {
+        "error_class": "message",
+        "error_code": 552,
+        "error_enhanced": "5.3.4",
+        "error_text": "too big",
+    }
+    workspace.add_message(anna, campaign, people[1], to=LEE, state="error", **refused)
+    workspace.add_sent(ben, NOW, to=KIM)
+    workspace.add_runner()
+    with workspace.store.writing() as connection:
+        connection.execute(
+            update(t.recipient)
+            .where(t.recipient.c.id == people[1])
+            .values(state="failed", reason="mailbox_removed", next_at=None)
+        )
+        connection.execute(
+            insert(t.signature).values(connection_id=anna.connection_id, name="formal", body="Regards " * 20)
+        )
+    program.run("mailbox", "set", ANNA, "--access", "shared")
+    program.run("mailbox", "share", "add", ANNA, mia.email)
+    program.run("mailbox", "alias", "add", ANNA, "a.lindqvist@example.org")
+    program.run("--as", mia.email, "mailbox", "request", "mia.of-the-long-name@outreach.example.org")
+    program.run("suppression", "add", "blocked.partners-of-ours.example.com", "--reason", "asked us by phone")
+    for tag in ("customer", "trade-fair-of-last-year", "speaks-german"):
+        program.run("contact", "tag", tag, KIM)
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("command", LISTINGS)
+def test_a_listing_fits_with_one_line_a_row(program: Console, command: str, columns: int) -> None:
+    lines = program.on_terminal(columns, *command.split())
+    # Sentences may be longer: the terminal wraps them. A table's lines stand around its rule.
+    tables = [line for line in lines if line not in sentences(lines)]
+    assert tables
+    assert max(map(len, tables)) <= columns, "\n".join(tables)
+    for shown in LISTINGS[command]:
+        of_it = [line for line in tables if shown in line.split()]
+        assert of_it, f"{shown} is cut or missing:\n" + "\n".join(tables)
+
+
+def sentences(lines: list[str]) -> set[str]:
+    """The lines outside tables: a table begins above a rule and ends at an empty line."""
+    inside: set[int] = set()
+    for number, line in enumerate(lines):
+        if line.startswith("──"):
+            end = next((n for n in range(number, len(lines)) if not lines[n]), len(lines))
+            inside |= {number - 1, *range(number, end)}
+    return {line for number, line in enumerate(lines) if number not in inside}
+
+
+@pytest.mark.parametrize(
+    "command", ["mailbox list", f"recipient list {CAMPAIGN}", "outbox list", "user list"]
+)
+def test_each_row_takes_exactly_one_line(program: Console, command: str) -> None:
+    rows = program.run(*command.split(), "--json").json()
+    for columns in (80, 100, 200):
+        lines = program.on_terminal(columns, *command.split())
+        # The name of a zone may take a head of two lines.
+        rule = next(number for number, line in enumerate(lines) if line.startswith("──"))
+        assert len(lines[rule + 1 :]) == len(rows)
+
+
+def test_a_wide_terminal_shows_every_column_and_a_pipe_always_does(program: Console) -> None:
+    piped = program.run("outbox", "list").stdout.splitlines()[0].lower().split()
+    wide = program.on_terminal(200, "outbox", "list")[0].lower().split()
+    assert wide == piped
+    narrow = program.on_terminal(80, "outbox", "list")[0].lower().split()
+    assert set(narrow) < set(piped)
+    assert narrow[:2] == ["id", "state"]
+
+
+def test_on_a_terminal_that_is_far_too_narrow_an_address_is_still_there_to_copy(program: Console) -> None:
+    # The terminal itself wraps it.
+    assert any(ANNA in line for line in program.on_terminal(30, "mailbox", "list"))
