@@ -136,14 +136,8 @@ def _import(
             return
         demands = enrolment.demands_of(call.context, campaign)
         source = sys.stdin.buffer if file == "-" else Path(str(file))
-        rows = stack.enter_context(
-            open_rows(
-                source,
-                columns.choice(demands.needs.names),
-                columns.encoding,
-                _again(campaign, file, columns, how),
-            )
-        )
+        choice, again = columns.choice(demands.needs.uses), _again(campaign, file, columns, how)
+        rows = stack.enter_context(open_rows(source, choice, columns.encoding, again))
         for number, note in enumerate(rows.notes):
             if number == _MOST_TOLD:
                 call.speech.say(f"… and {len(rows.notes) - _MOST_TOLD} more columns")

@@ -43,18 +43,6 @@ def plain_lines(text: str) -> str:
     return _CONTROL.sub("", _LINE_END.sub("\n", _HALVES.sub("\ufffd", text)))
 
 
-def template_lines(text: str) -> list[tuple[int, str]]:
-    """The lines of an author's text, cleaned as values are, each with its number in the file, from 1.
-
-    What only looks like a line end to some programs (VT, FF, U+2028) ends a line here, but counts as none.
-    """
-    return [
-        (number, line)
-        for number, written in enumerate(_FILE_LINE_END.split(text), 1)
-        for line in composed(plain_lines(written)).split("\n")
-    ]
-
-
 def clean_value(text: str) -> str:
     """Return a field's value as it is kept and placed: in NFC, trimmed, without invisible characters.
 
@@ -89,6 +77,18 @@ def same_name(name: str) -> str:
     """Return the form in which names of fields are compared, from columns, texts and options."""
     # Lower case makes two characters of the Turkish İ, of which no keyboard has the second.
     return composed(name).replace("i\u0307", "i")
+
+
+def template_lines(text: str) -> list[tuple[int, str]]:
+    """The lines of an author's text, cleaned as values are, each with its number in the file, from 1.
+
+    What only looks like a line end to some programs (VT, FF, U+2028) ends a line here, but counts as none.
+    """
+    return [
+        (number, line)
+        for number, written in enumerate(_FILE_LINE_END.split(text), 1)
+        for line in composed(plain_lines(written)).split("\n")
+    ]
 
 
 def is_blank(text: str) -> bool:

@@ -43,9 +43,9 @@ class TextNeeds:
         return fields_needed(*self._texts)
 
     @cached_property
-    def names(self) -> frozenset[str]:
-        """The fields that a text names, needed or not. Raises as `fields`."""
-        return frozenset(name for text in self._texts for name in names_of(text))
+    def uses(self) -> frozenset[str]:
+        """The fields that the texts name, needed or not. Raises as `fields`."""
+        return frozenset(name for text in self._texts for name in names_of(text)) - LETTER_FIELDS
 
     @cached_property
     def longest_plain_value(self) -> int:

@@ -11,7 +11,6 @@ from json.encoder import encode_basestring
 from typing import NamedTuple, Protocol
 
 from mailrotate.core.rules.addresses import read_address
-from mailrotate.core.rules.templates import missing_fields
 from mailrotate.core.rules.text import clean_value
 from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.services.context import Context
@@ -24,7 +23,7 @@ from mailrotate.core.values.errors import BadInput
 ZONE_FIELD = "timezone"
 # Showing progress costs more than reading a row.
 _ROWS_BETWEEN_NEWS = 10_000
-# The contacts of so many rows that lack a field are looked up by one query.
+# The contacts of so many rows are looked up by one query.
 _ROWS_AT_ONCE = 500
 
 
@@ -82,15 +81,14 @@ class Demands:
         return sorted(self.needs.fields)
 
 
-class _Lacking(NamedTuple):
-    """A row without fields that the campaign needs; its contact may have them."""
+class _Row(NamedTuple):
+    """A row with a valid address; `as_json` are its fields where none is blank."""
 
     line: int
     address: str
     canonical: str
     fields: Mapping[str, str]
-    as_json: str
-    timezone: str
+    as_json: str | None
 
 
 class PeopleRows:
@@ -107,19 +105,19 @@ class PeopleRows:
 
     def of_file(self, records: Records) -> Iterator[StagedRow]:
         """Yield the rows of a file."""
-        return self._completed(self._read_file(records))
+        return self._checked(self._read_file(records))
 
     def of_people(self, people: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[StagedRow]:
         """Yield rows for people whose fields are known by name, numbered from 1."""
-        return self._completed(
-            self._row(line, email, {name: clean_value(value) for name, value in fields.items()}, None)
+        return self._checked(
+            _row(line, email, {name: clean_value(value) for name, value in fields.items()}, None)
             for line, (email, fields) in enumerate(people, start=1)
         )
 
-    def _read_file(self, records: Records) -> Iterator[StagedRow | _Lacking | RowTrouble]:
-        """Read the records; there may be a million, so all preparation is outside the loop."""
+    def _read_file(self, records: Records) -> Iterator[_Row | RowTrouble]:
         columns, email = records.columns, records.email_index
         names = columns[:email] + columns[email + 1 :]
+        # A file may have a million lines: what can be prepared is.
         pattern = _pattern(names)
         for count, record in enumerate(records, start=1):
             if count % _ROWS_BETWEEN_NEWS == 0:
@@ -131,71 +129,47 @@ class PeopleRows:
             cells = list(map(clean_value, written))
             address = cells.pop(email)
             complete = pattern % tuple(map(encode_basestring, cells)) if all(cells) else None
-            yield self._row(line, address, dict(zip(names, cells, strict=True)), complete)
+            yield _row(line, address, dict(zip(names, cells, strict=True)), complete)
 
-    def _row(
-        self, line: int, email: str, fields: Mapping[str, str], as_json: str | None
-    ) -> StagedRow | _Lacking | RowTrouble:
-        """Check one row; `as_json` are its fields where none is blank."""
-        try:
-            address = read_address(email)
-        except BadInput as mistake:
-            return RowTrouble(line, email, mistake.message)
-        needs = self.demands.needs
-        is_lacking = bool(missing_fields(needs.fields, fields))
-        if not is_lacking and max(map(len, fields.values()), default=0) > needs.longest_plain_value:
-            problem = needs.problem(address, fields)
-            if problem is not None:
-                return RowTrouble(line, address, problem)
-        timezone = ""
-        if self.demands.own_zone:
-            zone = fields.get(ZONE_FIELD, "")
-            timezone = self._zone(zone)
-            if zone and not timezone:
-                return RowTrouble(line, email, f"there is no time zone '{zone[:40]}'")
-            is_lacking = is_lacking or not zone
-        if as_json is None:
-            as_json = json.dumps({name: value for name, value in fields.items() if value}, ensure_ascii=False)
-        canonical = canonical_address(address)
-        if is_lacking:
-            return _Lacking(line, address, canonical, fields, as_json, timezone)
-        return line, address, canonical, as_json, timezone
-
-    def _completed(self, rows: Iterator[StagedRow | _Lacking | RowTrouble]) -> Iterator[StagedRow]:
+    def _checked(self, rows: Iterator[_Row | RowTrouble]) -> Iterator[StagedRow]:
+        with self._context.store.reading() as connection:
+            have_fields = contacts.have_fields(connection)
         while some := list(islice(rows, _ROWS_AT_ONCE)):
-            lacking = [row.canonical for row in some if isinstance(row, _Lacking)]
-            known = self._fields_of_contacts(lacking) if lacking else {}
+            known: Mapping[str, Mapping[str, str]] = {}
+            if have_fields:
+                with self._context.store.reading() as connection:
+                    canonical = [row.canonical for row in some if isinstance(row, _Row)]
+                    known = contacts.fields_of(connection, canonical)
             for row in some:
-                found = (
-                    self._complete(row, known.get(row.canonical, {})) if isinstance(row, _Lacking) else row
-                )
+                found = self._check(row, known.get(row.canonical)) if isinstance(row, _Row) else row
                 if isinstance(found, RowTrouble):
                     self.aside.add(found)
                 else:
                     yield found
 
-    def _fields_of_contacts(self, canonical: Sequence[str]) -> dict[str, Mapping[str, str]]:
-        with self._context.store.reading() as connection:
-            return contacts.fields_of(connection, canonical)
-
-    def _complete(self, row: _Lacking, known: Mapping[str, str]) -> StagedRow | RowTrouble:
-        """Check a row together with the fields of its contact."""
-        fields = {**known, **{name: value for name, value in row.fields.items() if value}}
-        problem = self.demands.needs.problem(row.address, fields)
-        if problem is not None:
-            return RowTrouble(row.line, row.address, problem)
-        timezone = row.timezone
-        if self.demands.own_zone and not timezone:
-            named = clean_value(fields.get(ZONE_FIELD, ""))
-            timezone = self._zone(named)
+    def _check(self, row: _Row, known: Mapping[str, str] | None) -> StagedRow | RowTrouble:
+        """Check a row with the fields of its contact below its own, as the claim will find them."""
+        needs, fields = self.demands.needs, row.fields
+        if known is not None:
+            fields = {**known, **{name: value for name, value in fields.items() if value}}
+        if max(map(len, fields.values()), default=0) > needs.longest_plain_value or not all(
+            map(fields.get, needs.fields)
+        ):
+            problem = needs.problem(row.address, fields)
+            if problem is not None:
+                return RowTrouble(row.line, row.address, problem)
+        timezone = ""
+        if self.demands.own_zone:
+            name = clean_value(fields.get(ZONE_FIELD, ""))
+            timezone = self._zone(name)
             if not timezone:
-                said = (
-                    f"there is no time zone '{named[:40]}' (of the contact)"
-                    if named
-                    else f"has no {ZONE_FIELD}"
-                )
+                said = f"there is no time zone '{name[:40]}'" if name else f"has no {ZONE_FIELD}"
                 return RowTrouble(row.line, row.address, said)
-        return row.line, row.address, row.canonical, row.as_json, timezone
+        as_json = row.as_json
+        if as_json is None:
+            own = {name: value for name, value in row.fields.items() if value}
+            as_json = json.dumps(own, ensure_ascii=False)
+        return row.line, row.address, row.canonical, as_json, timezone
 
     def _zone(self, name: str) -> str:
         """Return the zone as it is kept, '' for one that does not exist."""
@@ -205,6 +179,14 @@ class PeopleRows:
             except BadInput:
                 self._zones[name] = ""
         return self._zones[name]
+
+
+def _row(line: int, email: str, fields: Mapping[str, str], as_json: str | None) -> _Row | RowTrouble:
+    try:
+        address = read_address(email)
+    except BadInput as mistake:
+        return RowTrouble(line, email, mistake.message)
+    return _Row(line, address, canonical_address(address), fields, as_json)
 
 
 def _pattern(names: Sequence[str]) -> str:

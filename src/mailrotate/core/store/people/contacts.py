@@ -11,16 +11,13 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
-    Text,
     bindparam,
-    column,
     func,
     insert,
     literal,
     select,
     true,
     update,
-    values,
 )
 
 from mailrotate.core.store import dialects, visibility
@@ -141,6 +138,12 @@ def known(connection: Connection, addresses: Sequence[str]) -> dict[str, int]:
     }
 
 
+def have_fields(connection: Connection) -> bool:
+    """Whether any contact has fields of its own."""
+    query = select(t.contact.c.id).where(t.contact.c.fields != "{}").limit(1)
+    return connection.execute(query).first() is not None
+
+
 def fields_of(connection: Connection, canonical: Sequence[str]) -> dict[str, Mapping[str, str]]:
     """Return the fields of the contacts with these canonical addresses, as far as they have any."""
     c = t.contact.c
@@ -152,12 +155,10 @@ def _with_canonical(
     connection: Connection, canonical: Sequence[str], *columns: Column[Any]
 ) -> Iterator[Row[Any]]:
     c = t.contact.c
-    # Joined, because SQLite looks through the whole table for `(domain, canonical) IN (VALUES …)`.
-    pairs = values(column("domain", Text), column("canonical", Text), name="people")
     for some in portions(canonical):
-        people = pairs.data([(domain_of(each), each) for each in some]).cte("people")
-        same = (c.domain == people.c.domain) & (c.canonical == people.c.canonical)
-        yield from connection.execute(select(c.canonical, *columns).join(people, same))
+        listed = dialects.texts(connection, some).c.value
+        same = (c.domain == dialects.domain_of(connection, listed)) & (c.canonical == listed)
+        yield from connection.execute(select(c.canonical, *columns).where(same))
 
 
 def domains(connection: Connection) -> Iterator[str]:

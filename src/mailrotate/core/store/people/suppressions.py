@@ -5,7 +5,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, true, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, true, update
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
@@ -158,21 +158,24 @@ def add_many(
 
 
 def remove(connection: Connection, kind: SuppressionKind, value: str, now: datetime) -> bool:
-    """Lift a suppression, and remember when; False if there was none."""
+    """Lift a suppression in any spelling, and remember when; False if there was none."""
     known = fingerprint(canonical_of(kind, value))
+    # The plain value for hashes that are older than the canonical form.
     hashes = {known, fingerprint(value)}
-    if connection.execute(delete(t.suppression).where(_s.hash.in_(hashes))).rowcount == 0:
+    if not connection.execute(delete(t.suppression).where(_s.hash.in_(hashes))).rowcount:
         return False
-    connection.execute(delete(t.lifted_suppression).where(t.lifted_suppression.c.hash == known))
-    connection.execute(insert(t.lifted_suppression).values(hash=known, lifted_at=now))
+    lifted = t.lifted_suppression
+    connection.execute(delete(lifted).where(lifted.c.hash.in_(hashes)))
+    connection.execute(insert(lifted).values(hash=known, lifted_at=now))
     return True
 
 
 def lifted_at(connection: Connection, address: str) -> datetime | None:
     """When the suppression of an address was last lifted."""
-    known = fingerprint(canonical_address(address))
-    query = select(t.lifted_suppression.c.lifted_at).where(t.lifted_suppression.c.hash == known)
-    found = connection.execute(query).scalar_one_or_none()
+    hashes = {fingerprint(canonical_address(address)), fingerprint(address)}
+    lifted = t.lifted_suppression.c
+    query = select(func.max(lifted.lifted_at)).where(lifted.hash.in_(hashes))
+    found = connection.execute(query).scalar_one()
     return found if isinstance(found, datetime) else None
 
 
