@@ -62,6 +62,7 @@ def test_a_verb_imports_no_other_verb_and_no_other_noun() -> None:
         "output",
         "params",
         "standard_output",
+        "table",
     }
     assert {room for room, *_ in ours} == {*shared, "mailbox"}
     assert {room[1] for room in ours if len(room) > 1} == {"show", "document"}
