@@ -284,10 +284,12 @@ def _flow(world: World, now: datetime) -> Headline:
 def _ongoing(world: World, first: Lane, now: datetime) -> tuple[Code, str, AnyHint]:
     decision, at = first.decision, first.next_at
     assert decision is not None
-    assert at is not None
     gate = None if decision.bound is None else decision.bound.gate
     command = Command("log", "--follow") if world.machine.runner_works else Command("run")
     counts = _counts(world)
+    if at is None:
+        # An inbox that was never read: the runner that works, or the next pass, reads it first.
+        return Code.WAITING, f"waiting: {decision.summary}; {counts}", command
     if gate is Gate.DUE and at - now > _SOON:
         says = f"up to date: everything due has been sent; next at {_ahead(at)}; {counts}"
         return Code.NOTHING_DUE, says, command
