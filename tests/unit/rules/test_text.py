@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mailrotate.core.rules.field_names import field_name, is_usable, usable_name
-from mailrotate.core.rules.text import clean_value, is_blank
+from mailrotate.core.rules.text import clean_value, clean_values, is_blank
 
 texts = some.text(some.characters(exclude_categories=["Cs"]))
 
@@ -19,6 +19,11 @@ def test_a_cleaned_value_stays_as_it_is_and_is_never_invisible(text: str) -> Non
     assert clean_value(clean) == clean
     assert clean == "" or not is_blank(clean)
     assert unicodedata.is_normalized("NFC", clean)
+
+
+@given(some.lists(texts))
+def test_a_row_is_cleaned_as_its_cells_are(row: list[str]) -> None:
+    assert clean_values(row) == [clean_value(cell) for cell in row]
 
 
 @given(texts)

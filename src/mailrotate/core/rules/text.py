@@ -7,6 +7,7 @@ the check all ask them.
 import re
 import sys
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 
 # What nobody sees and no mail should hold, and halves of characters that UTF-8 cannot carry.
@@ -56,6 +57,13 @@ def clean_value(text: str) -> str:
         text = _STEERING.sub("", plain_lines(text))
     seen = composed(text).lstrip(_LEADING).rstrip(_TRAILING)
     return "" if is_blank(seen) else seen
+
+
+def clean_values(texts: Sequence[str]) -> list[str]:
+    """Return the `clean_value` of each text; of the cells of a row, faster than one by one."""
+    joined = "".join(texts)
+    plain = joined.isascii() and joined.isprintable()
+    return list(map(str.strip if plain else clean_value, texts))
 
 
 def composed(text: str) -> str:

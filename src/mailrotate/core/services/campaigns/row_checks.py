@@ -11,7 +11,7 @@ from json.encoder import encode_basestring
 from typing import NamedTuple, Protocol
 
 from mailrotate.core.rules.addresses import read_address
-from mailrotate.core.rules.text import clean_value
+from mailrotate.core.rules.text import clean_value, clean_values
 from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.services.context import Context
 from mailrotate.core.store.people import contacts
@@ -126,7 +126,7 @@ class PeopleRows:
                 yield RowTrouble(record.line, record.email, record.problem)
                 continue
             line, written = record
-            cells = list(map(clean_value, written))
+            cells = clean_values(written)
             address = cells.pop(email)
             complete = pattern % tuple(map(encode_basestring, cells)) if all(cells) else None
             yield _row(line, address, dict(zip(names, cells, strict=True)), complete)
