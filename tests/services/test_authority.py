@@ -238,7 +238,6 @@ VERBS: dict[str, Verb] = {
     "drafting.deletable": lambda c: drafting.deletable(c, "plain"),
     "drafting.delete": lambda c: drafting.delete(c, "plain", NOW),
     "enrolment.demands_of": lambda c: enrolment.demands_of(c, "ours"),
-    "enrolment.columns_lacking": lambda c: enrolment.columns_lacking(c, "ours", ()),
     "enrolment.importing_file": lambda c: import_file(c, "ours"),
     "enrolment.importing_people": lambda c: import_people(c, "ours", "autumn"),
     "enrolment.add": lambda c: add_person(c, "ours"),

@@ -131,7 +131,7 @@ def test_d1_a_column_that_the_text_needs_and_the_file_lacks_refuses_every_row(
     assert counts == (0, 0, 0, 1)
     assert problems == [RowTrouble(2, "kim@example.com", "has no company, which the text needs")]
     demands = enrolment.demands_of(context, draft)
-    assert enrolment.columns_lacking(demands, ("email", "first_name")) == ["company"]
+    assert demands.columns_lacking(("email", "first_name")) == ["company"]
 
 
 def test_d8_strict_takes_nobody_when_one_row_is_bad(context: Context, draft: str) -> None:

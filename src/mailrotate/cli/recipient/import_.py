@@ -143,7 +143,7 @@ def _import(
                 call.speech.say(f"… and {len(rows.notes) - _MOST_TOLD} more columns")
                 break
             call.speech.say(note)
-        absent = enrolment.columns_lacking(demands, rows.columns)
+        absent = demands.columns_lacking(rows.columns)
         if absent:
             call.speech.warn(
                 f"the file has no column {', '.join(absent)}, which the text needs in every row: "

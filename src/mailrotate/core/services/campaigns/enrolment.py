@@ -6,7 +6,7 @@ again.
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,7 +19,6 @@ from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.access.naming import find_user
 from mailrotate.core.services.campaigns.row_checks import (
-    ZONE_FIELD,
     Aside,
     Demands,
     PeopleRows,
@@ -77,12 +76,6 @@ def demands_of(context: Context, name: str) -> Demands:
         campaign = find_campaign_to_fill(connection, context.actor, name)
         _refuse_finished(campaign)
         return _demands(connection, campaign)
-
-
-def columns_lacking(demands: Demands, columns: Sequence[str]) -> list[str]:
-    """List the columns that every row needs, unless its contact has the field."""
-    zone = (ZONE_FIELD,) if demands.own_zone else ()
-    return [wanted for wanted in (*demands.fields, *zone) if wanted not in columns]
 
 
 def _demands(connection: Connection, campaign: StoredCampaign) -> Demands:

@@ -80,6 +80,11 @@ class Demands:
     def fields(self) -> list[str]:
         return sorted(self.needs.fields)
 
+    def columns_lacking(self, columns: Sequence[str]) -> list[str]:
+        """List the columns that every row needs and a file lacks, unless the contact has the field."""
+        zone = (ZONE_FIELD,) if self.own_zone else ()
+        return [wanted for wanted in (*self.fields, *zone) if wanted not in columns]
+
 
 class _Row(NamedTuple):
     """A row with a valid address; `as_json` are its fields where none is blank."""
