@@ -188,3 +188,31 @@ def test_b3_a_gap_is_of_one_mailbox_alone(store: Store, workspace: Workspace) ->
         lanes.rest(connection, anna.id, NOW)
         rests = connection.execute(select(t.lane.c.mailbox_id, t.lane.c.next_send_at)).all()
     assert sorted(map(tuple, rests)) == [(anna.id, NOW), (ben.id, None)]
+
+
+def test_a_lanes_work_that_breaks_is_news_once_for_each_error_and_its_end_is_news_too(
+    store: Store, workspace: Workspace
+) -> None:
+    anna, ben = (workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben"))
+    later = NOW + timedelta(hours=1)
+
+    def rows() -> list[tuple[object, ...]]:
+        query = select(t.lane.c.mailbox_id, t.lane.c.broke_by, t.lane.c.broke_at)
+        with store.reading() as connection:
+            return sorted(map(tuple, connection.execute(query)))
+
+    with store.writing() as connection:
+        assert not lanes.note_work(connection, anna.id, None, NOW)
+        assert lanes.note_work(connection, anna.id, "KeyError", NOW)
+        assert not lanes.note_work(connection, anna.id, "KeyError", later)
+        assert lanes.broken(connection) == {anna.id: "KeyError"}
+    assert rows() == [(anna.id, "KeyError", NOW), (ben.id, None, None)]
+    with store.writing() as connection:
+        assert lanes.note_work(connection, anna.id, "OSError", later)
+        assert lanes.note_work(connection, ben.id, "KeyError", later)
+        assert lanes.broken(connection) == {anna.id: "OSError", ben.id: "KeyError"}
+    assert rows() == [(anna.id, "OSError", later), (ben.id, "KeyError", later)]
+    with store.writing() as connection:
+        assert lanes.note_work(connection, anna.id, None, later)
+        assert lanes.broken(connection) == {ben.id: "KeyError"}
+    assert rows() == [(anna.id, None, None), (ben.id, "KeyError", later)]
