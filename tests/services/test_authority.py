@@ -42,6 +42,7 @@ from mailrotate.core.services.mailboxes import (
     mailbox_views,
     plan_changes,
     reconnecting,
+    refusal_undoing,
     sharing,
     signature_editing,
     slot_pool,
@@ -49,6 +50,7 @@ from mailrotate.core.services.mailboxes import (
 )
 from mailrotate.core.services.mailboxes.connecting import NewConnection
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
+from mailrotate.core.services.running import adopting, clock_acceptance
 from mailrotate.core.services.sending.turn import Pace
 from mailrotate.core.services.team import user_admin, user_removal
 from mailrotate.core.services.views import (
@@ -255,6 +257,7 @@ VERBS: dict[str, Verb] = {
     "mailbox_views.pause": lambda c: mailbox_views.pause(c, BOX, NOW),
     "mailbox_views.resume": lambda c: mailbox_views.resume(c, BOX, NOW),
     "mailbox_views.release": lambda c: mailbox_views.release(c, BOX, NOW),
+    "refusal_undoing.release": lambda c: refusal_undoing.release(c, BOX, NOW),
     "outbox_actions.listing": lambda c: list(outbox_actions.listing(c, Which(), NOW)),
     "outbox_actions.show": lambda c: outbox_actions.show(c, 1, NOW),
     "outbox_actions.retry": lambda c: outbox_actions.retry(c, Which(ids=(1,)), NOW),
@@ -303,7 +306,9 @@ VERBS: dict[str, Verb] = {
     "grace_periods.awaited_returns": lambda c: grace_periods.awaited_returns(c, NEW.address, BEN, None, NOW),
     "suppressing.add": lambda c: suppressing.add(c, "kim@example.com", "asked", NOW),
     "suppressing.open_count": lambda c: suppressing.open_count(c, "kim@example.com"),
-    "suppressing.add_many": lambda c: list(suppressing.add_many(c, ["kim@example.com"], "asked", NOW)),
+    "suppressing.add_many": lambda c: suppressing.add_many(
+        c, ["kim@example.com"], "asked", lambda _line, _problem: None, lambda _count: None, NOW
+    ),
     "suppressing.listing": lambda c: list_suppressed(c),
     "suppressing.remove": lambda c: suppressing.remove(c, "gone@example.com", NOW),
     "user_admin.listing": lambda c: user_admin.listing(c),
@@ -316,16 +321,20 @@ VERBS: dict[str, Verb] = {
     "user_removal.consequences": lambda c: user_removal.consequences(c, CLEO),
     "user_removal.remove": lambda c: user_removal.remove(c, CLEO, NOW),
     "reassigning.assign": lambda c: take_on(c),
+    "clock_acceptance.accept": lambda c: clock_acceptance.accept(c, NOW),
+    "adopting.look": lambda c: adopting.look(c, NOW),
+    "adopting.adopt": lambda c: adopting.adopt(c, False, NOW),
 }
 
 # What nobody in particular does: the runner's work, and what the verbs above are made of.
 PARTS = {
-    "accounts", "affected_campaigns", "claiming", "clock_guard", "contact_book.note_received", "context",
-    "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins", "passes",
-    "planning", "reconnecting.login_after", "reconnecting.renew", "recovery", "secrets.seal", "settling",
+    "accounts", "affected_campaigns", "claiming", "clock_guard", "comparing", "contact_book.note_received",
+    "context",    "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins", "passes",
+    "mark_guard", "marking", "obstacles", "planning", "reconnecting.login_after", "reconnecting.renew",
+    "recovery", "secrets.seal", "settling", "survey",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
-SHOWN = {"limit_settings.show", "overview", "plan_changes.show", "runners", "workspace_settings.show"}
+SHOWN = {"clock_acceptance.look", "limit_settings.show", "overview", "plan_changes.show", "runners", "workspace_settings.show"}
 
 
 def service_verbs() -> Iterator[str]:
