@@ -329,8 +329,8 @@ VERBS: dict[str, Verb] = {
 # What nobody in particular does: the runner's work, and what the verbs above are made of.
 PARTS = {
     "accounts", "affected_campaigns", "claiming", "clock_guard", "comparing", "contact_book.note_received",
-    "context", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins", "passes",
-    "mark_guard", "marking", "obstacles", "planning", "reconnecting.login_after", "reconnecting.renew",
+    "context", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins",
+    "mark_guard", "passes", "marking", "obstacles", "planning", "reconnecting.login_after", "reconnecting.renew",
     "recovery", "secrets.seal", "settling", "survey",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
