@@ -79,7 +79,7 @@ def import_(
 
       mailrotate recipient import autumn-intro - --strict < people.csv
 
-      mailrotate recipient import autumn-intro crm.csv --email-column "Work mail" --map "Called=first_name"
+      mailrotate recipient import autumn-intro crm.csv --email-column Work_mail --map Called=first_name
     """
     from mailrotate.core.services.campaigns.enrolment import HowToImport
 
