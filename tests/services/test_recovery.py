@@ -24,7 +24,7 @@ def context(workspace: Workspace) -> Context:
 
 @pytest.fixture
 def campaign(workspace: Workspace) -> StoredCampaign:
-    boxes = [workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben", "clara")]
+    boxes = [workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben", "clara", "dora")]
     return workspace.add_campaign("autumn", boxes)
 
 
@@ -57,13 +57,15 @@ def test_f3_a_dead_runners_messages_are_settled_and_its_lanes_are_free(
     """What it had marked may have left and is held; the rest goes back."""
     one, two = workspace.add_runner(), workspace.add_runner()
     claimed_by(workspace, context, campaign, box_of(workspace, "anna@example.org"), one)
-    marked = claimed_by(workspace, context, campaign, box_of(workspace, "ben@example.org"), one)
-    marked_too = claimed_by(workspace, context, campaign, box_of(workspace, "clara@example.org"), two)
+    marked = [
+        claimed_by(workspace, context, campaign, box_of(workspace, f"{name}@example.org"), runner_id)
+        for name, runner_id in (("ben", one), ("clara", one), ("dora", two))
+    ]
     with workspace.store.writing() as connection:
-        of_these = t.message.update().where(t.message.c.id.in_([marked, marked_too]))
+        of_these = t.message.update().where(t.message.c.id.in_(marked))
         connection.execute(of_these.values(marked_at=NOW))
-    assert recover(context, NOW) == 2
-    assert states(workspace) == ["scheduled", "held", "held"]
+    assert recover(context, NOW) == 3
+    assert states(workspace) == ["scheduled", "held", "held", "held"]
     with workspace.store.reading() as connection:
         assert lanes.owners(connection) == []
         assert liveness.living_runners(connection) == []

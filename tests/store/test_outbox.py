@@ -4,10 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.exc import DBAPIError
 
 from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.store import mailboxes, moves, progress
+from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.portions import portions
 from mailrotate.core.store.sending import claims, lanes, outbox, outbox_lists, sending_mailboxes
@@ -300,3 +302,149 @@ def test_b3_a_lane_rests_until_its_gap_is_over(store: Store, workspace: Workspac
     with store.writing() as connection:
         lanes.rest(connection, box.id, SOON)
         assert sending_mailboxes.by_id(connection, box.id).next_send_at == SOON
+
+
+# --- which rows a question means
+
+
+def test_f3_a_recipients_unsent_message_is_the_one_of_the_latest_step(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    campaign = workspace.add_campaign(mailboxes=[box])
+    kim, lee = (workspace.add_recipient(campaign, f"{name}@example.com") for name in ("kim", "lee"))
+    workspace.add_message(box, campaign, kim, state="error")
+    workspace.add_message(box, campaign, kim, step=2, state="held")
+    workspace.add_message(box, campaign, kim, step=3, state="sent")
+    workspace.add_message(box, campaign, kim, step=4, state="cancelled")
+    workspace.add_message(box, campaign, lee, step=5)
+    with store.reading() as connection:
+        unsent = outbox.unsent_of(connection, kim)
+        assert outbox.unsent_of(connection, lee + 1) is None
+    assert unsent is not None
+    assert (unsent.recipient_id, unsent.state) == (kim, "held")
+
+
+@pytest.mark.parametrize("state", ["scheduled", "sending", "error", "held"])
+def test_f3_each_state_before_sent_is_unsent(
+    store: Store, workspace: Workspace, box: Sender, state: str
+) -> None:
+    campaign = workspace.add_campaign(mailboxes=[box])
+    kim = workspace.add_recipient(campaign, "kim@example.com")
+    message = workspace.add_message(box, campaign, kim, state=state)
+    with store.reading() as connection:
+        unsent = outbox.unsent_of(connection, kim)
+    assert unsent is not None
+    assert unsent.id == message
+
+
+def test_f1_messages_are_chosen_by_lane_sender_recipient_and_id(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    other = workspace.add_mailbox("ben@example.org")
+    campaign = workspace.add_campaign(mailboxes=[box, other])
+    senders = workspace.senders(campaign)
+    kim, lee = (
+        workspace.add_recipient(campaign, f"{name}@example.com", sender_id=sender)
+        for name, sender in zip(("kim", "lee"), senders, strict=True)
+    )
+    by_hand = workspace.add_message(box)
+    first = workspace.add_message(box, campaign, kim)
+    elsewhere = workspace.add_message(other, campaign, kim, step=2)
+    of_lee = workspace.add_message(box, campaign, lee)
+    test = workspace.add_message(box, campaign, kim, step=3, kind="test")
+
+    def chosen(which: ColumnElement[bool]) -> list[int]:
+        with store.reading() as connection:
+            return sorted(connection.execute(select(t.message.c.id).where(which)).scalars())
+
+    assert chosen(outbox.in_lane(box.id)) == sorted([by_hand, first, of_lee, test])
+    assert chosen(outbox.in_lane_for(box.id, senders[:1])) == [first]
+    assert chosen(outbox.of_recipients([kim])) == [first, elsewhere]
+    assert chosen(outbox.of_campaign(campaign.id)) == [first, elsewhere, of_lee]
+    assert chosen(outbox.of_campaign(campaign.id, tests=True)) == [first, elsewhere, of_lee, test]
+    with store.reading() as connection:
+        known = outbox.by_ids(connection, [first, of_lee])
+    assert {message_id: message.recipient_id for message_id, message in known.items()} == {
+        first: kim,
+        of_lee: lee,
+    }
+
+
+def test_d9_people_whose_step_names_another_sender_are_counted_with_their_slot(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    chief = workspace.add_mailbox("chief@example.org")
+    campaign = workspace.add_campaign(mailboxes=[box], rotates=False)
+    (sender,) = workspace.senders(campaign)
+    for number, mailbox in enumerate((box, chief, chief)):
+        person = workspace.add_recipient(campaign, f"p{number}@example.com", sender_id=sender)
+        workspace.add_message(mailbox, campaign, person, campaign_sender_id=sender)
+    with store.reading() as connection:
+
+        def elsewhere(slot_id: int, campaign_id: int, priority: Priority) -> int:
+            return outbox.scheduled_elsewhere(connection, box.id, slot_id, [campaign_id], priority)
+
+        assert elsewhere(box.slot_id, campaign.id, Priority.FIRST) == 2
+        assert elsewhere(box.slot_id, campaign.id, Priority.FOLLOW_UP) == 0
+        assert elsewhere(box.slot_id, campaign.id + 1, Priority.FIRST) == 0
+        assert elsewhere(chief.slot_id, campaign.id, Priority.FIRST) == 0
+
+
+def test_h4_releasing_a_campaign_releases_its_parked_messages_alone(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    one, two = (workspace.add_campaign(name, [box]) for name in ("autumn", "winter"))
+    messages = [
+        workspace.add_message(
+            box, campaign, workspace.add_recipient(campaign, f"{number}@example.com"), **values
+        )
+        for number, (campaign, values) in enumerate(
+            [
+                (one, {"overdue_at": NOW}),
+                (one, {}),
+                (one, {"overdue_at": NOW, "state": "cancelled"}),
+                (two, {"overdue_at": NOW}),
+            ]
+        )
+    ]
+    with store.writing() as connection:
+        assert outbox.release(connection, SOON, campaign_id=one.id) == 1
+    after = [found(store, message) for message in messages]
+    assert [message.released_at for message in after] == [SOON, None, None, None]
+    assert [message.overdue_at for message in after] == [None, None, NOW, NOW]
+
+
+def test_h4_releasing_one_message_releases_it_parked_or_not(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    one, other = workspace.add_message(box), workspace.add_message(box)
+    with store.writing() as connection:
+        assert outbox.release(connection, SOON, message_id=one) == 1
+        outbox.set_overdue(connection, other, NOW)
+    assert found(store, one).released_at == SOON
+    assert (found(store, one).overdue_at, found(store, other).overdue_at) == (None, NOW)
+
+
+def test_f1_postponing_moves_one_waiting_message_and_keeps_what_it_was_due_for(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    one, other, sent = (
+        workspace.add_message(box, state=state) for state in ("scheduled", "scheduled", "sent")
+    )
+    with store.writing() as connection:
+        outbox.postpone(connection, one, SOON)
+        outbox.postpone(connection, sent, SOON)
+    assert [found(store, message).ready_at for message in (one, other, sent)] == [SOON, NOW, NOW]
+    assert found(store, one).due_at == NOW
+
+
+def test_f3_a_message_takes_the_identity_of_the_mail_that_was_sent(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    other = workspace.add_mailbox("ben@example.org")
+    one, two = workspace.add_message(box), workspace.add_message(box)
+    with store.writing() as connection:
+        outbox.identify(connection, one, other.id, "abc", "<abc@example.org>")
+    known = found(store, one)
+    assert (known.mailbox_id, known.token, known.message_id) == (other.id, "abc", "<abc@example.org>")
+    assert found(store, two).mailbox_id == box.id
