@@ -324,6 +324,7 @@ PARTS = {
     "accounts", "affected_campaigns", "claiming", "clock_guard", "contact_book.note_received", "context",
     "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins", "passes",
     "planning", "reconnecting.login_after", "reconnecting.renew", "recovery", "secrets.seal", "settling",
+    "survey",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
 SHOWN = {"limit_settings.show", "overview", "plan_changes.show", "runners", "workspace_settings.show"}
