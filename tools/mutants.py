@@ -38,8 +38,8 @@ WORK = ROOT / "build" / "mutants"
 PROCESSES = 2
 # mutmut leaves out a function with a decorator, so in the copy the decorator is applied after it, by name.
 PLAIN = "_undecorated"
-# A change that makes a test run for ever is noticed as well.
-NOTICED = ("caught by type check", "killed", "timeout")
+# Not a timeout: on a busy machine any change may take long, so it is tried again like a survivor.
+NOTICED = ("caught by type check", "killed")
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ PARTS = (
         "clock_trust decision gates grace provider_limits quota"
         " renewal retry roles rotation steps transitions window",
     ),
-    rules("reading", "inbound replies role_addresses timeline_filter"),
-    rules("writing", "campaign_file compose markdown marks mime templates text toml_lines toml_table"),
+    rules("reading", "role_addresses timeline_filter"),
     Part(
         "claiming",
         (
@@ -83,6 +82,7 @@ PARTS = (
         (
             "tests/services/test_claiming.py",
             "tests/services/test_recovery.py",
+            "tests/store/test_claims.py",
             "tests/store/test_lanes.py",
             "tests/store/test_outbox.py",
         ),
@@ -113,6 +113,13 @@ PARTS = (
         SQLITE,
     ),
 )
+
+# Rules that no part tries; docs/mutants.md gives the reasons.
+LEFT_OUT = """
+    attachment_types campaign_file compose encoded_words headline inbound letter_check markdown markdown_check
+    markdown_reader marks mime replies sent_mail situation suspicion template_language templates text
+    text_needs toml_lines toml_table world
+"""
 
 # Of each change, by its name: the source file, and what became of it.
 Verdicts = dict[str, tuple[str, str]]
@@ -241,6 +248,8 @@ def mutmut(part: Part, names: Sequence[str]) -> None:
     """Let mutmut make the changes and run the tests, of the changes of these names or of all."""
     folder = WORK / part.name
     types = [sys.executable, "-m", "mypy", "--strict", "--no-warn-unused-ignores", "--output", "json"]
+    # The parts share what mypy keeps of the files that they do not change.
+    types += ["--cache-dir", str(WORK / "types")]
     settings = SETTINGS.format(
         sources=json.dumps([f"src/mailrotate/{source}" for source in part.sources]),
         tests=json.dumps(part.tests),
@@ -314,13 +323,12 @@ def compare(part: Part) -> int:
 
 
 def forgotten() -> int:
-    """Say which rules are in none of the parts; returns how many."""
-    known = {source for part in PARTS for source in part.sources}
-    rooms = ROOT / "src" / "mailrotate"
-    modules = {path.relative_to(rooms).as_posix() for path in (rooms / "core" / "rules").glob("[!_]*.py")}
-    for module in sorted(modules - known):
-        print(f"in none of the parts: {module}")
-    return len(modules - known)
+    """Say which rules are in none of the parts and not left out on purpose; returns how many."""
+    known = {Path(source).stem for part in PARTS for source in part.sources} | set(LEFT_OUT.split())
+    rules = {path.stem for path in (ROOT / "src" / "mailrotate" / "core" / "rules").glob("[!_]*.py")}
+    for module in sorted(rules - known):
+        print(f"in none of the parts: core/rules/{module}.py")
+    return len(rules - known)
 
 
 def rows_of(part: Part) -> set[tuple[str, str]]:

@@ -175,10 +175,18 @@ def test_f3_a_lane_that_another_runner_has_taken_claims_nothing(
         claim_next(context, replace(lane, token=lane.token - 1), StepCache(), NOW)
 
 
+@pytest.mark.parametrize("has_message", [True, False])
 def test_b4_a_mailbox_that_may_not_send_claims_nothing_and_says_which_gate_is_closed(
-    workspace: Workspace, anna: Sender, lane: Lane, context: Context, autumn: StoredCampaign
+    workspace: Workspace,
+    anna: Sender,
+    lane: Lane,
+    context: Context,
+    autumn: StoredCampaign,
+    has_message: bool,
 ) -> None:
-    add(workspace, anna, autumn, "kim")
+    """Also while nothing is ready: a turn that waits out a gap must know of it."""
+    if has_message:
+        add(workspace, anna, autumn, "kim")
     with workspace.store.writing() as connection:
         connection.execute(update(t.mailbox).values(paused_at=NOW))
     found = claim_next(context, lane, StepCache(), NOW)
@@ -253,6 +261,34 @@ def test_d6_a_message_to_a_suppressed_address_ends_its_recipient_and_the_next_on
     assert claimed(context, lane) == allowed
     ended = recipient_row(workspace, kim)
     assert (ended.state, ended.reason, ended.ended_at) == ("unsubscribed", "suppressed", NOW)
+    assert row(workspace, forbidden)[0] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "address"),
+    [
+        (SuppressionKind.DOMAIN, "at.example", "kim@a.sub.at.example"),
+        (SuppressionKind.DOMAIN, "googlemail.com", "kim@gmail.com"),
+        (SuppressionKind.ADDRESS, "ki.m@gmail.com", "kim+news@googlemail.com"),
+    ],
+)
+def test_i4_a_claim_heeds_the_domains_above_and_every_spelling(
+    workspace: Workspace,
+    anna: Sender,
+    lane: Lane,
+    context: Context,
+    autumn: StoredCampaign,
+    kind: SuppressionKind,
+    value: str,
+    address: str,
+) -> None:
+    kim = workspace.add_recipient(autumn, address)
+    forbidden = workspace.add_message(anna, autumn, kim, to_address=address)
+    allowed = add(workspace, anna, autumn, "lee")
+    with workspace.store.writing() as connection:
+        how = {"reason": "by_hand", "source": "test", "added_by": None, "now": EARLIER}
+        suppressions.add(connection, kind, value, **how)  # type: ignore[arg-type]  # by name
+    assert claimed(context, lane) == allowed
     assert row(workspace, forbidden)[0] == "cancelled"
 
 

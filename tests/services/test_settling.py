@@ -125,6 +125,9 @@ def test_d6_a_hard_refusal_ends_the_recipient_and_suppresses_the_address(
         ("suppression.added", "hard_bounce", None),
         ("message.error", "hard", NO_SUCH_USER.text),
     ]
+    with workspace.store.reading() as connection:
+        refusal = list(events.listing(connection))[-1].data
+    assert (refusal["code"], refusal["enhanced"]) == (550, "5.1.1")
 
 
 def test_d6_a_hard_refusal_of_a_test_message_suppresses_nobody(
@@ -186,7 +189,14 @@ def test_f4_the_third_content_error_of_a_step_pauses_the_campaign(
     assert campaign_of(workspace).pause_reasons == ("content_errors",)
 
 
-@pytest.mark.parametrize("reply", [NO_ROUTE, ServerReply(Phase.AUTH, 550, "5.1.1", NO_SUCH_USER.text)])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        NO_ROUTE,
+        ServerReply(Phase.AUTH, 550, "5.1.1", NO_SUCH_USER.text),
+        ServerReply(Phase.AUTH, 451, "4.3.0", "451 4.3.0 try later"),
+    ],
+)
 def test_f4_trouble_before_the_message_was_named_harms_neither_message_nor_recipient(
     workspace: Workspace, context: Context, claimed: Claim, reply: ServerReply
 ) -> None:
@@ -196,6 +206,25 @@ def test_f4_trouble_before_the_message_was_named_harms_neither_message_nor_recip
     assert (waits.state, waits.attempts, waits.error_class) == ("scheduled", 0, None)
     assert recipient(workspace, claimed) == ("queued", None, False)
     assert ("message.deferred", settled.reply_class, reply.text) in logged(workspace)
+
+
+def test_f4_a_refusal_of_the_mailbox_itself_puts_the_message_back_and_ends_the_turn(
+    workspace: Workspace, context: Context, claimed: Claim
+) -> None:
+    refused = ServerReply(Phase.MAIL, 550, "5.1.1", "550 5.1.1 sender refused")
+    assert refuse(context, claimed, refused) == Settled(MessageState.SCHEDULED, ReplyClass.SENDER, False)
+    waits = message(workspace, claimed)
+    assert (waits.state, waits.attempts) == ("scheduled", 0)
+
+
+def test_f4_a_servers_own_trouble_that_lasts_fails_the_message_but_not_the_recipient(
+    workspace: Workspace, context: Context, anna: Sender, campaign: StoredCampaign, lane: Lane
+) -> None:
+    workspace.add_message(anna, campaign, workspace.add_recipient(campaign, KIM), to=KIM, attempts=11)
+    claimed = claim(context, lane)
+    overloaded = ServerReply(Phase.RCPT, 451, "4.3.0", "451 4.3.0 try later")
+    assert refuse(context, claimed, overloaded) == Settled(MessageState.ERROR, ReplyClass.RETRY, True)
+    assert recipient(workspace, claimed) == ("queued", None, False)
 
 
 def test_f3_a_refusal_changes_nothing_once_the_claim_is_lost(

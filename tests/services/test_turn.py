@@ -88,7 +88,7 @@ class SendConnection:
 class InboxConnection:
     server: Server
 
-    def new_headers(self, _since: object, _folder: str) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
+    def new_headers(self, *_which: object) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
         self.server.seen.append("read inbox")
         self.server.reading()
         return FolderCursor(1, 0), iter(())

@@ -3,13 +3,16 @@
 import multiprocessing
 import os
 import signal
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from mailrotate.core.rules.transitions import USER
 from mailrotate.core.store import instants
+from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.sending import lanes, liveness
 from mailrotate.core.values.errors import Busy
@@ -141,3 +144,47 @@ def test_the_locks_of_a_file_are_private(sqlite_store: Store) -> None:
     assert liveness.held_locks(sqlite_store.path) == [runner.id]
     runner.end(NOW)
     assert list(folder.iterdir()) == []
+
+
+def test_b3_the_gap_counts_from_the_last_message_that_left_or_may_have_left(
+    store: Store, workspace: Workspace
+) -> None:
+    """From the answer, or from the mark where none was recorded; what was only claimed does not count."""
+    anna, ben = (workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben"))
+    minutes = [NOW + timedelta(minutes=minute) for minute in range(6)]
+
+    def last() -> tuple[str, datetime] | None:
+        with store.writing() as connection:
+            return lanes.last_message(connection, anna.id)
+
+    def token_of(message_id: int) -> str:
+        with store.reading() as connection:
+            query = select(t.message.c.token).where(t.message.c.id == message_id)
+            return str(connection.execute(query).scalar_one())
+
+    assert last() is None
+    sent = workspace.add_sent(anna, minutes[0], marked_at=minutes[1], sent_at=minutes[2])
+    assert last() == (token_of(sent), minutes[2])
+    held = workspace.add_sent(anna, minutes[3], state="held", marked_at=minutes[4], sent_at=None)
+    assert last() == (token_of(held), minutes[4])
+    workspace.add_sent(anna, minutes[5], state="sending", sent_at=None)
+    workspace.add_sent(anna, minutes[5], state="error", marked_at=minutes[5])
+    workspace.add_sent(ben, minutes[5], marked_at=minutes[5])
+    assert last() == (token_of(held), minutes[4])
+
+
+def test_f3_freeing_a_dead_runners_lanes_leaves_those_of_others(store: Store, workspace: Workspace) -> None:
+    dead, living = workspace.add_runner(), workspace.add_runner()
+    for name, runner_id in (("anna", dead), ("ben", living), ("clara", dead)):
+        workspace.own_lane(workspace.add_mailbox(f"{name}@example.org"), runner_id)
+    with store.writing() as connection:
+        lanes.free_lanes_of(connection, dead)
+        assert lanes.owners(connection) == [living]
+
+
+def test_b3_a_gap_is_of_one_mailbox_alone(store: Store, workspace: Workspace) -> None:
+    anna, ben = (workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben"))
+    with store.writing() as connection:
+        lanes.rest(connection, anna.id, NOW)
+        rests = connection.execute(select(t.lane.c.mailbox_id, t.lane.c.next_send_at)).all()
+    assert sorted(map(tuple, rests)) == [(anna.id, NOW), (ben.id, None)]

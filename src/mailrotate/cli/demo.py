@@ -21,8 +21,9 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.output import Speech, flush
+from mailrotate.cli.output import Speech
 from mailrotate.cli.sandbox import INCLUDED_SLOTS
+from mailrotate.cli.standard_output import flush
 from mailrotate.core.values.errors import MailrotateError
 from mailrotate.core.values.hint import Command, Shell
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from mailrotate import __version__
-from mailrotate.cli import completion, output
+from mailrotate.cli import completion, output, standard_output
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.grammar import GLOBAL_PANEL
 from mailrotate.cli.lazy import HELP_NAMES, MARKUP, Lazy
@@ -105,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = INTERRUPTED
     except BrokenPipeError:
         # The reader closed the pipe, as `head` does; the interpreter must not flush into it again.
-        output.close_standard_output()
+        standard_output.close()
         status = 128 + signal.SIGPIPE
     sys.exit(status)
 
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(given: list[str], call: Call) -> int:
     try:
         ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False, obj=call)
-        output.flush()
+        standard_output.flush()
     except MailrotateError as error:
         call.trace(error)
         call.speech.error(error)
@@ -134,6 +134,12 @@ def _run(given: list[str], call: Call) -> int:
         raise
     except Exception as error:  # noqa: BLE001  the edge of the program: whatever it is becomes one sentence
         call.trace(error)
-        call.speech.defect(error)
-        return 1
+        unwritable = standard_output.find_trouble() if isinstance(error, OSError) else None
+        if unwritable is None:
+            call.speech.defect(error)
+            return 1
+        call.speech.error(unwritable)
+        # The interpreter must not flush into it again: it would end with status 120.
+        standard_output.close()
+        return unwritable.exit_status
     return ended if isinstance(ended, int) else 0

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailrotate.cli import completion
+from mailrotate.cli import completion, standard_output
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import with_hint
 from mailrotate.cli.logged import line_of
-from mailrotate.cli.output import Speech, counted
+from mailrotate.cli.output import counted
+from mailrotate.cli.status import unfit_words
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
 from mailrotate.core.values.hint import Command, Hint
@@ -66,7 +67,7 @@ def run(
     try:
         if once:
             began = monotonic_seconds()
-            _finish(call.speech, host.once(call.app.host), monotonic_seconds() - began)
+            _finish(call, host.once(call.app.host), monotonic_seconds() - began)
         else:
             _serve(call, host, period, None if end_after is None else parse_duration(end_after))
     except Busy as busy:
@@ -78,11 +79,16 @@ def _tell(call: Call, trouble: Exception) -> None:
     call.trace(trouble)
     if isinstance(trouble, MailrotateError):
         call.speech.warn(with_hint(trouble))
+    elif isinstance(trouble, OSError) and (unwritable := standard_output.find_trouble()) is not None:
+        call.speech.warn(with_hint(unwritable))
     else:
         call.speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
 
 
-def _finish(speech: Speech, report: "Report", seconds: float) -> None:
+def _finish(call: Call, report: "Report", seconds: float) -> None:
+    from mailrotate.core.services.views import overview
+
+    speech = call.speech
     counts = {**report.counts(), "seconds": round(seconds, 3)}
     speech.result(counts, f"{_done(report)} in {counts['seconds']:.1f} s")
     for address in report.outlook.unreadable:
@@ -92,6 +98,8 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
                 Command("mailbox", "test", address),
             )
         )
+    for what, command in map(unfit_words, overview.unfit_steps(call.context) if counts["failed"] else ()):
+        speech.warn(Hint(f"{what}; to change the text:", command))
     speech.next(Command("status"))
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
         raise typer.Exit(_UNEXPECTED)

@@ -14,6 +14,7 @@ from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
+    from mailrotate.core.store.sending.outbox_lists import UnfitStep
 
 
 def status(ctx: typer.Context) -> None:
@@ -112,6 +113,7 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     for count, what, state in ((found.errors, "in error", "error"), (found.held, "of unknown fate", "held")):
         if count:
             yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)
+    yield from map(unfit_words, found.unfit)
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
         yield asked, Command("mailbox", "requests")
@@ -121,9 +123,15 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
             yield late, Command("outbox", "release", "--campaign", line.name)
 
 
+def unfit_words(step: "UnfitStep") -> tuple[str, Command]:
+    """What keeps a step from being written, and the command that mends its text."""
+    people = counted(step.count, "recipient")
+    what = f"step {step.step} of {step.campaign} cannot be written for {people}: {step.reason}"
+    return what, Command("campaign", "edit", step.campaign, "FILE")
+
+
 def _document(found: "Overview", call: Call) -> dict[str, object]:
-    obstacle = found.obstacle
-    headline, text = found.headline, _headline(found, call)
+    headline, text, obstacle = found.headline, _headline(found, call), found.obstacle
     return {
         **vars(found),
         "headline": {"code": headline.code, "text": text, "sending": headline.sending},
@@ -140,6 +148,7 @@ def _document(found: "Overview", call: Call) -> dict[str, object]:
             ],
         },
         "mailboxes": [vars(line) for line in found.mailboxes],
+        "unfit": [vars(step) for step in found.unfit],
         "campaigns": [
             vars(line) | {"id": f"c_{line.id}", "ended": line.ended, "total": line.total}
             for line in found.campaigns

@@ -14,6 +14,7 @@ from mailrotate.core.rules.situation import (
     CampaignFacts,
     MailboxFacts,
     MessageFacts,
+    Obstacle,
     RollingUse,
     Situation,
 )
@@ -60,6 +61,7 @@ MESSAGE = MessageFacts(
     recipient=RecipientState.ACTIVE,
 )
 OPEN = Situation(CAMPAIGN, MAILBOX, MESSAGE)
+OBSTACLE = Obstacle("restored", "the database was restored", Command("db", "adopt"))
 
 
 def situation(**changed: Any) -> Situation:
@@ -86,6 +88,7 @@ def test_f5_with_nothing_in_the_way_every_gate_is_open_now() -> None:
 
 def test_f5_each_open_gate_says_why_it_is_open() -> None:
     assert {verdict.gate: verdict.reason for verdict in verdicts(OPEN, NOW)} == {
+        "workspace": "nothing holds the whole workspace back",
         "campaign": "the campaign is active",
         "pause": "not paused",
         "window": "inside the delivery window",
@@ -325,6 +328,7 @@ def test_f5_one_closed_gate_says_why_and_until_when(
             Command("mailbox", "connect", "a@example.org"),
         ),
         ({"mailbox__locked_user": "mia@example.org"}, Command("user", "unlock", "mia@example.org")),
+        ({"mailbox__obstacle": OBSTACLE}, Command("db", "adopt")),
         ({"mailbox__paused_at": NOW}, Command("mailbox", "resume", "a@example.org")),
         ({"mailbox__hold_reason": "454"}, Command("mailbox", "release", "a@example.org")),
         (

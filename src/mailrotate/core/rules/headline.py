@@ -107,7 +107,7 @@ _STUCK: Mapping[Gate, Code] = {
 
 
 # What these have paused cannot be resumed yet; `why` names what comes before.
-_COMES_FIRST = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED, reasons.CONTENT_ERRORS}
+_COMES_FIRST = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED}
 
 
 def _paused(world: World, now: datetime) -> Trouble | None:
@@ -125,6 +125,8 @@ def _paused(world: World, now: datetime) -> Trouble | None:
     command = Command("campaign", "resume", one.name)
     if _COMES_FIRST & {*one.pause_reasons}:
         command = Command("why", one.name)
+    if reasons.CONTENT_ERRORS in one.pause_reasons:
+        command = Command("campaign", "edit", one.name, "FILE")
     return Trouble(code, f"{one.name} is {reasons.paused(one.pause_reasons)}", command)
 
 
@@ -243,9 +245,8 @@ def _content(world: World, now: datetime) -> Trouble | None:
     one = next((one for one in world.campaigns if reasons.CONTENT_ERRORS in one.pause_reasons), None)
     if one is None:
         return None
-    return Trouble(
-        Code.ERRORS, f"{one.name} is {reasons.paused(one.pause_reasons)}", Command("why", one.name)
-    )
+    edited = Command("campaign", "edit", one.name, "FILE")
+    return Trouble(Code.ERRORS, f"{one.name} is {reasons.paused(one.pause_reasons)}", edited)
 
 
 def _errors(world: World, now: datetime) -> Trouble | None:
@@ -283,10 +284,12 @@ def _flow(world: World, now: datetime) -> Headline:
 def _ongoing(world: World, first: Lane, now: datetime) -> tuple[Code, str, AnyHint]:
     decision, at = first.decision, first.next_at
     assert decision is not None
-    assert at is not None
     gate = None if decision.bound is None else decision.bound.gate
     command = Command("log", "--follow") if world.machine.runner_works else Command("run")
     counts = _counts(world)
+    if at is None:
+        # An inbox that was never read: the runner that works, or the next pass, reads it first.
+        return Code.WAITING, f"waiting: {decision.summary}; {counts}", command
     if gate is Gate.DUE and at - now > _SOON:
         says = f"up to date: everything due has been sent; next at {_ahead(at)}; {counts}"
         return Code.NOTHING_DUE, says, command

@@ -8,6 +8,10 @@ MAILBOX_DISCONNECTED = "mailbox_disconnected"
 MAILBOX_FAILED = "mailbox_failed"
 MAILBOX_REMOVED = "mailbox_removed"
 USER_LOCKED = "user_locked"
+# An answer said that the address does not exist: why recipients end and addresses are suppressed.
+HARD_BOUNCE = "hard_bounce"
+# The class of a hold after refusals in a row; every other hold has the class of an answer.
+REFUSALS = "refusals"
 
 _AFTER_PAUSED = {
     BY_HAND: "by hand",

@@ -25,7 +25,7 @@ from mailrotate.core.store import (
 from mailrotate.core.store.aliases import StoredAlias
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.deadlines import RunningDeadline
-from mailrotate.core.store.events import About
+from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes, lanes, sending_mailboxes, unread_mail
 from mailrotate.core.store.sending.inboxes import StoredFolder
@@ -241,9 +241,15 @@ def release(context: Context, address: str, now: datetime) -> str | None:
     """End a hold; return its reason, or None if there was none (F4)."""
     with context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
-        health = connections.health_of(connection, box.id)
-        if health.hold_reason is not None:
-            mailboxes.end_hold(connection, box.id)
-            held = {"key": "hold", "before": health.hold_class, "after": None}
-            events.record(connection, context.actor, "mailbox.released", now, About(box.id), **held)
-        return health.hold_reason
+        return end_hold(connection, context.actor, box, now)
+
+
+def end_hold(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> str | None:
+    """The same in the caller's transaction."""
+    health = connections.health_of(connection, box.id)
+    if health.hold_reason is not None:
+        mailboxes.end_hold(connection, box.id)
+        mailboxes.change(connection, box.id, released_at=now)
+        held = {"key": "hold", "before": health.hold_class, "after": None}
+        events.record(connection, actor, "mailbox.released", now, About(box.id), **held)
+    return health.hold_reason

@@ -121,12 +121,17 @@ class LaneTurn:
 
     def _send_one(self, only: int | None) -> bool:
         """Claim and deliver one message; False when the turn is over."""
-        claimed = claim_next(self._context, self._lane, self._cache, self._pace.clock(), only)
+        claimed = claim_next(
+            self._context, self._lane, self._cache, self._pace.clock(), only, self._note_unfit
+        )
         if isinstance(claimed, Nothing):
             return self._sit_out_gap(claimed)
         settled = self._deliver(claimed, claimed.box)
         self.tally[_counted_as(settled)] += 1
         return settled.lane_goes_on
+
+    def _note_unfit(self) -> None:
+        self.tally["failed"] += 1
 
     def _sit_out_gap(self, nothing: Nothing) -> bool:
         closed = nothing.closed

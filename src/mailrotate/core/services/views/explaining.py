@@ -23,7 +23,7 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
-from mailrotate.core.store.sending import outbox
+from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.values import reasons
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
@@ -68,7 +68,9 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
     """
     alive = survey.living_runners(context)
     with context.store.reading() as connection:
-        look = obstacles.prospects(context, connection, now)
+        look = obstacles.prospects(
+            context, connection, now, with_key=not survey.works(connection, alive, now)
+        )
         found = _found(context, look, subject, address)
         if found.next_at is None or found.next_at > now:
             return found
@@ -102,7 +104,8 @@ def _found(context: Context, look: Prospects, subject: str, address: str | None)
     if kind == "b":
         box = find_mailbox(connection, subject)
         return _of_mailbox(look, authority.find_seen_mailbox(connection, context.actor, box.address).id)
-    return _of_campaign(look, authority.find_seen_campaign(connection, context.actor, subject))
+    campaign = authority.find_seen_campaign(connection, context.actor, subject)
+    return _with_unfit_step(look, campaign, _of_campaign(look, campaign))
 
 
 _ID = re.compile(r"([a-z])_([0-9]{1,18})")
@@ -226,6 +229,18 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
         remedy = Command("outbox", "release", "--campaign", campaign.name)
     return Explanation(
         campaign.name, decision.next_at, decision.binding, tuple(shown), _summary(decision), remedy
+    )
+
+
+def _with_unfit_step(look: Prospects, campaign: StoredCampaign, found: Explanation) -> Explanation:
+    """Also say which text keeps some messages from being written; only an edit helps them."""
+    unfit = outbox_lists.unfit_steps(look.connection, campaign_id=campaign.id)
+    if not unfit:
+        return found
+    return replace(
+        found,
+        summary=f"{found.summary}; step {unfit[0].step} cannot be written for some: {unfit[0].reason}",
+        remedy=found.remedy if found.next_at else Command("campaign", "edit", campaign.name, "FILE"),
     )
 
 

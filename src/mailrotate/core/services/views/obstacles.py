@@ -16,13 +16,15 @@ from mailrotate.core.values.errors import KeyTrouble, Refused, StoreTrouble
 CLOCK, NO_KEY, RESTORED = "clock", "no_key", "restored"
 
 
-def find(context: Context, connection: Connection, now: datetime) -> Obstacle | None:
+def find(
+    context: Context, connection: Connection, now: datetime, *, with_key: bool = True
+) -> Obstacle | None:
     """The first obstacle, in the order in which a pass meets them; None if there is none."""
     distrust = clock_guard.lag_of(connection, now)
     if distrust is not None:
         return Obstacle(CLOCK, distrust.reason, clock_guard.ACCEPT)
     workspace = workspaces.find(connection)
-    if workspace is not None and workspace.key_check is not None:
+    if with_key and workspace is not None and workspace.key_check is not None:
         try:
             accounts.open_check(context.secrets, workspace.key_check)
         except KeyTrouble as trouble:
@@ -34,6 +36,6 @@ def find(context: Context, connection: Connection, now: datetime) -> Obstacle | 
     return None
 
 
-def prospects(context: Context, connection: Connection, now: datetime) -> Prospects:
+def prospects(context: Context, connection: Connection, now: datetime, *, with_key: bool = True) -> Prospects:
     """One look at the workspace, with what keeps it from sending."""
-    return Prospects(context, connection, now, find(context, connection, now))
+    return Prospects(context, connection, now, find(context, connection, now, with_key=with_key))

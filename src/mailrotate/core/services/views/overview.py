@@ -24,6 +24,7 @@ from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import outbox_lists, unread_mail
+from mailrotate.core.store.sending.outbox_lists import UnfitStep
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.hint import AnyHint
@@ -99,13 +100,16 @@ class Overview:
     held: int
     requests: int
     obstacle: Obstacle | None
+    unfit: tuple[UnfitStep, ...]
 
 
 def look(context: Context, now: datetime) -> Overview:
     alive = survey.living_runners(context)
     with context.store.reading() as connection:
         viewer = _viewer(context, connection)
-        prospects = obstacles.prospects(context, connection, now)
+        prospects = obstacles.prospects(
+            context, connection, now, with_key=not survey.works(connection, alive, now)
+        )
         machine = survey.machine(context, connection, alive, prospects.obstacle)
         seen = _lanes_seen(prospects, viewer)
         lanes = survey.lanes(connection, seen, now)
@@ -144,6 +148,7 @@ def look(context: Context, now: datetime) -> Overview:
             held=facts.held,
             requests=_requests(context, connection),
             obstacle=prospects.obstacle,
+            unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
         )
 
 
@@ -163,6 +168,12 @@ def _lanes_seen(prospects: Prospects, viewer: int | None) -> list[LaneSeen]:
 def _campaigns_seen(connection: Connection, viewer: int | None) -> list[StoredCampaign]:
     numbers = None if viewer is None else visibility.campaign_ids(connection, viewer)
     return [one for one in campaigns.listing(connection) if numbers is None or one.id in numbers]
+
+
+def unfit_steps(context: Context) -> tuple[UnfitStep, ...]:
+    """The steps that could not be written for some recipients, as far as the acting user sees them."""
+    with context.store.reading() as connection:
+        return tuple(outbox_lists.unfit_steps(connection, seen_by=_viewer(context, connection)))
 
 
 def _acting(context: Context, connection: Connection) -> StoredUser | None:

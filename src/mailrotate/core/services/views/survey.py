@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict
 from mailrotate.core.rules.grace import has_passed
-from mailrotate.core.rules.headline import down
+from mailrotate.core.rules.headline import PASS_IS_RECENT, down
 from mailrotate.core.rules.situation import Obstacle
 from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble
 from mailrotate.core.services.context import Context
@@ -37,8 +37,16 @@ def machine(
     workspace = workspaces.find(connection)
     troubles = list(_disk_trouble(context))
     if obstacle is not None:
-        troubles.append(Trouble(Code(obstacle.code), obstacle.reason, obstacle.remedy or Command("status")))
+        says = obstacle.reason.removesuffix("; nothing is sent")
+        troubles.append(Trouble(Code(obstacle.code), says, obstacle.remedy or Command("status")))
     return Machine(tuple(troubles), bool(alive), None if workspace is None else workspace.last_pass_at)
+
+
+def works(connection: Connection, alive: Sequence[RunnerEntry], now: datetime) -> bool:
+    """Whether a runner works right now; it has a key, even where the user of this command has none."""
+    workspace = workspaces.find(connection)
+    last_pass_at = None if workspace is None else workspace.last_pass_at
+    return bool(alive) and last_pass_at is not None and now - last_pass_at <= PASS_IS_RECENT
 
 
 def _disk_trouble(context: Context) -> Iterator[Trouble]:
