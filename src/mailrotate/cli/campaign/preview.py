@@ -53,23 +53,25 @@ def preview(
         return
     if shown.invented:
         call.speech.warn(f"the campaign has no recipients; placeholders: {', '.join(shown.invented)}")
-    place = f"step {shown.step} of {shown.steps}"
-    if shown.people:
-        place += f", recipient {shown.person} of {shown.people}"
-    call.speech.facts(
-        (
-            ("Preview", place),
-            ("From", f"{shown.from_name} <{shown.from_address}>"),
-            ("To", shown.to_address),
-            ("Subject", shown.subject),
-            *(("Attached", f"{filename} ({size} bytes)") for filename, size in shown.attachments),
-        )
-    )
+    call.speech.facts(_heading(shown))
     call.speech.line()
     call.speech.line(shown.text.rstrip("\n"))
     if html is not None:
         call.speech.say(f"wrote the HTML part to {html}")
     call.speech.next(Command("campaign", "test", shown.campaign, "--to", "YOUR-ADDRESS"))
+
+
+def _heading(shown: "Preview") -> list[tuple[str, object]]:
+    place = f"step {shown.step} of {shown.steps}"
+    if shown.people:
+        place += f", recipient {shown.person} of {shown.people}"
+    return [
+        ("Preview", place),
+        ("From", f"{shown.from_name} <{shown.from_address}>"),
+        ("To", shown.to_address),
+        ("Subject", shown.subject),
+        *(("Attached", f"{filename} ({size} bytes)") for filename, size in shown.attachments),
+    ]
 
 
 def _write(path: Path, text: str) -> None:

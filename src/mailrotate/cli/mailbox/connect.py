@@ -70,7 +70,7 @@ def connect(
     """
     from mailrotate.core.services.mailboxes import connecting
     from mailrotate.core.services.mailboxes.connecting import NewConnection
-    from mailrotate.core.values.address import guessed_name, normalise_address
+    from mailrotate.core.values.address import normalise_address
 
     call = call_of(ctx)
     address = normalise_address(address)
@@ -88,13 +88,21 @@ def connect(
         )  # fmt: skip
     wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes_awaited_slot=takes)
     _log_in(call, wanted)
+    made = _prepare_workspace(call, address, sender_name, starts_key=starts_key)
+    connected = connecting.connect(call.context, wanted, call.now)
+    _tell_connected(call, wanted, connected, made)
+
+
+def _prepare_workspace(call: Call, address: str, sender_name: str | None, *, starts_key: bool) -> bool:
+    """Make the workspace at the first connect, and its key if there is none; whether the workspace is new."""
+    from mailrotate.core.values.address import guessed_name
+
     made = not call.app.has_workspace and call.app.make_workspace(
         address, sender_name or call.speech.ask("Your name, as recipients see it", guessed_name(address))
     )
     store_key = call.app.start_new_key if starts_key else call.app.make_key
     store_key()
-    connected = connecting.connect(call.context, wanted, call.now)
-    _tell_connected(call, wanted, connected, made)
+    return made
 
 
 def _given(**settings: str | int | None) -> Given:
