@@ -109,7 +109,7 @@ PARTS = (
     Part(
         "deadlines",
         ("core/services/effects/grace_periods.py", "core/store/deadlines.py"),
-        ("tests/services/test_slots.py", "tests/store/test_deadlines.py", "tests/store/test_moves.py"),
+        ("tests/services/test_grace_periods.py", "tests/store/test_deadlines.py"),
         SQLITE,
     ),
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 
 from mailrotate.core.rules.transitions import DEADLINE
 from mailrotate.core.store import deadlines
@@ -107,3 +107,19 @@ def test_b8_the_deadlines_of_a_removed_mailbox_end_once_and_no_others_with_them(
         query = select(t.deadline.c.ended_at).order_by(t.deadline.c.id)
         assert connection.execute(query).scalars().all() == [SOON, SOON, None]
     assert awaited(workspace, gone.slot_id) == []
+
+
+def test_c11_whether_a_deadline_runs_is_asked_of_each_mailbox(
+    workspace: Workspace, gone: Sender, autumn: StoredCampaign
+) -> None:
+    over = workspace.add_mailbox("over@example.org", state="disconnected")
+    run(workspace, gone, autumn)
+    run(workspace, over, autumn, ended_at=SOON)
+    m = t.mailbox.c
+
+    def found(*where: ColumnElement[bool]) -> list[int]:
+        with workspace.store.reading() as connection:
+            return list(connection.execute(select(m.id).where(deadlines.runs_for(m.id, *where))).scalars())
+
+    assert found() == [gone.id]
+    assert found(t.deadline.c.ends_at > LATER) == []
