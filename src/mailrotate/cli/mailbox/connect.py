@@ -91,8 +91,7 @@ def connect(
     made = not call.app.has_workspace and call.app.make_workspace(
         address, sender_name or call.speech.ask("Your name, as recipients see it", guessed_name(address))
     )
-    store_key = call.app.start_new_key if starts_key else call.app.make_key
-    store_key()
+    (call.app.start_new_key if starts_key else call.app.make_key)()
     connected = connecting.connect(call.context, wanted, call.now)
     _tell_connected(call, wanted, connected, made)
 
