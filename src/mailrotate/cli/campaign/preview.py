@@ -14,18 +14,20 @@ from mailrotate.core.values.hint import Command
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.previewing import Preview
 
+Shown = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CONTACT",
+        help="Recipient to preview; default: the first one.",
+        autocompletion=completion.recipients,
+    ),
+]
+
 
 def preview(
     ctx: typer.Context,
     name: Name,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CONTACT",
-            help="Recipient to preview; default: the first one.",
-            autocompletion=completion.recipients,
-        ),
-    ] = None,
+    to: Shown = None,
     step: Step = 1,
     sender: Sender = None,
     html: Annotated[

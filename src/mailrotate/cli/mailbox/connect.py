@@ -72,8 +72,7 @@ def connect(
     from mailrotate.core.services.mailboxes.connecting import NewConnection
     from mailrotate.core.values.address import normalise_address
 
-    call = call_of(ctx)
-    address = normalise_address(address)
+    call, address = call_of(ctx), normalise_address(address)
     settings = _given(sender_name=sender_name, daily_limit=daily_limit, gap=gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     starts_key = ask_for_new_key(call, yes=yes)
