@@ -180,12 +180,14 @@ def test_a_password_is_asked_for_unseen_on_a_terminal(program: Program, server: 
         os.close(theirs)
         shown = read_until(ours, b"password of")
         os.write(ours, f"{CANARY}\n".encode())
-        shown += read_until(ours, b"permission ok")
+        shown += read_until(ours, b"Your name, as recipients see it")
+        os.write(ours, b"Anna Example\n")
         assert running.stdout is not None
         assert b"connected" in running.stdout.read()
     os.close(ours)
     assert running.returncode == 0
     assert CANARY.encode() not in shown
+    assert program.run("user", "show", server.senders[0], "--json").json()["name"] == "Anna Example"
 
 
 def read_until(terminal: int, words: bytes) -> bytes:
