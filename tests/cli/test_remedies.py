@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mailrotate.core.rules.gates import Cause, Gate
+from mailrotate.core.rules.situation import Obstacle
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, RecipientState
@@ -13,7 +14,9 @@ from tests.cli.test_hints import problem_with
 from tests.unit.rules.test_gates import HOUR, NOW, closed_in, situation
 
 BOX = "a@example.org"
+BEHIND = Obstacle("restored", "this database is older than what was sent from it", Command("db", "adopt"))
 BY_AN_ACT: list[tuple[Gate, dict[str, Any], str]] = [
+    (Gate.WORKSPACE, {"mailbox__obstacle": BEHIND}, "db adopt"),
     (Gate.CAMPAIGN, {"campaign__state": CampaignState.DRAFT}, "campaign start spring"),
     (Gate.CAMPAIGN, {"campaign__state": CampaignState.PAUSED}, "campaign resume spring"),
     (Gate.PAUSE, {"campaign__pause_reasons": ("by_hand",)}, "campaign resume spring"),

@@ -9,7 +9,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,15 +22,19 @@ _LENGTH = 256  # bytes
 _MACHINE_ID = Path("/etc/machine-id")
 
 
+@dataclass(eq=False)
 class MarkFile:
     """A MarkPlace (`core.ports`), for one workspace."""
 
-    def __init__(self, folder: Path, workspace: str) -> None:
-        self.pass_is_open = False
-        self._path = folder / f"{workspace}.mark"
-        self._workspace = workspace
-        self._threads = threading.Lock()
-        self._descriptor: int | None = None
+    folder: Path
+    workspace: str
+    pass_is_open: bool = field(default=False, init=False)
+    _threads: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _descriptor: int | None = field(default=None, init=False)
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / f"{self.workspace}.mark"
 
     def read(self) -> OutsideMark | None:
         """See MarkPlace. A file that another machine wrote, copied here, counts as missing."""
@@ -91,7 +95,7 @@ class MarkFile:
             self._descriptor = None
 
     def _put(self, descriptor: int, mark: OutsideMark) -> None:
-        fields = (_FIRST_LINE, self._workspace, machine(), mark.instance, " ".join(mark.passes), mark.number)
+        fields = (_FIRST_LINE, self.workspace, machine(), mark.instance, " ".join(mark.passes), mark.number)
         content = "\n".join(map(str, fields)).encode().ljust(_LENGTH - 1) + b"\n"
         if os.pwrite(descriptor, content, 0) != len(content):
             raise OSError(0, "the disk is full")
@@ -105,7 +109,7 @@ class MarkFile:
             mark = OutsideMark(instance, tuple(passes.split()), int(number))
         except ValueError:
             raise self._damaged() from None
-        if (first, workspace) != (_FIRST_LINE, self._workspace):
+        if (first, workspace) != (_FIRST_LINE, self.workspace):
             raise self._damaged()
         return mark if written_by == machine() else None
 

@@ -23,7 +23,6 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech
 from mailrotate.cli.sandbox import INCLUDED_SLOTS
-from mailrotate.cli.standard_output import flush
 from mailrotate.core.values.errors import MailrotateError
 from mailrotate.core.values.hint import Command, Shell
 
@@ -126,7 +125,7 @@ class _Stage:
     def type(self, *arguments: str) -> None:
         """Echo and run one command, and show what it says. Raises MailrotateError when it fails."""
         self.speech.line(f"$ {in_words(Command(*arguments))}")
-        flush()
+        sys.stdout.flush()
         ran = subprocess.run(
             [sys.executable, "-m", "mailrotate", *arguments],
             cwd=self.folder,
@@ -179,7 +178,7 @@ def _run(stage: _Stage, info: "SandboxInfo") -> None:
     stage.type("run", "--once")
     person.answer(info, _address(_ANSWERS), "That is me. Call me on Monday?")
     stage.speech.line(f"  ({_ANSWERS} answers by mail; {_WAIT_SECONDS} s pass)")
-    flush()
+    sys.stdout.flush()
     time.sleep(_WAIT_SECONDS)
     stage.type("run", "--once")
     stage.type("run", "--once")

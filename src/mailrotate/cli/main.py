@@ -113,7 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(given: list[str], call: Call) -> int:
     try:
         ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False, obj=call)
-        standard_output.flush()
+        # A full disk or a closed pipe must fail the command.
+        sys.stdout.flush()
     except MailrotateError as error:
         call.trace(error)
         call.speech.error(error)

@@ -25,11 +25,6 @@ def find_trouble() -> MailrotateError | None:
     return None
 
 
-def flush() -> None:
-    """Flush standard output, so that a full disk or a closed pipe fails the command."""
-    sys.stdout.flush()
-
-
 def close() -> None:
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

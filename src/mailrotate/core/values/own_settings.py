@@ -207,7 +207,7 @@ def _folders(names: Sequence[str]) -> tuple[str, ...] | None:
     if "" in wanted:
         raise BadInput(
             "folder.unnamed",
-            "a folder name must not be empty",
+            "'' is not a folder name",
             "name one, or for the INBOX alone add --folders default",
         )
     return wanted or None
