@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.services.context import secret_name
 from mailrotate.core.services.sending import settling, turn
+from mailrotate.core.services.sending.inbox_reading import MAILS_AT_ONCE
 from mailrotate.core.services.sending.turn import KEEP_OPEN_FOR, LaneTurn, Pace
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -23,6 +24,7 @@ from mailrotate.core.values.mail import (
     INBOX,
     Envelope,
     FateUnknown,
+    FetchBroke,
     FolderCursor,
     InboxHeaders,
     MailTrouble,
@@ -36,6 +38,7 @@ TAKEN = ServerReply(Phase.DOT, 250, None, "taken")
 SILENCE = FateUnknown(ServerReply(Phase.DOT, None, None, "timed out"))
 NO_SUCH_USER = MailTrouble(ServerReply(Phase.DOT, 550, "5.1.1", "no such user"))
 GREYLISTED = MailTrouble(ServerReply(Phase.DOT, 451, "4.7.1", "greylisted"))
+BROKEN_OFF = FetchBroke(ServerReply(Phase.CONNECT, None, None, "broken off"), (7,))
 NO_ROUTE = MailTrouble(ServerReply(Phase.CONNECT, None, None, "no route"))
 
 
@@ -50,6 +53,8 @@ class Server:
     reading: Callable[[], None] = lambda: None
     filing: Callable[[], None] = lambda: None
     stays_open: bool = True
+    mails: list[InboxHeaders] = field(default_factory=list)
+    at_once: list[int] = field(default_factory=list)
 
     def open_sender(self, _account: object) -> "SendConnection":
         self.seen.append("open sender")
@@ -92,10 +97,13 @@ class SendConnection:
 class InboxConnection:
     server: Server
 
-    def new_headers(self, *_which: object) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
+    def new_headers(
+        self, _since: object, _folder: str, _again: object, at_once: int
+    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
         self.server.seen.append("read inbox")
+        self.server.at_once.append(at_once)
         self.server.reading()
-        return FolderCursor(1, 0), iter(())
+        return FolderCursor(1, len(self.server.mails)), iter(self.server.mails)
 
     def has_sent_copy(self, _message_id: str) -> bool:
         self.server.seen.append("look for copy")
@@ -505,13 +513,82 @@ def test_h5_an_inbox_connection_that_was_dropped_meanwhile_is_opened_again(scene
 
 def test_h5_an_inbox_that_cannot_be_read_is_noted_and_first_messages_go(scene: Scene) -> None:
     scene.add("kim")
-
     scene.server.reading = refusing(NO_ROUTE)
     assert scene.turn().run()["sent"] == 1
     assert scene.server.seen[:3] == ["open inbox", "read inbox", "close inbox"]
     with scene.workspace.store.reading() as connection:
         noted = connection.execute(select(t.folder.c.failing_since, t.folder.c.last_error)).one()
     assert noted == (NOW, "connect: no route")
+
+
+def failures(scene: Scene) -> list[str | None]:
+    with scene.workspace.store.reading() as connection:
+        return list(connection.execute(select(t.folder.c.last_error)).scalars())
+
+
+def test_h5_when_a_fetch_breaks_the_connection_each_mail_is_fetched_alone_three_times_at_most(
+    scene: Scene,
+) -> None:
+    scene.server.reading = refusing(BROKEN_OFF)
+    scene.turn().sync()
+    assert scene.server.at_once == [MAILS_AT_ONCE, 1, 1, 1]
+    assert failures(scene) == ["connect: broken off"]
+
+
+def test_h5_an_open_connection_that_breaks_may_only_have_been_idle_for_too_long(scene: Scene) -> None:
+    """So a new one is first read in the same way."""
+
+    def break_later() -> None:
+        if len(scene.server.at_once) > 1:
+            raise BROKEN_OFF
+
+    def pass_time() -> None:
+        scene.time.now += timedelta(seconds=300)
+
+    scene.add("kim")
+    scene.server.reading, scene.server.staging = break_later, pass_time
+    scene.turn().run()
+    assert scene.server.at_once == [MAILS_AT_ONCE, MAILS_AT_ONCE, MAILS_AT_ONCE, 1, 1, 1]
+
+
+def test_h5_a_reading_that_is_broken_off_by_a_stop_is_not_tried_again_nor_noted(scene: Scene) -> None:
+    scene.server.reading = refusing(BROKEN_OFF)
+    scene.turn(stopping=lambda: True).sync()
+    assert (scene.server.at_once, failures(scene)) == ([MAILS_AT_ONCE], [])
+
+
+def test_d6_a_turn_counts_replies_and_unsubscribes_over_all_its_readings(scene: Scene) -> None:
+    """Here the second reading, after five minutes, finds nothing new."""
+    tokens = {"kim": "ab" * 16, "mia": "cd" * 16}
+    for name, token in tokens.items():
+        person = scene.workspace.add_recipient(scene.campaign, f"{name}@example.com")
+        identity = {
+            "token": token,
+            "message_id": f"<{token}@example.org>",
+            "unsubscribe_token": token,
+        }
+        scene.workspace.add_message(
+            scene.anna, scene.campaign, person, to=f"{name}@example.com", state="sent", **identity
+        )
+    reply = f"From: kim@example.com\r\nIn-Reply-To: <{tokens['kim']}@example.org>\r\n\r\n"
+    wish = f"From: mia@example.com\r\nSubject: unsubscribe {tokens['mia']}\r\n\r\n"
+    scene.server.mails = [InboxHeaders(1, reply.encode()), InboxHeaders(2, wish.encode())]
+
+    def pass_time() -> None:
+        scene.time.now += timedelta(seconds=300)
+        scene.server.mails = []
+
+    scene.add("lee")
+    scene.server.staging = pass_time
+    assert scene.turn().run() == {"replies": 1, "unsubscribes": 1, "sent": 1}
+    assert scene.server.seen.count("read inbox") == 2
+
+
+def test_h5_an_inbox_that_was_left_alone_is_read_from_the_instant_of_its_next_try_on(scene: Scene) -> None:
+    with scene.workspace.store.writing() as connection:
+        inboxes.note_failure(connection, scene.anna.id, INBOX, "no route", NOW, next_try_at=NOW)
+    scene.turn().sync()
+    assert "read inbox" in scene.server.seen
 
 
 # --- only the inbox
