@@ -340,7 +340,8 @@ def test_f3_a_recipients_unsent_message_is_the_one_of_the_latest_step(
         unsent = outbox.unsent_of(connection, kim)
         assert outbox.unsent_of(connection, lee + 1) is None
     assert unsent is not None
-    assert (unsent.recipient_id, unsent.state) == (kim, "held")
+    assert (unsent.recipient_id, unsent.state, unsent.kind) == (kim, "held", "campaign")
+    assert (unsent.recipient_state, unsent.priority) == ("queued", Priority.FOLLOW_UP)
 
 
 @pytest.mark.parametrize("state", ["scheduled", "sending", "error", "held"])
