@@ -31,7 +31,7 @@ def measure() -> list[Line]:
         turn = iter(range(_TURNS))
         ours, bare = alternately(
             _TURNS,
-            lambda: _dispatch(ready, ready.copy(f"turn{next(turn)}.db"), notes),
+            lambda: dispatch(ready, ready.copy(f"turn{next(turn)}.db"), notes),
             lambda: _bare_loop(addresses, port),
         )
     return [
@@ -57,10 +57,11 @@ def as_environment(values: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _dispatch(ready: Fleet, database: Path, notes: list[str]) -> float:
+def dispatch(ready: Fleet, database: Path, notes: list[str], messages: int = MESSAGES) -> float:
+    """Send them all in one pass; returns the seconds that it took."""
     from sqlalchemy import Connection, event, text
 
-    with as_environment({**ready.here.environment, "MAILROTATE_DB": str(database)}):
+    with as_environment(ready.environment(database)):
         app = App(load_settings())
     commits = 0
 
@@ -75,8 +76,8 @@ def _dispatch(ready: Fleet, database: Path, notes: list[str]) -> float:
     report = host.once("bench")
     took = time.perf_counter() - began
     sent = report.counts()["sent"]
-    if sent != MESSAGES:
-        raise RuntimeError(f"{sent} of {MESSAGES} were sent: {report.counts()} {report.troubles}")
+    if sent != messages:
+        raise RuntimeError(f"{sent} of {messages} were sent: {report.counts()} {report.troubles}")
     with app.store.reading() as connection:
         pragmas = {
             name: connection.execute(text(f"PRAGMA {name}")).scalar_one()

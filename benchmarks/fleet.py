@@ -39,6 +39,11 @@ class Fleet:
         shutil.copyfile(self.here.database, target)
         return target
 
+    def environment(self, database: Path) -> dict[str, str]:
+        """For a program on one of the copies, which are one workspace: each has a mark of its own."""
+        marks = {"MAILROTATE_MARK_FOLDER": f"{database}.marks"}
+        return {**self.here.environment, "MAILROTATE_DB": str(database), **marks}
+
 
 def open_inboxes(info: SandboxInfo, addresses: Sequence[str]) -> None:
     """The sandbox makes a mailbox for whoever gets mail."""

@@ -66,7 +66,7 @@ def _prepare(here: Place, sandbox: Sandbox, ports: list[int]) -> Fleet:
 def _nine_others(ready: Fleet, name: str) -> float:
     """Seconds from the start until the last message of the nine others was settled."""
     database: Path = ready.copy(name)
-    with as_environment({**ready.here.environment, "MAILROTATE_DB": str(database)}):
+    with as_environment(ready.environment(database)):
         app = App(load_settings())
     began = system_clock()
     Host(app.context, system_clock, None, lambda trouble: (_ for _ in ()).throw(trouble)).once("bench")

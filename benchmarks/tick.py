@@ -115,7 +115,7 @@ def _visited(ready: Fleet, name: str) -> int:
 
 def _host(ready: Fleet, name: str) -> tuple[Host, App]:
     database = ready.copy(name)
-    with as_environment({**ready.here.environment, "MAILROTATE_DB": str(database)}):
+    with as_environment(ready.environment(database)):
         app = App(load_settings())
     context = app.context
     with app.store.reading():

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailrotate.core.values.clock import Clock, system_clock
-from mailrotate.core.values.errors import BadInput, NotFound
+from mailrotate.core.values.config_file import check_config
+from mailrotate.core.values.database_name import is_postgresql, refuse_password, refuse_scheme
+from mailrotate.core.values.errors import BadInput, KeyTrouble, NotFound, StoreTrouble
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Timeouts
 from mailrotate.core.values.secret import Secret
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from mailrotate.core.store.workspaces import StoredWorkspace
     from mailrotate.core.values.mail import ServerGuess
 
-_FILE_KEYS = ("db", "user", "key_file", "mark_folder")
-_POSTGRESQL = ("postgresql://", "postgres://")
 _NO_WORKSPACE_HINT = Command("mailbox", "connect", "ADDRESS")
 
 
@@ -84,42 +84,17 @@ def _config_file(environment: Mapping[str, str]) -> Mapping[str, Any]:
         from platformdirs import user_config_path
 
         path = user_config_path("mailrotate") / "config.toml"
-        if not path.exists():
-            return {}
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as trouble:
+        if not named and isinstance(trouble, FileNotFoundError | NotADirectoryError):
+            return {}
         raise BadInput("config.unreadable", f"cannot read {path}: {trouble.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as trouble:
+    except (ValueError, RecursionError) as trouble:
+        # Not only tomllib's own: a number of 5,000 digits or a thousand brackets is Python's.
         raise BadInput("config.invalid", f"{path} is not TOML: {trouble}") from None
-    _check_config(path, content)
+    check_config(path, content)
     return content
-
-
-def _check_config(path: Path, content: Mapping[str, Any]) -> None:
-    timeouts = content.get("timeouts", {})
-    known = [f.name for f in fields(Timeouts)]
-    problems = [
-        f"{path}: '{key}' is no setting; allowed are {', '.join((*_FILE_KEYS, 'timeouts'))}"
-        for key in content
-        if key not in (*_FILE_KEYS, "timeouts")
-    ]
-    problems += [
-        f"{path}: '{key}' must be a text" for key in _FILE_KEYS if not isinstance(content.get(key, ""), str)
-    ]
-    if not isinstance(timeouts, dict):
-        problems.append(f"{path}: 'timeouts' must be a table of seconds: {', '.join(known)}")
-    else:
-        problems += [
-            f"{path}: 'timeouts.{key}' must be one of {', '.join(known)}, in seconds above 0"
-            for key, value in timeouts.items()
-            if key not in known
-            or isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not value > 0
-        ]
-    if problems:
-        raise BadInput("config.invalid", problems[0], f"edit {path}", problems)
 
 
 def _mark_folder(environment: Mapping[str, str], from_file: Mapping[str, Any], key_file: Path | None) -> Path:
@@ -152,32 +127,20 @@ def _timeouts(environment: Mapping[str, str], from_file: Mapping[str, float]) ->
 
 
 def _database(flag: str | None, environment: Mapping[str, str], from_file: Mapping[str, Any]) -> str:
-    if flag and _is_postgresql(flag) and _password_in(flag):
-        raise BadInput(
-            "db.password",
-            "--db must not contain a password: it would show in the process list",
-            "put it into MAILROTATE_DB_PASSWORD or PostgreSQL's password file",
-        )
+    if flag:
+        refuse_password(flag)
     named = flag or environment.get("MAILROTATE_DB") or from_file.get("db")
     if not named:
         from platformdirs import user_data_path
 
         return str(user_data_path("mailrotate") / "mailrotate.db")
-    return named if _is_postgresql(named) else str(Path(named).expanduser().absolute())
+    refuse_scheme(named)
+    return named if is_postgresql(named) else str(Path(named).expanduser().absolute())
 
 
 def _database_password(environment: Mapping[str, str]) -> Secret | None:
     password = environment.get("MAILROTATE_DB_PASSWORD")
     return Secret(password) if password else None
-
-
-def _is_postgresql(name: str) -> bool:
-    return name.startswith(_POSTGRESQL)
-
-
-def _password_in(url: str) -> bool:
-    user_info = url.split("://", 1)[1].partition("/")[0].rpartition("@")[0]
-    return ":" in user_info
 
 
 def operating_system_user() -> str:
@@ -201,8 +164,18 @@ class App:
 
     @property
     def has_database(self) -> bool:
-        """Whether the database exists; does not create a SQLite file."""
-        return _is_postgresql(self.settings.db) or Path(self.settings.db).exists()
+        """Whether the database exists; does not create a SQLite file. Raises StoreTrouble."""
+        if is_postgresql(self.settings.db):
+            return True
+        try:
+            return Path(self.settings.db).exists()
+        except OSError as trouble:
+            # A folder of another user, or a name that is too long.
+            raise StoreTrouble(
+                "store.cannot_open",
+                f"{self.settings.db} cannot be opened: {trouble.strerror}",
+                "check the path and your permissions",
+            ) from None
 
     @cached_property
     def database(self) -> "Store":
@@ -212,7 +185,7 @@ class App:
         password = self.settings.db_password
         return open_store(self.settings.db, None if password is None else password.reveal())
 
-    def names(self, *wanted: "Names") -> list[str]:
+    def names(self, *wanted: "Names", **typed: str) -> list[str]:
         """The names that shell completion offers to the acting user. Creates no file.
 
         Raises BadInput, StoreTrouble, Busy.
@@ -221,9 +194,9 @@ class App:
         from mailrotate.core.store import names
 
         def find(ask: "Ask") -> list[str]:
-            return completing.offered(ask, wanted, self.settings.user)
+            return completing.offered(ask, wanted, self.settings.user, **typed)
 
-        if _is_postgresql(self.settings.db):
+        if is_postgresql(self.settings.db):
             return names.in_store(self.database, find)
         return names.in_file(Path(self.settings.db), find)
 
@@ -289,14 +262,13 @@ class App:
 
     @cached_property
     def key(self) -> "WorkspaceKey":
+        return self._key_of(self.workspace.identity)
+
+    def _key_of(self, identity: str) -> "WorkspaceKey":
         from mailrotate.adapters.workspace_key import WorkspaceKey
 
-        return WorkspaceKey(
-            self.workspace.identity,
-            self.settings.key_file,
-            self.settings.credentials_directory,
-            self.settings.environment,
-        )
+        files = (self.settings.key_file, self.settings.credentials_directory)
+        return WorkspaceKey(identity, *files, self.settings.environment)
 
     @property
     def key_place(self) -> "KeyPlace":
@@ -317,6 +289,11 @@ class App:
         """False if the process that made the workspace was killed before it made the key."""
         return self.workspace.key_check is not None
 
+    def require_key_place(self) -> None:
+        """Raise KeyTrouble (`key.nowhere`) if a key that is to be made could not be stored."""
+        if not (self.has_workspace and self.ever_had_key):
+            self._key_of(self.workspace.identity if self.has_workspace else "new").require_place()
+
     def make_key(self) -> None:
         """Make the workspace key if there never was one; a key that is only missing is never replaced."""
         from mailrotate.core.services.access import accounts
@@ -325,6 +302,36 @@ class App:
             self.key.create()
             accounts.note_key(self.context)
             self.__dict__.pop("workspace")
+
+    def lost_key(self) -> KeyTrouble | None:
+        """Why no key that opens the workspace's secrets is here; None if it is.
+
+        Raises KeyTrouble for a key that is here and damaged, or that others can read.
+        """
+        check = self.workspace.key_check if self.has_workspace else None
+        lost = None if check is None else self.key_trouble(self.workspace.identity, check)
+        if lost is not None and lost.code not in ("key.missing", "key.wrong"):
+            raise lost
+        return lost
+
+    def key_trouble(self, identity: str, check: bytes) -> KeyTrouble | None:
+        """Why the key here does not open what a workspace sealed; None if it does."""
+        from mailrotate.adapters.secret_box import RingBox
+        from mailrotate.core.services.access import accounts
+
+        try:
+            accounts.open_check(RingBox(self._key_of(identity).load), check)
+        except KeyTrouble as trouble:
+            return trouble
+        return None
+
+    def start_new_key(self) -> None:
+        """Use the key that is here now, or else a new one; what a lost key sealed stays closed (I1)."""
+        from mailrotate.core.services.access import accounts
+
+        self.key.create()
+        accounts.start_key(self.context, self.clock())
+        self.__dict__.pop("workspace")
 
     @cached_property
     def actor(self) -> "Actor":

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from mailrotate.core.rules import roles
+from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.campaigns import campaign_views
 from mailrotate.core.services.mailboxes import mailbox_requests, mailbox_views, slot_pool
 from mailrotate.core.services.team import user_admin
@@ -66,12 +68,17 @@ def test_tab_completes_addresses_campaigns_and_messages(workspace: Workspace, tm
 
 
 def offered(workspace: Workspace, email: str | None) -> list[list[str]]:
-    """For each kind of name what somebody is offered, without a shell."""
+    """For each kind of name what a user is offered, without a shell; recipients are those of c1."""
+    typed = {"beginning": "", "campaign": "c1"}
 
     def find(kind: Names) -> list[str]:
         if workspace.store.path is None:
-            return names.in_store(workspace.store, lambda ask: completing.offered(ask, [kind], email))
-        return names.in_file(workspace.store.path, lambda ask: completing.offered(ask, [kind], email))
+            return names.in_store(
+                workspace.store, lambda ask: completing.offered(ask, [kind], email, **typed)
+            )
+        return names.in_file(
+            workspace.store.path, lambda ask: completing.offered(ask, [kind], email, **typed)
+        )
 
     return [sorted(find(kind)) for kind in Names]
 
@@ -93,6 +100,7 @@ def test_a6_a10_tab_offers_what_the_lists_show_and_nothing_to_a_locked_user(work
     ):
         campaign = workspace.add_campaign(f"c{number}", [sender], rotates=rotates, owner=owner, team=team)
         workspace.add_message(sender, campaign, state="error")
+        workspace.add_recipient(campaign, f"p{number}@example.com")
     for user in (ben, dan, cleo, workspace.admin):
         context = context_of(workspace, user)
         mailbox_requests.request(context, f"new-{user.id}@example.com", None, NOW)
@@ -105,6 +113,15 @@ def test_a6_a10_tab_offers_what_the_lists_show_and_nothing_to_a_locked_user(work
             Names.CAMPAIGNS: [view.name for view in campaign_views.listing(context, NOW)],
             Names.SLOTS: [f"s_{slot.id}" for one in team_slots.users for slot in one.slots],
             Names.MESSAGES: [f"m_{row.message.id}" for row in outbox_actions.listing(context, Which(), NOW)],
+            Names.LATEST_MESSAGES: [
+                f"m_{row.message.id}" for row in outbox_actions.listing(context, Which(), NOW)
+            ],
+            Names.RECIPIENTS: ["p1@example.com"]
+            if "c1" in [view.name for view in campaign_views.listing(context, NOW)]
+            else [],
+            Names.CONTACTS: [f"p{number}@example.com" for number in range(1, 6)]
+            if roles.may(user.role, Deed.PEOPLE)
+            else [],
             Names.REQUESTS: [f"q_{request.id}" for request in mailbox_requests.listing(context)],
             Names.ACTORS: [seat.email for seat in user_admin.listing(context_of(workspace))],
         }

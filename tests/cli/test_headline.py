@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, update
 
-from mailrotate.core.store import backups, mailboxes, workspaces
+from mailrotate.core.store import mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.sending import inboxes, lanes, liveness
+from mailrotate.core.store.sending import inboxes, lanes, liveness, send_mark
 from mailrotate.core.values.mail import FolderCursor
 from tests.support.console import Console
 from tests.support.inside import inside
@@ -173,7 +173,7 @@ def test_at_the_provider_s_quota_it_waits_for_room(running: World) -> None:
 def test_a_follow_up_that_is_due_later_is_no_work_now(running: World) -> None:
     with running.workspace.store.writing() as connection:
         connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
-    line = "up to date: everything due has been sent; next at 2026-12-04 09:01"
+    line = "up to date: everything due has been sent; next at 2026-12-04 09:01; 0 today"
     assert running.line() == line, "an instant ahead is rounded up"
     assert running.code() == ("nothing_due", True)
 
@@ -219,11 +219,6 @@ def test_without_the_key_nothing_is_sent(world: World) -> None:
     assert world.code() == ("no_key", False)
 
 
-def test_a_key_that_only_this_user_lacks_is_no_trouble_of_a_runner_that_works(running: World) -> None:
-    Path(running.program.env["MAILROTATE_KEY_FILE"]).unlink()
-    assert running.code() == ("sending", True)
-
-
 def test_a_clock_that_is_wrong_is_named(running: World) -> None:
     running.passed(-10 * MINUTE)
     assert running.line().startswith("not sending: this machine's clock is 600 s behind")
@@ -232,12 +227,23 @@ def test_a_clock_that_is_wrong_is_named(running: World) -> None:
 
 def test_after_a_restore_the_sent_mail_is_compared_first(running: World) -> None:
     with running.workspace.store.writing() as connection:
-        said = "restored from a backup of 2026-12-01T07:30:00Z: compare the sent mail, then release it"
-        mailboxes.hold_all(connection, backups.RESTORED, said)
-    assert running.line() == (
-        "not sending: restored from a backup of 07:30: compare the sent mail, then release it"
-    )
+        send_mark.hold(connection, NOW - 90 * MINUTE)
+    assert running.line() == "not sending: what was sent since 07:30 is to be compared first"
     assert running.code() == ("restored", False)
+    assert "next: mailrotate db adopt" in running.program.at(NOW).run("status").stdout
+
+
+def test_a_lane_that_died_is_named_while_the_others_send(running: World) -> None:
+    dead = update(t.lane).values(broke_by="ValueError")
+    with running.workspace.store.writing() as connection:
+        connection.execute(dead.where(t.lane.c.mailbox_id == running.boxes[0].id))
+    failure = "anna@example.org: its last pass ended in an unexpected failure (ValueError)"
+    assert running.line() == f"sending: 0 today, next now; {failure}"
+    assert running.code() == ("lane_down", True)
+    with running.workspace.store.writing() as connection:
+        connection.execute(dead)
+    assert running.line() == f"not sending: {failure}"
+    assert running.code() == ("lane_down", False)
 
 
 # --- no runner

@@ -120,6 +120,26 @@ def test_b7_c1_c3_settings_and_credentials_of_a_connected_mailbox(
     assert "paused" in program.run("mailbox", "show", anna).stdout
 
 
+@pytest.mark.parametrize(("verb", "flag"), [("set", "smtp"), ("set", "imap"), ("reconnect", "smtp")])
+def test_b7_another_server_keeps_the_mailboxs_security_none_unless_its_port_says_another(
+    program: Program, server: SandboxInfo, verb: str, flag: str
+) -> None:
+    anna = server.senders[0]
+    connect(program, server, anna)
+    end = server.smtp if flag == "smtp" else server.imap
+    changing = ("mailbox", verb, anna, f"--{flag}")
+    password = ("--password-stdin",) if verb == "reconnect" else ()
+    program.run(*changing, f"localhost:{end.port}", *password, input=f"{CANARY}\n")
+    shown = program.run("mailbox", "show", anna, "--json").json()[flag]
+    assert shown == f"localhost:{end.port}"
+    # TLS was asked for: this server has none.
+    refused = program.run(
+        *changing, f"127.0.0.1:{end.port}", "--security", "tls", *password, "--json",
+        input=f"{CANARY}\n", check_status=5,
+    )  # fmt: skip
+    assert refused.error()["code"] == "connect.tls"
+
+
 def test_i1_in_cron_the_key_file_is_enough_and_a_missing_or_wrong_key_fails_no_mailbox(
     home: Path, server: SandboxInfo
 ) -> None:

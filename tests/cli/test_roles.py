@@ -154,3 +154,43 @@ def test_b6_nobody_sends_from_a_mailbox_that_is_another_s_alone(
     ended = program.run("--as", BEN, "mailbox", "share", "remove", BOX, ADA, "--yes", "--json").json()
     assert (ended["changed"], ended["campaigns"]) == (True, ["winter"])
     assert refused(program, "campaign copy winter --name again") == "campaign.no_sender"
+
+
+def test_a6_a_member_is_told_nothing_of_a_colleagues_campaign(
+    program: Program, workspace: Workspace, box: Sender
+) -> None:
+    adas = workspace.add_mailbox("ada.admin@example.org")
+    campaign = workspace.add_campaign("takeover of Acme", [adas])
+    workspace.add_recipient(campaign, "kim@example.com")
+    as_member = ("--as", BEN)
+    for command in (
+        ("contact", "show", "kim@example.com"),
+        ("contact", "show", "kim@example.com", "--json"),
+        ("campaign", "show", f"c_{campaign.id}"),
+        ("campaign", "pause", f"c_{campaign.id}"),
+        ("campaign", "preview", f"c_{campaign.id}"),
+        ("recipient", "list", f"c_{campaign.id}"),
+        ("why", f"c_{campaign.id}"),
+    ):
+        told = program.run(*as_member, *command, check_status=None)
+        assert "Acme" not in told.stdout + told.stderr, command
+    assert "Acme" in program.run("contact", "show", "kim@example.com").stdout, "an admin sees it"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status",
+        "plan show",
+        "settings show",
+        "db stats",
+        "db backup copy.db",
+        "db upgrade",
+        "run --once",
+        "runner list",
+    ],
+)
+def test_a10_a_locked_user_does_not_even_look_or_copy(program: Program, box: Sender, command: str) -> None:
+    program.run("user", "lock", BEN, "--yes")
+    assert refused(program, f"--as {BEN} {command}") == "user.locked"
+    assert not (program.home / "copy.db").exists()

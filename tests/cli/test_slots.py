@@ -203,11 +203,11 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_that_makes_one(
     program.run("slot", "buy")
     refused = connect(program, server, ben, "--json", status=4, who=BEN).error()
     assert refused["code"] == "slot.none_free"
-    assert refused["hint"] == f"ask {ADA} (admin) to run: mailrotate slot assign --user {BEN}"
+    assert refused["hint"] == f"ask {ADA} (admin) to run: mailrotate slot assign --for {BEN}"
     program.run(*take(refused["hint"]))
     connect(program, server, ben, who=BEN)
     again = connect(program, server, clara, "--for", BEN, "--json", status=4).error()
-    assert take(again["hint"]) == ["slot", "add", "--user", BEN]
+    assert take(again["hint"]) == ["slot", "add", "--for", BEN]
     program.run(*take(again["hint"]))
     assert connect(program, server, clara, "--for", BEN, "--json").json()["slots"] == "3/3"
 

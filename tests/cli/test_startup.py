@@ -51,6 +51,19 @@ def test_a_verb_imports_no_other_verb_and_no_other_noun() -> None:
     )
     asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     ours = [name.split(".")[2:] for name in asked.stderr.split()]
-    shared = {"call", "completion", "credentials", "grammar", "hints", "lazy", "main", "output", "params"}
+    shared = {
+        "call",
+        "completion",
+        "credentials",
+        "grammar",
+        "hints",
+        "lazy",
+        "main",
+        "output",
+        "params",
+        "placeholders",
+        "standard_output",
+        "table",
+    }
     assert {room for room, *_ in ours} == {*shared, "mailbox"}
     assert {room[1] for room in ours if len(room) > 1} == {"show", "document"}

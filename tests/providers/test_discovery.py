@@ -12,7 +12,7 @@ from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import Endpoint, ServerGuess, Timeouts
 from mailrotate.core.values.states import Security
 from mailrotate.providers import discovery
-from mailrotate.providers.discovery import find_servers, parse_endpoint, servers_of
+from mailrotate.providers.discovery import find_servers, parse_endpoint, says_security, servers_of
 from mailrotate.providers.registry import provider_for
 
 
@@ -196,6 +196,12 @@ def test_b1_an_endpoint_is_host_and_port_and_the_port_says_the_security(
 ) -> None:
     assert parse_endpoint(text) == expected
     assert parse_endpoint(text, Security.NONE).security is Security.NONE
+
+
+def test_b7_only_a_port_known_for_one_security_says_it() -> None:
+    assert [port for port in (25, 143, 465, 587, 993, 1025, 2525) if says_security(port)] == [
+        25, 143, 465, 587, 993,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,34 @@ def test_d6_a_message_to_a_suppressed_address_ends_its_recipient_and_the_next_on
     assert row(workspace, forbidden)[0] == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "address"),
+    [
+        (SuppressionKind.DOMAIN, "at.example", "kim@a.sub.at.example"),
+        (SuppressionKind.DOMAIN, "googlemail.com", "kim@gmail.com"),
+        (SuppressionKind.ADDRESS, "ki.m@gmail.com", "kim+news@googlemail.com"),
+    ],
+)
+def test_i4_a_claim_heeds_the_domains_above_and_every_spelling(
+    workspace: Workspace,
+    anna: Sender,
+    lane: Lane,
+    context: Context,
+    autumn: StoredCampaign,
+    kind: SuppressionKind,
+    value: str,
+    address: str,
+) -> None:
+    kim = workspace.add_recipient(autumn, address)
+    forbidden = workspace.add_message(anna, autumn, kim, to_address=address)
+    allowed = add(workspace, anna, autumn, "lee")
+    with workspace.store.writing() as connection:
+        how = {"reason": "by_hand", "source": "test", "added_by": None, "now": EARLIER}
+        suppressions.add(connection, kind, value, **how)  # type: ignore[arg-type]  # by name
+    assert claimed(context, lane) == allowed
+    assert row(workspace, forbidden)[0] == "cancelled"
+
+
 def test_d6_a_message_to_a_recipient_who_has_ended_is_cancelled_and_the_next_one_goes(
     workspace: Workspace, anna: Sender, lane: Lane, context: Context, autumn: StoredCampaign
 ) -> None:

@@ -199,4 +199,4 @@ def test_h3_people_are_looked_up_by_the_index_of_addresses(workspace: Workspace,
         # PostgreSQL plans by what the table holds.
         for statement, parameters in asked if dialects.is_sqlite(connection) else ():
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
-            assert any("uq_contact (domain=? AND address=?)" in row[3] for row in plan), plan
+            assert any("uq_contact (domain=? AND canonical=?" in row[3] for row in plan), plan

@@ -16,8 +16,15 @@ from mailrotate.adapters.problem_spool import ProblemSpool
 from mailrotate.cli.hints import in_words
 from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access import accounts
-from mailrotate.core.services.campaigns import campaign_life, drafting, enrolment, recipient_list
-from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported, RowTrouble
+from mailrotate.core.services.campaigns import (
+    campaign_life,
+    drafting,
+    enrolment,
+    recipient_list,
+    row_checks,
+)
+from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported
+from mailrotate.core.services.campaigns.row_checks import RowTrouble
 from mailrotate.core.services.contacts import suppressing
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import slot_pool
@@ -123,7 +130,8 @@ def test_d1_a_column_that_the_text_needs_and_the_file_lacks_refuses_every_row(
     counts, problems = import_text(context, draft, "email;first_name\nkim@example.com;Kim\n")
     assert counts == (0, 0, 0, 1)
     assert problems == [RowTrouble(2, "kim@example.com", "has no company, which the text needs")]
-    assert enrolment.columns_lacking(context, draft, ("email", "first_name")) == ["company"]
+    demands = enrolment.demands_of(context, draft)
+    assert enrolment.columns_lacking(demands, ("email", "first_name")) == ["company"]
 
 
 def test_d8_strict_takes_nobody_when_one_row_is_bad(context: Context, draft: str) -> None:
@@ -308,11 +316,11 @@ def test_an_import_that_an_edit_overtakes_takes_nobody(context: Context, draft: 
 class _EditedMeanwhile:
     """A file whose reading takes so long that somebody edits the campaign."""
 
-    def __init__(self, rows: enrolment.Records, edit: object) -> None:
+    def __init__(self, rows: row_checks.Records, edit: object) -> None:
         self.columns, self.email_index = rows.columns, rows.email_index
         self._rows, self._edit = rows, edit
 
-    def __iter__(self) -> Iterator[tuple[int, list[str]] | enrolment.Unreadable]:
+    def __iter__(self) -> Iterator[tuple[int, list[str]] | row_checks.Unreadable]:
         yield from self._rows
         self._edit()  # type: ignore[operator]  # a callable that nobody reads the result of
 

@@ -145,3 +145,21 @@ def test_c2_an_inbox_that_stays_unreachable_fails_a_mailbox_that_still_sends(
     assert test_after(45) == "connected"
     with workspace.store.reading() as connection:
         assert sending_mailboxes.by_id(connection, anna.id).inbox.failing_since is None
+
+
+def test_f4_a_login_that_works_ends_a_passing_refusal(workspace: Workspace) -> None:
+    """So that `status` names a server until a success, also after its hold."""
+    anna = workspace.add_mailbox("anna@example.org")
+
+    def box() -> SendingMailbox:
+        with workspace.store.reading() as connection:
+            return sending_mailboxes.by_id(connection, anna.id)
+
+    assert not health.is_in_doubt(box())
+    with workspace.store.writing() as connection:
+        over = {"hold_class": "retry", "hold_reason": "421 later", "hold_until": NOW - timedelta(minutes=1)}
+        mailboxes.change(connection, anna.id, **over)
+    assert health.is_in_doubt(box())
+    with workspace.store.writing() as connection:
+        health.recover(connection, box(), NOW)
+    assert not health.is_in_doubt(box())

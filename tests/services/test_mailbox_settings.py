@@ -118,11 +118,12 @@ def test_b3_a_claim_renders_what_the_mailbox_is_set_to_by_then(
     before = claimed(first)
     assert before["From"] == f"Ada Admin <{ANNA}>"
     mailbox_settings.change(context, ANNA, {"sender_name": "Anna of Example"}, NOW)
-    signature_editing.add(context, ANNA, "work", "**Anna** <script>{{ name }}", NOW, main=True)
+    signature_editing.add(context, ANNA, "work", "**Anna** \\<script>{{ email }}", NOW, main=True)
     changed = claimed(second)
     assert changed["From"] == f"Anna of Example <{ANNA}>"
-    assert "Hi you\n\nAnna <script>{{ name }}\n\nPS" in part(changed, "plain")
-    assert "<strong>Anna</strong> &lt;script&gt;{{ name }}" in part(changed, "html")
+    to_address = str(changed["To"])
+    assert f"Hi you\n\nAnna <script>{to_address}\n\nPS" in part(changed, "plain")
+    assert f"<strong>Anna</strong> &lt;script&gt;{to_address}" in part(changed, "html")
     signature_editing.choose_main(context, ANNA, None, NOW)
     assert "Anna" not in part(claimed(third), "plain")
 

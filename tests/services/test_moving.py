@@ -121,6 +121,7 @@ def test_b8_a_campaign_whose_single_sender_is_gone_gets_another_and_runs_again(
     assert campaign_views.show(context, "autumn", LATER).removed_senders == (ANNA,)
     moved, left = assign(context, "active@example.com")
     assert (moved.moved, moved.became_sender, moved.is_paused, left) == (1, True, True, [])
+    assert moved.going_on == 2, "the one who was named, and the one who waited"
     assert sender_of(context, "autumn", "planned@example.com") == BEN, "they waited for the next sender"
     campaign_life.resume(context, "autumn", TOMORROW)
     rest, _ = assign(context, from_sender=ANNA, to=CLARA)

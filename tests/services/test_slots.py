@@ -138,7 +138,7 @@ def test_a2_a_pool_that_is_too_small_names_the_command_that_makes_it_large_enoug
 ) -> None:
     workspace.add_user(BEN)
     empty = refusal(lambda: slot_pool.assign(context, BEN, 2, NOW))
-    assert (empty.code, empty.hint) == ("slot.pool", Command("slot", "add", "--user", BEN, "--count", "2"))
+    assert (empty.code, empty.hint) == ("slot.pool", Command("slot", "add", "--for", BEN, "--count", "2"))
     slot_pool.buy(context, 1, NOW)
     short = refusal(lambda: slot_pool.assign(context, BEN, 3, NOW))
     assert short.hint == Command("slot", "buy", "--count", "2")
@@ -432,12 +432,12 @@ def test_a5_without_a_free_slot_the_refusal_names_the_command_and_who_may_run_it
     def none_free(context: Context) -> MailrotateError:
         return refusal(lambda: connecting.refuse_connect(context, ANNA, BEN, None, {}))
 
-    assert none_free(admin).hint == Command("slot", "add", "--user", BEN)
+    assert none_free(admin).hint == Command("slot", "add", "--for", BEN)
     admins = ((workspace.admin.email, "admin"),)
-    assert none_free(member).hint == Ask(admins, Command("slot", "add", "--user", BEN))
+    assert none_free(member).hint == Ask(admins, Command("slot", "add", "--for", BEN))
     slot_pool.buy(admin, 1, NOW)
-    assert none_free(admin).hint == Command("slot", "assign", "--user", BEN)
-    assert none_free(member).hint == Ask(admins, Command("slot", "assign", "--user", BEN))
+    assert none_free(admin).hint == Command("slot", "assign", "--for", BEN)
+    assert none_free(member).hint == Ask(admins, Command("slot", "assign", "--for", BEN))
     slot_pool.assign(admin, BEN, 1, NOW)
     connecting.refuse_connect(member, ANNA, None, None, {})
 

@@ -3,13 +3,15 @@
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select, text
 
 from mailrotate.core.store import mailboxes, seat_addresses, settings, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
+from mailrotate.core.store.people import contacts, suppressions
 from mailrotate.core.store.schema import check_database, migrate, require_current
 from mailrotate.core.store.seat_addresses import HeldAddress
+from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.own_settings import OwnSettings
@@ -19,13 +21,13 @@ from tests.support.rows import NOW
 ADDRESSES = ("an.na@gmail.com", "ben@example.org", "anna+x@googlemail.com", "gone@example.org")
 
 
-def make_first(store: Store) -> None:
-    """A database as the first revision had it."""
+def make_first(store: Store, revision: str = "0001") -> None:
+    """A database as an earlier revision had it."""
     config = Config()
     config.set_main_option("script_location", "mailrotate:core/store/migrations")
     with store.migrating() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(config, revision)
 
 
 def fill(store: Store) -> None:
@@ -77,3 +79,97 @@ def test_a9_an_upgrade_puts_every_address_on_its_seat_and_of_two_spellings_the_f
         assert [box.address for box in mailboxes.listing(connection)] == list(ADDRESSES[:3])
         twin = settings.of(connection, ids[ADDRESSES[2]])
     assert (twin.own, twin.sends_as) == (OwnSettings(daily_limit=40), None)
+
+
+# Contacts and suppressions of the second revision, in the order in which they came.
+SPELLINGS = ("ja.ne@gmail.com", "jane+x@googlemail.com", "kim@example.com", "lee@gmail.com")
+SUPPRESSED = (
+    ("address", "le.e@gmail.com"),
+    ("address", "lee+y@googlemail.com"),
+    ("address", "kim@example.com"),
+    ("address", "lee@gmail.com"),
+    ("domain", "googlemail.com"),
+    ("domain", "example.net"),
+)
+
+
+def fill_people(store: Store) -> None:
+    with store.writing() as connection:
+        workspaces.create(connection, "test", "UTC", NOW)
+        at = bindparam("at", NOW, t.contact.c.created_at.type)
+        contact = text(
+            "INSERT INTO contact (address, domain, fields, created_at) VALUES (:address, :domain, '{}', :at)"
+        ).bindparams(at)
+        suppression = text(
+            "INSERT INTO suppression (kind, value, hash, reason, source, added_at) "
+            "VALUES (:kind, :value, :hash, 'asked', 'test', :at)"
+        ).bindparams(at)
+        for address in SPELLINGS:
+            row = {"address": address, "domain": domain_of(address)}
+            connection.execute(contact, row)
+        erased = text("INSERT INTO contact (fields, created_at) VALUES ('{}', :at)").bindparams(at)
+        connection.execute(erased)
+        for kind, value in SUPPRESSED:
+            row = {"kind": kind, "value": value, "hash": suppressions.fingerprint(value)}
+            connection.execute(suppression, row)
+        hashed = {"kind": "address", "value": None, "hash": suppressions.fingerprint("p.ia@gmail.com")}
+        connection.execute(suppression, hashed)
+
+
+def test_i4_an_upgrade_compares_contacts_and_suppressions_by_their_canonical_address(
+    empty_store: Store,
+) -> None:
+    make_first(empty_store, "0002")
+    fill_people(empty_store)
+    migrate(empty_store)
+    assert check_database(empty_store) == []
+    c, s = t.contact.c, t.suppression.c
+    with empty_store.reading() as connection:
+        assert [
+            tuple(row) for row in connection.execute(select(c.address, c.canonical, c.domain).order_by(c.id))
+        ] == [
+            ("ja.ne@gmail.com", "jane@gmail.com", "gmail.com"),
+            ("jane+x@googlemail.com", "jane@gmail.com", "gmail.com"),
+            ("kim@example.com", "kim@example.com", "example.com"),
+            ("lee@gmail.com", "lee@gmail.com", "gmail.com"),
+            (None, None, None),
+        ]
+        kept = [tuple(row) for row in connection.execute(select(s.value, s.canonical).order_by(s.id))]
+        assert kept == [
+            ("le.e@gmail.com", "lee@gmail.com"),
+            ("kim@example.com", "kim@example.com"),
+            ("googlemail.com", "gmail.com"),
+            ("example.net", "example.net"),
+            (None, None),
+        ]
+        for address in ("l.e.e@googlemail.com", "kim@example.com", "a@sub.example.net", "p.ia@gmail.com"):
+            assert suppressions.covering(connection, address) is not None
+        assert suppressions.covering(connection, "kim@example.org") is None
+        assert contacts.known(connection, ["j.ane@gmail.com", "jane+x@googlemail.com"]) == {
+            "j.ane@gmail.com": 1,
+            "jane+x@googlemail.com": 2,
+        }
+
+
+def test_c9_an_upgrade_gives_a_tombstone_its_canonical_form_and_keeps_the_old_one(empty_store: Store) -> None:
+    make_first(empty_store, "0002")
+    fill_people(empty_store)
+    with empty_store.writing() as connection:
+        user = insert(t.user).values(
+            email="anna@example.org", name="Anna", role="admin", state="active", created_at=NOW
+        )
+        user_id = connection.execute(user).inserted_primary_key[0]
+        campaign = insert(t.campaign).values(name="autumn", owner_id=user_id, state="draft", created_at=NOW)
+        campaign_id = connection.execute(campaign).inserted_primary_key[0]
+        for address in ("ja.ne@gmail.com", "kim@example.com"):
+            row = {
+                "campaign_id": campaign_id,
+                "address_hash": suppressions.fingerprint(address),
+                "stopped_at": NOW,
+            }
+            connection.execute(insert(t.stopped).values(row))
+    migrate(empty_store)
+    with empty_store.reading() as connection:
+        hashes = set(connection.execute(select(t.stopped.c.address_hash)).scalars())
+    stopped = ("ja.ne@gmail.com", "jane@gmail.com", "kim@example.com")
+    assert hashes == set(map(suppressions.fingerprint, stopped))

@@ -17,6 +17,7 @@ from mailrotate.core.store.dialects import orphans
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.people import recipients, suppressions
 from mailrotate.core.store.people.staging import Enrolment, RowProblem, StagedRow, Staging
+from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.rows import NOW, Workspace, contact_of
@@ -30,7 +31,10 @@ def campaign(workspace: Workspace) -> StoredCampaign:
 
 def rows(*addresses: str) -> list[StagedRow]:
     """Lines of a file below its header."""
-    return [(line, address, json.dumps({"n": str(line)}), "") for line, address in enumerate(addresses, 2)]
+    return [
+        (line, address, canonical_address(address), json.dumps({"n": str(line)}), "")
+        for line, address in enumerate(addresses, 2)
+    ]
 
 
 def import_rows(
@@ -96,19 +100,69 @@ def test_d8_suppressed_addresses_and_domains_are_reported(store: Store, campaign
     suppress(store, SuppressionKind.ADDRESS, "kim@example.com")
     suppress(store, SuppressionKind.DOMAIN, "example.net")
     imported, _, problems = import_rows(
-        store, campaign, rows("kim@example.com", "lee@example.net", "moe@sub.example.net")
+        store,
+        campaign,
+        rows(
+            "kim@example.com",
+            "lee@example.net",
+            "moe@sub.example.net",
+            "pia@anexample.net",
+            "q@net.example",
+        ),
     )
-    assert imported == 1
+    assert imported == 2
     assert problems == [
         (2, "kim@example.com", RowProblem.SUPPRESSED),
         (3, "lee@example.net", RowProblem.SUPPRESSED),
+        (4, "moe@sub.example.net", RowProblem.SUPPRESSED),
+    ]
+
+
+def test_i4_spellings_of_one_mailbox_are_one_person_in_an_import(
+    store: Store, workspace: Workspace, campaign: StoredCampaign
+) -> None:
+    suppress(store, SuppressionKind.ADDRESS, "le.e@googlemail.com")
+    workspace.add_recipient(campaign, "kim.k@gmail.com")
+    staged = rows(
+        "lee+x@gmail.com", "kimk@googlemail.com", "pia@gmail.com", "p.i.a@gmail.com", "p.ia@example.com"
+    )
+    imported, _, problems = import_rows(store, campaign, staged)
+    assert (imported, problems) == (
+        2,
+        [
+            (2, "lee+x@gmail.com", RowProblem.SUPPRESSED),
+            (3, "kimk@googlemail.com", RowProblem.PRESENT),
+            (5, "p.i.a@gmail.com", RowProblem.TWICE),
+        ],
+    )
+
+
+def test_i4_a_person_who_is_a_contact_in_another_spelling_stays_one_contact(
+    store: Store, workspace: Workspace, campaign: StoredCampaign
+) -> None:
+    workspace.add_recipient(workspace.add_campaign("winter"), "kim.k@gmail.com")
+    assert import_rows(store, campaign, rows("kimk@gmail.com"))[0] == 1
+    assert [person.email for person in people(store, campaign)] == ["kim.k@gmail.com"]
+
+
+def test_i4_of_two_contacts_that_are_one_mailbox_the_spelling_in_the_file_is_taken_and_only_once(
+    store: Store, campaign: StoredCampaign
+) -> None:
+    """They were contacts before spellings were compared."""
+    with store.writing() as connection:
+        for address in ("kim.k@gmail.com", "k.imk@gmail.com"):
+            contact_of(connection, address)
+    assert import_rows(store, campaign, rows("k.imk@gmail.com", "kim.k@gmail.com"))[0] == 1
+    assert [person.email for person in people(store, campaign)] == ["k.imk@gmail.com"]
+    assert import_rows(store, campaign, rows("kim.k@gmail.com"))[2] == [
+        (2, "kim.k@gmail.com", RowProblem.PRESENT)
     ]
 
 
 def test_i4_an_erased_suppression_still_counts_by_its_hash(store: Store, campaign: StoredCampaign) -> None:
     suppress(store, SuppressionKind.ADDRESS, "kim@example.com")
     with store.writing() as connection:
-        connection.execute(update(t.suppression).values(value=None))
+        connection.execute(update(t.suppression).values(value=None, canonical=None))
     imported, counts, _ = import_rows(store, campaign, rows("kim@example.com"))
     assert (imported, counts) == (0, {RowProblem.SUPPRESSED: 1})
 
@@ -135,6 +189,7 @@ def test_d1_the_rows_fields_lie_over_the_contacts(store: Store, campaign: Stored
         connection.execute(
             insert(t.contact).values(
                 address="kim@example.com",
+                canonical="kim@example.com",
                 domain="example.com",
                 fields=json.dumps({"n": "old", "company": "Üñí"}),
                 created_at=NOW,
@@ -204,7 +259,9 @@ def test_d8_a_contact_that_is_erased_meanwhile_stops_the_whole_import(
         staging.add_many(rows("kim@example.com", "lee@example.com"))
         staging.examine()
         with store.writing() as connection:
-            connection.execute(update(t.contact).values(address=None, domain=None, erased_at=NOW))
+            connection.execute(
+                update(t.contact).values(address=None, canonical=None, domain=None, erased_at=NOW)
+            )
         with pytest.raises(Busy, match="was erased meanwhile"), staging.writing() as (connection, _):
             staging.merge(connection, Enrolment(RECIPIENT["enrol"], campaign.id, None, None, NOW))
     assert people(store, campaign) == []
@@ -245,7 +302,7 @@ def test_others_write_while_rows_are_staged_and_examined(store: Store, campaign:
             if line % 100 == 0:
                 with store.writing() as connection:
                     connection.execute(insert(t.setting).values(key=f"k{line}", value="v"))
-            yield line, f"p{line}@example.com", "{}", ""
+            yield line, f"p{line}@example.com", f"p{line}@example.com", "{}", ""
 
     with Staging(store, campaign.id) as staging:
         staging.add_many(lines())
@@ -255,7 +312,7 @@ def test_others_write_while_rows_are_staged_and_examined(store: Store, campaign:
 
 
 def test_a_full_disk_is_said_while_staging_too(sqlite_store: Store) -> None:
-    many = ((line, f"p{line}@example.com", "x" * 500, "") for line in range(20_000))
+    many = ((line, f"p{line}@example.com", "p", "x" * 500, "") for line in range(20_000))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Staging(sqlite_store, 1) as staging:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))

@@ -11,7 +11,7 @@ from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.store import mailboxes, moves, progress
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
-from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people import due_recipients, recipients
 from mailrotate.core.store.sending import claims, due, inboxes, outbox, outbox_lists
 from mailrotate.core.values.states import Priority, UserState
 from tests.support.rows import NOW, Sender, Workspace
@@ -57,9 +57,9 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "copies": lambda c: inboxes.pending_copies(c, 1, NOW, 10),
     "lanes with work": lambda c: due.lanes_with_work(c, NOW),
     "lanes ready": lambda c: due.lanes_ready(c, NOW),
-    "first messages due": lambda c: recipients.due_in_lane(c, 1, NOW, False, 10),
-    "follow-ups due": lambda c: recipients.due_in_lane(c, 1, NOW, True, 10),
-    "people due, not late": lambda c: recipients.lock_due(c, 1, NOW, False, 10, NOW),
+    "first messages due": lambda c: due_recipients.due_in_lane(c, 1, NOW, False, 10),
+    "follow-ups due": lambda c: due_recipients.due_in_lane(c, 1, NOW, True, 10),
+    "people due, not late": lambda c: due_recipients.lock_due(c, 1, NOW, False, 10, NOW),
     "recipient": lambda c: recipients.find(c, 1, "kim@example.com"),
     "open of an address": lambda c: recipients.open_of_address(c, "kim@example.com", None),
     "open of a domain": lambda c: recipients.open_of_address(c, None, "example.com"),
@@ -242,7 +242,7 @@ def test_h3_follow_ups_and_first_messages_are_read_from_an_index_of_their_own(
     """A few follow-ups are not looked for among a million people who wait for their first message."""
     with sqlite_store.reading() as connection:
         with statements_of(connection) as seen:
-            recipients.due_in_lane(connection, 1, NOW, follow_ups, 10)
+            due_recipients.due_in_lane(connection, 1, NOW, follow_ups, 10)
         ((statement, parameters),) = seen
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]  # as the driver had them
         assert f"USING INDEX {index} (campaign_sender_id=? AND next_at" in str(plan.first())

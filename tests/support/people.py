@@ -119,7 +119,10 @@ def enrol_many(workspace: Workspace, campaign: StoredCampaign, sender: Sender, c
     with workspace.store.writing() as connection:
         first = contact_of(connection, "first@example.com")
         addresses = [f"p{n}@example.com" for n in range(count)]
-        new = [{"address": one, "domain": "example.com", "created_at": NOW} for one in addresses]
+        new = [
+            {"address": one, "canonical": one, "domain": "example.com", "created_at": NOW}
+            for one in addresses
+        ]
         connection.execute(insert(t.contact), new)
         ids = range(first + 1, first + 1 + count)
         people = [

@@ -18,7 +18,7 @@ from mailrotate.core.store.sending import outbox
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import NewMessage
 from mailrotate.core.store.workspaces import StoredUser
-from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.address import canonical_address, domain_of
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, Role, Rotation
 
 # A Tuesday morning, with microseconds that must survive.
@@ -32,7 +32,10 @@ def contact_of(connection: Connection, address: str) -> int:
     named = select(t.contact.c.id).where(t.contact.c.address == address)
     found = connection.execute(named).scalar_one_or_none()
     if found is None:
-        new = insert(t.contact).values(address=address, domain=domain_of(address), created_at=NOW)
+        canonical = canonical_address(address)
+        new = insert(t.contact).values(
+            address=address, canonical=canonical, domain=domain_of(canonical), created_at=NOW
+        )
         found = connection.execute(new).inserted_primary_key[0]
     return int(found)
 

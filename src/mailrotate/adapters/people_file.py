@@ -6,10 +6,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mailrotate.adapters.formulas import escape
 from mailrotate.core.values.errors import BadInput
-
-# Characters that start a formula in a spreadsheet (https://owasp.org/www-community/attacks/CSV_Injection).
-_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def refuse_existing(path: Path) -> None:
@@ -26,16 +24,17 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[objec
     refuse_existing(path)
     count = 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("x", encoding="utf-8", newline="")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # People's addresses are for the owner alone, whatever the umask.
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError as problem:
         raise _failed(path, problem) from None
     try:
-        with file:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(columns)
             for row in rows:
-                writer.writerow([_text(cell) for cell in row])
+                writer.writerow(["" if cell is None else escape(str(cell)) for cell in row])
                 count += 1
             file.flush()
             os.fsync(file.fileno())
@@ -46,12 +45,6 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[objec
         _take_away(path)
         raise
     return count
-
-
-def _text(cell: object) -> str:
-    """Prefix an apostrophe to a cell that a spreadsheet would read as a formula."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text.startswith(_BEGINS_FORMULA) else text
 
 
 def _take_away(path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from mailrotate.core.services.campaigns.enrolment import RowTrouble
+from mailrotate.core.services.campaigns.row_checks import RowTrouble
 
 _BYTES_IN_MEMORY = 1_000_000
 

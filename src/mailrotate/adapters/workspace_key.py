@@ -1,6 +1,7 @@
 """Where the workspace key is stored: a file, a systemd credential, or the system keyring (I1)."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -78,12 +79,22 @@ class WorkspaceKey:
             ring = KeyRing.fresh()
             write_keyring(self.identity, ring.to_text(), self.environment)
         except KeyringUnusable as trouble:
-            raise KeyTrouble(
-                "key.nowhere",
-                f"the workspace's key cannot be stored: the system keyring cannot be used: {trouble}",
-                _NAME_A_FILE,
-            ) from None
+            raise _nowhere(trouble) from None
         return ring
+
+    def require_place(self) -> None:
+        """Check, without storing anything, that `create` will find a place. Raises KeyTrouble."""
+        if self.key_file is None:
+            try:
+                self._read_credential() or self._read_keyring()
+            except KeyringUnusable as trouble:
+                raise _nowhere(trouble) from None
+        elif _read_file(self.key_file) is None:
+            folder = self.key_file.absolute().parent
+            present = next(each for each in (folder, *folder.parents) if each.exists())
+            if not (present.is_dir() and os.access(present, os.W_OK | os.X_OK)):
+                refusal = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                raise _unusable("key.nowhere", "create", self.key_file, refusal)
 
     def store(self, ring: KeyRing) -> None:
         """Replace the stored keys by `ring`; a process killed here leaves the old or the new ones.
@@ -217,6 +228,14 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
             ):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.unlink(left)
+
+
+def _nowhere(trouble: KeyringUnusable) -> KeyTrouble:
+    return KeyTrouble(
+        "key.nowhere",
+        f"the workspace's key cannot be stored: the system keyring cannot be used: {trouble}",
+        _NAME_A_FILE,
+    )
 
 
 def _unusable(code: str, verb: str, path: Path, trouble: OSError) -> KeyTrouble:

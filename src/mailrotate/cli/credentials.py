@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli.call import Call
 from mailrotate.cli.output import Speech, is_terminal
 from mailrotate.cli.params import read_flag
 from mailrotate.core.values.credential import Password
@@ -134,9 +135,15 @@ def login_change(
     username: str | None,
 ) -> "LoginChange":
     from mailrotate.core.services.mailboxes.reconnecting import LoginChange
+    from mailrotate.providers.discovery import says_security
 
     smtp_server, imap_server = _endpoint("--smtp", smtp, security), _endpoint("--imap", imap, security)
-    return LoginChange(smtp_server, imap_server, security, _username(username))
+    kept = [
+        name
+        for name, server in (("smtp", smtp_server), ("imap", imap_server))
+        if server is not None and security is None and not says_security(server.port)
+    ]
+    return LoginChange(smtp_server, imap_server, security, _username(username), keep_security=kept)
 
 
 def _endpoint(flag: str, text: str | None, security: Security | None) -> "Endpoint | None":
@@ -163,3 +170,19 @@ def show_step(speech: Speech, step: "CheckStep") -> None:
 def server_words(server: "Endpoint") -> str:
     host = f"[{server.host}]" if ":" in server.host else server.host
     return f"{host}:{server.port} ({server.security})"
+
+
+def ask_for_new_key(call: Call, *, yes: bool) -> bool:
+    """Whether a lost workspace key is to be replaced; ends the command when the answer is no (I1)."""
+    lost = call.app.lost_key()
+    if lost is None:
+        return False
+    consequences = [
+        lost.message,
+        "If you have a copy of the key, put it back instead of going on.",
+        "Otherwise a new key is used from now on. The passwords of the other mailboxes and those in backups "
+        "were sealed with the lost one: reconnect each of these mailboxes too.",
+    ]
+    if not call.speech.confirm(consequences, "Use a new key?", yes=yes, dry_run=False):
+        raise typer.Exit
+    return True

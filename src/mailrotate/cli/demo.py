@@ -21,8 +21,9 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.output import Speech, flush
+from mailrotate.cli.output import Speech
 from mailrotate.cli.sandbox import INCLUDED_SLOTS
+from mailrotate.cli.standard_output import flush
 from mailrotate.core.values.errors import MailrotateError
 from mailrotate.core.values.hint import Command, Shell
 
@@ -153,7 +154,7 @@ def _connect(stage: _Stage, info: "SandboxInfo") -> None:
     smtp, imap = (f"{server.host}:{server.port}" for server in (info.smtp, info.imap))
     for number, address in enumerate(info.senders):
         if number == INCLUDED_SLOTS:
-            stage.type("slot", "add", "--user", info.senders[0])
+            stage.type("slot", "add", "--for", info.senders[0])
         stage.type(
             "mailbox", "connect", address, "--smtp", smtp, "--imap", imap, "--security", "none",
             "--password-file", "password", "--gap", "0s",

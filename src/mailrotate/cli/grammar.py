@@ -5,9 +5,10 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from mailrotate.cli.call import call_of
+from mailrotate.cli.placeholders import former_names
 
 # The root declares the global options, in the help panel of this name; by the panel the others find them.
 GLOBAL_PANEL = "Global options"
@@ -32,6 +33,9 @@ class _GlobalAnywhere(_Reader):
         parser = super().make_parser(ctx)
         for option in _inherited_options(ctx):
             option.add_to_parser(parser, ctx)
+        for param in self.params:
+            if isinstance(param, TyperOption) and (old := former_names(param)):
+                parser.add_option(param, old, dest=param.name, nargs=param.nargs)
         return parser
 
     def get_params(self, ctx: Any) -> list[Any]:

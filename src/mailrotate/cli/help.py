@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
@@ -26,7 +27,10 @@ _EXIT_STATUS = (
 def help_(
     ctx: typer.Context,
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="COMMAND|exit-status", help="What to tell about.")
+        list[str] | None,
+        typer.Argument(
+            metavar="COMMAND|exit-status", help="What to tell about.", autocompletion=completion.commands
+        ),
     ] = None,
 ) -> None:
     """Show help for a command, or the list of exit statuses.

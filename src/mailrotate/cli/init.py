@@ -24,6 +24,7 @@ def init(
 
     call = call_of(ctx)
     address = normalise_address(email)
+    call.app.require_key_place()
     made = call.app.make_workspace(address, name or address.partition("@")[0])
     if not made and call.app.ever_had_key:
         raise Refused(

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 from typer.main import get_command as build
 
+from mailrotate.cli import placeholders
 from mailrotate.cli.grammar import GLOBAL_LINE, GLOBAL_PANEL, Noun, Verb
 
 # Rich help takes twice as long as plain help, and a pipe shows no colours.
@@ -101,6 +102,7 @@ def noun(help_text: str, home: str, *places: str, without_verb: Callable[..., No
         epilog=GLOBAL_LINE,
         rich_markup_mode=MARKUP,
         context_settings=HELP_NAMES,
+        short_help=placeholders.first_sentence(help_text),
         **settings,
     )
 
@@ -113,4 +115,6 @@ def _verb_at(place: str) -> str:
 def _verb(name: str, function: Callable[..., None]) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=MARKUP, context_settings=HELP_NAMES)
     app.command(name, cls=Verb, epilog=GLOBAL_LINE)(function)
-    return build(app)
+    command = build(app)
+    placeholders.put_in(command)
+    return command

@@ -2,20 +2,20 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.output import Speech, instant
+from mailrotate.cli.logged import line_of
+from mailrotate.cli.output import Speech
 from mailrotate.cli.params import read_instant
 from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mailrotate.core.services.views.logbook import Wanted
     from mailrotate.core.store.events import LoggedEvent
 
@@ -36,9 +36,17 @@ OfCampaign = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Of this campaign only.", autocompletion=completion.campaigns),
 ]
-ByUser = Annotated[str | None, typer.Option(metavar="EMAIL", help="Only what this user did.")]
+ByUser = Annotated[
+    str | None,
+    typer.Option(metavar="EMAIL", help="Only what this user did.", autocompletion=completion.users),
+]
 OfUser = Annotated[
-    str | None, typer.Option(metavar="EMAIL", help="Only what is about this user, their slots and mailboxes.")
+    str | None,
+    typer.Option(
+        metavar="EMAIL",
+        help="Only what is about this user, their slots and mailboxes.",
+        autocompletion=completion.users,
+    ),
 ]
 Beginning = Annotated[
     str | None,
@@ -100,7 +108,7 @@ def _texts(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> Iterato
     for number, line in enumerate(lines, start=1):
         if number == 1:
             speech.say(f"times in {zone}")
-        yield _text(line, zone)
+        yield line_of(line, zone)
     if not number:
         speech.say("nothing was logged")
 
@@ -115,7 +123,7 @@ def _follow(call: Call, wanted: "Wanted", after: int | None, limit: int | None) 
 
     def show(lines: "Iterable[LoggedEvent]") -> None:
         for line in lines:
-            call.speech.stream(logbook.as_row(line), _text(line, call.zone))
+            call.speech.stream(logbook.as_row(line), line_of(line, call.zone))
 
     with logbook.listing(call.context, wanted, after=after, limit=limit) as lines:
         show(line for line in lines if line.id <= follower.began_at)
@@ -124,7 +132,7 @@ def _follow(call: Call, wanted: "Wanted", after: int | None, limit: int | None) 
         show(follower.news())
 
 
-def _instant(call: Call, text: str | None) -> "datetime | None":
+def _instant(call: Call, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
@@ -135,38 +143,3 @@ def _instant(call: Call, text: str | None) -> "datetime | None":
         return read_instant(text, call.zone)
     except BadInput as trouble:
         raise BadInput(trouble.code, trouble.message, f"{trouble.hint}, or how long ago, like 2h") from None
-
-
-def _text(line: "LoggedEvent", zone: str) -> str:
-    about = [line.user, line.mailbox, line.campaign]
-    about += [f"r_{line.recipient_id}" if line.recipient_id else None]
-    about += [f"m_{line.message_id}" if line.message_id else None]
-    who = [] if line.actor is None else [f"by {line.actor}"]
-    words = [instant(line.at, zone), f"{line.action:<22}", *filter(None, about), *_said(line), *who]
-    return "  ".join(words).replace("\n", " ").rstrip()
-
-
-def _said(line: "LoggedEvent") -> Iterator[str]:
-    """Show a change as `daily_limit 500 → 120`, other data by name."""
-    rest = dict(line.data)
-    if rest.keys() & {"before", "after"}:
-        key, before, after = (rest.pop(name, None) for name in ("key", "before", "after"))
-        if isinstance(before, dict) and isinstance(after, dict):
-            changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-            yield from (f"{name} {_value(before.get(name))} → {_value(after.get(name))}" for name in changed)
-        else:
-            yield f"{'' if key is None else f'{key} '}{_value(before)} → {_value(after)}"
-    yield from (f"{key}={_value(value)}" for key, value in rest.items() if value is not None)
-
-
-def _value(value: object) -> str:
-    """Format a value for a table."""
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "-"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_value(each)}" for name, each in value.items()) or "-"
-    return str(value)

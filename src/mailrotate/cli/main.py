@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 import typer
 
 from mailrotate import __version__
-from mailrotate.cli import completion, output
+from mailrotate.cli import completion, output, standard_output
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.grammar import GLOBAL_PANEL
 from mailrotate.cli.lazy import HELP_NAMES, MARKUP, Lazy
@@ -69,9 +69,12 @@ def _global(*names: str, about: str, **settings: Any) -> Any:
 @root.callback()
 def start(
     ctx: typer.Context,
-    db: Annotated[str | None, _global(about="The database: a path, or postgresql://….")] = None,
+    db: Annotated[
+        str | None, _global(about="The database: a path, or postgresql://….", metavar="DATABASE")
+    ] = None,
     acting: Annotated[
-        str | None, _global("--as", about="The user who acts.", autocompletion=completion.actors)
+        str | None,
+        _global("--as", about="The user who acts.", metavar="USER", autocompletion=completion.actors),
     ] = None,
     as_json: Annotated[bool, _global("--json", about="One JSON document on standard output.")] = False,
     debug: Annotated[bool, _global("--debug", about="Show tracebacks.")] = False,
@@ -102,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
         status = INTERRUPTED
     except BrokenPipeError:
         # The reader closed the pipe, as `head` does; the interpreter must not flush into it again.
-        output.close_standard_output()
+        standard_output.close()
         status = 128 + signal.SIGPIPE
     sys.exit(status)
 
@@ -110,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(given: list[str], call: Call) -> int:
     try:
         ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False, obj=call)
-        output.flush()
+        standard_output.flush()
     except MailrotateError as error:
         call.trace(error)
         call.speech.error(error)
@@ -131,6 +134,12 @@ def _run(given: list[str], call: Call) -> int:
         raise
     except Exception as error:  # noqa: BLE001  the edge of the program: whatever it is becomes one sentence
         call.trace(error)
-        call.speech.defect(error)
-        return 1
+        unwritable = standard_output.find_trouble() if isinstance(error, OSError) else None
+        if unwritable is None:
+            call.speech.defect(error)
+            return 1
+        call.speech.error(unwritable)
+        # The interpreter must not flush into it again: it would end with status 120.
+        standard_output.close()
+        return unwritable.exit_status
     return ended if isinstance(ended, int) else 0

@@ -5,11 +5,10 @@ freed of control characters first: a terminal obeys them.
 """
 
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo
@@ -260,6 +259,13 @@ class Speech:
             self.document({"changed": False, "consequences": list(consequences)})
         return False
 
+    def ask(self, question: str, default: str) -> str:
+        """Prompt for a line of text; the default for an empty one, and without a terminal."""
+        if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+            return default
+        print(f"{plain(question)} [{plain(default)}]: ", end="", file=sys.stderr, flush=True)
+        return " ".join(sys.stdin.readline().split()) or default
+
     def ask_secret(self, question: str) -> str | None:
         """Prompt for a hidden value; None without a terminal."""
         if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
@@ -287,16 +293,6 @@ class Speech:
 
 def is_terminal(stream: TextIO) -> bool:
     return stream is not None and stream.isatty()
-
-
-def flush() -> None:
-    """Flush standard output, so that a full disk or a closed pipe fails the command."""
-    sys.stdout.flush()
-
-
-def close_standard_output() -> None:
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def cell(value: object) -> str:

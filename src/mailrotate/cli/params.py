@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from mailrotate.cli import completion
+from mailrotate.core.rules.text import same_name
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.letter import LETTER_FIELDS
 
@@ -28,7 +29,15 @@ Campaign = Annotated[
 ]
 ForUser = Annotated[
     str | None,
-    typer.Option("--for", metavar="USER", help="On whose seat.", autocompletion=completion.users),
+    typer.Option(
+        "--for", metavar="USER", help="The user whose seat it is for.", autocompletion=completion.users
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding", metavar="NAME", help="Character encoding of the file, such as cp1252; else UTF-8."
+    ),
 ]
 Limit = Annotated[int | None, typer.Option(min=1, help="Show so many at most.")]
 After = Annotated[str | None, typer.Option(metavar="ID", help="Go on after this one.")]
@@ -57,6 +66,7 @@ def read_fields(written: list[str]) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
             raise BadInput("field.form", f"'{pair}' is not a field; write NAME=VALUE, like first_name=Kim")
+        name = same_name(name)
         if name in LETTER_FIELDS:
             raise BadInput("field.reserved", f"{{{{ {name} }}}} is filled in for each letter; leave it out")
         fields[name] = value

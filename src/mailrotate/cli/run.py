@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli import completion, standard_output
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import with_hint
-from mailrotate.cli.output import Speech, counted, instant
+from mailrotate.cli.logged import line_of
+from mailrotate.cli.output import counted
+from mailrotate.cli.status import unfit_words
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
 from mailrotate.core.values.hint import Command, Hint
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 _UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
+_WORK = "send|sync|test"
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
 
 
@@ -27,7 +31,10 @@ def run(
         str | None, typer.Option("--for", metavar="DURATION", help="End after this long, for cron with gaps.")
     ] = None,
     every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look.")] = "30s",
-    only: Annotated[str | None, typer.Option(metavar="send|sync|test", help="Do nothing else.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar=_WORK, help="Do nothing else.", autocompletion=completion.values(_WORK)),
+    ] = None,
     quiet_if_busy: Annotated[
         bool, typer.Option("--quiet-if-busy", help="Exit 0 when another runner holds the workspace.")
     ] = False,
@@ -60,7 +67,7 @@ def run(
     try:
         if once:
             began = monotonic_seconds()
-            _finish(call.speech, host.once(call.app.host), monotonic_seconds() - began)
+            _finish(call, host.once(call.app.host), monotonic_seconds() - began)
         else:
             _serve(call, host, period, None if end_after is None else parse_duration(end_after))
     except Busy as busy:
@@ -72,11 +79,16 @@ def _tell(call: Call, trouble: Exception) -> None:
     call.trace(trouble)
     if isinstance(trouble, MailrotateError):
         call.speech.warn(with_hint(trouble))
+    elif isinstance(trouble, OSError) and (unwritable := standard_output.find_trouble()) is not None:
+        call.speech.warn(with_hint(unwritable))
     else:
         call.speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
 
 
-def _finish(speech: Speech, report: "Report", seconds: float) -> None:
+def _finish(call: Call, report: "Report", seconds: float) -> None:
+    from mailrotate.core.services.views import overview
+
+    speech = call.speech
     counts = {**report.counts(), "seconds": round(seconds, 3)}
     speech.result(counts, f"{_done(report)} in {counts['seconds']:.1f} s")
     for address in report.outlook.unreadable:
@@ -86,6 +98,8 @@ def _finish(speech: Speech, report: "Report", seconds: float) -> None:
                 Command("mailbox", "test", address),
             )
         )
+    for what, command in map(unfit_words, overview.unfit_steps(call.context) if counts["failed"] else ()):
+        speech.warn(Hint(f"{what}; to change the text:", command))
     speech.next(Command("status"))
     if any(not isinstance(trouble, MailrotateError) for trouble in report.troubles):
         raise typer.Exit(_UNEXPECTED)
@@ -113,11 +127,7 @@ def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | No
 
     def show_news() -> None:
         for line in follower.news():
-            row = logbook.as_row(line)
-            about = " ".join(
-                str(row[key]) for key in ("mailbox", "campaign", "message", "recipient") if row[key]
-            )
-            call.speech.stream(row, f"{instant(line.at, call.zone)}  {line.action}  {about}".rstrip())
+            call.speech.stream(logbook.as_row(line), line_of(line, call.zone))
 
     report = host.serve(call.app.host, every, end_after, show_news)
     call.speech.say(f"ended: {_done(report)}")

@@ -174,7 +174,7 @@ def _connects(info: "SandboxInfo", smtp: str, imap: str) -> Iterator[str]:
 
     for number, address in enumerate(info.senders):
         if number == INCLUDED_SLOTS:
-            yield in_words(Command("slot", "add", "--user", info.senders[0]))
+            yield in_words(Command("slot", "add", "--for", info.senders[0]))
         servers = ("--smtp", smtp, "--imap", imap, "--security", "none")
         connect = Command("mailbox", "connect", address, *servers, "--password-stdin")
         yield in_words(Hint(Shell("echo", info.password), "|", connect))

@@ -4,7 +4,7 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import counted
+from mailrotate.cli.output import counted, zoned
 
 app = noun("Change the workspace key.", __name__, "rekey")
 
@@ -26,3 +26,7 @@ def rekey(ctx: typer.Context) -> None:
         f"new key stored in {place}; it seals {counted(count, 'credential')}",
     )
     call.speech.say("keep a copy of it apart from the database; other machines of this workspace need it too")
+    call.speech.say(
+        f"backups made before {zoned(call.now, call.zone)} open only with the old key: make a new one, "
+        "or keep a copy of the old key with them"
+    )

@@ -14,6 +14,7 @@ from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
+    from mailrotate.core.store.sending.outbox_lists import UnfitStep
 
 
 def status(ctx: typer.Context) -> None:
@@ -42,7 +43,7 @@ def status(ctx: typer.Context) -> None:
         call.speech.line()
         call.speech.table(
             ("mailbox", "state", "today", f"next ({zone})", "why"),
-            (_mailbox_cells(line, zone) for line in found.mailboxes),
+            (_mailbox_cells(line, call) for line in found.mailboxes),
             drop=("state", "today"),
         )
     if found.campaigns:
@@ -76,13 +77,15 @@ def _slots(speech: Speech, found: "Overview") -> None:
         speech.line(f"  {user.user}: {counts}")
 
 
-def _mailbox_cells(line: "MailboxLine", zone: str) -> tuple[object, ...]:
+def _mailbox_cells(line: "MailboxLine", call: Call) -> tuple[object, ...]:
     from mailrotate.core.rules.gates import Gate
 
-    next_at = instant(line.next_at, zone) if line.waits else "nothing waits"
+    next_at = instant(line.next_at, call.zone) if line.waits else "nothing waits"
+    if line.next_at is not None and line.next_at <= call.now:
+        next_at = "now"
     if line.waits and line.next_at is None:
         next_at = "when its inbox is read" if line.binding is Gate.INBOX else "after an action"
-    why = localised(line.waits_for or line.reason or "", zone)
+    why = localised(line.waits_for or line.reason or "", call.zone)
     return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
 
 
@@ -110,6 +113,7 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     for count, what, state in ((found.errors, "in error", "error"), (found.held, "of unknown fate", "held")):
         if count:
             yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)
+    yield from map(unfit_words, found.unfit)
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
         yield asked, Command("mailbox", "requests")
@@ -117,6 +121,13 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
         if line.overdue:
             late = f"{counted(line.overdue, 'message')} of {line.name} late"
             yield late, Command("outbox", "release", "--campaign", line.name)
+
+
+def unfit_words(step: "UnfitStep") -> tuple[str, Command]:
+    """What keeps a step from being written, and the command that mends its text."""
+    people = counted(step.count, "recipient")
+    what = f"step {step.step} of {step.campaign} cannot be written for {people}: {step.reason}"
+    return what, Command("campaign", "edit", step.campaign, "FILE")
 
 
 def _document(found: "Overview", call: Call) -> dict[str, object]:
@@ -137,6 +148,7 @@ def _document(found: "Overview", call: Call) -> dict[str, object]:
             ],
         },
         "mailboxes": [vars(line) for line in found.mailboxes],
+        "unfit": [vars(step) for step in found.unfit],
         "campaigns": [
             vars(line) | {"id": f"c_{line.id}", "ended": line.ended, "total": line.total}
             for line in found.campaigns

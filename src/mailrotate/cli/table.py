@@ -60,10 +60,17 @@ def _widths(
         index: max(_narrowest(row[index]) for row in (columns, *rows)) for index in range(len(columns))
     }
     names = [column.partition(" (")[0] for column in columns]
+    shown = dict(narrowest)
+    dropped = []
     for index in map(names.index, drop):
-        if _taken(narrowest) > room:
-            del narrowest[index]
-    widths = {index: max(_length(row[index]) for row in (columns, *rows)) for index in narrowest}
+        if _taken(shown) > room:
+            del shown[index]
+            dropped.append(index)
+    # Where a wide one had to go, a narrow one may still have room.
+    for index in reversed(dropped):
+        if _taken(shown) + len(CELL_GAP) + narrowest[index] <= room:
+            shown[index] = narrowest[index]
+    widths = {index: max(_length(row[index]) for row in (columns, *rows)) for index in sorted(shown)}
     while _taken(widths) > room:
         shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
         if not shrinkable:

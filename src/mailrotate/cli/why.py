@@ -1,13 +1,17 @@
 """`mailrotate why`: what holds something back, and until when."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailrotate.cli import completion
-from mailrotate.cli.call import call_of
+from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import instant, localised, zoned
+from mailrotate.core.values.reasons import spoken
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.views.explaining import ExplainedGate
 
 Subject = Annotated[
     str,
@@ -20,7 +24,13 @@ Subject = Annotated[
 def why(
     ctx: typer.Context,
     subject: Subject,
-    address: Annotated[str | None, typer.Argument(help="A recipient of the campaign.")] = None,
+    address: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ADDRESS", help="A recipient of the campaign.", autocompletion=completion.recipients
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show open gates too.")] = False,
 ) -> None:
     """Explain what holds back a message, recipient, campaign or mailbox, gate by gate, and until when.
 
@@ -30,36 +40,46 @@ def why(
 
       mailrotate why autumn-intro kim@example.com
 
-      mailrotate why anna@example.org --json
+      mailrotate why anna@example.org --all
     """
     from mailrotate.core.services.views import explaining
 
     call = call_of(ctx)
     found = explaining.explain(call.context, subject, address, call.now)
     if call.speech.as_json:
-        gates = [vars(gate) for gate in found.gates]
+        rows = [vars(gate) for gate in found.gates]
         if not any(gate.mailbox for gate in found.gates):
-            gates = [{key: gate[key] for key in ("gate", "open", "reason", "until")} for gate in gates]
-        call.speech.document({**vars(found), "gates": gates})
+            rows = [{key: row[key] for key in ("gate", "open", "reason", "until")} for row in rows]
+        call.speech.document({**vars(found), "gates": rows})
         return
+    gates = [gate for gate in found.gates if every or not gate.open]
+    if gates:
+        _show_gates(call, gates, with_open=every)
+        call.speech.line()
+    # The answer comes last, where it stays on the screen.
     call.speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
+    gate = "" if found.binding is None else f" (gate {spoken(found.binding)})"
     if found.remedy is not None:
-        call.speech.line(f"next: {in_words(found.remedy)} (gate {found.binding})")
+        call.speech.line(f"next: {in_words(found.remedy)}{gate}")
     elif found.next_at is not None and found.next_at > call.now:
-        call.speech.line(f"next: {zoned(found.next_at, call.zone)} (gate {found.binding})")
-    call.speech.line()
-    columns = ["gate", "open", f"until ({call.zone})", "reason"]
-    several = any(gate.mailbox for gate in found.gates)
+        call.speech.line(f"next: {zoned(found.next_at, call.zone)}{gate}")
+
+
+def _show_gates(call: Call, gates: "list[ExplainedGate]", *, with_open: bool) -> None:
+    """The column `mailbox` where a campaign's senders are told apart, `open` where some are."""
+    several = any(gate.mailbox for gate in gates)
+    columns = (*(["mailbox"] * several), "gate", *(["open"] * with_open), f"until ({call.zone})", "reason")
     call.speech.table(
-        ["mailbox", *columns] if several else columns,
+        columns,
         (
             (
-                *((gate.mailbox,) if several else ()),
-                gate.gate,
-                gate.open,
+                *([gate.mailbox] * several),
+                spoken(gate.gate),
+                *([gate.open] * with_open),
                 instant(gate.until, call.zone),
                 localised(gate.reason, call.zone),
             )
-            for gate in found.gates
+            for gate in gates
         ),
+        whole=True,
     )

@@ -73,6 +73,11 @@ def parse_endpoint(text: str, security: Security | None = None) -> Endpoint:
     return Endpoint(bare, number, security or _PORT_SECURITY.get(number, Security.TLS))
 
 
+def says_security(port: int) -> bool:
+    """Whether a port is known for one security."""
+    return port in _PORT_SECURITY
+
+
 @cache
 def _table() -> Sequence[Mapping[str, Any]]:
     text = files("mailrotate.providers").joinpath("servers.toml").read_text(encoding="utf-8")

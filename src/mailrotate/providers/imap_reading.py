@@ -2,7 +2,7 @@
 
 import imaplib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 
@@ -11,8 +11,8 @@ from imap_tools.errors import UnexpectedCommandStatusError
 from mailrotate.core.values.mail import InboxHeaders
 from mailrotate.providers.imap_wire import HEADER_BYTES, said_in, text_of
 
-# The answer to one SEARCH stays far below the limit of an answer: so many UIDs of eleven characters.
-_SPAN = 50_000
+# So many UIDs are asked for at a time that the answer stays below its limits, also with a line for each.
+_SPAN = 20_000
 # More than anybody reads in one session; the next reading goes on behind them.
 _MOST_UIDS = 200_000
 _PARTS = f"(UID INTERNALDATE BODY.PEEK[HEADER]<0.{HEADER_BYTES}>)"
@@ -33,18 +33,26 @@ def new_uids(client: imaplib.IMAP4, first: int, last: int, count: int) -> list[i
     Some servers cap the answer to a SEARCH, or leave it empty: if the message before the found ones is
     new as well, FETCH is asked for what is there.
     """
+    found, is_all = _by_spans(client, _search, first, last)
+    before = count - len(found)
+    if is_all and before > 0 and (first == 1 or _uid_at(client, before) >= first):
+        found |= _by_spans(client, _listed, first, last)[0]
+    return sorted(found)
+
+
+def _by_spans(
+    client: imaplib.IMAP4, ask: Callable[[imaplib.IMAP4, int, int], set[int]], first: int, last: int
+) -> tuple[set[int], bool]:
+    """Ask for some UIDs at a time; return what is there, and whether that is all."""
     found: set[int] = set()
     start, span = first, _SPAN
     while start <= last and len(found) < _MOST_UIDS:
         end = min(start + span - 1, last)
-        some = _search(client, start, end)
+        some = ask(client, start, end)
         found |= some
         # Some servers skip millions of numbers.
         start, span = end + 1, _SPAN if some else span * 2
-    before = count - len(found)
-    if start > last and before > 0 and (first == 1 or _uid_at(client, before) >= first):
-        found |= _listed(client, first, last)
-    return sorted(found)
+    return found, start > last
 
 
 def uids_since(client: imaplib.IMAP4, day: date) -> list[int]:

@@ -23,7 +23,7 @@ HEADER_BYTES = 64 * 1024
 _MOST_LITERAL = 16 * HEADER_BYTES
 # imaplib keeps a whole answer in memory. A hundred cut headers fit, and the folders of any real mailbox.
 _MOST_BYTES = 16 * 1024 * 1024
-_MOST_LINES = 100_000
+_MOST_LINES = 50_000
 _LONGEST_LINE = 1024 * 1024
 _BLOCK = 64 * 1024
 # How soon a waiting reader notices that its process is asked to stop.

@@ -88,12 +88,12 @@ def test_f5_with_nothing_in_the_way_every_gate_is_open_now() -> None:
 
 def test_f5_each_open_gate_says_why_it_is_open() -> None:
     assert {verdict.gate: verdict.reason for verdict in verdicts(OPEN, NOW)} == {
+        "workspace": "nothing holds the whole workspace back",
         "campaign": "the campaign is active",
         "pause": "not paused",
         "window": "inside the delivery window",
         "connection": "connected",
         "user": "its user is active",
-        "workspace": "nothing holds the whole workspace back",
         "rest": "the mailbox is not paused",
         "hold": "no hold",
         "daily_limit": "49 of 50 sent today",

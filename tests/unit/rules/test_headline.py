@@ -52,10 +52,11 @@ def test_a_full_disk_is_named_with_what_is_left() -> None:
 
 
 def test_a_lane_that_died_is_named_while_the_others_send_and_when_none_is_left() -> None:
-    died = lane("anna", died="ended with ValueError")
+    died = lane("anna", broke_by="ValueError")
     some = headline(world(died, lane("ben")), NOW)
     assert (some.code, some.sending) == (Code.LANE_DOWN, True)
-    assert some.text == "sending: 0 today, next now; anna@example.org: ended with ValueError"
+    failure = "anna@example.org: its last pass ended in an unexpected failure (ValueError)"
+    assert some.text == f"sending: 0 today, next now; {failure}"
     none = headline(world(died), NOW)
     assert (none.code, none.sending) == (Code.LANE_DOWN, False)
 

@@ -53,6 +53,8 @@ LEGAL: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "retried": ("failed", "active"),
         "mailbox_removed": (OPEN, "failed"),
         "taken_on": ("failed", "active"),
+        "requeued": ("bounced unsubscribed", "queued"),
+        "reopened": ("bounced unsubscribed", "active"),
         "cancelled": (OPEN, "finished"),
         "stopped": (OPEN, "stopped"),
     },
@@ -145,8 +147,6 @@ def test_every_state_can_be_reached(name: str) -> None:
     [
         ("campaign", CampaignState.FINISHED),
         ("recipient", RecipientState.STOPPED),
-        ("recipient", RecipientState.BOUNCED),
-        ("recipient", RecipientState.UNSUBSCRIBED),
         ("message", MessageState.SENT),
         ("message", MessageState.CANCELLED),
         ("deadline", DeadlineState.ENDED),
@@ -154,6 +154,12 @@ def test_every_state_can_be_reached(name: str) -> None:
 )
 def test_c9_d6_f3_nothing_leaves_an_end(name: str, state: StrEnum) -> None:
     assert ways_out(MACHINES[name][0], state) == set()
+
+
+@pytest.mark.parametrize("state", [RecipientState.BOUNCED, RecipientState.UNSUBSCRIBED])
+def test_d6_f4_only_an_undone_refusal_leaves_the_end_that_it_made(state: RecipientState) -> None:
+    leaving = {name for name, each in transitions.RECIPIENT.items() if state in each.origins}
+    assert leaving == {"requeued", "reopened"}
 
 
 def test_c9_stopped_comes_from_open_recipients_alone() -> None:

@@ -4,11 +4,11 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import steps_of, tell_warnings
-from mailrotate.cli.campaign.options import File
+from mailrotate.cli.campaign.options import AllowOutside, File, warn_of_outside
 from mailrotate.core.values.hint import Command
 
 
-def check(ctx: typer.Context, file: File) -> None:
+def check(ctx: typer.Context, file: File, allow_outside: AllowOutside = False) -> None:
     """Check a campaign file and report every mistake. Needs no workspace and stores nothing.
 
     Examples:
@@ -18,7 +18,7 @@ def check(ctx: typer.Context, file: File) -> None:
     from mailrotate.adapters.campaign_files import read_campaign
 
     speech = call_of(ctx).speech
-    plan = read_campaign(file)
+    plan = read_campaign(file, allow_outside=allow_outside, tell_outside=warn_of_outside)
     needed = sorted(plan.needs.fields)
     speech.result(
         {

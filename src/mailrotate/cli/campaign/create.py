@@ -6,7 +6,7 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import tell_drafted, tell_warnings
-from mailrotate.cli.campaign.options import File, From, Rotate, plan_of, read_rotation
+from mailrotate.cli.campaign.options import AllowOutside, File, From, Rotate, plan_of, read_rotation
 from mailrotate.core.values.hint import Command
 
 
@@ -17,6 +17,7 @@ def create(
     sender: From = None,
     rotate: Rotate = None,
     team: Annotated[bool | None, typer.Option("--team", help="Every user may add people.")] = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Create a draft from a file. Texts and attachments are stored: the files are not needed afterwards.
 
@@ -31,7 +32,8 @@ def create(
     from mailrotate.core.services.campaigns import drafting
 
     call = call_of(ctx)
-    plan = plan_of(file, name=name, senders=sender, rotate=read_rotation(rotate), team=team)
+    rotation = read_rotation(rotate)
+    plan = plan_of(file, name=name, senders=sender, rotate=rotation, team=team, allow_outside=allow_outside)
     drafted = drafting.create(call.context, plan, call.now)
     tell_drafted(call.speech, drafted, f"created campaign '{drafted.name}'")
     tell_warnings(call.speech, plan)

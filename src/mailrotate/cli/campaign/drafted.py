@@ -1,8 +1,10 @@
 """The report on a stored draft."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailrotate.cli.output import Speech
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.rules.campaign_file import CampaignPlan
@@ -24,6 +26,14 @@ def tell_drafted(speech: Speech, drafted: "Drafted", words: str) -> None:
         },
         f"{words}: {steps_of(drafted.step_count)}, {how}",
     )
+    warn_misnamed(speech, drafted.misnamed)
+
+
+def warn_misnamed(speech: Speech, misnamed: Sequence[tuple[str, str]]) -> None:
+    """Senders under whose address recipients see a name that seems to be someone else's."""
+    for address, name in misnamed:
+        change = Command("mailbox", "set", address, "--sender-name", "NAME")
+        speech.warn(Hint(f"recipients see {name} <{address}>; to change the name:", change))
 
 
 def tell_warnings(speech: Speech, plan: "CampaignPlan") -> None:

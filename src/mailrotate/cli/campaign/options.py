@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli import completion
+from mailrotate.cli.output import Speech
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.states import Rotation
 
@@ -31,10 +32,22 @@ From = Annotated[
         autocompletion=completion.mailboxes,
     ),
 ]
+AllowOutside = Annotated[
+    bool, typer.Option("--allow-outside", help="Also read files outside the campaign file's folder.")
+]
 Rotate = Annotated[
     str | None,
     typer.Option(
         metavar="|".join(Rotation), help="How recipients are spread; two or more senders imply equal."
+    ),
+]
+Sender = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="ADDRESS",
+        help="Sender of the campaign to write from; default: the recipient's.",
+        autocompletion=completion.mailboxes,
     ),
 ]
 Step = Annotated[int, typer.Option(min=1, help="Which step.")]
@@ -56,13 +69,14 @@ def plan_of(
     senders: Sequence[str] | None = None,
     rotate: Rotation | None = None,
     team: bool | None = None,
+    allow_outside: bool = False,
 ) -> "CampaignPlan":
     """Build the plan from a file and flags. Senders given by flag replace the file's senders and rotation."""
     from dataclasses import replace
 
     from mailrotate.adapters.campaign_files import read_campaign
 
-    plan = read_campaign(file)
+    plan = read_campaign(file, allow_outside=allow_outside, tell_outside=warn_of_outside)
     if name is not None:
         plan = replace(plan, name=name)
     if senders:
@@ -72,3 +86,7 @@ def plan_of(
     if team is not None:
         plan = replace(plan, team=team)
     return plan
+
+
+def warn_of_outside(path: Path) -> None:
+    Speech().warn(f"read from outside the campaign file's folder: {path}")

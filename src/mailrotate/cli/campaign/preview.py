@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
-from mailrotate.cli.campaign.options import Name, Step
+from mailrotate.cli.campaign.options import Name, Sender, Step
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
 
@@ -18,9 +19,15 @@ def preview(
     ctx: typer.Context,
     name: Name,
     to: Annotated[
-        str | None, typer.Option(metavar="CONTACT", help="Recipient to preview; default: the first one.")
+        str | None,
+        typer.Option(
+            metavar="CONTACT",
+            help="Recipient to preview; default: the first one.",
+            autocompletion=completion.recipients,
+        ),
     ] = None,
     step: Step = 1,
+    sender: Sender = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the HTML part to this file.")
     ] = None,
@@ -31,12 +38,14 @@ def preview(
 
       mailrotate campaign preview autumn-intro
 
+      mailrotate campaign preview autumn-intro --from ben@example.org
+
       mailrotate campaign preview autumn-intro --to kim@example.com --step 2 --html step-2.html
     """
     from mailrotate.core.services.campaigns import previewing
 
     call = call_of(ctx)
-    shown = previewing.preview(call.context, name, to, step, call.now)
+    shown = previewing.preview(call.context, name, to, step, call.now, sender)
     if html is not None:
         _write(html, shown.html)
     if call.speech.as_json:
@@ -44,8 +53,12 @@ def preview(
         return
     if shown.invented:
         call.speech.warn(f"the campaign has no recipients; placeholders: {', '.join(shown.invented)}")
+    place = f"step {shown.step} of {shown.steps}"
+    if shown.people:
+        place += f", recipient {shown.person} of {shown.people}"
     call.speech.facts(
         (
+            ("Preview", place),
             ("From", f"{shown.from_name} <{shown.from_address}>"),
             ("To", shown.to_address),
             ("Subject", shown.subject),
@@ -70,6 +83,9 @@ def _document(shown: "Preview") -> dict[str, object]:
     return {
         "campaign": shown.campaign,
         "step": shown.step,
+        "steps": shown.steps,
+        "person": shown.person or None,
+        "people": shown.people,
         "from_name": shown.from_name,
         "from": shown.from_address,
         "to": shown.to_address,

@@ -3,8 +3,9 @@
 import typer
 
 from mailrotate.cli.call import call_of
+from mailrotate.cli.campaign.drafted import warn_misnamed
 from mailrotate.cli.campaign.options import From, Name, Rotate, read_rotation
-from mailrotate.cli.output import zoned
+from mailrotate.cli.output import localised, zoned
 from mailrotate.core.values.hint import Command
 
 
@@ -22,7 +23,10 @@ def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = 
     call = call_of(ctx)
     started = campaign_life.start(call.context, name, sender or (), read_rotation(rotate), call.now)
     shares = ", ".join(f"{address} {count}" for address, count in started.assigned.items())
-    begins = zoned(started.first_due_at, call.zone, ahead=True)
+    if started.first_send_at is None:
+        begins = f"nothing leaves yet: {localised(started.waits_for, call.zone)}"
+    else:
+        begins = f"first messages go out from {zoned(started.first_send_at, call.zone, ahead=True)}"
     call.speech.result(
         {
             "name": started.name,
@@ -30,8 +34,10 @@ def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = 
             "rotation": started.rotation,
             "assigned": dict(started.assigned),
             "first_due_at": started.first_due_at,
+            "first_send_at": started.first_send_at,
         },
         f"started campaign '{started.name}': {shares}",
-        f"first messages go out from {begins}, within sending hours",
+        begins,
     )
+    warn_misnamed(call.speech, started.misnamed)
     call.speech.next(Command("run", "--once"))

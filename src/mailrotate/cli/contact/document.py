@@ -5,15 +5,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import Call
 from mailrotate.cli.output import instant
+from mailrotate.core.values.reasons import ended
 
 if TYPE_CHECKING:
     from mailrotate.core.services.contacts.contact_records import ShownContact
     from mailrotate.core.store.people.contacts import StoredContact
 
 ENTRIES = 20
-Name = Annotated[str, typer.Argument(metavar="ADDRESS", help="The contact's address, or an id like k_17.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS",
+        help="The contact's address, or an id like k_17.",
+        autocompletion=completion.contacts,
+    ),
+]
 
 
 def row_of(contact: "StoredContact") -> dict[str, Any]:
@@ -82,5 +91,5 @@ def _campaign_cells(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return (
         row["campaign"],
         row["recipient"],
-        row["state"] + (f" ({row['reason']})" if row["reason"] else ""),
+        ended(row["state"], row["reason"]),
     )

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.contact.document import row_of
 from mailrotate.cli.params import After, Limit, read_id
@@ -12,7 +13,10 @@ from mailrotate.cli.params import After, Limit, read_id
 def list_(
     ctx: typer.Context,
     tag: Annotated[str | None, typer.Option(help="With this tag only.")] = None,
-    owner: Annotated[str | None, typer.Option(metavar="USER", help="Of this owner only.")] = None,
+    owner: Annotated[
+        str | None,
+        typer.Option(metavar="USER", help="Only contacts of this owner.", autocompletion=completion.users),
+    ] = None,
     limit: Limit = None,
     after: After = None,
 ) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.contact.document import ENTRIES, Name, print_contact
 from mailrotate.cli.params import read_fields
@@ -13,7 +14,10 @@ def set_(
     ctx: typer.Context,
     address: Name,
     owner: Annotated[
-        str | None, typer.Option(metavar="USER", help="User who owns the contact; '' for none.")
+        str | None,
+        typer.Option(
+            metavar="USER", help="User who owns the contact; '' for none.", autocompletion=completion.users
+        ),
     ] = None,
     field: Annotated[
         list[str] | None,

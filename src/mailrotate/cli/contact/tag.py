@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import counted
 
@@ -11,7 +12,10 @@ from mailrotate.cli.output import counted
 def tag(
     ctx: typer.Context,
     word: Annotated[str, typer.Argument(metavar="TAG", help="The tag; case does not matter.")],
-    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS", help="Contacts, or their ids.")],
+    addresses: Annotated[
+        list[str],
+        typer.Argument(metavar="ADDRESS", help="Contacts, or their ids.", autocompletion=completion.contacts),
+    ],
     remove: Annotated[bool, typer.Option("--remove", help="Take the tag off.")] = False,
 ) -> None:
     """Add a tag to contacts, or remove it.

@@ -8,7 +8,7 @@ import typer
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.params import DryRun, Yes
 from mailrotate.core.values.errors import NotFound, Refused, StoreTrouble
-from mailrotate.core.values.hint import Command
+from mailrotate.core.values.hint import Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.store.events import Actor
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 def restore(
     ctx: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="FILE", help="A file written by `db backup`.")],
+    without_key: Annotated[
+        bool,
+        typer.Option("--without-key", help="Also if the key here does not open the backup's secrets."),
+    ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -36,6 +40,8 @@ def restore(
         raise NotFound("restore.no_file", f"there is no file {source}", Command("db", "restore", "--help"))
     if call.app.has_database:
         accounts.require_restorer(call.app.database, _actor(call))
+    if not without_key:
+        _require_key(call, source)
     store = call.app.database
     consequences = [
         f"{store.name} is replaced; a copy of it as it is now stays beside it.",
@@ -62,3 +68,20 @@ def _actor(call: Call) -> "Actor":
         return call.app.actor
     except (NotFound, Refused, StoreTrouble):
         return Actor(None, operating_system_user())
+
+
+def _require_key(call: Call, source: Path) -> None:
+    """Refuse a backup whose secrets no key here opens: each mailbox would have to be reconnected (I1)."""
+    from mailrotate.core.store import backups
+
+    found = backups.key_check_of(source)
+    trouble = None if found is None else call.app.key_trouble(*found)
+    if trouble is not None:
+        raise Refused(
+            "restore.other_key",
+            f"the secrets in {source} do not open: {trouble.message}; nothing was changed",
+            Hint(
+                "put the key of that time back, or reconnect every mailbox afterwards:",
+                Command("db", "restore", str(source), "--without-key"),
+            ),
+        )

@@ -13,6 +13,7 @@ from mailrotate.cli.credentials import (
     ServerSecurity,
     SmtpServer,
     Username,
+    ask_for_new_key,
     find_servers,
     needed_password,
     server_words,
@@ -28,7 +29,12 @@ if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
 
 Provider = Annotated[
-    str | None, typer.Option(metavar="google|microsoft|imap|…", help="Whose servers these are.")
+    str | None,
+    typer.Option(
+        metavar="google|microsoft|imap|…",
+        help="Whose servers these are.",
+        autocompletion=completion.values("google|microsoft|imap"),
+    ),
 ]
 Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")]
 Wanted = Annotated[
@@ -64,13 +70,14 @@ def connect(
     """
     from mailrotate.core.services.mailboxes import connecting
     from mailrotate.core.services.mailboxes.connecting import NewConnection
-    from mailrotate.core.values.address import normalise_address
+    from mailrotate.core.values.address import guessed_name, normalise_address
 
     call = call_of(ctx)
     address = normalise_address(address)
     settings = _given(sender_name=sender_name, daily_limit=daily_limit, gap=gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
-    _refuse_early(call, address, for_user, slot_id, settings)
+    starts_key = ask_for_new_key(call, yes=yes)
+    _refuse_early(call, address, for_user, slot_id, settings, starts_key=starts_key)
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
@@ -81,8 +88,11 @@ def connect(
         )  # fmt: skip
     wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes_awaited_slot=takes)
     _log_in(call, wanted)
-    made = call.app.make_workspace(address, sender_name or address.partition("@")[0])
-    call.app.make_key()
+    made = not call.app.has_workspace and call.app.make_workspace(
+        address, sender_name or call.speech.ask("Your name, as recipients see it", guessed_name(address))
+    )
+    store_key = call.app.start_new_key if starts_key else call.app.make_key
+    store_key()
     connected = connecting.connect(call.context, wanted, call.now)
     _tell_connected(call, wanted, connected, made)
 
@@ -92,7 +102,13 @@ def _given(**settings: str | int | None) -> Given:
 
 
 def _refuse_early(
-    call: Call, address: str, for_user: str | None, slot_id: int | None, settings: Given
+    call: Call,
+    address: str,
+    for_user: str | None,
+    slot_id: int | None,
+    settings: Given,
+    *,
+    starts_key: bool,
 ) -> None:
     """Refuse --user and --slot without a workspace; the first connect creates both."""
     from mailrotate.core.services.access import ownership
@@ -100,10 +116,12 @@ def _refuse_early(
     from mailrotate.core.services.mailboxes.mailbox_settings import refuse_unpermitted
 
     if call.app.has_workspace or for_user or slot_id:
-        connecting.refuse_connect(call.context, address, for_user, slot_id, settings)
+        connecting.refuse_connect(call.context, address, for_user, slot_id, settings, starts_key=starts_key)
     else:
         refuse_unpermitted(None, parse(settings))
         ownership.refuse_first(address)
+    # Nobody types a password that could not be stored.
+    call.app.require_key_place()
 
 
 def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | None, *, yes: bool) -> bool:

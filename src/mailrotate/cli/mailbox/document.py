@@ -29,6 +29,7 @@ def row_of(listed: "ListedMailbox") -> dict[str, Any]:
         "sent_today": listed.sent_today,
         "last_test_at": listed.last_test_at,
         "last_error": listed.last_error,
+        "trouble": listed.trouble,
         "failed_at": listed.failed_at,
         "disconnected_at": listed.disconnected_at,
         "removed_at": listed.removed_at,

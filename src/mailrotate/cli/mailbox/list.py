@@ -43,7 +43,7 @@ def list_(
             row["default"],
             row["slot"],
             row["provider"],
-            localised(row["hold_reason"] or row["last_error"] or "", zone),
+            localised(row["trouble"] or "", zone),
         ),
         "no mailbox was removed"
         if removed

@@ -13,12 +13,13 @@ from mailrotate.cli.credentials import (
     ServerSecurity,
     SmtpServer,
     Username,
+    ask_for_new_key,
     login_change,
     needed_password,
     show_step,
 )
 from mailrotate.cli.output import counted, zoned
-from mailrotate.cli.params import Address
+from mailrotate.cli.params import Address, Yes
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def reconnect(
     resume: Annotated[
         bool, typer.Option("--resume", help="Also resume the campaigns that this mailbox's trouble paused.")
     ] = False,
+    yes: Yes = False,
 ) -> None:
     """Renew a mailbox's credentials in one step; all settings stay, and recipients keep their place.
 
@@ -50,6 +52,7 @@ def reconnect(
     # Make all checks that need no server before asking for a password.
     named = login_change(smtp=smtp, imap=imap, security=security, username=username)
     reconnecting.refuse_reconnect(call.context, address, username)
+    starts_key = ask_for_new_key(call, yes=yes)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     change = replace(named, credential=password)
     with call.speech.progress("logging in"):
@@ -60,6 +63,7 @@ def reconnect(
             lambda step: show_step(call.speech, step),
             resume=resume,
             now=call.now,
+            start_key=call.app.start_new_key if starts_key else None,
         )
     _tell_renewed(call, renewed)
 

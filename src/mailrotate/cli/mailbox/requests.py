@@ -9,6 +9,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import After, ForUser, Limit, read_id
 from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.reasons import spoken
 
 if TYPE_CHECKING:
     from mailrotate.core.store.requests import StoredRequest
@@ -77,7 +78,7 @@ def requests(
             row["address"],
             row["user"],
             "ended" if row["ended_at"] else row["state"],
-            ", ".join(check["check"] for check in row["checks"] if not check["passed"]),
+            ", ".join(spoken(check["check"]) for check in row["checks"] if not check["passed"]),
         ),
         Hint("no requests; to make one:", Command("mailbox", "request", "ADDRESS")),
         drop=("user", "state"),

@@ -38,7 +38,7 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
         return zoned(moment, call.zone)
 
     ramp = f", day {row['ramp_day']} of the ramp-up" if row["ramp_day"] else ""
-    trouble = localised(row["hold_reason"] or row["last_error"] or "", call.zone)
+    trouble = localised(row["trouble"] or "", call.zone)
     call.speech.facts(
         [
             ("address", row["address"]),

@@ -18,7 +18,7 @@ from mailrotate.core.values.hint import Command, Hint
 if TYPE_CHECKING:
     from mailrotate.core.services.sending.health import TestResult
 
-_DONE_IN_PART = 8
+_REMOTE_SAID_NO, _DONE_IN_PART = 5, 8
 
 
 def test(
@@ -56,8 +56,9 @@ def test(
         Hint("there is no mailbox to test:", Command("mailbox", "connect", "ADDRESS")),
         whole=True,
     )
-    if not all(report["passed"] for report in reports):
-        raise typer.Exit(_DONE_IN_PART)
+    passed = [report["passed"] for report in reports]
+    if not all(passed):
+        raise typer.Exit(_DONE_IN_PART if any(passed) else _REMOTE_SAID_NO)
 
 
 @contextmanager

@@ -22,9 +22,7 @@ def cancel(ctx: typer.Context, ids: Ids, yes: Yes = False, dry_run: DryRun = Fal
     call, numbers = call_of(ctx), read_ids(ids)
     possible = outbox_actions.cancellable(call.context, numbers)
     consequences = [f"{len(possible.done)} of {counted(len(numbers), 'message')} will not be sent."]
-    consequences += [
-        "Their recipients get no further messages from this campaign (finished, cancelled_by_operator)."
-    ]
+    consequences += ["Their recipients get no further messages from this campaign."]
     consequences += [f"m_{number} stays: {why}" for number, why in possible.refused[:MOST_TOLD]]
     if possible.done and not call.speech.confirm(consequences, "Cancel them?", yes=yes, dry_run=dry_run):
         return

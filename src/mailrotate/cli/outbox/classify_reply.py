@@ -4,8 +4,12 @@ from typing import Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.core.values.errors import BadInput
+
+_PHASES = "connect|auth|mail|rcpt|data|dot"
+_PROVIDERS = "google|microsoft|imap"
 
 
 def classify_reply(
@@ -13,9 +17,20 @@ def classify_reply(
     text: Annotated[str, typer.Argument(help="The server's answer, like '550 5.1.1 No such user'.")],
     phase: Annotated[
         str,
-        typer.Option(metavar="connect|auth|mail|rcpt|data|dot", help="Phase in which the server answered."),
+        typer.Option(
+            metavar=_PHASES,
+            help="Phase in which the server answered.",
+            autocompletion=completion.values(_PHASES),
+        ),
     ] = "data",
-    provider: Annotated[str, typer.Option(help="The sending mailbox's: google, microsoft or imap.")] = "imap",
+    provider: Annotated[
+        str,
+        typer.Option(
+            metavar=_PROVIDERS,
+            help="Provider of the sending mailbox.",
+            autocompletion=completion.values(_PROVIDERS),
+        ),
+    ] = "imap",
 ) -> None:
     """Classify a server's answer: what it means, who is concerned, and what to do. Needs no database.
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.outbox.document import row_of
 from mailrotate.cli.outbox.several import OfCampaign, OfMailbox
@@ -11,6 +12,7 @@ from mailrotate.cli.output import instant
 from mailrotate.cli.params import After, Limit, read_id
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.reasons import answered
 
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
 _NOTHING_PLANNED = Hint(
@@ -20,7 +22,10 @@ _NOTHING_PLANNED = Hint(
 
 def list_(
     ctx: typer.Context,
-    state: Annotated[str | None, typer.Option(metavar=_STATES, help="In this state only.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(metavar=_STATES, help="In this state only.", autocompletion=completion.values(_STATES)),
+    ] = None,
     mailbox: OfMailbox = None,
     campaign: OfCampaign = None,
     limit: Limit = None,
@@ -60,7 +65,7 @@ def list_(
             r["to"],
             r["from"],
             instant(r["sent_at"] or r["expected_at"], zone),
-            r["error"] and " ".join(str(r["error"][part] or "") for part in ("class", "code", "enhanced")),
+            r["error"] and (r["error"]["message"] or answered(r["error"]["class"])),
         ),
         "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
         drop=("from", "step", "campaign", "error"),

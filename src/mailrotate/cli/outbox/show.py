@@ -6,10 +6,12 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
+from mailrotate.cli.logged import line_of
 from mailrotate.cli.outbox.document import row_of
-from mailrotate.cli.output import instant, zoned
+from mailrotate.cli.output import zoned
 from mailrotate.cli.params import read_id
 from mailrotate.core.values.hint import Command
+from mailrotate.core.values.reasons import answered, spoken
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import MessageStory
@@ -21,7 +23,7 @@ _AHEAD = ("due_at", "expected_at", "ready_at")
 def show(
     ctx: typer.Context,
     message: Annotated[
-        str, typer.Argument(metavar="ID", help="A message, like m_17.", autocompletion=completion.messages)
+        str, typer.Argument(metavar="ID", help="A message, like m_17.", autocompletion=completion.any_message)
     ],
 ) -> None:
     """Show everything about a message, with the server's own words and its history.
@@ -40,18 +42,19 @@ def show(
         call.speech.document({**row, "history": history})
         return
     zone, error = call.zone, row.pop("error")
+    waits_for = None if story.waits_for is None else spoken(story.waits_for)
     call.speech.facts(
         (name.replace("_", " "), zoned(value, zone, ahead=name in _AHEAD) if name.endswith("_at") else value)
-        for name, value in row.items()
-        if value not in (None, "", [])
+        for name, value in (row | {"waits_for": waits_for, "references": tuple(row["references"])}).items()
+        if value not in (None, "", ())
     )
     if error is not None:
         call.speech.line()
+        error["class"] = answered(error["class"])
         call.speech.facts((f"error {name}", value) for name, value in error.items() if value is not None)
     call.speech.line()
     for event in story.history:
-        said = "  ".join(f"{name}={value}" for name, value in event.data.items() if value is not None)
-        call.speech.line(f"{instant(event.at, zone)}  {event.action}  {said}".replace("\n", " ").rstrip())
+        call.speech.line(line_of(event, zone))
     if story.waits_for is not None:
         call.speech.next(Command("why", row["id"]))
 

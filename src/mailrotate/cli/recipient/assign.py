@@ -35,17 +35,28 @@ FromSender = Annotated[
 ]
 
 
+Addresses = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ADDRESS",
+        help="Recipients that failed when their mailbox was removed.",
+        autocompletion=completion.recipients,
+    ),
+]
+
+
+WithTag = Annotated[
+    str | None,
+    typer.Option(metavar="TAG", help="Recipients with this tag that failed when their mailbox was removed."),
+]
+
+
 def assign(
     ctx: typer.Context,
     campaign: Campaign,
     to_sender: ToSender,
-    addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="ADDRESS", help="Recipients that failed (mailbox_removed).")
-    ] = None,
-    tag: Annotated[
-        str | None,
-        typer.Option(metavar="TAG", help="Recipients with this tag that failed (mailbox_removed)."),
-    ] = None,
+    addresses: Addresses = None,
+    tag: WithTag = None,
     from_sender: FromSender = None,
 ) -> None:
     """Move recipients to another mailbox: each continues at their step, in their thread.
@@ -69,6 +80,7 @@ def assign(
             "campaign": moved.campaign,
             "sender": moved.sender,
             "assigned": moved.moved,
+            "going_on": moved.going_on,
             "became_sender": moved.became_sender,
         }
         if call.speech.as_json:
@@ -96,7 +108,7 @@ def _whom(addresses: list[str] | None, tag: str | None, from_sender: str | None)
 
 
 def _tell(speech: Speech, moved: "Moved", aside: "ProblemSpool") -> None:
-    people = counted(moved.moved, "person goes", "people go")
+    people = counted(moved.going_on, "person goes", "people go")
     speech.line(f"{people} on from {moved.sender} in '{moved.campaign}'")
     if moved.became_sender:
         speech.line(f"{moved.sender} is the campaign's sender now")

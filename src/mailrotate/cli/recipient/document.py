@@ -4,10 +4,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailrotate.cli import completion
+
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.recipient_list import RecipientEntry
 
-Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="The person's address, or an id like r_17.")]
+Address = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS",
+        help="The recipient's address, or an id like r_17.",
+        autocompletion=completion.recipients,
+    ),
+]
 
 
 def row_of(entry: "RecipientEntry") -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """`mailrotate recipient import`: people from a file or from another campaign."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,15 +12,29 @@ import typer
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.output import Speech
-from mailrotate.cli.params import Campaign, DryRun
+from mailrotate.cli.params import Campaign, DryRun, Encoding
+from mailrotate.core.rules.text import same_name
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
+    from mailrotate.core.rules.field_names import ColumnChoice
     from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported
 
 _DONE_IN_PART = 8
 _MOST_TOLD = 20
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="COLUMN=FIELD",
+        help="Field for a column, named by its header or its number; can be repeated.",
+    ),
+]
+EmailColumn = Annotated[
+    str | None,
+    typer.Option("--email-column", metavar="COLUMN", help="Column with the addresses: its header or number."),
+]
 FromCampaign = Annotated[
     str | None,
     typer.Option(
@@ -30,28 +45,41 @@ FromCampaign = Annotated[
 ]
 
 
+Owner = Annotated[
+    str | None,
+    typer.Option(
+        metavar="USER", help="Owner of contacts that are not known yet.", autocompletion=completion.users
+    ),
+]
+
+
 def import_(
     ctx: typer.Context,
     campaign: Campaign,
     file: Annotated[
         str | None,
-        typer.Argument(metavar="FILE|-", help="A CSV file with a column 'email'."),
+        typer.Argument(metavar="FILE|-", help="A CSV file with a header line."),
     ] = None,
     from_campaign: FromCampaign = None,
-    owner: Annotated[str | None, typer.Option(metavar="USER", help="Who owns people not known yet.")] = None,
+    owner: Owner = None,
+    map_: Map = None,
+    email_column: EmailColumn = None,
+    encoding: Encoding = None,
     strict: Annotated[bool, typer.Option("--strict", help="One bad row, and nothing is imported.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Import recipients from a CSV file with a header line and an 'email' column; other columns are fields.
 
-    The separator is a comma, semicolon or tab. Good rows are imported together, the others reported by line.
-    Present and former recipients never restart.
+    The separator is a comma, semicolon, tab or bar; the headers of usual address books and CRMs are known.
+    Good rows are imported together, the others reported by line. Present and former recipients never restart.
 
     Examples:
 
       mailrotate recipient import autumn-intro people.csv
 
       mailrotate recipient import autumn-intro - --strict < people.csv
+
+      mailrotate recipient import autumn-intro crm.csv --email-column "Work mail" --map "Called=first_name"
     """
     from mailrotate.core.services.campaigns.enrolment import HowToImport
 
@@ -63,20 +91,25 @@ def import_(
             Command("recipient", "import", "CAMPAIGN", "FILE"),
         )
     how = HowToImport(strict=strict, rehearse=dry_run, owner=owner)
-    with _import(call, campaign, file, from_campaign, how) as imported:
-        if call.speech.as_json:
-            call.speech.report(_counts(imported), "problems", map(vars, imported.problems))
-        else:
-            _tell(call.speech, imported, dry_run)
-        if strict and imported.refused:
-            raise BadInput(
-                "import.strict",
-                f"{imported.refused} rows cannot be imported, so no row was imported (--strict)",
-                "correct them, or leave out --strict",
-            )
-        if imported.refused:
-            raise typer.Exit(_DONE_IN_PART)
+    columns = _Columns(map_ or (), email_column, encoding)
+    with _import(call, campaign, file, from_campaign, columns, how) as imported:
+        _report(call.speech, imported, how)
     call.speech.next(Command("campaign", "preview", campaign))
+
+
+def _report(speech: Speech, imported: "Imported", how: "HowToImport") -> None:
+    if speech.as_json:
+        speech.report(_counts(imported), "problems", map(vars, imported.problems))
+    else:
+        _tell(speech, imported, how.rehearse)
+    if how.strict and imported.refused:
+        raise BadInput(
+            "import.strict",
+            f"{imported.refused} rows cannot be imported, so no row was imported (--strict)",
+            "correct them, or leave out --strict",
+        )
+    if imported.refused:
+        raise typer.Exit(_DONE_IN_PART)
 
 
 @contextmanager
@@ -85,6 +118,7 @@ def _import(
     campaign: str,
     file: str | None,
     from_campaign: str | None,
+    columns: "_Columns",
     how: "HowToImport",
 ) -> Iterator["Imported"]:
     from mailrotate.adapters.csv_rows import open_rows
@@ -100,20 +134,70 @@ def _import(
             )
             yield stack.enter_context(importing)
             return
-        rows = stack.enter_context(open_rows(sys.stdin.buffer if file == "-" else Path(str(file))))
-        for header, name in rows.renamed.items():
-            call.speech.say(f"column '{header}' is the field {{{{ {name} }}}}")
-        absent = enrolment.columns_lacking(call.context, campaign, rows.columns)
+        demands = enrolment.demands_of(call.context, campaign)
+        source = sys.stdin.buffer if file == "-" else Path(str(file))
+        choice, again = columns.choice(demands.needs.uses), _again(campaign, file, columns, how)
+        rows = stack.enter_context(open_rows(source, choice, columns.encoding, again))
+        for number, note in enumerate(rows.notes):
+            if number == _MOST_TOLD:
+                call.speech.say(f"… and {len(rows.notes) - _MOST_TOLD} more columns")
+                break
+            call.speech.say(note)
+        absent = enrolment.columns_lacking(demands, rows.columns)
         if absent:
-            call.speech.warn(f"the file has no column {', '.join(absent)}, which the text needs in every row")
+            call.speech.warn(
+                f"the file has no column {', '.join(absent)}, which the text needs in every row: "
+                "only people whose contact has it can be imported"
+            )
 
         def progress(count: int) -> None:
-            show(rows.read_bytes / rows.total_bytes if rows.total_bytes else None, f"{count:,} rows")
+            show(rows.read_share, f"{count:,} rows")
 
         importing = enrolment.importing_file(
             call.context, campaign, rows, how, aside, progress=progress, now=call.now
         )
         yield stack.enter_context(importing)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """What the options say about the file's columns."""
+
+    mapped: Sequence[str]
+    email_column: str | None
+    encoding: str | None
+
+    def choice(self, used: frozenset[str]) -> "ColumnChoice":
+        """Read `--map COLUMN=FIELD`. Raises BadInput (`import.map`)."""
+        from mailrotate.core.rules.field_names import EMAIL, ColumnChoice, is_usable
+
+        fields: dict[str, str] = {}
+        for pair in self.mapped:
+            # A header may hold an equals sign, a field's name cannot.
+            column, _, name = pair.rpartition("=")
+            name = same_name(name.strip())
+            if not column or not (name == EMAIL or is_usable(name)):
+                raise BadInput(
+                    "import.map",
+                    f"'{pair[:80]}' is not COLUMN=FIELD with a field that a text can name",
+                    'write it like --map "First Name=first_name"',
+                )
+            taken = name in fields.values() or (name == EMAIL and self.email_column is not None)
+            if taken or column in fields:
+                raise BadInput("import.map", f"--map {pair[:80]}: the column or the field is chosen twice")
+            fields[column] = name
+        return ColumnChoice(fields, self.email_column, used)
+
+
+def _again(campaign: str, file: str | None, columns: _Columns, how: "HowToImport") -> Command:
+    """The command that is being run, for a hint that adds an option to it."""
+    words = ["recipient", "import", campaign, str(file)]
+    words += [word for pair in columns.mapped for word in ("--map", pair)]
+    words += ["--email-column", columns.email_column] if columns.email_column else []
+    words += ["--owner", how.owner] if how.owner else []
+    words += ["--strict"] if how.strict else []
+    words += ["--dry-run"] if how.rehearse else []
+    return Command(*words)
 
 
 def _counts(imported: "Imported") -> dict[str, int]:

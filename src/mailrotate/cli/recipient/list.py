@@ -4,19 +4,37 @@ from typing import Annotated
 
 import typer
 
+from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import instant
 from mailrotate.cli.params import After, Campaign, Limit, read_id
 from mailrotate.cli.recipient.document import row_of
+from mailrotate.core.values.reasons import ended
+
+_STATES = "queued|active|replied|bounced|unsubscribed|stopped|failed|finished"
+
+
+InState = Annotated[
+    str | None,
+    typer.Option(metavar=_STATES, help="In this state only.", autocompletion=completion.values(_STATES)),
+]
+
+
+OfSender = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Only recipients of this mailbox.",
+        autocompletion=completion.mailboxes,
+    ),
+]
 
 
 def list_(
     ctx: typer.Context,
     campaign: Campaign,
-    state: Annotated[str | None, typer.Option(help="In this state only.")] = None,
-    sender: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Only recipients of this mailbox.")
-    ] = None,
+    state: InState = None,
+    sender: OfSender = None,
     limit: Limit = None,
     after: After = None,
 ) -> None:
@@ -45,7 +63,7 @@ def list_(
             lambda r: (
                 r["id"],
                 r["email"],
-                r["state"] + (f" ({r['reason']})" if r["reason"] else ""),
+                ended(r["state"], r["reason"]),
                 r["sender"],
                 r["step"],
                 r["sent"],

@@ -7,6 +7,7 @@ from mailrotate.cli.output import zoned
 from mailrotate.cli.params import Campaign
 from mailrotate.cli.recipient.document import Address, row_of
 from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.reasons import ended, spoken
 
 
 def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
@@ -26,9 +27,9 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
     call.speech.facts(
         (
             ("recipient", f"{entry.email} (r_{entry.id})"),
-            ("state", entry.state + (f" ({entry.reason})" if entry.reason else "")),
+            ("state", ended(entry.state, entry.reason)),
             ("sender", entry.sender),
-            ("assigned by", entry.assigned_reason),
+            ("assigned by", entry.assigned_reason and spoken(entry.assigned_reason)),
             ("sent", entry.sent),
             ("next step", entry.step if entry.next_at else None),
             ("next", zoned(entry.next_at, call.zone, ahead=True)),

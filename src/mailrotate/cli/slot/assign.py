@@ -13,7 +13,12 @@ from mailrotate.core.values.hint import Command
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.slot_pool import UserSlots
 
-User = Annotated[str, typer.Option(help="Whose slots they become.", autocompletion=completion.users)]
+User = Annotated[
+    str,
+    typer.Option(
+        "--for", metavar="USER", help="The user who gets the slots.", autocompletion=completion.users
+    ),
+]
 
 
 def assign(ctx: typer.Context, user: User, count: Count = 1) -> None:
@@ -21,7 +26,7 @@ def assign(ctx: typer.Context, user: User, count: Count = 1) -> None:
 
     Examples:
 
-      mailrotate slot assign --user anna@example.org --count 2
+      mailrotate slot assign --for anna@example.org --count 2
     """
     from mailrotate.core.services.mailboxes import slot_pool
 
@@ -34,7 +39,7 @@ def add(ctx: typer.Context, user: User, count: Count = 1) -> None:
 
     Examples:
 
-      mailrotate slot add --user anna@example.org
+      mailrotate slot add --for anna@example.org
     """
     from mailrotate.core.services.mailboxes import slot_pool
 

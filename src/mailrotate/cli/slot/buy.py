@@ -23,4 +23,4 @@ def buy(ctx: typer.Context, count: Count = 1) -> None:
         {"bought": slot_rows(bought)},
         f"bought {counted(count, 'slot')} for the team's pool; renews on {bought[0].renews_on}",
     )
-    call.speech.next(Command("slot", "assign", "--user", "EMAIL"))
+    call.speech.next(Command("slot", "assign", "--for", "USER"))

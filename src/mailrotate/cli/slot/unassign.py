@@ -34,4 +34,4 @@ def unassign(ctx: typer.Context, slot: SlotId) -> None:
         {**slot_row(freed), "former": f"s_{slot_id}"},
         f"s_{slot_id} is back in the team's pool{heir}; it renews on {freed.renews_on}",
     )
-    call.speech.next(Command("slot", "assign", "--user", "EMAIL"))
+    call.speech.next(Command("slot", "assign", "--for", "USER"))

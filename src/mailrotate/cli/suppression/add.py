@@ -22,6 +22,8 @@ def add(
 ) -> None:
     """Never send to an address or a domain again; its open recipients end in every campaign.
 
+    A domain covers every domain below it. At Gmail, all spellings of an address are one address.
+
     Examples:
 
       mailrotate suppression add kim@example.com --reason asked
@@ -39,9 +41,13 @@ def add(
     added = suppressing.add(call.context, value, reason, call.now)
     call.speech.result(
         _added(added),
-        f"{added.value} ({added.kind}) {'is suppressed' if added.is_new else 'was suppressed already'}; "
+        f"{added.value} ({_covers(added)}) {'is suppressed' if added.is_new else 'was suppressed already'}; "
         f"it ended {counted(added.ended, 'person', 'people')}",
     )
+
+
+def _covers(added: "Added") -> str:
+    return "domain, with those below it" if added.kind == "domain" else added.kind
 
 
 def _added(added: "Added") -> dict[str, Any]:

@@ -12,6 +12,7 @@ def export(ctx: typer.Context) -> None:
 
       mailrotate suppression export
     """
+    from mailrotate.core.rules.addresses import as_line
     from mailrotate.core.services.contacts import suppressing
 
     call = call_of(ctx)
@@ -19,4 +20,4 @@ def export(ctx: typer.Context) -> None:
         for suppressed in found:
             # An erased address is stored only as a hash, which is useless outside this workspace.
             if suppressed.value is not None:
-                call.speech.line(suppressed.value)
+                call.speech.line(as_line(suppressed.value))

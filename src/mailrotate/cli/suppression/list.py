@@ -7,6 +7,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import instant
 from mailrotate.cli.params import After, Limit, read_id
+from mailrotate.core.values.reasons import spoken
 
 if TYPE_CHECKING:
     from mailrotate.core.store.people.suppressions import Suppressed
@@ -29,7 +30,8 @@ def list_(ctx: typer.Context, limit: Limit = None, after: After = None) -> None:
             ("id", "kind", "value", "reason", "source", f"added ({zone})"),
             map(_row, found),
             lambda r: (
-                r["id"], r["kind"], r["value"], r["reason"], r["source"], instant(r["added_at"], zone),
+                r["id"], r["kind"], r["value"], spoken(r["reason"]), r["source"],
+                instant(r["added_at"], zone),
             ),
             "no address is suppressed",
             drop=("source", "added", "kind", "reason"),

@@ -5,6 +5,10 @@ from typing import Annotated
 import typer
 
 Value = Annotated[
-    str, typer.Argument(metavar="ADDRESS|DOMAIN", help="An address, or a domain for all its addresses.")
+    str,
+    typer.Argument(
+        metavar="ADDRESS|DOMAIN",
+        help="An address in any spelling, or a domain for all addresses at it and below it.",
+    ),
 ]
 Reason = Annotated[str, typer.Option(help="Why, in a word.")]

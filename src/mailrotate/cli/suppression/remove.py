@@ -14,10 +14,11 @@ def remove(ctx: typer.Context, value: Value, yes: Yes = False, dry_run: DryRun =
 
       mailrotate suppression remove kim@example.com
     """
+    from mailrotate.core.rules.addresses import read_suppressed
     from mailrotate.core.services.contacts import suppressing
 
     call = call_of(ctx)
-    _, name = suppressing.read_value(value)
+    _, name = read_suppressed(value)
     told = [f"{name} may be written to again; did they ask for that?"]
     if call.speech.confirm(told, f"Allow {name}?", yes=yes, dry_run=dry_run):
         removed = suppressing.remove(call.context, value, call.now)

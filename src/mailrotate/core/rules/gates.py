@@ -19,7 +19,7 @@ from mailrotate.core.rules.window import next_open
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.hint import AnyHint, Command, Hint
-from mailrotate.core.values.reasons import BY_HAND, paused, spoken
+from mailrotate.core.values.reasons import BY_HAND, CONTENT_ERRORS, REFUSALS, ended, paused, spoken
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -83,7 +83,9 @@ def _campaign(facts: CampaignFacts, now: datetime) -> Answer:
 def _pause(facts: CampaignFacts, now: datetime) -> Answer:
     if not facts.pause_reasons:
         return "not paused"
-    return Shut(paused(facts.pause_reasons), remedy=Command("campaign", "resume", facts.name))
+    # While its texts fail, resuming would only fail again.
+    words = ("edit", facts.name, "FILE") if CONTENT_ERRORS in facts.pause_reasons else ("resume", facts.name)
+    return Shut(paused(facts.pause_reasons), remedy=Command("campaign", *words))
 
 
 def _within(window: DeliveryWindow | None, now: datetime) -> Answer:
@@ -139,7 +141,11 @@ def _hold(facts: MailboxFacts, now: datetime) -> Answer:
     if facts.hold_reason is None or (facts.hold_until is not None and now >= facts.hold_until):
         return "no hold"
     said = f"on hold: {facts.hold_reason}"
-    return Shut(said, facts.hold_until, Command("mailbox", "release", facts.address))
+    releasing = Command("mailbox", "release", facts.address)
+    if facts.hold_class == REFUSALS:
+        undoing = Command("mailbox", "release", facts.address, "--undo-refusals")
+        return Shut(said, remedy=Hint(undoing, f"(or `{releasing}` if the recipients do not exist)"))
+    return Shut(said, facts.hold_until, releasing)
 
 
 @_of_mailbox
@@ -193,7 +199,11 @@ def _message(facts: MessageFacts, now: datetime) -> Answer:
         case MessageState.SCHEDULED:
             return "the message is scheduled"
         case MessageState.ERROR:
-            return Shut(f"the message is in error{because}", remedy=Command("outbox", "retry", name))
+            again = Command("outbox", "retry", name)
+            if facts.unfit_campaign is not None:
+                edited = Command("campaign", "edit", facts.unfit_campaign, "FILE")
+                return Shut(f"the message cannot be written{because}", remedy=Hint(edited, ", then", again))
+            return Shut(f"the message is in error{because}", remedy=again)
         case MessageState.HELD:
             settled = Hint(Command("outbox", "resolve", name, "--sent"), "(or --not-sent)")
             return Shut(f"the message is held{because}", remedy=settled)
@@ -222,9 +232,8 @@ def _recipient(facts: MessageFacts, now: datetime) -> Answer:
         return "not a message of a campaign"
     if state in OPEN_RECIPIENTS:
         return f"the recipient is {state}"
-    is_told = facts.recipient_reason in (None, state, "reply")
-    because = "" if is_told else f": {spoken(str(facts.recipient_reason))}"
-    return Shut(f"the recipient {'is' if state is RecipientState.STOPPED else 'has'} {state}{because}")
+    verb = "is" if state is RecipientState.STOPPED else "has"
+    return Shut(f"the recipient {verb} {ended(state, facts.recipient_reason)}")
 
 
 @_of_message

@@ -107,7 +107,7 @@ _STUCK: Mapping[Gate, Code] = {
 
 
 # What these have paused cannot be resumed yet; `why` names what comes before.
-_COMES_FIRST = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED, reasons.CONTENT_ERRORS}
+_COMES_FIRST = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED}
 
 
 def _paused(world: World, now: datetime) -> Trouble | None:
@@ -125,6 +125,8 @@ def _paused(world: World, now: datetime) -> Trouble | None:
     command = Command("campaign", "resume", one.name)
     if _COMES_FIRST & {*one.pause_reasons}:
         command = Command("why", one.name)
+    if reasons.CONTENT_ERRORS in one.pause_reasons:
+        command = Command("campaign", "edit", one.name, "FILE")
     return Trouble(code, f"{one.name} is {reasons.paused(one.pause_reasons)}", command)
 
 
@@ -139,8 +141,8 @@ def _no_runner(world: World, now: datetime) -> Trouble | None:
     return stops_all(world.machine, now) if world.waiting else None
 
 
-def _all_died(world: World, now: datetime) -> Trouble | None:
-    return _died(world, now) if all(lane.died for lane in world.waiting) else None
+def _all_broken(world: World, now: datetime) -> Trouble | None:
+    return _broken(world, now) if all(lane.broke_by for lane in world.waiting) else None
 
 
 def _all_down(world: World, now: datetime) -> Trouble | None:
@@ -159,7 +161,7 @@ _STOPS: tuple[Asked, ...] = (
     _paused,
     _without_sender,
     _no_runner,
-    _all_died,
+    _all_broken,
     _all_down,
     _only_errors,
 )
@@ -178,11 +180,12 @@ def _grace(world: World, now: datetime) -> Trouble | None:
     return Trouble(Code.NO_SENDER, says, Command("mailbox", "connect", address))
 
 
-def _died(world: World, now: datetime) -> Trouble | None:
-    lane = next((lane for lane in world.waiting if lane.died), None)
+def _broken(world: World, now: datetime) -> Trouble | None:
+    lane = next((lane for lane in world.waiting if lane.broke_by), None)
     if lane is None:
         return None
-    return Trouble(Code.LANE_DOWN, f"{lane.address}: {lane.died}", Command("log", "--mailbox", lane.address))
+    says = f"{lane.address}: its last pass ended in an unexpected failure ({lane.broke_by})"
+    return Trouble(Code.LANE_DOWN, says, Command("run", "--once", "--debug"))
 
 
 def _server_down(world: World, now: datetime) -> Trouble | None:
@@ -242,9 +245,8 @@ def _content(world: World, now: datetime) -> Trouble | None:
     one = next((one for one in world.campaigns if reasons.CONTENT_ERRORS in one.pause_reasons), None)
     if one is None:
         return None
-    return Trouble(
-        Code.ERRORS, f"{one.name} is {reasons.paused(one.pause_reasons)}", Command("why", one.name)
-    )
+    edited = Command("campaign", "edit", one.name, "FILE")
+    return Trouble(Code.ERRORS, f"{one.name} is {reasons.paused(one.pause_reasons)}", edited)
 
 
 def _errors(world: World, now: datetime) -> Trouble | None:
@@ -261,7 +263,7 @@ def _held(world: World, now: datetime) -> Trouble | None:
     return Trouble(Code.HELD, says, Command("outbox", "list", "--state", "held"))
 
 
-_NOTICES: tuple[Asked, ...] = (_grace, _died, _server_down, _failed, _content, _errors, _held)
+_NOTICES: tuple[Asked, ...] = (_grace, _broken, _server_down, _failed, _content, _errors, _held)
 
 
 # --- while something is sent
@@ -282,12 +284,15 @@ def _flow(world: World, now: datetime) -> Headline:
 def _ongoing(world: World, first: Lane, now: datetime) -> tuple[Code, str, AnyHint]:
     decision, at = first.decision, first.next_at
     assert decision is not None
-    assert at is not None
     gate = None if decision.bound is None else decision.bound.gate
     command = Command("log", "--follow") if world.machine.runner_works else Command("run")
     counts = _counts(world)
+    if at is None:
+        # An inbox that was never read: the runner that works, or the next pass, reads it first.
+        return Code.WAITING, f"waiting: {decision.summary}; {counts}", command
     if gate is Gate.DUE and at - now > _SOON:
-        return Code.NOTHING_DUE, f"up to date: everything due has been sent; next at {_ahead(at)}", command
+        says = f"up to date: everything due has been sent; next at {_ahead(at)}; {counts}"
+        return Code.NOTHING_DUE, says, command
     if at - now > _SOON and gate is not Gate.GAP:
         why = _WAITS.get(gate, decision.summary) if gate else decision.summary
         return Code.WAITING, f"waiting: {why}; next at {_ahead(at)}; {counts}", command

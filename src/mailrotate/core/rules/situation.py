@@ -59,6 +59,8 @@ class MailboxFacts:
     # The day of the ramp-up, if the ramp-up sets the limit (B4).
     ramp_day: int | None = None
     obstacle: Obstacle | None = None
+    # The class of the answer that caused the hold, or `refusals`.
+    hold_class: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class MessageFacts:
     # Since when only a runner was missing, if that made the message too late (H4).
     late_since: datetime | None = None
     last_error: str | None = None
+    # The campaign whose text could not be written for this message.
+    unfit_campaign: str | None = None
     state: MessageState = MessageState.SCHEDULED
     # False if no mailbox can send it yet.
     is_assigned: bool = True

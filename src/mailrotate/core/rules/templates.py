@@ -14,7 +14,7 @@ from jinja2.exceptions import UndefinedError
 
 from mailrotate.core.rules.marks import fill_plainly
 from mailrotate.core.rules.template_language import ENVIRONMENT, PIECES, PLACED, Piece, language_problems
-from mailrotate.core.rules.text import one_line, plain_lines, template_lines
+from mailrotate.core.rules.text import clean_value, one_line, same_name, template_lines
 from mailrotate.core.values.letter import LETTER_FIELDS, LONGEST_SUBJECT, LONGEST_TEXT, UnfitLetter
 
 
@@ -116,8 +116,7 @@ def merge_subject(text: str, fields: Mapping[str, object]) -> str:
 
 
 def _clean(value: object) -> str:
-    text = "" if value is None else plain_lines(str(value))
-    return "" if text.isspace() else text
+    return "" if value is None else clean_value(str(value))
 
 
 @dataclass(frozen=True)
@@ -136,6 +135,8 @@ def _compiled(text: str) -> _Compiled:
     if problems:
         raise UnfitLetter(f"line {problems[0].line} of the template: {problems[0].message}")
     tree = ENVIRONMENT.parse(clean)
+    for name in tree.find_all(nodes.Name):
+        name.name = same_name(name.name)
     names = tuple(name.name for name in tree.find_all(nodes.Name) if name.name not in PIECES)
     needed = frozenset(_needed(tree.body, frozenset())) - PIECES.keys()
     placed = (part for output in tree.body if isinstance(output, nodes.Output) for part in output.nodes)

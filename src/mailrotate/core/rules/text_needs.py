@@ -43,6 +43,11 @@ class TextNeeds:
         return fields_needed(*self._texts)
 
     @cached_property
+    def uses(self) -> frozenset[str]:
+        """The fields that the texts name, needed or not. Raises as `fields`."""
+        return frozenset(name for text in self._texts for name in names_of(text)) - LETTER_FIELDS
+
+    @cached_property
     def longest_plain_value(self) -> int:
         """Up to this many characters in each value, a recipient who has the fields needs no `problem`.
 

@@ -58,6 +58,9 @@ RECIPIENT: Machine = _machine(
     # B8: contacted recipients of a removed mailbox, until another mailbox takes them over.
     mailbox_removed=(OPEN_RECIPIENTS, R.FAILED),
     taken_on=((R.FAILED,), R.ACTIVE),
+    # F4: the server refused the mailbox and not the recipient, who was not contacted yet, or was.
+    requeued=((R.BOUNCED, R.UNSUBSCRIBED), R.QUEUED),
+    reopened=((R.BOUNCED, R.UNSUBSCRIBED), R.ACTIVE),
     # The user cancelled the recipient's next message: no step is skipped silently.
     cancelled=(OPEN_RECIPIENTS, R.FINISHED),
     stopped=(OPEN_RECIPIENTS, R.STOPPED),

@@ -67,8 +67,8 @@ class Lane:
     imap: Outage | None = None
     # The campaign and the end of a disconnected mailbox's hour there.
     grace: tuple[str, datetime] | None = None
-    # What the last turn of this lane ended with, where that was a defect.
-    died: str | None = None
+    # The kind of error in which the last pass of this lane ended, where that was a defect.
+    broke_by: str | None = None
 
     @property
     def next_at(self) -> datetime | None:

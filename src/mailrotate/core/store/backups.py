@@ -82,6 +82,16 @@ def _copy_pages(path: Path, target: Path) -> None:
         raise
 
 
+def key_check_of(backup: Path) -> tuple[str, bytes] | None:
+    """The workspace and the check value of its key in a backup; None if it has none or cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{backup.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            row = connection.execute("SELECT identity, key_check FROM workspace").fetchone()
+    except sqlite3.Error:
+        return None
+    return None if row is None or row[1] is None else (str(row[0]), bytes(row[1]))
+
+
 def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
     """Replace the database by a backup; return the path at which the present one is kept.
 

@@ -64,6 +64,7 @@ class Health:
     hold_class: str | None
     hold_reason: str | None
     hold_until: datetime | None
+    released_at: datetime | None
     connected_at: datetime
     failed_at: datetime | None
     disconnected_at: datetime | None

@@ -3,10 +3,11 @@ except where a database is a file. `docs/decisions/two-databases.md` gives the r
 """
 
 import hashlib
+import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -18,16 +19,16 @@ from sqlalchemy import (
     Connection,
     MetaData,
     Select,
+    TableValuedAlias,
     Text,
     case,
     cast,
+    column,
     func,
+    literal,
     text,
 )
-from sqlalchemy.exc import DBAPIError, OperationalError
-
-from mailrotate.core.values.errors import Busy, StoreTrouble, WrongDatabase
-from mailrotate.core.values.hint import AnyHint, Command
+from sqlalchemy.exc import DBAPIError
 
 # Longer than the longest known writing transaction (an import of a million rows).
 BUSY_WAIT_SECONDS = 60.0
@@ -101,74 +102,6 @@ _SERVER_IDENTITY = (
     "SELECT (SELECT system_identifier FROM pg_control_system()), "
     "(SELECT oid FROM pg_database WHERE datname = current_database())"
 )
-
-
-# --- errors
-
-_SQLITE_SAYS = (
-    ("database or disk is full", "store.full"),
-    ("disk i/o error", "store.io"),
-    ("readonly database", "store.read_only"),
-    ("file is not a database", "store.not_a_database"),
-    ("database disk image is malformed", "store.damaged"),
-    ("unable to open database file", "store.cannot_open"),
-)
-# https://www.postgresql.org/docs/current/errcodes-appendix.html
-_POSTGRESQL_SAYS = {
-    "53100": "store.full",
-    "58030": "store.io",
-    "25006": "store.read_only",
-    "42501": "store.no_right",
-    "XX001": "store.damaged",
-    "XX002": "store.damaged",
-}
-# Lock not available, deadlock, serialization failure, too many connections.
-_POSTGRESQL_BUSY = ("55P03", "40P01", "40001", "53300")
-_TOLD: Mapping[str, tuple[str, AnyHint]] = {
-    "store.full": ("the disk that holds {db} is full", "free some space, then run the command again"),
-    "store.io": ("the disk that holds {db} reports an error", Command("db", "check")),
-    "store.read_only": ("{db} cannot be written to", "check who may write to it and its folder"),
-    "store.no_right": ("{db} does not let this user do that", "check which user MAILROTATE_DB names"),
-    "store.not_a_database": ("{db} is not a mailrotate database", "name another file with --db"),
-    "store.damaged": ("{db} is damaged", Command("db", "restore", "BACKUP")),
-    "store.cannot_open": ("{db} cannot be opened", "check the path and your permissions"),
-}  # fmt: skip
-
-
-def explain(problem: DBAPIError, name: str) -> StoreTrouble | Busy | None:
-    """Translate a database error into ours; None for a defect of the program, which is shown as it is."""
-    if isinstance(problem.orig, sqlite3.Error):
-        said = str(problem.orig).lower()
-        if "is locked" in said:
-            return _busy(name)
-        code = next((code for words, code in _SQLITE_SAYS if words in said), None)
-        return None if code is None else _trouble(code, name)
-    state = getattr(problem.orig, "sqlstate", None)
-    if state in _POSTGRESQL_BUSY:
-        return _busy(name)
-    if state in _POSTGRESQL_SAYS:
-        return _trouble(_POSTGRESQL_SAYS[state], name)
-    if isinstance(problem, OperationalError) or problem.connection_invalidated:
-        return StoreTrouble(
-            "store.unreachable",
-            f"{name} does not answer: {_first_line(problem.orig)}",
-            "check that the server runs and that MAILROTATE_DB names it",
-        )
-    return None
-
-
-def _busy(name: str) -> Busy:
-    return Busy("store.locked", f"another process holds {name}", "run the command again in a moment")
-
-
-def _trouble(code: str, name: str) -> StoreTrouble:
-    message, hint = _TOLD[code]
-    kind = WrongDatabase if code == "store.not_a_database" else StoreTrouble
-    return kind(code, message.format(db=name), hint)
-
-
-def _first_line(problem: object) -> str:
-    return str(problem).strip().split("\n", 1)[0]
 
 
 # --- schema
@@ -349,11 +282,33 @@ def reserve_ids(connection: Connection, table: str, count: int) -> int:
     return int(found)
 
 
+def texts(connection: Connection, values: Sequence[str]) -> TableValuedAlias:
+    """Return a table of many texts, in the column `value`, as one parameter.
+
+    A VALUES list of so many rows takes longer to compile than to run.
+    """
+    listed = literal(json.dumps(values))
+    if is_sqlite(connection):
+        return func.json_each(listed).table_valued(column("value", Text), name="listed")
+    from sqlalchemy.dialects.postgresql import JSONB
+
+    return func.jsonb_array_elements_text(cast(listed, JSONB)).table_valued(
+        column("value", Text), name="listed"
+    )
+
+
 def domain_of(connection: Connection, address: ColumnElement[str]) -> ColumnElement[str]:
     """The part after the `@` of a normalised address, as an expression."""
     if is_sqlite(connection):
         return func.substr(address, func.instr(address, "@") + 1, type_=Text())
     return func.split_part(address, "@", 2, type_=Text())
+
+
+def parent_domain(connection: Connection, domain: ColumnElement[str]) -> ColumnElement[str | None]:
+    """The part after the first dot of a domain, as an expression; NULL if it has no dot."""
+    position = func.instr(domain, ".") if is_sqlite(connection) else func.strpos(domain, ".")
+    # Without a dot the part is the domain itself.
+    return func.nullif(func.substr(domain, position + 1), domain, type_=Text())
 
 
 def sha256(connection: Connection, column: ColumnElement[str]) -> ColumnElement[str]:

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from mailrotate.core.store.database_errors import explain
 from mailrotate.core.store.dialects import (
     BUSY_WAIT_SECONDS,
-    explain,
     postgresql_arguments,
     prepare_sqlite,
     set_foreign_keys,

@@ -1,7 +1,7 @@
 """The database's times: the latest instant acted on, and the server's clock (F6)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Column, Connection, Table, delete, func, select, text, update
 
@@ -63,14 +63,22 @@ def bring_back(connection: Connection, now: datetime) -> None:
         (t.connection, box.trouble_since),
     ):
         _cap(connection, table, column, now)
-    # Not read, not tested and not late as far as the present clock knows.
-    for table, column in ((t.folder, f.read_at), (t.connection, box.last_test_at), (t.message, m.overdue_at)):
+    # Long ago enough that every inbox is read before anything is sent.
+    _cap(connection, t.folder, f.read_at, now, back=timedelta(days=1))
+    # Not tested and not late as far as the present clock knows.
+    for table, column in ((t.connection, box.last_test_at), (t.message, m.overdue_at)):
         connection.execute(update(table).where(column > now).values({column: None}))
     connection.execute(delete(t.absence).where(t.absence.c.until_at > now))
 
 
-def _cap(connection: Connection, table: Table, column: Column[datetime], now: datetime) -> None:
-    connection.execute(update(table).where(column > now).values({column: now}))
+def _cap(
+    connection: Connection,
+    table: Table,
+    column: Column[datetime],
+    now: datetime,
+    back: timedelta = timedelta(),
+) -> None:
+    connection.execute(update(table).where(column > now).values({column: now - back}))
 
 
 def _bring_follow_ups_back(connection: Connection, now: datetime) -> None:

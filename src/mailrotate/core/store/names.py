@@ -24,6 +24,7 @@ _ACTING = """
          OR CAST(:email AS TEXT) IS NULL AND id = (SELECT default_user_id FROM workspace))
 """
 _SEES_ALL = "CAST(:viewer AS INTEGER) IS NULL"
+_BEGINS = "substr(address, 1, length(:beginning)) = :beginning"
 _SEAT = "SELECT id FROM mailbox WHERE user_id = :viewer"
 _MAILBOXES = f"""
     {_SEAT} UNION SELECT c.mailbox_id FROM connection c JOIN mailbox_share s ON s.connection_id = c.id
@@ -60,6 +61,22 @@ class Names(StrEnum):
         AND ({_SEES_ALL} OR mailbox_id IN ({_MAILBOXES}) OR campaign_id IN ({_CAMPAIGNS}))
         ORDER BY id DESC LIMIT 100
     """
+    LATEST_MESSAGES = f"""
+        SELECT 'm_' || id FROM message
+        WHERE ({_SEES_ALL} OR mailbox_id IN ({_MAILBOXES}) OR campaign_id IN ({_CAMPAIGNS}))
+        ORDER BY id DESC LIMIT 100
+    """
+    # Of one campaign, by name or id: those whose address begins like what was typed.
+    RECIPIENTS = f"""
+        SELECT address FROM contact WHERE id IN (
+            SELECT contact_id FROM recipient WHERE campaign_id IN (
+                SELECT id FROM campaign WHERE (name = :campaign OR 'c_' || id = :campaign)
+                AND ({_SEES_ALL} OR id IN ({_CAMPAIGNS}))))
+        AND {_BEGINS} ORDER BY address LIMIT 100
+    """
+    CONTACTS = f"""
+        SELECT address FROM contact WHERE {_BEGINS} ORDER BY address LIMIT 100
+    """
     REQUESTS = f"""
         SELECT 'q_' || id FROM mailbox_request WHERE state = 'requested' AND ended_at IS NULL
         AND ({_SEES_ALL} OR user_id = :viewer) ORDER BY id LIMIT 1000
@@ -75,10 +92,11 @@ def acting(ask: Ask, email: str | None) -> tuple[int, str] | None:
     return None
 
 
-def listing(ask: Ask, wanted: Names, viewer: int | None) -> list[str]:
-    """List all names, or those that the member with this id sees."""
-    known = {} if wanted is Names.ACTORS else {"viewer": viewer}
-    return [str(name) for (name,) in ask(wanted, known)]
+def listing(ask: Ask, wanted: Names, viewer: int | None, **typed: str) -> list[str]:
+    """List all names, or those that the member with this id sees; `typed` is the rest of the command line."""
+    known = {"viewer": viewer, **typed}
+    named = {key: value for key, value in known.items() if f":{key}" in wanted}
+    return [str(name) for (name,) in ask(wanted, named)]
 
 
 def in_file(path: Path, find: Callable[[Ask], list[str]]) -> list[str]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, bindparam
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.values import own_settings
+from mailrotate.core.values.address import name_for
 from mailrotate.core.values.mail import DEFAULT_GAP, INBOX
 from mailrotate.core.values.own_settings import SETTINGS, OwnSettings
 
@@ -56,6 +57,8 @@ COLUMNS = (
     t.connection.c.sends_as,
     t.connection.c.contact_book,
     t.user.c.name.label("user_name"),
+    t.user.c.email.label("owner_email"),
+    t.mailbox.c.address.label("own_address"),
     t.workspace.c.timezone.label("workspace_timezone"),
     t.plan.c.daily_cap,
     t.plan.c.sync_every_seconds,
@@ -75,7 +78,7 @@ def read(r: RowMapping) -> StoredSettings:
         own=own_settings.load(r.__getitem__),
         sends_as=r["sends_as"],
         contact_book=r["contact_book"],
-        user_name=r["user_name"],
+        user_name=name_for(r["own_address"], r["user_name"], r["owner_email"]),
         workspace_timezone=r["workspace_timezone"],
         daily_cap=r["daily_cap"],
         sync_every=timedelta(seconds=r["sync_every_seconds"]),

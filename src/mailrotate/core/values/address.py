@@ -40,6 +40,16 @@ def _normalise_exactly(candidate: str) -> str:
     return f"{valid.local_part}@{valid.ascii_domain}".lower()
 
 
+def guessed_name(address: str) -> str:
+    """What a person is called as long as only their address is known."""
+    return address.partition("@")[0]
+
+
+def name_for(address: str, user_name: str, user_email: str) -> str:
+    """The user's name; while that is only a guess from their address, the guess from this mailbox's."""
+    return guessed_name(address) if user_name == guessed_name(user_email) else user_name
+
+
 def domain_of(address: str) -> str:
     """The part after the last `@`, in lower case."""
     return address.rpartition("@")[2].lower()
@@ -57,3 +67,14 @@ def canonical_address(address: str) -> str:
     if domain in _GMAIL:
         return f"{local.partition('+')[0].replace('.', '')}@{_GMAIL[0]}"
     return address
+
+
+def canonical_domain(domain: str) -> str:
+    """The form in which two names of one domain are equal; of a normalised domain."""
+    return _GMAIL[0] if domain in _GMAIL else domain
+
+
+def domain_and_parents(domain: str) -> list[str]:
+    """A domain and those above it, itself first: a suppressed domain covers what is below it."""
+    labels = domain.split(".")
+    return [".".join(labels[start:]) for start in range(len(labels))]

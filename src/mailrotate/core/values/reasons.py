@@ -1,4 +1,4 @@
-"""Codes for why campaigns pause, recipients end and addresses are suppressed, with words for people."""
+"""Why campaigns pause, recipients end, addresses are suppressed and servers refuse: codes and their words."""
 
 from collections.abc import Iterable
 
@@ -8,15 +8,63 @@ MAILBOX_DISCONNECTED = "mailbox_disconnected"
 MAILBOX_FAILED = "mailbox_failed"
 MAILBOX_REMOVED = "mailbox_removed"
 USER_LOCKED = "user_locked"
+# An answer said that the address does not exist: why recipients end and addresses are suppressed.
+HARD_BOUNCE = "hard_bounce"
+# The class of a hold after refusals in a row; every other hold has the class of an answer.
+REFUSALS = "refusals"
 
 _AFTER_PAUSED = {
     BY_HAND: "by hand",
+    "no_sender": "because no sender is able to send",
     CONTENT_ERRORS: "after repeated content errors",
     MAILBOX_DISCONNECTED: "because a mailbox was disconnected",
     MAILBOX_FAILED: "because a mailbox failed",
     MAILBOX_REMOVED: "because a mailbox was removed",
     USER_LOCKED: "because a user is locked",
 }
+
+
+# What these codes mean of a recipient, where the code alone does not say it.
+_AFTER_STATE = {
+    "campaign_stopped": "the campaign was stopped",
+    "cancelled_by_operator": "the message was cancelled",
+    "hard_bounce": "the server refused the address for good",
+    "mailbox_removed": "the mailbox was removed",
+    "removed": "removed by hand",
+    "sender_removed": "the sender left the campaign",
+    "soft_bounces": "the server refused it for too long",
+}
+# The classes of a server's answer.
+_CLASSES = {
+    "net": "network trouble",
+    "retry": "temporary refusal",
+    "soft": "temporary refusal of the recipient",
+    "hard": "recipient refused",
+    "limit": "limit reached",
+    "auth": "login refused",
+    "sender": "sender refused",
+    "message": "message refused",
+    "unknown": "unclear answer",
+    "restore": "restored from a backup",
+}
+
+
+def ended(state: str, code: str | None) -> str:
+    """A recipient's state with its reason, such as `failed: the mailbox was removed`."""
+    because = ending(state, code)
+    return state if because is None else f"{state}: {because}"
+
+
+def ending(state: str, code: str | None) -> str | None:
+    """The words for why a recipient ended; None where the state says it already."""
+    if code is None or code in (state, "reply", "complete"):
+        return None
+    return _AFTER_STATE.get(code) or spoken(code)
+
+
+def answered(reply_class: str) -> str:
+    """The class of a server's answer in words."""
+    return _CLASSES.get(reply_class) or spoken(reply_class)
 
 
 def paused(codes: Iterable[str]) -> str:

@@ -39,9 +39,9 @@ def default_email(store: Store, default_user_id: int | None) -> str | None:
 
 
 def acting_user(store: Store, email: str) -> int:
-    """Find the acting user. Raises NotFound (`user.none`) if no user has this address."""
+    """Find the acting user. Raises NotFound (`user.none`) and, for a locked one (A10), Refused."""
     with store.reading() as connection:
-        return naming.find_user(connection, email).id
+        return seats.require_active(connection, Actor(naming.find_user(connection, email).id, None)).id
 
 
 def require_restorer(store: Store, actor: Actor) -> None:
@@ -62,6 +62,15 @@ def note_key(context: Context) -> None:
     check = seal_check(context.secrets)
     with context.store.writing() as connection:
         workspaces.change(connection, key_check=check)
+
+
+def start_key(context: Context, now: datetime) -> None:
+    """Make the key that is here now the workspace's, in place of a lost one. Raises Refused."""
+    check = seal_check(context.secrets)
+    with context.store.writing() as connection:
+        seats.require_deed(connection, context.actor, Deed.SETTINGS)
+        workspaces.change(connection, key_check=check)
+        events.record(connection, context.actor, "workspace.key_started", now, About())
 
 
 def seal_check(secrets: SecretBox) -> bytes:

@@ -29,7 +29,8 @@ def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCamp
     owner = workspaces.user_by_id(connection, campaign.owner_id)
     raise Refused(
         "user.not_allowed",
-        f"{acting.email} ({acting.role}) cannot act on campaign '{campaign.name}'"
+        # As it was typed: an id must not tell the name.
+        f"{acting.email} ({acting.role}) cannot act on campaign '{name}'"
         f"{'' if owner is None else f' of {owner.email}'}",
         advice.instead(connection, Deed.CAMPAIGNS, seat_id=campaign.owner_id),
     )
@@ -49,9 +50,8 @@ def find_seen_campaign(connection: Connection, actor: Actor, name: str) -> Store
     campaign = naming.find_campaign(connection, name)
     viewer = viewer_of(connection, actor)
     if viewer is not None and campaign.id not in visibility.campaign_ids(connection, viewer):
-        raise _hidden(
-            connection, actor, f"campaign '{campaign.name}'", Command("campaign", "show", campaign.name)
-        )
+        # As it was typed: an id must not tell the name.
+        raise _hidden(connection, actor, f"campaign '{name}'", Command("campaign", "show", name))
     return campaign
 
 

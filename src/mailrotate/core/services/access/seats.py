@@ -155,7 +155,7 @@ def _none_free(connection: Connection, actor: Actor, user: StoredUser) -> Refuse
     """Build the refusal without a free slot, with the command that provides one and who may run it."""
     held = [slot.mailbox for slot in slots.of_user(connection, user.id)]
     verb = "assign" if slots.of_user(connection, None) else "add"
-    hint = advice.way(connection, actor, Deed.SLOTS, Command("slot", verb, "--user", user.email))
+    hint = advice.way(connection, actor, Deed.SLOTS, Command("slot", verb, "--for", user.email))
     count = f"({len(held)}/{len(held)})"
     taken = f"all slots of {user.email} are taken {count}: {', '.join(map(str, held))}"
     return Refused("slot.none_free", taken if held else f"{user.email} has no slot", hint)

@@ -7,12 +7,14 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
+from mailrotate.core.rules.decision import Decision
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT
 from mailrotate.core.services.access import advice, authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import sender_choice
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns, assigning, lifecycle
 from mailrotate.core.services.effects.assigning import current_senders, is_connected
 from mailrotate.core.store import campaigns, events, mailboxes, moves, progress
@@ -35,6 +37,10 @@ class Started:
     rotation: Rotation | None
     assigned: Mapping[str, int]
     first_due_at: datetime
+    # When the gates open for its first message; None if a person must act first.
+    first_send_at: datetime | None
+    waits_for: str
+    misnamed: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,23 @@ def start(
             recipients=count,
         )
         people = recipients.counts_by_sender(connection, campaign.id)
+        first = _first_send(context, connection, campaign.id, now)
         return Started(
             campaign.name,
             campaign.rotation,
             {str(sender.address): people.get(sender.id, 0) for sender in senders},
             assigning.first_due_at(connection, campaign, now),
+            None if first is None else first.next_at,
+            "no recipient has a sender yet" if first is None else first.summary,
+            sender_choice.misnamed(connection, campaign.id),
         )
+
+
+def _first_send(context: Context, connection: Connection, campaign_id: int, now: datetime) -> Decision | None:
+    """The decision on the message of a campaign that may leave first."""
+    look, campaign = Prospects(context, connection, now), campaigns.by_id(connection, campaign_id)
+    lanes = [s.mailbox_id for s in current_senders(connection, campaign_id) if s.mailbox_id is not None]
+    return earliest([look.decide(one) for lane in lanes for one in look.first_of_campaign(campaign, lane)])
 
 
 def _require(campaign: StoredCampaign, transition: Transition) -> None:

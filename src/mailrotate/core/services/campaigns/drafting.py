@@ -38,6 +38,7 @@ class Drafted:
     rotation: Rotation | None
     senders: tuple[str, ...]
     step_count: int
+    misnamed: tuple[tuple[str, str], ...] = ()
 
 
 def create(context: Context, plan: CampaignPlan, now: datetime) -> Drafted:
@@ -122,6 +123,7 @@ def _drafted(connection: Connection, campaign_id: int) -> Drafted:
         campaign.rotation,
         tuple(str(sender.address) for sender in current_senders(connection, campaign_id)),
         len(campaigns.steps_of(connection, campaign_id, campaign.version)),
+        sender_choice.misnamed(connection, campaign_id),
     )
 
 

@@ -6,20 +6,26 @@ again.
 """
 
 import heapq
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from json.encoder import encode_basestring
-from typing import Protocol
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.addresses import read_address
 from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.access.naming import find_user
+from mailrotate.core.services.campaigns.row_checks import (
+    ZONE_FIELD,
+    Aside,
+    Demands,
+    PeopleRows,
+    Records,
+    RowTrouble,
+)
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.facts import RECIPIENT_ZONE
 from mailrotate.core.services.effects import assigning
@@ -28,62 +34,16 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.staging import Enrolment, RowProblem, StagedRow, Staging
-from mailrotate.core.values.address import normalise_address
-from mailrotate.core.values.delivery_window import check_zone
 from mailrotate.core.values.errors import BadInput, Busy, Refused
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import CampaignState
 
-ZONE_FIELD = "timezone"
-# Showing progress costs more than reading a row.
-_ROWS_BETWEEN_NEWS = 10_000
 _WORDS = {
     RowProblem.TWICE: "an earlier line has the same address",
     RowProblem.PRESENT: "is in the campaign already",
     RowProblem.SUPPRESSED: "is suppressed",
     RowProblem.STOPPED: "was stopped in this campaign, for good",
 }
-
-
-class Unreadable(Protocol):
-    """A record that its reader could not parse."""
-
-    @property
-    def line(self) -> int: ...
-
-    @property
-    def problem(self) -> str: ...
-
-    @property
-    def email(self) -> str | None: ...
-
-
-class Records(Protocol):
-    """The records of a file while it is read: the cells of each, with the line it starts on."""
-
-    columns: tuple[str, ...]
-    email_index: int
-
-    def __iter__(self) -> Iterator[tuple[int, list[str]] | Unreadable]: ...
-
-
-@dataclass(frozen=True)
-class RowTrouble:
-    """A rejected row and the reason."""
-
-    line: int
-    email: str | None
-    problem: str
-
-
-class Aside(Protocol):
-    """Collects bad rows, in the order of their lines, until the report is written."""
-
-    count: int
-
-    def add(self, trouble: RowTrouble) -> None: ...
-
-    def __iter__(self) -> Iterator[RowTrouble]: ...
 
 
 @dataclass(frozen=True)
@@ -111,106 +71,6 @@ class Imported:
         return self.duplicate + self.suppressed + self.invalid
 
 
-@dataclass(frozen=True)
-class Demands:
-    """What a campaign requires of every row."""
-
-    needs: TextNeeds
-    own_zone: bool
-    version: int
-
-    @property
-    def fields(self) -> list[str]:
-        return sorted(self.needs.fields)
-
-
-class _Rows:
-    """Turns records into rows for staging, and reports bad ones."""
-
-    def __init__(self, demands: Demands, aside: Aside, progress: Callable[[int], None]) -> None:
-        self.demands = demands
-        self.aside = aside
-        self._progress = progress
-        self._zones: dict[str, str] = {}
-
-    def of_file(self, records: Records) -> Iterator[StagedRow]:
-        """Yield the rows of a file; it may have a million lines, so all preparation is outside the loop."""
-        columns, email = records.columns, records.email_index
-        needs = self.demands.needs
-        shown = [columns.index(name) for name in needs.fields if name in columns]
-        never_complete, longest = len(shown) < len(needs.fields), needs.longest_plain_value
-        zone = columns.index(ZONE_FIELD) if self.demands.own_zone and ZONE_FIELD in columns else None
-        pattern = _pattern(columns[:email] + columns[email + 1 :])
-        own_zone, encode, count, timezone = self.demands.own_zone, encode_basestring, 0, ""
-        for record in records:
-            count += 1
-            if count % _ROWS_BETWEEN_NEWS == 0:
-                self._progress(count)
-            if not isinstance(record, tuple):
-                self.aside.add(RowTrouble(record.line, record.email, record.problem))
-                continue
-            line, cells = record
-            written = cells[email]
-            doubtful = never_complete or max(map(len, cells)) > longest
-            for index in shown:
-                doubtful = doubtful or not cells[index].strip()
-            if doubtful:
-                problem = needs.problem(written, dict(zip(columns, cells, strict=True)))
-                if problem is not None:
-                    self.aside.add(RowTrouble(line, written.strip(), problem))
-                    continue
-            if own_zone:
-                timezone = self._zone(line, written, "" if zone is None else cells[zone])
-                if not timezone:
-                    continue
-            try:
-                address = normalise_address(written)
-            except BadInput as mistake:
-                self.aside.add(RowTrouble(line, written.strip(), mistake.message))
-                continue
-            del cells[email]
-            yield line, address, pattern % tuple(map(encode, cells)), timezone
-
-    def of_people(self, people: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[StagedRow]:
-        """Yield rows for people whose fields are known by name, numbered from 1."""
-        for line, (email, fields) in enumerate(people, start=1):
-            problem = self.demands.needs.problem(email, fields)
-            if problem is not None:
-                self.aside.add(RowTrouble(line, email.strip(), problem))
-                continue
-            timezone = ""
-            if self.demands.own_zone:
-                timezone = self._zone(line, email, fields.get(ZONE_FIELD, ""))
-                if not timezone:
-                    continue
-            try:
-                address = normalise_address(email)
-            except BadInput as mistake:
-                self.aside.add(RowTrouble(line, email.strip(), mistake.message))
-                continue
-            yield line, address, json.dumps(dict(fields), ensure_ascii=False), timezone
-
-    def _zone(self, line: int, email: str, written: str) -> str:
-        """Return the row's time zone; empty if the row was rejected because of it."""
-        name = written.strip()
-        if name not in self._zones:
-            try:
-                self._zones[name] = check_zone(name)
-            except BadInput:
-                self._zones[name] = ""
-        found = self._zones[name]
-        if not found:
-            said = f"there is no time zone '{name[:40]}'" if name else f"has no {ZONE_FIELD}"
-            self.aside.add(RowTrouble(line, email.strip(), said))
-        return found
-
-
-def _pattern(names: Sequence[str]) -> str:
-    """A JSON object of these keys with a `%s` for each value: faster than encoding each row."""
-    pairs = (encode_basestring(name).replace("%", "%%") + ": %s" for name in names)
-    return "{" + ", ".join(pairs) + "}"
-
-
 def demands_of(context: Context, name: str) -> Demands:
     """What every recipient of the campaign must have. Raises NotFound, Refused (`campaign.finished`)."""
     with context.store.reading() as connection:
@@ -219,9 +79,8 @@ def demands_of(context: Context, name: str) -> Demands:
         return _demands(connection, campaign)
 
 
-def columns_lacking(context: Context, name: str, columns: Sequence[str]) -> list[str]:
-    """List required columns that the file lacks; no row can be imported then. Raises as `demands_of`."""
-    demands = demands_of(context, name)
+def columns_lacking(demands: Demands, columns: Sequence[str]) -> list[str]:
+    """List the columns that every row needs, unless its contact has the field."""
     zone = (ZONE_FIELD,) if demands.own_zone else ()
     return [wanted for wanted in (*demands.fields, *zone) if wanted not in columns]
 
@@ -256,7 +115,7 @@ def importing_file(
 
     Raises NotFound (`campaign.none`, `user.none`), Refused (`campaign.finished`), BadInput.
     """
-    rows = _Rows(demands_of(context, name), aside, progress)
+    rows = PeopleRows(context, demands_of(context, name), aside, progress)
     with _importing(context, name, rows, rows.of_file(records), how, now) as imported:
         yield imported
 
@@ -269,7 +128,7 @@ def importing_people(
     demands = demands_of(context, name)
     with context.store.reading() as connection:
         other = find_seen_campaign(connection, context.actor, from_campaign)
-        rows = _Rows(demands, aside, lambda _count: None)
+        rows = PeopleRows(context, demands, aside, lambda _count: None)
         staged = rows.of_people(recipients.people(connection, other.id))
         with _importing(context, name, rows, staged, how, now) as imported:
             yield imported
@@ -288,8 +147,8 @@ def add(
 
     Raises NotFound, BadInput (`address.invalid`, `recipient.invalid`), Refused (`recipient.refused`).
     """
-    kept = normalise_address(address)
-    rows = _Rows(demands_of(context, name), aside, lambda _count: None)
+    kept = read_address(address)
+    rows = PeopleRows(context, demands_of(context, name), aside, lambda _count: None)
     with _importing(context, name, rows, rows.of_people([(kept, fields)]), HowToImport(), now) as imported:
         for trouble in imported.problems:
             if imported.invalid:
@@ -312,7 +171,7 @@ def add(
 def _importing(
     context: Context,
     name: str,
-    rows: _Rows,
+    rows: PeopleRows,
     staged: Iterator[StagedRow],
     how: HowToImport,
     now: datetime,

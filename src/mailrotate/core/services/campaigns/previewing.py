@@ -10,9 +10,11 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.compose import compose, message_id_for, words_of
 from mailrotate.core.rules.decision import decide
+from mailrotate.core.rules.gates import Gate
 from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.services.access import accounts, authority
+from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
 from mailrotate.core.services.effects.assigning import current_senders, is_connected
@@ -52,6 +54,10 @@ class Preview:
     attachments: tuple[tuple[str, int], ...]
     size: int
     invented: tuple[str, ...]
+    steps: int
+    # Which recipient it is shown for, from 1, and how many there are; 0 of 0 without recipients.
+    person: int
+    people: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class TestSent:
 
     message: ListedMessage
     waits_because: str | None
+    # A gate holds it back, not the lane of a runner that is about to send it.
+    is_held_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,16 +79,27 @@ class _Subject:
     box: SendingMailbox
     person: StoredRecipient | None
     fields: Mapping[str, str]
+    step_count: int
 
 
-def preview(context: Context, name: str, address: str | None, n: int, now: datetime) -> Preview:
+def preview(
+    context: Context,
+    name: str,
+    address: str | None,
+    n: int,
+    now: datetime,
+    sender: str | None = None,
+) -> Preview:
     """Render step `n` for a recipient (by default the first), with the code that sending uses.
 
     Without recipients each field shows its own name in brackets. Raises NotFound, BadInput, Refused
     (`campaign.no_sender`, `campaign.unfit`).
     """
     with context.store.reading() as connection:
-        shown = _subject(connection, context.actor, name, address, n)
+        shown = _subject(connection, context.actor, name, address, n, sender)
+        person, people = recipients.place_of(
+            connection, shown.campaign.id, None if shown.person is None else shown.person.id
+        )
         to_address = _NOBODY if shown.person is None else shown.person.email
         message = _imagined(shown, to_address, now)
         try:
@@ -100,11 +119,21 @@ def preview(context: Context, name: str, address: str | None, n: int, now: datet
         attachments=tuple((each.filename, len(each.data)) for each in letter.attachments),
         size=len(mail.raw),
         invented=() if shown.person is not None else tuple(sorted(shown.fields)),
+        steps=shown.step_count,
+        person=person,
+        people=people,
     )
 
 
 def send_test(
-    context: Context, name: str, to: str, like: str | None, n: int, pace: Pace, now: datetime
+    context: Context,
+    name: str,
+    to: str,
+    like: str | None,
+    n: int,
+    pace: Pace,
+    now: datetime,
+    sender: str | None = None,
 ) -> TestSent:
     """Send step `n` as a test now, through the same lane and outbox as every other message.
 
@@ -118,7 +147,7 @@ def send_test(
     accounts.prove_key(context)
     with context.store.writing() as connection:
         authority.find_campaign(connection, context.actor, name)
-        shown = _subject(connection, context.actor, name, like, n)
+        shown = _subject(connection, context.actor, name, like, n, sender)
         authority.require_pick(connection, context.actor, shown.box)
         message = _imagined(shown, to_address, now)
         try:
@@ -139,17 +168,23 @@ def send_test(
         sent = outbox_lists.detail(connection, planned.id)
         assert sent is not None
         waits = sent.listed.state is MessageState.SCHEDULED
-        return TestSent(sent.listed, (busy or _why(context, connection, planned.id, now)) if waits else None)
+        if not waits or busy is not None:
+            return TestSent(sent.listed, busy if waits else None)
+        return _waiting(context, connection, sent.listed, now)
 
 
-def _why(context: Context, connection: Connection, message_id: int, now: datetime) -> str:
-    message = outbox.by_id(connection, message_id)
+def _waiting(context: Context, connection: Connection, listed: ListedMessage, now: datetime) -> TestSent:
+    message = outbox.by_id(connection, listed.id)
     assert message is not None
     situation, _ = facts.situation_of(context, connection, message, now)
-    return message.error_text or decide(situation, now).summary
+    decision = decide(situation, now)
+    is_held_back = not decision.open and decision.binding is not Gate.GAP
+    return TestSent(listed, message.error_text or decision.summary, is_held_back)
 
 
-def _subject(connection: Connection, actor: Actor, name: str, address: str | None, n: int) -> _Subject:
+def _subject(
+    connection: Connection, actor: Actor, name: str, address: str | None, n: int, sender: str | None
+) -> _Subject:
     campaign = authority.find_seen_campaign(connection, actor, name)
     steps = campaigns.steps_of(connection, campaign.id, campaign.version)
     step = next((step for step in steps if step.position == n), None)
@@ -157,7 +192,10 @@ def _subject(connection: Connection, actor: Actor, name: str, address: str | Non
         raise BadInput("campaign.no_step", f"campaign '{campaign.name}' has steps 1 to {len(steps)}, not {n}")
     person = _person(connection, campaign, address)
     fields = _placeholders(steps) if person is None else {**person.fields, "email": person.email}
-    return _Subject(campaign, step, _sender(connection, campaign, step, person), person, fields)
+    box = _sender(connection, campaign, step, person)
+    if sender is not None:
+        box = _named_sender(connection, campaign, sender)
+    return _Subject(campaign, step, box, person, fields, len(steps))
 
 
 def _person(connection: Connection, campaign: StoredCampaign, address: str | None) -> StoredRecipient | None:
@@ -194,6 +232,19 @@ def _sender(
         f"campaign '{campaign.name}' has no mailbox to send from",
         Command("mailbox", "connect", "ADDRESS"),
     )
+
+
+def _named_sender(connection: Connection, campaign: StoredCampaign, address: str) -> SendingMailbox:
+    """One of the campaign's senders, whoever the recipient has. Raises NotFound, Refused."""
+    box = find_mailbox(connection, address)
+    own = {sender.mailbox_id for sender in current_senders(connection, campaign.id)}
+    if box.id not in own:
+        raise Refused(
+            "campaign.not_a_sender",
+            f"{box.address} is not a sender of campaign '{campaign.name}'",
+            Command("campaign", "show", campaign.name),
+        )
+    return sending_mailboxes.by_id(connection, box.id)
 
 
 def _imagined(shown: _Subject, to_address: str, now: datetime) -> Candidate:

@@ -11,7 +11,7 @@ from mailrotate.core.rules.steps import taken_on
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.access import authority, naming
 from mailrotate.core.services.campaigns import recipient_list
-from mailrotate.core.services.campaigns.enrolment import Aside, RowTrouble
+from mailrotate.core.services.campaigns.row_checks import Aside, RowTrouble
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
@@ -41,13 +41,17 @@ class Whom:
 
 @dataclass(frozen=True)
 class Moved:
-    """How many recipients continue from `sender`; `became_sender`: the campaign had no sender left."""
+    """How many recipients moved to `sender`; `became_sender`: the campaign had no sender left.
+
+    `going_on` counts all who continue from `sender` now, so also those who only waited for one.
+    """
 
     campaign: str
     sender: str
     moved: int
     became_sender: bool
     is_paused: bool
+    going_on: int
 
 
 def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: Aside, now: datetime) -> Moved:
@@ -75,6 +79,8 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
         moved = _take_on(connection, campaign, failed, to_sender_id, aside, now)
         if former is not None and still_open is not None:
             moved += _move_open(connection, still_open, former, to_sender_id)
+        # A new single sender also has the people who were left without a mailbox.
+        going_on = recipients.open_count(connection, campaign.id, to_sender_id) if became_sender else moved
         if not (moved or became_sender or reported or whom.addresses):
             raise _nobody(campaign, whom, former, taker)
         if moved or became_sender:
@@ -91,7 +97,7 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
                 **change,
             )
     is_paused = campaign.state is CampaignState.PAUSED
-    return Moved(campaign.name, taker.address, moved, became_sender, is_paused)
+    return Moved(campaign.name, taker.address, moved, became_sender, is_paused, going_on)
 
 
 def _former(connection: Connection, address: str | None) -> StoredMailbox | None:

@@ -5,10 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.role_addresses import is_role_address, shows_its_user
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.effects.assigning import current_senders
-from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
+from mailrotate.core.store import campaigns, mailboxes, senders, settings, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -51,6 +52,20 @@ def choose_senders(
         now=now,
     )
     campaigns.change(connection, campaign.id, rotation=rotation, spread_over="")
+
+
+def misnamed(connection: Connection, campaign_id: int) -> tuple[tuple[str, str], ...]:
+    """The senders whose name is their user's and does not look like their address: (address, name)."""
+    found = []
+    for sender in current_senders(connection, campaign_id):
+        if sender.mailbox_id is None:
+            continue
+        box = mailboxes.by_id(connection, sender.mailbox_id)
+        known = settings.of(connection, sender.mailbox_id)
+        is_fit = shows_its_user(box.address, known.sender_name, box.user_email)
+        if known.own.sender_name is None and not is_role_address(box.address) and not is_fit:
+            found.append((box.address, known.sender_name))
+    return tuple(found)
 
 
 def refuse_step_senders(name: str, steps: Sequence[StoredStep]) -> None:

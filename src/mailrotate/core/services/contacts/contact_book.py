@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import timeline_filter
+from mailrotate.core.rules.addresses import read_domain
 from mailrotate.core.rules.inbound import InboundMail
 from mailrotate.core.rules.timeline_filter import Decision, Link, Whose, as_document, read_link
 from mailrotate.core.services.access import authority, seats
@@ -20,7 +21,7 @@ from mailrotate.core.store.people.timeline import NewEntry
 from mailrotate.core.store.portions import portions
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
-from mailrotate.core.values.address import domain_of, normalise_address
+from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Direction, MessageKind
@@ -78,17 +79,6 @@ def _link_of(connection: Connection, box: StoredMailbox) -> Link:
     return read_link(settings.of(connection, box.id).contact_book)
 
 
-def read_domain(text: str) -> str:
-    """A domain as it is compared: IDN in ASCII, lower case. Raises BadInput (`domain.invalid`)."""
-    name = text.strip().removeprefix("@")
-    try:
-        return domain_of(normalise_address(f"someone@{name}"))
-    except BadInput:
-        raise BadInput(
-            "domain.invalid", f"'{name[:80]}' is not a domain", "write it like --never example.com"
-        ) from None
-
-
 def reset_commands(connection: Connection, former: StoredMailbox) -> dict[str, Command]:
     """Build the commands that link the new connection again (C4)."""
     link = _link_of(connection, former)
@@ -116,7 +106,7 @@ def note_sent(connection: Connection, box: SendingMailbox, message: Candidate, a
     # A campaign's recipient is always a contact.
     if link.outgoing is Whose.ALL and message.kind is not MessageKind.CAMPAIGN:
         _contacts_of(connection, box, link, Direction.OUTGOING, [to], at)
-    timeline.note_sent(connection, message.id, domain_of(to), at)
+    timeline.note_sent(connection, message.id, to, at)
 
 
 def note_received(

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.text import plain_lines
-from mailrotate.core.services.access import naming, seats
+from mailrotate.core.services.access import authority, naming, seats
 from mailrotate.core.services.contacts.contact_book import CONTACT_PREFIX
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import events
@@ -92,11 +92,11 @@ def show(context: Context, name: str, entries: int, after: int | None = None) ->
     """
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
-        return _shown(connection, _find(connection, name), entries, after)
+        return _shown(context, connection, _find(connection, name), entries, after)
 
 
 def _shown(
-    connection: Connection, contact: StoredContact, entries: int, after: int | None = None
+    context: Context, connection: Connection, contact: StoredContact, entries: int, after: int | None = None
 ) -> ShownContact:
     covering = suppressions.covering(connection, contact.email)
     last = None
@@ -113,7 +113,7 @@ def _shown(
     return ShownContact(
         contact,
         None if covering is None else covering.reason,
-        contacts.campaigns_of(connection, contact.id),
+        contacts.campaigns_of(connection, contact.id, authority.viewer_of(connection, context.actor)),
         timeline.newest(connection, contact.id, entries, last),
     )
 
@@ -161,7 +161,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
         if told:
             named = contact_name(before.id)
             events.record(connection, context.actor, "contact.set", now, About(), contact=named, **told)
-        return _shown(connection, _find(connection, name), entries)
+        return _shown(context, connection, _find(connection, name), entries)
 
 
 def _merged(before: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:

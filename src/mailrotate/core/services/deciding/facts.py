@@ -84,6 +84,7 @@ def mailbox_facts(
         inbox_error=box.inbox.error,
         ramp_day=ramp_day,
         obstacle=obstacle,
+        hold_class=box.health.hold_class,
     )
 
 
@@ -166,6 +167,7 @@ def message_facts(
         late_since=message.overdue_at
         or _late_since(context, message, box, campaign, absences or absences_in(connection)),
         last_error=message.error_text,
+        unfit_campaign=None if campaign is None or not message.is_unfit else campaign.name,
         state=message.state,
         recipient=message.recipient_state,
         recipient_reason=message.recipient_reason,

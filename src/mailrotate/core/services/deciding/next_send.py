@@ -13,7 +13,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.store import campaigns, senders
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people import due_recipients, recipients
 from mailrotate.core.store.senders import StoredSender
 from mailrotate.core.store.sending import outbox, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate
@@ -46,6 +46,11 @@ class Prospects:
         if mailbox_id not in self._boxes:
             self._boxes[mailbox_id] = sending_mailboxes.by_id(self.connection, mailbox_id)
         return self._boxes[mailbox_id]
+
+    @property
+    def boxes(self) -> list[SendingMailbox]:
+        """The mailboxes that were looked at."""
+        return list(self._boxes.values())
 
     def mailbox_facts(self, mailbox_id: int) -> MailboxFacts:
         if mailbox_id not in self._mailbox_facts:
@@ -103,7 +108,7 @@ class Prospects:
     def _unplanned(
         self, campaign: StoredCampaign, sender: StoredSender, follow_ups: bool
     ) -> Candidate | None:
-        people = recipients.due_in_lane(self.connection, sender.id, _FAR, follow_ups, 1)
+        people = due_recipients.due_in_lane(self.connection, sender.id, _FAR, follow_ups, 1)
         if not people:
             return None
         person = recipients.by_id(self.connection, people[0].id)

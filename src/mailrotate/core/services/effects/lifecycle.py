@@ -73,6 +73,32 @@ def suppress(
     return added
 
 
+def suppress_many(
+    connection: Connection,
+    actor: Actor,
+    entries: Sequence[tuple[SuppressionKind, str]],
+    *,
+    reason: str,
+    source: str,
+    now: datetime,
+) -> tuple[int, int]:
+    """Suppress many addresses and domains; return how many were not yet, and how many recipients ended."""
+    added = suppressions.add_many(
+        connection, entries, reason=reason, source=source, added_by=actor.user_id, now=now
+    )
+    addresses = [value for kind, value in entries if kind is SuppressionKind.ADDRESS]
+    domains = [value for kind, value in entries if kind is SuppressionKind.DOMAIN]
+    open_ones = recipients.open_covered(connection, addresses, domains)
+    ended = end_recipients(connection, actor, open_ones, RECIPIENT["unsubscribed"], reason, now)
+    if added:
+        events.record(connection, actor, "suppressions.imported", now, About(), imported=added, reason=reason)
+    return added, ended
+
+
+# The names are filled in where the hint is shown.
+_WAY_ON = Hint(Command("campaign", "edit", "NAME", "FILE"), ", then", Command("outbox", "retry", "MESSAGE"))
+
+
 def refuse_content(
     connection: Connection, message: Candidate, said: str, now: datetime, reply_class: ReplyClass
 ) -> None:
@@ -82,8 +108,11 @@ def refuse_content(
         MESSAGE["refuse"],
         message.id,
         error_class=reply_class,
+        error_phase=None,
+        error_code=None,
+        error_enhanced=None,
         error_text=said,
-        error_hint=Hint(Command("outbox", "show", "MESSAGE")).to_json(),
+        error_hint=_WAY_ON.to_json(),
         settled_at=now,
     )
     about = About(message.mailbox_id, message.campaign_id, message.recipient_id, message.id)

@@ -105,17 +105,25 @@ def former_servers(context: Context, address: str) -> ServerGuess | None:
 
 
 def refuse_connect(
-    context: Context, address: str, user_email: str | None, slot_id: int | None, given: Given
+    context: Context,
+    address: str,
+    user_email: str | None,
+    slot_id: int | None,
+    given: Given,
+    *,
+    starts_key: bool = False,
 ) -> None:
     """Make every check that needs no server, before the login.
 
-    Raises Refused, NotFound, BadInput, KeyTrouble.
+    With `starts_key` the workspace's key is lost, and a new one will be started. Raises Refused, NotFound,
+    BadInput, KeyTrouble.
     """
     first = own_settings.parse(given)
     with context.store.reading() as connection:
         seats.seat_for(connection, context.actor, address, user_email, slot_id)
         mailbox_settings.refuse_unpermitted(connection, first, context.actor)
-    accounts.prove_key(context)
+    if not starts_key:
+        accounts.prove_key(context)
 
 
 def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected:

@@ -25,7 +25,7 @@ from mailrotate.core.store import (
 from mailrotate.core.store.aliases import StoredAlias
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.deadlines import RunningDeadline
-from mailrotate.core.store.events import About
+from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import inboxes, lanes, sending_mailboxes, unread_mail
 from mailrotate.core.store.sending.inboxes import StoredFolder
@@ -34,12 +34,12 @@ from mailrotate.core.store.sending.unread_mail import UnreadMail
 from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.own_settings import PERSONAL, SETTINGS, SHARED, ShownSetting
-from mailrotate.core.values.states import REMOVED_MAILBOX, ConnectionState
+from mailrotate.core.values.states import REMOVED_MAILBOX, ConnectionState, ReplyClass
 
 
 @dataclass(frozen=True)
 class ListedMailbox:
-    """One line of the list; `state` is the connection's, or `removed`."""
+    """One line of the list; `state` is the connection's, or `removed`, `trouble` what is wrong now."""
 
     id: int
     address: str
@@ -58,6 +58,7 @@ class ListedMailbox:
     sent_today: int
     last_test_at: datetime | None
     last_error: str | None
+    trouble: str | None
     failed_at: datetime | None
     disconnected_at: datetime | None
     removed_at: datetime | None
@@ -133,11 +134,28 @@ def _line(
         sent_today=sent_today,
         last_test_at=health.last_test_at,
         last_error=health.last_error,
+        trouble=_trouble(box, on_hold=on_hold),
         failed_at=health.failed_at,
         disconnected_at=health.disconnected_at,
         removed_at=box.removed_at,
         deadlines=deadlines,
     )
+
+
+def _trouble(box: SendingMailbox, *, on_hold: bool) -> str | None:
+    """What keeps the mailbox from sending or being read, in the order of the gates.
+
+    A connection that has failed comes before the hold of an earlier trouble; a hold for a server that could
+    not be used lasts until it was used with success.
+    """
+    health = box.health
+    if box.state is not ConnectionState.CONNECTED and health.last_error:
+        return health.last_error
+    if on_hold or health.hold_class in (ReplyClass.NET, ReplyClass.RETRY):
+        return health.hold_reason
+    if health.last_error is not None:
+        return health.last_error
+    return None if box.inbox.failing_since is None else f"inbox: {box.inbox.error}"
 
 
 def show(context: Context, address: str, now: datetime) -> ShownMailbox:
@@ -223,9 +241,15 @@ def release(context: Context, address: str, now: datetime) -> str | None:
     """End a hold; return its reason, or None if there was none (F4)."""
     with context.store.writing() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
-        health = connections.health_of(connection, box.id)
-        if health.hold_reason is not None:
-            mailboxes.end_hold(connection, box.id)
-            held = {"key": "hold", "before": health.hold_class, "after": None}
-            events.record(connection, context.actor, "mailbox.released", now, About(box.id), **held)
-        return health.hold_reason
+        return end_hold(connection, context.actor, box, now)
+
+
+def end_hold(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> str | None:
+    """The same in the caller's transaction."""
+    health = connections.health_of(connection, box.id)
+    if health.hold_reason is not None:
+        mailboxes.end_hold(connection, box.id)
+        mailboxes.change(connection, box.id, released_at=now)
+        held = {"key": "hold", "before": health.hold_class, "after": None}
+        events.record(connection, actor, "mailbox.released", now, About(box.id), **held)
+    return health.hold_reason

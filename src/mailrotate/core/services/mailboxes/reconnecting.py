@@ -3,7 +3,7 @@
 Both servers must accept the login before anything is stored; each step is reported as it happens.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -46,13 +46,17 @@ _STEP_NAMES = {
 
 @dataclass(frozen=True)
 class LoginChange:
-    """New servers or credentials of a mailbox; None keeps what it has."""
+    """New servers or credentials of a mailbox; None keeps what it has.
+
+    `keep_security` names the new servers ("smtp", "imap") whose security neither a flag nor the port says.
+    """
 
     smtp: Endpoint | None = None
     imap: Endpoint | None = None
     security: Security | None = None
     username: str | None = None
     credential: Credential | None = None
+    keep_security: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -113,19 +117,30 @@ def refuse_reconnect(context: Context, address: str, username: str | None) -> No
 
 
 def reconnect(
-    context: Context, address: str, change: LoginChange, tell: Tell, *, resume: bool, now: datetime
+    context: Context,
+    address: str,
+    change: LoginChange,
+    tell: Tell,
+    *,
+    resume: bool,
+    now: datetime,
+    start_key: Callable[[], None] | None = None,
 ) -> Renewed:
     """Renew the credentials of the same address in one step; every setting and assignment stays (C3).
 
+    With `start_key` the workspace's key is lost: the function starts a new one after the login is proved.
     Raises RemoteError when a login fails, Refused (`mailbox.disconnected`, `mailbox.other_address`), Busy:
     nothing is changed then.
     """
     refuse_reconnect(context, address, change.username)
     box = _connected_mailbox(context, address)
-    accounts.prove_key(context)
+    if start_key is None:
+        accounts.prove_key(context)
     with holding_lane(context, box.id, now):
         account = login_after(context, box, change, now, "reconnect")
         prove(context.provider(box.provider), account, tell, "reconnect")
+        if start_key is not None:
+            start_key()
         with context.store.writing() as connection:
             box = seats.find_mailbox(connection, context.actor, box.address)
             renew(context, connection, box, account, change, now)
@@ -240,10 +255,16 @@ def login_after(
         ) from None
     return replace(
         account,
-        smtp=change.smtp or secured(account.smtp, change.security),
-        imap=change.imap or secured(account.imap, change.security),
+        smtp=_server_after(account.smtp, change.smtp, change, "smtp"),
+        imap=_server_after(account.imap, change.imap, change, "imap"),
         username=change.username or account.username,
     )
+
+
+def _server_after(before: Endpoint, new: Endpoint | None, change: LoginChange, name: str) -> Endpoint:
+    if new is None:
+        return secured(before, change.security)
+    return secured(new, before.security) if name in change.keep_security else new
 
 
 def secured(server: Endpoint, security: Security | None) -> Endpoint:

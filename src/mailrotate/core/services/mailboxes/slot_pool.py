@@ -153,7 +153,7 @@ def assign(context: Context, email: str, count: int, now: datetime) -> UserSlots
                 f"the team's pool has {len(pool)} of the {count} requested slots",
                 Command("slot", "buy", "--count", str(count - len(pool)))
                 if pool
-                else Command("slot", "add", "--user", user.email, "--count", str(count)),
+                else Command("slot", "add", "--for", user.email, "--count", str(count)),
             )
         for slot in pool[:count]:
             _move(connection, context, "slot.assigned", slot, user.id, now)
@@ -196,7 +196,7 @@ def _refuse_unassign(connection: Connection, slot: StoredSlot) -> None:
         raise Refused(
             "slot.in_pool",
             f"{name} is already in the team's pool",
-            Command("slot", "assign", "--user", "EMAIL"),
+            Command("slot", "assign", "--for", "USER"),
         )
     if slot.kind is SlotKind.INCLUDED:
         raise Refused(

@@ -1,7 +1,7 @@
 """The claim: one transaction that finds the lane's next message, asks every gate again, and renders it."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -53,6 +53,7 @@ class _Lane:
     campaigns: dict[int, StoredCampaign]
     absences: Absences
     now: datetime
+    note_unfit: Callable[[], None]
 
 
 def may_send(context: Context, mailbox_id: int, now: datetime) -> bool:
@@ -67,7 +68,12 @@ def may_send(context: Context, mailbox_id: int, now: datetime) -> bool:
 
 
 def claim_next(
-    context: Context, lane: Lane, cache: StepCache, now: datetime, only: int | None = None
+    context: Context,
+    lane: Lane,
+    cache: StepCache,
+    now: datetime,
+    only: int | None = None,
+    note_unfit: Callable[[], None] = lambda: None,
 ) -> Claim | Nothing:
     """Claim the next message of a lane (`only`: this one or none). Raises LaneLost."""
     with context.store.writing() as connection:
@@ -79,7 +85,7 @@ def claim_next(
         if closed is not None and only is None:
             return Nothing(closed)
         running = _open_campaigns(context, connection, box, now)
-        at = _Lane(context, connection, box, known, running, facts.absences_in(connection), now)
+        at = _Lane(context, connection, box, known, running, facts.absences_in(connection), now, note_unfit)
         for _ in range(_MOST_CLEARED):
             message = _first(at, only)
             if message is None:
@@ -175,6 +181,7 @@ def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim
         mail = compose(letter, at.now)
     except UnfitLetter as unfit:
         lifecycle.refuse_content(at.connection, message, str(unfit), at.now, ReplyClass.MESSAGE)
+        at.note_unfit()
         return None
     claim_token = uuid.uuid4().hex
     claimed = claims.claim(

@@ -19,7 +19,7 @@ from mailrotate.core.services.sending import settling
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import campaigns, events, mailboxes, moves, senders
 from mailrotate.core.store.events import About
-from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people import due_recipients, recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
 from mailrotate.core.store.sending import outbox, outbox_lists, send_mark, sending_mailboxes
 from mailrotate.core.store.sending.outbox import NewMessage
@@ -157,7 +157,7 @@ def _next_message(
         return planned.id
     sender_id = person.campaign_sender_id or _sender_of(connection, person, found.mailbox_id)
     recipients.give_sender(connection, person.id, sender_id)
-    recipients.mark_planned(connection, [person.id])
+    due_recipients.mark_planned(connection, [person.id])
     new = NewMessage(
         kind=MessageKind.CAMPAIGN,
         priority=priority_of(person.next_step),

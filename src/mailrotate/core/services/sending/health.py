@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.refusal_row import suspicion
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services import periods
@@ -15,12 +16,13 @@ from mailrotate.core.services.effects import affected_campaigns, assigning
 from mailrotate.core.store import connections, events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes, sending_mailboxes
+from mailrotate.core.store.sending import inboxes, refusals, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.address import domain_of
 from mailrotate.core.values.clock import next_whole_second
 from mailrotate.core.values.mail import INBOX, CheckStep, ServerReply
+from mailrotate.core.values.reasons import REFUSALS
 from mailrotate.core.values.states import ConnectionState, ReplyClass, Who
 
 # The bounds of the pause between two tries of an unreachable server, which grows with the outage; for an
@@ -66,6 +68,15 @@ def note_trouble(
         _hold(connection, box.id, verdict.reply_class, said, next_whole_second(now + _SHORTEST_PAUSE), now)
 
 
+def note_refusal(connection: Connection, box: StoredMailbox, now: datetime) -> None:
+    """Hold the mailbox when refusals in a row look like its own trouble, until a person has looked (F4)."""
+    released_at = connections.health_of(connection, box.id).released_at
+    run = refusals.in_a_row(connection, box.id, released_at)
+    said = suspicion([refusal.to_address for refusal in run])
+    if said is not None:
+        _hold(connection, box.id, REFUSALS, said, None, now)
+
+
 def fail(
     connection: Connection, box: StoredMailbox, reply_class: ReplyClass, said: str, now: datetime
 ) -> None:
@@ -103,6 +114,12 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
         assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
     if connections.health_of(connection, box.id).hold_class in _PASSING:
         mailboxes.end_hold(connection, box.id)
+
+
+def is_in_doubt(box: SendingMailbox) -> bool:
+    """Whether a trouble was noted that a login proves over."""
+    noted = box.health.trouble_since is not None or box.health.last_error is not None
+    return noted or box.health.hold_class in _PASSING
 
 
 def test(context: Context, lane: Lane, now: datetime) -> TestResult:
@@ -193,7 +210,7 @@ def _concerned(connection: Connection, box: StoredMailbox, who: Who) -> list[int
 def _hold(
     connection: Connection,
     mailbox_id: int,
-    reply_class: ReplyClass,
+    hold_class: str,
     said: str,
     until: datetime | None,
     now: datetime,
@@ -206,16 +223,16 @@ def _hold(
     if held.hold_reason is not None and held.hold_class not in _PASSING:
         is_shorter = held.hold_until is None or (until is not None and until <= held.hold_until)
         is_over = held.hold_until is not None and held.hold_until <= now
-        if not is_over and (is_shorter or reply_class in _PASSING):
+        if not is_over and (is_shorter or hold_class in _PASSING):
             return
-    mailboxes.change(connection, mailbox_id, hold_class=reply_class, hold_reason=said, hold_until=until)
+    mailboxes.change(connection, mailbox_id, hold_class=hold_class, hold_reason=said, hold_until=until)
     events.record(
         connection,
         RUNNER,
         "mailbox.held",
         now,
         About(mailbox_id),
-        error_class=reply_class,
+        error_class=hold_class,
         reply=said,
         until=None if until is None else until.isoformat(),
     )

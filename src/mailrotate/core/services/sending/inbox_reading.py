@@ -262,8 +262,10 @@ class _FolderReading:
         # A copy of what we sent cites the message before it just as a reply does, in whatever folder.
         sender = canonical_address(read.from_address or "")
         is_own = sender in self._own or bool(_ours(connection, read.own_tokens))
-        local_parts = [cited.strip("<>").partition("@")[0].lower() for cited in read.cited_ids]
-        cited = _ours(connection, [*read.cited_tokens, *local_parts])
+        local_parts = (cited.strip("<>").partition("@")[0].lower() for cited in read.cited_ids)
+        # PostgreSQL refuses a NUL in a text, and a stranger's Message-ID may hold one.
+        plain = [part for part in local_parts if part.isascii() and part.isalnum()]
+        cited = _ours(connection, [*read.cited_tokens, *plain])
         read = replace(
             read,
             unsubscribe_token=read.unsubscribe_token if left else None,

@@ -19,8 +19,8 @@ from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import campaigns, mailboxes, progress, senders
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.people import recipients
-from mailrotate.core.store.people.recipients import Due
+from mailrotate.core.store.people import due_recipients
+from mailrotate.core.store.people.due_recipients import Due
 from mailrotate.core.store.senders import StoredSender
 from mailrotate.core.store.sending import lanes, outbox, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
@@ -100,14 +100,14 @@ def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room
     for sender in senders.senders_of(at.connection, campaign.id):
         if sender.mailbox_id != at.box.id:
             continue
-        people = recipients.lock_due(
+        people = due_recipients.lock_due(
             at.connection, sender.id, at.horizon, priority is Priority.FOLLOW_UP, room - planned, since
         )
         if people:
             steps = {step.position: step for step in at.cache.steps_of(at.connection, campaign)}
             rows = [_row(at, campaign, sender, steps[person.next_step], person) for person in people]
             outbox.plan(at.connection, MESSAGE["plan"], rows, at.now)
-            recipients.mark_planned(at.connection, [person.id for person in people])
+            due_recipients.mark_planned(at.connection, [person.id for person in people])
             planned += len(people)
     return planned
 

@@ -22,6 +22,7 @@ from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Candidate, Claim
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.mail import ServerReply
+from mailrotate.core.values.reasons import HARD_BOUNCE
 from mailrotate.core.values.states import (
     MessageKind,
     MessageState,
@@ -150,6 +151,7 @@ def settle_refused(
         elif personal and verdict.reply_class is ReplyClass.HARD:
             state = _fail(connection, claimed, verdict, reply, now)
             _bounce(connection, message, now)
+            health.note_refusal(connection, box, now)
         elif personal and verdict.reply_class is ReplyClass.MESSAGE:
             state = _fail(connection, claimed, verdict, reply, now)
             lifecycle.pause_on_repeated_errors(connection, message, verdict.reply_class, now)
@@ -252,13 +254,13 @@ def _bounce(connection: Connection, message: Candidate, now: datetime) -> None:
     """Record a hard refusal: suppress the address for all campaigns (D6)."""
     if message.kind is not MessageKind.CAMPAIGN:
         return
-    _end(connection, message, RECIPIENT["bounced"], "hard_bounce", now)
+    _end(connection, message, RECIPIENT["bounced"], HARD_BOUNCE, now)
     lifecycle.suppress(
         connection,
         RUNNER,
         SuppressionKind.ADDRESS,
         message.to_address,
-        reason="hard_bounce",
+        reason=HARD_BOUNCE,
         source=f"m_{message.id}",
         now=now,
     )

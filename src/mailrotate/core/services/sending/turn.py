@@ -121,12 +121,17 @@ class LaneTurn:
 
     def _send_one(self, only: int | None) -> bool:
         """Claim and deliver one message; False when the turn is over."""
-        claimed = claim_next(self._context, self._lane, self._cache, self._pace.clock(), only)
+        claimed = claim_next(
+            self._context, self._lane, self._cache, self._pace.clock(), only, self._note_unfit
+        )
         if isinstance(claimed, Nothing):
             return self._sit_out_gap(claimed)
         settled = self._deliver(claimed, claimed.box)
         self.tally[_counted_as(settled)] += 1
         return settled.lane_goes_on
+
+    def _note_unfit(self) -> None:
+        self.tally["failed"] += 1
 
     def _sit_out_gap(self, nothing: Nothing) -> bool:
         closed = nothing.closed
@@ -196,7 +201,7 @@ class LaneTurn:
             self._pace.clock(),
             lambda provider, account: provider.open_sender(account),
         )
-        if box.health.trouble_since is not None or box.health.last_error is not None:
+        if health.is_in_doubt(box):
             with self._context.store.writing() as connection:
                 health.recover(connection, box, self._pace.clock())
 

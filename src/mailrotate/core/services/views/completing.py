@@ -10,7 +10,7 @@ from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.states import Role
 
 
-def offered(ask: Ask, wanted: Sequence[Names], email: str | None) -> list[str]:
+def offered(ask: Ask, wanted: Sequence[Names], email: str | None, **typed: str) -> list[str]:
     """List the names that the user `email`, or the default user, may see.
 
     Empty for a locked or unknown user. Raises BadInput if `email` is not an address.
@@ -22,4 +22,4 @@ def offered(ask: Ask, wanted: Sequence[Names], email: str | None) -> list[str]:
         return []
     user_id, role = found
     viewer = None if roles.may(Role(role), Deed.SEE_TEAM) else user_id
-    return [name for kind in wanted for name in names.listing(ask, kind, viewer)]
+    return [name for kind in wanted for name in names.listing(ask, kind, viewer, **typed)]

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict, decide, verdicts
 from mailrotate.core.rules.gates import Cause, Gate
+from mailrotate.core.rules.headline import stops_all
 from mailrotate.core.rules.situation import MailboxFacts, MessageFacts, Situation
 from mailrotate.core.rules.steps import is_follow_up
 from mailrotate.core.services.access import advice, authority
@@ -16,13 +17,13 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns
-from mailrotate.core.services.views import obstacles
+from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
-from mailrotate.core.store.sending import outbox
+from mailrotate.core.store.sending import outbox, outbox_lists
 from mailrotate.core.values import reasons
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
@@ -65,26 +66,46 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
     Raises NotFound (`message.none`, `recipient.none`, `mailbox.none`, `campaign.none`), Refused (`user.…`),
     BadInput when a name fits several (`name.ambiguous`).
     """
+    alive = survey.living_runners(context)
     with context.store.reading() as connection:
-        look = obstacles.prospects(context, connection, now)
-        if address is not None:
-            campaign = authority.find_seen_campaign(connection, context.actor, subject)
-            return _of_person(look, campaign, _person(connection, campaign, address))
-        kind, number = _kind_of(connection, subject)
-        if kind == "m":
-            return _of_message(context, look, number)
-        if kind == "r":
-            found = recipients.by_id(connection, number)
-            if found is None:
-                raise NotFound(
-                    "recipient.none", f"there is no recipient {subject}", Command("recipient", "list", "NAME")
-                )
-            campaign = authority.find_seen_campaign(connection, context.actor, f"c_{found.campaign_id}")
-            return _of_person(look, campaign, found)
-        if kind == "b":
-            box = find_mailbox(connection, subject)
-            return _of_mailbox(look, authority.find_seen_mailbox(connection, context.actor, box.address).id)
-        return _of_campaign(look, authority.find_seen_campaign(connection, context.actor, subject))
+        look = obstacles.prospects(
+            context, connection, now, with_key=not survey.works(connection, alive, now)
+        )
+        found = _found(context, look, subject, address)
+        if found.next_at is None or found.next_at > now:
+            return found
+        outside = stops_all(survey.machine(context, connection, alive, look.obstacle), now)
+        troubles = [survey.server_trouble(connection, box) for box in look.boxes]
+    if outside is None and troubles and all(troubles):
+        outside = troubles[0]
+    if outside is None:
+        return found
+    # Its own gates are open, and yet it waits.
+    return replace(found, summary=f"its gates are open, but {outside.says}", remedy=outside.command)
+
+
+def _found(context: Context, look: Prospects, subject: str, address: str | None) -> Explanation:
+    """What the gates say."""
+    connection = look.connection
+    if address is not None:
+        campaign = authority.find_seen_campaign(connection, context.actor, subject)
+        return _of_person(look, campaign, _person(connection, campaign, address))
+    kind, number = _kind_of(connection, subject)
+    if kind == "m":
+        return _of_message(context, look, number)
+    if kind == "r":
+        found = recipients.by_id(connection, number)
+        if found is None:
+            raise NotFound(
+                "recipient.none", f"there is no recipient {subject}", Command("recipient", "list", "NAME")
+            )
+        campaign = authority.find_seen_campaign(connection, context.actor, f"c_{found.campaign_id}")
+        return _of_person(look, campaign, found)
+    if kind == "b":
+        box = find_mailbox(connection, subject)
+        return _of_mailbox(look, authority.find_seen_mailbox(connection, context.actor, box.address).id)
+    campaign = authority.find_seen_campaign(connection, context.actor, subject)
+    return _with_unfit_step(look, campaign, _of_campaign(look, campaign))
 
 
 _ID = re.compile(r"([a-z])_([0-9]{1,18})")
@@ -208,6 +229,18 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
         remedy = Command("outbox", "release", "--campaign", campaign.name)
     return Explanation(
         campaign.name, decision.next_at, decision.binding, tuple(shown), _summary(decision), remedy
+    )
+
+
+def _with_unfit_step(look: Prospects, campaign: StoredCampaign, found: Explanation) -> Explanation:
+    """Also say which text keeps some messages from being written; only an edit helps them."""
+    unfit = outbox_lists.unfit_steps(look.connection, campaign_id=campaign.id)
+    if not unfit:
+        return found
+    return replace(
+        found,
+        summary=f"{found.summary}; step {unfit[0].step} cannot be written for some: {unfit[0].reason}",
+        remedy=found.remedy if found.next_at else Command("campaign", "edit", campaign.name, "FILE"),
     )
 
 

@@ -36,6 +36,6 @@ def find(
     return None
 
 
-def prospects(context: Context, connection: Connection, now: datetime) -> Prospects:
+def prospects(context: Context, connection: Connection, now: datetime, *, with_key: bool = True) -> Prospects:
     """One look at the workspace, with what keeps it from sending."""
-    return Prospects(context, connection, now, find(context, connection, now))
+    return Prospects(context, connection, now, find(context, connection, now, with_key=with_key))

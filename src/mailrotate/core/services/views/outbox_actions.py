@@ -18,7 +18,7 @@ from mailrotate.core.services.sending import settling
 from mailrotate.core.services.views import obstacles
 from mailrotate.core.store import campaigns, events, mailboxes, moves
 from mailrotate.core.store.events import About, LoggedEvent
-from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people import due_recipients
 from mailrotate.core.store.portions import portions
 from mailrotate.core.store.sending import outbox, outbox_lists, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate
@@ -292,7 +292,7 @@ def _resolve_not_sent(
         return _CHANGED
     if is_wanted and is_gone and message.recipient_id is not None:
         due_at = due_again(message.due_at, message.released_at)
-        recipients.plan_again(connection, message.recipient_id, due_at)
+        due_recipients.plan_again(connection, message.recipient_id, due_at)
     events.record(
         connection, context.actor, "message.resolved", now, _about(message), sent=False, queued=is_wanted
     )

@@ -1,7 +1,7 @@
 """The whole workspace at a glance: is it sending, and if not why; the same gates answer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -18,12 +18,13 @@ from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
 from mailrotate.core.services.sending.runners import RunnerEntry
-from mailrotate.core.services.views import survey
+from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.sending import lanes, outbox_lists, unread_mail
+from mailrotate.core.store.sending import outbox_lists, unread_mail
+from mailrotate.core.store.sending.outbox_lists import UnfitStep
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.hint import AnyHint
@@ -56,8 +57,8 @@ class MailboxLine:
     next_at: datetime | None
     binding: Gate | None
     waits_for: str | None
-    unread_mails: int = 0
-    broke_by: str | None = None
+    unread_mails: int
+    broke_by: str | None
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,9 @@ class CampaignLine:
 
 @dataclass(frozen=True)
 class Overview:
-    """The answer and what it was found from; `requests` wait for the acting user's decision.
+    """The answer and what it was found from.
 
-    `obstacle` keeps the whole workspace from sending.
+    `requests` wait for the acting user's decision; `obstacle` keeps the whole workspace from sending.
     """
 
     headline: Headline
@@ -99,29 +100,29 @@ class Overview:
     held: int
     requests: int
     obstacle: Obstacle | None
+    unfit: tuple[UnfitStep, ...]
 
 
 def look(context: Context, now: datetime) -> Overview:
     alive = survey.living_runners(context)
     with context.store.reading() as connection:
         viewer = _viewer(context, connection)
-        machine, obstacle = survey.machine(context, connection, alive, now)
-        prospects = Prospects(context, connection, now, obstacle)
+        prospects = obstacles.prospects(
+            context, connection, now, with_key=not survey.works(connection, alive, now)
+        )
+        machine = survey.machine(context, connection, alive, prospects.obstacle)
         seen = _lanes_seen(prospects, viewer)
-        unread, broken = unread_mail.counts(connection, now - _UNREAD_IS_RECENT), lanes.broken(connection)
+        lanes = survey.lanes(connection, seen, now)
+        unread = unread_mail.counts(connection, now - _UNREAD_IS_RECENT)
         boxes = tuple(
-            replace(
-                _mailbox_line(prospects, box, shut, decision),
-                unread_mails=unread.get(box.id, 0),
-                broke_by=broken.get(box.id),
-            )
-            for box, shut, decision in seen
+            _mailbox_line(prospects, *each, unread.get(each[0].id, 0), lane.broke_by)
+            for each, lane in zip(seen, lanes, strict=True)
         )
         lines = _campaign_lines(connection, _campaigns_seen(connection, viewer))
         attention = outbox_lists.attention_counts(connection, viewer)
         facts = World(
             machine=machine,
-            lanes=survey.lanes(connection, seen, broken, now),
+            lanes=lanes,
             campaigns=tuple(
                 Campaign(line.name, line.state, line.pause_reasons, line.total - line.ended) for line in lines
             ),
@@ -146,7 +147,8 @@ def look(context: Context, now: datetime) -> Overview:
             errors=facts.errors,
             held=facts.held,
             requests=_requests(context, connection),
-            obstacle=obstacle,
+            obstacle=prospects.obstacle,
+            unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
         )
 
 
@@ -166,6 +168,12 @@ def _lanes_seen(prospects: Prospects, viewer: int | None) -> list[LaneSeen]:
 def _campaigns_seen(connection: Connection, viewer: int | None) -> list[StoredCampaign]:
     numbers = None if viewer is None else visibility.campaign_ids(connection, viewer)
     return [one for one in campaigns.listing(connection) if numbers is None or one.id in numbers]
+
+
+def unfit_steps(context: Context) -> tuple[UnfitStep, ...]:
+    """The steps that could not be written for some recipients, as far as the acting user sees them."""
+    with context.store.reading() as connection:
+        return tuple(outbox_lists.unfit_steps(connection, seen_by=_viewer(context, connection)))
 
 
 def _acting(context: Context, connection: Connection) -> StoredUser | None:
@@ -212,7 +220,12 @@ def _today(connection: Connection, now: datetime) -> datetime:
 
 
 def _mailbox_line(
-    prospects: Prospects, box: SendingMailbox, shut: Verdict | None, decision: Decision | None
+    prospects: Prospects,
+    box: SendingMailbox,
+    shut: Verdict | None,
+    decision: Decision | None,
+    unread_mails: int,
+    broke_by: str | None,
 ) -> MailboxLine:
     known = prospects.mailbox_facts(box.id)
     return MailboxLine(
@@ -228,4 +241,6 @@ def _mailbox_line(
         next_at=None if decision is None else decision.next_at,
         binding=None if decision is None else decision.binding,
         waits_for=None if decision is None or decision.open else decision.summary,
+        unread_mails=unread_mails,
+        broke_by=broke_by,
     )

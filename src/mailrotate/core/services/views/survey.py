@@ -1,6 +1,6 @@
 """The facts of the world for the headline: what stands in the database, and what this process sees itself."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -8,14 +8,14 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict
 from mailrotate.core.rules.grace import has_passed
-from mailrotate.core.rules.headline import PASS_IS_RECENT
+from mailrotate.core.rules.headline import PASS_IS_RECENT, down
 from mailrotate.core.rules.situation import Obstacle
 from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import runners
 from mailrotate.core.services.sending.runners import RunnerEntry
-from mailrotate.core.services.views import obstacles
 from mailrotate.core.store import connections, deadlines, workspaces
+from mailrotate.core.store.sending import lanes as stored_lanes
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.hint import Command, Shell
 from mailrotate.core.values.states import ConnectionState, ReplyClass
@@ -31,21 +31,22 @@ def living_runners(context: Context) -> tuple[RunnerEntry, ...]:
 
 
 def machine(
-    context: Context, connection: Connection, alive: Sequence[RunnerEntry], now: datetime
-) -> tuple[Machine, Obstacle | None]:
-    """What all mailboxes share, and what keeps all of them from sending."""
+    context: Context, connection: Connection, alive: Sequence[RunnerEntry], obstacle: Obstacle | None
+) -> Machine:
+    """What all mailboxes share."""
+    workspace = workspaces.find(connection)
+    troubles = list(_disk_trouble(context))
+    if obstacle is not None:
+        says = obstacle.reason.removesuffix("; nothing is sent")
+        troubles.append(Trouble(Code(obstacle.code), says, obstacle.remedy or Command("status")))
+    return Machine(tuple(troubles), bool(alive), None if workspace is None else workspace.last_pass_at)
+
+
+def works(connection: Connection, alive: Sequence[RunnerEntry], now: datetime) -> bool:
+    """Whether a runner works right now; it has a key, even where the user of this command has none."""
     workspace = workspaces.find(connection)
     last_pass_at = None if workspace is None else workspace.last_pass_at
-    # The runner that works has a key, even where the user of this command has none.
-    is_proved = bool(alive) and last_pass_at is not None and now - last_pass_at <= PASS_IS_RECENT
-    obstacle = obstacles.find(context, connection, now, with_key=not is_proved)
-    troubles = (*_disk_trouble(context), *(() if obstacle is None else (_trouble(obstacle),)))
-    return Machine(troubles, bool(alive), last_pass_at), obstacle
-
-
-def _trouble(obstacle: Obstacle) -> Trouble:
-    says = obstacle.reason.removesuffix("; nothing is sent")
-    return Trouble(Code(obstacle.code), says, obstacle.remedy or Command("run", "--once"))
+    return bool(alive) and last_pass_at is not None and now - last_pass_at <= PASS_IS_RECENT
 
 
 def _disk_trouble(context: Context) -> Iterator[Trouble]:
@@ -55,11 +56,10 @@ def _disk_trouble(context: Context) -> Iterator[Trouble]:
         yield Trouble(Code.DISK_FULL, says, Shell("df", "-h", context.store.name))
 
 
-def lanes(
-    connection: Connection, seen: Sequence[LaneSeen], broken: Mapping[int, str], now: datetime
-) -> tuple[Lane, ...]:
+def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tuple[Lane, ...]:
     numbers = [box.id for box, _, _ in seen]
     hosts = connections.hosts_of(connection, numbers)
+    broken = stored_lanes.broken(connection)
     running = deadlines.running(connection, numbers)
     found = []
     for box, shut, decision in seen:
@@ -74,11 +74,17 @@ def lanes(
                 decision=decision,
                 smtp=smtp,
                 imap=imap,
+                broke_by=broken.get(box.id),
                 grace=(graces[0].campaign, graces[0].ends_at) if graces else None,
-                died=f"unexpected failure ({broken[box.id]})" if box.id in broken else None,
             )
         )
     return tuple(found)
+
+
+def server_trouble(connection: Connection, box: SendingMailbox) -> Trouble | None:
+    """The server that keeps this mailbox from sending."""
+    smtp, _ = outages(box, *connections.hosts_of(connection, [box.id])[box.id])
+    return None if smtp is None else down(Lane(box.address, box.state, smtp=smtp))
 
 
 def outages(box: SendingMailbox, smtp_host: str, imap_host: str) -> tuple[Outage | None, Outage | None]:

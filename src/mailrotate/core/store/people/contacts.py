@@ -4,28 +4,27 @@ import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
+    Column,
     Connection,
     Row,
     Select,
-    Text,
     bindparam,
-    column,
     func,
     insert,
     literal,
     select,
     true,
     update,
-    values,
 )
 
-from mailrotate.core.store import dialects
+from mailrotate.core.store import dialects, visibility
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.people import tags
 from mailrotate.core.store.portions import portions, rows_with
-from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.address import canonical_address, domain_of
 from mailrotate.core.values.states import RecipientState
 
 
@@ -87,10 +86,10 @@ def _read(row: Row[tuple[object, ...]]) -> StoredContact:
 
 
 def find(connection: Connection, address: str) -> StoredContact | None:
-    """The contact with a normalised address."""
-    row = connection.execute(
-        _query().where(t.contact.c.domain == domain_of(address), t.contact.c.address == address)
-    ).one_or_none()
+    """The contact with a normalised address, in whatever spelling; of two, the one that is written."""
+    c, canonical = t.contact.c, canonical_address(address)
+    query = _query().where(c.domain == domain_of(canonical), c.canonical == canonical)
+    row = connection.execute(query.order_by((c.address == address).desc(), c.id).limit(1)).one_or_none()
     return None if row is None else _read(row)
 
 
@@ -124,23 +123,52 @@ def listing(
 
 
 def known(connection: Connection, addresses: Sequence[str]) -> dict[str, int]:
-    """Return the contact ids of those normalised addresses that have a contact."""
+    """Return the contact ids of those normalised addresses that have a contact, in whatever spelling."""
+    wanted = {address: canonical_address(address) for address in addresses}
+    found: dict[str, int] = {}
+    spelled: dict[str, int] = {}
+    c = t.contact.c
+    for row in _with_canonical(connection, list(set(wanted.values())), c.id, c.address):
+        found[row.canonical] = min(row.id, found.get(row.canonical, row.id))
+        spelled[row.address] = row.id
     return {
-        address: contact_id
-        for some in portions(list(dict.fromkeys(addresses)))
-        for address, contact_id in _known(connection, some)
+        address: spelled.get(address, found[canonical])
+        for address, canonical in wanted.items()
+        if canonical in found
     }
 
 
-def _known(connection: Connection, addresses: Sequence[str]) -> Iterator[tuple[str, int]]:
+def have_fields(connection: Connection) -> bool:
+    """Whether any contact has fields of its own."""
+    query = select(t.contact.c.id).where(t.contact.c.fields != "{}").limit(1)
+    return connection.execute(query).first() is not None
+
+
+def fields_of(connection: Connection, canonical: Sequence[str]) -> dict[str, Mapping[str, str]]:
+    """Return the fields of the contacts with these canonical addresses, as far as they have any."""
     c = t.contact.c
-    # Joined, because SQLite looks through the whole table for `(domain, address) IN (VALUES …)`.
-    pairs = values(column("domain", Text), column("address", Text), name="people")
-    people = pairs.data([(domain_of(address), address) for address in addresses]).cte("people")
-    query = select(c.address, c.id).join(
-        people, (c.domain == people.c.domain) & (c.address == people.c.address)
-    )
-    yield from ((row.address, row.id) for row in connection.execute(query))
+    rows = _with_canonical(connection, canonical, c.id, c.fields)
+    return {row.canonical: json.loads(row.fields) for row in rows if row.fields != "{}"}
+
+
+def _with_canonical(
+    connection: Connection, canonical: Sequence[str], *columns: Column[Any]
+) -> Iterator[Row[Any]]:
+    c = t.contact.c
+    for some in portions(canonical):
+        listed = dialects.texts(connection, some).c.value
+        same = (c.domain == dialects.domain_of(connection, listed)) & (c.canonical == listed)
+        yield from connection.execute(select(c.canonical, *columns).where(same))
+
+
+def domains(connection: Connection) -> Iterator[str]:
+    """Each domain that contacts have, once, by one step of the index for each instead of for each contact."""
+    c = t.contact.c
+    each = select(func.min(c.domain).label("domain")).cte("each", recursive=True)
+    following = select(func.min(c.domain)).where(c.domain > each.c.domain).scalar_subquery()
+    each = each.union_all(select(following).where(each.c.domain.is_not(None)))
+    with connection.execute(select(each.c.domain).where(each.c.domain.is_not(None))) as rows:
+        yield from rows.scalars()
 
 
 def among(connection: Connection, contact_ids: Sequence[int]) -> set[int]:
@@ -152,10 +180,11 @@ def among(connection: Connection, contact_ids: Sequence[int]) -> set[int]:
 
 _c = t.contact.c
 _ADD = insert(t.contact).from_select(
-    ["domain", "address", "owner_id", "created_at", "fields"],
+    ["domain", "canonical", "address", "owner_id", "created_at", "fields"],
     dialects.but_not_twice(
         select(
             bindparam("b_domain", type_=_c.domain.type),
+            bindparam("b_canonical", type_=_c.canonical.type),
             bindparam("b_address", type_=_c.address.type),
             bindparam("b_owner", type_=_c.owner_id.type),
             bindparam("b_at", type_=_c.created_at.type),
@@ -170,12 +199,12 @@ def add(connection: Connection, addresses: Sequence[str], owner_id: int, now: da
 
     In the order of the index, so that two processes adding the same people cannot deadlock.
     """
-    rows = sorted((domain_of(address), address) for address in addresses)
+    forms = {canonical_address(address): address for address in reversed(addresses)}
+    rows = sorted((domain_of(canonical), canonical, address) for canonical, address in forms.items())
     if rows:
         made = {"b_owner": owner_id, "b_at": now}
-        connection.execute(
-            _ADD, [{"b_domain": domain, "b_address": address, **made} for domain, address in rows]
-        )
+        names = ("b_domain", "b_canonical", "b_address")
+        connection.execute(_ADD, [dict(zip(names, row, strict=True), **made) for row in rows])
 
 
 def change(connection: Connection, contact_id: int, **columns: object) -> None:
@@ -187,7 +216,8 @@ def lock(connection: Connection, contact_id: int) -> None:
     connection.execute(select(t.contact.c.id).where(t.contact.c.id == contact_id).with_for_update())
 
 
-def campaigns_of(connection: Connection, contact_id: int) -> list[Membership]:
+def campaigns_of(connection: Connection, contact_id: int, seen_by: int | None = None) -> list[Membership]:
+    """The campaigns that a contact is in; with `seen_by` a member, those that they may see."""
     r = t.recipient.c
     query = (
         select(r.id, t.campaign.c.name, r.state, r.reason)
@@ -195,6 +225,8 @@ def campaigns_of(connection: Connection, contact_id: int) -> list[Membership]:
         .where(r.contact_id == contact_id)
         .order_by(r.id)
     )
+    if seen_by is not None:
+        query = query.where(t.campaign.c.id.in_(visibility.campaigns_of(seen_by)))
     return [
         Membership(row.id, row.name, RecipientState(row.state), row.reason)
         for row in connection.execute(query)

@@ -4,14 +4,12 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
     and_,
-    bindparam,
     case,
     delete,
     func,
@@ -22,8 +20,14 @@ from sqlalchemy import (
 
 from mailrotate.core.store import dialects, moves
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.people import contacts
 from mailrotate.core.store.portions import rows_with
-from mailrotate.core.values.address import domain_of
+from mailrotate.core.values.address import (
+    canonical_address,
+    canonical_domain,
+    domain_and_parents,
+    domain_of,
+)
 from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
 from mailrotate.core.values.transition import Transition
@@ -45,18 +49,6 @@ class StoredRecipient:
     next_step: int
     next_at: datetime | None
     sent_count: int
-
-
-@dataclass(frozen=True)
-class Due:
-    """A recipient whose next step is to be planned."""
-
-    id: int
-    campaign_sender_id: int
-    email: str
-    next_step: int
-    next_at: datetime
-    timezone: str | None
 
 
 def _query() -> Select[tuple[object, ...]]:
@@ -117,12 +109,15 @@ def _read(m: Mapping[str, object]) -> StoredRecipient:
 
 
 def _has_address(address: str) -> ColumnElement[bool]:
-    """Match an address together with its domain, the first column of the index."""
-    return and_(t.contact.c.domain == domain_of(address), t.contact.c.address == address)
+    """Match an address in any spelling, together with its domain, the first column of the index."""
+    canonical = canonical_address(address)
+    return and_(t.contact.c.domain == domain_of(canonical), t.contact.c.canonical == canonical)
 
 
 def find(connection: Connection, campaign_id: int, address: str) -> StoredRecipient | None:
+    """The recipient with a normalised address; of two spellings in the campaign, the one that is written."""
     query = _query().where(t.recipient.c.campaign_id == campaign_id, _has_address(address))
+    query = query.order_by((t.contact.c.address == address).desc(), t.recipient.c.id).limit(1)
     row = connection.execute(query).one_or_none()
     return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
 
@@ -196,6 +191,15 @@ def counts_by_sender(connection: Connection, campaign_id: int) -> dict[int, int]
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
+def open_count(connection: Connection, campaign_id: int, campaign_sender_id: int) -> int:
+    """How many open recipients of a campaign a sender has."""
+    r = t.recipient.c
+    query = select(func.count()).where(
+        r.campaign_id == campaign_id, r.campaign_sender_id == campaign_sender_id, t.is_open
+    )
+    return int(connection.execute(query).scalar_one())
+
+
 def awaited_senders(connection: Connection, campaign_id: int) -> frozenset[int]:
     """The senders of a campaign that have open recipients."""
     c = t.recipient.c
@@ -203,6 +207,15 @@ def awaited_senders(connection: Connection, campaign_id: int) -> frozenset[int]:
         c.campaign_id == campaign_id, c.state.in_(OPEN_RECIPIENTS), c.campaign_sender_id.is_not(None)
     )
     return frozenset(connection.execute(query.distinct()).scalars())
+
+
+def place_of(connection: Connection, campaign_id: int, recipient_id: int | None) -> tuple[int, int]:
+    """Which recipient of a campaign this is in the order of enrolment, from 1, and how many there are."""
+    r = t.recipient.c
+    is_before = r.id <= (0 if recipient_id is None else recipient_id)
+    counted = select(func.count().filter(is_before), func.count()).where(r.campaign_id == campaign_id)
+    place, total = connection.execute(counted).one()
+    return int(place), int(total)
 
 
 def first_of(connection: Connection, campaign_id: int) -> StoredRecipient | None:
@@ -254,53 +267,6 @@ def sender_of_rank(spread: Spread, rank: ColumnElement[int]) -> ColumnElement[in
     return case(*first, *((turn == index, sender) for index, sender in enumerate(spread.cycle)))
 
 
-def due_in_lane(
-    connection: Connection, campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int
-) -> list[Due]:
-    """The earliest open recipients of one sender whose next step is due before `until`."""
-    query = _due_query(campaign_sender_id, until, follow_ups, limit)
-    return [Due(*row) for row in connection.execute(query)]
-
-
-def lock_due(
-    connection: Connection,
-    campaign_sender_id: int,
-    until: datetime,
-    follow_ups: bool,
-    limit: int,
-    since: datetime | None = None,
-) -> list[Due]:
-    """Lock the due recipients from `since` on before planning: a process that ends one of them waits,
-    and then finds the planned message."""
-    query = _due_query(campaign_sender_id, until, follow_ups, limit).with_for_update(of=t.recipient)
-    if since is not None:
-        query = query.where(t.recipient.c.next_at >= since)
-    return [Due(*row) for row in connection.execute(query)]
-
-
-def _due_query(campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int) -> Select[Any]:
-    c = t.recipient.c
-    return (
-        select(c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone)
-        .join(t.contact, t.contact.c.id == c.contact_id)
-        .where(
-            c.campaign_sender_id == campaign_sender_id,
-            c.next_at < until,
-            t.awaits_follow_up if follow_ups else t.awaits_first,
-        )
-        .order_by(c.next_at, c.id)
-        .limit(limit)
-    )
-
-
-def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
-    """Note that the recipients' next step is in the outbox."""
-    if recipient_ids:
-        rows = [{"planned_id": recipient_id} for recipient_id in recipient_ids]
-        by_id = update(t.recipient).where(t.recipient.c.id == bindparam("planned_id"))
-        connection.execute(by_id.values(next_at=None), rows)
-
-
 def end(
     connection: Connection, transition: Transition, reason: str, recipient_id: int, now: datetime
 ) -> bool:
@@ -325,13 +291,6 @@ def of_campaign(campaign_id: int) -> ColumnElement[bool]:
     return t.recipient.c.campaign_id == campaign_id
 
 
-def plan_again(connection: Connection, recipient_id: int, due_at: datetime) -> None:
-    """Let the planned step of an open recipient be planned again."""
-    c = t.recipient.c
-    query = update(t.recipient).where(c.id == recipient_id, t.is_open, c.next_at.is_(None))
-    connection.execute(query.values(next_at=due_at))
-
-
 def give_sender(connection: Connection, recipient_id: int, campaign_sender_id: int | None) -> None:
     """Give a recipient the sender that wrote to them, unless they have one."""
     c = t.recipient.c
@@ -352,15 +311,27 @@ def has_ended(connection: Connection, message_id: int) -> bool:
 
 
 def open_of_address(connection: Connection, address: str | None, domain: str | None) -> list[int]:
-    """The open recipients behind an address, or behind a whole domain."""
-    behind = _has_address(address or "") if domain is None else t.contact.c.domain == domain
-    query = (
+    """The open recipients behind an address, or at a whole domain and below it."""
+    return open_covered(connection, [address] if address else [], [domain] if domain else [])
+
+
+def open_covered(connection: Connection, addresses: Sequence[str], domains: Sequence[str]) -> list[int]:
+    """The open recipients whom suppressions of these addresses and domains cover."""
+    c = t.contact.c
+    found = set(contacts.known(connection, addresses).values())
+    by_contact = (
         select(t.recipient.c.id)
-        .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
-        .where(t.recipient.c.state.in_(OPEN_RECIPIENTS), behind)
-        .order_by(t.recipient.c.id)
+        .join(t.contact, c.id == t.recipient.c.contact_id)
+        .where(t.recipient.c.state.in_(OPEN_RECIPIENTS))
     )
-    return [int(recipient_id) for recipient_id in connection.execute(query).scalars()]
+    suppressed = set(map(canonical_domain, domains))
+    covered = [
+        domain
+        for domain in (contacts.domains(connection) if suppressed else ())
+        if not suppressed.isdisjoint(domain_and_parents(domain))
+    ]
+    ids = {row.id for row in rows_with(connection, by_contact, c.domain, covered)}
+    return sorted(ids | {row.id for row in rows_with(connection, by_contact, c.id, sorted(found))})
 
 
 def remove_uncontacted(connection: Connection, recipient_id: int) -> None:

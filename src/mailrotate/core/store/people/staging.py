@@ -21,6 +21,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     MetaData,
+    Select,
     Table,
     Text,
     delete,
@@ -35,10 +36,10 @@ from sqlalchemy import (
 from mailrotate.core.store import dialects, moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
+from mailrotate.core.store.people import suppressions
 from mailrotate.core.store.people.recipients import sender_of_rank
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.spread import Spread
-from mailrotate.core.values.states import SuppressionKind
 from mailrotate.core.values.transition import Transition
 
 _ID = BigInteger().with_variant(Integer(), "sqlite")
@@ -49,17 +50,20 @@ _staged = Table(
     _staging,
     Column("line", _ID, primary_key=True, autoincrement=False),
     Column("address", Text, nullable=False),
+    Column("canonical", Text, nullable=False),
     Column("fields", Text, nullable=False),
     Column("timezone", Text, nullable=False),
     prefixes=["TEMPORARY"],
 )
-# The same people by domain and address, as the index of contacts is sorted: new ones only append to it.
+# The same people by domain and canonical address, as the index of contacts is sorted: new ones only append to
+# it.
 _person = Table(
     "person",
     _staging,
     Column("rank", _ID, primary_key=True),
     Column("line", BigInteger, nullable=False),
     Column("domain", Text, nullable=False),
+    Column("canonical", Text, nullable=False),
     Column("address", Text, nullable=False),
     Column("contact_id", BigInteger),
     Column("problem", Text),
@@ -76,15 +80,15 @@ _entry = Table(
     prefixes=["TEMPORARY"],
 )
 
-# One line of a recipients' file: its number, the normalised address, the fields as JSON, and the time zone,
-# which is empty where the campaign has its own. A plain tuple: a million are made.
-StagedRow = tuple[int, str, str, str]
+# One line of a recipients' file: its number, the normalised address, its canonical form, the fields as JSON,
+# and the time zone, which is empty where the campaign has its own. A plain tuple: a million are made.
+StagedRow = tuple[int, str, str, str, str]
 
 
 class RowProblem(StrEnum):
     """Why a row is not imported."""
 
-    TWICE = "twice"  # an earlier line of the file has the address
+    TWICE = "twice"  # an earlier line of the file has the address, perhaps in another spelling
     PRESENT = "present"  # it is in the campaign already, open or ended
     SUPPRESSED = "suppressed"
     STOPPED = "stopped"  # C9: for ever, in this campaign
@@ -170,6 +174,7 @@ class Staging:
         contacts = {
             "id": p.rank + first_id,
             "address": p.address,
+            "canonical": p.canonical,
             "domain": p.domain,
             "fields": literal("{}"),
             "owner_id": literal(how.owner_id, contact.owner_id.type),
@@ -193,7 +198,7 @@ class Staging:
             "added_by": literal(how.added_by, r.added_by.type),
             "enrolled_at": literal(how.now, r.enrolled_at.type),
         }
-        known = (contact.id == e.contact_id) & (contact.address == _staged.c.address)
+        known = (contact.id == e.contact_id) & contact.address.is_not(None)
         rows = (
             select(*people.values())
             .select_from(_entry.join(_staged, _staged.c.line == e.line).outerjoin(t.contact, known))
@@ -217,13 +222,15 @@ class Staging:
 
     def _sort_people(self, session: Connection) -> None:
         """Fill `person`, sorted by address, and mark the later lines of each address."""
-        line, address = _staged.c.line, _staged.c.address
-        domain = dialects.domain_of(session, address)
-        sorted_rows = select(line, domain, address).order_by(domain, address, line)
-        session.execute(insert(_person).from_select(["line", "domain", "address"], sorted_rows))
+        staged = _staged.c
+        domain = dialects.domain_of(session, staged.canonical)
+        sorted_rows = select(staged.line, domain, staged.canonical, staged.address)
+        sorted_rows = sorted_rows.order_by(domain, staged.canonical, staged.line)
+        columns = ["line", "domain", "canonical", "address"]
+        session.execute(insert(_person).from_select(columns, sorted_rows))
         dialects.gather_statistics(session, "person")
         before = _person.alias("before")
-        same = (before.c.rank == _person.c.rank - 1) & (before.c.address == _person.c.address)
+        same = (before.c.rank == _person.c.rank - 1) & (before.c.canonical == _person.c.canonical)
         self._mark(session, RowProblem.TWICE, select(before.c.rank).where(same).exists())
 
     def _number_good_ones(self, session: Connection) -> None:
@@ -238,26 +245,29 @@ class Staging:
         p = _person.c
         if present.stopped_count:
             hashes = select(t.stopped.c.address_hash).where(t.stopped.c.campaign_id == self._campaign_id)
-            self._mark(connection, RowProblem.STOPPED, dialects.sha256(connection, p.address).in_(hashes))
-        contact = select(t.contact.c.id).where(
-            t.contact.c.domain == p.domain, t.contact.c.address == p.address
-        )
+            self._mark_hashed(connection, RowProblem.STOPPED, hashes)
+        contact = t.contact.c
+        same = (contact.domain == p.domain) & (contact.canonical == p.canonical)
+        # Of several spellings that became contacts before they were compared, the one that is written here.
+        exact = select(contact.id).where(same, contact.address == p.address).scalar_subquery()
+        oldest = select(func.min(contact.id)).where(same).scalar_subquery()
         connection.execute(
             update(_person)
-            .where(p.problem.is_(None), contact.exists())
-            .values(contact_id=contact.scalar_subquery())
+            .where(p.problem.is_(None), select(contact.id).where(same).exists())
+            .values(contact_id=func.coalesce(exact, oldest))
         )
-        enrolled = select(t.recipient.c.id).where(
-            t.recipient.c.contact_id == p.contact_id, t.recipient.c.campaign_id == self._campaign_id
+        enrolled = (
+            select(t.recipient.c.id)
+            .join(t.contact, contact.id == t.recipient.c.contact_id)
+            .where(same, t.recipient.c.campaign_id == self._campaign_id)
         )
         self._mark(connection, RowProblem.PRESENT, p.contact_id.is_not(None), enrolled.exists())
-        for kind, column in ((SuppressionKind.ADDRESS, p.address), (SuppressionKind.DOMAIN, p.domain)):
-            s = t.suppression.c
-            values = select(s.value).where(s.kind == kind, s.value.is_not(None))
-            self._mark(connection, RowProblem.SUPPRESSED, column.in_(values))
-            if present.erased_count:
-                hashes = select(s.hash).where(s.kind == kind, s.value.is_(None))
-                self._mark(connection, RowProblem.SUPPRESSED, dialects.sha256(connection, column).in_(hashes))
+        if present.suppression_count:
+            self._mark(connection, RowProblem.SUPPRESSED, p.canonical.in_(suppressions.canonical_addresses()))
+            domains = suppressions.covered_domains(connection, select(p.domain).distinct())
+            self._mark(connection, RowProblem.SUPPRESSED, p.domain.in_(domains))
+        if present.erased_count:
+            self._mark_hashed(connection, RowProblem.SUPPRESSED, suppressions.erased_hashes())
         return self._counts(connection)
 
     def _counts(self, connection: Connection) -> dict[RowProblem | None, int]:
@@ -274,6 +284,11 @@ class Staging:
         connection.execute(
             update(_person).where(_person.c.problem.is_(None), *where).values(problem=problem.value)
         )
+
+    def _mark_hashed(self, connection: Connection, problem: RowProblem, hashes: Select[tuple[str]]) -> None:
+        """Mark those of whom only a hash is left; hashes that are older than the canonical form too."""
+        for column in (_person.c.canonical, _person.c.address, _person.c.domain):
+            self._mark(connection, problem, dialects.sha256(connection, column).in_(hashes))
 
     def _present(self, connection: Connection) -> "_Present":
         r, s = t.recipient.c, t.suppression.c

@@ -1,15 +1,22 @@
 """Addresses and domains that are never written to again. Erased ones remain as a hash (I4)."""
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, delete, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, true, update
 
+from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
-from mailrotate.core.values.address import domain_of
+from mailrotate.core.store.portions import portions, rows_with
+from mailrotate.core.values.address import (
+    canonical_address,
+    canonical_domain,
+    domain_and_parents,
+    domain_of,
+)
+from mailrotate.core.values.reasons import HARD_BOUNCE
 from mailrotate.core.values.states import SuppressionKind
 
 
@@ -24,23 +31,70 @@ class Suppressed:
 
 
 def fingerprint(value: str) -> str:
-    """SHA-256 of a normalised address or domain, in hex; it stays when the value is erased."""
+    """SHA-256 of a canonical address or domain, in hex; it stays when the value is erased."""
     return hashlib.sha256(value.encode()).hexdigest()
+
+
+def canonical_of(kind: SuppressionKind, value: str) -> str:
+    """The form in which a normalised address or domain is compared."""
+    return canonical_domain(value) if kind is SuppressionKind.DOMAIN else canonical_address(value)
 
 
 _COVERING = (
     select(t.suppression)
-    .where(t.suppression.c.hash.in_((bindparam("b_address"), bindparam("b_domain"))))
+    .where(t.suppression.c.hash.in_(bindparam("b_hashes", expanding=True)))
     .order_by(t.suppression.c.kind)
     .limit(1)
 )
 
 
 def covering(connection: Connection, address: str) -> Suppressed | None:
-    """The suppression that forbids writing to a normalised address, its own or its domain's."""
-    known = {"b_address": fingerprint(address), "b_domain": fingerprint(domain_of(address))}
-    row = connection.execute(_COVERING, known).one_or_none()
+    """The suppression that forbids writing to a normalised address: its own, its domain's or one above."""
+    canonical = canonical_address(address)
+    # The plain address for hashes that are older than the canonical form, and cannot be made again.
+    covers = {canonical, address, *domain_and_parents(domain_of(canonical))}
+    row = connection.execute(_COVERING, {"b_hashes": list(map(fingerprint, covers))}).one_or_none()
     return None if row is None else _read(row._mapping)
+
+
+def canonical_addresses() -> Select[tuple[str]]:
+    """A query for the suppressed addresses, without the erased ones."""
+    s = t.suppression.c
+    return select(s.canonical).where(s.kind == SuppressionKind.ADDRESS, s.canonical.is_not(None))
+
+
+def erased_hashes() -> Select[tuple[str]]:
+    return select(t.suppression.c.hash).where(t.suppression.c.value.is_(None))
+
+
+def covered_domains(connection: Connection, domains: Select[tuple[str]]) -> Select[tuple[str]]:
+    """A query for those of some domains that are suppressed, or are below one that is."""
+    found = domains.subquery("found")
+    (domain,) = found.columns
+    part = select(domain.label("domain"), domain.label("above")).cte("part", recursive=True)
+    above = dialects.parent_domain(connection, part.c.above)
+    part = part.union_all(select(part.c.domain, above).where(above.is_not(None)))
+    s = t.suppression.c
+    suppressed = select(s.canonical).where(s.kind == SuppressionKind.DOMAIN, s.canonical.is_not(None))
+    return select(part.c.domain).where(part.c.above.in_(suppressed))
+
+
+_s = t.suppression.c
+_ADD = insert(t.suppression).from_select(
+    ["kind", "value", "canonical", "hash", "reason", "source", "added_by", "added_at"],
+    dialects.but_not_twice(
+        select(
+            bindparam("b_kind", type_=_s.kind.type),
+            bindparam("b_value", type_=_s.value.type),
+            bindparam("b_canonical", type_=_s.canonical.type),
+            bindparam("b_hash", type_=_s.hash.type),
+            bindparam("b_reason", type_=_s.reason.type),
+            bindparam("b_source", type_=_s.source.type),
+            bindparam("b_added_by", type_=_s.added_by.type),
+            bindparam("b_added_at", type_=_s.added_at.type),
+        ).where(true())
+    ),
+)
 
 
 def add(
@@ -53,45 +107,83 @@ def add(
     added_by: int | None,
     now: datetime,
 ) -> bool:
-    """Add a suppression; False if it already exists."""
-    if connection.execute(
-        select(t.suppression.c.id).where(t.suppression.c.hash == fingerprint(value))
-    ).first():
+    """Suppress one address or domain; False if it already was."""
+    how = {"reason": reason, "source": source, "added_by": added_by, "now": now}
+    return bool(add_many(connection, [(kind, value)], **how))  # type: ignore[arg-type]  # by name
+
+
+def add_many(
+    connection: Connection,
+    entries: Sequence[tuple[SuppressionKind, str]],
+    *,
+    reason: str,
+    source: str,
+    added_by: int | None,
+    now: datetime,
+) -> int:
+    """Suppress many; return how many were not suppressed yet in any spelling.
+
+    One that an answer made takes over the newer reason and source, and so outlasts that answer being undone.
+    """
+    forms = {fingerprint(canonical_of(*entry)): entry for entry in reversed(entries)}
+    known = {
+        row.hash: row.reason
+        for row in rows_with(connection, select(_s.hash, _s.reason), _s.hash, list(forms))
+    }
+    bounced = [digest for digest, before in known.items() if before == HARD_BOUNCE]
+    for some in portions(bounced):
+        connection.execute(
+            update(t.suppression)
+            .where(_s.hash.in_(some))
+            .values(reason=reason, source=source, added_by=added_by)
+        )
+    rows = [
+        {
+            "b_kind": kind,
+            "b_value": value,
+            "b_canonical": canonical_of(kind, value),
+            "b_hash": digest,
+            "b_reason": reason,
+            "b_source": source,
+            "b_added_by": added_by,
+            "b_added_at": now,
+        }
+        for digest, (kind, value) in reversed(forms.items())
+        if digest not in known
+    ]
+    if not rows:
+        return 0
+    # An entry that another process adds at the same moment stays as that process writes it.
+    return max(0, connection.execute(_ADD.execution_options(preserve_rowcount=True), rows).rowcount)
+
+
+def remove(connection: Connection, kind: SuppressionKind, value: str, now: datetime) -> bool:
+    """Lift a suppression in any spelling, and remember when; False if there was none."""
+    known = fingerprint(canonical_of(kind, value))
+    # The plain value for hashes that are older than the canonical form.
+    hashes = {known, fingerprint(value)}
+    if not connection.execute(delete(t.suppression).where(_s.hash.in_(hashes))).rowcount:
         return False
-    try:
-        with connection.begin_nested():
-            connection.execute(
-                insert(t.suppression).values(
-                    kind=kind,
-                    value=value,
-                    hash=fingerprint(value),
-                    reason=reason,
-                    source=source,
-                    added_by=added_by,
-                    added_at=now,
-                )
-            )
-    except IntegrityError:
-        # Another process added it at the same moment.
-        return False
+    lifted = t.lifted_suppression
+    connection.execute(delete(lifted).where(lifted.c.hash.in_(hashes)))
+    connection.execute(insert(lifted).values(hash=known, lifted_at=now))
     return True
 
 
-def remove(connection: Connection, value: str, now: datetime) -> bool:
-    """Allow it again, and remember when; False when it was not suppressed."""
-    known = fingerprint(value)
-    if connection.execute(delete(t.suppression).where(t.suppression.c.hash == known)).rowcount != 1:
-        return False
-    connection.execute(delete(t.lifted_suppression).where(t.lifted_suppression.c.hash == known))
-    connection.execute(insert(t.lifted_suppression).values(hash=known, lifted_at=now))
-    return True
-
-
-def lifted_at(connection: Connection, value: str) -> datetime | None:
-    """When the suppression of an address or domain was last removed."""
-    query = select(t.lifted_suppression.c.lifted_at).where(t.lifted_suppression.c.hash == fingerprint(value))
-    found = connection.execute(query).scalar_one_or_none()
+def lifted_at(connection: Connection, address: str) -> datetime | None:
+    """When the suppression of an address was last lifted."""
+    hashes = {fingerprint(canonical_address(address)), fingerprint(address)}
+    lifted = t.lifted_suppression.c
+    query = select(func.max(lifted.lifted_at)).where(lifted.hash.in_(hashes))
+    found = connection.execute(query).scalar_one()
     return found if isinstance(found, datetime) else None
+
+
+def withdraw(connection: Connection, address: str, reason: str, source: str) -> bool:
+    """Remove an address's suppression if that alone made it."""
+    hashes = {fingerprint(canonical_address(address)), fingerprint(address)}
+    made_so = (_s.hash.in_(hashes), _s.reason == reason, _s.source == source)
+    return connection.execute(delete(t.suppression).where(*made_so)).rowcount > 0
 
 
 def listing(connection: Connection, after: int | None, limit: int | None) -> Generator[Suppressed]:

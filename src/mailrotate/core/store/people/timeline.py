@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, insert, literal, or_, select
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
+from mailrotate.core.values.address import canonical_address, domain_of
 from mailrotate.core.values.states import Direction
 
 
@@ -54,7 +55,7 @@ _NOTE_SENT = insert(t.timeline).from_select(
             t.message.join(
                 t.contact,
                 (t.contact.c.domain == bindparam("b_domain"))
-                & (t.contact.c.address == t.message.c.to_address),
+                & (t.contact.c.canonical == bindparam("b_canonical")),
             )
         )
         .where(t.message.c.id == bindparam("b_message"))
@@ -71,12 +72,11 @@ _NOTE = insert(t.timeline).from_select(
 )
 
 
-def note_sent(connection: Connection, message_id: int, domain: str, at: datetime) -> None:
-    """Put a message of the outbox on the timeline of the contact it went to, if there is one.
-
-    `domain` is that of its address, by which the index of contacts begins.
-    """
-    connection.execute(_NOTE_SENT, {"b_message": message_id, "b_domain": domain, "b_at": at})
+def note_sent(connection: Connection, message_id: int, to_address: str, at: datetime) -> None:
+    """Put a message of the outbox on the timeline of the contact it went to, if there is one."""
+    canonical = canonical_address(to_address)
+    known = {"b_domain": domain_of(canonical), "b_canonical": canonical}
+    connection.execute(_NOTE_SENT, {"b_message": message_id, "b_at": at, **known})
 
 
 def note(connection: Connection, entries: Sequence[NewEntry]) -> None:

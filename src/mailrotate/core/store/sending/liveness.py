@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
-from mailrotate.core.values.errors import Busy
+from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.hint import Command
 
 # The first of the two keys of our advisory locks, to avoid those of other programs.
@@ -192,6 +192,15 @@ def _flock(path: Path) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             return None
+        except OSError as trouble:
+            # NFS without its lock service, SMB, some FUSE file systems: ENOLCK, EOPNOTSUPP.
+            os.close(descriptor)
+            raise StoreTrouble(
+                "store.no_locks",
+                f"the file system of {path.parent} does not lock files: {trouble.strerror}; "
+                "without locks two runners could send the same message",
+                "keep the database on a local disk, or use PostgreSQL: --db, MAILROTATE_DB",
+            ) from None
         # The file may have been unlinked between open and lock; then the lock guards nothing.
         try:
             if os.stat(path).st_ino == os.fstat(descriptor).st_ino:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, CursorResult, and_, bindparam,
 from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
-from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState
+from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState, ReplyClass
 from mailrotate.core.values.transition import Transition
 
 # What a message has that is not in error.
@@ -49,12 +49,18 @@ class Candidate:
     first_failed_at: datetime | None = None
     error_text: str | None = None
     error_class: str | None = None
+    error_phase: str | None = None
     recipient_state: RecipientState | None = None
     recipient_reason: str | None = None
     recipient_timezone: str | None = None
     recipient_fields: str | None = None
     turn_at: datetime | None = None
     unsubscribe_token: str | None = None
+
+    @property
+    def is_unfit(self) -> bool:
+        """Whether it could not be written, so that no server ever saw it."""
+        return self.error_class == ReplyClass.MESSAGE and self.error_phase is None
 
 
 @dataclass(frozen=True)
@@ -113,7 +119,7 @@ _CANDIDATE = select(
         t.message.c[name]
         for name in (
             "due_at", "ready_at", "released_at", "overdue_at", "attempts", "first_failed_at", "error_text",
-            "error_class",
+            "error_class", "error_phase",
         )
     ),
     t.recipient.c.state.label("recipient_state"),

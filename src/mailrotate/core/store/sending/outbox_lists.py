@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import visibility
-from mailrotate.core.values.states import MessageKind, MessageState
+from mailrotate.core.values.states import MessageKind, MessageState, ReplyClass
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class MessageDetail:
     content_hash: str | None
 
 
+# More than a screen shows; each has a line of its own there.
+_MOST_UNFIT = 10
 _SAME_NAMES = (
     "id", "to_address", "from_address", "subject", "message_id", "due_at", "ready_at", "overdue_at",
     "sent_at", "attempts", "error_class", "error_phase", "error_code", "error_enhanced", "error_text",
@@ -179,6 +181,41 @@ def errors_of_step(connection: Connection, campaign_id: int, step_position: int,
         t.message.c.error_class == error_class,
     )
     return int(connection.execute(query).scalar_one())
+
+
+@dataclass(frozen=True)
+class UnfitStep:
+    """A step that could not be written for `count` recipients, for one reason."""
+
+    campaign: str
+    step: int | None
+    reason: str
+    count: int
+
+
+def unfit_steps(
+    connection: Connection, *, campaign_id: int | None = None, seen_by: int | None = None
+) -> list[UnfitStep]:
+    """The steps with content errors, most messages first; `seen_by` a member as in `listing`."""
+    c = t.message.c
+    count = func.count()
+    query = (
+        select(t.campaign.c.name, c.step_position, c.error_text, count)
+        .join(t.campaign, t.campaign.c.id == c.campaign_id)
+        .where(
+            t.wants_attention,
+            c.state == MessageState.ERROR,
+            c.error_class == ReplyClass.MESSAGE,
+            c.error_phase.is_(None),
+            *_which(None, campaign_id),
+        )
+        .group_by(t.campaign.c.name, c.step_position, c.error_text)
+        .order_by(count.desc(), t.campaign.c.name, c.step_position, c.error_text)
+        .limit(_MOST_UNFIT)
+    )
+    if seen_by is not None:
+        query = query.where(_is_seen_by(seen_by))
+    return [UnfitStep(row[0], row[1], row[2] or "", row[3]) for row in connection.execute(query)]
 
 
 def attention_counts(connection: Connection, seen_by: int | None = None) -> dict[MessageState, int]:

@@ -25,6 +25,8 @@ class Mailbox(SQLModel, table=True):
     hold_until: datetime | None = None
     hold_class: str | None = None
     hold_reason: str | None = None
+    # A person last ended a hold: refusals in a row are counted from then on (F4).
+    released_at: datetime | None = None
     # After a change of time zone, the current day ends at the later midnight (B4).
     day_from: datetime | None = None
     day_until: datetime | None = None

@@ -16,13 +16,15 @@ _AWAITS_FOLLOW_UP = "next_at IS NOT NULL AND next_step > 1"
 class Contact(SQLModel, table=True):
     __table_args__ = (
         # By the domain first: so it also finds a suppressed domain's people, and an import that goes by
-        # domain and address only ever appends to it.
-        Index("uq_contact", "domain", "address", unique=True),
+        # domain and canonical address only ever appends to it. The address is in it, because two spellings
+        # may have been contacts before they were compared.
+        Index("uq_contact", "domain", "canonical", "address", unique=True),
         LASTING_IDS,
     )
     id: int = own_id()
     address: str | None = None
-    # Of the address. Both go when the contact is erased.
+    # The form in which addresses are compared, and its domain. All three go when the contact is erased.
+    canonical: str | None = None
     domain: str | None = None
     fields: str = "{}"
     owner_id: int | None = refers("user.id", nullable=True)
@@ -88,12 +90,20 @@ class Recipient(SQLModel, table=True):
 
 
 class Suppression(SQLModel, table=True):
-    """An address or domain that is never written to again. Erased, its hash alone remains."""
+    """An address or domain that is never written to again. Erased, its hash alone remains.
 
-    __table_args__ = (one_of("kind", states.SuppressionKind), LASTING_IDS)
+    `value` is as it was written, `canonical` the form in which it is compared, `hash` of that form.
+    """
+
+    __table_args__ = (
+        one_of("kind", states.SuppressionKind),
+        Index("ix_suppression_canonical", "kind", "canonical"),
+        LASTING_IDS,
+    )
     id: int = own_id()
     kind: str
     value: str | None = Field(default=None, unique=True)
+    canonical: str | None = None
     hash: str = Field(unique=True)
     reason: str
     source: str

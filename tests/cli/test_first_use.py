@@ -1,0 +1,394 @@
+"""What a newcomer meets first: one test for each thing that was wrong, named after it, and some beside it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import typer
+from sqlalchemy import insert, update
+
+from mailrotate.cli.call import Call
+from mailrotate.cli.main import root
+from mailrotate.core.store import events, mailboxes, workspaces
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.sending import inboxes
+from mailrotate.core.values.mail import FolderCursor
+from tests.support.console import Console
+from tests.support.inside import inside
+from tests.support.rows import NOW, Sender, Workspace
+
+ADA, ANNA, BEN, KIM = "ada@example.org", "anna@example.org", "ben@example.org", "kim@example.com"
+MINUTE = timedelta(minutes=1)
+REFUSED = "connect: smtp.example.org: 192.0.2.7 port 465: Connection refused"
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture
+def program(home: Path) -> Console:
+    program = Console(home)
+    program.run("init", "--email", ADA)
+    return program
+
+
+@pytest.fixture
+def workspace(program: Console) -> Iterator[Workspace]:
+    with inside(program, ADA) as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def anna(workspace: Workspace) -> Sender:
+    return workspace.add_mailbox(ANNA)
+
+
+def change(workspace: Workspace, box: Sender, **values: object) -> None:
+    """Columns of a mailbox or of its connection."""
+    with workspace.store.writing() as connection:
+        own = {name: value for name, value in values.items() if name.startswith("hold_")}
+        rest = {name: value for name, value in values.items() if name not in own}
+        if own:
+            mailboxes.change(connection, box.id, **own)
+        if rest:
+            mailboxes.change_connection(connection, box.connection_id, **rest)
+
+
+# --- `mailbox list` TROUBLE
+
+
+def trouble(program: Console) -> str:
+    (row,) = program.at(NOW).run("mailbox", "list", "--json").json()
+    shown = program.at(NOW).run("mailbox", "list").stdout.splitlines()[1]
+    assert shown.endswith(row["trouble"] or "-")
+    return str(row["trouble"])
+
+
+def test_mailbox_list_trouble_is_the_current_one(
+    program: Console, workspace: Workspace, anna: Sender
+) -> None:
+    change(workspace, anna, hold_class="limit", hold_reason="auth: 454 too many logins")
+    assert trouble(program) == "auth: 454 too many logins"
+    change(workspace, anna, state="failed", last_error="auth: 535 the password was changed")
+    assert trouble(program) == "auth: 535 the password was changed"
+    line = program.at(NOW).run("status").stdout.splitlines()[0]
+    assert line == "not sending: anna@example.org: the mailbox has failed: auth: 535 the password was changed"
+
+
+def test_mailbox_list_trouble_names_a_server_until_a_success(
+    program: Console, workspace: Workspace, anna: Sender
+) -> None:
+    over = {"hold_until": NOW - MINUTE, "trouble_since": NOW - 5 * MINUTE}
+    change(workspace, anna, hold_class="net", hold_reason=REFUSED, last_error="imap: older", **over)
+    assert trouble(program) == REFUSED
+
+
+def test_mailbox_list_trouble_names_an_inbox_that_cannot_be_read(
+    program: Console, workspace: Workspace, anna: Sender
+) -> None:
+    with workspace.store.writing() as connection:
+        inboxes.note_failure(connection, anna.id, "INBOX", "connect: timed out", NOW - MINUTE, NOW)
+    assert trouble(program) == "inbox: connect: timed out"
+
+
+def test_mailbox_list_shows_no_trouble_that_is_over(
+    program: Console, workspace: Workspace, anna: Sender
+) -> None:
+    change(workspace, anna, hold_class="limit", hold_reason="452 slow down", hold_until=NOW - MINUTE)
+    assert trouble(program) == "None"
+
+
+# --- `why CAMPAIGN`
+
+
+@pytest.fixture
+def autumn(workspace: Workspace, anna: Sender) -> list[Sender]:
+    """Two senders with a recipient each; a runner has just been here."""
+    boxes = [anna, workspace.add_mailbox(BEN)]
+    campaign = workspace.add_campaign("autumn", boxes)
+    for box, sender in zip(boxes, workspace.senders(campaign), strict=True):
+        address = f"p{sender}@example.com"
+        workspace.add_recipient(campaign, address, sender_id=sender, next_at=NOW)
+        with workspace.store.writing() as connection:
+            inboxes.note_read(connection, box.id, "INBOX", FolderCursor(1, 0), NOW)
+    with workspace.store.writing() as connection:
+        workspaces.change(connection, last_pass_at=NOW - MINUTE)
+    return boxes
+
+
+def test_why_campaign_shows_closed_gates_and_the_verdict_last(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    for box in autumn:
+        change(workspace, box, hold_class="sender", hold_reason="550 no")
+    lines = program.at(NOW).run("why", "autumn").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [[ANNA, "hold"], [BEN, "hold"]]
+    assert lines[3:] == [
+        "",
+        "autumn: on hold: 550 no",
+        f"next: mailrotate mailbox release {ANNA} (gate hold)",
+    ]
+    every = program.at(NOW).run("why", "autumn", "--all").stdout.splitlines()
+    assert len(every) > 20
+    assert every[-2:] == lines[-2:]
+
+
+def test_why_says_the_verdict_alone_when_no_gate_is_closed(program: Console, autumn: list[Sender]) -> None:
+    said = program.at(NOW).run("why", "autumn").stdout
+    assert said == "autumn: nothing holds it back: the next pass of a runner sends it\n"
+
+
+def test_why_names_a_missing_runner(program: Console, workspace: Workspace, autumn: list[Sender]) -> None:
+    with workspace.store.writing() as connection:
+        workspaces.change(connection, last_pass_at=NOW - 3 * MINUTE)
+    for subject in ("autumn", ANNA):
+        assert program.at(NOW).run("why", subject).stdout.splitlines() == [
+            f"{subject}: its gates are open, but no runner since 2026-12-01 08:57:00 UTC; "
+            "run it or install the cron line",
+            "next: mailrotate run --once",
+        ]
+
+
+def test_why_names_a_server_that_is_down(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    down = {"trouble_since": NOW - 5 * MINUTE, "last_error": REFUSED}
+    change(workspace, autumn[0], **down)
+    assert "refuses connections" in program.at(NOW).run("why", ANNA).stdout
+    assert "nothing holds it back" in program.at(NOW).run("why", "autumn").stdout, "the other one sends"
+    change(workspace, autumn[1], **down)
+    assert "refuses connections" in program.at(NOW).run("why", "autumn").stdout
+
+
+def test_why_names_a_missing_key(program: Console, autumn: list[Sender]) -> None:
+    Path(program.env["MAILROTATE_KEY_FILE"]).unlink()
+    assert "key" in program.at(NOW).run("why", "autumn", "--json").json()["summary"]
+
+
+# --- `run` in the foreground
+
+
+def test_run_in_the_foreground_says_what_log_says(
+    program: Console, workspace: Workspace, anna: Sender
+) -> None:
+    running = program.process.start("run", "--every", "1s")
+    assert running.stderr is not None
+    assert running.stdout is not None
+    try:
+        assert "Ctrl-C ends it" in running.stderr.readline()
+        with workspace.store.writing() as connection:
+            held = {"error_class": "limit", "reply": "452 slow down", "until": NOW.isoformat()}
+            events.record(connection, RUNNER, "mailbox.held", NOW, About(anna.id), **held)
+        line = running.stdout.readline().rstrip()
+    finally:
+        os.kill(running.pid, signal.SIGINT)
+        running.communicate()
+    assert line in program.run("log").stdout.splitlines()
+    assert line.endswith(
+        "mailbox.held            anna@example.org  error class: limit reached  reply: 452 slow down"
+        "  until: 2026-12-01 09:00:00"
+    )
+
+
+# --- README's cron lines
+
+
+def test_readme_s_cron_lines_work_as_printed_after_its_own_sandbox_section(program: Console) -> None:
+    text = README.read_text().partition("## Leave it to cron")[2]
+    (printing,) = re.findall(r"^\$ (echo .*)$", text, re.MULTILINE)
+    # The program as cron finds it: by its whole path.
+    found = program.home / "bin" / "mailrotate"
+    found.parent.mkdir()
+    found.write_text(f'#!/bin/sh\nexec {sys.executable} -m mailrotate "$@"\n')
+    found.chmod(0o755)
+    env = {**program.env, "PATH": f"{found.parent}:{program.env['PATH']}"}
+    line = subprocess.run(["sh", "-c", printing], env=env, capture_output=True, text=True, check=True).stdout
+    fields, command = line.split(" MAILROTATE_DB", 1)
+    assert fields == "* * * * *"
+    # Cron gives a job next to nothing.
+    cron = {"HOME": str(program.home), "PATH": "/usr/bin:/bin"}
+    ran = subprocess.run(["sh", "-c", f"MAILROTATE_DB{command}"], env=cron, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert program.run("status", "--json").json()["last_pass_at"] is not None
+
+
+# --- codes shown to people
+
+
+def test_codes_become_words_where_people_read_them(
+    program: Console, workspace: Workspace, anna: Sender
+) -> None:
+    campaign = workspace.add_campaign("autumn", [anna], state="paused")
+    person = workspace.add_recipient(campaign, KIM, state="replied")
+    failed = workspace.add_recipient(campaign, "lee@example.com", state="failed")
+    with workspace.store.writing() as connection:
+        pause = {"campaign_id": campaign.id, "reason": "by_hand", "paused_at": NOW}
+        connection.execute(insert(t.campaign_pause).values(**pause))
+        own = update(t.recipient)
+        connection.execute(own.where(t.recipient.c.id == person).values(reason="reply"))
+        connection.execute(
+            own.where(t.recipient.c.id == failed).values(
+                reason="mailbox_removed", assigned_reason="single_sender"
+            )
+        )
+        events.record(
+            connection, RUNNER, "campaign.paused", NOW, About(campaign_id=campaign.id), reason="by_hand"
+        )
+    message = workspace.add_message(
+        anna, campaign, failed, to="lee@example.com", state="error", error_class="message", error_code=552,
+        error_text="too big", in_reply_to="<a@example.org>", cited_ids="<a@example.org>",
+    )  # fmt: skip
+    said = {
+        "recipient list": program.run("recipient", "list", "autumn").stdout,
+        "recipient show": program.run("recipient", "show", "autumn", "lee@example.com").stdout,
+        "contact show": program.run("contact", "show", "lee@example.com").stdout,
+        "campaign show": program.run("campaign", "show", "autumn").stdout,
+        "campaign list": program.run("campaign", "list").stdout,
+        "why": program.run("why", "autumn", "lee@example.com", "--all").stdout,
+        "log": program.run("log").stdout,
+        "outbox show": program.run("outbox", "show", f"m_{message}").stdout,
+        "outbox list": program.run("outbox", "list").stdout,
+    }
+    assert "replied  " in said["recipient list"]
+    assert "failed: the mailbox was removed" in said["recipient list"]
+    assert "failed: the mailbox was removed" in said["recipient show"]
+    assert "single sender" in said["recipient show"]
+    assert "failed: the mailbox was removed" in said["contact show"]
+    assert "paused by hand" in said["campaign show"]
+    assert "the recipient has failed: the mailbox was removed" in said["why"]
+    assert "reason: by hand" in said["log"]
+    assert "message refused" in said["outbox show"]
+    assert re.search(r"^references +<a@example.org>$", said["outbox show"], re.MULTILINE)
+    assert "too big" in said["outbox list"]
+    code = re.compile(r"\((?:[a-z]+_)*[a-z]+\)|by_hand|mailbox_removed|single_sender|\['|daily_limit")
+    assert [(name, found[0]) for name, text in said.items() if (found := code.search(text))] == []
+    # Scripts keep the codes.
+    (_, row) = program.run("recipient", "list", "autumn", "--json").json()
+    assert (row["state"], row["reason"]) == ("failed", "mailbox_removed")
+    assert program.run("campaign", "show", "autumn", "--json").json()["pause_reasons"] == ["by_hand"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("by_hand", "suppressed  by hand"),
+        ("asked us by phone", "asked us by phone"),
+        ("hard_bounce", "hard bounce"),
+    ],
+)
+def test_a_suppression_s_reason_is_words(program: Console, reason: str, words: str) -> None:
+    program.run("suppression", "add", KIM, "--reason", reason)
+    assert words.removeprefix("suppressed  ") in program.run("suppression", "list").stdout
+    assert program.run("suppression", "list", "--json").json()[0]["reason"] == reason
+
+
+# --- completion
+
+
+def completed(program: Console, shell: str, line: str) -> list[str]:
+    """What the shell is offered for the last word of a line, by the real command."""
+    words = line.split(" ")
+    asked = {
+        "bash": {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)},
+        "zsh": {"_TYPER_COMPLETE_ARGS": line},
+    }
+    program = program.process
+    program.env = {**program.env, "_MAILROTATE_COMPLETE": f"complete_{shell}", **asked[shell]}
+    said = program.run(check_status=None).stdout
+    return re.findall(r'^"?([^":\n]+)', said.partition("((")[2] if shell == "zsh" else said, re.MULTILINE)
+
+
+@pytest.fixture
+def offers(program: Console, workspace: Workspace, anna: Sender) -> dict[str, list[str]]:
+    """Lines with what Tab must offer for their last word."""
+    campaign = workspace.add_campaign("autumn", [anna])
+    workspace.add_recipient(campaign, KIM)
+    workspace.add_recipient(campaign, "lee@example.com")
+    workspace.add_recipient(workspace.add_campaign("winter", [anna]), "max@example.com")
+    sent = workspace.add_sent(anna, NOW)
+    return {
+        "outbox list --state ": ["draft", "scheduled", "sending", "sent", "error", "held", "cancelled"],
+        "outbox list --state s": ["scheduled", "sending", "sent"],
+        "recipient list autumn --state f": ["failed", "finished"],
+        "run --only ": ["send", "sync", "test"],
+        "outbox classify-reply 550 --phase r": ["rcpt"],
+        "mailbox connect a@example.org --provider g": ["google"],
+        "user add x@example.org --role m": ["manager", "member"],
+        "help mailb": ["mailbox"],
+        "help mailbox con": ["connect"],
+        "help exit": ["exit-status"],
+        "recipient show autumn ": [KIM, "lee@example.com"],
+        "recipient show c_1 k": [KIM],
+        "recipient remove winter ": ["max@example.com"],
+        "why autumn k": [KIM],
+        "campaign preview autumn --to l": ["lee@example.com"],
+        "contact show m": ["max@example.com"],
+        "outbox show m": [f"m_{sent}"],
+        "why m_": [f"m_{sent}"],
+        "log --by ": [ADA],
+        "slot add --for a": [ADA],
+    }
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_completion_offers_values_command_names_ids_and_addresses(
+    program: Console, offers: dict[str, list[str]], shell: str
+) -> None:
+    assert {line: completed(program, shell, f"mailrotate {line}") for line in offers} == offers
+
+
+def test_completion_offers_no_recipients_of_a_campaign_that_the_user_cannot_see(
+    program: Console, offers: dict[str, list[str]]
+) -> None:
+    program.run("user", "add", BEN)
+    assert completed(program, "bash", "mailrotate recipient show autumn ") == offers["recipient show autumn "]
+    for line in ("recipient show autumn ", "outbox show "):
+        assert completed(program, "bash", f"mailrotate --as {BEN} {line}") == []
+
+
+# --- help
+
+
+def commands() -> Iterator[tuple[str, typer.Context]]:
+    """Every command with its context, nouns too."""
+
+    def walk(command: object, name: str, parent: object) -> Iterator[tuple[str, typer.Context]]:
+        context = typer.Context(command, info_name=name, parent=parent, obj=Call())  # type: ignore[arg-type]  # Typer's own classes
+        yield name, context
+        for verb in getattr(command, "list_commands", lambda _context: ())(context):
+            below = command.get_command(context, verb)  # type: ignore[attr-defined]  # a noun
+            yield from walk(below, f"{name} {verb}", context)
+
+    yield from walk(typer.main.get_command(root), "mailrotate", None)
+
+
+HELPS = {name: context.command.get_help(context) for name, context in commands()}
+
+
+@pytest.mark.parametrize("name", HELPS)
+def test_help_has_placeholders_with_a_meaning_and_whole_summaries(name: str) -> None:
+    told = HELPS[name]
+    assert not re.search(r"<(?:str|int|list|path|file|bool|float)\b|range>", told)
+    assert not re.search(r"\w\.\.\.$", told, re.MULTILINE), "a summary that is cut"
+
+
+def test_help_shows_the_values_that_there_are(program: Console) -> None:
+    assert "tls|starttls|none" in HELPS["mailrotate mailbox connect"]
+    assert "--limit N" in HELPS["mailrotate outbox list"]
+    assert "--name NAME" in HELPS["mailrotate init"]
+    assert "--email EMAIL" in HELPS["mailrotate init"]
+
+
+def test_help_has_one_flag_for_the_user_whom_something_is_for(program: Console) -> None:
+    assert "--for USER" in HELPS["mailrotate slot add"]
+    assert "--user" not in HELPS["mailrotate slot add"]
+    program.run("slot", "add", "--user", ADA)
+    program.run("slot", "add", f"--user={ADA}")
+    program.run("slot", "add", "--for", ADA)
+    assert program.run("slot", "list", "--json").json()["team"]["total"] == 5
+    assert "No such option" in program.run("run", "--user", "4m", check_status=2).stderr

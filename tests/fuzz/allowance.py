@@ -1,0 +1,36 @@
+"""What input from outside may cost: a second each, and no memory that grows with the count."""
+
+import os
+import tracemalloc
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import TypeVar
+
+Input = TypeVar("Input")
+FIRST = 1_000
+_GROWTH = 1.2
+
+
+def count(usual: int) -> int:
+    """How many inputs are tried: `MAILROTATE_FUZZ_COUNT`, if it is set."""
+    return int(os.environ.get("MAILROTATE_FUZZ_COUNT", usual))
+
+
+def try_each(inputs: Iterable[Input], read: Callable[[Input], object]) -> int:
+    """Read every input within its allowance; return how many there were."""
+    tried, peak_of_first, slowest = 0, 0, 0.0
+    tracemalloc.start()
+    try:
+        for tried, each in enumerate(inputs, 1):
+            began = perf_counter()
+            read(each)
+            slowest = max(slowest, perf_counter() - began)
+            assert slowest <= 1, f"{slowest:.1f} seconds for {each!r:.400}"
+            if tried == FIRST:
+                peak_of_first = tracemalloc.get_traced_memory()[1]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    if tried > FIRST:
+        assert peak <= _GROWTH * peak_of_first, f"{peak} bytes, after {FIRST} inputs {peak_of_first}"
+    return tried
