@@ -13,16 +13,18 @@ from sqlalchemy import select, update
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.services.context import secret_name
 from mailrotate.core.services.sending import settling, turn
+from mailrotate.core.services.sending.inbox_reading import MAILS_AT_ONCE
 from mailrotate.core.services.sending.turn import KEEP_OPEN_FOR, LaneTurn, Pace
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import inboxes, lanes
 from mailrotate.core.store.sending.lanes import Lane
-from mailrotate.core.values.errors import Busy
+from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.mail import (
     INBOX,
     Envelope,
     FateUnknown,
+    FetchBroke,
     FolderCursor,
     InboxHeaders,
     MailTrouble,
@@ -36,6 +38,7 @@ TAKEN = ServerReply(Phase.DOT, 250, None, "taken")
 SILENCE = FateUnknown(ServerReply(Phase.DOT, None, None, "timed out"))
 NO_SUCH_USER = MailTrouble(ServerReply(Phase.DOT, 550, "5.1.1", "no such user"))
 GREYLISTED = MailTrouble(ServerReply(Phase.DOT, 451, "4.7.1", "greylisted"))
+BROKEN_OFF = FetchBroke(ServerReply(Phase.CONNECT, None, None, "broken off"), (7,))
 NO_ROUTE = MailTrouble(ServerReply(Phase.CONNECT, None, None, "no route"))
 
 
@@ -49,6 +52,9 @@ class Server:
     staging: Callable[[], None] = lambda: None
     reading: Callable[[], None] = lambda: None
     filing: Callable[[], None] = lambda: None
+    stays_open: bool = True
+    mails: list[InboxHeaders] = field(default_factory=list)
+    at_once: list[int] = field(default_factory=list)
 
     def open_sender(self, _account: object) -> "SendConnection":
         self.seen.append("open sender")
@@ -66,7 +72,10 @@ class SendConnection:
 
     def stage(self, envelope: Envelope) -> None:
         self.server.envelopes.append(envelope)
-        self.server.staging()
+        try:
+            self.server.staging()
+        finally:
+            self.usable = self.server.stays_open
 
     def commit(self) -> ServerReply:
         answer = self.server.answers.popleft() if self.server.answers else TAKEN
@@ -88,10 +97,13 @@ class SendConnection:
 class InboxConnection:
     server: Server
 
-    def new_headers(self, *_which: object) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
+    def new_headers(
+        self, _since: object, _folder: str, _again: object, at_once: int
+    ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
         self.server.seen.append("read inbox")
+        self.server.at_once.append(at_once)
         self.server.reading()
-        return FolderCursor(1, 0), iter(())
+        return FolderCursor(1, len(self.server.mails)), iter(self.server.mails)
 
     def has_sent_copy(self, _message_id: str) -> bool:
         self.server.seen.append("look for copy")
@@ -171,6 +183,15 @@ class Scene:
             return [(row.attempts, row.next_try_at) for row in connection.execute(query)]
 
 
+def refusing(trouble: Exception) -> Callable[..., None]:
+    """What raises this, whatever it is called with."""
+
+    def refuse(*_anything: object) -> None:
+        raise trouble
+
+    return refuse
+
+
 @pytest.fixture
 def scene(workspace: Workspace) -> Scene:
     anna = workspace.add_mailbox("anna@example.org", gap_seconds=0, sent_copy="off")
@@ -215,13 +236,14 @@ def test_d6_a_connection_that_was_abandoned_is_closed_and_the_next_message_gets_
     ]  # fmt: skip
 
 
-def test_c2_a_login_that_works_ends_a_noted_trouble(scene: Scene) -> None:
-    scene.set_connection(trouble_since=NOW, last_error="no route", last_error_class="net")
+@pytest.mark.parametrize("noted", [{"trouble_since": NOW}, {"last_error": "no route"}])
+def test_c2_a_login_that_works_ends_a_noted_trouble(scene: Scene, noted: dict[str, object]) -> None:
+    scene.set_connection(**noted)
     scene.add("kim")
     scene.turn().run()
     with scene.workspace.store.reading() as connection:
-        noted = connection.execute(select(t.connection.c.trouble_since, t.connection.c.last_error)).one()
-    assert noted == (None, None)
+        left = connection.execute(select(t.connection.c.trouble_since, t.connection.c.last_error)).one()
+    assert left == (None, None)
 
 
 # --- answers
@@ -249,11 +271,8 @@ def test_f4_each_answer_to_the_dot_is_counted_and_says_whether_the_lane_goes_on(
 def test_f4_a_server_that_cannot_be_reached_ends_the_turn(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_account: object) -> SendConnection:
-        raise NO_ROUTE
-
     scene.add("kim", "lee")
-    monkeypatch.setattr(scene.server, "open_sender", refuse)
+    monkeypatch.setattr(scene.server, "open_sender", refusing(NO_ROUTE))
     assert scene.turn().run()["deferred"] == 1
     assert (scene.states(), scene.server.envelopes) == (["scheduled", "scheduled"], [])
 
@@ -265,6 +284,26 @@ def test_f3_a_defect_before_the_dot_puts_the_message_back_and_is_raised(scene: S
         scene.turn().run()
     assert scene.states() == ["scheduled"]
     assert scene.server.seen[-2:] == ["close sender", "close inbox"]
+
+
+def test_f3_a_database_that_refuses_to_put_a_message_back_hides_no_defect(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next owner of the lane puts it back."""
+    scene.add("kim")
+    scene.server.staging = partial(int, "no number")
+    for trouble in (
+        Busy("store.locked", "another process holds it"),
+        StoreTrouble("store.full", "disk full"),
+    ):
+        monkeypatch.setattr(settling, "put_back", refusing(trouble))
+        with pytest.raises(ValueError):
+            scene.turn().run()
+        assert scene.states() == ["sending"]
+        monkeypatch.undo()
+        with scene.workspace.store.writing() as connection:
+            settling.recover_orphans(connection, scene.lane.runner_id, NOW)
+            connection.execute(update(t.lane).values(runner_id=scene.lane.runner_id))
 
 
 def test_f3_an_interruption_while_waiting_for_the_answer_holds_the_message(scene: Scene) -> None:
@@ -309,6 +348,39 @@ def test_f3_a_lane_that_was_lost_ends_the_turn_before_the_dot(scene: Scene) -> N
     assert scene.server.seen[-3:] == ["abandon", "close sender", "close inbox"]
 
 
+def test_f3_a_message_that_can_be_neither_marked_nor_put_back_ends_the_turn(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end_the_first() -> None:
+        with scene.workspace.store.writing() as connection:
+            connection.execute(update(t.recipient).where(t.recipient.c.id == 1).values(state="replied"))
+        busy = Busy("store.locked", "another process holds it")
+        monkeypatch.setattr(settling, "put_back", refusing(busy))
+
+    scene.add("kim", "lee")
+    scene.server.staging = end_the_first
+    assert scene.turn().run()["lost"] == 1
+    assert scene.states() == ["sending", "scheduled"]
+
+
+@pytest.mark.parametrize(("code", "stays_open"), [(421, True), (554, False)])
+def test_f4_an_answer_over_a_used_connection_counts_unless_the_server_ended_it(
+    scene: Scene, code: int, stays_open: bool
+) -> None:
+    """A 421 that closes the connection is the exception: then the message goes over a new one."""
+
+    def refuse_the_second() -> None:
+        if len(scene.server.envelopes) == 2:
+            scene.server.stays_open = stays_open
+            raise MailTrouble(ServerReply(Phase.MAIL, code, None, "not now"))
+
+    scene.add("kim", "lee")
+    scene.server.staging = refuse_the_second
+    tally = scene.turn().run()
+    assert (tally["sent"], len(scene.server.envelopes)) == (1, 2)
+    assert scene.server.seen.count("open sender") == 1
+
+
 def test_f3_an_answer_is_recorded_however_long_the_database_refuses_it(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,12 +414,17 @@ def test_f2_a_message_asked_for_by_name_is_sent_alone_without_a_look_at_the_inbo
 # --- waiting in the lane
 
 
-def test_b3_a_turn_that_may_linger_waits_out_a_short_gap_and_goes_on(scene: Scene) -> None:
-    until = (NOW + KEEP_OPEN_FOR).replace(microsecond=0)
+@pytest.mark.parametrize("seconds", [0.5, KEEP_OPEN_FOR.total_seconds()])
+def test_b3_a_turn_that_may_linger_waits_out_a_short_gap_and_goes_on(scene: Scene, seconds: float) -> None:
+    """Also for a message that is ready only at the end of the gap."""
+    until = NOW.replace(microsecond=0) + KEEP_OPEN_FOR
+    scene.time.now = until - timedelta(seconds=seconds)
     scene.add("kim", "lee")
     scene.rest_until(until)
+    with scene.workspace.store.writing() as connection:
+        connection.execute(update(t.message).values(ready_at=until))
     assert scene.turn(linger=True).run()["sent"] == 2
-    assert scene.time.waits == [(until - NOW).total_seconds()]
+    assert scene.time.waits == [seconds]
 
 
 @pytest.mark.parametrize(("linger", "seconds"), [(False, 60), (True, 121)])
@@ -436,16 +513,82 @@ def test_h5_an_inbox_connection_that_was_dropped_meanwhile_is_opened_again(scene
 
 def test_h5_an_inbox_that_cannot_be_read_is_noted_and_first_messages_go(scene: Scene) -> None:
     scene.add("kim")
-
-    def fail() -> None:
-        raise NO_ROUTE
-
-    scene.server.reading = fail
+    scene.server.reading = refusing(NO_ROUTE)
     assert scene.turn().run()["sent"] == 1
     assert scene.server.seen[:3] == ["open inbox", "read inbox", "close inbox"]
     with scene.workspace.store.reading() as connection:
         noted = connection.execute(select(t.folder.c.failing_since, t.folder.c.last_error)).one()
     assert noted == (NOW, "connect: no route")
+
+
+def failures(scene: Scene) -> list[str | None]:
+    with scene.workspace.store.reading() as connection:
+        return list(connection.execute(select(t.folder.c.last_error)).scalars())
+
+
+def test_h5_when_a_fetch_breaks_the_connection_each_mail_is_fetched_alone_three_times_at_most(
+    scene: Scene,
+) -> None:
+    scene.server.reading = refusing(BROKEN_OFF)
+    scene.turn().sync()
+    assert scene.server.at_once == [MAILS_AT_ONCE, 1, 1, 1]
+    assert failures(scene) == ["connect: broken off"]
+
+
+def test_h5_an_open_connection_that_breaks_may_only_have_been_idle_for_too_long(scene: Scene) -> None:
+    """So a new one is first read in the same way."""
+
+    def break_later() -> None:
+        if len(scene.server.at_once) > 1:
+            raise BROKEN_OFF
+
+    def pass_time() -> None:
+        scene.time.now += timedelta(seconds=300)
+
+    scene.add("kim")
+    scene.server.reading, scene.server.staging = break_later, pass_time
+    scene.turn().run()
+    assert scene.server.at_once == [MAILS_AT_ONCE, MAILS_AT_ONCE, MAILS_AT_ONCE, 1, 1, 1]
+
+
+def test_h5_a_reading_that_is_broken_off_by_a_stop_is_not_tried_again_nor_noted(scene: Scene) -> None:
+    scene.server.reading = refusing(BROKEN_OFF)
+    scene.turn(stopping=lambda: True).sync()
+    assert (scene.server.at_once, failures(scene)) == ([MAILS_AT_ONCE], [])
+
+
+def test_d6_a_turn_counts_replies_and_unsubscribes_over_all_its_readings(scene: Scene) -> None:
+    """Here the second reading, after five minutes, finds nothing new."""
+    tokens = {"kim": "ab" * 16, "mia": "cd" * 16}
+    for name, token in tokens.items():
+        person = scene.workspace.add_recipient(scene.campaign, f"{name}@example.com")
+        identity = {
+            "token": token,
+            "message_id": f"<{token}@example.org>",
+            "unsubscribe_token": token,
+        }
+        scene.workspace.add_message(
+            scene.anna, scene.campaign, person, to=f"{name}@example.com", state="sent", **identity
+        )
+    reply = f"From: kim@example.com\r\nIn-Reply-To: <{tokens['kim']}@example.org>\r\n\r\n"
+    wish = f"From: mia@example.com\r\nSubject: unsubscribe {tokens['mia']}\r\n\r\n"
+    scene.server.mails = [InboxHeaders(1, reply.encode()), InboxHeaders(2, wish.encode())]
+
+    def pass_time() -> None:
+        scene.time.now += timedelta(seconds=300)
+        scene.server.mails = []
+
+    scene.add("lee")
+    scene.server.staging = pass_time
+    assert scene.turn().run() == {"replies": 1, "unsubscribes": 1, "sent": 1}
+    assert scene.server.seen.count("read inbox") == 2
+
+
+def test_h5_an_inbox_that_was_left_alone_is_read_from_the_instant_of_its_next_try_on(scene: Scene) -> None:
+    with scene.workspace.store.writing() as connection:
+        inboxes.note_failure(connection, scene.anna.id, INBOX, "no route", NOW, next_try_at=NOW)
+    scene.turn().sync()
+    assert "read inbox" in scene.server.seen
 
 
 # --- only the inbox
@@ -460,11 +603,8 @@ def test_h5_a_sync_reads_the_inbox_and_files_copies_and_sends_nothing(scene: Sce
 
 
 def test_f3_copies_that_cannot_be_filed_are_tried_again_later(scene: Scene) -> None:
-    def fail() -> None:
-        raise NO_ROUTE
-
     scene.add_sent_with_copy()
-    scene.server.filing = fail
+    scene.server.filing = refusing(NO_ROUTE)
     scene.turn().sync()
     assert scene.server.seen[-2:] == ["look for copy", "close inbox"]
     assert scene.copies() == [(1, NOW + timedelta(minutes=5))]

@@ -169,7 +169,7 @@ def test_d5_a_follow_up_answers_the_message_before_that_was_sent(
     recipient = workspace.add_recipient(campaign, "kim@example.com")
     workspace.add_message(box, campaign, recipient, state="sent", subject="One", cited_ids="<0@example.org>")
     second = workspace.add_message(box, campaign, recipient, step=2, state="held", subject="Two")
-    workspace.add_message(box, campaign, recipient, step=3, state="cancelled", subject="Three")
+    workspace.add_message(box, campaign, recipient, step=3, state="error", subject="Three")
     with store.reading() as connection:
         thread = outbox.thread_before(connection, recipient, 4)
         first = outbox.thread_before(connection, recipient, 2)
@@ -178,6 +178,25 @@ def test_d5_a_follow_up_answers_the_message_before_that_was_sent(
     assert first is not None
     assert (thread.subject, thread.message_id) == ("Two", found(store, second).message_id)
     assert (first.subject, first.cited_ids) == ("One", ("<0@example.org>",))
+
+
+def test_d5_a_message_without_a_subject_is_answered_as_well(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    campaign = workspace.add_campaign(mailboxes=[box])
+    recipient = workspace.add_recipient(campaign, "kim@example.com")
+    workspace.add_message(box, campaign, recipient, state="sent", subject=None)
+    with store.reading() as connection:
+        thread = outbox.thread_before(connection, recipient, 2)
+    assert thread is not None
+    assert (thread.subject, thread.cited_ids) == ("", ())
+
+
+def test_b3_the_next_ready_message_is_the_lanes_own(store: Store, workspace: Workspace, box: Sender) -> None:
+    workspace.add_message(workspace.add_mailbox("ben@example.org"), ready_at=NOW)
+    workspace.add_message(box, ready_at=SOON)
+    with store.reading() as connection:
+        assert outbox.next_ready_at(connection, box.id) == SOON
 
 
 def test_c15_many_recipients_messages_are_cancelled_and_held_ones_stay(
@@ -321,7 +340,8 @@ def test_f3_a_recipients_unsent_message_is_the_one_of_the_latest_step(
         unsent = outbox.unsent_of(connection, kim)
         assert outbox.unsent_of(connection, lee + 1) is None
     assert unsent is not None
-    assert (unsent.recipient_id, unsent.state) == (kim, "held")
+    assert (unsent.recipient_id, unsent.state, unsent.kind) == (kim, "held", "campaign")
+    assert (unsent.recipient_state, unsent.priority) == ("queued", Priority.FOLLOW_UP)
 
 
 @pytest.mark.parametrize("state", ["scheduled", "sending", "error", "held"])
@@ -352,12 +372,14 @@ def test_f1_messages_are_chosen_by_lane_sender_recipient_and_id(
     elsewhere = workspace.add_message(other, campaign, kim, step=2)
     of_lee = workspace.add_message(box, campaign, lee)
     test = workspace.add_message(box, campaign, kim, step=3, kind="test")
+    winter = workspace.add_campaign("winter", [box])
+    of_winter = workspace.add_message(box, winter, workspace.add_recipient(winter, "mia@example.com"))
 
     def chosen(which: ColumnElement[bool]) -> list[int]:
         with store.reading() as connection:
             return sorted(connection.execute(select(t.message.c.id).where(which)).scalars())
 
-    assert chosen(outbox.in_lane(box.id)) == sorted([by_hand, first, of_lee, test])
+    assert chosen(outbox.in_lane(box.id)) == sorted([by_hand, first, of_lee, test, of_winter])
     assert chosen(outbox.in_lane_for(box.id, senders[:1])) == [first]
     assert chosen(outbox.of_recipients([kim])) == [first, elsewhere]
     assert chosen(outbox.of_campaign(campaign.id)) == [first, elsewhere, of_lee]

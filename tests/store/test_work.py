@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection, event, update
@@ -246,3 +246,86 @@ def test_h3_follow_ups_and_first_messages_are_read_from_an_index_of_their_own(
         ((statement, parameters),) = seen
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]  # as the driver had them
         assert f"USING INDEX {index} (campaign_sender_id=? AND next_at" in str(plan.first())
+
+
+def ready(store: Store, *, follow_ups: bool) -> list[int]:
+    with store.reading() as connection:
+        return due.lanes_ready(connection, NOW, follow_ups=follow_ups)
+
+
+@pytest.mark.parametrize("values", [{"ready_at": LATER}, {"state": "held"}, {"overdue_at": NOW}])
+def test_h3_a_campaigns_message_that_may_not_be_tried_now_makes_no_work(
+    store: Store, workspace: Workspace, box: Sender, values: dict[str, object]
+) -> None:
+    campaign = workspace.add_campaign(mailboxes=[box])
+    workspace.add_message(box, campaign, workspace.add_recipient(campaign, "kim@example.com"), **values)  # type: ignore[arg-type]  # columns by name
+    assert planned(store) == []
+
+
+def test_h3_a_paused_campaigns_message_makes_no_work_although_another_campaign_runs(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    paused = workspace.add_campaign("paused", [box], state="paused")
+    workspace.add_campaign("running", [box])
+    workspace.add_message(box, paused, workspace.add_recipient(paused, "kim@example.com"))
+    assert planned(store) == []
+
+
+@pytest.mark.parametrize("is_planned", [True, False])
+def test_h5_lanes_with_follow_ups_alone_are_told_from_those_with_first_messages(
+    store: Store, workspace: Workspace, box: Sender, is_planned: bool
+) -> None:
+    ben = read_just_now(workspace, "ben@example.org")
+    for step, mailbox in ((2, box), (1, ben)):
+        campaign = workspace.add_campaign(f"of step {step}", [mailbox])
+        (sender,) = workspace.senders(campaign)
+        person = workspace.add_recipient(
+            campaign,
+            "kim@example.com",
+            sender_id=sender,
+            next_step=step,
+            next_at=None if is_planned else NOW,
+            state="queued" if step == 1 else "active",
+        )
+        if is_planned:
+            workspace.add_message(mailbox, campaign, person, step=step)
+    assert ready(store, follow_ups=True) == [box.id, ben.id]
+    assert ready(store, follow_ups=False) == [ben.id]
+    with store.reading() as connection:
+        assert due.lanes_ready(connection, NOW) == [box.id, ben.id]
+
+
+def test_f1_a_connection_that_was_replaced_makes_no_work(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    workspace.add_message(box)
+    with store.writing() as connection:
+        connection.execute(update(t.connection).values(superseded_at=NOW))
+    assert (planned(store), ready(store, follow_ups=True)) == ([], [])
+
+
+def test_h3_a_hold_is_over_at_its_very_end(store: Store, workspace: Workspace, box: Sender) -> None:
+    workspace.add_message(box)
+    with store.writing() as connection:
+        mailboxes.change(connection, box.id, hold_reason="454", hold_class="limit", hold_until=NOW)
+    assert planned(store) == [box.id]
+
+
+def test_h5_an_inbox_that_was_never_read_is_due(store: Store, workspace: Workspace) -> None:
+    box = workspace.add_mailbox("new@example.org")
+    assert planned(store) == [box.id]
+
+
+@pytest.mark.parametrize(("next_try_at", "is_due"), [(NOW, True), (NOW + timedelta(seconds=1), False)])
+def test_h5_an_inbox_that_could_not_be_read_is_due_at_its_next_try(
+    store: Store, box: Sender, next_try_at: datetime, is_due: bool
+) -> None:
+    with store.writing() as connection:
+        connection.execute(update(t.folder).values(read_at=NOW - timedelta(days=1), next_try_at=next_try_at))
+    assert planned(store) == ([box.id] if is_due else [])
+
+
+def test_g3_a_folder_that_is_read_with_the_inbox_makes_no_work_of_its_own(store: Store, box: Sender) -> None:
+    with store.writing() as connection:
+        connection.execute(t.folder.insert().values(mailbox_id=box.id, name="Archive"))
+    assert planned(store) == []
