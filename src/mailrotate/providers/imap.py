@@ -107,9 +107,10 @@ class ImapSession:
     def close(self) -> None:
         """See InboxSession."""
         client = self._box.client
-        with suppress(OSError, imaplib.IMAP4.error):
-            client.answer_within = _FAREWELL_SECONDS
-            client.logout()
+        if not client.is_broken:
+            with suppress(OSError, imaplib.IMAP4.error):
+                client.answer_within = _FAREWELL_SECONDS
+                client.logout()
         _drop(client)
 
     def prove_permissions(self) -> str:

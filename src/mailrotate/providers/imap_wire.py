@@ -44,6 +44,7 @@ class BoundedClient(imaplib.IMAP4):
         self, connection: socket.socket, host: str, answer_within: float, stopping: Callable[[], bool]
     ) -> None:
         self.answer_within = answer_within
+        self.is_broken = False
         self._connection = connection
         self._stopping = stopping
         self._unread = bytearray()
@@ -72,7 +73,7 @@ class BoundedClient(imaplib.IMAP4):
         while (end := self._unread.find(b"\n", searched)) < 0:
             searched = len(self._unread)
             if searched > _LONGEST_LINE or self._lines_left < 0:
-                raise self.abort("the server's answer has no end")
+                raise self._broken("the server's answer has no end")
             self._receive()
         line = bytes(self._unread[:end]).rstrip(b"\r")
         del self._unread[: end + 1]
@@ -82,7 +83,7 @@ class BoundedClient(imaplib.IMAP4):
     def read(self, size: int) -> bytes:
         """Read a literal. Of one that is longer than what we ask for, keep only the beginning."""
         if size > _MOST_LITERAL:
-            raise self.abort(f"a literal of {size} bytes, where at most {HEADER_BYTES} were asked for")
+            raise self._broken(f"a literal of {size} bytes, where at most {HEADER_BYTES} were asked for")
         kept = bytearray()
         left = size
         while left:
@@ -104,7 +105,7 @@ class BoundedClient(imaplib.IMAP4):
         if status != "OK":
             raise self.error(f"{status} {text_of(words[-1])}")
         if self._unread:
-            raise self.abort("the server spoke between STARTTLS and TLS")
+            raise self._broken("the server spoke between STARTTLS and TLS")
         self.sock.settimeout(self.answer_within)
         self.sock = secured = context.wrap_socket(self.sock, server_hostname=self.host)
         self.refresh_capabilities()
@@ -116,6 +117,11 @@ class BoundedClient(imaplib.IMAP4):
         if status == "OK" and words and isinstance(words[-1], bytes):
             self.capabilities = tuple(text_of(words[-1]).upper().split())
 
+    def _broken(self, why: str) -> imaplib.IMAP4.abort:
+        """What to raise when no further answer can be read over this connection."""
+        self.is_broken = True
+        return self.abort(why)
+
     def _begin_answer(self) -> None:
         self._deadline = monotonic_seconds() + self.answer_within
         self._bytes_left, self._lines_left = _MOST_BYTES, _MOST_LINES
@@ -123,19 +129,19 @@ class BoundedClient(imaplib.IMAP4):
     def _receive(self) -> None:
         received = self._receive_some()
         if not received:
-            raise self.abort("the server closed the connection")
+            raise self._broken("the server closed the connection")
         self._bytes_left -= len(received)
         if self._bytes_left < 0:
-            raise self.abort(f"the server's answer is longer than {_MOST_BYTES // 1024**2} MB")
+            raise self._broken(f"the server's answer is longer than {_MOST_BYTES // 1024**2} MB")
         self._unread += received
 
     def _receive_some(self) -> bytes:
         while True:
             rest = self._deadline - monotonic_seconds()
             if self._stopping():
-                raise self.abort("stopped")
+                raise self._broken("stopped")
             if rest <= 0:
-                raise self.abort("timed out")
+                raise self._broken("timed out")
             self.sock.settimeout(min(rest, _LOOK_UP_SECONDS))
             try:
                 return self.sock.recv(_BLOCK)
