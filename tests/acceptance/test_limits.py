@@ -4,6 +4,8 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from tests.acceptance.autumn import MONDAY, start_campaign
 from tests.acceptance.conftest import ANNA, BEN
 from tests.support.post_office import PostOffice, sent_by
@@ -28,6 +30,8 @@ def closed_gates(why: Any) -> dict[str, str | None]:
     return {gate["gate"]: gate["until"] for gate in why["gates"] if not gate["open"]}
 
 
+# A process for each pass of a simulated week.
+@pytest.mark.proof
 def test_e4_the_fourth_of_three_a_day_waits_for_the_next_day_inside_the_window(
     program: Program, post_office: PostOffice
 ) -> None:
@@ -65,6 +69,8 @@ def test_e4_the_fourth_of_three_a_day_waits_for_the_next_day_inside_the_window(
     assert sorted(written) == sorted(people), "F3: each once"
 
 
+# A process for each pass.
+@pytest.mark.proof
 def test_b4_the_gap_between_two_messages_is_kept_from_pass_to_pass(
     program: Program, post_office: PostOffice
 ) -> None:
