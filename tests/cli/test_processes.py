@@ -50,7 +50,7 @@ STORIES = {
         mailbox alias list {ANNA}
         mailbox alias use {ANNA} a@example.org
         mailbox alias remove {ANNA} a@example.org
-        mailbox signature edit {ANNA} short --body spring.toml
+        mailbox signature edit {ANNA} short --body short.md
         mailbox signature unmain {ANNA}
         mailbox signature show {ANNA} short
         mailbox signature list {ANNA}
@@ -123,6 +123,7 @@ STORIES = {
         db upgrade
         db check
         db stats
+        mailbox disconnect carla@example.org --yes
         db backup copy.db
         db restore copy.db --yes
         db adopt --accept --yes
@@ -157,6 +158,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     home = tmp_path_factory.mktemp("prepared")
     (home / "spring.toml").write_text(SPRING)
     (home / "password").write_text(PASSWORD)
+    (home / "short.md").write_text("Anna\n")
     (home / "people.txt").write_text("lee@example.com\n")
     console = Console(home)
     with Sandbox(password=PASSWORD) as sandbox:
