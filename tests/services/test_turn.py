@@ -268,6 +268,14 @@ def test_f4_each_answer_to_the_dot_is_counted_and_says_whether_the_lane_goes_on(
     assert tally[counted] == (2 if counted == "sent" else 1)
 
 
+def test_f4_a_message_that_cannot_be_written_is_counted_as_failed(scene: Scene) -> None:
+    scene.add("kim", "lee")
+    with scene.workspace.store.writing() as connection:
+        connection.execute(update(t.step_version).values(body="{{ missing }}"))
+    assert scene.turn().run()["failed"] == 2
+    assert (scene.states(), scene.server.envelopes) == (["error", "error"], [])
+
+
 def test_f4_a_server_that_cannot_be_reached_ends_the_turn(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -235,6 +235,16 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
             "the message is in error: 550 No",
         ),
         ({"message__state": MessageState.ERROR}, "message", None, "the message is in error"),
+        (
+            {
+                "message__state": MessageState.ERROR,
+                "message__unfit_campaign": "spring",
+                "message__last_error": "no name",
+            },
+            "message",
+            None,
+            "the message cannot be written: no name",
+        ),
         ({"message__state": MessageState.HELD}, "message", None, "the message is held"),
         ({"message__state": MessageState.SENDING}, "message", None, "the message is being sent"),
         ({"message__state": MessageState.SENT}, "message", None, "the message is already sent"),
@@ -320,6 +330,10 @@ def test_f5_one_closed_gate_says_why_and_until_when(
         ({"campaign__state": CampaignState.PAUSED}, Command("campaign", "resume", "spring")),
         ({"campaign__pause_reasons": ("by_hand",)}, Command("campaign", "resume", "spring")),
         (
+            {"campaign__pause_reasons": ("by_hand", "content_errors")},
+            Command("campaign", "edit", "spring", "FILE"),
+        ),
+        (
             {"mailbox__connection": ConnectionState.FAILED},
             Command("mailbox", "reconnect", "a@example.org"),
         ),
@@ -332,11 +346,24 @@ def test_f5_one_closed_gate_says_why_and_until_when(
         ({"mailbox__paused_at": NOW}, Command("mailbox", "resume", "a@example.org")),
         ({"mailbox__hold_reason": "454"}, Command("mailbox", "release", "a@example.org")),
         (
+            {"mailbox__hold_reason": "3 recipients", "mailbox__hold_class": "refusals"},
+            Hint(
+                Command("mailbox", "release", "a@example.org", "--undo-refusals"),
+                "(or",
+                Command("mailbox", "release", "a@example.org"),
+                "if the recipients do not exist)",
+            ),
+        ),
+        (
             {"mailbox__daily_limit": 0},
             Command("mailbox", "set", "a@example.org", "--daily-limit", "N"),
         ),
         ({"mailbox__daily_cap": 0}, Command("plan", "set", "--daily-cap", "N")),
         ({"message__state": MessageState.ERROR}, Command("outbox", "retry", "m_17")),
+        (
+            {"message__state": MessageState.ERROR, "message__unfit_campaign": "spring"},
+            Hint(Command("campaign", "edit", "spring", "FILE"), ", then", Command("outbox", "retry", "m_17")),
+        ),
         (
             {"message__state": MessageState.HELD},
             Hint(Command("outbox", "resolve", "m_17", "--sent"), "(or --not-sent)"),

@@ -144,7 +144,7 @@ def _hold(facts: MailboxFacts, now: datetime) -> Answer:
     releasing = Command("mailbox", "release", facts.address)
     if facts.hold_class == REFUSALS:
         undoing = Command("mailbox", "release", facts.address, "--undo-refusals")
-        return Shut(said, remedy=Hint(undoing, f"(or `{releasing}` if the recipients do not exist)"))
+        return Shut(said, remedy=Hint(undoing, "(or", releasing, "if the recipients do not exist)"))
     return Shut(said, facts.hold_until, releasing)
 
 
