@@ -20,7 +20,7 @@ from mailrotate.providers.smtp_conversation import Broken, Conversation
 from tests.fuzz import allowance
 from tests.support.answers import published
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 
 PHASES = list(Phase)
 PROVIDERS = ("google", "microsoft", "imap")

@@ -18,7 +18,7 @@ from tests.support.contexts import context_of
 from tests.support.inbox import Inbox
 from tests.support.rows import NOW, Workspace
 
-pytestmark = pytest.mark.proof
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
 
 COUNT = int(os.environ.get("MAILROTATE_FUZZ_COUNT", "2000"))
 SEED = int(os.environ.get("MAILROTATE_FUZZ_SEED", "20261128"))
