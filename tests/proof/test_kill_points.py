@@ -118,6 +118,9 @@ def _killed_in_lane(scene: Scene, ground: Ground, injection: Sequence[str]) -> b
     tracers: list[subprocess.Popen[str]] = []
 
     def attach() -> None:
+        if tracers:
+            # A second connection of the lane, whose thread is traced already.
+            return
         (lane,) = {int(name) for name in os.listdir(f"/proc/{process.pid}/task")} - {process.pid}
         tracer = subprocess.Popen([*injection, "-p", str(lane)], stderr=subprocess.PIPE, text=True)
         tracers.append(tracer)
