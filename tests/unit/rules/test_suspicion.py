@@ -59,3 +59,13 @@ def test_f3_the_number_says_how_many_marks_are_missing() -> None:
     found = judge(DatabaseMark(6, "here", "p2"), HERE, server=None)
     assert found is not None
     assert found.missing == 4
+
+
+def test_f3_a_database_that_sent_elsewhere_says_where_and_how_many_marks_it_misses() -> None:
+    machine = judge(DatabaseMark(10, "there", "p2"), HERE, server=None)
+    server = judge(DatabaseMark(6, "server/2"), HERE, server="server/1")
+    assert machine is not None
+    assert server is not None
+    assert machine.reason.startswith("this database last sent from another machine")
+    assert server.reason == "this database last sent on another PostgreSQL server, or under another name"
+    assert (machine.missing, server.missing) == (0, 4)
