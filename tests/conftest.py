@@ -1,9 +1,14 @@
 """What all tests share; each plugin says what its fixtures are."""
 
+import os
+
 import pytest
 from hypothesis import Phase, settings
 
+from tests.support.memory import folder_in_memory
+
 pytest_plugins = [
+    "tests.support.compiled",
     "tests.support.console",
     "tests.support.databases",
     "tests.support.mail_fixtures",
@@ -13,6 +18,10 @@ pytest_plugins = [
     "tests.support.people",
     "tests.acceptance.old_workspace",
 ]
+
+if memory := folder_in_memory():
+    # pytest makes its `tmp_path` below this folder.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
 
 # A shared machine may be slow at any moment; how long an example takes proves nothing.
 settings.register_profile("mailrotate", deadline=None, print_blob=True)

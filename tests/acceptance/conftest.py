@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.console import Console
 from tests.support.mail_fixtures import missing
 from tests.support.post_office import PostOffice
-from tests.support.program import Program
 from tests.support.tls import TlsAuthority
 
 ANNA, BEN = "anna@acceptance.example.org", "ben@acceptance.example.org"
@@ -20,17 +20,17 @@ CONNECTED_AT = datetime(2031, 2, 28, 10, tzinfo=UTC)
 @pytest.fixture(scope="session")
 def two_mailboxes(
     post_office: PostOffice, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory
-) -> Program:
+) -> Console:
     """Anna and Ben, connected by command line without a gap between messages; only ever copied."""
     if shutil.which("faketime") is None:
         missing("faketime", "apt-get install faketime")
     home = tmp_path_factory.mktemp("two-mailboxes")
-    program = Program(home, {"SSL_CERT_FILE": str(authority.ca_file)}).at(CONNECTED_AT)
+    program = Console(home, {"SSL_CERT_FILE": str(authority.ca_file)}).at(CONNECTED_AT)
     for address in (ANNA, BEN):
         post_office.connect(program, address, PASSWORD, "--gap", "0s")
     return program
 
 
 @pytest.fixture
-def program(two_mailboxes: Program, tmp_path: Path) -> Program:
+def program(two_mailboxes: Console, tmp_path: Path) -> Console:
     return two_mailboxes.moved(tmp_path)

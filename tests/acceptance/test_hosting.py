@@ -19,6 +19,7 @@ import pytest
 from mailrotate.core.values.states import Security
 from tests.acceptance.autumn import CAMPAIGN, people_file
 from tests.support.canary import files_with, found_in, said_with
+from tests.support.console import Console
 from tests.support.dovecot import Dovecot
 from tests.support.keyring_backends import Working, environment_for
 from tests.support.mail_fixtures import missing
@@ -109,8 +110,15 @@ def in_flight(ready: Ready, program: Program, *command: str) -> Iterator[tuple["
                 stream.close()
 
 
+def looking_at(program: Program) -> Console:
+    """The same home, for what is only looked at: a process each would take long."""
+    console = Console(program.home, program.env)
+    console.said = program.said
+    return console
+
+
 def states(program: Program) -> list[str]:
-    return [message["state"] for message in program.run("outbox", "list", "--json").json()]
+    return [message["state"] for message in looking_at(program).run("outbox", "list", "--json").json()]
 
 
 def test_h1_h2_a_second_runner_does_nothing_and_sigterm_lets_the_message_in_flight_be_recorded(
@@ -212,7 +220,7 @@ def test_i1_a_missing_or_wrong_key_is_the_runners_own_fault(ready: Ready, progra
 
     def refused() -> Any:
         ran = program.run("run", "--once", "--json", check_status=1)
-        (mailbox,) = program.run("mailbox", "list", "--json").json()
+        (mailbox,) = looking_at(program).run("mailbox", "list", "--json").json()
         assert (mailbox["state"], mailbox["hold_reason"], mailbox["last_error"]) == ("connected", None, None)
         assert ready.server.connection_count == connections, "nothing is sent without the key"
         return ran.error()

@@ -1,15 +1,16 @@
-"""The main job: real processes, a real Dovecot and a real SMTP server over TLS; only the clock is set."""
+"""The main job: its passes are real processes, a real Dovecot and a real SMTP server over TLS; only the clock is set."""
 
 from collections import Counter
 from datetime import timedelta
 
 from tests.acceptance.autumn import MONDAY, start_campaign
 from tests.acceptance.conftest import ANNA, BEN
+from tests.support.console import Console
 from tests.support.post_office import PostOffice, sent_by
-from tests.support.program import Program
 
 
-def test_two_mailboxes_ten_people_two_steps_and_one_answer(program: Program, post_office: PostOffice) -> None:
+def test_two_mailboxes_ten_people_two_steps_and_one_answer(program: Console, post_office: PostOffice) -> None:
+    process = program.process
     people = [post_office.add(f"main-{number}@example.com") for number in range(10)]
     received = post_office.smtp.received
     before = len(received)
@@ -18,7 +19,7 @@ def test_two_mailboxes_ten_people_two_steps_and_one_answer(program: Program, pos
     early = program.at(MONDAY - timedelta(minutes=5)).run("run", "--once", "--json").json()
     assert early["sent"] == 0, "D4: nothing leaves before the window opens"
 
-    first = program.at(MONDAY).run("run", "--once", "--json").json()
+    first = process.at(MONDAY).run("run", "--once", "--json").json()
     assert (first["sent"], first["failed"], first["deferred"], first["held"]) == (10, 0, 0, 0)
     firsts = received[before:]
     assert Counter(one.login for one in firsts) == {ANNA: 5, BEN: 5}, "E1: ten over two is five and five"
@@ -41,11 +42,11 @@ def test_two_mailboxes_ten_people_two_steps_and_one_answer(program: Program, pos
 
     answering = people[4]
     post_office.answer(began[answering])
-    again = program.at(MONDAY + timedelta(hours=1)).run("run", "--once", "--json").json()
+    again = process.at(MONDAY + timedelta(hours=1)).run("run", "--once", "--json").json()
     assert (again["sent"], again["replies"]) == (0, 1), "G1: a reply is known by its thread"
 
     thursday = MONDAY + timedelta(days=3, minutes=1)
-    second = program.at(thursday).run("run", "--once", "--json").json()
+    second = process.at(thursday).run("run", "--once", "--json").json()
     assert second["sent"] == 9, "D6: who answered gets nothing more, all others get the second step"
     for person in people:
         found = post_office.inbox(person)

@@ -124,14 +124,12 @@ def by_another_user(place: Path, *command: str) -> Completed:
 
 
 @pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
-def test_a_folder_without_locks_is_said_with_cause_and_cure(tmp_path: Path, error: str) -> None:
+def test_a_folder_without_locks_is_said_with_cause_and_cure(home: Path, error: str) -> None:
     if shutil.which("strace") is None:
         missing("strace", "apt-get install strace")
-    Console(tmp_path).run("init", "--email", "ada@example.org")
+    Console(home).run("init", "--email", "ada@example.org")
     inject = ("-f", "-e", "trace=flock", "-e", f"inject=flock:error={error}", "-o", "/dev/null")
-    told = (
-        Program(tmp_path).started_by("strace", *inject).run("run", "--once", "--json", check_status=1).error()
-    )
+    told = Program(home).started_by("strace", *inject).run("run", "--once", "--json", check_status=1).error()
     assert told["code"] == "store.no_locks"
     assert "local disk" in told["hint"]
 
@@ -139,11 +137,9 @@ def test_a_folder_without_locks_is_said_with_cause_and_cure(tmp_path: Path, erro
 @pytest.mark.parametrize(
     "command", [("status",), ("campaign", "list", "--json"), ("run", "--once"), ("help", "exit-status")]
 )
-def test_standard_output_on_a_full_disk_is_said_as_what_it_is(
-    tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    Console(tmp_path).run("init", "--email", "ada@example.org")
-    full = Program(tmp_path).started_by("sh", "-c", 'exec "$@" >/dev/full', "sh")
+def test_standard_output_on_a_full_disk_is_said_as_what_it_is(home: Path, command: tuple[str, ...]) -> None:
+    Console(home).run("init", "--email", "ada@example.org")
+    full = Program(home).started_by("sh", "-c", 'exec "$@" >/dev/full', "sh")
     ran = full.run(*command, check_status=1)
     assert "standard output cannot be written: No space left on device" in ran.stderr
     assert "unexpected" not in ran.stderr

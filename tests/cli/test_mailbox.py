@@ -144,12 +144,13 @@ def test_i1_in_cron_the_key_file_is_enough_and_a_missing_or_wrong_key_fails_no_m
     home: Path, server: SandboxInfo
 ) -> None:
     """The environment of these processes holds no more than cron's and the names of database and key."""
-    program = Program(home)
+    console = Console(home)
+    program = console.process
     anna = server.senders[0]
-    connect(program, server, anna)
-    key = program.home / "workspace.key"
+    connect(console, server, anna)
+    key = console.home / "workspace.key"
     right = key.read_text()
-    program.run("secret", "rekey")
+    console.run("secret", "rekey")
     assert key.read_text() != right
     program.run("mailbox", "test", anna)
     changed = key.read_text()
@@ -162,13 +163,13 @@ def test_i1_in_cron_the_key_file_is_enough_and_a_missing_or_wrong_key_fails_no_m
     key.chmod(0o600)
     wrong = program.run("mailbox", "test", anna, "--json", check_status=1)
     assert wrong.error()["code"] == "key.wrong"
-    assert program.run("secret", "rekey", "--json", check_status=1).error()["code"] == "key.wrong"
+    assert console.run("secret", "rekey", "--json", check_status=1).error()["code"] == "key.wrong"
     assert key.read_text() == right
 
     key.write_text(changed)
-    (row,) = program.run("mailbox", "list", "--json").json()
+    (row,) = console.run("mailbox", "list", "--json").json()
     assert (row["state"], row["last_error"]) == ("connected", None)
-    program.run("mailbox", "test", anna)
+    console.run("mailbox", "test", anna)
 
 
 def test_a_password_is_asked_for_unseen_on_a_terminal(program: Program, server: SandboxInfo) -> None:

@@ -24,7 +24,7 @@ TROUBLE = "535 5.7.8 the user name or the password is wrong, says the server at 
 
 
 @pytest.fixture
-def program(home: Path) -> Program:
+def program(home: Path) -> Console:
     program = Console(home)
     program.run("init", "--email", ADA)
     return program
@@ -34,12 +34,6 @@ def program(home: Path) -> Program:
 def workspace(program: Program) -> Iterator[Workspace]:
     with inside(program, ADA) as workspace:
         yield workspace
-
-
-def on_terminal(program: Program, columns: int, *args: str) -> str:
-    """What a command says on a terminal of so many columns, without colours."""
-    said = coloured_on_terminal(program, *args, COLUMNS=str(columns), NO_COLOR="1")
-    return re.sub(r"\x1b\[[0-9;]*m", "", said).replace("\r\n", "\n")
 
 
 def coloured_on_terminal(program: Program, *args: str, **env: str) -> str:
@@ -82,11 +76,11 @@ def test_a3_the_list_tells_whose_a_mailbox_is_once_there_is_more_than_one_user(
     ("columns", "whole"), [(110, {ADA, BEN, "s_1", "s_3"}), (80, {"s_1", "s_3"}), (64, set())]
 )
 def test_a3_on_a_narrow_terminal_no_address_and_no_id_is_broken(
-    program: Program, workspace: Workspace, columns: int, whole: set[str]
+    program: Console, workspace: Workspace, columns: int, whole: set[str]
 ) -> None:
     workspace.add_mailbox(ANNA, state="failed", last_error=TROUBLE)
     workspace.add_mailbox(BOX, workspace.add_user(BEN))
-    head, _, *rows = on_terminal(program, columns, "mailbox", "list").splitlines()
+    head, _, *rows = program.on_terminal(columns, "mailbox", "list")
     assert {ANNA, BOX} | whole <= {word for row in rows for word in row.split()}
     assert len(rows) == 2, "one line a row"
     assert max(map(len, rows)) <= columns
@@ -98,10 +92,10 @@ def test_a3_on_a_narrow_terminal_no_address_and_no_id_is_broken(
 
 
 def test_a3_prose_is_cut_before_an_address_is_and_shown_whole_elsewhere(
-    program: Program, workspace: Workspace
+    program: Console, workspace: Workspace
 ) -> None:
     workspace.add_mailbox(ANNA, state="failed", last_error=TROUBLE)
-    lines = on_terminal(program, 100, "mailbox", "list").splitlines()
+    lines = program.on_terminal(100, "mailbox", "list")
     assert max(map(len, lines)) <= 100
     assert lines[2].split()[0] == ANNA
     assert lines[2].rstrip().endswith("…")
@@ -135,7 +129,7 @@ def test_b8_a_removed_mailbox_is_called_so_everywhere(program: Program, workspac
 
 
 def test_b3_a_change_of_settings_says_what_is_another_now_and_where_it_comes_from(
-    program: Program, workspace: Workspace
+    program: Console, workspace: Workspace
 ) -> None:
     workspace.add_mailbox(ANNA)
     said = program.run("mailbox", "set", ANNA, "--daily-limit", "20", "--timezone", "Asia/Tokyo").stdout
@@ -152,9 +146,9 @@ def test_b3_a_change_of_settings_says_what_is_another_now_and_where_it_comes_fro
     assert "never - → example.com  on no → yes" in told, "what stays the same is not told"
     again = program.run("mailbox", "set", ANNA, "--daily-limit", "plan").stdout
     assert again == f"nothing to change: {ANNA} already has these settings\n"
-    assert f"next: mailrotate mailbox show {ANNA}" in on_terminal(
-        program, 80, "mailbox", "set", ANNA, "--name", "Mine"
-    )
+    command = ("mailbox", "set", ANNA, "--name", "Mine")
+    said = coloured_on_terminal(program, *command, COLUMNS="80", NO_COLOR="1")
+    assert f"next: mailrotate mailbox show {ANNA}" in said
 
 
 def test_a10_of_a_locked_user_s_mailbox_it_is_said_who_can_unlock_them(

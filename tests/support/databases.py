@@ -3,7 +3,6 @@
 A migrated template is made once for each test process; a test gets a copy of it, which is quick.
 """
 
-import os
 import shutil
 import tempfile
 import warnings
@@ -17,6 +16,7 @@ from sqlalchemy import create_engine, text
 
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.schema import migrate
+from tests.support.memory import folder_in_memory
 
 _numbers = count(1)
 _TEMPLATE = "mailrotate_template"
@@ -39,6 +39,9 @@ class PostgresqlServer:
         # Tests lose nothing when the machine does: every test's data is thrown away.
         self._run("ALTER SYSTEM SET fsync = off")
         self._run("ALTER SYSTEM SET max_wal_size = '64MB'")
+        self._run("ALTER SYSTEM SET full_page_writes = off")
+        self._run("ALTER SYSTEM SET autovacuum = off")
+        self._run("ALTER SYSTEM SET jit = off")
         self._run("SELECT pg_reload_conf()")
 
     def url(self, database: str) -> str:
@@ -61,17 +64,11 @@ class PostgresqlServer:
             connection.execute(text(statement))
 
 
-def _roomy_folder() -> Path:
-    """In memory where there is a GB of it: a database is hundreds of files, and a disk makes them slowly."""
-    memory = Path("/dev/shm")
-    fits = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30
-    return Path(tempfile.mkdtemp(prefix="mailrotate-pg-", dir=memory if fits else None))
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgresqlServer]:
     # Not below pytest's own folder: started by root, the server runs as a user that may not enter it.
-    folder = _roomy_folder()
+    # In memory, because a database is hundreds of files.
+    folder = Path(tempfile.mkdtemp(prefix="mailrotate-pg-", dir=folder_in_memory()))
     server = PostgresqlServer(folder / "data")
     yield server
     server.stop()
