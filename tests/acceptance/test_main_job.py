@@ -1,4 +1,4 @@
-"""The main job: its passes are real processes, a real Dovecot and a real SMTP server over TLS; only the clock is set."""
+"""The main job on a real Dovecot and a real SMTP server over TLS; its passes are real processes at a set time."""
 
 from collections import Counter
 from datetime import timedelta
