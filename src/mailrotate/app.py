@@ -365,6 +365,7 @@ class App:
             holidays=HolidayCalendar(),
             mark=self.mark,
             actor=self.actor,
+            later=lambda began: max(began, self.clock()),
         )
 
     def provider(self, name: str) -> "MailProvider":

@@ -80,6 +80,9 @@ MESSAGE: Machine = _machine(
     refuse=((M.SCHEDULED,), M.ERROR),
     lose=((M.SENDING,), M.HELD),
     retry=((M.ERROR,), M.SCHEDULED),
+    # C15: its mailbox failed or was disconnected, and came back.
+    cut_off=((M.SCHEDULED,), M.ERROR),
+    reconnected=((M.ERROR,), M.SCHEDULED),
     resolve_sent=((M.HELD,), M.SENT),
     resolve_not_sent=((M.HELD,), M.SCHEDULED),
     resolve_dropped=((M.HELD,), M.CANCELLED),
@@ -100,7 +103,18 @@ CONNECTION: Machine = _machine(
 DEADLINE: Machine = _machine(
     "deadline",
     begin=((_NEW,), D.RUNNING),
-    # B8: the mailbox was removed.
+    # C8: the mailbox was added to the rotation again, within the hour.
+    readded=((D.RUNNING,), D.ENDED),
+    # C3: the failed mailbox works again.
+    recovered=((D.RUNNING,), D.ENDED),
+    # C4: a disconnect turns the days of a failure into the hour.
+    converted=((D.RUNNING,), D.ENDED),
+    # C9: its time has passed.
+    settled=((D.RUNNING,), D.ENDED),
+    # C12: nobody of the campaign waits for the mailbox any more.
+    campaign_ended=((D.RUNNING,), D.ENDED),
+    # E3, B8: the mailbox left the rotation, or was removed.
+    sender_removed=((D.RUNNING,), D.ENDED),
     mailbox_removed=((D.RUNNING,), D.ENDED),
 )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Protocol
 
 from mailrotate.core.ports import MailProvider, MarkPlace, SecretBox
@@ -28,6 +28,8 @@ class Context:
     holidays: HolidayDates
     mark: MarkPlace
     actor: Actor
+    # The present instant for a command that began at the given one and then waited for a lock.
+    later: Callable[[datetime], datetime] = lambda began: began
 
 
 def secret_name(connection_id: int) -> str:

@@ -34,6 +34,18 @@ PERIODS: Mapping[str, Period] = {
         timedelta(weeks=520),
         "how late the absence of a runner may make a message before it waits for `outbox release`",
     ),
+    "grace": Period(
+        timedelta(hours=1),
+        timedelta(minutes=1),
+        timedelta(days=7),
+        "how long a disconnected mailbox may come back to a rotation without loss",
+    ),
+    "failure": Period(
+        timedelta(days=9),
+        timedelta(hours=1),
+        timedelta(days=90),
+        "how long a failed mailbox stays a sender of a rotation",
+    ),
     "test_every": Period(
         timedelta(minutes=15), timedelta(minutes=1), timedelta(days=7), "how often connections are tested"
     ),

@@ -304,24 +304,25 @@ def next_due_of(connection: Connection, campaign_id: int, mailbox_id: int, slot_
     return min((instant for instant in found if isinstance(instant, datetime)), default=None)
 
 
-def paused_by(connection: Connection, mailbox_id: int) -> list[tuple[int, str]]:
-    """Id and name of the campaigns that a mailbox's trouble paused."""
+def paused_by(connection: Connection, mailbox_id: int, shared_reason: str) -> list[tuple[int, str]]:
+    """Id and name of the campaigns that a mailbox's trouble paused, or a reason that is no mailbox's."""
+    p = t.campaign_pause.c
     query = (
         select(t.campaign.c.id, t.campaign.c.name)
-        .join(t.campaign_pause, t.campaign_pause.c.campaign_id == t.campaign.c.id)
-        .where(t.campaign_pause.c.mailbox_id == mailbox_id)
+        .join(t.campaign_pause, p.campaign_id == t.campaign.c.id)
+        .where(or_(p.mailbox_id == mailbox_id, p.reason == shared_reason))
         .distinct()
         .order_by(t.campaign.c.id)
     )
     return [(row.id, row.name) for row in connection.execute(query)]
 
 
-def lift_pauses_of(connection: Connection, campaign_id: int, mailbox_id: int) -> bool:
-    """Lift a mailbox's pause reasons of one campaign; True if no reason of any kind is left."""
+def lift_pauses_of(connection: Connection, campaign_id: int, mailbox_id: int, shared_reason: str) -> bool:
+    """Lift a mailbox's pause reasons of one campaign, and one that belongs to no mailbox; True if no reason
+    of any kind is left."""
     p = t.campaign_pause.c
-    connection.execute(
-        delete(t.campaign_pause).where(p.campaign_id == campaign_id, p.mailbox_id == mailbox_id)
-    )
+    lifted = or_(p.mailbox_id == mailbox_id, p.reason == shared_reason)
+    connection.execute(delete(t.campaign_pause).where(p.campaign_id == campaign_id, lifted))
     return connection.execute(select(p.id).where(p.campaign_id == campaign_id).limit(1)).first() is None
 
 

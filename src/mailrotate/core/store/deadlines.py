@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, or_, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import rows_with
-from mailrotate.core.values.states import ConnectionState, DeadlineState
+from mailrotate.core.values.states import ConnectionState, DeadlineKind, DeadlineState
 from mailrotate.core.values.transition import Transition
 
 _d = t.deadline.c
@@ -20,6 +20,20 @@ _IS = {DeadlineState.RUNNING: _d.ended_at.is_(None), DeadlineState.ENDED: _d.end
 class RunningDeadline:
     campaign: str
     kind: str
+    ends_at: datetime
+
+
+@dataclass(frozen=True)
+class StoredDeadline:
+    """One mailbox's deadline in one campaign."""
+
+    id: int
+    mailbox_id: int
+    address: str
+    campaign_id: int
+    campaign: str
+    kind: DeadlineKind
+    started_at: datetime
     ends_at: datetime
 
 
@@ -44,6 +58,151 @@ def running(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, lis
     for row in rows_with(connection, query, _d.mailbox_id, mailbox_ids):
         found.setdefault(row.mailbox_id, []).append(RunningDeadline(row.name, row.kind, row.ends_at))
     return found
+
+
+def begin(
+    connection: Connection,
+    transition: Transition,
+    mailbox_id: int,
+    campaign_ids: Sequence[int],
+    kind: DeadlineKind,
+    started_at: datetime,
+    ends_at: datetime,
+) -> None:
+    """Start a deadline in each campaign where none of the mailbox's runs."""
+    assert transition.creates
+    already = {one.campaign_id for one in running_where(connection, _d.mailbox_id == mailbox_id)}
+    rows = [
+        {
+            "mailbox_id": mailbox_id,
+            "campaign_id": campaign_id,
+            "kind": kind,
+            "started_at": started_at,
+            "ends_at": ends_at,
+        }
+        for campaign_id in campaign_ids
+        if campaign_id not in already
+    ]
+    if rows:
+        connection.execute(insert(t.deadline), rows)
+
+
+def _stored() -> Select[tuple[object, ...]]:
+    return (
+        select(t.deadline, t.mailbox.c.address, t.campaign.c.name)
+        .join(t.mailbox, t.mailbox.c.id == _d.mailbox_id)
+        .join(t.campaign, t.campaign.c.id == _d.campaign_id)
+        .order_by(_d.ends_at, _d.id)
+    )
+
+
+def running_where(connection: Connection, *where: ColumnElement[bool]) -> list[StoredDeadline]:
+    """The open deadlines, soonest first."""
+    rows = connection.execute(_stored().where(_IS[DeadlineState.RUNNING], *where))
+    return [
+        StoredDeadline(
+            row.id,
+            row.mailbox_id,
+            row.address,
+            row.campaign_id,
+            row.name,
+            DeadlineKind(row.kind),
+            row.started_at,
+            row.ends_at,
+        )
+        for row in rows
+    ]
+
+
+def of_mailbox(mailbox_id: int, *kinds: DeadlineKind) -> ColumnElement[bool]:
+    """A condition: the deadlines of a mailbox, of some kinds or of any."""
+    return and_(_d.mailbox_id == mailbox_id, *([_d.kind.in_(kinds)] if kinds else ()))
+
+
+def of_campaign(campaign_id: int, *kinds: DeadlineKind) -> ColumnElement[bool]:
+    """A condition: the deadlines in a campaign, of some kinds or of any."""
+    return and_(_d.campaign_id == campaign_id, *([_d.kind.in_(kinds)] if kinds else ()))
+
+
+def ending_by(now: datetime) -> ColumnElement[bool]:
+    """A condition: the deadlines that have passed."""
+    return _d.ends_at <= now
+
+
+def is_any(connection: Connection, *where: ColumnElement[bool]) -> bool:
+    """Whether any open deadline meets the conditions."""
+    query = select(_d.id).where(_IS[DeadlineState.RUNNING], *where).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def lock_passed(connection: Connection, now: datetime) -> list[StoredDeadline]:
+    """The deadlines that have passed, in the order of their instants, locked until the transaction ends.
+
+    Another process may have settled some while this one waited for the lock: those are left out.
+    """
+    passed = select(_d.id).where(_IS[DeadlineState.RUNNING], ending_by(now)).order_by(_d.id)
+    ids = list(connection.execute(passed.with_for_update()).scalars())
+    return running_where(connection, _d.id.in_(ids)) if ids else []
+
+
+def end(
+    connection: Connection,
+    transition: Transition,
+    deadline_ids: Sequence[int],
+    at: datetime,
+    *,
+    stopped: int | None = None,
+    reassigned: int | None = None,
+) -> int:
+    """End open deadlines; return how many ended."""
+    may_end = or_(*(_IS[DeadlineState(origin)] for origin in transition.origins))
+    result = connection.execute(
+        update(t.deadline)
+        .where(_d.id.in_(deadline_ids), may_end)
+        .values(ended_at=at, ended_by=transition.event, stopped_count=stopped, reassigned_count=reassigned)
+    )
+    return result.rowcount
+
+
+def set_end(connection: Connection, deadline_id: int, ends_at: datetime) -> None:
+    """Move the end of an open deadline."""
+    this = and_(_d.id == deadline_id, _IS[DeadlineState.RUNNING])
+    connection.execute(update(t.deadline).where(this).values(ends_at=ends_at))
+
+
+def put_off(connection: Connection, passed_by: datetime, ends_at: datetime) -> int:
+    """Let all deadlines that end by an instant end at a later one instead; return how many."""
+    these = and_(_IS[DeadlineState.RUNNING], ending_by(passed_by))
+    return connection.execute(update(t.deadline).where(these).values(ends_at=ends_at)).rowcount
+
+
+def hanging(connection: Connection, deadlines: Sequence[StoredDeadline]) -> dict[int, int]:
+    """Count the open recipients that wait for each deadline's mailbox in its campaign, by deadline."""
+    sender, r = t.campaign_sender.c, t.recipient.c
+    query = (
+        select(_d.id, func.count(r.id).label("people"))
+        .join(
+            t.campaign_sender, and_(sender.campaign_id == _d.campaign_id, sender.mailbox_id == _d.mailbox_id)
+        )
+        .join(t.recipient, and_(r.campaign_sender_id == sender.id, t.is_open))
+        .group_by(_d.id)
+    )
+    return {row.id: row.people for row in rows_with(connection, query, _d.id, [one.id for one in deadlines])}
+
+
+def last_settled(connection: Connection, mailbox_id: int, event: str) -> list[tuple[str, int, datetime]]:
+    """Campaign, number of stopped recipients and instant of the mailbox's latest settlements.
+
+    Of each campaign the newest deadline alone, if a settlement ended it.
+    """
+    newest = select(func.max(_d.id)).where(_d.mailbox_id == mailbox_id).group_by(_d.campaign_id)
+    query = (
+        select(t.campaign.c.name, _d.stopped_count, _d.ended_at)
+        .join(t.campaign, t.campaign.c.id == _d.campaign_id)
+        .where(_d.id.in_(newest), _d.ended_by == event)
+        .order_by(_d.id)
+    )
+    return [(row.name, row.stopped_count or 0, row.ended_at) for row in connection.execute(query)]
 
 
 def awaited_in(connection: Connection, slot_id: int, but: str) -> list[AwaitedReturn]:
@@ -73,6 +232,5 @@ def runs_for(mailbox_id: ColumnElement[int], *where: ColumnElement[bool]) -> Col
 
 def end_of_mailbox(connection: Connection, transition: Transition, mailbox_id: int, now: datetime) -> int:
     """End a mailbox's open deadlines; return how many ended."""
-    may_end = or_(*(_IS[DeadlineState(origin)] for origin in transition.origins))
-    ended = update(t.deadline).where(_d.mailbox_id == mailbox_id, may_end).values(ended_at=now)
-    return connection.execute(ended).rowcount
+    ids = [one.id for one in running_where(connection, of_mailbox(mailbox_id))]
+    return end(connection, transition, ids, now)

@@ -148,10 +148,11 @@ def build_wall(connection: Connection, wall: Wall) -> None:
     else:
         statements = (
             f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$$ BEGIN RAISE EXCEPTION '{says}'; END $$",
+            # Not in a WHEN: there, PostgreSQL allows no subquery.
+            f"$$ BEGIN IF {condition} THEN RAISE EXCEPTION '{says}'; END IF; "
+            "RETURN COALESCE(NEW, OLD); END $$",
             f"DROP TRIGGER IF EXISTS {name} ON {table}",
-            f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW WHEN ({condition}) "
-            f"EXECUTE FUNCTION {name}()",
+            f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
         )
     for statement in statements:
         connection.execute(text(statement))

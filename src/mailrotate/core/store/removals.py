@@ -26,6 +26,7 @@ from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
     ConnectionState,
+    Departure,
     MessageState,
     RecipientState,
 )
@@ -283,7 +284,7 @@ def leave(connection: Connection, sender_ids: Sequence[int], now: datetime) -> N
     """Let these senders leave: they get no new recipients."""
     c = t.campaign_sender.c
     query = update(t.campaign_sender).where(c.id.in_(sender_ids), c.left_at.is_(None))
-    connection.execute(query.values(left_at=now))
+    connection.execute(query.values(left_at=now, left_reason=Departure.MAILBOX_REMOVED))
 
 
 def taker(connection: Connection, campaign_id: int, mailbox_id: int, now: datetime) -> int:
@@ -292,7 +293,12 @@ def taker(connection: Connection, campaign_id: int, mailbox_id: int, now: dateti
     c = t.campaign_sender.c
     query = (
         select(c.id)
-        .where(c.campaign_id == campaign_id, c.mailbox_id == mailbox_id)
+        .where(
+            c.campaign_id == campaign_id,
+            c.mailbox_id == mailbox_id,
+            # What it left behind when it was away is settled by its deadline (C8).
+            or_(c.left_at.is_(None), c.left_reason.in_((Departure.TOOK_OVER, Departure.MAILBOX_REMOVED))),
+        )
         .order_by(c.left_at.is_not(None), c.id.desc())
         .limit(1)
     )
@@ -307,6 +313,7 @@ def taker(connection: Connection, campaign_id: int, mailbox_id: int, now: dateti
             position=(connection.execute(last).scalar_one() or 0) + 1,
             joined_at=now,
             left_at=now,
+            left_reason=Departure.TOOK_OVER,
         )
     )
     return int((made.inserted_primary_key or (0,))[0])

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, RowMapping, Select, case, delete, func, inser
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions
-from mailrotate.core.values.states import CampaignState
+from mailrotate.core.values.states import CampaignState, Departure
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,21 @@ class StoredSender:
     address: str | None
     state: str | None
     user_locked: bool
+    joined_at: datetime
     left_at: datetime | None
+    left_reason: Departure | None
     assigned_count: int
     is_removed: bool
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it is a sender of the campaign now."""
+        return self.left_at is None
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it was disconnected and not added again: what it would send waits (C8)."""
+        return self.left_reason is Departure.DISCONNECTED
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,9 @@ def _read(m: RowMapping) -> StoredSender:
         address=m["address"],
         state=m["connection_state"],
         user_locked=bool(m["user_locked"]),
+        joined_at=m["joined_at"],
         left_at=m["left_at"],
+        left_reason=None if m["left_reason"] is None else Departure(m["left_reason"]),
         assigned_count=m["assigned_count"],
         is_removed=bool(m["is_removed"]),
     )
@@ -179,9 +193,52 @@ def bind_to_slot(connection: Connection, sender_ids: Sequence[int], slot_id: int
     connection.execute(update(t.campaign_sender).where(these).values(slot_id=slot_id))
 
 
-def leave_all(connection: Connection, mailbox_id: int, now: datetime) -> None:
-    """Let the mailbox leave all rotations."""
+def depart(connection: Connection, sender_ids: Sequence[int], reason: Departure, now: datetime) -> None:
+    """Let senders leave: they get no new recipients. Senders that left before keep their instant."""
     c = t.campaign_sender.c
     connection.execute(
-        update(t.campaign_sender).where(c.mailbox_id == mailbox_id, c.left_at.is_(None)).values(left_at=now)
+        update(t.campaign_sender)
+        .where(c.id.in_(sender_ids))
+        .values(left_at=func.coalesce(c.left_at, now), left_reason=reason)
     )
+
+
+def come_back(connection: Connection, sender_id: int) -> None:
+    """Make a sender that left one of the campaign's senders again, in its old place."""
+    c = t.campaign_sender.c
+    query = update(t.campaign_sender).where(c.id == sender_id)
+    connection.execute(query.values(left_at=None, left_reason=None))
+
+
+def join(connection: Connection, campaign_id: int, mailbox_id: int, now: datetime) -> int:
+    """Add a mailbox to a rotation, after its present senders; return the new sender's id."""
+    c = t.campaign_sender.c
+    last = select(func.max(c.position)).where(c.campaign_id == campaign_id)
+    made = connection.execute(
+        insert(t.campaign_sender).values(
+            campaign_id=campaign_id,
+            mailbox_id=mailbox_id,
+            position=(connection.execute(last).scalar_one() or 0) + 1,
+            joined_at=now,
+        )
+    )
+    return int((made.inserted_primary_key or (0,))[0])
+
+
+def rotations_of(connection: Connection, mailbox_id: int, *states: CampaignState) -> list[tuple[int, int]]:
+    """The sender id and campaign id of each rotation in these states that the mailbox sends for."""
+    c = t.campaign_sender.c
+    query = (
+        select(c.id, c.campaign_id)
+        .join(t.campaign, t.campaign.c.id == c.campaign_id)
+        .where(c.mailbox_id == mailbox_id, c.left_at.is_(None), t.campaign.c.state.in_(states))
+        .order_by(c.id)
+    )
+    return [(row.id, row.campaign_id) for row in connection.execute(query)]
+
+
+def leave_all(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """Let a mailbox that was removed leave all rotations."""
+    c = t.campaign_sender.c
+    query = update(t.campaign_sender).where(c.mailbox_id == mailbox_id, c.left_at.is_(None))
+    connection.execute(query.values(left_at=now, left_reason=Departure.MAILBOX_REMOVED))

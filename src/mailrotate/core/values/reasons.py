@@ -8,6 +8,9 @@ MAILBOX_DISCONNECTED = "mailbox_disconnected"
 MAILBOX_FAILED = "mailbox_failed"
 MAILBOX_REMOVED = "mailbox_removed"
 USER_LOCKED = "user_locked"
+NO_SENDER = "no_sender"
+# The outbox's own class of error: the message's mailbox had failed or was disconnected.
+NOT_CONNECTED = "connection"
 # An answer said that the address does not exist: why recipients end and addresses are suppressed.
 HARD_BOUNCE = "hard_bounce"
 # The class of a hold after refusals in a row; every other hold has the class of an answer.
@@ -15,7 +18,7 @@ REFUSALS = "refusals"
 
 _AFTER_PAUSED = {
     BY_HAND: "by hand",
-    "no_sender": "because no sender is able to send",
+    NO_SENDER: "because no sender is able to send",
     CONTENT_ERRORS: "after repeated content errors",
     MAILBOX_DISCONNECTED: "because a mailbox was disconnected",
     MAILBOX_FAILED: "because a mailbox failed",
@@ -46,7 +49,18 @@ _CLASSES = {
     "message": "message refused",
     "unknown": "unclear answer",
     "restore": "restored from a backup",
+    NOT_CONNECTED: "mailbox not connected",
 }
+# Why recipients are stopped: the code of the mailbox's trouble and its address, in one reason.
+_AWAY = {
+    "disconnect": ("mailbox_disconnected", "{} was disconnected and did not come back in time"),
+    "failure": ("mailbox_failed", "{} failed and did not come back in time"),
+}
+
+
+def away_reason(kind: str, address: str) -> str:
+    """The reason of a stopped recipient: its mailbox did not come back before a deadline of this kind."""
+    return f"{_AWAY[kind][0]}: {address}"
 
 
 def ended(state: str, code: str | None) -> str:
@@ -59,6 +73,9 @@ def ending(state: str, code: str | None) -> str | None:
     """The words for why a recipient ended; None where the state says it already."""
     if code is None or code in (state, "reply", "complete"):
         return None
+    for away, words in _AWAY.values():
+        if code.startswith(f"{away}: "):
+            return words.format(code.partition(": ")[2])
     return _AFTER_STATE.get(code) or spoken(code)
 
 

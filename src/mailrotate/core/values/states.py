@@ -38,6 +38,26 @@ class DeadlineState(StrEnum):
     ENDED = "ended"
 
 
+class DeadlineKind(StrEnum):
+    """What a mailbox has to come back from before its time in a rotation is over."""
+
+    DISCONNECT = "disconnect"
+    FAILURE = "failure"
+
+
+class Departure(StrEnum):
+    """Why a mailbox is no longer a sender of a rotation.
+
+    `took_over` never was one: it sends for the recipients that it was given, and gets no new ones.
+    """
+
+    TOOK_OVER = "took_over"
+    DISCONNECTED = "disconnected"
+    FAILED = "failed"
+    SENDER_REMOVED = "sender_removed"
+    MAILBOX_REMOVED = "mailbox_removed"
+
+
 # The shown state of a removed mailbox; its connection stays `disconnected`.
 REMOVED_MAILBOX = "removed"
 

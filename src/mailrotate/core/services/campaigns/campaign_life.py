@@ -17,6 +17,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns, assigning, lifecycle
 from mailrotate.core.services.effects.assigning import current_senders, is_connected
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import campaigns, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
@@ -65,7 +66,7 @@ def start(
 
     `addresses` and `rotate` replace the draft's senders. Raises NotFound, Refused (`campaign.…`).
     """
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         recipients.lock_enrolment(connection)
         campaign = authority.find_campaign(connection, context.actor, name)
         _require(campaign, CAMPAIGN["start"])
@@ -164,7 +165,7 @@ def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampai
 
 def pause(context: Context, name: str, now: datetime) -> str:
     """Pause a campaign until `resume`; recipients keep their step. Raises NotFound, Refused."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         campaign = authority.find_campaign(connection, context.actor, name)
         if not lifecycle.pause_campaign(connection, context.actor, campaign.id, BY_HAND, 0, now):
             raise Refused(
@@ -177,7 +178,7 @@ def pause(context: Context, name: str, now: datetime) -> str:
 
 def resume(context: Context, name: str, now: datetime) -> Resumed:
     """Lift every pause reason of one campaign (C6). Raises NotFound, Refused."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         campaign = authority.find_campaign(connection, context.actor, name)
         _resume(context, connection, campaign, now)
     return Resumed((campaign.name,))
@@ -190,13 +191,13 @@ def resume_many(context: Context, address: str | None, now: datetime) -> Resumed
     """
     resumed: list[str] = []
     refused: dict[str, MailrotateError] = {}
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         box = None if address is None else find_mailbox(connection, address)
-        acting = seats.require_active(connection, context.actor)
+        user = seats.require_active(connection, context.actor)
         for campaign in campaigns.listing(connection):
-            is_own = campaign.owner_id == acting.id
+            is_own = campaign.owner_id == user.id
             if campaign.state is not CampaignState.PAUSED or not roles.may_on_seat(
-                acting.role, is_own, Deed.CAMPAIGNS
+                user.role, is_own, Deed.CAMPAIGNS
             ):
                 continue
             by = {sender.mailbox_id for sender in current_senders(connection, campaign.id)}
@@ -247,7 +248,7 @@ def stop(context: Context, name: str, now: datetime) -> Stopped:
 
     Raises NotFound, Refused (`campaign.not_running`).
     """
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         recipients.lock_enrolment(connection)
         campaign = authority.find_campaign(connection, context.actor, name)
         if not moves.move(connection, CAMPAIGN["stop"], campaign.id, finished_at=now):

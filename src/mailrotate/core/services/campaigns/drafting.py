@@ -17,6 +17,7 @@ from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import sender_choice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects.assigning import current_senders
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import campaign_edits, campaigns, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign, StoredStep
 from mailrotate.core.store.events import About, Actor
@@ -47,7 +48,7 @@ def create(context: Context, plan: CampaignPlan, now: datetime) -> Drafted:
     Its sender is the one named in the plan, otherwise the acting user's default mailbox as of now (D2, B5).
     Raises NotFound (`mailbox.none`), BadInput, Refused (`campaign.…`, `mailbox.disconnected`).
     """
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         _require_free_name(connection, plan.name)
         campaign_id = _insert(connection, context.actor, plan.name, plan.team, now)
         _insert_version(connection, context.actor, campaign_id, 1, plan, now)
@@ -133,7 +134,7 @@ def edit(context: Context, name: str, plan: CampaignPlan, now: datetime) -> Draf
     The name stays, and a draft keeps its senders if the plan names none. Raises NotFound, BadInput,
     Refused (`campaign.…`).
     """
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         recipients.lock_enrolment(connection)
         campaign = authority.find_campaign(connection, context.actor, name)
         before = campaigns.steps_of(connection, campaign.id, campaign.version)
@@ -249,7 +250,7 @@ def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Dr
 
     Raises NotFound, Refused.
     """
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         campaign = authority.find_seen_campaign(connection, context.actor, name)
         copied = new_name or _next_name(connection, campaign.name)
         _require_free_name(connection, copied)
@@ -330,7 +331,7 @@ def _draft(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
 
 def delete(context: Context, name: str, now: datetime) -> str:
     """Delete a draft and its recipients; contacts and the log stay. Raises NotFound, Refused, Busy."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         campaign = _draft(connection, context.actor, name)
         moves.move_many(connection, MESSAGE["cancel"], outbox.of_campaign(campaign.id, tests=True))
         if outbox_lists.waits_in(connection, campaign.id):

@@ -27,7 +27,7 @@ from mailrotate.core.services.campaigns.row_checks import (
 )
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.facts import RECIPIENT_ZONE
-from mailrotate.core.services.effects import assigning
+from mailrotate.core.services.effects import assigning, door
 from mailrotate.core.store import campaigns, events
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
@@ -175,9 +175,12 @@ def _importing(
         owner_id = _owner(connection, how.owner) if how.owner else context.actor.user_id
     with Staging(context.store, campaign.id) as staging:
         staging.add_many(staged)
+        with door.acting(context, now):
+            # Who was stopped meanwhile is reported by line.
+            pass
         counts = staging.examine()
         if not how.rehearse and counts.get(None) and not (how.strict and _bad_count(counts, aside)):
-            with staging.writing() as (connection, counts):
+            with staging.writing(lambda found: door.enter(context, found, now)) as (connection, counts):
                 if not (how.strict and _bad_count(counts, aside)):
                     asked = campaigns.by_id(connection, campaign.id)
                     _refuse_changed(asked, rows.demands)

@@ -13,6 +13,7 @@ from mailrotate.core.services.access import authority, naming
 from mailrotate.core.services.campaigns import recipient_list
 from mailrotate.core.services.campaigns.row_checks import Aside, RowTrouble
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import campaigns, events, moves, removals, senders, workspaces
@@ -66,7 +67,7 @@ def assign(context: Context, name: str, whom: Whom, to_sender: str, *, aside: As
     # Messages that wait in a living sender's lane are taken out of it: no runner may claim them meanwhile.
     is_living = former is not None and former.removed_at is None
     lane = holding_lane(context, former.id, now) if former is not None and is_living else nullcontext()
-    with lane, context.store.writing() as connection:
+    with lane, acting(context, now) as (connection, now):
         workspaces.lock(connection)
         recipients.lock_enrolment(connection)
         campaign = _running(connection, context, name)

@@ -11,6 +11,7 @@ from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign, find_seen_campaign
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import campaign_edits, events
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
@@ -95,7 +96,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
 
     Raises NotFound, BadInput, Refused (`recipient.ended`).
     """
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         campaign = find_campaign(connection, context.actor, name)
         person = find(connection, campaign, address)
         if person.state not in OPEN_RECIPIENTS:

@@ -14,6 +14,7 @@ from mailrotate.core.rules.text import is_blank
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import events
 from mailrotate.core.store.events import About
 from mailrotate.core.store.people import recipients, suppressions
@@ -58,7 +59,7 @@ def add(context: Context, text: str, reason: str, now: datetime) -> Added:
     """Suppress an address or a domain; its open recipients end in every campaign. Raises BadInput."""
     kind, value = read_suppressed(text)
     domain = value if kind is SuppressionKind.DOMAIN else None
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
         ended = recipients.open_of_address(connection, value, domain)
         is_new = lifecycle.suppress(
@@ -90,7 +91,7 @@ def add_many(
     """
     added = known = ended = 0
     for some in _portions(lines, note, progress):
-        with context.store.writing() as connection:
+        with acting(context, now) as (connection, now):
             seats.require_deed(connection, context.actor, Deed.PEOPLE)
             new, gone = lifecycle.suppress_many(
                 connection, context.actor, some, reason=reason, source="import", now=now
@@ -124,7 +125,7 @@ def remove(context: Context, text: str, now: datetime) -> str:
     Raises BadInput, NotFound (`suppression.none`).
     """
     kind, value = read_suppressed(text)
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         seats.require_deed(connection, context.actor, Deed.UNSUPPRESS)
         if not suppressions.remove(connection, kind, value, now):
             raise NotFound("suppression.none", f"{value} is not suppressed", Command("suppression", "list"))

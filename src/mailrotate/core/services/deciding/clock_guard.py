@@ -28,7 +28,12 @@ def lag_of(connection: Connection, now: datetime, *, server: datetime | None = N
 def check_clock(context: Context, now: datetime) -> None:
     """Check the clock. Raises ClockTrouble (`clock.behind`, `clock.off`)."""
     with context.store.reading() as connection:
-        distrust = lag_of(connection, now, server=instants.database_now(connection))
+        require_right(connection, now)
+
+
+def require_right(connection: Connection, now: datetime) -> None:
+    """Raises ClockTrouble (`clock.behind`, `clock.off`) when this process's clock cannot be right."""
+    distrust = lag_of(connection, now, server=instants.database_now(connection))
     if distrust is not None:
         right = Hint("set the clock, then run again; if it is right:", ACCEPT)
         behind = distrust.code == "clock.behind"

@@ -12,7 +12,7 @@ from mailrotate.core.rules.situation import Situation
 from mailrotate.core.rules.transitions import CAMPAIGN
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
-from mailrotate.core.services.effects import assigning, grace_periods, lifecycle
+from mailrotate.core.services.effects import assigning, connection_errors, grace_periods, lifecycle
 from mailrotate.core.store import campaigns, connections, events, moves, removals, senders
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.connections import HangingCampaign
@@ -25,6 +25,7 @@ from mailrotate.core.values.reasons import (
     MAILBOX_DISCONNECTED,
     MAILBOX_FAILED,
     MAILBOX_REMOVED,
+    NO_SENDER,
     USER_LOCKED,
 )
 from mailrotate.core.values.states import CampaignState, ConnectionState
@@ -39,23 +40,39 @@ class Waiting:
     paused: tuple[HangingCampaign, ...]
 
 
-def pause_for_failure(connection: Connection, box: StoredMailbox, now: datetime) -> None:
-    """Pause the single-sender campaigns of a failed mailbox; a rotation only if none of its senders is still
-    connected, because the others continue (C6, C7)."""
+def lose(connection: Connection, box: StoredMailbox, said: str, failed_at: datetime) -> None:
+    """Apply a mailbox's failure: its messages become errors, its days in rotations begin, and campaigns that
+    cannot continue pause (C6, C7, C10, C15).
+
+    A rotation without an able sender pauses for a reason that belongs to no mailbox: any of them ends it.
+    """
+    connection_errors.cut_off(connection, box, said, failed_at)
+    grace_periods.begin_failure(connection, box, failed_at)
     for campaign in connections.hanging_on(connection, box.id, box.slot_id):
         if pauses_without(connection, campaign):
-            lifecycle.pause_campaign(connection, RUNNER, campaign.id, MAILBOX_FAILED, box.id, now)
+            reason, by = (NO_SENDER, 0) if campaign.rotates else (MAILBOX_FAILED, box.id)
+            lifecycle.pause_campaign(connection, RUNNER, campaign.id, reason, by, failed_at)
 
 
-def pause_for_disconnect(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
-    """Pause every campaign that a disconnected mailbox sends for (C6).
+def regain(connection: Connection, box: StoredMailbox, now: datetime) -> int:
+    """Apply that a failed mailbox works again; return how many of its messages are scheduled again (C3)."""
+    grace_periods.end_failure(connection, box.id, now)
+    # Recipients that joined a rotation while no sender was able have waited for this one (E1).
+    assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
+    return connection_errors.go_on(connection, box)
+
+
+def let_disconnect(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> None:
+    """Apply a disconnect: pause every campaign that the mailbox sends for, let it leave rotations, whose hour
+    begins, and put its messages into error (C6, C8, C15).
 
     A campaign for which it only took over recipients continues with its own senders; those recipients wait.
     """
     for campaign in connections.hanging_on(connection, box.id, box.slot_id):
-        if not campaign.is_sender:
-            continue
-        lifecycle.pause_campaign(connection, actor, campaign.id, MAILBOX_DISCONNECTED, box.id, now)
+        if campaign.is_sender:
+            lifecycle.pause_campaign(connection, actor, campaign.id, MAILBOX_DISCONNECTED, box.id, now)
+    connection_errors.cut_off(connection, box, "the mailbox was disconnected", now)
+    grace_periods.begin_disconnect(connection, box, now)
 
 
 def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
@@ -106,10 +123,12 @@ def way_on(connection: Connection, campaign: StoredCampaign) -> Command | None:
 
 
 def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
-    """Lift the pauses of this mailbox's trouble; return the campaigns that run again."""
+    """Lift the pauses of this mailbox's trouble where it is a sender; return the campaigns that run again."""
     running = []
-    for campaign_id, name in connections.paused_by(connection, box.id):
-        if connections.lift_pauses_of(connection, campaign_id, box.id) and moves.move(
+    for campaign_id, name in connections.paused_by(connection, box.id, NO_SENDER):
+        if not any(one.mailbox_id == box.id for one in assigning.current_senders(connection, campaign_id)):
+            continue
+        if connections.lift_pauses_of(connection, campaign_id, box.id, NO_SENDER) and moves.move(
             connection, CAMPAIGN["resume"], campaign_id, resumed_at=now
         ):
             about = About(mailbox_id=box.id, campaign_id=campaign_id)

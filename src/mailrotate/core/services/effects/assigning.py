@@ -26,6 +26,10 @@ def is_connected(sender: StoredSender) -> bool:
     return sender.state == ConnectionState.CONNECTED
 
 
+def is_failed(sender: StoredSender) -> bool:
+    return sender.state == ConnectionState.FAILED
+
+
 def spread_for(campaign: StoredCampaign, senders: Sequence[StoredSender], count: int) -> Spread | None:
     """Spread `count` new recipients over the senders; None if no sender can take them now.
 

@@ -1,17 +1,182 @@
-"""Grace periods: which mailboxes may still return to a slot, and what ends the wait (A5, B8, C11)."""
+"""Deadlines: how long a mailbox that is away may come back, and what follows when it does not (C8-C12)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.grace import has_passed
-from mailrotate.core.rules.transitions import DEADLINE
+from mailrotate.core.rules.grace import failure_began_at, has_passed
+from mailrotate.core.rules.transitions import DEADLINE, MESSAGE, RECIPIENT
+from mailrotate.core.services import periods
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import deadlines
-from mailrotate.core.store.deadlines import AwaitedReturn
+from mailrotate.core.services.effects import assigning
+from mailrotate.core.store import campaigns, deadlines, events, removals, senders
+from mailrotate.core.store.deadlines import AwaitedReturn, StoredDeadline
+from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.people import recipients, stopping
+from mailrotate.core.store.sending import send_mark
 from mailrotate.core.values.errors import ConfirmationNeeded
+from mailrotate.core.values.reasons import away_reason
+from mailrotate.core.values.states import CampaignState, DeadlineKind, Departure
+from mailrotate.core.values.transition import Transition
+
+_STARTED = (CampaignState.ACTIVE, CampaignState.PAUSED)
+
+
+# --- beginning
+
+
+def begin_failure(connection: Connection, box: StoredMailbox, failed_at: datetime) -> None:
+    """Start the days of a failed mailbox in each started rotation that it sends for (C10)."""
+    for _, campaign_id in senders.rotations_of(connection, box.id, *_STARTED):
+        _begin_failure_in(connection, box.id, campaign_id, failed_at)
+
+
+def begin_for_failed_senders(connection: Connection, campaign_id: int, now: datetime) -> None:
+    """Start the days of senders that had failed before the campaign was started, or before they joined."""
+    if campaigns.by_id(connection, campaign_id).rotation is None:
+        return
+    for sender in assigning.current_senders(connection, campaign_id):
+        if assigning.is_failed(sender) and sender.mailbox_id is not None:
+            _begin_failure_in(connection, sender.mailbox_id, campaign_id, now)
+
+
+def _begin_failure_in(connection: Connection, mailbox_id: int, campaign_id: int, failed_at: datetime) -> None:
+    campaign = campaigns.by_id(connection, campaign_id)
+    joined = [
+        sender.joined_at
+        for sender in assigning.current_senders(connection, campaign_id)
+        if sender.mailbox_id == mailbox_id
+    ]
+    if campaign.started_at is None or not joined:
+        return
+    began_at = failure_began_at(failed_at, max(joined), campaign.started_at)
+    ends_at = began_at + periods.period(connection, "failure")
+    deadlines.begin(
+        connection, DEADLINE["begin"], mailbox_id, [campaign_id], DeadlineKind.FAILURE, began_at, ends_at
+    )
+
+
+def begin_disconnect(connection: Connection, box: StoredMailbox, now: datetime) -> None:
+    """Let a disconnected mailbox leave each started rotation; its hour runs, instead of a failure's days."""
+    end(connection, "converted", deadlines.running_where(connection, deadlines.of_mailbox(box.id)), now)
+    rotations = senders.rotations_of(connection, box.id, *_STARTED)
+    senders.depart(connection, [sender_id for sender_id, _ in rotations], Departure.DISCONNECTED, now)
+    ends_at = now + periods.period(connection, "grace")
+    campaign_ids = [campaign_id for _, campaign_id in rotations]
+    deadlines.begin(
+        connection, DEADLINE["begin"], box.id, campaign_ids, DeadlineKind.DISCONNECT, now, ends_at
+    )
+
+
+# --- ending without loss
+
+
+def end(connection: Connection, event: str, running: Sequence[StoredDeadline], now: datetime) -> None:
+    """End deadlines for another reason than that their time has passed."""
+    deadlines.end(connection, DEADLINE[event], [one.id for one in running], now)
+
+
+def end_failure(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """End the days of a failure, because the mailbox works again (C3)."""
+    of_failure = deadlines.of_mailbox(mailbox_id, DeadlineKind.FAILURE)
+    end(connection, "recovered", deadlines.running_where(connection, of_failure), now)
+
+
+def end_with_campaign(connection: Connection, campaign_id: int, now: datetime) -> None:
+    """End the deadlines of a campaign in which nobody waits any more (C12)."""
+    end(
+        connection,
+        "campaign_ended",
+        deadlines.running_where(connection, deadlines.of_campaign(campaign_id)),
+        now,
+    )
+
+
+def end_with_mailbox(connection: Connection, mailbox_id: int, now: datetime) -> None:
+    """End the deadlines of a removed mailbox (B8)."""
+    end(
+        connection,
+        "mailbox_removed",
+        deadlines.running_where(connection, deadlines.of_mailbox(mailbox_id)),
+        now,
+    )
+
+
+def readd(connection: Connection, deadline: StoredDeadline, now: datetime) -> bool:
+    """Give a mailbox its place back within the hour, with its recipients and its count (C8).
+
+    False if it has no place in the campaign to come back to.
+    """
+    left = [
+        sender
+        for sender in senders.senders_of(connection, deadline.campaign_id)
+        if sender.mailbox_id == deadline.mailbox_id and sender.is_away
+    ]
+    if not left:
+        return False
+    senders.come_back(connection, left[-1].id)
+    end(connection, "readded", [deadline], now)
+    return True
+
+
+# --- the end
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How many recipients were stopped, and how many were assigned to other senders."""
+
+    stopped: int = 0
+    reassigned: int = 0
+
+    def __add__(self, other: "Settled") -> "Settled":
+        return Settled(self.stopped + other.stopped, self.reassigned + other.reassigned)
+
+
+def apply_passed(connection: Connection, now: datetime) -> Settled:
+    """Settle the deadlines that have passed, each at its own instant and in their order (C9, C11).
+
+    Does nothing while the workspace waits for a comparison: what left meanwhile is not known (F3).
+    """
+    total = Settled()
+    if send_mark.held_since(connection) is not None:
+        return total
+    for deadline in deadlines.lock_passed(connection, now):
+        total += _settle(connection, deadline, now)
+    return total
+
+
+def _settle(connection: Connection, deadline: StoredDeadline, now: datetime) -> Settled:
+    at = deadline.ends_at
+    recipients.lock_enrolment(connection)
+    own = [
+        sender.id
+        for sender in senders.senders_of(connection, deadline.campaign_id)
+        if sender.mailbox_id == deadline.mailbox_id
+        and (sender.is_present or sender.left_reason in (Departure.DISCONNECTED, Departure.FAILED))
+    ]
+    if deadline.kind is DeadlineKind.FAILURE:
+        senders.depart(connection, own, Departure.FAILED, at)
+    reason = away_reason(deadline.kind, deadline.address)
+    stopping.cancel_messages(connection, MESSAGE["cancel"], own)
+    stopped = stopping.stop_contacted(connection, RECIPIENT["stopped"], own, reason, at)
+    given_back = removals.give_back(connection, own)
+    assigned = assigning.assign_waiting(connection, deadline.campaign_id, at) if given_back else 0
+    ended: Transition = DEADLINE["settled"]
+    deadlines.end(connection, ended, [deadline.id], at, stopped=stopped, reassigned=given_back)
+    about = About(mailbox_id=deadline.mailbox_id, campaign_id=deadline.campaign_id)
+    counts = {"stopped": stopped, "given_back": given_back, "assigned": assigned}
+    events.record(
+        connection, RUNNER, "grace.ended", now, about, kind=deadline.kind, ends_at=at.isoformat(), **counts
+    )
+    return Settled(stopped, given_back)
+
+
+# --- slots that a mailbox may come back to
 
 
 def awaited_returns(
@@ -43,8 +208,3 @@ def refuse_awaited(connection: Connection, slot_id: int, address: str, now: date
             f"s_{slot_id} is reserved for {awaited.mailbox}, whose campaigns can still resume there",
             "add --yes to take it anyway",
         )
-
-
-def end_with_mailbox(connection: Connection, mailbox_id: int, now: datetime) -> None:
-    """End the grace periods of a removed mailbox (B8)."""
-    deadlines.end_of_mailbox(connection, DEADLINE["mailbox_removed"], mailbox_id, now)

@@ -15,6 +15,7 @@ from mailrotate.core.services.access import accounts, ownership, seats, secrets
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, grace_periods
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.mailboxes import (
     alias_choice,
     mailbox_settings,
@@ -131,7 +132,7 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
     ConfirmationNeeded (`slot.awaited`)."""
     accounts.prove_key(context)  # so that no transaction waits for a keyring
     address, account, first = wanted.address, wanted.account, own_settings.parse(wanted.settings)
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         # One at a time: two must not take the same slot or address.
         workspaces.lock(connection)
         seat = seats.seat_for(connection, context.actor, address, wanted.user_email, wanted.slot_id)

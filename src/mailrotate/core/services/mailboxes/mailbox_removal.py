@@ -13,6 +13,7 @@ from mailrotate.core.services.access import advice, naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
 from mailrotate.core.services.effects.consequences import Consequences, HitCampaign, fate_of
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import (
     events,
@@ -193,7 +194,7 @@ def remove(
     """
     with context.store.reading() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
-    with _lane_of(context, box, now), context.store.writing() as connection:
+    with _lane_of(context, box, now), acting(context, now) as (connection, now):
         workspaces.lock(connection)
         recipients.lock_enrolment(connection)
         case = _case(connection, context.actor, address, move_to)

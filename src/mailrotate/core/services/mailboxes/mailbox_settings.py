@@ -13,6 +13,7 @@ from mailrotate.core.rules import quota
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import accounts, advice, seats
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.mailboxes import folder_choice, sharing
 from mailrotate.core.services.mailboxes.reconnecting import (
     LoginChange,
@@ -117,7 +118,7 @@ def change(
     wanted = parse(given)
     folders = wanted.get("folders")
     if login is None and not folders:
-        with context.store.writing() as connection:
+        with acting(context, now) as (connection, now):
             box, changes = _change_within(context, connection, address, wanted, now)
         return Changed(box.address, changes)
     box = check(context, address, given)
@@ -130,7 +131,7 @@ def change(
         if login is not None:
             prove(context.provider(box.provider), account, tell, "set")
         ends = folder_choice.ends_of(context, account, folders) if folders else {}
-        with context.store.writing() as connection:
+        with acting(context, now) as (connection, now):
             box, changes = _change_within(context, connection, address, wanted, now)
             folder_choice.begin(connection, box.id, ends, now)
             if login is not None:

@@ -17,6 +17,7 @@ from mailrotate.core.services.context import Context, account_with
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.affected_campaigns import Waiting
 from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import connections, events, mailboxes, moves
@@ -141,11 +142,11 @@ def reconnect(
         prove(context.provider(box.provider), account, tell, "reconnect")
         if start_key is not None:
             start_key()
-        with context.store.writing() as connection:
+        with acting(context, now) as (connection, now):
             box = seats.find_mailbox(connection, context.actor, box.address)
             renew(context, connection, box, account, change, now)
             renewed = mailboxes.by_id(connection, box.id)
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         resumed = affected_campaigns.lift_pauses(connection, context.actor, renewed, now) if resume else ()
         return Renewed(
             box.address, affected_campaigns.waiting_for(context, connection, renewed, now), resumed
@@ -282,7 +283,7 @@ def consequences(context: Context, address: str) -> Consequences:
 def disconnect(context: Context, address: str, now: datetime) -> None:
     """Delete the secret and pause what the mailbox sends for; its messages wait (C4, C6). Raises Busy."""
     box = _connected_mailbox(context, address)
-    with holding_lane(context, box.id, now), context.store.writing() as connection:
+    with holding_lane(context, box.id, now), acting(context, now) as (connection, now):
         box = seats.find_mailbox(connection, context.actor, address)
         disconnect_within(connection, context.actor, box, now)
 
@@ -298,4 +299,4 @@ def disconnect_within(connection: Connection, actor: Actor, box: StoredMailbox, 
         trouble_since=None,
     ):
         events.record(connection, actor, "mailbox.disconnected", now, About(box.id))
-        affected_campaigns.pause_for_disconnect(connection, actor, box, now)
+        affected_campaigns.let_disconnect(connection, actor, mailboxes.by_id(connection, box.id), now)

@@ -9,6 +9,7 @@ from mailrotate.core.rules import steps
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.mailboxes import mailbox_views
 from mailrotate.core.store import campaigns, events, moves
 from mailrotate.core.store.events import About, Actor
@@ -31,7 +32,7 @@ class Undone:
 
 def release(context: Context, address: str, now: datetime) -> Undone:
     """End a hold and undo the refusals since the mailbox's last accepted message."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         box = seats.find_mailbox(connection, context.actor, address)
         was_held = mailbox_views.end_hold(connection, context.actor, box, now) is not None
         found = refusals.in_a_row(connection, box.id)

@@ -13,6 +13,7 @@ from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.mailboxes.reconnecting import disconnect_within
 from mailrotate.core.services.mailboxes.slot_pool import as_of, find, to_pool
 from mailrotate.core.services.sending.lane_holding import holding_lane
@@ -126,7 +127,7 @@ def remove(context: Context, slot_id: int, now: datetime) -> Removed:
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         mailbox_id = find(connection, slot_id).mailbox_id
     lane = nullcontext() if mailbox_id is None else holding_lane(context, mailbox_id, now)
-    with lane, context.store.writing() as connection:
+    with lane, acting(context, now) as (connection, now):
         # Serialise with other changes and connects.
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.SLOTS)

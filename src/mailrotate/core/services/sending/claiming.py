@@ -16,6 +16,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.facts import Absences
 from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.sending.rendering import StepCache, letter_for
 from mailrotate.core.store import campaigns, moves
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -76,7 +77,7 @@ def claim_next(
     note_unfit: Callable[[], None] = lambda: None,
 ) -> Claim | Nothing:
     """Claim the next message of a lane (`only`: this one or none). Raises LaneLost."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         if not lanes.hold_on(connection, lane, now):
             raise LaneLost
         box = sending_mailboxes.by_id(connection, lane.mailbox_id)

@@ -12,7 +12,8 @@ from mailrotate.core.rules.transitions import CONNECTION
 from mailrotate.core.services import periods
 from mailrotate.core.services.access import logins
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns, assigning
+from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import connections, events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -92,7 +93,7 @@ def fail(
         events.record(
             connection, RUNNER, "mailbox.failed", now, About(box.id), error_class=reply_class, reply=said
         )
-        affected_campaigns.pause_for_failure(connection, box, now)
+        affected_campaigns.lose(connection, mailboxes.by_id(connection, box.id), said, now)
 
 
 def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
@@ -110,8 +111,7 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
         # Lateness does not count while it was away (H4).
         mailboxes.change_connection(connection, box.connection_id, connected_at=now)
         events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id))
-        # Recipients that joined a rotation while no sender was able have waited for this one (E1).
-        assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
+        affected_campaigns.regain(connection, box, now)
     if connections.health_of(connection, box.id).hold_class in _PASSING:
         mailboxes.end_hold(connection, box.id)
 
@@ -128,7 +128,7 @@ def test(context: Context, lane: Lane, now: datetime) -> TestResult:
         box = sending_mailboxes.by_id(connection, lane.mailbox_id)
     steps = logins.check(context, box.id, now)
     failed = next((step for step in steps if not step.passed), None)
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         mailboxes.change_connection(connection, box.connection_id, last_test_at=now)
         if failed is None:
             recover(connection, box, now)

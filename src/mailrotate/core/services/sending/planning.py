@@ -15,6 +15,7 @@ from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import campaigns, mailboxes, progress, senders
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
@@ -50,7 +51,7 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
     Follow-ups first, then first messages, as many as the mailbox's two days have room for; the campaigns
     share what is left in turn.
     """
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         if not lanes.hold_on(connection, lane, now):
             return 0
         box = sending_mailboxes.by_id(connection, lane.mailbox_id)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.team import user_admin
 from mailrotate.core.store import events, plans, requests, workspaces
@@ -54,7 +55,7 @@ def consequences(context: Context, email: str) -> Consequences:
 
 def remove(context: Context, email: str, now: datetime) -> None:
     """Remove a user from all lists; the history keeps the name. Raises NotFound, Refused."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         workspaces.lock(connection)
         user = _removable(connection, context, email)
         for slot in plans.included_slots(connection, user.id):

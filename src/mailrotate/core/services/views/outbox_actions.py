@@ -14,6 +14,7 @@ from mailrotate.core.services.access.naming import find_campaign, find_mailbox
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.sending import settling
 from mailrotate.core.services.views import obstacles
 from mailrotate.core.store import campaigns, events, mailboxes, moves
@@ -146,7 +147,7 @@ def retry(context: Context, which: Which, now: datetime) -> Outcome:
             mailbox_id=_mailbox_id(connection, which.mailbox),
             campaign_id=_campaign_id(connection, which.campaign),
         )
-    return _each(context, ids, lambda connection, message: _retry(context, connection, message, now))
+    return _each(context, ids, now, lambda connection, message: _retry(context, connection, message, now))
 
 
 def _retry(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
@@ -184,7 +185,7 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
 def cancel(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
     """Take messages out of the outbox. Their recipients end (`cancelled_by_operator`): a step that was
     taken out is neither planned again nor skipped."""
-    return _each(context, ids, lambda connection, message: _cancel(context, connection, message, now))
+    return _each(context, ids, now, lambda connection, message: _cancel(context, connection, message, now))
 
 
 def cancellable(context: Context, ids: Sequence[int]) -> Outcome:
@@ -230,7 +231,7 @@ def _cancel(context: Context, connection: Connection, message: Candidate, now: d
 
 def release(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
     """Release late messages (H4)."""
-    return _each(context, ids, lambda connection, message: _release(context, connection, message, now))
+    return _each(context, ids, now, lambda connection, message: _release(context, connection, message, now))
 
 
 def _release(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
@@ -248,7 +249,7 @@ def release_campaign(context: Context, name: str, now: datetime) -> int:
     Returns how many messages were waiting for it. Lateness of a campaign counts from its latest start,
     resume or release. Raises NotFound (`campaign.none`).
     """
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         campaign = authority.find_campaign(connection, context.actor, name)
         count = outbox.release(connection, now, campaign_id=campaign.id)
         campaigns.change(connection, campaign.id, resumed_at=now)
@@ -260,7 +261,7 @@ def release_campaign(context: Context, name: str, now: datetime) -> int:
 def resolve(context: Context, ids: Sequence[int], was_sent: bool, now: datetime) -> Outcome:
     """Settle held messages by what the user found in the sent mail (F3)."""
     act = _resolve_sent if was_sent else _resolve_not_sent
-    return _each(context, ids, lambda connection, message: act(context, connection, message, now))
+    return _each(context, ids, now, lambda connection, message: act(context, connection, message, now))
 
 
 def _resolve_sent(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
@@ -300,7 +301,7 @@ def _resolve_not_sent(
 
 
 def _each(
-    context: Context, ids: Sequence[int], act: Callable[[Connection, Candidate], str | None]
+    context: Context, ids: Sequence[int], now: datetime, act: Callable[[Connection, Candidate], str | None]
 ) -> Outcome:
     """Apply `act` to each message, a few hundred per transaction. Raises NotFound, Refused at first."""
     with context.store.reading() as connection:
@@ -312,7 +313,7 @@ def _each(
             authority.require_messages(connection, context.actor, some)
     done = Outcome()
     for some in portions(ids):
-        with context.store.writing() as connection:
+        with acting(context, now) as (connection, now):
             for message_id in some:
                 message = outbox.by_id(connection, message_id)
                 _note(done, message_id, "it is gone" if message is None else act(connection, message))

@@ -6,7 +6,7 @@ The rest is stored by two `INSERT … SELECT` that mostly append to tables and i
 write lock. Memory does not grow with the file.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -149,12 +149,18 @@ class Staging:
             return self._counted
 
     @contextmanager
-    def writing(self) -> Iterator[tuple[Connection, dict[RowProblem | None, int]]]:
-        """Open the transaction that stores the rows; its counts are final, because all other writers wait."""
+    def writing(
+        self, before: Callable[[Connection], object]
+    ) -> Iterator[tuple[Connection, dict[RowProblem | None, int]]]:
+        """Open the transaction that stores the rows; its counts are final, because all other writers wait.
+
+        What `before` does in it is compared with the rows.
+        """
         with self._store.telling(), self._session.begin():
             self._number_good_ones(self._session)
         with self._store.writing(self._session) as connection:
             dialects.lock_contacts(connection)
+            before(connection)
             present = self._present(connection)
             # Check again only what changed since `examine`, usually nothing, to hold the lock briefly.
             if present != self._seen:
@@ -187,6 +193,7 @@ class Staging:
             "campaign_id": literal(how.campaign_id, r.campaign_id.type),
             "contact_id": func.coalesce(e.contact_id, e.rank + first_id),
             "state": literal(moves.born(how.transition)["state"], r.state.type),
+            "address_hash": dialects.sha256(connection, _staged.c.canonical),
             "campaign_sender_id": null()
             if how.spread is None
             else sender_of_rank(how.spread, e.number - first),

@@ -5,8 +5,11 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Text
 from sqlmodel import Field, SQLModel
 
-from mailrotate.core.store.tables.declaring import ID, LASTING_IDS, blob, one_of, own_id, refers
+from mailrotate.core.store.tables.declaring import ID, LASTING_IDS, blob, one_of, only_while, own_id, refers
 from mailrotate.core.values import states
+
+# The condition of the partial indexes of `deadline`.
+_RUNNING = "ended_at IS NULL"
 
 
 class Campaign(SQLModel, table=True):
@@ -108,15 +111,22 @@ class CampaignSender(SQLModel, table=True):
     generation: int = 1
     joined_at: datetime
     left_at: datetime | None = None
+    left_reason: str | None = None
     assigned_count: int = 0
     # When this sender last sent for this campaign: campaigns take turns within a mailbox (E4).
     turn_at: datetime | None = None
 
 
 class Deadline(SQLModel, table=True):
-    """The end of one mailbox's grace or failure in one campaign."""
+    """Until when a mailbox that is away may come back to a rotation without loss (C8, C10)."""
 
-    __table_args__ = (LASTING_IDS,)
+    __table_args__ = (
+        one_of("kind", states.DeadlineKind),
+        Index("uq_deadline_running", "mailbox_id", "campaign_id", unique=True, **only_while(_RUNNING)),
+        Index("ix_deadline_ends", "ends_at", "id", **only_while(_RUNNING)),
+        Index("ix_deadline_campaign", "campaign_id"),
+        LASTING_IDS,
+    )
     id: int = own_id()
     mailbox_id: int = refers("mailbox.id")
     campaign_id: int = refers("campaign.id")
@@ -124,3 +134,7 @@ class Deadline(SQLModel, table=True):
     started_at: datetime
     ends_at: datetime
     ended_at: datetime | None = None
+    # The event of `rules.transitions.DEADLINE` that ended it, and what a settlement did.
+    ended_by: str | None = None
+    stopped_count: int | None = None
+    reassigned_count: int | None = None

@@ -78,6 +78,9 @@ class Recipient(SQLModel, table=True):
     contact_id: int = refers("contact.id")
     state: str
     reason: str | None = None
+    # SHA-256 of the contact's canonical address: what a mark in `stopped` is compared with, also after an
+    # erasure. A trigger cannot compute it.
+    address_hash: str | None = None
     campaign_sender_id: int | None = refers("campaign_sender.id", nullable=True)
     assigned_reason: str | None = None
     fields: str = Field(default="{}", sa_column=Column(Text, nullable=False))

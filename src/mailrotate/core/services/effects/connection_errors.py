@@ -1,0 +1,44 @@
+"""Messages whose mailbox is away: they become errors, and go on when it is back (C15)."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.transitions import MESSAGE
+from mailrotate.core.store import moves
+from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.sending import cut_off_messages, outbox
+from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.reasons import NOT_CONNECTED
+from mailrotate.core.values.states import ConnectionState
+
+
+def cut_off(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> int:
+    """Put what waits to be sent from a mailbox that is away into `error`; return how many messages."""
+    verb = "connect" if box.state is ConnectionState.DISCONNECTED else "reconnect"
+    return moves.move_many(
+        connection,
+        MESSAGE["cut_off"],
+        outbox.in_lane(box.id),
+        error_class=NOT_CONNECTED,
+        error_phase=None,
+        error_code=None,
+        error_enhanced=None,
+        error_text=said,
+        error_hint=Hint(Command("mailbox", verb, box.address)).to_json(),
+        settled_at=now,
+    )
+
+
+def go_on(connection: Connection, box: StoredMailbox) -> int:
+    """Schedule the messages of a mailbox that is back, due as before; return how many.
+
+    In a rotation that it left when it was disconnected they wait until it is added again.
+    """
+    return moves.move_many(
+        connection,
+        MESSAGE["reconnected"],
+        cut_off_messages.of_mailbox(box.id),
+        settled_at=None,
+        **outbox.NO_ERROR,
+    )
