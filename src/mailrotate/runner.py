@@ -125,7 +125,7 @@ class Host:
             self._note(trouble)
 
     def _begin(self, now: datetime) -> None:
-        self._count(Counter(held=passes.begin(self._context, now)))
+        self._count(passes.begin(self._context, now))
 
     def _count(self, tally: Counter[str]) -> None:
         with self._guard:

@@ -27,6 +27,7 @@ class _Root(Lazy):
         "campaign": "Create, start, pause and stop campaigns.",
         "recipient": "Manage the recipients of campaigns.",
         "contact": "Manage contacts, their tags and timelines.",
+        "grace": "Show and extend the deadlines of mailboxes that are away.",
         "outbox": "Show and manage messages: waiting, sent and failed.",
         "why": "Explain what holds something back, and until when.",
         "suppression": "Manage addresses that must never be written to again.",

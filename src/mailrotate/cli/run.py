@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
-_WORK = "send|sync|test"
+_WORK = "send|sync|test|deadlines"
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
 
 
@@ -59,7 +59,7 @@ def run(
     try:
         work = None if only is None else Work(only)
     except ValueError:
-        raise BadInput("run.only", f"--only must be send, sync or test, not '{only}'") from None
+        raise BadInput("run.only", f"--only must be send, sync, test or deadlines, not '{only}'") from None
     period = parse_duration(every)
     if period < timedelta(seconds=1):
         raise BadInput("run.every", f"--every {every} is too short; the minimum is 1s")

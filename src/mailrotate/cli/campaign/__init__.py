@@ -18,4 +18,5 @@ app = noun(
     "pause",
     "resume",
     "stop",
+    "sender",
 )

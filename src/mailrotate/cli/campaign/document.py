@@ -26,8 +26,7 @@ def row_of(view: "CampaignView") -> dict[str, Any]:
         "created_at": view.created_at,
         "started_at": view.started_at,
         "finished_at": view.finished_at,
-        # No deadlines are stored yet, so none is open.
-        "senders": [{**vars(sender), "grace_until": None} for sender in view.senders],
+        "senders": [vars(sender) for sender in view.senders],
         "recipients": dict(view.recipients),
         "waiting": view.waiting,
         "mailbox_removed": view.mailbox_removed,

@@ -24,8 +24,18 @@ def resume(
         typer.Option(metavar="ADDRESS", help="Resume every paused campaign that this mailbox sends for."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every paused campaign.")] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Disconnected mailbox that the campaign goes on without; it may still come back. Repeat it.",
+            autocompletion=completion.mailboxes,
+        ),
+    ] = None,
 ) -> None:
-    """Resume a paused campaign. Refused while none of its senders is connected.
+    """Resume a paused campaign.
+
+    Refused while none of its senders is connected, and while a disconnected sender may still come back.
 
     Examples:
 
@@ -34,6 +44,8 @@ def resume(
       mailrotate campaign resume --mailbox anna@example.org
 
       mailrotate campaign resume --all
+
+      mailrotate campaign resume autumn-intro --without anna@example.org
     """
     from mailrotate.core.services.campaigns import campaign_life
 
@@ -45,9 +57,9 @@ def resume(
             Command("campaign", "resume", "NAME"),
         )
     if name is not None:
-        done = campaign_life.resume(call.context, name, call.now)
+        done = campaign_life.resume(call.context, name, call.now, without or ())
     else:
-        done = campaign_life.resume_many(call.context, mailbox, call.now)
+        done = campaign_life.resume_many(call.context, mailbox, call.now, without or ())
     call.speech.result(
         {
             "resumed": list(done.names),

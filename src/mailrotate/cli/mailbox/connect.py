@@ -20,13 +20,14 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.hints import in_words
+from mailrotate.cli.output import counted, zoned
 from mailrotate.cli.params import Address, ForUser, Yes, read_id
 from mailrotate.cli.slot.awaited import awaited_lines
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.own_settings import Given, parse
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection
+    from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection, Return
 
 Provider = Annotated[
     str | None,
@@ -58,6 +59,12 @@ def connect(
     sender_name: Annotated[str | None, typer.Option(help="The name that recipients see.")] = None,
     daily_limit: Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")] = None,
     gap: Gap = None,
+    rejoin: Annotated[
+        bool, typer.Option("--rejoin", help="Also return to the rotations that it may still come back to.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Also resume the campaigns that its disconnect paused.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Connect a mailbox. Both servers are logged in to before anything is stored.
@@ -67,6 +74,8 @@ def connect(
     Examples:
 
       mailrotate mailbox connect anna@example.org --provider google
+
+      mailrotate mailbox connect anna@example.org --rejoin --resume
     """
     from mailrotate.core.services.mailboxes import connecting
     from mailrotate.core.services.mailboxes.connecting import NewConnection
@@ -85,7 +94,10 @@ def connect(
             call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username,
             known=known,
         )  # fmt: skip
-    wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes_awaited_slot=takes)
+    wanted = NewConnection(
+        address, servers, password, settings, for_user, slot_id,
+        takes_awaited_slot=takes, rejoins=rejoin, resumes=resume,
+    )  # fmt: skip
     _log_in(call, wanted)
     made = _prepare_workspace(call, address, sender_name, starts_key=starts_key)
     connected = connecting.connect(call.context, wanted, call.now)
@@ -185,6 +197,7 @@ def _tell_connected(
         "files_sent_copy": connected.files_sent_copy,
         "reset": dict(connected.reset),
         "followed": list(connected.followed),
+        **_return_of(connected.back),
         "warnings": list(connected.warnings),
         "workspace_made": made_workspace,
     }
@@ -207,7 +220,49 @@ def _tell_connected(
         Hint(f"campaign {name} sends from its new slot:", Command("campaign", "resume", name))
         for name in connected.followed
     ]
+    lines += _told_of_return(connected, call.zone)
     call.speech.result(document, *lines)
     for warning in connected.warnings:
         call.speech.warn(warning)
     call.speech.next(Command("campaign", "create", "FILE"))
+
+
+def _return_of(back: "Return") -> dict[str, object]:
+    moved = back.taken_over
+    return {
+        "rejoined": list(back.rejoined),
+        "awaiting": list(back.awaiting),
+        "resumed": list(back.resumed),
+        "stopped": [
+            {"campaign": name, "recipients": stopped, "at": at} for name, stopped, at in back.settled
+        ],
+        "taken_over": None
+        if moved is None
+        else {"from": moved.former, "campaigns": list(moved.campaigns), "people": moved.people},
+    }
+
+
+def _told_of_return(connected: "Connected", zone: str) -> list[AnyHint]:
+    """How its campaigns go on, and what a person must still do."""
+    address, back = connected.address, connected.back
+    lines: list[AnyHint] = []
+    if back.taken_over is not None:
+        moved, named = back.taken_over, ", ".join(back.taken_over.campaigns)
+        people = counted(moved.people, "person moves", "people move")
+        lines.append(f"{people} to {address} in {named}; replies to {moved.former} may go unseen")
+    lines += [f"{address} is back in its place in campaign '{name}'" for name in back.rejoined]
+    lines += [
+        Hint(f"campaign '{name}' still waits for it:", Command("campaign", "sender", "add", name, address))
+        for name in back.awaiting
+    ]
+    for name, stopped, at in back.settled:
+        people = counted(stopped, "recipient was", "recipients were")
+        lines.append(
+            Hint(
+                f"campaign '{name}' no longer waits for it: {people} stopped at {zoned(at, zone)}; "
+                "to add it as a new sender:",
+                Command("campaign", "sender", "add", name, address),
+            )
+        )
+    lines += [f"campaign '{name}' runs again" for name in back.resumed]
+    return lines

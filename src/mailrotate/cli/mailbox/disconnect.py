@@ -25,7 +25,7 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
     from mailrotate.core.services.mailboxes import reconnecting
 
     call = call_of(ctx)
-    following = reconnecting.consequences(call.context, address)
+    following = reconnecting.consequences(call.context, address, call.now)
     (address,) = following.addresses
     done = call.speech.confirm(
         _consequences(following),

@@ -61,7 +61,7 @@ def remove(
     file = None if export is None else export / "people.csv"
     if file is not None:
         refuse_existing(file)
-    told = mailbox_removal.consequences(call.context, address, move_to)
+    told = mailbox_removal.consequences(call.context, address, move_to, call.now)
     lines = [*_lines(told), *([] if yes else _other_way(told))]
     done = call.speech.confirm(lines, f"Remove {told.address}?", yes=yes, dry_run=dry_run, has_document=True)
     exported = _export(call, told.address, file) if done and file is not None else None

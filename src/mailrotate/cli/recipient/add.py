@@ -40,4 +40,4 @@ def add(
 def _show(call: Call, campaign: str, address: str, words: str) -> None:
     from mailrotate.core.services.campaigns import recipient_list
 
-    call.speech.result(row_of(recipient_list.show(call.context, campaign, address)), words)
+    call.speech.result(row_of(recipient_list.show(call.context, campaign, address, call.now)), words)

@@ -56,7 +56,7 @@ def list_(
         limit=limit,
     )
     zone = call.zone
-    with recipient_list.listing(call.context, campaign, wanted) as found:
+    with recipient_list.listing(call.context, campaign, wanted, call.now) as found:
         call.speech.listing(
             ("id", "email", "state", "sender", "step", "sent", f"next ({zone})"),
             map(row_of, found),

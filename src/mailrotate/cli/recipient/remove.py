@@ -24,7 +24,7 @@ def remove(
     from mailrotate.core.services.campaigns import recipient_list
 
     call = call_of(ctx)
-    entry = recipient_list.show(call.context, campaign, address)
+    entry = recipient_list.show(call.context, campaign, address, call.now)
     sent = counted(entry.sent, "message was", "messages were")
     told = [f"{entry.email} gets nothing more of '{campaign}' ({sent} sent)"]
     if not call.speech.confirm(told, f"Take {entry.email} out?", yes=yes, dry_run=dry_run):

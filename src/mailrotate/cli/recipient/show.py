@@ -20,7 +20,7 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
     from mailrotate.core.services.campaigns import recipient_list
 
     call = call_of(ctx)
-    entry = recipient_list.show(call.context, campaign, address)
+    entry = recipient_list.show(call.context, campaign, address, call.now)
     if call.speech.as_json:
         call.speech.document({**row_of(entry), "fields": dict(entry.fields), "timezone": entry.timezone})
         return

@@ -225,6 +225,17 @@ def _assignment(facts: MessageFacts, now: datetime) -> Answer:
     return Shut("no mailbox is assigned yet", remedy=Command("mailbox", "connect", "ADDRESS"))
 
 
+def _grace(at: Situation, now: datetime) -> Answer | None:
+    if at.message is None or at.campaign is None or at.mailbox is None:
+        return None
+    if not at.message.sender_is_away:
+        return "its mailbox is a sender of the campaign"
+    return Shut(
+        "its mailbox left the campaign when it was disconnected, and has not been added again",
+        remedy=Command("campaign", "sender", "add", at.campaign.name, at.mailbox.address),
+    )
+
+
 @_of_message
 def _recipient(facts: MessageFacts, now: datetime) -> Answer:
     state = facts.recipient
@@ -347,6 +358,7 @@ class Gate(StrEnum):
     GAP = "gap", Scope.MAILBOX, Cause.TIME, _gap
     MESSAGE = "message", Scope.RECIPIENT, Cause.STATE, _message
     ASSIGNMENT = "assignment", Scope.RECIPIENT, Cause.TROUBLE, _assignment
+    GRACE = "grace", Scope.RECIPIENT, Cause.TROUBLE, _grace
     RECIPIENT = "recipient", Scope.RECIPIENT, Cause.STATE, _recipient
     SUPPRESSION = "suppression", Scope.RECIPIENT, Cause.PERSON, _suppression, Deed.UNSUPPRESS
     DUE = "due", Scope.RECIPIENT, Cause.TIME, _due

@@ -79,6 +79,8 @@ class MessageFacts:
     state: MessageState = MessageState.SCHEDULED
     # False if no mailbox can send it yet.
     is_assigned: bool = True
+    # Its mailbox was disconnected and has not been added to the campaign's senders again (C8).
+    sender_is_away: bool = False
     recipient: RecipientState | None = None
     recipient_reason: str | None = None
     # The suppressed address or domain, and the reason.

@@ -61,6 +61,8 @@ RECIPIENT: Machine = _machine(
     # F4: the server refused the mailbox and not the recipient, who was not contacted yet, or was.
     requeued=((R.BOUNCED, R.UNSUBSCRIBED), R.QUEUED),
     reopened=((R.BOUNCED, R.UNSUBSCRIBED), R.ACTIVE),
+    # E3: contacted recipients of a mailbox that left the rotation.
+    sender_removed=(OPEN_RECIPIENTS, R.FINISHED),
     # The user cancelled the recipient's next message: no step is skipped silently.
     cancelled=(OPEN_RECIPIENTS, R.FINISHED),
     stopped=(OPEN_RECIPIENTS, R.STOPPED),

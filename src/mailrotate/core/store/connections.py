@@ -228,6 +228,25 @@ def address_in_slot(connection: Connection, slot_id: int) -> str | None:
     return None if found is None else str(found)
 
 
+@dataclass(frozen=True)
+class FormerMailbox:
+    id: int
+    address: str
+
+
+def former_in_slot(connection: Connection, slot_id: int, but: int) -> FormerMailbox | None:
+    """The mailbox other than `but` that was last connected in a slot."""
+    query = (
+        select(t.mailbox.c.id, t.mailbox.c.address)
+        .join(t.connection, t.connection.c.mailbox_id == t.mailbox.c.id)
+        .where(t.connection.c.slot_id == slot_id, t.mailbox.c.id != but)
+        .order_by(t.connection.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else FormerMailbox(row.id, row.address)
+
+
 def _is_in_slot() -> ColumnElement[bool]:
     return and_(t.connection.c.superseded_at.is_(None), t.connection.c.state != ConnectionState.DISCONNECTED)
 

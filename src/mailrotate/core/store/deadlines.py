@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, in
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import rows_with
-from mailrotate.core.values.states import ConnectionState, DeadlineKind, DeadlineState
+from mailrotate.core.values.states import CampaignState, ConnectionState, DeadlineKind, DeadlineState
 from mailrotate.core.values.transition import Transition
 
 _d = t.deadline.c
@@ -190,16 +190,32 @@ def hanging(connection: Connection, deadlines: Sequence[StoredDeadline]) -> dict
     return {row.id: row.people for row in rows_with(connection, query, _d.id, [one.id for one in deadlines])}
 
 
+def ends_of_each(
+    connection: Connection, campaign_ids: Sequence[int]
+) -> dict[tuple[int, int | None], datetime]:
+    """When the open deadlines of some campaigns end, by campaign and mailbox."""
+    query = select(_d.campaign_id, _d.mailbox_id, _d.ends_at).where(_IS[DeadlineState.RUNNING])
+    rows = rows_with(connection, query, _d.campaign_id, campaign_ids)
+    return {(row.campaign_id, row.mailbox_id): row.ends_at for row in rows}
+
+
 def last_settled(connection: Connection, mailbox_id: int, event: str) -> list[tuple[str, int, datetime]]:
     """Campaign, number of stopped recipients and instant of the mailbox's latest settlements.
 
-    Of each campaign the newest deadline alone, if a settlement ended it.
+    Of each unfinished campaign that it has not joined since.
     """
     newest = select(func.max(_d.id)).where(_d.mailbox_id == mailbox_id).group_by(_d.campaign_id)
+    sender = t.campaign_sender.c
+    joined = select(sender.campaign_id).where(sender.mailbox_id == mailbox_id, sender.left_at.is_(None))
     query = (
         select(t.campaign.c.name, _d.stopped_count, _d.ended_at)
         .join(t.campaign, t.campaign.c.id == _d.campaign_id)
-        .where(_d.id.in_(newest), _d.ended_by == event)
+        .where(
+            _d.id.in_(newest),
+            _d.ended_by == event,
+            t.campaign.c.state != CampaignState.FINISHED,
+            t.campaign.c.id.not_in(joined),
+        )
         .order_by(_d.id)
     )
     return [(row.name, row.stopped_count or 0, row.ended_at) for row in connection.execute(query)]

@@ -84,7 +84,7 @@ def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> li
     steps = _steps_naming(connection, mailbox_id)
     ids = {row.campaign_id for row in rows} | set(steps)
     sender_ids = [row.id for row in rows]
-    people = _people_counts(connection, sender_ids)
+    people = people_counts(connection, sender_ids)
     elsewhere = _elsewhere_counts(connection, mailbox_id, sender_ids)
     messages = _unsent_counts(connection, mailbox_id)
     found = select(c.id, c.name, c.state, c.rotation, c.owner_id).where(
@@ -139,7 +139,8 @@ def _elsewhere_counts(connection: Connection, mailbox_id: int, sender_ids: Seque
     return {row[0]: row[1] for row in connection.execute(query.group_by(m.campaign_id))}
 
 
-def _people_counts(connection: Connection, sender_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+def people_counts(connection: Connection, sender_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """Count the contacted and the other open recipients of some senders, by campaign."""
     r = t.recipient.c
     contacted = func.sum(case((is_contacted(), 1), else_=0))
     query = (

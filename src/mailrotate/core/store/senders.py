@@ -187,6 +187,12 @@ def bound_to_removed_slots(connection: Connection, user_id: int, mailbox_id: int
     ]
 
 
+def bound_to(connection: Connection, slot_id: int) -> list[int]:
+    """The ids of the single senders that are bound to a slot."""
+    c = t.campaign_sender.c
+    return list(connection.execute(select(c.id).where(c.slot_id == slot_id).order_by(c.id)).scalars())
+
+
 def bind_to_slot(connection: Connection, sender_ids: Sequence[int], slot_id: int) -> None:
     """Bind the single senders of some campaigns to this slot."""
     these = t.campaign_sender.c.id.in_(sender_ids)

@@ -7,6 +7,7 @@ CONTENT_ERRORS = "content_errors"
 MAILBOX_DISCONNECTED = "mailbox_disconnected"
 MAILBOX_FAILED = "mailbox_failed"
 MAILBOX_REMOVED = "mailbox_removed"
+SENDER_REMOVED = "sender_removed"
 USER_LOCKED = "user_locked"
 NO_SENDER = "no_sender"
 # The outbox's own class of error: the message's mailbox had failed or was disconnected.
@@ -34,7 +35,7 @@ _AFTER_STATE = {
     "hard_bounce": "the server refused the address for good",
     "mailbox_removed": "the mailbox was removed",
     "removed": "removed by hand",
-    "sender_removed": "the sender left the campaign",
+    SENDER_REMOVED: "the sender left the campaign",
     "soft_bounces": "the server refused it for too long",
 }
 # The classes of a server's answer.

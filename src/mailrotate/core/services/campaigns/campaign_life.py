@@ -1,6 +1,6 @@
 """Start, pause, resume and stop campaigns (C6, D2, D3, E1, E3)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,18 +15,19 @@ from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import sender_choice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import affected_campaigns, assigning, lifecycle
+from mailrotate.core.services.effects import affected_campaigns, assigning, grace_periods, lifecycle
 from mailrotate.core.services.effects.assigning import current_senders, is_connected
 from mailrotate.core.services.effects.door import acting
-from mailrotate.core.store import campaigns, events, mailboxes, moves, progress
+from mailrotate.core.store import campaigns, deadlines, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import outbox
+from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import MailrotateError, Refused
-from mailrotate.core.values.hint import Command
+from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.reasons import BY_HAND
-from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, Rotation
+from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, DeadlineKind, Rotation
 from mailrotate.core.values.transition import Transition
 
 
@@ -83,6 +84,7 @@ def start(
                 Command("recipient", "import", campaign.name, "FILE"),
             )
         moves.move(connection, CAMPAIGN["start"], campaign.id, started_at=now)
+        grace_periods.begin_for_failed_senders(connection, campaign.id, now)
         assigning.assign_waiting(connection, campaign.id, now)
         senders = current_senders(connection, campaign.id)
         events.record(
@@ -176,15 +178,19 @@ def pause(context: Context, name: str, now: datetime) -> str:
     return campaign.name
 
 
-def resume(context: Context, name: str, now: datetime) -> Resumed:
-    """Lift every pause reason of one campaign (C6). Raises NotFound, Refused."""
+def resume(context: Context, name: str, now: datetime, without: Sequence[str] = ()) -> Resumed:
+    """Lift every pause reason of one campaign (C6).
+
+    `without` names disconnected mailboxes whose hour in the campaign goes on meanwhile (C8). Raises NotFound,
+    Refused (`campaign.grace` while the hour of another mailbox runs, `campaign.…`).
+    """
     with acting(context, now) as (connection, now):
         campaign = authority.find_campaign(connection, context.actor, name)
-        _resume(context, connection, campaign, now)
+        _resume(context, connection, campaign, now, _named(connection, without))
     return Resumed((campaign.name,))
 
 
-def resume_many(context: Context, address: str | None, now: datetime) -> Resumed:
+def resume_many(context: Context, address: str | None, now: datetime, without: Sequence[str] = ()) -> Resumed:
     """Resume all paused campaigns of the acting user, or of a mailbox, skipping those that cannot run.
 
     Raises NotFound (`mailbox.none`), Refused (`user.…`).
@@ -204,15 +210,48 @@ def resume_many(context: Context, address: str | None, now: datetime) -> Resumed
             if box is not None and box.id not in by:
                 continue
             try:
-                _resume(context, connection, campaign, now)
+                _resume(context, connection, campaign, now, _named(connection, without))
                 resumed.append(campaign.name)
             except Refused as trouble:
                 refused[campaign.name] = trouble
     return Resumed(tuple(resumed), refused)
 
 
-def _resume(context: Context, connection: Connection, campaign: StoredCampaign, now: datetime) -> None:
+def _named(connection: Connection, addresses: Sequence[str]) -> frozenset[int]:
+    """The ids of mailboxes. Raises NotFound (`mailbox.none`)."""
+    return frozenset(find_mailbox(connection, address).id for address in addresses)
+
+
+def _require_no_hour(connection: Connection, campaign: StoredCampaign, without: Collection[int]) -> None:
+    """Refuse while a disconnected mailbox may still come back to the campaign without loss (C8)."""
+    of_hours = deadlines.of_campaign(campaign.id, DeadlineKind.DISCONNECT)
+    awaited = [one for one in deadlines.running_where(connection, of_hours) if one.mailbox_id not in without]
+    if not awaited:
+        return
+    named = " and ".join(one.address for one in awaited)
+    leaving_out = (part for one in awaited for part in ("--without", one.address))
+    raise Refused(
+        "campaign.grace",
+        f"{named} can still come back to campaign '{campaign.name}' without loss, "
+        f"until {rfc3339(awaited[0].ends_at)}",
+        Hint(
+            "connect it, then:",
+            Command("campaign", "sender", "add", campaign.name, awaited[0].address),
+            "; to go on without it:",
+            Command("campaign", "resume", campaign.name, *leaving_out),
+        ),
+    )
+
+
+def _resume(
+    context: Context,
+    connection: Connection,
+    campaign: StoredCampaign,
+    now: datetime,
+    without: Collection[int] = (),
+) -> None:
     _require(campaign, CAMPAIGN["resume"])
+    _require_no_hour(connection, campaign, without)
     _require_sender(connection, context.actor, campaign)
     campaigns.lift_pauses(connection, campaign.id)
     moves.move(connection, CAMPAIGN["resume"], campaign.id, resumed_at=now)
@@ -254,6 +293,7 @@ def stop(context: Context, name: str, now: datetime) -> Stopped:
         if not moves.move(connection, CAMPAIGN["stop"], campaign.id, finished_at=now):
             raise _nothing_to_stop(campaign)
         campaigns.lift_pauses(connection, campaign.id)
+        grace_periods.end_with_campaign(connection, campaign.id, now)
         all_recipients = recipients.of_campaign(campaign.id)
         ended = recipients.end_many(
             connection, RECIPIENT["campaign_stopped"], "campaign_stopped", all_recipients, now

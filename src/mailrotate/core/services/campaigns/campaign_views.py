@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.store import campaigns, progress, senders, users, visibility
+from mailrotate.core.services.effects.door import looking
+from mailrotate.core.store import campaigns, deadlines, progress, senders, users, visibility
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.people import reassignments
 from mailrotate.core.store.progress import Progress
@@ -25,6 +26,8 @@ class SenderShare:
     state: str | None
     assigned: int
     sent: int
+    # Until when it may come back, while it is away (C8, C10).
+    grace_until: datetime | None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class CampaignView:
 
 def listing(context: Context, now: datetime) -> list[CampaignView]:
     """List campaigns in the order of creation."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         prospects = Prospects(context, connection, now)
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else visibility.campaign_ids(connection, viewer)
@@ -72,7 +75,7 @@ def listing(context: Context, now: datetime) -> list[CampaignView]:
 
 def show(context: Context, name: str, now: datetime) -> CampaignView:
     """Show a campaign. Raises NotFound (`campaign.none`)."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         campaign = authority.find_seen_campaign(connection, context.actor, name)
         return _views(Prospects(context, connection, now), [campaign])[0]
 
@@ -87,12 +90,14 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
         connection, [number for number in ids if done[number].failed], reasons.MAILBOX_REMOVED
     )
     owners = users.emails(connection)
+    graces = deadlines.ends_of_each(connection, ids)
     return [
         _view(
             campaign,
             owners.get(campaign.owner_id, "-"),
             all_senders[campaign.id],
             steps[campaign.id],
+            graces,
             done[campaign.id],
             tuple(gone.get(campaign.id, ())),
             _next_send_at(prospects, campaign, all_senders[campaign.id], steps[campaign.id]),
@@ -106,6 +111,7 @@ def _view(
     owner: str,
     campaign_senders: Sequence[StoredSender],
     steps: Sequence[StoredStep],
+    graces: Mapping[tuple[int, int | None], datetime],
     done: Progress,
     removed_senders: tuple[str, ...],
     next_send_at: datetime | None,
@@ -128,6 +134,7 @@ def _view(
                 REMOVED_MAILBOX if sender.is_removed else sender.state,
                 done.people_by_sender.get(sender.id, 0),
                 done.sent_by_sender.get(sender.id, 0),
+                graces.get((campaign.id, sender.mailbox_id)),
             )
             for sender in campaign_senders
         ),

@@ -11,7 +11,7 @@ from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.access.authority import find_campaign, find_seen_campaign
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.store import campaign_edits, events
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About
@@ -67,10 +67,12 @@ class Wanted:
 
 
 @contextmanager
-def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[RecipientEntry]]:
+def listing(
+    context: Context, name: str, wanted: Wanted, now: datetime | None = None
+) -> Iterator[Iterator[RecipientEntry]]:
     """List recipients in the order of enrolment, streamed inside the block. Raises NotFound, BadInput."""
     sender = None if wanted.sender is None else normalise_address(wanted.sender)
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         campaign = find_seen_campaign(connection, context.actor, name)
         found = recipients.listing(
             connection,
@@ -85,9 +87,9 @@ def listing(context: Context, name: str, wanted: Wanted) -> Iterator[Iterator[Re
             yield map(_entry, found)
 
 
-def show(context: Context, name: str, address: str) -> RecipientEntry:
+def show(context: Context, name: str, address: str, now: datetime | None = None) -> RecipientEntry:
     """Show a recipient. Raises NotFound (`campaign.none`, `recipient.none`), BadInput (`address.invalid`)."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         return _entry(find(connection, find_seen_campaign(connection, context.actor, name), address))
 
 

@@ -28,7 +28,7 @@ from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.errors import BadInput
-from mailrotate.core.values.states import MessageKind, Priority, UserState
+from mailrotate.core.values.states import Departure, MessageKind, Priority, UserState
 
 # A window looks this many years ahead for holidays; a campaign rarely waits longer.
 _HOLIDAY_YEARS = 2
@@ -169,6 +169,7 @@ def message_facts(
         last_error=message.error_text,
         unfit_campaign=None if campaign is None or not message.is_unfit else campaign.name,
         state=message.state,
+        sender_is_away=message.sender_left_reason == Departure.DISCONNECTED,
         recipient=message.recipient_state,
         recipient_reason=message.recipient_reason,
         suppression=suppression,

@@ -146,6 +146,7 @@ class Prospects:
             recipient_state=person.state,
             recipient_reason=person.reason,
             recipient_timezone=person.timezone,
+            sender_left_reason=None if sender is None else sender.left_reason,
         )
 
 

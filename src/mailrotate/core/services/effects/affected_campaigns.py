@@ -9,17 +9,17 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import decide
 from mailrotate.core.rules.situation import Situation
-from mailrotate.core.rules.transitions import CAMPAIGN
+from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.effects import assigning, connection_errors, grace_periods, lifecycle
-from mailrotate.core.store import campaigns, connections, events, moves, removals, senders
+from mailrotate.core.store import campaigns, connections, deadlines, events, moves, removals, senders
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import RUNNER, About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.removals import Affected
-from mailrotate.core.store.sending import sending_mailboxes
+from mailrotate.core.store.sending import outbox, sending_mailboxes
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.reasons import (
     MAILBOX_DISCONNECTED,
@@ -28,7 +28,7 @@ from mailrotate.core.values.reasons import (
     NO_SENDER,
     USER_LOCKED,
 )
-from mailrotate.core.values.states import CampaignState, ConnectionState
+from mailrotate.core.values.states import CampaignState, ConnectionState, DeadlineKind
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,54 @@ def let_disconnect(connection: Connection, actor: Actor, box: StoredMailbox, now
             lifecycle.pause_campaign(connection, actor, campaign.id, MAILBOX_DISCONNECTED, box.id, now)
     connection_errors.cut_off(connection, box, "the mailbox was disconnected", now)
     grace_periods.begin_disconnect(connection, box, now)
+
+
+def bring_back(connection: Connection, box: StoredMailbox, campaign_id: int, now: datetime) -> bool:
+    """Give a mailbox its place in a rotation back, if its hour there still runs (C8)."""
+    of_hour = deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)
+    for deadline in deadlines.running_where(connection, of_hour, deadlines.of_campaign(campaign_id)):
+        if grace_periods.readd(connection, deadline, now):
+            connection_errors.go_on(connection, box)
+            return True
+    return False
+
+
+def rejoin(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
+    """Bring a mailbox back to every rotation in which its hour runs; return the campaigns' names."""
+    came_back = []
+    of_hour = deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)
+    for deadline in deadlines.running_where(connection, of_hour):
+        if bring_back(connection, box, deadline.campaign_id, now):
+            about = About(mailbox_id=box.id, campaign_id=deadline.campaign_id)
+            events.record(connection, actor, "campaign.sender_added", now, about, came_back=True)
+            came_back.append(deadline.campaign)
+    return came_back
+
+
+@dataclass(frozen=True)
+class SlotTakenOver:
+    """Single-sender campaigns that go on from the address that is in their slot now (C5)."""
+
+    former: str
+    campaigns: Sequence[str]
+    people: int
+
+
+def take_slot_over(connection: Connection, box: StoredMailbox) -> SlotTakenOver | None:
+    """Plan again, from a new address, what the former mailbox of its slot would still have sent.
+
+    None if no other mailbox was in the slot, or if no campaign is bound to it.
+    """
+    former = connections.former_in_slot(connection, box.slot_id, box.id)
+    if former is None:
+        return None
+    bound = [one for one in connections.hanging_on(connection, 0, box.slot_id) if not one.rotates]
+    sender_ids = senders.bound_to(connection, box.slot_id)
+    removals.unplan(connection, former.id, sender_ids)
+    moves.move_many(connection, MESSAGE["cancel"], outbox.in_lane_for(former.id, sender_ids))
+    if not bound:
+        return None
+    return SlotTakenOver(former.address, [one.name for one in bound], sum(one.people for one in bound))
 
 
 def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:

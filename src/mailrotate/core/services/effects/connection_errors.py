@@ -38,7 +38,7 @@ def go_on(connection: Connection, box: StoredMailbox) -> int:
     return moves.move_many(
         connection,
         MESSAGE["reconnected"],
-        cut_off_messages.of_mailbox(box.id),
+        cut_off_messages.that_may_go_on(box.id),
         settled_at=None,
         **outbox.NO_ERROR,
     )

@@ -10,11 +10,11 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import provider_limits, quota, roles
-from mailrotate.core.rules.transitions import CONNECTION
+from mailrotate.core.rules.transitions import CONNECTION, DEADLINE
 from mailrotate.core.services.access import accounts, ownership, seats, secrets
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns, grace_periods
+from mailrotate.core.services.effects import affected_campaigns, connection_errors, grace_periods
 from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.mailboxes import (
     alias_choice,
@@ -24,6 +24,7 @@ from mailrotate.core.services.mailboxes import (
 )
 from mailrotate.core.store import (
     connections,
+    deadlines,
     events,
     mailboxes,
     seat_addresses,
@@ -39,6 +40,7 @@ from mailrotate.core.values.credential import Credential
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.mail import MailAccount, ServerGuess
 from mailrotate.core.values.own_settings import Given, Wanted
+from mailrotate.core.values.states import DeadlineKind
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class NewConnection:
     slot_id: int | None = None
     # Connect even if the slot is still reserved for another mailbox (A5).
     takes_awaited_slot: bool = False
+    # Return to every rotation in which its hour runs (C8), and resume the campaigns that its trouble paused.
+    rejoins: bool = False
+    resumes: bool = False
 
     @property
     def account(self) -> MailAccount:
@@ -67,10 +72,28 @@ class NewConnection:
 
 
 @dataclass(frozen=True)
+class Return:
+    """How campaigns go on after a connect.
+
+    `taken_over` are those of another mailbox's slot (C5); `rejoined` the rotations that the mailbox returned
+    to, `awaiting` those that it may still return to, `settled` those in which its time was over, with the
+    number of stopped recipients and the instant (C8); `resumed` the campaigns that run again.
+    """
+
+    taken_over: affected_campaigns.SlotTakenOver | None
+    rejoined: Sequence[str]
+    awaiting: Sequence[str]
+    settled: Sequence[tuple[str, int, datetime]]
+    resumed: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Connected:
-    """The result of a connect. `reset` are the settings that were reset, with the command for each;
-    `followed` the campaigns that lost their slot and use this mailbox's new one; `warnings` concern the
-    address on this seat (A8)."""
+    """The result of a connect.
+
+    `reset` are the settings that were reset, with the command for each; `followed` the campaigns that lost
+    their slot and use this mailbox's new one; `warnings` concern the address on this seat (A8).
+    """
 
     mailbox_id: int
     address: str
@@ -83,6 +106,7 @@ class Connected:
     files_sent_copy: bool | None
     reset: Mapping[str, Command]
     followed: Sequence[str]
+    back: Return
     warnings: Sequence[str]
 
 
@@ -165,7 +189,23 @@ def connect(context: Context, wanted: NewConnection, now: datetime) -> Connected
         odd = ownership.warnings(connection, seat.user, address) if is_new else ()
         box = mailboxes.by_id(connection, mailbox_id)
         followed = affected_campaigns.follow_to_slot(connection, context.actor, box, now)
-        return _connected(connection, box, reset, followed, odd)
+        return _connected(
+            connection, box, reset, followed, _come_back(connection, context.actor, box, wanted, now), odd
+        )
+
+
+def _come_back(
+    connection: Connection, actor: Actor, box: StoredMailbox, wanted: NewConnection, now: datetime
+) -> Return:
+    """Let the mailbox's campaigns go on as far as the user asked for it."""
+    taken_over = affected_campaigns.take_slot_over(connection, box)
+    connection_errors.go_on(connection, box)
+    rejoined = affected_campaigns.rejoin(connection, actor, box, now) if wanted.rejoins else []
+    of_hour = deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)
+    awaiting = [one.campaign for one in deadlines.running_where(connection, of_hour)]
+    resumed = affected_campaigns.lift_pauses(connection, actor, box, now) if wanted.resumes else []
+    settled = deadlines.last_settled(connection, box.id, DEADLINE["settled"].event)
+    return Return(taken_over, rejoined, awaiting, settled, resumed)
 
 
 def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wanted) -> dict[str, Command]:
@@ -217,6 +257,7 @@ def _connected(
     box: StoredMailbox,
     reset: Mapping[str, Command],
     followed: Sequence[str],
+    back: Return,
     warnings: Sequence[str],
 ) -> Connected:
     user = workspaces.user_by_id(connection, box.user_id)
@@ -233,5 +274,6 @@ def _connected(
         files_sent_copy=sending_mailboxes.by_id(connection, box.id).files_sent_copy,
         reset=reset,
         followed=followed,
+        back=back,
         warnings=warnings,
     )

@@ -13,7 +13,7 @@ from mailrotate.core.services.access import advice, naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
 from mailrotate.core.services.effects.consequences import Consequences, HitCampaign, fate_of
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import (
     events,
@@ -69,9 +69,11 @@ class _Case:
         return [sender_id for campaign in self.affected for sender_id in campaign.sender_ids]
 
 
-def consequences(context: Context, address: str, move_to: str | None) -> RemovalConsequences:
+def consequences(
+    context: Context, address: str, move_to: str | None, now: datetime | None = None
+) -> RemovalConsequences:
     """Show what `remove` would do. Raises NotFound, Refused."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         return _consequences(connection, _case(connection, context.actor, address, move_to))
 
 

@@ -11,6 +11,7 @@ from mailrotate.core.rules.timeline_filter import NEVER_LINKED, read_link
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
+from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.mailboxes import mailbox_settings, sharing
 from mailrotate.core.store import (
     aliases,
@@ -88,7 +89,7 @@ class ShownMailbox:
 
 def listing(context: Context, now: datetime, *, removed: bool = False) -> list[ListedMailbox]:
     """List mailboxes, or removed ones, by their first connection; a member sees their own (A6)."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else visibility.mailbox_ids(connection, viewer)
         boxes = sending_mailboxes.listing(connection, removed=removed)
@@ -160,7 +161,7 @@ def _trouble(box: SendingMailbox, *, on_hold: bool) -> str | None:
 
 def show(context: Context, address: str, now: datetime) -> ShownMailbox:
     """Show a mailbox, also a removed one. Raises NotFound (`mailbox.none`), Refused."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         box = authority.find_seen_mailbox(connection, context.actor, address)
         hanging = connections.hanging_on(connection, box.id, box.slot_id) if box.removed_at is None else ()
         sending = sending_mailboxes.by_id(connection, box.id)

@@ -17,7 +17,7 @@ from mailrotate.core.services.context import Context, account_with
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.affected_campaigns import Waiting
 from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import connections, events, mailboxes, moves
@@ -273,10 +273,10 @@ def secured(server: Endpoint, security: Security | None) -> Endpoint:
     return replace(server, security=security or server.security)
 
 
-def consequences(context: Context, address: str) -> Consequences:
+def consequences(context: Context, address: str, now: datetime | None = None) -> Consequences:
     """Show what a disconnect would do. Raises Refused if the mailbox is already disconnected."""
     box = _connected_mailbox(context, address)
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         return of_disconnect(connection, box, box.slot_id)
 
 

@@ -17,11 +17,14 @@ from mailrotate.core.services import periods
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
-from mailrotate.core.services.sending import health, marking, recovery, settling
+from mailrotate.core.services.effects import connection_errors, grace_periods
+from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.sending import health, marking, planning, recovery, settling
+from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
-from mailrotate.core.store import events, mailboxes, workspaces
+from mailrotate.core.store import connections, events, mailboxes, workspaces
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.sending import due, lanes, sending_mailboxes
+from mailrotate.core.store.sending import cut_off_messages, due, lanes, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.values.errors import MailrotateError
 from mailrotate.core.values.states import ConnectionState
@@ -35,13 +38,15 @@ COUNTED = (
 class Work(StrEnum):
     """Optional limits of a pass."""
 
+    DEADLINES = "deadlines"
     SEND = "send"
     SYNC = "sync"
     TEST = "test"
 
 
-def begin(context: Context, now: datetime) -> int:
-    """Check clock, key and mark, note an absence, settle what dead runners left; return how many are held.
+def begin(context: Context, now: datetime) -> Counter[str]:
+    """Check clock, key and mark, note an absence, settle what dead runners left and the deadlines
+    that have passed; return the counts.
 
     Raises ClockTrouble, KeyTrouble: both are this process's own fault, no mailbox is touched. Raises Refused
     (`workspace.behind`, `workspace.elsewhere`, `workspace.restored`): what left is to be compared first.
@@ -50,7 +55,10 @@ def begin(context: Context, now: datetime) -> int:
     accounts.prove_key(context)
     marking.begin_pass(context)
     _note_absence(context, now)
-    return recovery.recover(context, now)
+    held = recovery.recover(context, now)
+    with context.store.writing() as connection:
+        settled = grace_periods.apply_passed(connection, now)
+    return Counter(held=held, stopped=settled.stopped, reassigned=settled.reassigned)
 
 
 def _note_absence(context: Context, now: datetime) -> None:
@@ -72,6 +80,8 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
             found += health.due_for_test(connection, now, periods.period(connection, "test_every"))
         if only in (None, Work.SEND, Work.SYNC):
             found += due.lanes_with_work(connection, now)
+        if only in (None, Work.SEND):
+            found += due.lanes_away(connection, now)
     return sorted(set(found))
 
 
@@ -103,10 +113,22 @@ def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counte
         tally["tested"] += 1
     with context.store.reading() as connection:
         box = mailboxes.by_id(connection, lane.mailbox_id)
+    if box.state is not ConnectionState.CONNECTED and only in (None, Work.SEND):
+        _plan_away(context, lane, now)
     if only is Work.TEST or box.state is not ConnectionState.CONNECTED:
         return tally
     turn = LaneTurn(context, lane, pace)
     return tally + (turn.sync() if only is Work.SYNC else turn.run())
+
+
+def _plan_away(context: Context, lane: Lane, now: datetime) -> None:
+    """Plan what a mailbox that is away would send, as errors that say so (C15)."""
+    planning.plan_lane(context, lane, StepCache(), now)
+    with acting(context, now) as (connection, now):
+        box = mailboxes.by_id(connection, lane.mailbox_id)
+        if box.state is not ConnectionState.CONNECTED:
+            said = connections.health_of(connection, box.id).last_error or "the mailbox is disconnected"
+            connection_errors.cut_off(connection, box, said, now)
 
 
 def note_work(context: Context, mailbox_id: int, trouble: Exception | None, now: datetime) -> None:
@@ -142,7 +164,8 @@ class Outlook:
 def outlook(context: Context, now: datetime) -> Outlook:
     """Find out whether everything due waits for a user's action."""
     with context.store.reading() as connection:
-        ready = due.lanes_ready(connection, now)
+        cut_off = cut_off_messages.lanes_due(connection, now)
+        ready = sorted({*due.lanes_ready(connection, now), *cut_off})
         stuck = {mailbox_id for mailbox_id in ready if _is_stuck(connection, mailbox_id, now)}
         with_others = due.lanes_ready(connection, now, follow_ups=False)
         others = {*stuck, *with_others}

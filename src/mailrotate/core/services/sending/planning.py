@@ -23,7 +23,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import due_recipients
 from mailrotate.core.store.people.due_recipients import Due
 from mailrotate.core.store.senders import StoredSender
-from mailrotate.core.store.sending import lanes, outbox, sending_mailboxes
+from mailrotate.core.store.sending import cut_off_messages, lanes, outbox, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import NewMessage
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
@@ -68,6 +68,7 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
         at = _Lane(context, connection, cache, box, running, horizon, late_before, now)
         tomorrow, _ = facts.limit_of_day(box.settings, known.day_ends_at)
         room = max(0, known.daily_limit - known.sent_today) + tomorrow
+        room -= cut_off_messages.count(connection, box.id)
         waiting, planned = _fill(at, Priority.FOLLOW_UP, room)
         # First messages get what follow-ups, also the ones that wait already, leave; and where those wait
         # for an inbox that cannot be read, they leave everything (H5).
@@ -99,7 +100,7 @@ def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room
         # Enough of its late messages wait for a word: a million late people are not a million rows.
         since = at.late_before
     for sender in senders.senders_of(at.connection, campaign.id):
-        if sender.mailbox_id != at.box.id:
+        if sender.mailbox_id != at.box.id or sender.is_away:
             continue
         people = due_recipients.lock_due(
             at.connection, sender.id, at.horizon, priority is Priority.FOLLOW_UP, room - planned, since

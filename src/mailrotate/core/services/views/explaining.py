@@ -17,6 +17,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -67,7 +68,7 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
     BadInput when a name fits several (`name.ambiguous`).
     """
     alive = survey.living_runners(context)
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         look = obstacles.prospects(
             context, connection, now, with_key=not survey.works(connection, alive, now)
         )

@@ -14,7 +14,7 @@ from mailrotate.core.services.access.naming import find_campaign, find_mailbox
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.sending import settling
 from mailrotate.core.services.views import obstacles
 from mailrotate.core.store import campaigns, events, mailboxes, moves
@@ -87,7 +87,7 @@ def listing(
     limit: int | None = None,
 ) -> Iterator[Expected]:
     """List messages by id, streamed. Raises NotFound (`mailbox.none`, `campaign.none`), Refused."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         look = obstacles.prospects(context, connection, now)
         rows = outbox_lists.listing(
             connection,
@@ -108,7 +108,7 @@ def listing(
 
 def show(context: Context, message_id: int, now: datetime) -> MessageStory:
     """Show everything about one message. Raises NotFound (`message.none`), Refused."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         detail = outbox_lists.detail(connection, message_id)
         message = outbox.by_id(connection, message_id)
         if detail is None or message is None:

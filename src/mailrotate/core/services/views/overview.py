@@ -15,6 +15,7 @@ from mailrotate.core.rules.situation import Obstacle, Situation
 from mailrotate.core.rules.world import Campaign, World
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
+from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
 from mailrotate.core.services.sending.runners import RunnerEntry
@@ -105,7 +106,7 @@ class Overview:
 
 def look(context: Context, now: datetime) -> Overview:
     alive = survey.living_runners(context)
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         viewer = _viewer(context, connection)
         prospects = obstacles.prospects(
             context, connection, now, with_key=not survey.works(connection, alive, now)

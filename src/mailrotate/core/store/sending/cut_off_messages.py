@@ -1,18 +1,38 @@
 """Messages in error because their mailbox was away."""
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.reasons import NOT_CONNECTED
-from mailrotate.core.values.states import Departure
+from mailrotate.core.values.states import CampaignState, Departure, MessageState
+
+_c = t.message.c
+_IS_CUT_OFF = and_(_c.state == MessageState.ERROR, _c.error_class == NOT_CONNECTED)
 
 
-def of_mailbox(mailbox_id: int) -> ColumnElement[bool]:
+def that_may_go_on(mailbox_id: int) -> ColumnElement[bool]:
     """A condition: those of a mailbox, except in rotations that it left with its disconnect."""
-    m, sender = t.message.c, t.campaign_sender.c
+    sender = t.campaign_sender.c
     away = select(sender.id).where(sender.left_reason == Departure.DISCONNECTED)
     return and_(
-        m.mailbox_id == mailbox_id,
-        m.error_class == NOT_CONNECTED,
-        or_(m.campaign_sender_id.is_(None), m.campaign_sender_id.not_in(away)),
+        _c.mailbox_id == mailbox_id,
+        _IS_CUT_OFF,
+        or_(_c.campaign_sender_id.is_(None), _c.campaign_sender_id.not_in(away)),
     )
+
+
+def count(connection: Connection, mailbox_id: int) -> int:
+    """Count those of a mailbox; they take room as planned messages do (F1)."""
+    query = select(func.count()).where(_c.mailbox_id == mailbox_id, _IS_CUT_OFF)
+    return int(connection.execute(query).scalar_one())
+
+
+def lanes_due(connection: Connection, now: datetime) -> list[int]:
+    """The mailboxes whose cut-off messages of active campaigns, or written by hand, are due."""
+    active = select(t.campaign.c.id).where(t.campaign.c.state == CampaignState.ACTIVE)
+    query = select(_c.mailbox_id).where(
+        _IS_CUT_OFF, _c.ready_at <= now, or_(_c.campaign_id.is_(None), _c.campaign_id.in_(active))
+    )
+    return sorted(connection.execute(query.distinct()).scalars())

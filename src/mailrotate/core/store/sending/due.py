@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import INBOX
-from mailrotate.core.values.states import CampaignState, ConnectionState, Priority, UserState
+from mailrotate.core.values.states import CampaignState, ConnectionState, Departure, Priority, UserState
 
 
 def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
@@ -40,6 +40,23 @@ def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
             k.superseded_at.is_(None),
             k.state == ConnectionState.CONNECTED,
             or_(inbox_due, copy_due, and_(may_send, _mail_due(now))),
+        )
+        .order_by(t.mailbox.c.id)
+    )
+    return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
+
+
+def lanes_away(connection: Connection, now: datetime) -> list[int]:
+    """The mailboxes that are away while people of running campaigns are due to be written to by them."""
+    k = t.connection.c
+    query = (
+        select(t.mailbox.c.id)
+        .join(t.connection, k.mailbox_id == t.mailbox.c.id)
+        .where(
+            k.superseded_at.is_(None),
+            k.state != ConnectionState.CONNECTED,
+            t.mailbox.c.removed_at.is_(None),
+            _people_due(now, follow_ups=True),
         )
         .order_by(t.mailbox.c.id)
     )
@@ -97,6 +114,7 @@ def _people_due(now: datetime, follow_ups: bool) -> ColumnElement[bool]:
         exists()
         .where(
             or_(sender.mailbox_id == t.mailbox.c.id, sender.slot_id == t.connection.c.slot_id),
+            or_(sender.left_reason.is_(None), sender.left_reason != Departure.DISCONNECTED),
             sender.campaign_id == t.campaign.c.id,
             t.campaign.c.state == CampaignState.ACTIVE,
             or_(*waiting),

@@ -56,6 +56,7 @@ class Candidate:
     recipient_fields: str | None = None
     turn_at: datetime | None = None
     unsubscribe_token: str | None = None
+    sender_left_reason: str | None = None
 
     @property
     def is_unfit(self) -> bool:
@@ -127,6 +128,7 @@ _CANDIDATE = select(
     t.recipient.c.timezone.label("recipient_timezone"),
     t.recipient.c.fields.label("recipient_fields"),
     t.campaign_sender.c.turn_at,
+    t.campaign_sender.c.left_reason.label("sender_left_reason"),
 ).select_from(
     t.message.outerjoin(t.recipient, t.recipient.c.id == t.message.c.recipient_id).outerjoin(
         t.campaign_sender, t.campaign_sender.c.id == t.message.c.campaign_sender_id

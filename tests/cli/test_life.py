@@ -1,0 +1,399 @@
+"""The life of a connection by command line: failing, reconnecting, disconnecting and coming back (C3-C15)."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+
+from tests.support.console import Console
+from tests.support.dovecot import Dovecot
+from tests.support.post_office import PostOffice, sent_by
+from tests.support.program import Completed
+from tests.support.recording_smtp import RecordingSmtp
+from tests.support.tls import TlsAuthority
+
+ROOT = "root@example.net"
+PASSWORD = "of-the-life"
+MONDAY = datetime(2031, 3, 3, 12, tzinfo=UTC)
+# Two days and a minute after the first messages, with no pass between.
+LATER = MONDAY + timedelta(days=2, minutes=1)
+HOUR = timedelta(hours=1)
+CAMPAIGN = """
+name = "intro"
+timezone = "UTC"
+window = { days = "mon-sun", hours = "00:00-24:00" }
+[[steps]]
+subject = "A question for {{ first_name }}"
+text = "Dear {{ first_name }}, may I ask you something?"
+[[steps]]
+delay = "2d"
+text = "{{ first_name }}, did you see it?"
+"""
+
+
+def address(name: str) -> str:
+    return f"{name}@life.example.org"
+
+
+ANNA, BEN, CLEO = map(address, ("anna", "ben", "cleo"))
+
+
+class Scene:
+    """Anna and Ben in the rotation `intro` with ten people; Anna has written to three of her five."""
+
+    def __init__(self, console: Console, office: PostOffice) -> None:
+        self.console = console
+        self.office = office
+
+    def at(self, instant: datetime, *args: str, status: int | None = 0, standing: bool = False) -> Completed:
+        console = self.console.at(instant, standing_still=standing)
+        return console.run(*args, input=PASSWORD, check_status=status)
+
+    def json(self, instant: datetime, *args: str, status: int | None = 0) -> Any:
+        return self.at(instant, *args, "--json", status=status).json()
+
+    def refused(self, instant: datetime, *args: str, status: int) -> Any:
+        return self.at(instant, *args, "--json", status=status).error()
+
+    def connect(self, instant: datetime, mailbox: str, *more: str, status: int | None = 0) -> Completed:
+        where = (
+            "--smtp", f"localhost:{self.office.smtp.port}", "--imap", self.office.imap_server,
+            "--security", "tls", "--password-stdin", "--gap", "0s",
+        )  # fmt: skip
+        return self.at(instant, "mailbox", "connect", mailbox, *where, *more, status=status)
+
+    def passes(self, instant: datetime, status: int | None = 0) -> tuple[Any, dict[str, list[str]]]:
+        """One pass: its report, and whom each mailbox wrote to."""
+        before = len(self.office.smtp.received)
+        report = self.json(instant, "run", "--once", status=status)
+        return report, sent_by(self.office.smtp.received[before:])
+
+    def people(self, instant: datetime, campaign: str = "intro") -> dict[str, Any]:
+        return {row["email"]: row for row in self.json(instant, "recipient", "list", campaign)}
+
+    def states(self, instant: datetime, campaign: str = "intro") -> dict[str, int]:
+        shown = self.json(instant, "campaign", "show", campaign)
+        return {state: count for state, count in shown["recipients"].items() if count}
+
+    def pauses(self, instant: datetime, campaign: str = "intro") -> list[str]:
+        found: list[str] = self.json(instant, "campaign", "show", campaign)["pause_reasons"]
+        return found
+
+    def of(self, mailbox: str, instant: datetime) -> dict[str, Any]:
+        return {email: row for email, row in self.people(instant).items() if row["sender"] == mailbox}
+
+    def refuse_login(self, mailbox: str) -> None:
+        self.office.smtp.users[mailbox] = "another password"
+
+    def take_login(self, mailbox: str) -> None:
+        self.office.smtp.users[mailbox] = PASSWORD
+
+    def fail(self, mailbox: str, instant: datetime) -> None:
+        """The login is refused (535), and a test says so."""
+        self.refuse_login(mailbox)
+        self.at(instant, "mailbox", "test", mailbox, status=5)
+
+    def letters(self, person: str) -> list[EmailMessage]:
+        return self.office.inbox(person)
+
+
+@pytest.fixture(scope="module")
+def office(dovecot: Dovecot, authority: TlsAuthority) -> Iterator[PostOffice]:
+    with RecordingSmtp({}, tls=authority.server_context(), forward=dovecot.deliver) as smtp:
+        yield PostOffice(dovecot, smtp)
+
+
+@pytest.fixture(scope="module")
+def played(
+    office: PostOffice, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Console, list[str]]:
+    """Scene S, after its first pass; only ever copied."""
+    home = tmp_path_factory.mktemp("life")
+    console = Console(home, {"SSL_CERT_FILE": str(authority.ca_file)})
+    scene = Scene(console, office)
+    before = MONDAY - HOUR
+    for mailbox in (ANNA, BEN, CLEO):
+        office.add(mailbox, PASSWORD)
+    people = [office.add(f"p{number}@life.example.com") for number in range(10)]
+    scene.at(before, "init", "--email", ROOT, "--name", "Root Example")
+    scene.at(before, "slot", "add", "--for", ROOT, "--count", "2")
+    scene.connect(before, ANNA, "--daily-limit", "3")
+    scene.connect(before, BEN)
+    (home / "intro.toml").write_text(CAMPAIGN)
+    rows = "\n".join(f"{person},P{number}" for number, person in enumerate(people))
+    scene.at(before, "campaign", "create", "intro.toml", "--from", ANNA, "--from", BEN)
+    (home / "people.csv").write_text(f"email,first_name\n{rows}\n")
+    scene.at(before, "recipient", "import", "intro", "people.csv")
+    scene.at(before, "campaign", "start", "intro")
+    report, _ = scene.passes(MONDAY)
+    assert report["sent"] == 8
+    return console, people
+
+
+@pytest.fixture
+def scene(
+    played: tuple[Console, list[str]], office: PostOffice, tmp_path_factory: pytest.TempPathFactory
+) -> Scene:
+    home = tmp_path_factory.mktemp("story")
+    for mailbox in (ANNA, BEN, CLEO):
+        office.smtp.users[mailbox] = PASSWORD
+    return Scene(played[0].moved(home), office)
+
+
+def contacted(scene: Scene, instant: datetime = MONDAY + HOUR) -> list[str]:
+    """The people whom Anna has written to."""
+    return [email for email, row in scene.of(ANNA, instant).items() if row["sent"]]
+
+
+def test_the_scene_has_three_people_contacted_by_anna_and_two_who_wait(scene: Scene) -> None:
+    annas = scene.of(ANNA, MONDAY + HOUR)
+    assert sorted(row["sent"] for row in annas.values()) == [0, 0, 1, 1, 1]
+    assert len(scene.of(BEN, MONDAY + HOUR)) == 5
+
+
+def test_c1_story_01_a_refused_login_fails_the_mailbox_and_status_names_the_reconnect(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    shown = scene.json(LATER, "mailbox", "show", ANNA)
+    assert shown["state"] == "failed"
+    assert "535" in shown["last_error"]
+    assert f"mailrotate mailbox reconnect {ANNA}" in scene.at(LATER, "status").stdout
+
+
+def test_c3_story_04_after_a_reconnect_everybody_goes_on(scene: Scene) -> None:
+    people = contacted(scene)
+    scene.fail(ANNA, LATER)
+    scene.take_login(ANNA)
+    back = scene.json(LATER + timedelta(days=2), "mailbox", "reconnect", ANNA, "--password-stdin")
+    assert back["people_going_on"] == 5
+    report, sent = scene.passes(LATER + timedelta(days=2, minutes=1))
+    assert sorted(sent[ANNA]) == sorted(people)
+    assert report["stopped"] == 0
+    (first, second) = scene.letters(people[0])[-2:]
+    assert second["In-Reply-To"] == first["Message-ID"], "D5: in the thread"
+
+
+def test_c15_story_07_08_messages_of_a_failed_mailbox_are_errors_until_it_is_back(scene: Scene) -> None:
+    scene.json(LATER, "run", "--once", "--only", "sync")
+    scene.at(LATER, "mailbox", "pause", ANNA)
+    scene.passes(LATER)
+    planned = scene.json(LATER, "outbox", "list", "--state", "scheduled", "--mailbox", ANNA)
+    assert planned
+    scene.at(LATER, "mailbox", "resume", ANNA)
+    scene.fail(ANNA, LATER)
+    errors = scene.json(LATER, "outbox", "list", "--state", "error", "--mailbox", ANNA)
+    assert [row["id"] for row in errors] == [row["id"] for row in planned]
+    assert {row["error"]["class"] for row in errors} == {"connection"}
+    assert all("mailbox reconnect" in row["error"]["hint"] for row in errors)
+    assert scene.json(LATER, "outbox", "list", "--state", "scheduled", "--mailbox", ANNA) == []
+    scene.take_login(ANNA)
+    scene.at(LATER + HOUR, "mailbox", "reconnect", ANNA, "--password-stdin")
+    again = scene.json(LATER + HOUR, "outbox", "list", "--state", "scheduled", "--mailbox", ANNA)
+    assert [row["id"] for row in again] == [row["id"] for row in planned]
+    _, sent = scene.passes(LATER + HOUR)
+    assert len(sent[ANNA]) == 3
+    assert len(set(sent[ANNA])) == 3, "F3: each once"
+
+
+def test_c7_story_11_12_without_an_able_sender_a_rotation_pauses_until_one_is_back(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    assert scene.pauses(LATER) == []
+    scene.fail(BEN, LATER + HOUR)
+    assert scene.pauses(LATER + HOUR) == ["no_sender"]
+    assert scene.refused(LATER + HOUR, "campaign", "resume", "intro", status=4)["code"]
+    scene.take_login(BEN)
+    scene.at(LATER + 2 * HOUR, "mailbox", "reconnect", BEN, "--password-stdin", "--resume")
+    assert scene.pauses(LATER + 2 * HOUR) == []
+    _, sent = scene.passes(LATER + 2 * HOUR)
+    assert len(sent.get(BEN, [])) == 5
+    assert ANNA not in sent
+
+
+def test_c4_story_16_17_18_a_disconnect_says_what_follows_and_its_hour_runs(scene: Scene) -> None:
+    told = scene.at(LATER, "mailbox", "disconnect", ANNA, "--dry-run")
+    assert "intro" in told.stdout + told.stderr
+    scene.at(LATER, "mailbox", "disconnect", ANNA, status=7)
+    scene.at(LATER, "mailbox", "disconnect", ANNA, "--yes", standing=True)
+    assert scene.pauses(LATER) == ["mailbox_disconnected"]
+    (row,) = scene.json(LATER, "grace", "list")
+    assert (row["mailbox"], row["campaign"], row["kind"]) == (ANNA, "intro", "disconnect")
+    assert (row["recipients"], row["ends_at"]) == (5, "2031-03-05T13:01:00Z")
+
+
+def disconnect(scene: Scene) -> None:
+    scene.at(LATER, "mailbox", "disconnect", ANNA, "--yes", standing=True)
+
+
+def test_c8_story_20_a_resume_is_refused_until_it_goes_on_without_the_mailbox(scene: Scene) -> None:
+    disconnect(scene)
+    soon = LATER + timedelta(minutes=20)
+    error = scene.refused(soon, "campaign", "resume", "intro", status=4)
+    assert "campaign sender add intro" in error["hint"]
+    assert "--without" in error["hint"]
+    scene.at(soon, "campaign", "resume", "intro", "--without", ANNA)
+    _, sent = scene.passes(soon)
+    assert {login: len(to) for login, to in sent.items()} == {BEN: 5}
+
+
+def test_c8_story_21_22_a_mailbox_that_is_added_again_within_the_hour_has_lost_nothing(scene: Scene) -> None:
+    people = contacted(scene)
+    disconnect(scene)
+    soon = LATER + timedelta(minutes=20)
+    connected = scene.connect(soon, ANNA)
+    assert "daily-limit 3" in connected.stdout, "C4: what was reset, and how to set it again"
+    assert "campaign sender add intro" in connected.stdout
+    scene.refused(soon, "campaign", "resume", "intro", status=4)
+    _, sent = scene.passes(soon)
+    assert ANNA not in sent
+    scene.at(soon, "campaign", "sender", "add", "intro", ANNA)
+    scene.at(soon, "campaign", "resume", "intro")
+    assert scene.json(soon, "grace", "list") == []
+    report, sent = scene.passes(soon + timedelta(minutes=1))
+    assert len(sent[ANNA]) == 5
+    assert set(people) < set(sent[ANNA])
+    assert report["stopped"] == 0
+
+
+def test_c8_story_23_rejoin_a_second_before_the_end(scene: Scene) -> None:
+    disconnect(scene)
+    edge = LATER + HOUR - timedelta(seconds=1)
+    where = ("--smtp", f"localhost:{scene.office.smtp.port}", "--imap", scene.office.imap_server)
+    scene.at(
+        edge, "mailbox", "connect", ANNA, *where, "--security", "tls", "--password-stdin", "--gap", "0s",
+        "--rejoin", "--resume", standing=True,
+    )  # fmt: skip
+    assert scene.pauses(edge) == []
+    _, sent = scene.passes(LATER + 2 * HOUR)
+    assert len(sent[ANNA]) == 5
+
+
+def test_c9_story_24_at_the_end_itself_the_hour_is_over_whatever_ran(scene: Scene) -> None:
+    disconnect(scene)
+    edge = LATER + HOUR
+    where = ("--smtp", f"localhost:{scene.office.smtp.port}", "--imap", scene.office.imap_server)
+    told = scene.at(
+        edge, "mailbox", "connect", ANNA, *where, "--security", "tls", "--password-stdin",
+        "--rejoin", "--resume", standing=True,
+    )  # fmt: skip
+    assert "3 recipients were stopped" in told.stdout
+    assert "campaign sender add intro" in told.stdout
+    assert scene.pauses(edge) == ["mailbox_disconnected"]
+    assert scene.states(edge)["stopped"] == 3
+    assert len(scene.of(BEN, edge)) == 7
+
+
+def test_c9_story_25_26_exactly_the_contacted_ones_are_stopped(scene: Scene) -> None:
+    people = contacted(scene)
+    disconnect(scene)
+    after = LATER + HOUR + timedelta(minutes=1)
+    # Story 26: nothing ran, and every reader shows it.
+    assert scene.states(after) == {"stopped": 3, "active": 5, "queued": 2}
+    assert {email for email, row in scene.people(after).items() if row["state"] == "stopped"} == set(people)
+    why = scene.json(after, "why", "intro", people[0])
+    assert "stopped" in str(why)
+    assert scene.json(after, "grace", "list") == []
+    report, _ = scene.passes(after)
+    assert (report["stopped"], report["reassigned"]) == (3, 2)
+    found = scene.people(after)
+    assert all(ANNA in found[person]["reason"] for person in people)
+    assert len(scene.of(BEN, after)) == 7
+
+
+def test_c9_story_27_nothing_brings_a_stopped_recipient_back(scene: Scene) -> None:
+    people = contacted(scene)
+    disconnect(scene)
+    after = LATER + HOUR + timedelta(minutes=1)
+    one = people[0]
+    scene.at(after, "recipient", "remove", "intro", one, "--yes", status=None)
+    scene.at(after, "recipient", "add", "intro", one, "--field", "first_name=P", status=4)
+    scene.at(after, "recipient", "import", "intro", "people.csv", status=None)
+    scene.at(after, "recipient", "assign", "intro", one, "--to-sender", BEN, status=None)
+    scene.at(after, "outbox", "retry", "--all", status=None)
+    scene.at(after, "mailbox", "remove", ANNA, "--move-to", BEN, "--yes", status=None)
+    scene.at(after, "campaign", "resume", "intro", status=None)
+    before = {person: len(scene.letters(person)) for person in people}
+    scene.passes(after + timedelta(days=5))
+    assert scene.states(after + timedelta(days=5))["stopped"] == 3
+    assert {person: len(scene.letters(person)) for person in people} == before
+
+
+def test_c9_story_30_added_again_after_the_hour_it_is_a_new_sender(scene: Scene) -> None:
+    disconnect(scene)
+    after = LATER + HOUR + timedelta(minutes=1)
+    scene.connect(after, ANNA)
+    scene.at(after, "campaign", "sender", "add", "intro", ANNA)
+    more = [scene.office.add(f"more{number}@life.example.com") for number in range(4)]
+    rows = "\n".join(f"{person},M" for person in more)
+    console = scene.console.at(after)
+    console.run("recipient", "import", "intro", "-", input=f"email,first_name\n{rows}\n")
+    found = scene.people(after)
+    assert sorted(found[person]["sender"] for person in more) == [ANNA, ANNA, BEN, BEN]
+    assert len(scene.of(BEN, after)) == 9
+    assert {row["sent"] for row in scene.of(ANNA, after).values() if row["state"] != "stopped"} == {0}
+
+
+def test_c12_story_36_a_running_deadline_can_be_extended_and_a_passed_one_cannot(scene: Scene) -> None:
+    disconnect(scene)
+    (moved,) = scene.json(LATER + timedelta(minutes=30), "grace", "extend", ANNA, "--by", "2h")
+    assert moved["ends_at"] == "2031-03-05T15:01:00Z"
+    assert scene.states(LATER + 2 * HOUR).get("stopped") is None
+    late = LATER + 3 * HOUR + timedelta(minutes=1)
+    assert scene.refused(late, "grace", "extend", ANNA, "--by", "2h", status=4)["code"] == "grace.none"
+
+
+def test_c3_c9_story_41_42_the_nine_days(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    scene.take_login(ANNA)
+    (row,) = scene.json(LATER, "grace", "list")
+    assert (row["kind"], row["recipients"]) == ("failure", 5)
+    almost = LATER + timedelta(days=8, hours=21)
+    back = scene.json(almost, "mailbox", "reconnect", ANNA, "--password-stdin")
+    assert back["people_going_on"] == 5
+    assert scene.json(almost, "grace", "list") == []
+
+
+def test_c9_story_42_reconnected_when_the_nine_days_are_over(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    scene.take_login(ANNA)
+    over = LATER + timedelta(days=9, minutes=1)
+    scene.at(over, "mailbox", "reconnect", ANNA, "--password-stdin")
+    assert scene.states(over)["stopped"] == 3
+    assert scene.json(over, "mailbox", "show", ANNA)["state"] == "connected"
+
+
+def test_c4_story_43_a_disconnect_turns_the_days_into_the_hour(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    late = LATER + timedelta(days=8, hours=23, minutes=45)
+    scene.at(late, "mailbox", "disconnect", ANNA, "--yes", standing=True)
+    (row,) = scene.json(late, "grace", "list")
+    assert (row["kind"], row["ends_at"]) == ("disconnect", "2031-03-14T12:46:00Z")
+
+
+def test_e3_story_58_a_connected_sender_is_taken_out(scene: Scene) -> None:
+    scene.at(LATER, "campaign", "sender", "remove", "intro", BEN, status=7)
+    done = scene.json(LATER, "campaign", "sender", "remove", "intro", BEN, "--yes")
+    assert (done["finished"], done["reassigned"]) == (5, 0)
+    assert scene.states(LATER)["finished"] == 5
+
+
+def test_c12_story_56_a_stop_ends_the_hour(scene: Scene) -> None:
+    disconnect(scene)
+    scene.at(LATER + timedelta(minutes=5), "campaign", "stop", "intro", "--yes")
+    assert scene.json(LATER + timedelta(minutes=5), "grace", "list") == []
+    assert scene.states(LATER + 2 * HOUR) == {"finished": 10}
+
+
+def test_c11_story_57_a_removal_after_the_hour_finds_stopped_people(scene: Scene) -> None:
+    disconnect(scene)
+    after = LATER + HOUR + timedelta(minutes=1)
+    scene.at(after, "mailbox", "remove", ANNA, "--yes")
+    assert scene.states(after) == {"stopped": 3, "active": 5, "queued": 2}
+
+
+def test_b8_story_57_a_removal_within_the_hour_fails_them(scene: Scene) -> None:
+    disconnect(scene)
+    soon = LATER + timedelta(minutes=30)
+    scene.at(soon, "mailbox", "remove", ANNA, "--yes")
+    assert scene.states(soon)["failed"] == 3
+    assert scene.json(soon, "grace", "list") == []
