@@ -1,9 +1,11 @@
 """Consequences of mailboxes that stop sending, in words and as JSON, the same for each command."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mailrotate.cli.output import counted
+from mailrotate.cli.output import counted, zoned
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.effects.consequences import Consequences, HitCampaign
@@ -44,3 +46,26 @@ def told_of_disconnect(following: "Consequences", whose: str, until: str, secret
 
 def campaign_rows(following: "Consequences") -> list[dict[str, Any]]:
     return [{"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns]
+
+
+# A campaign, how many of its recipients were stopped, and when.
+SettledRow = tuple[str, int, datetime]
+
+
+def stopped_rows(settled: Sequence[SettledRow]) -> list[dict[str, Any]]:
+    return [{"campaign": name, "recipients": stopped, "at": at} for name, stopped, at in settled]
+
+
+def told_of_settled(address: str, settled: Sequence[SettledRow], zone: str) -> list[AnyHint]:
+    """The rotations that a mailbox had to leave, and how it becomes a new sender there."""
+    lines: list[AnyHint] = []
+    for name, stopped, at in settled:
+        people = counted(stopped, "recipient was", "recipients were")
+        lines.append(
+            Hint(
+                f"campaign '{name}' no longer waits for it: {people} stopped at {zoned(at, zone)}; "
+                "to add it as a new sender:",
+                Command("campaign", "sender", "add", name, address),
+            )
+        )
+    return lines

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.grace.document import left, row_of
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot.team import team_line, team_row
@@ -13,6 +14,7 @@ from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
+    from mailrotate.core.services.mailboxes.grace_extension import Running
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
     from mailrotate.core.store.sending.outbox_lists import UnfitStep
 
@@ -52,6 +54,13 @@ def status(ctx: typer.Context) -> None:
             ("campaign", "state", "sent", "done", "people"),
             map(_campaign_cells, found.campaigns),
             drop=("people",),
+        )
+    if found.graces:
+        call.speech.line()
+        call.speech.table(
+            ("away", "campaign", f"ends ({zone})", "left", "recipients"),
+            (_grace_cells(one, call) for one in found.graces),
+            drop=("campaign",),
         )
     call.speech.line()
     for what, command in (*_attention(found), ("next", found.headline.command)):
@@ -93,6 +102,12 @@ def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
     state = reasons.paused(line.pause_reasons) if line.pause_reasons else line.state
     people = ", ".join(f"{count} {state}" for state, count in line.recipients.items())
     return line.name, state, line.sent, f"{line.ended}/{line.total}", people
+
+
+def _grace_cells(running: "Running", call: Call) -> tuple[object, ...]:
+    one = running.deadline
+    ends_at = instant(one.ends_at, call.zone)
+    return one.address, one.campaign, ends_at, left(one.ends_at, call.now), running.recipients
 
 
 def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
@@ -148,6 +163,7 @@ def _document(found: "Overview", call: Call) -> dict[str, object]:
             ],
         },
         "mailboxes": [vars(line) for line in found.mailboxes],
+        "graces": [row_of(one) for one in found.graces],
         "unfit": [vars(step) for step in found.unfit],
         "campaigns": [
             vars(line) | {"id": f"c_{line.id}", "ended": line.ended, "total": line.total}

@@ -6,6 +6,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import stopped_rows, told_of_settled
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -20,7 +21,7 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.output import counted, zoned
+from mailrotate.cli.output import counted
 from mailrotate.cli.params import Address, ForUser, Yes, read_id
 from mailrotate.cli.slot.awaited import awaited_lines
 from mailrotate.core.values.hint import AnyHint, Command, Hint
@@ -233,9 +234,7 @@ def _return_of(back: "Return") -> dict[str, object]:
         "rejoined": list(back.rejoined),
         "awaiting": list(back.awaiting),
         "resumed": list(back.resumed),
-        "stopped": [
-            {"campaign": name, "recipients": stopped, "at": at} for name, stopped, at in back.settled
-        ],
+        "stopped": stopped_rows(back.settled),
         "taken_over": None
         if moved is None
         else {"from": moved.former, "campaigns": list(moved.campaigns), "people": moved.people},
@@ -255,14 +254,6 @@ def _told_of_return(connected: "Connected", zone: str) -> list[AnyHint]:
         Hint(f"campaign '{name}' still waits for it:", Command("campaign", "sender", "add", name, address))
         for name in back.awaiting
     ]
-    for name, stopped, at in back.settled:
-        people = counted(stopped, "recipient was", "recipients were")
-        lines.append(
-            Hint(
-                f"campaign '{name}' no longer waits for it: {people} stopped at {zoned(at, zone)}; "
-                "to add it as a new sender:",
-                Command("campaign", "sender", "add", name, address),
-            )
-        )
+    lines += told_of_settled(address, back.settled, zone)
     lines += [f"campaign '{name}' runs again" for name in back.resumed]
     return lines

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import stopped_rows, told_of_settled
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -80,12 +81,14 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
         )
         for paused in waiting.paused
     ]
+    lines += told_of_settled(renewed.address, renewed.settled, call.zone)
     document = {
         "address": renewed.address,
         "state": "connected",
         "people_going_on": waiting.going_on,
         "next_at": waiting.next_at,
         "resumed": list(renewed.resumed),
+        "stopped": stopped_rows(renewed.settled),
         "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
     }
     call.speech.result(document, *lines)

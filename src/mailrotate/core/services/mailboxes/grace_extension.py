@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from mailrotate.core.rules.grace import extended
 from mailrotate.core.services.access import authority, naming, seats
 from mailrotate.core.services.context import Context
@@ -26,13 +28,15 @@ class Running:
 def listing(context: Context, now: datetime) -> Sequence[Running]:
     """The running deadlines in the campaigns that the acting user may see, soonest first."""
     with looking(context, now) as connection:
-        viewer = authority.viewer_of(connection, context.actor)
-        seen = None if viewer is None else visibility.campaign_ids(connection, viewer)
-        running = [
-            one for one in deadlines.running_where(connection) if seen is None or one.campaign_id in seen
-        ]
-        people = deadlines.hanging(connection, running)
-        return [Running(one, people.get(one.id, 0)) for one in running]
+        return seen_by(connection, authority.viewer_of(connection, context.actor))
+
+
+def seen_by(connection: Connection, viewer: int | None) -> Sequence[Running]:
+    """The running deadlines in the campaigns that a user may see (None: in all), soonest first."""
+    seen = None if viewer is None else visibility.campaign_ids(connection, viewer)
+    running = [one for one in deadlines.running_where(connection) if seen is None or one.campaign_id in seen]
+    people = deadlines.hanging(connection, running)
+    return [Running(one, people.get(one.id, 0)) for one in running]
 
 
 def extend(

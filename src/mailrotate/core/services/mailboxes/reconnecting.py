@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.rules.transitions import CONNECTION
+from mailrotate.core.rules.transitions import CONNECTION, DEADLINE
 from mailrotate.core.services.access import accounts, logins, seats, secrets
 from mailrotate.core.services.context import Context, account_with
 from mailrotate.core.services.effects import affected_campaigns
@@ -20,7 +20,7 @@ from mailrotate.core.services.effects.consequences import Consequences, of_disco
 from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.store import connections, events, mailboxes, moves
+from mailrotate.core.store import connections, deadlines, events, mailboxes, moves
 from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -62,11 +62,13 @@ class LoginChange:
 
 @dataclass(frozen=True)
 class Renewed:
-    """A reconnected mailbox; `resumed` are the campaigns that run again."""
+    """A reconnected mailbox; `resumed` are the campaigns that run again, `settled` the rotations that it had to
+    leave, with the number of stopped recipients and the instant (C3)."""
 
     address: str
     waiting: Waiting
     resumed: Sequence[str] = field(default=())
+    settled: Sequence[tuple[str, int, datetime]] = field(default=())
 
 
 def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = "connect") -> None:
@@ -149,7 +151,10 @@ def reconnect(
     with acting(context, now) as (connection, now):
         resumed = affected_campaigns.lift_pauses(connection, context.actor, renewed, now) if resume else ()
         return Renewed(
-            box.address, affected_campaigns.waiting_for(context, connection, renewed, now), resumed
+            box.address,
+            affected_campaigns.waiting_for(context, connection, renewed, now),
+            resumed,
+            deadlines.last_settled(connection, box.id, DEADLINE["settled"].event),
         )
 
 

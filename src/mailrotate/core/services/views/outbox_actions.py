@@ -26,8 +26,11 @@ from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.outbox_lists import ListedMessage, MessageDetail
 from mailrotate.core.values.errors import NotFound
 from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.reasons import NOT_CONNECTED
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
+    ConnectionState,
+    Departure,
     MessageKind,
     MessageState,
     RecipientState,
@@ -153,6 +156,8 @@ def retry(context: Context, which: Which, now: datetime) -> Outcome:
 def _retry(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
     if message.state not in MESSAGE["retry"].origins:
         return f"it is {message.state}, not in error"
+    if message.error_class == NOT_CONNECTED and (away := _away(connection, message)):
+        return away
     if message.recipient_id is not None and message.recipient_state not in OPEN_RECIPIENTS:
         # Only a recipient that failed because this very message was refused repeatedly may continue.
         failed_by_it = (
@@ -179,6 +184,18 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
     ):
         events.record(connection, context.actor, "recipient.retried", now, _about(message))
     events.record(connection, context.actor, "message.retried", now, _about(message))
+    return None
+
+
+def _away(connection: Connection, message: Candidate) -> str | None:
+    """Why a message that only lacks its mailbox still cannot go (C15)."""
+    box = mailboxes.by_id(connection, message.mailbox_id)
+    if box.state is not ConnectionState.CONNECTED:
+        return f"{box.address} is {box.state}; its messages go on when it is connected again"
+    if message.sender_left_reason == Departure.DISCONNECTED:
+        return (
+            f"{box.address} is no longer a sender of the campaign; its messages go on when it is added again"
+        )
     return None
 
 

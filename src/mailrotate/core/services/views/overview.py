@@ -16,7 +16,7 @@ from mailrotate.core.rules.world import Campaign, World
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects.door import looking
-from mailrotate.core.services.mailboxes import slot_pool
+from mailrotate.core.services.mailboxes import grace_extension, slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
 from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.services.views import obstacles, survey
@@ -102,6 +102,7 @@ class Overview:
     requests: int
     obstacle: Obstacle | None
     unfit: tuple[UnfitStep, ...]
+    graces: tuple[grace_extension.Running, ...]
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -150,6 +151,7 @@ def look(context: Context, now: datetime) -> Overview:
             requests=_requests(context, connection),
             obstacle=prospects.obstacle,
             unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
+            graces=tuple(grace_extension.seen_by(connection, viewer)),
         )
 
 

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import visibility
+from mailrotate.core.values.reasons import NOT_CONNECTED
 from mailrotate.core.values.states import MessageKind, MessageState, ReplyClass
 
 
@@ -219,8 +220,13 @@ def unfit_steps(
 
 
 def attention_counts(connection: Connection, seen_by: int | None = None) -> dict[MessageState, int]:
-    """How many messages are in error, and how many are held; `seen_by` a member as in `listing`."""
-    query = select(t.message.c.state, func.count()).where(t.wants_attention).group_by(t.message.c.state)
+    """How many messages are in error, and how many are held; `seen_by` a member as in `listing`.
+
+    Messages that only lack their mailbox are left out: they go on with it.
+    """
+    c = t.message.c
+    is_cut_off = and_(c.state == MessageState.ERROR, func.coalesce(c.error_class, "") == NOT_CONNECTED)
+    query = select(c.state, func.count()).where(t.wants_attention, ~is_cut_off).group_by(c.state)
     if seen_by is not None:
         query = query.where(_is_seen_by(seen_by))
     return {MessageState(state): count for state, count in connection.execute(query)}
