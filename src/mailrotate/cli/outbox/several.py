@@ -14,7 +14,7 @@ from mailrotate.core.values.hint import Command
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import Outcome
 
-_DONE_IN_PART = 8
+_DONE_IN_PART, _REFUSED = 8, 4
 MOST_TOLD = 20
 _MESSAGES: Any = typer.Argument(metavar="ID", help="Messages, like m_17.", autocompletion=completion.messages)
 Ids = Annotated[list[str], _MESSAGES]
@@ -58,4 +58,4 @@ def act_and_report(ctx: typer.Context, done: str, act: "Callable[[Any], Outcome]
         report, f"{done} {len(outcome.done)} of {len(outcome.done) + len(outcome.refused)}", *told
     )
     if outcome.refused:
-        raise typer.Exit(_DONE_IN_PART)
+        raise typer.Exit(_DONE_IN_PART if outcome.done else _REFUSED)

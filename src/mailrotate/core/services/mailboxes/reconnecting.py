@@ -62,8 +62,10 @@ class LoginChange:
 
 @dataclass(frozen=True)
 class Renewed:
-    """A reconnected mailbox; `resumed` are the campaigns that run again, `settled` the rotations that it had to
-    leave, with the number of stopped recipients and the instant (C3)."""
+    """A reconnected mailbox; `resumed` are the campaigns that run again.
+
+    `settled` are the rotations that it had to leave, with the number of stopped recipients and the instant.
+    """
 
     address: str
     waiting: Waiting

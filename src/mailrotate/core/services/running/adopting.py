@@ -5,7 +5,7 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -15,11 +15,14 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import mark_guard
 from mailrotate.core.services.sending import comparing, recovery
 from mailrotate.core.services.sending.comparing import Comparison
-from mailrotate.core.store import dialects, events, instants, mailboxes, workspaces
+from mailrotate.core.store import deadlines, dialects, events, instants, mailboxes, workspaces
 from mailrotate.core.store.events import About
 from mailrotate.core.store.sending import liveness, send_mark
 from mailrotate.core.values.errors import MailrotateError, StoreTrouble
 from mailrotate.core.values.lineage import NO_PASS, OutsideMark
+
+# A deadline that passed before the release ends so long after it.
+_AFTER_RELEASE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,9 @@ def _release(context: Context, found: Comparison, missing: int, now: datetime) -
                 pass_id=None if server else pass_id,
                 compare_since=None,
             )
+            # None was settled while the workspace waited; each mailbox gets an hour to come back (F3).
+            soonest = now + _AFTER_RELEASE
+            deadlines.put_off(connection, soonest, soonest)
             events.record(
                 connection,
                 context.actor,

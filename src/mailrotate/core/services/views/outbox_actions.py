@@ -191,11 +191,10 @@ def _away(connection: Connection, message: Candidate) -> str | None:
     """Why a message that only lacks its mailbox still cannot go (C15)."""
     box = mailboxes.by_id(connection, message.mailbox_id)
     if box.state is not ConnectionState.CONNECTED:
-        return f"{box.address} is {box.state}; its messages go on when it is connected again"
+        again = "reconnect" if box.state is ConnectionState.FAILED else "connect"
+        return f"{box.address} is {box.state}; {again} it first"
     if message.sender_left_reason == Departure.DISCONNECTED:
-        return (
-            f"{box.address} is no longer a sender of the campaign; its messages go on when it is added again"
-        )
+        return f"{box.address} has left the campaign's senders; add it again first"
     return None
 
 
