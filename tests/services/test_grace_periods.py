@@ -23,7 +23,7 @@ def gone(workspace: Workspace) -> Sender:
 
 def leave(workspace: Workspace, box: Sender) -> Sender:
     campaign = workspace.add_campaign(box.address.partition("@")[0], [box])
-    row = {"mailbox_id": box.id, "campaign_id": campaign.id, "kind": "grace", "started_at": NOW}
+    row = {"mailbox_id": box.id, "campaign_id": campaign.id, "kind": "disconnect", "started_at": NOW}
     with workspace.store.writing() as connection:
         connection.execute(insert(t.deadline).values(ends_at=LATER, **row))
     return box

@@ -27,7 +27,7 @@ def autumn(workspace: Workspace, gone: Sender) -> StoredCampaign:
 
 
 def run(workspace: Workspace, box: Sender, campaign: StoredCampaign, **values: object) -> None:
-    row = {"kind": "grace", "started_at": NOW, "ends_at": LATER, **values}
+    row = {"kind": "disconnect", "started_at": NOW, "ends_at": LATER, **values}
     with workspace.store.writing() as connection:
         connection.execute(insert(t.deadline).values(mailbox_id=box.id, campaign_id=campaign.id, **row))
 
@@ -47,7 +47,7 @@ def test_c11_the_deadlines_of_a_mailbox_are_told_soonest_first(
     run(workspace, other, autumn)
     with workspace.store.reading() as connection:
         assert deadlines.running(connection, [gone.id]) == {
-            gone.id: [RunningDeadline("winter", "grace", SOON), RunningDeadline("autumn", "grace", LATER)]
+            gone.id: [RunningDeadline("winter", "disconnect", SOON), RunningDeadline("autumn", "disconnect", LATER)]
         }
         assert set(deadlines.running(connection, [gone.id, other.id])) == {gone.id, other.id}
 

@@ -117,7 +117,7 @@ def test_b8_a_deadline_ends_once(store: Store, workspace: Workspace) -> None:
     row = {
         "mailbox_id": box.id,
         "campaign_id": campaign.id,
-        "kind": "grace",
+        "kind": "disconnect",
         "started_at": NOW,
         "ends_at": NOW,
     }
