@@ -177,6 +177,7 @@ class Host:
             stopping=self._stop.is_set,
             trusted=trusted,
             linger=linger,
+            tell=self._tell,
         )
 
     def _note(self, trouble: Exception) -> None:

@@ -20,6 +20,7 @@ class Code(StrEnum):
     """What a headline is about: what stops everything first, from the machine inwards."""
 
     DISK_FULL = "disk_full"
+    UNRECORDED = "unrecorded"
     CLOCK = "clock"
     NO_KEY = "no_key"
     RESTORED = "restored"
