@@ -162,11 +162,12 @@ class Host:
             self._note(other)
 
     def _pace(self, linger: bool) -> Pace:
+        most = passes.most_clock_jump(self._context)
         wall, steady = self._clock(), monotonic_seconds()
 
         def trusted() -> bool:
             moved = timedelta(seconds=monotonic_seconds() - steady)
-            distrust = clock_trust.judge_pace(self._clock() - wall, moved)
+            distrust = clock_trust.judge_pace(self._clock() - wall, moved, most)
             if distrust is not None:
                 self._note(ClockTrouble(distrust.code, f"{distrust.reason}; this turn sends nothing more"))
             return distrust is None

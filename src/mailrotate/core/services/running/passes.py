@@ -5,7 +5,7 @@ A pass checks clock and key, recovers from dead runners, then works each lane in
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -73,6 +73,12 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
         if only in (None, Work.SEND, Work.SYNC):
             found += due.lanes_with_work(connection, now)
     return sorted(set(found))
+
+
+def most_clock_jump(context: Context) -> timedelta:
+    """How far the wall clock may move against the monotonic one while a lane is worked (F6)."""
+    with context.store.reading() as connection:
+        return periods.period(connection, "clock_jump")
 
 
 def work_lane(

@@ -108,7 +108,7 @@ def look(context: Context, now: datetime) -> Overview:
     with context.store.reading() as connection:
         viewer = _viewer(context, connection)
         prospects = obstacles.prospects(
-            context, connection, now, with_key=not survey.works(connection, alive, now)
+            context, connection, now, is_working=survey.works(connection, alive, now)
         )
         machine = survey.machine(context, connection, alive, prospects.obstacle)
         seen = _lanes_seen(prospects, viewer)

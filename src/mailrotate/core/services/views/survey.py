@@ -44,7 +44,7 @@ def machine(
 
 
 def works(connection: Connection, alive: Sequence[RunnerEntry], now: datetime) -> bool:
-    """Whether a runner works right now; it has a key, even where the user of this command has none."""
+    """Whether a runner works right now."""
     workspace = workspaces.find(connection)
     last_pass_at = None if workspace is None else workspace.last_pass_at
     return bool(alive) and last_pass_at is not None and now - last_pass_at <= PASS_IS_RECENT
