@@ -1,5 +1,6 @@
 """The first line of `status`, in every state of the world: is it sending, and if not why (F5)."""
 
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -217,6 +218,62 @@ def test_without_the_key_nothing_is_sent(world: World) -> None:
     assert world.line().startswith("not sending: ")
     assert "key" in world.line()
     assert world.code() == ("no_key", False)
+
+
+@pytest.mark.parametrize(("mode", "done"), [(0o666, "read and changed"), (0o622, "changed"), (0o644, "read")])
+def test_a_database_that_others_can_reach_is_warned_about_with_the_chmod_to_type(
+    running: World, mode: int, done: str
+) -> None:
+    path = running.workspace.store.path
+    assert path is not None
+    says = f"{path} can be {done} by every user of this machine"
+    path.chmod(mode)
+    line = running.line()
+    assert line.startswith("sending: 0 today")
+    assert line.endswith(says)
+    assert running.code() == ("exposed", True)
+    shown = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"{says}: chmod o-rwx {path}\n" in shown
+    assert says in running.program.run("db", "check").stderr
+    document = running.program.run("status", "--json").json()
+    assert document["warnings"] == [{"code": "exposed", "reason": says, "command": f"chmod o-rwx {path}"}]
+    subprocess.run(["chmod", "o-rwx", path], check=True)
+    assert running.code() == ("sending", True)
+    assert "every user" not in running.program.run("db", "check").stderr
+
+
+def test_a_database_that_a_group_shares_is_not_warned_about(running: World) -> None:
+    assert running.workspace.store.path is not None
+    running.workspace.store.path.chmod(0o660)
+    assert running.code() == ("sending", True)
+
+
+def test_a_mark_of_sending_that_others_can_change_is_warned_about(running: World) -> None:
+    home = running.program.home
+    with running.workspace.store.reading() as connection:
+        known = workspaces.find(connection)
+    assert known is not None
+    mark = home / f"{known.identity}.mark"
+    mark.touch(mode=0o600)
+    assert running.code() == ("sending", True)
+    mark.chmod(0o666)
+    assert f"{mark} can be read and changed by every user" in running.line()
+
+
+def test_an_open_key_stops_everything_and_a_server_that_is_down_comes_before_a_warning(
+    running: World,
+) -> None:
+    path, key = running.workspace.store.path, Path(running.program.env["MAILROTATE_KEY_FILE"])
+    assert path is not None
+    path.chmod(0o666)
+    running.change(running.boxes[0], trouble_since=NOW, last_error=REFUSED)
+    assert running.code() == ("server_down", True)
+    key.chmod(0o666)
+    running.passed(10 * MINUTE)
+    said = running.program.at(NOW, standing_still=True).run("status")
+    assert running.code() == ("no_key", False)
+    assert f"chmod 600 {key}" in said.stdout
+    assert f"chmod o-rwx {path}" in said.stdout
 
 
 def test_a_clock_that_is_wrong_is_named(running: World) -> None:

@@ -33,14 +33,15 @@ class MarkFile:
     _descriptor: int | None = field(default=None, init=False)
 
     @property
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """See MarkPlace."""
         return self.folder / f"{self.workspace}.mark"
 
     def read(self) -> OutsideMark | None:
         """See MarkPlace. A file that another machine wrote, copied here, counts as missing."""
-        with _telling("unreadable", "read", self._path):
+        with _telling("unreadable", "read", self.path):
             try:
-                content = self._path.read_bytes()
+                content = self.path.read_bytes()
             except FileNotFoundError:
                 return None
         return self._parsed(content)
@@ -49,7 +50,7 @@ class MarkFile:
     def alone(self) -> Iterator[None]:
         """See MarkPlace."""
         with self._threads:
-            with _telling("unwritable", "written", self._path):
+            with _telling("unwritable", "written", self.path):
                 descriptor = self._open()
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             try:
@@ -59,14 +60,14 @@ class MarkFile:
 
     def write(self, mark: OutsideMark) -> None:
         """See MarkPlace."""
-        with _telling("unwritable", "written", self._path):
+        with _telling("unwritable", "written", self.path):
             descriptor = self._open()
             self._put(descriptor, mark)
             os.fsync(descriptor)
 
     def note(self, number: int) -> None:
         """See MarkPlace."""
-        with self.alone(), _telling("unwritable", "written", self._path):
+        with self.alone(), _telling("unwritable", "written", self.path):
             descriptor = self._open()
             mark = self._parsed(os.pread(descriptor, _LENGTH, 0))
             if mark is None:
@@ -77,14 +78,14 @@ class MarkFile:
     def _open(self) -> int:
         if self._descriptor is None or not self._is_still_there(self._descriptor):
             self.close()
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         return self._descriptor
 
     def _is_still_there(self, descriptor: int) -> bool:
         """Whether the open file is the one that has the name: a person may have moved the folder."""
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(descriptor))
+            return os.path.samestat(os.stat(self.path), os.fstat(descriptor))
         except FileNotFoundError:
             return False
 
@@ -116,7 +117,7 @@ class MarkFile:
     def _damaged(self) -> StoreTrouble:
         return StoreTrouble(
             "mark.unreadable",
-            f"{self._path} is not a mark of this workspace",
+            f"{self.path} is not a mark of this workspace",
             Command("db", "adopt"),
         )
 

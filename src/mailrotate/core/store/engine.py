@@ -9,6 +9,7 @@ PostgreSQL.
 import os
 import shutil
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -161,6 +162,16 @@ def _make_private_file(path: Path) -> None:
             f"the database {path} cannot be created: {problem.strerror}",
             "name another place with --db or MAILROTATE_DB",
         ) from None
+
+
+def exposure(path: Path) -> str | None:
+    """Say what every user of this machine can do with a file; None if nothing, or if there is no file."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return None
+    done = [verb for verb, bit in (("read", stat.S_IROTH), ("changed", stat.S_IWOTH)) if mode & bit]
+    return f"{path} can be {' and '.join(done)} by every user of this machine" if done else None
 
 
 def _open_postgresql(target: str, password: str | None) -> Store:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection
 
+from mailrotate.core.ports import MarkPlace
 from mailrotate.core.rules.decision import Decision, Verdict
 from mailrotate.core.rules.grace import has_passed
 from mailrotate.core.rules.headline import PASS_IS_RECENT, down
@@ -15,6 +16,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import runners
 from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.store import connections, deadlines, workspaces
+from mailrotate.core.store.engine import Store, exposure
 from mailrotate.core.store.sending import lanes as stored_lanes
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
@@ -40,7 +42,20 @@ def machine(
     if obstacle is not None:
         says = obstacle.reason.removesuffix("; nothing is sent")
         troubles.append(Trouble(Code(obstacle.code), says, obstacle.remedy or Command("status")))
-    return Machine(tuple(troubles), bool(alive), None if workspace is None else workspace.last_pass_at)
+    return Machine(
+        troubles=tuple(troubles),
+        warnings=tuple(_exposures(context.store, context.mark)),
+        runner_works=bool(alive),
+        last_pass_at=None if workspace is None else workspace.last_pass_at,
+    )
+
+
+def _exposures(store: Store, mark: MarkPlace) -> Iterator[Trouble]:
+    """The files beside the key that every user of this machine can reach; an open key is refused (I1)."""
+    for path in (store.path, mark.path):
+        says = None if path is None else exposure(path)
+        if says is not None:
+            yield Trouble(Code.EXPOSED, says, Shell("chmod", "o-rwx", str(path)))
 
 
 def works(connection: Connection, alive: Sequence[RunnerEntry], now: datetime) -> bool:
