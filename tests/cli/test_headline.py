@@ -198,6 +198,48 @@ def test_without_a_campaign_or_with_a_draft_it_says_what_is_missing(world: World
     assert "next: mailrotate campaign start spring" in world.program.run("status").stdout
 
 
+@pytest.fixture
+def unread(world: World) -> World:
+    """One follow-up is due, and the inbox in which an answer may lie was never read."""
+    box = world.workspace.add_mailbox(ANNA)
+    steps = ((timedelta(), "Hello", "Hello"), (DAY, None, "Again"))
+    world.campaign = world.workspace.add_campaign("autumn", [box], steps=steps)
+    (sender_id,) = world.workspace.senders(world.campaign)
+    world.workspace.add_recipient(
+        world.campaign, "kim@example.com", sender_id=sender_id, state="active", next_step=2, next_at=NOW
+    )
+    return world
+
+
+def test_an_inbox_that_was_never_read_is_read_first_by_the_runner_that_works(unread: World) -> None:
+    unread.passed()
+    runner = liveness.register(unread.workspace.store, "loop", NOW, "here")
+    assert unread.line() == "waiting: the inbox has not been read yet; 0 today"
+    assert unread.code() == ("waiting", True)
+    assert "when its inbox is read" in unread.program.at(NOW, standing_still=True).run("status").stdout
+    runner.end(NOW)
+
+
+def test_an_inbox_that_was_never_read_waits_for_the_next_pass_of_cron(unread: World) -> None:
+    unread.passed(MINUTE)
+    assert unread.line() == "waiting: the inbox has not been read yet; 0 today"
+    assert "next: mailrotate run\n" in unread.program.at(NOW, standing_still=True).run("status").stdout
+
+
+def test_an_inbox_that_was_never_read_and_no_runner_asks_for_a_runner(unread: World) -> None:
+    assert unread.line() == "not sending: no runner has run yet; run it or install the cron line"
+    assert unread.code() == ("no_runner", False)
+
+
+def test_a_first_message_waits_for_no_inbox_that_was_never_read(unread: World) -> None:
+    (sender_id,) = unread.workspace.senders(unread.campaign)
+    unread.workspace.add_recipient(unread.campaign, "lee@example.com", sender_id=sender_id, next_at=NOW)
+    unread.passed()
+    runner = liveness.register(unread.workspace.store, "loop", NOW, "here")
+    assert unread.line() == "sending: 0 today, next now"
+    runner.end(NOW)
+
+
 # --- the machine and the workspace
 
 
