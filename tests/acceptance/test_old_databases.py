@@ -2,7 +2,9 @@
 
 import signal
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,71 @@ def test_f3_a_copy_on_a_second_machine_sends_nothing_until_it_is_adopted(
     )
     old.console.run("run", "--once")
     assert old.taken() == Counter(PEOPLE), "each once"
+
+
+@pytest.fixture
+def starts(old: Old, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Start the container again: it has a new machine id, and the same volume."""
+    ids = count(1)
+
+    def start() -> None:
+        machine_id = old.console.home.parent / f"{old.console.home.name}-machine-id"
+        machine_id.write_text(f"{next(ids):032x}\n")
+        monkeypatch.setattr(mark_file, "_MACHINE_ID", machine_id)
+
+    start()
+    return start
+
+
+def test_f3_a_container_that_is_named_needs_no_adoption_after_each_start(
+    old: Old, starts: Callable[[], None]
+) -> None:
+    old.console.env["MAILROTATE_HOME_ID"] = "mailer-0"
+    old.console.run("campaign", "start", "autumn")
+    old.send()
+    for _ in range(3):
+        starts()
+        assert old.console.run("run", "--once", "--json").json()["sent"] == 0
+        assert old.console.run("status", "--json").json()["obstacle"] is None
+    assert old.taken() == Counter(PEOPLE), "each once"
+
+
+def test_f3_a_container_without_a_name_is_another_machine_after_each_start(
+    old: Old, starts: Callable[[], None]
+) -> None:
+    old.console.run("campaign", "start", "autumn")
+    old.send()
+    starts()
+    old.is_refused("workspace.elsewhere")
+    old.console.env["MAILROTATE_HOME_ID"] = "mailer-0"
+    old.is_refused("workspace.elsewhere")
+    assert old.console.run("db", "adopt", "--yes", "--json").json()["released"], "once, when it gets its name"
+    starts()
+    assert old.console.run("run", "--once", "--json").json()["sent"] == 0
+
+
+def test_f3_a_copied_volume_under_another_name_sends_nothing(
+    old: Old, starts: Callable[[], None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    old.console.env["MAILROTATE_HOME_ID"] = "mailer-0"
+    old.console.run("campaign", "start", "autumn")
+    old.send()
+    old.console = old.console.moved(tmp_path_factory.mktemp("second") / "home")
+    for other in ("mailer-1", "", "MAILER-0"):
+        old.console.env["MAILROTATE_HOME_ID"] = other
+        old.is_refused("workspace.elsewhere")
+
+
+def test_f3_an_older_volume_under_the_same_name_sends_nothing(
+    old: Old, starts: Callable[[], None], tmp_path: Path
+) -> None:
+    old.console.env["MAILROTATE_HOME_ID"] = "mailer-0"
+    old.console.run("campaign", "start", "autumn")
+    copy = old.keep(tmp_path / "copy")
+    old.send()
+    old.put_back(copy)
+    starts()
+    old.is_refused("workspace.behind")
 
 
 def test_f3_a_mark_that_is_gone_counts_as_another_machine(old: Old) -> None:

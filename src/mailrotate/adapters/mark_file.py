@@ -28,6 +28,8 @@ class MarkFile:
 
     folder: Path
     workspace: str
+    # What the operator calls this home in place of the system's id (MAILROTATE_HOME_ID).
+    home_id: str | None = None
     pass_is_open: bool = field(default=False, init=False)
     _threads: threading.Lock = field(default_factory=threading.Lock, init=False)
     _descriptor: int | None = field(default=None, init=False)
@@ -96,7 +98,14 @@ class MarkFile:
             self._descriptor = None
 
     def _put(self, descriptor: int, mark: OutsideMark) -> None:
-        fields = (_FIRST_LINE, self.workspace, machine(), mark.instance, " ".join(mark.passes), mark.number)
+        fields = (
+            _FIRST_LINE,
+            self.workspace,
+            machine(self.home_id),
+            mark.instance,
+            " ".join(mark.passes),
+            mark.number,
+        )
         content = "\n".join(map(str, fields)).encode().ljust(_LENGTH - 1) + b"\n"
         if os.pwrite(descriptor, content, 0) != len(content):
             raise OSError(0, "the disk is full")
@@ -112,7 +121,7 @@ class MarkFile:
             raise self._damaged() from None
         if (first, workspace) != (_FIRST_LINE, self.workspace):
             raise self._damaged()
-        return mark if written_by == machine() else None
+        return mark if written_by == machine(self.home_id) else None
 
     def _damaged(self) -> StoreTrouble:
         return StoreTrouble(
@@ -122,16 +131,23 @@ class MarkFile:
         )
 
 
-def machine() -> str:
-    """Return what identifies this machine, or "-" where the system has no id (systemd's machine-id(5)).
+def machine(home_id: str | None) -> str:
+    """Return what identifies this machine: what the operator calls it, else the system's id.
 
-    The id itself is confidential, so only its hash is written.
+    "-" where neither exists. The system's id is confidential (systemd's machine-id(5)), so only a hash is
+    written.
     """
+    if home_id is not None:
+        return _hash(f"mailrotate home {home_id}")
     try:
         found = _MACHINE_ID.read_text().strip()
     except OSError:
         found = ""
-    return sha256(f"mailrotate {found}".encode()).hexdigest()[:32] if found else "-"
+    return _hash(f"mailrotate {found}") if found else "-"
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 @contextlib.contextmanager
