@@ -53,7 +53,10 @@ class Store:
         """Free space on the disk of a SQLite file; None where it cannot be known."""
         if self.path is None:
             return None
-        return shutil.disk_usage(self.path.parent).free
+        try:
+            return shutil.disk_usage(self.path.parent).free
+        except OSError:
+            return None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -109,7 +112,7 @@ class Store:
         try:
             yield
         except DBAPIError as problem:
-            known = explain(problem, self.name)
+            known = explain(problem, self.name, self.free_bytes())
             if known is None:
                 raise
             raise known from problem

@@ -121,11 +121,21 @@ def note_work(context: Context, mailbox_id: int, trouble: Exception | None, now:
         with context.store.reading() as connection:
             if mailbox_id not in lanes.broken(connection):
                 return
-    # Our own errors have words without secrets; of a defect only its kind is told.
-    broke_by = str(trouble) if isinstance(trouble, MailrotateError) else type(trouble).__name__
+    broke_by = _told(trouble)
     with context.store.writing() as connection:
         if lanes.note_work(connection, mailbox_id, None if trouble is None else broke_by, now) and trouble:
             events.record(connection, RUNNER, "lane.broke", now, About(mailbox_id), reason=broke_by)
+
+
+def note_recovery(context: Context, trouble: Exception, now: datetime) -> None:
+    """Record for the log that passes go on after one or more that ended in an error."""
+    with context.store.writing() as connection:
+        events.record(connection, RUNNER, "runner.recovered", now, About(), reason=_told(trouble))
+
+
+def _told(trouble: Exception | None) -> str:
+    """Our own errors have words without secrets; of a defect only its kind is told."""
+    return str(trouble) if isinstance(trouble, MailrotateError) else type(trouble).__name__
 
 
 def conclude(context: Context, now: datetime) -> None:
