@@ -31,6 +31,57 @@ def test_f3_db_restore_then_mailbox_release_sends_nothing_twice(old: Old) -> Non
     assert {(person["state"], person["step"], person["sent"]) for person in people} == {("active", 2, 1)}
 
 
+def test_f3_after_a_quick_restore_the_replaced_database_tells_what_no_sent_mail_shows_yet(old: Old) -> None:
+    """Copies that we file reach the sent mail only after a minute."""
+    old.console.run("campaign", "start", "autumn")
+    old.console.run("db", "backup", "backup.db")
+    old.send(file_copies=False)
+    old.console.run("db", "restore", "backup.db", "--yes")
+    told = old.console.run("db", "adopt", "--yes").stdout.splitlines()
+    assert told[0].startswith("4 messages left since ")
+    assert told[1:] == ["the workspace sends again"]
+    old.console.run("run", "--once")
+    assert old.taken() == Counter(PEOPLE), "each once"
+    old.at(timedelta(days=3, minutes=5)).run("run", "--once")
+    assert old.taken() == Counter(PEOPLE * 2), "and the next step follows"
+
+
+def test_f3_a_follow_up_that_left_just_before_a_restore_is_not_sent_again(old: Old) -> None:
+    old.console.run("campaign", "start", "autumn")
+    old.send()
+    old.console.run("db", "backup", "backup.db")
+    old.console = old.at(timedelta(days=3, minutes=5))
+    old.send(file_copies=False)
+    old.console.run("db", "restore", "backup.db", "--yes")
+    done = old.console.run("db", "adopt", "--yes", "--json").json()
+    assert (done["released"], done["settled"], done["missing"]) == (True, 4, 0)
+    old.console.run("run", "--once")
+    assert old.taken() == Counter(PEOPLE * 2), "each step once"
+
+
+def test_f3_what_both_the_replaced_database_and_sent_mail_show_is_counted_once(old: Old) -> None:
+    old.console.run("campaign", "start", "autumn")
+    old.console.run("db", "backup", "backup.db")
+    old.send()
+    old.console.run("db", "restore", "backup.db", "--yes")
+    done = old.console.run("db", "adopt", "--yes", "--json").json()
+    assert (done["released"], done["settled"], done["missing"]) == (True, 4, 0)
+
+
+@pytest.mark.parametrize("damage", ["gone", "spoilt"])
+def test_f3_without_the_replaced_database_what_no_sent_mail_shows_waits_for_a_persons_word(
+    old: Old, damage: str
+) -> None:
+    old.console.run("campaign", "start", "autumn")
+    old.console.run("db", "backup", "backup.db")
+    old.send(file_copies=False)
+    kept = old.console.run("db", "restore", "backup.db", "--yes", "--json").json()["kept"]
+    for path in old.console.home.glob(f"{Path(kept).name}*"):
+        path.unlink() if damage == "gone" else path.write_bytes(b"no database" * 1000)
+    done = old.console.run("db", "adopt", "--yes", "--json", check_status=8).json()
+    assert (done["released"], done["settled"], done["missing"]) == (False, 0, 4)
+
+
 def test_f3_a_mailbox_connected_after_a_restore_is_held_and_a_draft_goes_to_nobody_again(
     old: Old, post_office: PostOffice
 ) -> None:
