@@ -47,7 +47,10 @@ def test_c11_the_deadlines_of_a_mailbox_are_told_soonest_first(
     run(workspace, other, autumn)
     with workspace.store.reading() as connection:
         assert deadlines.running(connection, [gone.id]) == {
-            gone.id: [RunningDeadline("winter", "disconnect", SOON), RunningDeadline("autumn", "disconnect", LATER)]
+            gone.id: [
+                RunningDeadline("winter", "disconnect", SOON),
+                RunningDeadline("autumn", "disconnect", LATER),
+            ]
         }
         assert set(deadlines.running(connection, [gone.id, other.id])) == {gone.id, other.id}
 

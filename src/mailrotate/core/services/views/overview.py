@@ -12,7 +12,7 @@ from mailrotate.core.rules.gates import Gate
 from mailrotate.core.rules.headline import Headline, headline
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.situation import Obstacle, Situation
-from mailrotate.core.rules.world import Campaign, World
+from mailrotate.core.rules.world import Campaign, Trouble, World
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects.door import looking
@@ -103,6 +103,7 @@ class Overview:
     obstacle: Obstacle | None
     unfit: tuple[UnfitStep, ...]
     graces: tuple[grace_extension.Running, ...]
+    warnings: tuple[Trouble, ...]
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -110,7 +111,7 @@ def look(context: Context, now: datetime) -> Overview:
     with looking(context, now) as connection:
         viewer = _viewer(context, connection)
         prospects = obstacles.prospects(
-            context, connection, now, with_key=not survey.works(connection, alive, now)
+            context, connection, now, is_working=survey.works(connection, alive, now)
         )
         machine = survey.machine(context, connection, alive, prospects.obstacle)
         seen = _lanes_seen(prospects, viewer)
@@ -152,6 +153,7 @@ def look(context: Context, now: datetime) -> Overview:
             obstacle=prospects.obstacle,
             unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
             graces=tuple(grace_extension.seen_by(connection, viewer)),
+            warnings=machine.warnings,
         )
 
 
