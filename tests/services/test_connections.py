@@ -505,7 +505,7 @@ def test_c6_c7_a_failure_pauses_single_senders_and_leaves_a_rotation_to_the_othe
     assert state_of(workspace, "rotated") is CampaignState.ACTIVE
     with workspace.store.writing() as connection:
         health.fail(connection, stored.by_id(connection, ben.id), ReplyClass.AUTH, "535 no", LATER)
-    assert ("rotated", reasons.MAILBOX_FAILED, ben.id) in pauses(workspace)
+    assert ("rotated", reasons.NO_SENDER, 0) in pauses(workspace)
     assert state_of(workspace, "rotated") is CampaignState.PAUSED
     assert state_of(workspace, "draft") is CampaignState.DRAFT
 

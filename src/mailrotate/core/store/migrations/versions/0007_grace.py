@@ -1,7 +1,6 @@
 """Why a sender left a rotation, what ended a deadline, and whom a `stopped` mark concerns."""
 
 import hashlib
-from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,12 +22,22 @@ def upgrade() -> None:
         deadlines.add_column(sa.Column("stopped_count", sa.Integer(), nullable=True))
         deadlines.add_column(sa.Column("reassigned_count", sa.Integer(), nullable=True))
         deadlines.create_check_constraint("kind", "kind IN ('disconnect', 'failure')")
-    running: dict[str, Any] = {
-        "sqlite_where": sa.text("ended_at IS NULL"),
-        "postgresql_where": sa.text("ended_at IS NULL"),
-    }
-    op.create_index("uq_deadline_running", "deadline", ["mailbox_id", "campaign_id"], unique=True, **running)
-    op.create_index("ix_deadline_ends", "deadline", ["ends_at", "id"], **running)
+    op.create_index(
+        "uq_deadline_running",
+        "deadline",
+        ["mailbox_id", "campaign_id"],
+        unique=True,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
+    op.create_index(
+        "ix_deadline_ends",
+        "deadline",
+        ["ends_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
+    )
     op.create_index("ix_deadline_campaign", "deadline", ["campaign_id"])
     op.add_column("recipient", sa.Column("address_hash", AutoString(), nullable=True))
     connection = op.get_bind()
