@@ -397,3 +397,164 @@ def test_b8_story_57_a_removal_within_the_hour_fails_them(scene: Scene) -> None:
     scene.at(soon, "mailbox", "remove", ANNA, "--yes")
     assert scene.states(soon)["failed"] == 3
     assert scene.json(soon, "grace", "list") == []
+
+
+def solo(scene: Scene, *people: str) -> None:
+    """A campaign of Anna alone, started a day before the scene's first pass would be missed."""
+    text = CAMPAIGN.replace('"intro"', '"solo"')
+    (scene.console.home / "solo.toml").write_text(text)
+    start = MONDAY + timedelta(minutes=10)
+    scene.at(start, "mailbox", "set", ANNA, "--daily-limit", "500")
+    scene.at(start, "campaign", "create", "solo.toml", "--from", ANNA)
+    rows = "\n".join(f"{scene.office.add(person)},S" for person in people)
+    scene.console.at(start).run("recipient", "import", "solo", "-", input=f"email,first_name\n{rows}\n")
+    scene.at(start, "campaign", "start", "solo")
+    scene.passes(start + timedelta(minutes=1))
+    scene.at(start, "mailbox", "set", ANNA, "--daily-limit", "3")
+
+
+SOLO = ("solo0@life.example.com", "solo1@life.example.com")
+
+
+def test_c6_story_05_06_a_failure_pauses_the_single_sender_campaign_until_a_person_resumes_it(
+    scene: Scene,
+) -> None:
+    solo(scene, *SOLO)
+    scene.fail(ANNA, LATER)
+    assert scene.pauses(LATER, "solo") == ["mailbox_failed"]
+    assert scene.pauses(LATER) == []
+    scene.take_login(ANNA)
+    told = scene.at(LATER + HOUR, "mailbox", "reconnect", ANNA, "--password-stdin")
+    assert "mailrotate campaign resume solo" in told.stdout
+    assert scene.pauses(LATER + HOUR, "solo") == ["mailbox_failed"]
+    scene.at(LATER + HOUR, "campaign", "pause", "intro")
+    scene.at(LATER + HOUR, "mailbox", "reconnect", ANNA, "--password-stdin", "--resume")
+    assert scene.pauses(LATER + HOUR, "solo") == []
+    assert scene.pauses(LATER + HOUR) == ["by_hand"]
+
+
+def test_c15_story_09_a_retry_is_refused_while_the_mailbox_is_away(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    scene.passes(LATER)
+    errors = scene.json(LATER, "outbox", "list", "--state", "error")
+    assert len(errors) > 1
+    done = scene.at(LATER, "outbox", "retry", "--all", "--json", status=4).json()
+    assert done["retried"] == 0
+    assert all("reconnect it first" in each["reason"] for each in done["refused"])
+
+
+def test_c15_f1_what_becomes_due_while_the_mailbox_is_away_is_an_error_within_its_room(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    for hour in range(4):
+        scene.passes(LATER + hour * HOUR, status=None)
+    errors = scene.json(LATER, "outbox", "list", "--state", "error", "--mailbox", ANNA)
+    assert 3 <= len(errors) <= 6, "what two days have room for"
+    assert {row["error"]["class"] for row in errors} == {"connection"}
+
+
+def test_e1_story_10_a_failed_mailbox_gets_nobody_new(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    more = [scene.office.add(f"ten{number}@life.example.com") for number in range(3)]
+    rows = "\n".join(f"{person},T" for person in more)
+    scene.console.at(LATER).run("recipient", "import", "intro", "-", input=f"email,first_name\n{rows}\n")
+    found = scene.people(LATER)
+    assert {found[person]["sender"] for person in more} == {BEN}
+
+
+def test_c14_story_19_a_single_sender_campaign_has_no_deadline(scene: Scene) -> None:
+    solo(scene, *SOLO)
+    disconnect(scene)
+    assert [row["campaign"] for row in scene.json(LATER, "grace", "list")] == ["intro"]
+    month = LATER + timedelta(days=30)
+    scene.passes(month, status=None)
+    assert scene.states(month, "solo") == {"active": 2}
+    assert {row["sender"] for row in scene.people(month, "solo").values()} <= {ANNA, None}
+
+
+def test_c9_story_29_an_erased_address_is_still_stopped_in_this_campaign_and_in_no_other(
+    scene: Scene,
+) -> None:
+    one = contacted(scene)[0]
+    disconnect(scene)
+    after = LATER + HOUR + timedelta(minutes=1)
+    scene.passes(after)
+    error = scene.refused(after, "recipient", "add", "intro", one, "--field", "first_name=P", status=4)
+    assert "stopped" in error["message"]
+
+
+def test_c5_story_34_another_address_in_the_slot_takes_the_single_sender_campaign_on(scene: Scene) -> None:
+    solo(scene, *SOLO)
+    slot = scene.json(LATER, "mailbox", "show", ANNA)["slot"]
+    disconnect(scene)
+    soon = LATER + timedelta(minutes=5)
+    scene.connect(soon, CLEO, "--slot", slot, status=7)
+    told = scene.connect(soon, CLEO, "--slot", slot, "--yes")
+    assert f"2 people move to {CLEO}" in told.stdout
+    assert f"replies to {ANNA} may go unseen" in told.stdout
+    scene.at(soon, "campaign", "resume", "solo")
+    _, sent = scene.passes(LATER + timedelta(minutes=30))
+    assert sorted(sent[CLEO]) == sorted(SOLO)
+    (first, second) = scene.letters(SOLO[0])[-2:]
+    assert ANNA in str(first["From"])
+    assert second["In-Reply-To"] == first["Message-ID"]
+    assert [each["address"] for each in scene.json(soon, "campaign", "sender", "list", "intro")] == [
+        ANNA,
+        BEN,
+    ]
+
+
+def test_c8_story_35_a_removed_slot_starts_the_hour(scene: Scene) -> None:
+    slot = scene.json(LATER, "mailbox", "show", ANNA)["slot"]
+    scene.at(LATER, "slot", "remove", slot, "--yes")
+    (row,) = scene.json(LATER, "grace", "list")
+    assert (row["mailbox"], row["kind"]) == (ANNA, "disconnect")
+
+
+def test_c12_story_38_a_changed_setting_concerns_later_disconnects(scene: Scene) -> None:
+    disconnect(scene)
+    scene.at(LATER, "settings", "set", "grace=30m")
+    (row,) = scene.json(LATER, "grace", "list")
+    assert row["ends_at"] == "2031-03-05T13:01:00Z"
+    scene.at(LATER, "mailbox", "disconnect", BEN, "--yes", standing=True)
+    ends = {each["mailbox"]: each["ends_at"] for each in scene.json(LATER, "grace", "list")}
+    assert ends[BEN] == "2031-03-05T12:31:00Z"
+
+
+def test_c9_story_39_after_nine_days_the_contacted_are_stopped_and_the_others_go_on(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    for half_day in range(19):
+        scene.passes(LATER + half_day * timedelta(hours=12), status=None)
+    over = LATER + timedelta(days=9, minutes=1)
+    scene.passes(over, status=None)
+    assert scene.states(over)["stopped"] == 3
+    assert len(scene.of(BEN, over)) == 7
+    scene.passes(over + timedelta(days=3), status=None)
+    assert all(row["sent"] for row in scene.people(over + timedelta(days=3)).values()), (
+        "all ten were written to"
+    )
+
+
+def test_c9_story_40_the_same_after_a_runner_that_was_off(scene: Scene) -> None:
+    people = contacted(scene)
+    scene.fail(ANNA, LATER)
+    over = LATER + timedelta(days=10, hours=12)
+    report, _ = scene.passes(over, status=None)
+    assert (report["stopped"], report["reassigned"]) == (3, 2)
+    assert {email for email, row in scene.people(over).items() if row["state"] == "stopped"} == set(people)
+
+
+def test_c15_story_55_errors_of_a_failed_mailbox_are_not_moved_to_another(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    scene.passes(LATER)
+    errors = scene.json(LATER, "outbox", "list", "--state", "error", "--mailbox", ANNA)
+    assert errors
+    assert {row["from"] for row in errors} == {ANNA}
+
+
+def test_f6_story_60_a_clock_that_lags_settles_nothing_and_says_so(scene: Scene) -> None:
+    disconnect(scene)
+    scene.passes(LATER + timedelta(minutes=30))
+    behind = LATER + timedelta(minutes=28)
+    assert (
+        scene.refused(behind, "campaign", "sender", "add", "intro", ANNA, status=1)["code"] == "clock.behind"
+    )
