@@ -31,9 +31,18 @@ def campaigns_and_messages(following: "Consequences", whose: str, goes_on: str, 
     return lines
 
 
-def told_of_disconnect(following: "Consequences", whose: str, until: str, secret: str = "") -> list[str]:
+def told_of_disconnect(
+    following: "Consequences", whose: str, until: str, zone: str, secret: str = ""
+) -> list[str]:
     """List all consequences for one mailbox; for an empty slot, only its campaigns."""
     lines = campaigns_and_messages(following, whose, "goes on with its own senders", until)
+    lines += [
+        f"  unless it is back in {campaign.name} by {zoned(campaign.comes_back_by, zone)}: "
+        f"{counted(campaign.contacted, 'contacted recipient is', 'contacted recipients are')} stopped "
+        f"permanently, {campaign.people - campaign.contacted} go to another sender"
+        for campaign in following.campaigns
+        if campaign.comes_back_by is not None
+    ]
     if not following.campaigns:
         lines.insert(0, "  no campaign sends from it")
     if following.addresses:
@@ -45,7 +54,16 @@ def told_of_disconnect(following: "Consequences", whose: str, until: str, secret
 
 
 def campaign_rows(following: "Consequences") -> list[dict[str, Any]]:
-    return [{"campaign": c.name, "state": c.state, "people": c.people} for c in following.campaigns]
+    return [
+        {
+            "campaign": c.name,
+            "state": c.state,
+            "people": c.people,
+            "contacted": c.contacted,
+            "comes_back_by": c.comes_back_by,
+        }
+        for c in following.campaigns
+    ]
 
 
 # A campaign, how many of its recipients were stopped, and when.

@@ -28,7 +28,7 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
     following = reconnecting.consequences(call.context, address, call.now)
     (address,) = following.addresses
     done = call.speech.confirm(
-        _consequences(following),
+        _consequences(following, call.zone),
         f"Disconnect {address}?",
         yes=yes,
         dry_run=dry_run,
@@ -46,16 +46,19 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
         *([f"disconnected {address}; its credentials are deleted"] if done else []),
     )
     if done:
-        call.speech.next(Command("mailbox", "connect", address))
+        again = Command("mailbox", "connect", address)
+        if any(campaign.comes_back_by for campaign in following.campaigns):
+            again = Command("mailbox", "connect", address, "--rejoin", "--resume")
+        call.speech.next(again)
 
 
-def _consequences(following: "Consequences") -> list[AnyHint]:
+def _consequences(following: "Consequences", zone: str) -> list[AnyHint]:
     (address,) = following.addresses
     lines: list[AnyHint] = [f"disconnecting {address}:"]
-    lines += told_of_disconnect(following, "this mailbox", "it is connected again")
+    lines += told_of_disconnect(following, "this mailbox", "it is connected again", zone)
     lines.append(
         Hint(
-            "to change only its credentials:",
+            "to change only its credentials, and lose nothing:",
             Command("mailbox", "reconnect", address, "--resume"),
         )
     )

@@ -72,7 +72,14 @@ def reconnect(
 def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     waiting = renewed.waiting
     when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, call.zone)}"
-    lines: list[AnyHint] = [f"reconnected {renewed.address}; people who go on: {waiting.going_on}{when}"]
+    first_messages = waiting.going_on - waiting.follow_ups
+    each = (
+        f"{counted(waiting.follow_ups, 'follow-up')}, {counted(first_messages, 'first message')}"
+        if waiting.going_on
+        else "nothing is waiting"
+    )
+    people = counted(waiting.going_on, "person goes", "people go")
+    lines: list[AnyHint] = [f"reconnected {renewed.address}; {people} on ({each}){when}"]
     lines += [f"campaign {name} runs again" for name in renewed.resumed]
     lines += [
         Hint(
@@ -86,6 +93,8 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
         "address": renewed.address,
         "state": "connected",
         "people_going_on": waiting.going_on,
+        "follow_ups": waiting.follow_ups,
+        "first_messages": first_messages,
         "next_at": waiting.next_at,
         "resumed": list(renewed.resumed),
         "stopped": stopped_rows(renewed.settled),

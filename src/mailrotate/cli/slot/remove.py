@@ -44,7 +44,7 @@ def remove(
     if slot is None:
         raise _unnamed(call.speech, slot_removal.removable(call.context, call.now))
     following = slot_removal.consequences(call.context, read_id(slot, "s", "slot"), call.now)
-    told, warnings = _consequences(following), _warnings(following, call.zone)
+    told, warnings = _consequences(following, call.zone), _warnings(following, call.zone)
     done = call.speech.confirm(
         [*told, *(f"warning: {warning}" for warning in warnings)],
         f"Remove s_{following.slot_id}?",
@@ -97,7 +97,7 @@ def _unnamed(speech: Speech, there: "Sequence[Removable]") -> BadInput:
     return BadInput("slot.which", "name the slot to remove" if there else "there is no slot to remove", hint)
 
 
-def _consequences(following: "SlotConsequences") -> list[str]:
+def _consequences(following: "SlotConsequences", zone: str) -> list[str]:
     whose = f"a slot of {following.user}" if following.user else "a slot of the team's pool"
     lines = [f"removing s_{following.slot_id}, {whose}:"]
     if following.mailbox:
@@ -105,7 +105,7 @@ def _consequences(following: "SlotConsequences") -> list[str]:
             f"  {following.mailbox} stops sending; it stays on the seat of {following.user}, disconnected"
         )
     until = "it is connected again, in another slot"
-    lines += told_of_disconnect(following, "it", until, "; its credentials are deleted")
+    lines += told_of_disconnect(following, "it", until, zone, "; its credentials are deleted")
     lines.append(f"  {_subscription(following)}")
     return lines
 

@@ -23,7 +23,13 @@ from mailrotate.core.store import deadlines, moves, seat_addresses
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.mail import Endpoint
-from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, ConnectionState, Security
+from mailrotate.core.values.states import (
+    OPEN_RECIPIENTS,
+    CampaignState,
+    ConnectionState,
+    RecipientState,
+    Security,
+)
 from mailrotate.core.values.transition import Transition
 
 
@@ -31,7 +37,8 @@ from mailrotate.core.values.transition import Transition
 class HangingCampaign:
     """A campaign that a mailbox sends for, and how many of its recipients wait for the mailbox.
 
-    A mailbox that only took recipients over is not a sender of the campaign (B8).
+    `contacted` of these have had a message of the campaign. A mailbox that only took recipients over is not a
+    sender of the campaign (B8).
     """
 
     id: int
@@ -40,6 +47,7 @@ class HangingCampaign:
     rotates: bool
     people: int
     is_sender: bool
+    contacted: int = 0
 
 
 @dataclass(frozen=True)
@@ -282,8 +290,10 @@ def hanging_on(connection: Connection, mailbox_id: int, slot_id: int) -> list[Ha
         t.recipient.c.state.in_(OPEN_RECIPIENTS),
     )
     is_sender = func.max(case((sender.left_at.is_(None), 1), else_=0)).label("is_sender")
+    contacted = func.count(case((t.recipient.c.state == RecipientState.ACTIVE, 1))).label("contacted")
+    people = func.count(t.recipient.c.id).label("people")
     query = (
-        select(c.id, c.name, c.state, c.rotation, func.count(t.recipient.c.id).label("people"), is_sender)
+        select(c.id, c.name, c.state, c.rotation, people, contacted, is_sender)
         .join(t.campaign_sender, sender.campaign_id == c.id)
         .outerjoin(t.recipient, waits)
         .where(
@@ -302,6 +312,7 @@ def hanging_on(connection: Connection, mailbox_id: int, slot_id: int) -> list[Ha
             row.rotation is not None,
             row.people,
             bool(row.is_sender),
+            row.contacted,
         )
         for row in connection.execute(query)
     ]

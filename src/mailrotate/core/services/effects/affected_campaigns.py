@@ -36,6 +36,7 @@ class Waiting:
     """Who continues after a reconnect, and when; and who still waits for a paused campaign."""
 
     going_on: int
+    follow_ups: int
     next_at: datetime | None
     paused: tuple[HangingCampaign, ...]
 
@@ -192,6 +193,7 @@ def waiting_for(context: Context, connection: Connection, box: StoredMailbox, no
     starts = (_next_at(context, connection, campaign.id, box, now) for campaign in active)
     return Waiting(
         going_on=sum(campaign.people for campaign in active),
+        follow_ups=sum(campaign.contacted for campaign in active),
         next_at=min((instant for instant in starts if instant is not None), default=None),
         paused=tuple(c for c in hanging if c.state is CampaignState.PAUSED and c.people),
     )

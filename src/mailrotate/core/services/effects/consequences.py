@@ -1,11 +1,13 @@
 """Consequences for campaigns, recipients and messages when mailboxes stop sending (A4, A10, B8, C4, C6)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection
 
+from mailrotate.core.services import periods
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.store import connections
 from mailrotate.core.store.connections import HangingCampaign
@@ -42,6 +44,9 @@ class HitCampaign:
     waiting: int = 0
     cancelled: int = 0
     step_count: int = 0
+    # After a disconnect of a rotation's sender: when its hour ends, and how many would be stopped then (C8).
+    comes_back_by: datetime | None = None
+    contacted: int = 0
 
     @property
     def pauses(self) -> bool:
@@ -67,13 +72,16 @@ def fate_of(state: CampaignState, stops: bool, *, is_replaced: bool = False) -> 
     return Fate.PAUSES if stops else Fate.GOES_ON
 
 
-def of_disconnect(connection: Connection, box: StoredMailbox | None, slot_id: int) -> Consequences:
-    """The consequences of disconnecting a mailbox, or of an empty slot."""
+def of_disconnect(
+    connection: Connection, box: StoredMailbox | None, slot_id: int, now: datetime | None = None
+) -> Consequences:
+    """The consequences of disconnecting a mailbox at `now`, or of an empty slot."""
     mailbox_id = 0 if box is None else box.id
     hanging = connections.hanging_on(connection, mailbox_id, slot_id)
+    ends_at = None if now is None else now + periods.period(connection, "grace")
     return Consequences(
         () if box is None else (box.address,),
-        [_hit(campaign, campaign.is_sender) for campaign in hanging],
+        [_with_hour(_hit(campaign, campaign.is_sender), campaign, ends_at) for campaign in hanging],
         connections.waiting_count(connection, mailbox_id),
         box is not None and box.is_default,
     )
@@ -92,6 +100,13 @@ def of_lock(connection: Connection, boxes: Sequence[StoredMailbox], is_default: 
         sum(connections.waiting_count(connection, box.id) for box in boxes),
         is_default,
     )
+
+
+def _with_hour(hit: HitCampaign, campaign: HangingCampaign, ends_at: datetime | None) -> HitCampaign:
+    """Add what the end of the hour does to a started rotation."""
+    if not (campaign.rotates and campaign.is_sender) or campaign.state is CampaignState.DRAFT:
+        return hit
+    return replace(hit, comes_back_by=ends_at, contacted=campaign.contacted)
 
 
 def _hit(campaign: HangingCampaign, stops: bool) -> HitCampaign:

@@ -284,7 +284,7 @@ def consequences(context: Context, address: str, now: datetime | None = None) ->
     """Show what a disconnect would do. Raises Refused if the mailbox is already disconnected."""
     box = _connected_mailbox(context, address)
     with looking(context, now) as connection:
-        return of_disconnect(connection, box, box.slot_id)
+        return of_disconnect(connection, box, box.slot_id, now)
 
 
 def disconnect(context: Context, address: str, now: datetime) -> None:

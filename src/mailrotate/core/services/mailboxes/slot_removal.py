@@ -13,7 +13,7 @@ from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.mailboxes.reconnecting import disconnect_within
 from mailrotate.core.services.mailboxes.slot_pool import as_of, find, to_pool
 from mailrotate.core.services.sending.lane_holding import holding_lane
@@ -86,7 +86,7 @@ def removable(context: Context, now: datetime) -> list[Removable]:
 
 def consequences(context: Context, slot_id: int, now: datetime) -> SlotConsequences:
     """Show what `remove` would do. Raises NotFound (`slot.none`), Refused (`user.…`)."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         seats.require_deed(connection, context.actor, Deed.SLOTS)
         return _consequences(connection, find(connection, slot_id), now)
 
@@ -98,7 +98,7 @@ def _consequences(connection: Connection, slot: StoredSlot, now: datetime) -> Sl
     ended = subscription_ended_by(terms[slot.id], list(terms.values()), included)
     box = None if slot.mailbox_id is None else mailboxes.by_id(connection, slot.mailbox_id)
     return SlotConsequences(
-        **vars(of_disconnect(connection, box, slot.id)),
+        **vars(of_disconnect(connection, box, slot.id, now)),
         slot_id=slot.id,
         kind=slot.kind,
         user=slot.user,
