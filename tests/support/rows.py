@@ -187,7 +187,10 @@ class Workspace:
         to: str = "kim@example.com",
         **values: object,
     ) -> int:
-        """A planned message; `values` are set afterwards, whatever the state machine says."""
+        """A planned message; `values` are set afterwards, whatever the state machine says.
+
+        So is its recipient: no message is planned for a stopped one, but one may have been sent before.
+        """
         token = f"t{next(_tokens)}"
         kind = MessageKind.COMPOSE if campaign is None else MessageKind.CAMPAIGN
         priority = Priority.FIRST if step == 1 else Priority.FOLLOW_UP
@@ -198,7 +201,7 @@ class Workspace:
                 mailbox_id=mailbox.id,
                 campaign_id=None if campaign is None else campaign.id,
                 campaign_sender_id=None,
-                recipient_id=recipient_id,
+                recipient_id=None,
                 step_id=None,
                 step_position=None if campaign is None else step,
                 to_address=to,
@@ -212,8 +215,8 @@ class Workspace:
             message_id = int(
                 connection.execute(select(t.message.c.id).where(t.message.c.token == token)).scalar_one()
             )
-            if values:
-                connection.execute(update(t.message).where(t.message.c.id == message_id).values(**values))
+            set_to = {"recipient_id": recipient_id, **values}
+            connection.execute(update(t.message).where(t.message.c.id == message_id).values(**set_to))
         return message_id
 
     def add_sent(self, mailbox: Sender, claimed_at: datetime, **values: object) -> int:

@@ -47,7 +47,8 @@ _WALLS = (
         "wall_stopped_message",
         "message",
         "UPDATE",
-        f"NEW.state IN ('scheduled', 'sending') AND NEW.state <> OLD.state AND {_IS_TO_STOPPED}",
+        "NEW.state IN ('scheduled', 'sending') AND (NEW.state <> OLD.state OR "
+        f"COALESCE(NEW.recipient_id, 0) <> COALESCE(OLD.recipient_id, 0)) AND {_IS_TO_STOPPED}",
         _GETS_NOTHING,
     ),
     Wall("wall_stopped_message_insert", "message", "INSERT", _IS_TO_STOPPED, _GETS_NOTHING),
