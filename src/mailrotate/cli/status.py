@@ -114,6 +114,7 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
         if count:
             yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)
     yield from map(unfit_words, found.unfit)
+    yield from ((warning.says, warning.command) for warning in found.warnings)
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
         yield asked, Command("mailbox", "requests")
@@ -149,6 +150,10 @@ def _document(found: "Overview", call: Call) -> dict[str, object]:
         },
         "mailboxes": [vars(line) for line in found.mailboxes],
         "unfit": [vars(step) for step in found.unfit],
+        "warnings": [
+            {"code": warning.code, "reason": warning.says, "command": warning.command}
+            for warning in found.warnings
+        ],
         "campaigns": [
             vars(line) | {"id": f"c_{line.id}", "ended": line.ended, "total": line.total}
             for line in found.campaigns
