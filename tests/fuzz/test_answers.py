@@ -2,7 +2,8 @@
 
 2,000 by default. By hand, for a longer run or with another seed:
 
-    MAILROTATE_FUZZ_COUNT=100000 MAILROTATE_FUZZ_SEED=7 pytest -m proof tests/fuzz/test_answers.py
+    MAILROTATE_FUZZ_COUNT=100000 MAILROTATE_FUZZ_SEED=7 \
+        pytest -m proof --timeout=0 --log-cli-level=INFO tests/fuzz/test_answers.py
 """
 
 import contextlib
