@@ -1,4 +1,4 @@
-"""The main job on a real Dovecot and a real SMTP server over TLS; its passes are real processes at a set time."""
+"""The main job on a real Dovecot and a real SMTP server over TLS; its passes are processes at a set time."""
 
 from collections import Counter
 from datetime import timedelta
