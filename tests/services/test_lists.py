@@ -1,6 +1,7 @@
 """How much is asked of the database to show a list, for few and for many, on both databases."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -50,7 +51,11 @@ def grow(workspace: Workspace, start: int, end: int) -> None:
             contact_of(connection, f"k{n}@example.com")
             connection.execute(
                 insert(t.deadline).values(
-                    campaign_id=campaign.id, mailbox_id=box.id, kind="failure", started_at=NOW, ends_at=NOW
+                    campaign_id=campaign.id,
+                    mailbox_id=box.id,
+                    kind="failure",
+                    started_at=NOW,
+                    ends_at=NOW + timedelta(hours=1),
                 )
             )
         mailbox_requests.request(context_of(workspace, user), f"new{n}@example.org", None, NOW)

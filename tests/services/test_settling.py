@@ -203,7 +203,10 @@ def test_f4_trouble_before_the_message_was_named_harms_neither_message_nor_recip
     settled = refuse(context, claimed, reply)
     assert (settled.state, settled.lane_goes_on) == (MessageState.SCHEDULED, False)
     waits = message(workspace, claimed)
-    assert (waits.state, waits.attempts, waits.error_class) == ("scheduled", 0, None)
+    # A refused login fails the mailbox, and all its messages wait for it (C15).
+    fails = settled.reply_class is ReplyClass.AUTH
+    assert (waits.state, waits.error_class) == (("error", "connection") if fails else ("scheduled", None))
+    assert waits.attempts == 0
     assert recipient(workspace, claimed) == ("queued", None, False)
     assert ("message.deferred", settled.reply_class, reply.text) in logged(workspace)
 
