@@ -15,6 +15,7 @@ from mailrotate.core.store import campaigns, connections, senders, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign
 from mailrotate.core.store.engine import Store
+from mailrotate.core.store.people.suppressions import fingerprint
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import NewMessage
@@ -167,6 +168,7 @@ class Workspace:
                     campaign_id=campaign.id,
                     contact_id=contact_id,
                     state=state,
+                    address_hash=fingerprint(canonical_address(address)),
                     campaign_sender_id=sender_id,
                     next_step=next_step,
                     next_at=next_at,

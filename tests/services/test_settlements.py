@@ -1,0 +1,272 @@
+"""What the end of a deadline does to people, senders and messages, on both databases (C8, C9, C11, F6)."""
+
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from mailrotate.core.rules.transitions import DEADLINE
+from mailrotate.core.services.campaigns import rotation_senders
+from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import door, grace_periods
+from mailrotate.core.services.effects.grace_periods import Settled
+from mailrotate.core.store import deadlines, senders
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.engine import Store, open_store
+from mailrotate.core.values.errors import ClockTrouble
+from mailrotate.core.values.states import DeadlineKind, Departure
+from tests.support.contexts import context_of
+from tests.support.rows import NOW, Workspace
+
+HOUR = timedelta(hours=1)
+END = NOW + HOUR
+SECOND = timedelta(seconds=1)
+KINDS = ("sent", "sending", "held", "error", "scheduled", "nothing")
+CONTACTED = {"sent", "sending", "held"}
+
+
+@pytest.fixture
+def context(workspace: Workspace) -> Context:
+    return context_of(workspace)
+
+
+class Rotation:
+    """Anna, who is away, and Ben; a recipient of Anna's for each state that a first message can be in."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.anna, self.ben = (workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben"))
+        self.campaign: StoredCampaign = workspace.add_campaign("autumn", [self.anna, self.ben])
+        self.annas, self.bens = workspace.senders(self.campaign)
+        self.people: dict[str, int] = {}
+        for kind in KINDS:
+            address = f"{kind}@example.com"
+            person = workspace.add_recipient(
+                self.campaign, address, sender_id=self.annas, state="active" if kind == "sent" else "queued"
+            )
+            self.people[kind] = person
+            if kind != "nothing":
+                workspace.add_message(
+                    self.anna, self.campaign, person, to=address, state=kind, campaign_sender_id=self.annas
+                )
+
+    def away(self, ends_at: datetime = END, kind: DeadlineKind = DeadlineKind.DISCONNECT) -> None:
+        with self.workspace.store.writing() as connection:
+            if kind is DeadlineKind.DISCONNECT:
+                senders.depart(connection, [self.annas], Departure.DISCONNECTED, NOW)
+            state = "disconnected" if kind is DeadlineKind.DISCONNECT else "failed"
+            own = t.connection.c.mailbox_id == self.anna.id
+            connection.execute(update(t.connection).where(own).values(state=state))
+            deadlines.begin(
+                connection, DEADLINE["begin"], self.anna.id, [self.campaign.id], kind, NOW, ends_at
+            )
+
+    def states(self) -> dict[str, str]:
+        found = self.rows(select(t.recipient.c.id, t.recipient.c.state))
+        named = {number: kind for kind, number in self.people.items()}
+        return {named[row.id]: row.state for row in found}
+
+    def messages(self) -> dict[str, str]:
+        found = self.rows(select(t.message.c.to_address, t.message.c.state).order_by(t.message.c.id))
+        return {row.to_address.partition("@")[0]: row.state for row in found}
+
+    def rows(self, query: Any) -> list[Any]:
+        with self.workspace.store.reading() as connection:
+            return list(connection.execute(query).all())
+
+
+@pytest.fixture
+def rotation(workspace: Workspace) -> Rotation:
+    return Rotation(workspace)
+
+
+def settle(store: Store, now: datetime) -> Settled:
+    with store.writing() as connection:
+        return grace_periods.apply_passed(connection, now)
+
+
+@pytest.mark.parametrize("kind", DeadlineKind)
+def test_c9_the_contacted_are_stopped_for_good_and_the_others_go_to_another_sender(
+    rotation: Rotation, kind: DeadlineKind
+) -> None:
+    rotation.away(kind=kind)
+    store = rotation.workspace.store
+    assert settle(store, END - SECOND) == Settled()
+    assert settle(store, END) == Settled(3, 3)
+    assert settle(store, END) == Settled(), "once"
+    assert {one for one, state in rotation.states().items() if state == "stopped"} == CONTACTED
+    given = rotation.rows(select(t.recipient.c.id).where(t.recipient.c.campaign_sender_id == rotation.bens))
+    assert {row.id for row in given} == {rotation.people[one] for one in ("error", "scheduled", "nothing")}
+    # C15: what is on its way or held stays, all else that was planned goes.
+    messages = rotation.messages()
+    assert messages == {
+        "sent": "sent", "sending": "sending", "held": "held", "error": "cancelled", "scheduled": "cancelled",
+    }  # fmt: skip
+    (marks,) = rotation.rows(select(func.count()).select_from(t.stopped))
+    assert marks[0] == 3
+    (ended,) = rotation.rows(select(t.deadline.c.ended_by, t.deadline.c.ended_at, t.deadline.c.stopped_count))
+    assert tuple(ended) == ("settled", END, 3)
+    (anna,) = rotation.rows(
+        select(t.campaign_sender.c.left_reason).where(t.campaign_sender.c.id == rotation.annas)
+    )
+    assert anna.left_reason == {"disconnect": "disconnected", "failure": "failed"}[kind]
+
+
+WALLS = {
+    "a state": lambda person: update(t.recipient).where(t.recipient.c.id == person).values(state="active"),
+    "its deletion": lambda person: delete(t.recipient).where(t.recipient.c.id == person),
+    "its address": lambda person: (
+        update(t.recipient).where(t.recipient.c.id == person).values(address_hash="x")
+    ),
+    "its mark": lambda _person: delete(t.stopped),
+    "a mark's instant": lambda _person: update(t.stopped).values(stopped_at=END + HOUR),
+    "its message": lambda person: (
+        update(t.message).where(t.message.c.recipient_id == person).values(state="scheduled")
+    ),
+}
+
+
+@pytest.mark.parametrize("change", WALLS)
+def test_c9_story_28_the_database_itself_refuses(rotation: Rotation, change: str) -> None:
+    rotation.away()
+    settle(rotation.workspace.store, END)
+    with (
+        pytest.raises(DBAPIError, match="stopped recipient|tombstone"),
+        rotation.workspace.store.engine.begin() as own,
+    ):
+        own.execute(WALLS[change](rotation.people["sent"]))
+
+
+def test_c9_nobody_with_a_mark_is_enrolled_whoever_writes(rotation: Rotation) -> None:
+    rotation.away()
+    settle(rotation.workspace.store, END)
+    columns = [column for column in t.recipient.c if column.name not in ("id", "contact_id", "state")]
+    first = select(*columns, func.max(t.contact.c.id).over(), text("'queued'")).where(
+        t.recipient.c.id == rotation.people["sent"]
+    )
+    names = [*(column.name for column in columns), "contact_id", "state"]
+    extra = rotation.workspace.add_recipient(
+        rotation.workspace.add_campaign("other", [rotation.ben]), "new@example.com"
+    )
+    assert extra
+    statement = insert(t.recipient).from_select(
+        names, first.select_from(t.recipient.join(t.contact, text("true")))
+    )
+    with pytest.raises(DBAPIError, match="stopped recipient"), rotation.workspace.store.engine.begin() as own:
+        own.execute(statement)
+
+
+def test_c9_all_else_of_a_stopped_recipient_stays_writable(rotation: Rotation) -> None:
+    """The message in flight is settled, a reply is recorded, a contact is erased (story 32, D6, I4)."""
+    rotation.away()
+    settle(rotation.workspace.store, END)
+    sending = t.message.c.recipient_id == rotation.people["sending"]
+    with rotation.workspace.store.engine.begin() as own:
+        own.execute(update(t.message).where(sending).values(state="sent", sent_at=END))
+        own.execute(update(t.recipient).values(fields="{}", reason="erased"))
+        own.execute(update(t.contact).values(address=None, canonical=None, domain=None))
+    assert rotation.messages()["sending"] == "sent"
+
+
+def test_c11_deadlines_are_settled_in_the_order_of_their_instants(workspace: Workspace) -> None:
+    """Ben's time is over first: Anna, whose failure ends later, still gets his people then."""
+    anna, ben, cleo = (workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben", "cleo"))
+    campaign = workspace.add_campaign("autumn", [anna, ben, cleo])
+    ids = workspace.senders(campaign)
+    for number in range(2):
+        workspace.add_recipient(campaign, f"p{number}@example.com", sender_id=ids[1])
+    with workspace.store.writing() as connection:
+        for box, after in ((anna, 2 * HOUR), (ben, HOUR)):
+            own = t.connection.c.mailbox_id == box.id
+            connection.execute(update(t.connection).where(own).values(state="failed"))
+            deadlines.begin(
+                connection, DEADLINE["begin"], box.id, [campaign.id], DeadlineKind.FAILURE, NOW, NOW + after
+            )
+    assert settle(workspace.store, NOW + 3 * HOUR) == Settled(0, 2)
+    with workspace.store.reading() as connection:
+        ended = connection.execute(select(t.deadline.c.mailbox_id).order_by(t.deadline.c.ended_at)).scalars()
+        assert list(ended) == [ben.id, anna.id]
+        holders = connection.execute(select(t.recipient.c.campaign_sender_id)).scalars()
+        assert set(holders) == {ids[2]}
+
+
+def test_c11_a_reader_shows_the_state_after_a_deadline_and_changes_nothing(
+    rotation: Rotation, context: Context
+) -> None:
+    rotation.away()
+    states = select(t.recipient.c.state)
+    with door.looking(context, END) as connection:
+        assert list(connection.execute(states).scalars()).count("stopped") == 3
+    with door.looking(context, None) as connection:
+        assert list(connection.execute(states).scalars()).count("stopped") == 0
+    assert "stopped" not in rotation.states().values()
+
+
+def test_c11_a_deciding_service_settles_first_in_its_own_transaction(
+    rotation: Rotation, context: Context
+) -> None:
+    rotation.away()
+    with pytest.raises(RuntimeError), door.acting(context, END):
+        raise RuntimeError("the command failed")
+    assert "stopped" not in rotation.states().values()
+    with door.acting(context, END):
+        pass
+    assert list(rotation.states().values()).count("stopped") == 3
+
+
+def test_f6_a_clock_that_lags_decides_nothing_while_a_deadline_runs(
+    rotation: Rotation, context: Context
+) -> None:
+    rotation.away()
+    with rotation.workspace.store.writing() as connection:
+        connection.execute(update(t.workspace).values(last_pass_at=NOW + timedelta(minutes=30)))
+    behind = NOW + timedelta(minutes=28)
+    with pytest.raises(ClockTrouble), door.acting(context, behind):
+        pass
+    with rotation.workspace.store.writing() as connection:
+        grace_periods.end_with_mailbox(connection, rotation.anna.id, NOW)
+    with door.acting(context, behind):
+        pass
+
+
+def test_c8_added_again_within_the_hour_it_has_its_place_and_later_a_new_one(
+    rotation: Rotation, context: Context
+) -> None:
+    rotation.away()
+    with rotation.workspace.store.writing() as connection:
+        own = t.connection.c.mailbox_id == rotation.anna.id
+        connection.execute(update(t.connection).where(own).values(state="connected"))
+    joined = rotation_senders.add(context, "autumn", rotation.anna.address, END - SECOND)
+    assert (joined.came_back, joined.people) == (True, 6)
+    rotation.away(END + HOUR)
+    with rotation.workspace.store.writing() as connection:
+        connection.execute(update(t.connection).where(own).values(state="connected"))
+    joined = rotation_senders.add(context, "autumn", rotation.anna.address, END + HOUR)
+    assert (joined.came_back, joined.people) == (False, 0)
+    assert list(rotation.states().values()).count("stopped") == 3
+
+
+def test_c9_story_60_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:
+    rotation.away()
+    store = rotation.workspace.store
+    found: list[Settled] = []
+    ready = threading.Barrier(2)
+
+    def run() -> None:
+        own = open_store(str(store.path)) if store.path else open_store(store.name)
+        try:
+            ready.wait(10)
+            found.append(settle(own, END))
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found, key=lambda one: one.stopped) == [Settled(), Settled(3, 3)]
