@@ -143,6 +143,49 @@ def test_every_file_of_the_store_stands_in_a_room() -> None:
     assert {path.stem for path in store.glob("*.py")} == {"__init__", *STORE_SUBJECTS}
 
 
+# Services that open a transaction without the door, because what they decide is the same before and after a
+# deadline: nobody is stopped, assigned or written to by it.
+BESIDE_THE_DOOR = {
+    "access/accounts": "the workspace, its key and its users' first names",
+    "access/logins": "a renewed token, which is stored before it is used",
+    "access/secrets": "the same secrets under another key",
+    "campaigns/previewing": "a test message to an address of the user's own",
+    "contacts/contact_book": "the timeline's settings",
+    "contacts/contact_records": "tags",
+    "effects/door": "the door itself",
+    "mailboxes/alias_choice": "addresses that a mailbox also has",
+    "mailboxes/mailbox_requests": "requests, before there is a mailbox",
+    "mailboxes/plan_changes": "what the workspace allows from now on",
+    "mailboxes/sharing": "who may choose a mailbox from now on",
+    "mailboxes/signature_editing": "texts under messages",
+    "mailboxes/slot_pool": "empty slots",
+    "running/adopting": "a workspace that is held: nothing is settled until it is released",
+    "running/clock_acceptance": "instants that a wrong clock wrote",
+    "running/passes": "a pass settles when it begins, after it has checked its clock",
+    "sending/comparing": "a workspace that is held",
+    "sending/inbox_reading": "cursors and copies; mails are acted on behind the door",
+    "sending/lane_holding": "lanes",
+    "sending/marking": "the mark of the pass",
+    "sending/recording": "that an answer waited for room",
+    "sending/recovery": "messages of dead runners: what has left is a fact, whenever it is found",
+    "sending/settling": "the server's answer to a message that has left",
+    "sending/turn": "marks and put-backs of a message that was claimed behind the door",
+    "team/user_admin": "names and roles; locks stand behind the door",
+    "views/limit_settings": "the providers' limits",
+    "views/workspace_settings": "settings of later deadlines",
+}
+
+
+def test_c11_every_service_that_decides_goes_through_the_door() -> None:
+    found = {
+        path.relative_to(SOURCE / "core" / "services").with_suffix("").as_posix()
+        for path in (SOURCE / "core" / "services").rglob("*.py")
+        if ".store.writing(" in path.read_text(encoding="utf-8")
+        or "store.writing()" in path.read_text(encoding="utf-8")
+    }
+    assert found == set(BESIDE_THE_DOOR)
+
+
 def test_no_two_files_of_the_core_share_a_name() -> None:
     """A name found by searching leads to one file."""
     names = Counter(path.name for path in (SOURCE / "core").rglob("*.py") if path.name != "__init__.py")

@@ -135,7 +135,7 @@ def test_c9_story_28_the_database_itself_refuses(rotation: Rotation, change: str
     rotation.away()
     settle(rotation.workspace.store, END)
     with (
-        pytest.raises(DBAPIError, match="stopped recipient|tombstone"),
+        pytest.raises(DBAPIError, match=r"stopped recipient|tombstone"),
         rotation.workspace.store.engine.begin() as own,
     ):
         own.execute(WALLS[change](rotation.people["sent"]))

@@ -17,6 +17,7 @@ from mailrotate.core.rules.text import plain_lines
 from mailrotate.core.services.access import authority, naming, seats
 from mailrotate.core.services.contacts.contact_book import CONTACT_PREFIX
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import events
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import contacts, suppressions, tags, timeline
@@ -142,7 +143,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
     """
     if wanted.owner is None and not wanted.fields:
         raise BadInput("contact.nothing", "nothing to change", "add --owner USER or --field NAME=VALUE")
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
         contacts.lock(connection, _find(connection, name).id)
         before = _find(connection, name)

@@ -11,7 +11,7 @@ from mailrotate.core.rules.timeline_filter import NEVER_LINKED, read_link
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
-from mailrotate.core.services.effects.door import looking
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.mailboxes import mailbox_settings, sharing
 from mailrotate.core.store import (
     aliases,
@@ -202,7 +202,7 @@ def _settings_of(connection: Connection, box: StoredMailbox, stored: StoredSetti
 
 def make_default(context: Context, address: str, now: datetime) -> bool:
     """Make a mailbox its user's default (B5); False if it already was."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         # Wait for a removal, which would leave a default without a seat.
         workspaces.lock(connection)
         box = seats.find_connected(connection, context.actor, address)
@@ -228,7 +228,7 @@ def resume(context: Context, address: str, now: datetime) -> bool:
 
 
 def _set_paused(context: Context, address: str, now: datetime, at: datetime | None) -> bool:
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         box = seats.find_mailbox(connection, context.actor, address)
         if (connections.health_of(connection, box.id).paused_at is None) == (at is None):
             return False
@@ -240,7 +240,7 @@ def _set_paused(context: Context, address: str, now: datetime, at: datetime | No
 
 def release(context: Context, address: str, now: datetime) -> str | None:
     """End a hold; return its reason, or None if there was none (F4)."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         box = seats.find_mailbox(connection, context.actor, address)
         return end_hold(connection, context.actor, box, now)
 

@@ -14,6 +14,7 @@ from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.sending import health, settling
 from mailrotate.core.store import aliases, events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
@@ -189,7 +190,7 @@ class _FolderReading:
         defects = {}
         for mail in mails:
             try:
-                with self._context.store.writing() as connection:
+                with acting(self._context, self._now) as (connection, _):
                     counted = self._act_on(connection, [mail])
                 self._count(counted)
             except MailrotateError:
@@ -200,7 +201,7 @@ class _FolderReading:
 
     def _record(self, portion: _Portion, cursor: FolderCursor) -> None:
         box_id, validity = self._box.id, cursor.uid_validity
-        with self._context.store.writing() as connection:
+        with acting(self._context, self._now) as (connection, _):
             counted = self._act_on(connection, portion.mails)
             if unread_mail.waiting(connection, box_id, self._folder):
                 given = [mail.uid for mail in portion.mails]
@@ -285,7 +286,7 @@ class _FolderReading:
 def note_unreadable(context: Context, box: SendingMailbox, trouble: MailTrouble, now: datetime) -> None:
     """Let this mailbox's follow-ups wait until its inbox can be read; a refused login fails the mailbox."""
     verdict = classify(trouble.reply, box.provider)
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         if verdict.reply_class is ReplyClass.AUTH:
             inboxes.note_failure(connection, box.id, INBOX, str(trouble), now)
             health.fail(connection, box, verdict.reply_class, str(trouble), now)

@@ -13,6 +13,7 @@ from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
 from mailrotate.core.services.effects.consequences import Consequences, of_lock
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import campaigns, events, mailboxes, moves, slots, users, workspaces
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About
@@ -139,7 +140,7 @@ def lock_consequences(context: Context, email: str) -> LockConsequences:
 
 def lock(context: Context, email: str, now: datetime) -> Seat:
     """Lock a user, who then may not act and whose mailboxes send nothing (A10). Raises NotFound, Refused."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         workspaces.lock(connection)
         user = _lockable(connection, context, email)
         if moves.move(connection, USER["lock"], user.id):
@@ -151,7 +152,7 @@ def lock(context: Context, email: str, now: datetime) -> Seat:
 
 def unlock(context: Context, email: str, now: datetime) -> Unlocked:
     """Unlock a user; campaigns that the lock paused wait for `campaign resume` (A10)."""
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.USERS)
         user = naming.find_user(connection, email)
