@@ -1,18 +1,30 @@
 """`mailrotate campaign resume`: one campaign, those of a mailbox, or all."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
 from mailrotate.cli.hints import with_hint
+from mailrotate.cli.output import Speech
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
 
-_DONE_IN_PART = 8
+if TYPE_CHECKING:
+    from mailrotate.core.services.campaigns.campaign_life import Resumed
+
+_DONE_IN_PART, _REFUSED = 8, 4
 MaybeName = Annotated[
     str | None, typer.Argument(metavar="NAME", help="The campaign.", autocompletion=completion.campaigns)
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Disconnected mailbox that the campaign goes on without; it may still come back. Repeat it.",
+        autocompletion=completion.mailboxes,
+    ),
 ]
 
 
@@ -24,14 +36,7 @@ def resume(
         typer.Option(metavar="ADDRESS", help="Resume every paused campaign that this mailbox sends for."),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every paused campaign.")] = False,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Disconnected mailbox that the campaign goes on without; it may still come back. Repeat it.",
-            autocompletion=completion.mailboxes,
-        ),
-    ] = None,
+    without: Without = None,
 ) -> None:
     """Resume a paused campaign.
 
@@ -60,7 +65,11 @@ def resume(
         done = campaign_life.resume(call.context, name, call.now, without or ())
     else:
         done = campaign_life.resume_many(call.context, mailbox, call.now, without or ())
-    call.speech.result(
+    _tell(call.speech, done)
+
+
+def _tell(speech: Speech, done: "Resumed") -> None:
+    speech.result(
         {
             "resumed": list(done.names),
             "refused": [
@@ -72,7 +81,7 @@ def resume(
         *(() if done.names or done.refused else ("no campaign is paused",)),
     )
     for why in done.refused.values():
-        call.speech.warn(with_hint(why))
+        speech.warn(with_hint(why))
     if done.refused:
-        raise typer.Exit(_DONE_IN_PART)
-    call.speech.next(Command("status"))
+        raise typer.Exit(_DONE_IN_PART if done.names else _REFUSED)
+    speech.next(Command("status"))

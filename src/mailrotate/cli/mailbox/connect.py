@@ -1,6 +1,6 @@
 """`mailrotate mailbox connect`: log in to both servers, then store."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,7 @@ from mailrotate.core.values.own_settings import Given, parse
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection, Return
+    from mailrotate.core.values.mail import ServerGuess
 
 Provider = Annotated[
     str | None,
@@ -42,6 +43,14 @@ Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="The least tim
 Wanted = Annotated[
     str | None,
     typer.Option(metavar="ID", help="In which slot of theirs.", autocompletion=completion.slots),
+]
+SenderName = Annotated[str | None, typer.Option(help="The name that recipients see.")]
+DailyLimit = Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")]
+Rejoin = Annotated[
+    bool, typer.Option("--rejoin", help="Also return to the rotations that it may still come back to.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Also resume the campaigns that its disconnect paused.")
 ]
 
 
@@ -57,15 +66,11 @@ def connect(
     username: Username = None,
     password_stdin: PasswordStdin = False,
     password_file: PasswordFile = None,
-    sender_name: Annotated[str | None, typer.Option(help="The name that recipients see.")] = None,
-    daily_limit: Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")] = None,
+    sender_name: SenderName = None,
+    daily_limit: DailyLimit = None,
     gap: Gap = None,
-    rejoin: Annotated[
-        bool, typer.Option("--rejoin", help="Also return to the rotations that it may still come back to.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Also resume the campaigns that its disconnect paused.")
-    ] = False,
+    rejoin: Rejoin = False,
+    resume: Resume = False,
     yes: Yes = False,
 ) -> None:
     """Connect a mailbox. Both servers are logged in to before anything is stored.
@@ -89,12 +94,9 @@ def connect(
     _refuse_early(call, address, for_user, slot_id, settings, starts_key=starts_key)
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
-    known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
-    with call.speech.progress(f"looking for the servers of {address}"):
-        servers = find_servers(
-            call.app, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username,
-            known=known,
-        )  # fmt: skip
+    servers = _find_servers(
+        call, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
+    )
     wanted = NewConnection(
         address, servers, password, settings, for_user, slot_id,
         takes_awaited_slot=takes, rejoins=rejoin, resumes=resume,
@@ -103,6 +105,15 @@ def connect(
     made = _prepare_workspace(call, address, sender_name, starts_key=starts_key)
     connected = connecting.connect(call.context, wanted, call.now)
     _tell_connected(call, wanted, connected, made)
+
+
+def _find_servers(call: Call, address: str, **named: Any) -> "ServerGuess":
+    """The servers that flags name, else those from before a disconnect, else those that can be found."""
+    from mailrotate.core.services.mailboxes import connecting
+
+    known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
+    with call.speech.progress(f"looking for the servers of {address}"):
+        return find_servers(call.app, address, known=known, **named)
 
 
 def _prepare_workspace(call: Call, address: str, sender_name: str | None, *, starts_key: bool) -> bool:
@@ -178,30 +189,7 @@ def _log_in(call: Call, wanted: "NewConnection") -> None:
 def _tell_connected(
     call: Call, wanted: "NewConnection", connected: "Connected", made_workspace: bool
 ) -> None:
-    servers = wanted.servers
-    document = {
-        "id": f"b_{connected.mailbox_id}",
-        "address": connected.address,
-        "user": connected.user,
-        "slot": f"s_{connected.slot_id}",
-        "slots": f"{connected.slots_taken}/{connected.slots_total}",
-        "connected": connected.slots_taken,
-        "total": connected.slots_total,
-        "provider": servers.provider,
-        "servers": {
-            "smtp": f"{servers.smtp.host}:{servers.smtp.port}",
-            "imap": f"{servers.imap.host}:{servers.imap.port}",
-            "source": servers.source,
-        },
-        "default": connected.is_default,
-        "default_address": connected.default,
-        "files_sent_copy": connected.files_sent_copy,
-        "reset": dict(connected.reset),
-        "followed": list(connected.followed),
-        **_return_of(connected.back),
-        "warnings": list(connected.warnings),
-        "workspace_made": made_workspace,
-    }
+    document = _document(wanted, connected, made_workspace)
     copies = {
         True: "the provider files sent copies itself",
         False: "sent copies are filed by mailrotate",
@@ -226,6 +214,33 @@ def _tell_connected(
     for warning in connected.warnings:
         call.speech.warn(warning)
     call.speech.next(Command("campaign", "create", "FILE"))
+
+
+def _document(wanted: "NewConnection", connected: "Connected", made_workspace: bool) -> dict[str, object]:
+    servers = wanted.servers
+    return {
+        "id": f"b_{connected.mailbox_id}",
+        "address": connected.address,
+        "user": connected.user,
+        "slot": f"s_{connected.slot_id}",
+        "slots": f"{connected.slots_taken}/{connected.slots_total}",
+        "connected": connected.slots_taken,
+        "total": connected.slots_total,
+        "provider": servers.provider,
+        "servers": {
+            "smtp": f"{servers.smtp.host}:{servers.smtp.port}",
+            "imap": f"{servers.imap.host}:{servers.imap.port}",
+            "source": servers.source,
+        },
+        "default": connected.is_default,
+        "default_address": connected.default,
+        "files_sent_copy": connected.files_sent_copy,
+        "reset": dict(connected.reset),
+        "followed": list(connected.followed),
+        **_return_of(connected.back),
+        "warnings": list(connected.warnings),
+        "workspace_made": made_workspace,
+    }
 
 
 def _return_of(back: "Return") -> dict[str, object]:

@@ -14,6 +14,7 @@ from mailrotate.core.values.transition import Transition
 _d = t.deadline.c
 # This table has an instant (`ended_at`) instead of a state column.
 _IS = {DeadlineState.RUNNING: _d.ended_at.is_(None), DeadlineState.ENDED: _d.ended_at.is_not(None)}
+_IS_RUNNING = _IS[DeadlineState.RUNNING]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def running(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, lis
     query = (
         select(_d.mailbox_id, t.campaign.c.name, _d.kind, _d.ends_at)
         .join(t.campaign, t.campaign.c.id == _d.campaign_id)
-        .where(_IS[DeadlineState.RUNNING])
+        .where(_IS_RUNNING)
         .order_by(_d.ends_at, _d.id)
     )
     for row in rows_with(connection, query, _d.mailbox_id, mailbox_ids):
@@ -98,7 +99,7 @@ def _stored() -> Select[tuple[object, ...]]:
 
 def running_where(connection: Connection, *where: ColumnElement[bool]) -> list[StoredDeadline]:
     """The open deadlines, soonest first."""
-    rows = connection.execute(_stored().where(_IS[DeadlineState.RUNNING], *where))
+    rows = connection.execute(_stored().where(_IS_RUNNING, *where))
     return [
         StoredDeadline(
             row.id,
@@ -131,7 +132,7 @@ def ending_by(now: datetime) -> ColumnElement[bool]:
 
 def is_any(connection: Connection, *where: ColumnElement[bool]) -> bool:
     """Whether any open deadline meets the conditions."""
-    query = select(_d.id).where(_IS[DeadlineState.RUNNING], *where).limit(1)
+    query = select(_d.id).where(_IS_RUNNING, *where).limit(1)
     return connection.execute(query).first() is not None
 
 
@@ -140,7 +141,7 @@ def lock_passed(connection: Connection, now: datetime) -> list[StoredDeadline]:
 
     Another process may have settled some while this one waited for the lock: those are left out.
     """
-    passed = select(_d.id).where(_IS[DeadlineState.RUNNING], ending_by(now)).order_by(_d.id)
+    passed = select(_d.id).where(_IS_RUNNING, ending_by(now)).order_by(_d.id)
     ids = list(connection.execute(passed.with_for_update()).scalars())
     return running_where(connection, _d.id.in_(ids)) if ids else []
 
@@ -166,13 +167,13 @@ def end(
 
 def set_end(connection: Connection, deadline_id: int, ends_at: datetime) -> None:
     """Move the end of an open deadline."""
-    this = and_(_d.id == deadline_id, _IS[DeadlineState.RUNNING])
+    this = and_(_d.id == deadline_id, _IS_RUNNING)
     connection.execute(update(t.deadline).where(this).values(ends_at=ends_at))
 
 
 def put_off(connection: Connection, passed_by: datetime, ends_at: datetime) -> int:
     """Let all deadlines that end by an instant end at a later one instead; return how many."""
-    these = and_(_IS[DeadlineState.RUNNING], ending_by(passed_by))
+    these = and_(_IS_RUNNING, ending_by(passed_by))
     return connection.execute(update(t.deadline).where(these).values(ends_at=ends_at)).rowcount
 
 
@@ -194,7 +195,7 @@ def ends_of_each(
     connection: Connection, campaign_ids: Sequence[int]
 ) -> dict[tuple[int, int | None], datetime]:
     """When the open deadlines of some campaigns end, by campaign and mailbox."""
-    query = select(_d.campaign_id, _d.mailbox_id, _d.ends_at).where(_IS[DeadlineState.RUNNING])
+    query = select(_d.campaign_id, _d.mailbox_id, _d.ends_at).where(_IS_RUNNING)
     rows = rows_with(connection, query, _d.campaign_id, campaign_ids)
     return {(row.campaign_id, row.mailbox_id): row.ends_at for row in rows}
 
@@ -234,7 +235,7 @@ def awaited_in(connection: Connection, slot_id: int, but: str) -> list[AwaitedRe
             c.superseded_at.is_(None),
             c.state == ConnectionState.DISCONNECTED,
             m.address != but,
-            _IS[DeadlineState.RUNNING],
+            _IS_RUNNING,
         )
         .order_by(_d.ends_at, _d.id)
     )
@@ -243,7 +244,7 @@ def awaited_in(connection: Connection, slot_id: int, but: str) -> list[AwaitedRe
 
 def runs_for(mailbox_id: ColumnElement[int], *where: ColumnElement[bool]) -> ColumnElement[bool]:
     """A condition for queries of mailboxes: whether any deadline of the mailbox is open."""
-    return exists().where(*where, _d.mailbox_id == mailbox_id, _IS[DeadlineState.RUNNING])
+    return exists().where(*where, _d.mailbox_id == mailbox_id, _IS_RUNNING)
 
 
 def end_of_mailbox(connection: Connection, transition: Transition, mailbox_id: int, now: datetime) -> int:
