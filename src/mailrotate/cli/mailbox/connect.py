@@ -97,10 +97,7 @@ def connect(
     servers = _find_servers(
         call, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
     )
-    wanted = NewConnection(
-        address, servers, password, settings, for_user, slot_id,
-        takes_awaited_slot=takes, rejoins=rejoin, resumes=resume,
-    )  # fmt: skip
+    wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes, rejoin, resume)
     _log_in(call, wanted)
     made = _prepare_workspace(call, address, sender_name, starts_key=starts_key)
     connected = connecting.connect(call.context, wanted, call.now)
