@@ -558,3 +558,35 @@ def test_f6_story_60_a_clock_that_lags_settles_nothing_and_says_so(scene: Scene)
     assert (
         scene.refused(behind, "campaign", "sender", "add", "intro", ANNA, status=1)["code"] == "clock.behind"
     )
+
+
+def test_e5_story_50_a_message_and_all_later_ones_leave_from_another_mailbox(scene: Scene) -> None:
+    person, other, *_ = contacted(scene)
+    scene.at(LATER, "mailbox", "pause", ANNA)
+    scene.passes(LATER)
+    rows = scene.json(LATER, "outbox", "list", "--mailbox", ANNA, "--state", "scheduled")
+    (message,) = [row["id"] for row in rows if row["to"] == person]
+    scene.at(LATER, "outbox", "send-from", message, "--from", BEN)
+    assert scene.people(LATER)[person]["sender"] == BEN
+    assert scene.people(LATER)[other]["sender"] == ANNA
+    _, sent = scene.passes(LATER + timedelta(minutes=1))
+    assert person in sent[BEN]
+    (first, second) = scene.letters(person)[-2:]
+    assert second["In-Reply-To"] == first["Message-ID"]
+    assert BEN in str(second["From"])
+    scene.at(LATER + timedelta(minutes=2), "mailbox", "disconnect", ANNA, "--yes")
+    assert scene.people(LATER + 2 * HOUR)[person]["state"] != "stopped", "its place has moved with it"
+    assert scene.people(LATER + 2 * HOUR)[other]["state"] == "stopped"
+
+
+def test_e5_story_51_what_is_sent_or_stopped_stays_and_a_mailbox_that_is_away_takes_nothing(
+    scene: Scene,
+) -> None:
+    person = contacted(scene)[0]
+    (sent,) = [row["id"] for row in scene.json(LATER, "outbox", "list") if row["to"] == person]
+    assert (
+        scene.refused(LATER, "outbox", "send-from", sent, "--from", BEN, status=4)["code"] == "outbox.refused"
+    )
+    scene.at(LATER, "mailbox", "disconnect", BEN, "--yes")
+    error = scene.refused(LATER, "outbox", "send-from", sent, "--from", BEN, status=4)
+    assert error["code"] == "mailbox.not_connected"

@@ -10,6 +10,7 @@ app = noun(
     "retry",
     "cancel",
     "release",
+    "send_from",
     "resolve",
     "classify_reply",
 )

@@ -40,7 +40,7 @@ from mailrotate.core.values.states import (
 # Rows looked at, or changed, in one transaction.
 _AT_A_TIME = 500
 # Another process was faster: a runner that claimed it, or another operator.
-_CHANGED = "it has just changed; look again"
+CHANGED = "it has just changed; look again"
 _NO_CLAIM = dict.fromkeys(("claimed_at", "marked_at", "claim_token", "runner_id", "settled_at"))
 
 
@@ -150,7 +150,7 @@ def retry(context: Context, which: Which, now: datetime) -> Outcome:
             mailbox_id=_mailbox_id(connection, which.mailbox),
             campaign_id=_campaign_id(connection, which.campaign),
         )
-    return _each(context, ids, now, lambda connection, message: _retry(context, connection, message, now))
+    return each(context, ids, now, lambda connection, message: _retry(context, connection, message, now))
 
 
 def _retry(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
@@ -178,12 +178,12 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
         settled_at=None,
         **outbox.NO_ERROR,
     ):
-        return _CHANGED
+        return CHANGED
     if message.recipient_id is not None and moves.move(
         connection, RECIPIENT["retried"], message.recipient_id, reason=None, ended_at=None
     ):
-        events.record(connection, context.actor, "recipient.retried", now, _about(message))
-    events.record(connection, context.actor, "message.retried", now, _about(message))
+        events.record(connection, context.actor, "recipient.retried", now, about(message))
+    events.record(connection, context.actor, "message.retried", now, about(message))
     return None
 
 
@@ -201,7 +201,7 @@ def _away(connection: Connection, message: Candidate) -> str | None:
 def cancel(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
     """Take messages out of the outbox. Their recipients end (`cancelled_by_operator`): a step that was
     taken out is neither planned again nor skipped."""
-    return _each(context, ids, now, lambda connection, message: _cancel(context, connection, message, now))
+    return each(context, ids, now, lambda connection, message: _cancel(context, connection, message, now))
 
 
 def cancellable(context: Context, ids: Sequence[int]) -> Outcome:
@@ -231,8 +231,8 @@ def _cancel(context: Context, connection: Connection, message: Candidate, now: d
     if refusal is not None:
         return refusal
     if not moves.move(connection, MESSAGE["cancel"], message.id):
-        return _CHANGED
-    events.record(connection, context.actor, "message.cancelled", now, _about(message))
+        return CHANGED
+    events.record(connection, context.actor, "message.cancelled", now, about(message))
     if message.kind is MessageKind.CAMPAIGN and message.recipient_id is not None:
         lifecycle.end_recipients(
             connection,
@@ -247,15 +247,15 @@ def _cancel(context: Context, connection: Connection, message: Candidate, now: d
 
 def release(context: Context, ids: Sequence[int], now: datetime) -> Outcome:
     """Release late messages (H4)."""
-    return _each(context, ids, now, lambda connection, message: _release(context, connection, message, now))
+    return each(context, ids, now, lambda connection, message: _release(context, connection, message, now))
 
 
 def _release(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
     if message.state is not MessageState.SCHEDULED:
         return f"it is {message.state}, not scheduled"
     if not outbox.release(connection, now, message_id=message.id):
-        return _CHANGED
-    events.record(connection, context.actor, "message.released", now, _about(message))
+        return CHANGED
+    events.record(connection, context.actor, "message.released", now, about(message))
     return None
 
 
@@ -277,7 +277,7 @@ def release_campaign(context: Context, name: str, now: datetime) -> int:
 def resolve(context: Context, ids: Sequence[int], was_sent: bool, now: datetime) -> Outcome:
     """Settle held messages by what the user found in the sent mail (F3)."""
     act = _resolve_sent if was_sent else _resolve_not_sent
-    return _each(context, ids, now, lambda connection, message: act(context, connection, message, now))
+    return each(context, ids, now, lambda connection, message: act(context, connection, message, now))
 
 
 def _resolve_sent(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
@@ -288,11 +288,11 @@ def _resolve_sent(context: Context, connection: Connection, message: Candidate, 
     if not moves.move(
         connection, MESSAGE["resolve_sent"], message.id, sent_at=left_at, settled_at=now, **outbox.NO_ERROR
     ):
-        return _CHANGED
+        return CHANGED
     settling.after_sent(connection, message, left_at)
     box = sending_mailboxes.by_id(connection, message.mailbox_id)
     contact_book.note_sent(connection, box, message, left_at)
-    events.record(connection, context.actor, "message.resolved", now, _about(message), sent=True)
+    events.record(connection, context.actor, "message.resolved", now, about(message), sent=True)
     return None
 
 
@@ -306,17 +306,17 @@ def _resolve_not_sent(
     is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
     event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
     if not moves.move(connection, MESSAGE[event], message.id, ready_at=now, **_NO_CLAIM, **outbox.NO_ERROR):
-        return _CHANGED
+        return CHANGED
     if is_wanted and is_gone and message.recipient_id is not None:
         due_at = due_again(message.due_at, message.released_at)
         due_recipients.plan_again(connection, message.recipient_id, due_at)
     events.record(
-        connection, context.actor, "message.resolved", now, _about(message), sent=False, queued=is_wanted
+        connection, context.actor, "message.resolved", now, about(message), sent=False, queued=is_wanted
     )
     return None
 
 
-def _each(
+def each(
     context: Context, ids: Sequence[int], now: datetime, act: Callable[[Connection, Candidate], str | None]
 ) -> Outcome:
     """Apply `act` to each message, a few hundred per transaction. Raises NotFound, Refused at first."""
@@ -343,7 +343,7 @@ def _note(outcomes: Outcome, message_id: int, refusal: str | None) -> None:
         outcomes.refused.append((message_id, refusal))
 
 
-def _about(message: Candidate) -> About:
+def about(message: Candidate) -> About:
     return About(message.mailbox_id, message.campaign_id, message.recipient_id, message.id)
 
 

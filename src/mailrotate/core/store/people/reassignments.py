@@ -151,6 +151,12 @@ def _left_behind(connection: Connection, choice: Choice) -> Generator[Left]:
             yield Left(row[0] or "(erased)", RecipientState(row[1]), row[2], bool(row[3]))
 
 
+def give(connection: Connection, recipient_id: int, to_sender_id: int, reason: str) -> None:
+    """Give one recipient another sender; step and thread stay."""
+    this = update(t.recipient).where(t.recipient.c.id == recipient_id)
+    connection.execute(this.values(campaign_sender_id=to_sender_id, assigned_reason=reason))
+
+
 def move_open(connection: Connection, choice: Choice, to_sender_id: int, reason: str) -> int:
     """Move open recipients to another sender; step and thread stay."""
     result = connection.execute(

@@ -276,6 +276,28 @@ def of_recipients(recipient_ids: Sequence[int]) -> ColumnElement[bool]:
     return and_(t.message.c.recipient_id.in_(recipient_ids), t.is_living_step)
 
 
+def change_sender(
+    connection: Connection,
+    message: Candidate,
+    mailbox_id: int,
+    from_address: str,
+    message_id: str,
+    campaign_sender_id: int | None,
+) -> bool:
+    """Let a waiting message leave from another mailbox; False if it has changed meanwhile."""
+    changed = connection.execute(
+        update(t.message)
+        .where(_c.id == message.id, _c.state == message.state, _c.mailbox_id == message.mailbox_id)
+        .values(
+            mailbox_id=mailbox_id,
+            from_address=from_address,
+            message_id=message_id,
+            campaign_sender_id=campaign_sender_id,
+        )
+    )
+    return changed.rowcount == 1
+
+
 def in_lane(mailbox_id: int) -> ColumnElement[bool]:
     """All messages of a mailbox."""
     return t.message.c.mailbox_id == mailbox_id
