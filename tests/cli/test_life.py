@@ -590,3 +590,17 @@ def test_e5_story_51_what_is_sent_or_stopped_stays_and_a_mailbox_that_is_away_ta
     scene.at(LATER, "mailbox", "disconnect", BEN, "--yes")
     error = scene.refused(LATER, "outbox", "send-from", sent, "--from", BEN, status=4)
     assert error["code"] == "mailbox.not_connected"
+
+
+def test_c1_a_mailbox_that_no_test_has_proven_for_long_is_shown_as_not_checked(scene: Scene) -> None:
+    (anna, _) = scene.json(MONDAY + timedelta(minutes=20), "mailbox", "list")
+    assert anna["last_sent_at"] is not None
+    assert anna["last_read_at"] is not None
+    assert anna["unchecked_since"] is None
+    (anna, _) = scene.json(LATER, "mailbox", "list")
+    assert anna["state"] == "connected"
+    assert anna["unchecked_since"] == max(anna["last_sent_at"], anna["last_read_at"], anna["last_test_at"])
+    assert "not checked since" in scene.at(LATER, "mailbox", "list").stdout
+    assert "not checked since" in scene.at(LATER, "mailbox", "show", ANNA).stdout
+    scene.at(LATER, "mailbox", "test", ANNA)
+    assert scene.json(LATER, "mailbox", "show", ANNA)["unchecked_since"] is None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mailrotate.cli.output import counted
+from mailrotate.core.values.clock import rfc3339
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_views import ListedMailbox, ShownMailbox
@@ -28,6 +29,9 @@ def row_of(listed: "ListedMailbox") -> dict[str, Any]:
         "ramp_day": listed.ramp_day,
         "sent_today": listed.sent_today,
         "last_test_at": listed.last_test_at,
+        "last_sent_at": listed.last_sent_at,
+        "last_read_at": listed.last_read_at,
+        "unchecked_since": listed.unchecked_since,
         "last_error": listed.last_error,
         "trouble": listed.trouble,
         "failed_at": listed.failed_at,
@@ -38,6 +42,13 @@ def row_of(listed: "ListedMailbox") -> dict[str, Any]:
             for deadline in listed.deadlines
         ],
     }
+
+
+def trouble_of(row: Mapping[str, Any]) -> str:
+    """What is wrong with a mailbox, or since when nothing shows that it still works."""
+    if row["trouble"] or not row["unchecked_since"]:
+        return str(row["trouble"] or "")
+    return f"not checked since {rfc3339(row['unchecked_since'].replace(microsecond=0))}"
 
 
 def health_of(row: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.mailbox.document import health_of, row_of
+from mailrotate.cli.mailbox.document import health_of, row_of, trouble_of
 from mailrotate.cli.output import localised
 from mailrotate.core.values.hint import Command, Hint
 
@@ -43,7 +43,7 @@ def list_(
             row["default"],
             row["slot"],
             row["provider"],
-            localised(row["trouble"] or "", zone),
+            localised(trouble_of(row), zone),
         ),
         "no mailbox was removed"
         if removed

@@ -6,7 +6,7 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import server_words
-from mailrotate.cli.mailbox.document import document_of, health_of, row_of, unread_words
+from mailrotate.cli.mailbox.document import document_of, health_of, row_of, trouble_of, unread_words
 from mailrotate.cli.output import localised, zoned
 from mailrotate.cli.params import Address
 
@@ -38,7 +38,7 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
         return zoned(moment, call.zone)
 
     ramp = f", day {row['ramp_day']} of the ramp-up" if row["ramp_day"] else ""
-    trouble = localised(row["trouble"] or "", call.zone)
+    trouble = localised(trouble_of(row), call.zone)
     call.speech.facts(
         [
             ("address", row["address"]),

@@ -1,6 +1,6 @@
 """Mailboxes with their connections, and the counts that the gates need."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import portions
+from mailrotate.core.store.portions import portions, rows_with
 from mailrotate.core.values.mail import DEFAULT_GAP
 from mailrotate.core.values.states import ConnectionState, ReplyClass, UserState
 
@@ -169,6 +169,20 @@ def sent_since_each(connection: Connection, starts: Mapping[int, datetime]) -> d
         )
         found |= {int(row[0]): int(row[1]) for row in connection.execute(query)}
     return found
+
+
+def last_sent_each(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, datetime]:
+    """When each mailbox last handed a message over; those that never did are missing."""
+    m = t.message.c
+    # A look into the index for each: MAX over a group would read all its messages.
+    last = (
+        select(func.max(m.claimed_at))
+        .where(m.mailbox_id == t.mailbox.c.id, t.is_counted)
+        .correlate(t.mailbox)
+        .scalar_subquery()
+    )
+    rows = rows_with(connection, select(t.mailbox.c.id, last.label("last")), t.mailbox.c.id, mailbox_ids)
+    return {row.id: row.last for row in rows if row.last is not None}
 
 
 def sent_through_slot_since(connection: Connection, slot_id: int, start: datetime) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota
 from mailrotate.core.rules.timeline_filter import NEVER_LINKED, read_link
+from mailrotate.core.services import periods
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
@@ -37,6 +38,9 @@ from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.own_settings import PERSONAL, SETTINGS, SHARED, ShownSetting
 from mailrotate.core.values.states import REMOVED_MAILBOX, ConnectionState, ReplyClass
 
+# After so many intervals without a test, "connected" is no longer known.
+_MISSED_TESTS = 2
+
 
 @dataclass(frozen=True)
 class ListedMailbox:
@@ -58,6 +62,10 @@ class ListedMailbox:
     ramp_day: int | None
     sent_today: int
     last_test_at: datetime | None
+    last_sent_at: datetime | None
+    last_read_at: datetime | None
+    # Since when nothing has shown that a connected mailbox still works (C1).
+    unchecked_since: datetime | None
     last_error: str | None
     trouble: str | None
     failed_at: datetime | None
@@ -100,7 +108,20 @@ def _listed(connection: Connection, boxes: Sequence[SendingMailbox], now: dateti
     days = {box.id: _day_of(box, now)[0] for box in boxes}
     sent = mailboxes.sent_since_each(connection, days)
     running = deadlines.running(connection, list(days))
-    return [_line(box, now, days[box.id], sent.get(box.id, 0), running.get(box.id, ())) for box in boxes]
+    last_sent = mailboxes.last_sent_each(connection, list(days))
+    checked_after = now - _MISSED_TESTS * periods.period(connection, "test_every")
+    return [
+        _line(
+            box,
+            now,
+            days[box.id],
+            sent.get(box.id, 0),
+            last_sent.get(box.id),
+            checked_after,
+            running.get(box.id, ()),
+        )
+        for box in boxes
+    ]
 
 
 def _day_of(box: SendingMailbox, now: datetime) -> tuple[datetime, datetime]:
@@ -112,10 +133,15 @@ def _line(
     now: datetime,
     day_from: datetime,
     sent_today: int,
+    last_sent_at: datetime | None,
+    checked_after: datetime,
     deadlines: Sequence[RunningDeadline],
 ) -> ListedMailbox:
     daily_limit, ramp_day = facts.limit_of_day(box.settings, day_from)
     health = box.health
+    worked = (health.last_test_at, last_sent_at, box.inbox.read_at)
+    last_worked = max((instant for instant in worked if instant is not None), default=health.connected_at)
+    is_unchecked = box.state is ConnectionState.CONNECTED and last_worked < checked_after
     on_hold = health.hold_reason is not None and (health.hold_until is None or health.hold_until > now)
     return ListedMailbox(
         id=box.id,
@@ -134,6 +160,9 @@ def _line(
         ramp_day=ramp_day,
         sent_today=sent_today,
         last_test_at=health.last_test_at,
+        last_sent_at=last_sent_at,
+        last_read_at=box.inbox.read_at,
+        unchecked_since=last_worked if is_unchecked else None,
         last_error=health.last_error,
         trouble=_trouble(box, on_hold=on_hold),
         failed_at=health.failed_at,
