@@ -6,7 +6,7 @@ import sys
 
 from benchmarks.table import Line, render
 
-NAMES = ("startup", "dispatch", "send_mark", "slow_lane", "tick", "import_rows")
+NAMES = ("startup", "dispatch", "send_mark", "settlement", "slow_lane", "tick", "import_rows")
 
 
 def main(wanted: list[str]) -> int:
