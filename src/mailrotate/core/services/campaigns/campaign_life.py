@@ -20,7 +20,7 @@ from mailrotate.core.services.effects.assigning import current_senders, is_conne
 from mailrotate.core.store import campaigns, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people import assignments, recipients
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import MailrotateError, Refused
 from mailrotate.core.values.hint import Command
@@ -73,7 +73,7 @@ def start(
             sender_choice.choose_senders(connection, context.actor, campaign, addresses, rotate, now)
             campaign = campaigns.by_id(connection, campaign.id)
         _require_sender(connection, context.actor, campaign)
-        count = recipients.unassigned_count(connection, campaign.id)
+        count = assignments.unassigned_count(connection, campaign.id)
         # After a restore a draft may have recipients who had their first message, and wait for the next.
         if count == 0 and not recipients.awaited_senders(connection, campaign.id):
             raise Refused(

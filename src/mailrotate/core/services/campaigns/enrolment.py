@@ -35,6 +35,7 @@ from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.staging import Enrolment, RowProblem, StagedRow, Staging
 from mailrotate.core.values.errors import BadInput, Busy, Refused
 from mailrotate.core.values.hint import Command
+from mailrotate.core.values.spread import EVERYONE
 from mailrotate.core.values.states import CampaignState
 
 _WORDS = {
@@ -231,16 +232,13 @@ def _merge(
     now: datetime,
 ) -> None:
     """Store the good rows; in a running campaign, each gets a sender at once (E1)."""
-    spread = None
-    if campaign.state is not CampaignState.DRAFT:
-        senders = assigning.current_senders(connection, campaign.id)
-        spread = assigning.spread_for(campaign, senders, counts.get(None, 0))
     how = Enrolment(RECIPIENT["enrol"], campaign.id, context.actor.user_id, owner_id, now)
-    if spread is not None:
-        due_at = assigning.first_due_at(connection, campaign, now)
-        reason = assigning.reason_for(campaign)
-        how = replace(how, spread=spread, assigned_reason=reason, next_at=due_at)
-        assigning.note_spread(connection, campaign, spread)
+    if campaign.state is not CampaignState.DRAFT:
+        new = {EVERYONE: counts.get(None, 0)}
+        assignment = assigning.assignment_for(connection, campaign, new, now)
+        if assignment is not None:
+            due_at = assigning.first_due_at(connection, campaign, now)
+            how = replace(how, assignment=assignment, next_at=due_at)
     imported = staging.merge(connection, how)
     about = About(campaign_id=campaign.id)
     events.record(connection, context.actor, "recipients.imported", now, about, imported=imported)

@@ -51,7 +51,7 @@ def choose_senders(
         mailbox_ids=() if rotation is None else [box.id for box in boxes],
         now=now,
     )
-    campaigns.change(connection, campaign.id, rotation=rotation, spread_over="")
+    campaigns.change(connection, campaign.id, rotation=rotation)
 
 
 def misnamed(connection: Connection, campaign_id: int) -> tuple[tuple[str, str], ...]:

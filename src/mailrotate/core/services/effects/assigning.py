@@ -1,17 +1,22 @@
-"""Assign a sender to recipients without one, by the campaign's rotation (D2, E1)."""
+"""Assign a sender to recipients without one, by the campaign's rotation (D2, E1, E2).
 
-from collections.abc import Sequence
+When a sender joins, fails, recovers or leaves, nobody has to tell the rotation: each assignment compares the
+senders that are able now with those that took part in the last one. A sender that was away only between two
+assignments has missed nothing, and no caller can forget it.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import steps
-from mailrotate.core.rules.rotation import Seat, spread_equally
+from mailrotate.core.rules import rotation, steps
+from mailrotate.core.rules.rotation import Seat
 from mailrotate.core.store import campaigns, senders
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people import assignments, recipients
 from mailrotate.core.store.senders import StoredSender
-from mailrotate.core.values.spread import Spread
+from mailrotate.core.values.spread import EVERYONE, Assignment, Spread
 from mailrotate.core.values.states import ConnectionState
 
 SINGLE_SENDER = "single_sender"
@@ -26,25 +31,56 @@ def is_connected(sender: StoredSender) -> bool:
     return sender.state == ConnectionState.CONNECTED
 
 
-def spread_for(campaign: StoredCampaign, senders: Sequence[StoredSender], count: int) -> Spread | None:
-    """Spread `count` new recipients over the senders; None if no sender can take them now.
+def assignment_for(
+    connection: Connection, campaign: StoredCampaign, counts: Mapping[int, int], now: datetime
+) -> Assignment | None:
+    """Choose the senders of new recipients, counted by pool; None if no sender can take them now.
+
+    The counts and words of the choice are stored.
 
     A single sender takes all, even while its mailbox is away: the campaign is bound to its slot (C5).
     """
+    present = current_senders(connection, campaign.id)
     if campaign.rotation is None:
-        return Spread((), (senders[0].id,), str(senders[0].id), count)
-    seats = [
-        Seat(
-            sender.id, sender.position, sender.assigned_count, is_connected(sender) and not sender.user_locked
-        )
-        for sender in senders
-    ]
-    return spread_equally(seats, campaign.spread_over, count)
+        count = counts.get(EVERYONE, 0)
+        return Assignment({EVERYONE: Spread((), (present[0].id,), count)}, SINGLE_SENDER, {EVERYONE: None})
+    seats = rotation.settle([_seat(sender) for sender in present])
+    found = {EVERYONE: rotation.spread(seats, counts.get(EVERYONE, 0))}
+    spreads = {pool: spread for pool, spread in found.items() if spread is not None and spread.count}
+    if not spreads:
+        return None
+    _note_counts(connection, campaign.id, seats, spreads)
+    words = _words(seats, present)
+    ids = {pool: assignments.note_words(connection, campaign.id, words, now) for pool in spreads}
+    return Assignment(spreads, campaign.rotation, ids)
 
 
-def reason_for(campaign: StoredCampaign) -> str:
-    """Why a recipient has their sender."""
-    return SINGLE_SENDER if campaign.rotation is None else str(campaign.rotation)
+def _seat(sender: StoredSender) -> Seat:
+    return Seat(
+        sender.id,
+        sender.position,
+        sender.assigned_count,
+        is_connected(sender) and not sender.user_locked,
+        counted_weight=sender.counted_weight,
+    )
+
+
+def _note_counts(
+    connection: Connection, campaign_id: int, seats: Sequence[Seat], spreads: Mapping[int, Spread]
+) -> None:
+    given = {sender_id: n for spread in spreads.values() for sender_id, n in spread.counts().items()}
+    senders.note_counts(
+        connection,
+        campaign_id,
+        {seat.sender_id: (seat.assigned_count + given.get(seat.sender_id, 0), seat.weight) for seat in seats},
+    )
+
+
+def _words(seats: Sequence[Seat], present: Sequence[StoredSender]) -> str:
+    """Say what decided: the counts before the first of these recipients."""
+    addresses = {sender.id: sender.address for sender in present}
+    counts = (f"{addresses[seat.sender_id]} {seat.assigned_count}" for seat in seats)
+    return f"fewest assigned: {', '.join(counts)}"
 
 
 def first_due_at(connection: Connection, campaign: StoredCampaign, now: datetime) -> datetime:
@@ -52,25 +88,16 @@ def first_due_at(connection: Connection, campaign: StoredCampaign, now: datetime
     return steps.first_due_at(campaigns.sequence_of(connection, campaign.id), now)
 
 
-def note_spread(connection: Connection, campaign: StoredCampaign, spread: Spread) -> None:
-    """Store the rotation's counts, which alone decide the next sender (E1)."""
-    if campaign.rotation is not None:
-        another_set = spread.over != campaign.spread_over
-        senders.note_assignments(connection, campaign.id, spread.over, another_set, spread.counts())
-
-
 def assign_waiting(connection: Connection, campaign_id: int, now: datetime) -> int:
     """Assign all recipients without a sender, in the order of enrolment; return how many."""
     recipients.lock_enrolment(connection)
-    count = recipients.unassigned_count(connection, campaign_id)
     campaign = campaigns.by_id(connection, campaign_id)
-    spread = spread_for(campaign, current_senders(connection, campaign_id), count) if count else None
-    if spread is None:
+    counts = assignments.waiting_by_pool(connection, campaign_id, campaign.rotation or SINGLE_SENDER)
+    assignment = assignment_for(connection, campaign, counts, now) if any(counts.values()) else None
+    if assignment is None:
         return 0
-    due_at = first_due_at(connection, campaign, now)
-    recipients.assign(connection, campaign_id, spread, reason_for(campaign), due_at)
-    note_spread(connection, campaign, spread)
-    return count
+    assignments.assign(connection, campaign_id, assignment, first_due_at(connection, campaign, now))
+    return sum(spread.count for spread in assignment.spreads.values())
 
 
 def assign_waiting_in_lane(connection: Connection, mailbox_id: int, slot_id: int, now: datetime) -> int:

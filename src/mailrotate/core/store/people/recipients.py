@@ -10,10 +10,8 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
-    case,
     delete,
     func,
-    literal,
     select,
     update,
 )
@@ -28,7 +26,6 @@ from mailrotate.core.values.address import (
     domain_and_parents,
     domain_of,
 )
-from mailrotate.core.values.spread import Spread
 from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
 from mailrotate.core.values.transition import Transition
 
@@ -229,42 +226,6 @@ def lock_enrolment(connection: Connection) -> None:
     So the campaign's state, version and rotation counts stay true.
     """
     dialects.lock_contacts(connection)
-
-
-def unassigned_count(connection: Connection, campaign_id: int) -> int:
-    query = select(func.count()).where(_waits_unassigned(campaign_id))
-    return int(connection.execute(query).scalar_one())
-
-
-def _waits_unassigned(campaign_id: int) -> ColumnElement[bool]:
-    c = t.recipient.c
-    return and_(
-        c.campaign_id == campaign_id, c.state == RecipientState.QUEUED, c.campaign_sender_id.is_(None)
-    )
-
-
-def assign(connection: Connection, campaign_id: int, spread: Spread, reason: str, next_at: datetime) -> None:
-    """Assign senders to all recipients without one, in the order of enrolment, in one statement."""
-    c = t.recipient.c
-    ranked = (
-        select(c.id, (func.row_number().over(order_by=c.id) - 1).label("rank"))
-        .where(_waits_unassigned(campaign_id))
-        .subquery("ranked")
-    )
-    connection.execute(
-        update(t.recipient)
-        .where(c.id == ranked.c.id)
-        .values(
-            campaign_sender_id=sender_of_rank(spread, ranked.c.rank), assigned_reason=reason, next_at=next_at
-        )
-    )
-
-
-def sender_of_rank(spread: Spread, rank: ColumnElement[int]) -> ColumnElement[int]:
-    """Return `Spread.sender_of` as an SQL expression."""
-    turn = (rank - len(spread.prefix)) % literal(len(spread.cycle))
-    first = [(rank == index, sender) for index, sender in enumerate(spread.prefix)]
-    return case(*first, *((turn == index, sender) for index, sender in enumerate(spread.cycle)))
 
 
 def end(
