@@ -6,6 +6,33 @@ from fractions import Fraction
 from math import ceil, floor, gcd, lcm
 
 from mailrotate.core.values.spread import Spread
+from mailrotate.core.values.states import Rotation
+
+HIGHEST_WEIGHT = 1000
+# The rotations in which a user decides whose mailboxes a recipient may get.
+BY_USER = (Rotation.OWNER, Rotation.ADDER)
+
+
+def is_weight(number: object) -> bool:
+    """Whether a sender can have this weight."""
+    return isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= HIGHEST_WEIGHT
+
+
+def meant(named: Rotation | None, sender_count: int, *, is_team: bool, has_weights: bool) -> Rotation | None:
+    """Return the rotation that is meant; None for a single sender without one.
+
+    Several senders need a rotation. In a team campaign every user may add people, and they go to the adder's
+    mailboxes, not to the owner's (E2).
+    """
+    if named is Rotation.OWNER and is_team:
+        return Rotation.ADDER
+    if named is not None:
+        return named
+    if has_weights:
+        return Rotation.WEIGHTED
+    if sender_count < 2:
+        return None
+    return Rotation.ADDER if is_team else Rotation.EQUAL
 
 
 @dataclass(frozen=True)

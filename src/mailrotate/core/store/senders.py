@@ -119,11 +119,13 @@ def replace_senders(
     slot_id: int | None,
     mailbox_ids: Sequence[int],
     now: datetime,
+    weights: Mapping[int, int] | None = None,
 ) -> None:
-    """Set the senders of a draft: one slot, or the mailboxes of a rotation in their order."""
+    """Set the senders of a draft: one slot, or the mailboxes of a rotation in their order, with weights."""
     connection.execute(delete(t.campaign_sender).where(t.campaign_sender.c.campaign_id == campaign_id))
-    rows = [{"slot_id": slot_id, "mailbox_id": None}] if slot_id is not None else []
-    rows += [{"slot_id": None, "mailbox_id": mailbox_id} for mailbox_id in mailbox_ids]
+    given = weights or {}
+    rows = [{"slot_id": slot_id, "mailbox_id": None, "weight": None}] if slot_id is not None else []
+    rows += [{"slot_id": None, "mailbox_id": one, "weight": given.get(one)} for one in mailbox_ids]
     for position, row in enumerate(rows):
         connection.execute(
             insert(t.campaign_sender).values(campaign_id=campaign_id, position=position, joined_at=now, **row)

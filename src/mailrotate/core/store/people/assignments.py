@@ -4,10 +4,10 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, insert, literal, select, update
 
-from mailrotate.core.store import dialects
+from mailrotate.core.store import dialects, visibility
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.spread import EVERYONE, Assignment
-from mailrotate.core.values.states import RecipientState, Rotation
+from mailrotate.core.values.states import CampaignState, RecipientState, Rotation
 
 
 def note_words(connection: Connection, campaign_id: int, words: str, now: datetime) -> int:
@@ -95,3 +95,45 @@ def place_among(how: Assignment, pool: ColumnElement[int], rank: ColumnElement[i
         places.append((pool == number, start + turn))
         start += len(spread.places)
     return case(*places)
+
+
+def waiting_for_owner(connection: Connection, contact_id: int) -> list[int]:
+    """The started campaigns in which a contact waits for a mailbox of its owner."""
+    r = t.recipient.c
+    query = (
+        select(r.campaign_id)
+        .join(t.campaign, t.campaign.c.id == r.campaign_id)
+        .where(
+            r.contact_id == contact_id,
+            r.state == RecipientState.QUEUED,
+            r.campaign_sender_id.is_(None),
+            t.campaign.c.rotation == Rotation.OWNER,
+            t.campaign.c.state.in_((CampaignState.ACTIVE, CampaignState.PAUSED)),
+        )
+        .order_by(r.campaign_id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def kept_by_owner(
+    connection: Connection, contact_id: int, owner_id: int | None, seen_by: int | None
+) -> list[tuple[str, str]]:
+    """The open recipients of a contact whose mailbox went by the owner and is not the new owner's:
+    (campaign, mailbox)."""
+    r, campaign = t.recipient.c, t.campaign.c
+    query = (
+        select(campaign.name, t.mailbox.c.address)
+        .join(t.campaign, campaign.id == r.campaign_id)
+        .join(t.campaign_sender, t.campaign_sender.c.id == r.campaign_sender_id)
+        .join(t.mailbox, t.mailbox.c.id == t.campaign_sender.c.mailbox_id)
+        .where(
+            r.contact_id == contact_id,
+            t.is_open,
+            campaign.rotation == Rotation.OWNER,
+            t.mailbox.c.user_id.is_distinct_from(owner_id),
+        )
+        .order_by(r.id)
+    )
+    if seen_by is not None:
+        query = query.where(campaign.id.in_(visibility.campaigns_of(seen_by)))
+    return [(row.name, row.address) for row in connection.execute(query)]

@@ -26,7 +26,7 @@ from mailrotate.core.values.address import (
     domain_and_parents,
     domain_of,
 )
-from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
+from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState, Rotation
 from mailrotate.core.values.transition import Transition
 
 
@@ -41,6 +41,9 @@ class StoredRecipient:
     campaign_sender_id: int | None
     sender: str | None
     assigned_reason: str | None
+    assigned_words: str | None
+    owner_id: int | None
+    adder_id: int | None
     fields: Mapping[str, str]
     timezone: str | None
     next_step: int
@@ -73,6 +76,8 @@ def _query() -> Select[tuple[object, ...]]:
             t.mailbox.c.address.label("sender"),
             sent.label("sent_count"),
             func.coalesce(t.recipient.c.next_at, waiting).label("expected_at"),
+            t.assignment.c.words.label("assigned_words"),
+            t.contact.c.owner_id.label("owner_id"),
         )
         .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
         .outerjoin(t.campaign_sender, t.campaign_sender.c.id == t.recipient.c.campaign_sender_id)
@@ -83,6 +88,12 @@ def _query() -> Select[tuple[object, ...]]:
             & (t.connection.c.state != "disconnected"),
         )
         .outerjoin(t.mailbox, t.mailbox.c.id == mailbox_id)
+        # The words are true as long as the rotation's choice is.
+        .outerjoin(
+            t.assignment,
+            (t.assignment.c.id == t.recipient.c.assignment_id)
+            & t.recipient.c.assigned_reason.in_(list(Rotation)),
+        )
     )
 
 
@@ -97,6 +108,9 @@ def _read(m: Mapping[str, object]) -> StoredRecipient:
         campaign_sender_id=m["campaign_sender_id"],  # type: ignore[arg-type]
         sender=m["sender"],  # type: ignore[arg-type]
         assigned_reason=m["assigned_reason"],  # type: ignore[arg-type]
+        assigned_words=m["assigned_words"],  # type: ignore[arg-type]
+        owner_id=m["owner_id"],  # type: ignore[arg-type]
+        adder_id=m["added_for"] or m["added_by"],  # type: ignore[arg-type]
         fields=json.loads(str(m["fields"])),
         timezone=m["timezone"],  # type: ignore[arg-type]
         next_step=m["next_step"],  # type: ignore[arg-type]
