@@ -95,6 +95,11 @@ class Scene:
         self.refuse_login(mailbox)
         self.at(instant, "mailbox", "test", mailbox, status=5)
 
+    def thread(self, person: str) -> tuple[EmailMessage, EmailMessage]:
+        """The scene's first message to a person, which all stories share, and the newest one."""
+        letters = self.letters(person)
+        return letters[0], letters[-1]
+
     def letters(self, person: str) -> list[EmailMessage]:
         return self.office.inbox(person)
 
@@ -170,7 +175,7 @@ def test_c3_story_04_after_a_reconnect_everybody_goes_on(scene: Scene) -> None:
     report, sent = scene.passes(LATER + timedelta(days=2, minutes=1))
     assert sorted(sent[ANNA]) == sorted(people)
     assert report["stopped"] == 0
-    (first, second) = scene.letters(people[0])[-2:]
+    first, second = scene.thread(people[0])
     assert second["In-Reply-To"] == first["Message-ID"], "D5: in the thread"
 
 
@@ -494,7 +499,7 @@ def test_c5_story_34_another_address_in_the_slot_takes_the_single_sender_campaig
     scene.at(soon, "campaign", "resume", "solo")
     _, sent = scene.passes(LATER + timedelta(minutes=30))
     assert sorted(sent[CLEO]) == sorted(SOLO)
-    (first, second) = scene.letters(SOLO[0])[-2:]
+    first, second = scene.letters(SOLO[0])[-2:]
     assert ANNA in str(first["From"])
     assert second["In-Reply-To"] == first["Message-ID"]
     assert [each["address"] for each in scene.json(soon, "campaign", "sender", "list", "intro")] == [
@@ -571,7 +576,7 @@ def test_e5_story_50_a_message_and_all_later_ones_leave_from_another_mailbox(sce
     assert scene.people(LATER)[other]["sender"] == ANNA
     _, sent = scene.passes(LATER + timedelta(minutes=1))
     assert person in sent[BEN]
-    (first, second) = scene.letters(person)[-2:]
+    first, second = scene.thread(person)
     assert second["In-Reply-To"] == first["Message-ID"]
     assert BEN in str(second["From"])
     scene.at(LATER + timedelta(minutes=2), "mailbox", "disconnect", ANNA, "--yes")

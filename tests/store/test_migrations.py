@@ -3,9 +3,9 @@
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import bindparam, insert, select, text
+from sqlalchemy import Connection, bindparam, insert, select, text
 
-from mailrotate.core.store import mailboxes, seat_addresses, settings, workspaces
+from mailrotate.core.store import mailboxes, seat_addresses, senders, settings, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.people import contacts, suppressions
@@ -151,16 +151,24 @@ def test_i4_an_upgrade_compares_contacts_and_suppressions_by_their_canonical_add
         }
 
 
+def make_campaign(connection: Connection, spread_over: str) -> int:
+    """A started rotation and its owner, as revisions before the seventh had them."""
+    user = insert(t.user).values(
+        email="anna@example.org", name="Anna", role="admin", state="active", created_at=NOW
+    )
+    user_id = connection.execute(user).inserted_primary_key[0]
+    campaign = text(
+        "INSERT INTO campaign (name, owner_id, team, state, rotation, version, spread_over, created_at) "
+        "VALUES ('autumn', :owner, FALSE, 'active', 'equal', 1, :over, :at) RETURNING id"
+    ).bindparams(bindparam("at", NOW, t.campaign.c.created_at.type), owner=user_id, over=spread_over)
+    return int(connection.execute(campaign).scalar_one())
+
+
 def test_c9_an_upgrade_gives_a_tombstone_its_canonical_form_and_keeps_the_old_one(empty_store: Store) -> None:
     make_first(empty_store, "0002")
     fill_people(empty_store)
     with empty_store.writing() as connection:
-        user = insert(t.user).values(
-            email="anna@example.org", name="Anna", role="admin", state="active", created_at=NOW
-        )
-        user_id = connection.execute(user).inserted_primary_key[0]
-        campaign = insert(t.campaign).values(name="autumn", owner_id=user_id, state="draft", created_at=NOW)
-        campaign_id = connection.execute(campaign).inserted_primary_key[0]
+        campaign_id = make_campaign(connection, "")
         for address in ("ja.ne@gmail.com", "kim@example.com"):
             row = {
                 "campaign_id": campaign_id,
@@ -173,3 +181,23 @@ def test_c9_an_upgrade_gives_a_tombstone_its_canonical_form_and_keeps_the_old_on
         hashes = set(connection.execute(select(t.stopped.c.address_hash)).scalars())
     stopped = ("ja.ne@gmail.com", "jane@gmail.com", "kim@example.com")
     assert hashes == set(map(suppressions.fingerprint, stopped))
+
+
+def test_e1_an_upgrade_keeps_the_counts_of_a_rotation(empty_store: Store) -> None:
+    make_first(empty_store, "0006")
+    with empty_store.writing() as connection:
+        workspaces.create(connection, "test", "UTC", NOW)
+        campaign_id = make_campaign(connection, "1,3")
+        box = insert(t.mailbox).values(address="anna@example.org", user_id=1, created_at=NOW)
+        connection.execute(box)
+        row = text(
+            "INSERT INTO campaign_sender (campaign_id, mailbox_id, position, generation, joined_at, "
+            "assigned_count) VALUES (:campaign, 1, :position, 1, :at, :count)"
+        ).bindparams(bindparam("at", NOW, t.campaign.c.created_at.type), campaign=campaign_id)
+        for position, count in enumerate((7, 0, 6)):
+            connection.execute(row, {"position": position, "count": count})
+    migrate(empty_store)
+    with empty_store.reading() as connection:
+        known = senders.senders_of(connection, campaign_id)
+    # The one that was away takes a count near to the others' when it can take part again.
+    assert [(one.assigned_count, one.counted_weight) for one in known] == [(7, 1), (0, None), (6, 1)]

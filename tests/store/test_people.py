@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select, update
 
-from mailrotate.core.rules.rotation import Seat, spread_equally
+from mailrotate.core.rules.rotation import Seat, spread
 from mailrotate.core.rules.steps import due_again
 from mailrotate.core.rules.transitions import CAMPAIGN, RECIPIENT
 from mailrotate.core.store import (
@@ -25,9 +25,10 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.people import due_recipients, recipients, suppressions
+from mailrotate.core.store.people import assignments, due_recipients, recipients, suppressions
 from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.values.mail import FolderCursor
+from mailrotate.core.values.spread import EVERYONE, Assignment
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -50,32 +51,33 @@ def test_e1_one_statement_assigns_as_the_rule_says(
     campaign = workspace.add_campaign(f"c{number}", mine)
     senders = workspace.senders(campaign)
     seats = [Seat(s, n, count, True) for n, (s, count) in enumerate(zip(senders, counts, strict=True))]
-    spread = spread_equally(seats, ",".join(map(str, senders)), people)
-    assert spread is not None
+    found = spread(seats, people)
+    assert found is not None
+    how = Assignment({EVERYONE: found}, "equal", {EVERYONE: None})
     elsewhere = workspace.add_recipient(campaign, f"{number}.here@example.com", sender_id=senders[0])
     for n in range(people):
         workspace.add_recipient(campaign, f"{number}.p{n}@example.com")
     with store.writing() as connection:
-        recipients.assign(connection, campaign.id, spread, "equal", SOON)
+        assignments.assign(connection, campaign.id, how, SOON)
         assigned = list(recipients.listing(connection, campaign.id))
-        assert recipients.unassigned_count(connection, campaign.id) == 0
+        assert assignments.unassigned_count(connection, campaign.id) == 0
     assert [person.campaign_sender_id for person in assigned[1:]] == [
-        spread.sender_of(n) for n in range(people)
+        found.sender_of(n) for n in range(people)
     ]
     assert {person.next_at for person in assigned[1:]} == {SOON}
     assert (assigned[0].id, assigned[0].next_at) == (elsewhere, None)
 
 
-def test_e1_the_counts_start_again_when_the_senders_change(
+def test_e1_a_sender_that_took_no_part_keeps_its_count_and_is_known_to_have_been_away(
     store: Store, workspace: Workspace, boxes: list[Sender]
 ) -> None:
     campaign = workspace.add_campaign(mailboxes=boxes)
     a, b, c = workspace.senders(campaign)
-    for over, reset, given_out in (("a", True, {a: 2, b: 1}), ("a", False, {b: 1}), ("b", True, {c: 5})):
-        with store.writing() as connection:
-            senders.note_assignments(connection, campaign.id, over, reset, given_out)
-            counts = [sender.assigned_count for sender in senders.senders_of(connection, campaign.id)]
-    assert counts == [0, 0, 5]
+    with store.writing() as connection:
+        senders.note_counts(connection, campaign.id, {a: (2, 1), b: (1, 3)})
+        senders.note_counts(connection, campaign.id, {b: (4, 3), c: (2, 1)})
+        known = senders.senders_of(connection, campaign.id)
+    assert [(one.assigned_count, one.counted_weight) for one in known] == [(2, None), (4, 3), (2, 1)]
 
 
 def test_h3_due_people_come_in_order_and_follow_ups_by_themselves(

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from mailrotate.core.rules.rotation import Seat, spread_equally
+from mailrotate.core.rules.rotation import Seat, spread
 from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -19,6 +19,7 @@ from mailrotate.core.store.people import recipients, suppressions
 from mailrotate.core.store.people.staging import Enrolment, RowProblem, StagedRow, Staging
 from mailrotate.core.values.address import canonical_address
 from mailrotate.core.values.errors import Busy, StoreTrouble
+from mailrotate.core.values.spread import EVERYONE, Assignment
 from mailrotate.core.values.states import SuppressionKind
 from tests.support.rows import NOW, Workspace, contact_of
 
@@ -206,14 +207,15 @@ def test_e1_an_import_into_a_running_campaign_is_spread_evenly(
 ) -> None:
     senders = workspace.senders(campaign)
     seats = [Seat(sender, place, 1 - place, True) for place, sender in enumerate(senders)]
-    spread = spread_equally(seats, ",".join(map(str, senders)), 10)
+    found = spread(seats, 10)
+    assert found is not None
     staged = rows(*(f"p{n}@example.com" for n in range(10)))
-    import_rows(store, campaign, staged, spread=spread, assigned_reason="equal", next_at=NOW)
-    assert spread is not None
+    how = Assignment({EVERYONE: found}, "equal", {EVERYONE: None})
+    import_rows(store, campaign, staged, assignment=how, next_at=NOW)
     given = [person.campaign_sender_id for person in people(store, campaign)]
-    assert given == [spread.sender_of(rank) for rank in range(10)]
+    assert given == [found.sender_of(rank) for rank in range(10)]
     with store.reading() as connection:
-        assert recipients.counts_by_sender(connection, campaign.id) == spread.counts()
+        assert recipients.counts_by_sender(connection, campaign.id) == found.counts()
     assert {person.next_at for person in people(store, campaign)} == {NOW}
 
 
@@ -241,13 +243,13 @@ def test_e1_senders_take_turns_also_after_somebody_came_in_meanwhile(
         staging.examine()
         workspace.add_recipient(campaign, "p1@example.com")
         with staging.writing() as (connection, counts):
-            spread = spread_equally(seats, ",".join(map(str, senders)), counts[None])
-            assert spread is not None
-            staging.merge(
-                connection, Enrolment(RECIPIENT["enrol"], campaign.id, None, None, NOW, spread, "equal", NOW)
-            )
+            found = spread(seats, counts[None])
+            assert found is not None
+            how = Assignment({EVERYONE: found}, "equal", {EVERYONE: None})
+            new = Enrolment(RECIPIENT["enrol"], campaign.id, None, None, NOW, how, NOW)
+            staging.merge(connection, new)
     given = [person.campaign_sender_id for person in people(store, campaign)][1:]
-    assert given == [spread.sender_of(rank) for rank in range(4)]
+    assert given == [found.sender_of(rank) for rank in range(4)]
 
 
 def test_d8_a_contact_that_is_erased_meanwhile_stops_the_whole_import(

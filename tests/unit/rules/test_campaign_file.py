@@ -71,7 +71,7 @@ def test_d1_a_whole_file_becomes_a_plan() -> None:
     assert plan.window.blocks == (Block((0, 1, 2, 3, 4), 540, 1050),)
     assert plan.holidays == "DE"
     assert plan.from_addresses == ("anna@example.org", "ben@example.org")
-    assert (plan.rotate, plan.team, plan.on_auto_reply) == (Rotation.EQUAL, False, "continue")
+    assert (plan.rotation, plan.team, plan.on_auto_reply) == (Rotation.EQUAL, False, "continue")
     first, second, third = plan.steps
     assert (first.n, first.delay, first.body) == (1, timedelta(), "Hi {{ first_name }}")
     assert (second.delay, second.subject, second.sender) == (timedelta(days=3), None, None)
@@ -95,15 +95,15 @@ def test_d1_the_files_of_a_campaign_are_named_once() -> None:
 
 def test_a_minimal_file_takes_the_defaults() -> None:
     plan = small()
-    assert (plan.timezone, plan.holidays, plan.from_addresses, plan.rotate) == (None, None, (), None)
+    assert (plan.timezone, plan.holidays, plan.from_addresses, plan.rotation) == (None, None, (), None)
     assert plan.window.blocks == (Block((0, 1, 2, 3, 4), 540, 1020),)
     assert plan.on_auto_reply == "wait"
 
 
 def test_e3_two_senders_imply_the_equal_rotation_and_one_none() -> None:
-    assert small('from = ["a@example.org", "b@example.org"]').rotate is Rotation.EQUAL
-    assert small('from = "a@example.org"').rotate is None
-    assert small('from = ["a@example.org"]\nrotate = "equal"').rotate is Rotation.EQUAL
+    assert small('from = ["a@example.org", "b@example.org"]').rotation is Rotation.EQUAL
+    assert small('from = "a@example.org"').rotation is None
+    assert small('from = ["a@example.org"]\nrotate = "equal"').rotation is Rotation.EQUAL
 
 
 @pytest.mark.parametrize("written", ['["2026-12-24", "2027-01-01"]', "[2027-01-01, 2026-12-24]"])
@@ -130,8 +130,8 @@ window = [
 ]
 holidays = ["2026-13-01", 5]
 from = ["a@example.org", "A@example.org", "nobody"]
-rotate = "owner"
-weights = { "a@example.org" = 2 }
+rotate = "round"
+weights = { "a@example.org" = 0 }
 team = "yes"
 on_auto_reply = "stop"
 
@@ -176,8 +176,8 @@ def test_d1_every_mistake_is_reported_at_once_with_file_line_and_key() -> None:
         "c.toml:8: holidays: '5' is no date",
         "c.toml:9: from: 'nobody'",
         "c.toml:9: from: a@example.org is named more than once",
-        "c.toml:10: rotate: 'owner' is not known; allowed: equal",
-        "c.toml:11: weights: are not available",
+        "c.toml:10: rotate: 'round' is not known; allowed: equal, owner, adder, weighted, capacity",
+        "c.toml:11: weights: a@example.org: 0 is not a whole number from 1 to 1000",
         "c.toml:12: team: must be true or false, not a text",
         "c.toml:13: on_auto_reply: 'stop' is not known; allowed: wait, continue",
         "c.toml:15: steps[1].subject: is missing",
@@ -287,3 +287,41 @@ def test_keys_are_found_behind_texts_and_lists_of_many_lines() -> None:
     }
     assert line_of(("s", 1, "nothing"), lines) == 10
     assert line_of(("nothing",), lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "rotation"),
+    [
+        ("", None),
+        ("team = true", None),
+        ('from = ["a@example.org", "b@example.org"]', Rotation.EQUAL),
+        # In a team campaign people go to the mailboxes of the user who adds them, not to the owner's.
+        ('from = ["a@example.org", "b@example.org"]\nteam = true', Rotation.ADDER),
+        ('rotate = "owner"\nteam = true', Rotation.ADDER),
+        ('rotate = "equal"\nteam = true', Rotation.EQUAL),
+        ('rotate = "owner"', Rotation.OWNER),
+        ('rotate = "capacity"', Rotation.CAPACITY),
+        ('from = ["a@example.org", "b@example.org"]\nweights = { "A@example.org" = 3 }', Rotation.WEIGHTED),
+    ],
+)
+def test_e2_the_rotation_follows_from_senders_team_and_weights(lines: str, rotation: Rotation | None) -> None:
+    assert small(lines).rotation is rotation
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ('weights = { "a@example.org" = 1001 }', "a@example.org: 1001 is not a whole number from 1 to 1000"),
+        ('weights = { "a@example.org" = 1.5 }', "a@example.org: 1.5 is not a whole number from 1 to 1000"),
+        ('weights = { "a@example.org" = true }', "a@example.org: True is not a whole number from 1 to 1000"),
+        ("weights = 3", "must be a table, not a number"),
+        ('rotate = "equal"\nweights = { "a@example.org" = 2 }', 'belong to rotate = "weighted", not to'),
+        (
+            'from = ["a@example.org", "b@example.org"]\nweights = { "c@example.org" = 2 }',
+            "c@example.org has a weight but is not in 'from'",
+        ),
+    ],
+)
+def test_e2_weights_are_whole_numbers_for_senders_of_a_weighted_rotation(lines: str, problem: str) -> None:
+    (found,) = problems_of(f"{lines}\n{SMALL}", FILES)
+    assert f"weights: {problem}" in found

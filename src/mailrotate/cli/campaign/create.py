@@ -6,7 +6,16 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import tell_drafted, tell_warnings
-from mailrotate.cli.campaign.options import AllowOutside, File, From, Rotate, plan_of, read_rotation
+from mailrotate.cli.campaign.options import (
+    AllowOutside,
+    File,
+    From,
+    Rotate,
+    Team,
+    Weight,
+    plan_of,
+    read_rotation,
+)
 from mailrotate.core.values.hint import Command
 
 
@@ -16,7 +25,8 @@ def create(
     name: Annotated[str | None, typer.Option(help="Instead of the name in the file.")] = None,
     sender: From = None,
     rotate: Rotate = None,
-    team: Annotated[bool | None, typer.Option("--team", help="Every user may add people.")] = None,
+    weight: Weight = None,
+    team: Team = None,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Create a draft from a file. Texts and attachments are stored: the files are not needed afterwards.
@@ -28,12 +38,22 @@ def create(
       mailrotate campaign create campaign.toml
 
       mailrotate campaign create campaign.toml --from anna@example.org --from ben@example.org
+
+      mailrotate campaign create campaign.toml --from anna@example.org --from ben@example.org \\
+        --weight anna@example.org=3
     """
     from mailrotate.core.services.campaigns import drafting
 
     call = call_of(ctx)
-    rotation = read_rotation(rotate)
-    plan = plan_of(file, name=name, senders=sender, rotate=rotation, team=team, allow_outside=allow_outside)
+    plan = plan_of(
+        file,
+        name=name,
+        senders=sender,
+        rotate=read_rotation(rotate),
+        weights=weight,
+        team=team,
+        allow_outside=allow_outside,
+    )
     drafted = drafting.create(call.context, plan, call.now)
     tell_drafted(call.speech, drafted, f"created campaign '{drafted.name}'")
     tell_warnings(call.speech, plan)

@@ -4,12 +4,19 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import warn_misnamed
-from mailrotate.cli.campaign.options import From, Name, Rotate, read_rotation
+from mailrotate.cli.campaign.options import From, Name, Rotate, Team, Weight, read_rotation, read_weights
 from mailrotate.cli.output import localised, zoned
 from mailrotate.core.values.hint import Command
 
 
-def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = None) -> None:
+def start(
+    ctx: typer.Context,
+    name: Name,
+    sender: From = None,
+    rotate: Rotate = None,
+    weight: Weight = None,
+    team: Team = None,
+) -> None:
     """Start a draft. Its rotation is fixed from then on.
 
     Examples:
@@ -21,7 +28,15 @@ def start(ctx: typer.Context, name: Name, sender: From = None, rotate: Rotate = 
     from mailrotate.core.services.campaigns import campaign_life
 
     call = call_of(ctx)
-    started = campaign_life.start(call.context, name, sender or (), read_rotation(rotate), call.now)
+    started = campaign_life.start(
+        call.context,
+        name,
+        sender or (),
+        read_rotation(rotate),
+        call.now,
+        weights=read_weights(name, weight),
+        team=team,
+    )
     shares = ", ".join(f"{address} {count}" for address, count in started.assigned.items())
     if started.first_send_at is None:
         begins = f"nothing leaves yet: {localised(started.waits_for, call.zone)}"

@@ -6,7 +6,7 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.params import Campaign, read_fields
-from mailrotate.cli.recipient.document import row_of
+from mailrotate.cli.recipient.document import AddedFor, row_of
 from mailrotate.core.values.hint import Command
 
 
@@ -18,6 +18,7 @@ def add(
         list[str] | None,
         typer.Option("--field", metavar="NAME=VALUE", help="Value of a field; can be repeated."),
     ] = None,
+    for_user: AddedFor = None,
 ) -> None:
     """Add one recipient.
 
@@ -30,8 +31,9 @@ def add(
 
     call = call_of(ctx)
     with ProblemSpool() as aside:
+        fields = read_fields(field or [])
         kept = enrolment.add(
-            call.context, campaign, address, read_fields(field or []), aside=aside, now=call.now
+            call.context, campaign, address, fields, aside=aside, now=call.now, for_user=for_user
         )
     _show(call, campaign, kept, f"added {kept} to '{campaign}'")
     call.speech.next(Command("campaign", "preview", campaign, "--to", kept))

@@ -17,6 +17,15 @@ Address = Annotated[
         autocompletion=completion.recipients,
     ),
 ]
+AddedFor = Annotated[
+    str | None,
+    typer.Option(
+        "--for",
+        metavar="USER",
+        help="User for whom they are added; in a rotation by adder, their mailboxes send.",
+        autocompletion=completion.users,
+    ),
+]
 
 
 def row_of(entry: "RecipientEntry") -> dict[str, Any]:
@@ -27,6 +36,7 @@ def row_of(entry: "RecipientEntry") -> dict[str, Any]:
         "reason": entry.reason,
         "sender": entry.sender,
         "assigned_reason": entry.assigned_reason,
+        "assigned_because": entry.assigned_because,
         "step": entry.step,
         "sent": entry.sent,
         "next_at": entry.next_at,

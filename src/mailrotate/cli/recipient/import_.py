@@ -13,6 +13,7 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import Campaign, DryRun, Encoding
+from mailrotate.cli.recipient.document import AddedFor
 from mailrotate.core.rules.text import same_name
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
@@ -62,6 +63,7 @@ def import_(
     ] = None,
     from_campaign: FromCampaign = None,
     owner: Owner = None,
+    for_user: AddedFor = None,
     map_: Map = None,
     email_column: EmailColumn = None,
     encoding: Encoding = None,
@@ -90,7 +92,7 @@ def import_(
             "give one source: a FILE, - for standard input, or --from-campaign",
             Command("recipient", "import", "CAMPAIGN", "FILE"),
         )
-    how = HowToImport(strict=strict, rehearse=dry_run, owner=owner)
+    how = HowToImport(strict=strict, rehearse=dry_run, owner=owner, for_user=for_user)
     columns = _Columns(map_ or (), email_column, encoding)
     with _import(call, campaign, file, from_campaign, columns, how) as imported:
         _report(call.speech, imported, how)
@@ -196,6 +198,7 @@ def _again(campaign: str, file: str | None, columns: _Columns, how: "HowToImport
     words += [word for pair in columns.mapped for word in ("--map", pair)]
     words += ["--email-column", columns.email_column] if columns.email_column else []
     words += ["--owner", how.owner] if how.owner else []
+    words += ["--for", how.for_user] if how.for_user else []
     words += ["--strict"] if how.strict else []
     words += ["--dry-run"] if how.rehearse else []
     return Command(*words)

@@ -7,7 +7,7 @@ from mailrotate.cli.output import zoned
 from mailrotate.cli.params import Campaign
 from mailrotate.cli.recipient.document import Address, row_of
 from mailrotate.core.values.hint import Command, Hint
-from mailrotate.core.values.reasons import ended, spoken
+from mailrotate.core.values.reasons import ended
 
 
 def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
@@ -29,7 +29,7 @@ def show(ctx: typer.Context, campaign: Campaign, address: Address) -> None:
             ("recipient", f"{entry.email} (r_{entry.id})"),
             ("state", ended(entry.state, entry.reason)),
             ("sender", entry.sender),
-            ("assigned by", entry.assigned_reason and spoken(entry.assigned_reason)),
+            ("assigned because", entry.assigned_because),
             ("sent", entry.sent),
             ("next step", entry.step if entry.next_at else None),
             ("next", zoned(entry.next_at, call.zone, ahead=True)),

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from mailrotate.core.rules.attachment_types import content_type_of
+from mailrotate.core.rules.campaign_senders import read_rotation, read_senders, read_weights
 from mailrotate.core.rules.letter_check import Kind, check_text
+from mailrotate.core.rules.rotation import meant
 from mailrotate.core.rules.template_language import TemplateProblem
 from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.toml_lines import key_lines, line_of
@@ -81,7 +83,8 @@ class CampaignPlan:
     """A campaign read from its file and checked.
 
     `timezone` is an IANA name, `recipient`, or None for the workspace's; the window's own zone is that name
-    where there is one. `holidays` is a code, ISO dates, or None.
+    where there is one. `holidays` is a code, ISO dates, or None. `rotate` is the rotation that the file
+    names.
     """
 
     name: str
@@ -90,10 +93,17 @@ class CampaignPlan:
     holidays: str | tuple[str, ...] | None
     from_addresses: tuple[str, ...]
     rotate: Rotation | None
+    weights: Mapping[str, int]
     team: bool
     on_auto_reply: str
     steps: tuple[PlannedStep, ...]
     warnings: tuple[str, ...] = ()
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """The rotation that is meant."""
+        senders = len(self.from_addresses)
+        return meant(self.rotate, senders, is_team=self.team, has_weights=bool(self.weights))
 
     @property
     def needs(self) -> TextNeeds:
@@ -156,11 +166,13 @@ def _syntax_problem(file_name: str, message: str) -> str:
 def _plan(table: Table, files: Files) -> CampaignPlan:
     table.check_keys(_KEYS)
     timezone = _timezone(table)
-    senders = _senders(table)
-    rotate = _rotation(table, senders)
+    senders = read_senders(table)
+    rotate = read_rotation(table)
+    weights = read_weights(table, senders, rotate)
     team = table.values.get("team", False)
     if not isinstance(team, bool):
         table.add("team", f"must be true or false, not {kind_of(team)}")
+    rotation = meant(rotate, len(senders), is_team=bool(team), has_weights=bool(weights))
     return CampaignPlan(
         name=_name(table),
         timezone=timezone,
@@ -168,9 +180,10 @@ def _plan(table: Table, files: Files) -> CampaignPlan:
         holidays=_holidays(table),
         from_addresses=senders,
         rotate=rotate,
+        weights=weights,
         team=bool(team),
         on_auto_reply=table.choice("on_auto_reply", _ON_AUTO_REPLY, "wait"),
-        steps=tuple(_steps(table, files, rotated=rotate is not None)),
+        steps=tuple(_steps(table, files, rotated=rotation is not None)),
     )
 
 
@@ -229,25 +242,6 @@ def _day(value: object) -> str | None:
         return date.fromisoformat(value).isoformat() if isinstance(value, str) else None
     except ValueError:
         return None
-
-
-def _senders(table: Table) -> tuple[str, ...]:
-    alone = table.values.get("from")
-    written = [alone] if isinstance(alone, str) else table.texts("from", "anna@example.org")
-    known = [table.address("from", address) for address in written]
-    addresses = [address for address in known if address is not None]
-    for address in sorted({address for address in addresses if addresses.count(address) > 1}):
-        table.add("from", f"{address} is named more than once")
-    return tuple(dict.fromkeys(addresses))
-
-
-def _rotation(table: Table, senders: Sequence[str]) -> Rotation | None:
-    """Two or more senders need a rotation, and imply the equal one."""
-    if "weights" in table.values:
-        table.add("weights", "are not available in this version; leave the key out")
-    if "rotate" in table.values:
-        return Rotation(table.choice("rotate", [str(kind) for kind in Rotation], Rotation.EQUAL))
-    return Rotation.EQUAL if len(senders) > 1 else None
 
 
 def _steps(table: Table, files: Files, *, rotated: bool) -> Iterator[PlannedStep]:

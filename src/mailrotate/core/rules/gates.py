@@ -222,6 +222,8 @@ _STATE_SAYS = {
 def _assignment(facts: MessageFacts, now: datetime) -> Answer:
     if facts.is_assigned:
         return "a mailbox is assigned"
+    if facts.lack is not None:
+        return Shut(f"no mailbox is assigned yet: {facts.lack.reason}", remedy=facts.lack.remedy)
     return Shut("no mailbox is assigned yet", remedy=Command("mailbox", "connect", "ADDRESS"))
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mailrotate.core.values.delivery_window import DeliveryWindow
-from mailrotate.core.values.hint import AnyHint
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import CampaignState, ConnectionState, MessageState, RecipientState
 
 
@@ -64,6 +64,14 @@ class MailboxFacts:
 
 
 @dataclass(frozen=True)
+class Lack:
+    """Why no mailbox is assigned to a recipient, and the command that changes it."""
+
+    reason: str
+    remedy: Command | None = None
+
+
+@dataclass(frozen=True)
 class MessageFacts:
     is_follow_up: bool
     due_at: datetime
@@ -79,6 +87,7 @@ class MessageFacts:
     state: MessageState = MessageState.SCHEDULED
     # False if no mailbox can send it yet.
     is_assigned: bool = True
+    lack: Lack | None = None
     # Its mailbox was disconnected and has not been added to the campaign's senders again (C8).
     sender_is_away: bool = False
     recipient: RecipientState | None = None

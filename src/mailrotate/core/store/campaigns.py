@@ -24,7 +24,6 @@ class StoredCampaign:
     state: CampaignState
     rotation: Rotation | None
     version: int
-    spread_over: str
     created_at: datetime
     started_at: datetime | None
     resumed_at: datetime | None
@@ -134,7 +133,6 @@ def _read(connection: Connection, query: Select[Any], **known: object) -> list[S
             state=CampaignState(m[c.state]),
             rotation=None if m[c.rotation] is None else Rotation(m[c.rotation]),
             version=m[c.version],
-            spread_over=m[c.spread_over],
             created_at=m[c.created_at],
             started_at=m[c.started_at],
             resumed_at=m[c.resumed_at],
@@ -342,6 +340,6 @@ def erase_draft(connection: Connection, campaign_id: int) -> None:
     )
     connection.execute(delete(t.attachment).where(t.attachment.c.step_version_id.in_(versions)))
     connection.execute(delete(t.step_version).where(t.step_version.c.step_id.in_(of_campaign)))
-    for table in (t.step, t.campaign_version, t.recipient, t.campaign_sender, t.campaign_pause):
+    for table in (t.step, t.campaign_version, t.recipient, t.assignment, t.campaign_sender, t.campaign_pause):
         connection.execute(delete(table).where(table.c.campaign_id == campaign_id))
     connection.execute(delete(t.campaign).where(t.campaign.c.id == campaign_id))

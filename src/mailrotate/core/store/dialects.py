@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     ColumnElement,
     Connection,
+    Integer,
     MetaData,
     Select,
+    Subquery,
     TableValuedAlias,
     Text,
     case,
@@ -26,6 +29,7 @@ from sqlalchemy import (
     column,
     func,
     literal,
+    select,
     text,
 )
 from sqlalchemy.exc import DBAPIError
@@ -325,6 +329,22 @@ def texts(connection: Connection, values: Sequence[str]) -> TableValuedAlias:
     return func.jsonb_array_elements_text(cast(listed, JSONB)).table_valued(
         column("value", Text), name="listed"
     )
+
+
+def numbered(connection: Connection, values: Sequence[int]) -> Subquery:
+    """Return a table of many whole numbers, in the columns `place` (from 0) and `value`, as one parameter."""
+    listed = literal(json.dumps(values))
+    if is_sqlite(connection):
+        each = func.json_each(listed).table_valued(column("key", Integer), column("value", Integer))
+        rows = select(each.c.key.label("place"), each.c.value)
+    else:
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        texts = func.jsonb_array_elements_text(cast(listed, JSONB))
+        each = texts.table_valued(column("value", Text), with_ordinality="ordinality")
+        rows = select((each.c.ordinality - 1).label("place"), cast(each.c.value, BigInteger).label("value"))
+    # With the limit SQLite keeps the table; without it, it reads the whole list again for every joined row.
+    return rows.limit(len(values)).subquery("numbered")
 
 
 def domain_of(connection: Connection, address: ColumnElement[str]) -> ColumnElement[str]:

@@ -1,6 +1,6 @@
 """The senders of campaigns: a slot for a single sender, mailboxes for a rotation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,10 @@ from mailrotate.core.values.states import CampaignState, Departure
 
 @dataclass(frozen=True)
 class StoredSender:
-    """One sender of a campaign; `mailbox_id` is None while its slot is empty; `state` is the connection's."""
+    """One sender of a campaign; `mailbox_id` is None while its slot is empty; `state` is the connection's.
+
+    `assigned_count`, `weight` and `counted_weight` are a rotation's (E1, E2).
+    """
 
     id: int
     position: int
@@ -21,11 +24,14 @@ class StoredSender:
     mailbox_id: int | None
     address: str | None
     state: str | None
+    user_id: int | None
     user_locked: bool
     joined_at: datetime
     left_at: datetime | None
     left_reason: Departure | None
     assigned_count: int
+    weight: int | None
+    counted_weight: int | None
     is_removed: bool
 
     @property
@@ -77,6 +83,7 @@ def _senders_of(campaign_ids: Sequence[int]) -> Select[tuple[object, ...]]:
             mailbox_id.label("current_mailbox_id"),
             t.mailbox.c.address,
             func.coalesce(of_mailbox.c.state, on_slot.c.state).label("connection_state"),
+            t.mailbox.c.user_id.label("seat_user_id"),
             (t.user.c.state == "locked").label("user_locked"),
             t.mailbox.c.removed_at.is_not(None).label("is_removed"),
         )
@@ -107,11 +114,14 @@ def _read(m: RowMapping) -> StoredSender:
         mailbox_id=m["current_mailbox_id"],
         address=m["address"],
         state=m["connection_state"],
+        user_id=m["seat_user_id"],
         user_locked=bool(m["user_locked"]),
         joined_at=m["joined_at"],
         left_at=m["left_at"],
         left_reason=None if m["left_reason"] is None else Departure(m["left_reason"]),
         assigned_count=m["assigned_count"],
+        weight=m["weight"],
+        counted_weight=m["counted_weight"],
         is_removed=bool(m["is_removed"]),
     )
 
@@ -123,31 +133,31 @@ def replace_senders(
     slot_id: int | None,
     mailbox_ids: Sequence[int],
     now: datetime,
+    weights: Mapping[int, int] | None = None,
 ) -> None:
-    """Set the senders of a draft: one slot, or the mailboxes of a rotation in their order."""
+    """Set the senders of a draft: one slot, or the mailboxes of a rotation in their order, with weights."""
     connection.execute(delete(t.campaign_sender).where(t.campaign_sender.c.campaign_id == campaign_id))
-    rows = [{"slot_id": slot_id, "mailbox_id": None}] if slot_id is not None else []
-    rows += [{"slot_id": None, "mailbox_id": mailbox_id} for mailbox_id in mailbox_ids]
+    given = weights or {}
+    rows = [{"slot_id": slot_id, "mailbox_id": None, "weight": None}] if slot_id is not None else []
+    rows += [{"slot_id": None, "mailbox_id": one, "weight": given.get(one)} for one in mailbox_ids]
     for position, row in enumerate(rows):
         connection.execute(
             insert(t.campaign_sender).values(campaign_id=campaign_id, position=position, joined_at=now, **row)
         )
 
 
-def note_assignments(
-    connection: Connection, campaign_id: int, over: str, reset: bool, given: dict[int, int]
-) -> None:
-    """Add to the rotation's counts; start from zero if the set of able senders has changed (E1)."""
+def note_counts(connection: Connection, campaign_id: int, took_part: Mapping[int, tuple[int, int]]) -> None:
+    """Store the count and weight of each sender that took part in an assignment; all others did not (E1)."""
     c = t.campaign_sender.c
-    if reset:
-        connection.execute(
-            update(t.campaign_sender).where(c.campaign_id == campaign_id).values(assigned_count=0)
-        )
-        connection.execute(update(t.campaign).where(t.campaign.c.id == campaign_id).values(spread_over=over))
+    counts = {sender_id: count for sender_id, (count, _) in took_part.items()}
+    weights = {sender_id: weight for sender_id, (_, weight) in took_part.items()}
     connection.execute(
         update(t.campaign_sender)
         .where(c.campaign_id == campaign_id)
-        .values(assigned_count=c.assigned_count + case(given, value=c.id, else_=0))
+        .values(
+            assigned_count=case(counts, value=c.id, else_=c.assigned_count),
+            counted_weight=case(weights, value=c.id, else_=None),
+        )
     )
 
 

@@ -1,5 +1,7 @@
 """A rotation's decision, as the store applies it."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -12,21 +14,39 @@ class Spread:
 
     prefix: tuple[int, ...]
     cycle: tuple[int, ...]
-    over: str
     count: int
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The sender of each place; recipients go to the places in order, then to the cycle's again."""
+        return (self.prefix + self.cycle)[: self.count]
 
     def sender_of(self, rank: int) -> int:
         """The sender of the recipient with this rank, counted from 0."""
-        if rank < len(self.prefix):
-            return self.prefix[rank]
-        return self.cycle[(rank - len(self.prefix)) % len(self.cycle)]
+        first = len(self.prefix)
+        return self.prefix[rank] if rank < first else self.cycle[(rank - first) % len(self.cycle)]
 
     def counts(self) -> dict[int, int]:
         """How many of the `count` recipients each sender gets."""
-        given = dict.fromkeys(self.cycle, 0)
-        for sender in self.prefix[: self.count]:
-            given[sender] += 1
+        given = Counter(dict.fromkeys(self.cycle, 0))
+        given.update(self.prefix[: self.count])
         rounds, rest = divmod(max(0, self.count - len(self.prefix)), len(self.cycle))
         for index, sender in enumerate(self.cycle):
             given[sender] += rounds + (1 if index < rest else 0)
-        return given
+        return dict(given)
+
+
+# The pool of all recipients in a rotation that looks at no user.
+EVERYONE = 0
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Who gets which sender: a spread for each pool of recipients, and what is stored with them.
+
+    A pool is a user's id where the user decides (E2), else `EVERYONE`. `ids` are the stored words, by pool.
+    """
+
+    spreads: Mapping[int, Spread]
+    reason: str
+    ids: Mapping[int, int | None]

@@ -118,6 +118,10 @@ class Rotation(StrEnum):
     """How a rotated campaign spreads new people over its senders."""
 
     EQUAL = "equal"
+    OWNER = "owner"
+    ADDER = "adder"
+    WEIGHTED = "weighted"
+    CAPACITY = "capacity"
 
 
 class SuppressionKind(StrEnum):

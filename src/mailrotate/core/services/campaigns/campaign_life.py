@@ -13,21 +13,28 @@ from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT
 from mailrotate.core.services.access import advice, authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import sender_choice
+from mailrotate.core.services.campaigns.sender_choice import Choice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns, assigning, grace_periods, lifecycle
-from mailrotate.core.services.effects.assigning import current_senders, is_connected
+from mailrotate.core.services.effects.assigning import current_senders, is_able, is_connected
 from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import campaigns, deadlines, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.people import recipients
+from mailrotate.core.store.people import assignments, recipients
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import MailrotateError, Refused
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.reasons import BY_HAND
-from mailrotate.core.values.states import OPEN_RECIPIENTS, CampaignState, DeadlineKind, Rotation
+from mailrotate.core.values.states import (
+    OPEN_RECIPIENTS,
+    CampaignState,
+    ConnectionState,
+    DeadlineKind,
+    Rotation,
+)
 from mailrotate.core.values.transition import Transition
 
 
@@ -61,28 +68,29 @@ class Resumed:
 
 
 def start(
-    context: Context, name: str, addresses: Sequence[str], rotate: Rotation | None, now: datetime
+    context: Context,
+    name: str,
+    addresses: Sequence[str],
+    rotate: Rotation | None,
+    now: datetime,
+    *,
+    weights: Mapping[str, int] | None = None,
+    team: bool | None = None,
 ) -> Started:
     """Start a draft: fix its rotation (E3) and give every recipient a sender.
 
-    `addresses` and `rotate` replace the draft's senders. Raises NotFound, Refused (`campaign.…`).
+    `addresses`, `rotate`, `weights` and `team` replace what the draft has.
+    Raises NotFound, BadInput (`campaign.weights`), Refused (`campaign.…`).
     """
+    choice = Choice(addresses, rotate, weights or {})
     with acting(context, now) as (connection, now):
         recipients.lock_enrolment(connection)
         campaign = authority.find_campaign(connection, context.actor, name)
         _require(campaign, CAMPAIGN["start"])
-        if addresses or rotate is not None:
-            sender_choice.choose_senders(connection, context.actor, campaign, addresses, rotate, now)
-            campaign = campaigns.by_id(connection, campaign.id)
+        campaign = _chosen_again(connection, context.actor, campaign, choice, team, now)
         _require_sender(connection, context.actor, campaign)
-        count = recipients.unassigned_count(connection, campaign.id)
-        # After a restore a draft may have recipients who had their first message, and wait for the next.
-        if count == 0 and not recipients.awaited_senders(connection, campaign.id):
-            raise Refused(
-                "campaign.no_recipients",
-                f"campaign '{campaign.name}' has no recipients",
-                Command("recipient", "import", campaign.name, "FILE"),
-            )
+        _refuse_disconnected(connection, campaign)
+        count = _require_people(connection, campaign)
         moves.move(connection, CAMPAIGN["start"], campaign.id, started_at=now)
         grace_periods.begin_for_failed_senders(connection, campaign.id, now)
         assigning.assign_waiting(connection, campaign.id, now)
@@ -108,6 +116,23 @@ def start(
             "no recipient has a sender yet" if first is None else first.summary,
             sender_choice.misnamed(connection, campaign.id),
         )
+
+
+def _chosen_again(
+    connection: Connection,
+    actor: Actor,
+    campaign: StoredCampaign,
+    choice: Choice,
+    team: bool | None,
+    now: datetime,
+) -> StoredCampaign:
+    """Apply what the start says about senders and team; return the campaign as it is now."""
+    if team is not None:
+        campaigns.change(connection, campaign.id, team=team)
+    if choice.names_something or team is not None:
+        now_team = campaigns.by_id(connection, campaign.id)
+        sender_choice.choose_senders(connection, actor, now_team, choice, now)
+    return campaigns.by_id(connection, campaign.id)
 
 
 def _first_send(context: Context, connection: Connection, campaign_id: int, now: datetime) -> Decision | None:
@@ -142,7 +167,7 @@ _ONLY = {"start": ("a draft", "started"), "resume": ("a paused one", "resumed")}
 def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampaign) -> None:
     """Refuse if no sender can send: its mailbox must be connected (C6) and its user active (A10)."""
     senders = current_senders(connection, campaign.id)
-    if any(is_connected(sender) and not sender.user_locked for sender in senders):
+    if any(map(is_able, senders)):
         return
     locked = next((sender for sender in senders if is_connected(sender)), None)
     if locked is not None and locked.mailbox_id is not None:
@@ -163,6 +188,30 @@ def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampai
         f"no sender of campaign '{campaign.name}' is connected: {named}",
         hint,
     )
+
+
+def _require_people(connection: Connection, campaign: StoredCampaign) -> int:
+    """Return how many recipients wait for a sender; refuse if the campaign has none at all."""
+    count = assignments.unassigned_count(connection, campaign.id)
+    # After a restore a draft may have recipients who had their first message, and wait for the next.
+    if count == 0 and not recipients.awaited_senders(connection, campaign.id):
+        raise Refused(
+            "campaign.no_recipients",
+            f"campaign '{campaign.name}' has no recipients",
+            Command("recipient", "import", campaign.name, "FILE"),
+        )
+    return count
+
+
+def _refuse_disconnected(connection: Connection, campaign: StoredCampaign) -> None:
+    """A rotation starts with a failed sender if another is able, but not with a disconnected one (E3)."""
+    for sender in current_senders(connection, campaign.id):
+        if campaign.rotation is not None and sender.state == ConnectionState.DISCONNECTED:
+            raise Refused(
+                "campaign.sender_disconnected",
+                f"{sender.address} is a sender of campaign '{campaign.name}' and is disconnected",
+                Command("mailbox", "connect", str(sender.address)),
+            )
 
 
 def pause(context: Context, name: str, now: datetime) -> str:

@@ -15,6 +15,7 @@ from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import sender_choice
+from mailrotate.core.services.campaigns.sender_choice import Choice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.door import acting
@@ -53,11 +54,13 @@ def create(context: Context, plan: CampaignPlan, now: datetime) -> Drafted:
         campaign_id = _insert(connection, context.actor, plan.name, plan.team, now)
         _insert_version(connection, context.actor, campaign_id, 1, plan, now)
         campaign = campaigns.by_id(connection, campaign_id)
-        sender_choice.choose_senders(
-            connection, context.actor, campaign, plan.from_addresses, plan.rotate, now
-        )
+        sender_choice.choose_senders(connection, context.actor, campaign, _choice(plan), now)
         events.record(connection, context.actor, "campaign.created", now, About(campaign_id=campaign_id))
         return _drafted(connection, campaign_id)
+
+
+def _choice(plan: CampaignPlan) -> Choice:
+    return Choice(plan.from_addresses, plan.rotate, plan.weights)
 
 
 def _insert(connection: Connection, actor: Actor, name: str, team: bool, now: datetime) -> int:
@@ -165,8 +168,9 @@ def _choose_again(
     connection: Connection, actor: Actor, campaign_id: int, plan: CampaignPlan, now: datetime
 ) -> None:
     campaign = campaigns.by_id(connection, campaign_id)
-    if plan.from_addresses or plan.rotate is not None:
-        sender_choice.choose_senders(connection, actor, campaign, plan.from_addresses, plan.rotate, now)
+    choice = _choice(plan)
+    if choice.names_something:
+        sender_choice.choose_senders(connection, actor, campaign, choice, now)
     elif campaign.rotation is not None:
         sender_choice.refuse_step_senders(
             campaign.name, campaigns.steps_of(connection, campaign.id, campaign.version)
@@ -195,11 +199,15 @@ def _refuse_changes(
 
 
 def _fixed_changes(connection: Connection, campaign: StoredCampaign, plan: CampaignPlan) -> list[str]:
-    senders = {sender.address for sender in current_senders(connection, campaign.id)}
+    present = current_senders(connection, campaign.id)
+    senders = {sender.address for sender in present}
+    names_rotation = plan.from_addresses or plan.rotate is not None
+    weights = {sender.address: sender.weight for sender in present if sender.weight}
     holidays = list(plan.holidays) if isinstance(plan.holidays, tuple) else plan.holidays
     compared = {
         "from": not plan.from_addresses or set(plan.from_addresses) == senders,
-        "rotate": not plan.from_addresses or plan.rotate == campaign.rotation,
+        "rotate": not names_rotation or plan.rotation == campaign.rotation,
+        "weights": not plan.weights or plan.weights == weights,
         "window": plan.window.to_json() == json.loads(campaign.window),
         "timezone": plan.timezone == campaign.timezone,
         "holidays": holidays == json.loads(campaign.holidays),
@@ -282,23 +290,25 @@ def copy(context: Context, name: str, new_name: str | None, now: datetime) -> Dr
             if step.sender_mailbox_id is not None:
                 box = mailboxes.by_id(connection, step.sender_mailbox_id)
                 authority.require_pick(connection, context.actor, box)
-        senders = _copied_senders(connection, context.actor, campaign)
         made = campaigns.by_id(connection, copy_id)
-        sender_choice.choose_senders(connection, context.actor, made, senders, campaign.rotation, now)
+        choice = _copied_choice(connection, context.actor, campaign)
+        sender_choice.choose_senders(connection, context.actor, made, choice, now)
         about = About(campaign_id=copy_id)
         events.record(connection, context.actor, "campaign.created", now, about, copy_of=campaign.name)
         return _drafted(connection, copy_id)
 
 
-def _copied_senders(connection: Connection, actor: Actor, campaign: StoredCampaign) -> list[str]:
+def _copied_choice(connection: Connection, actor: Actor, campaign: StoredCampaign) -> Choice:
     """Return the campaign's senders that are not disconnected and that the acting user may use (B6)."""
     acting = seats.require_active(connection, actor)
-    boxes = [
-        mailboxes.by_id(connection, sender.mailbox_id)
-        for sender in current_senders(connection, campaign.id)
-        if sender.mailbox_id is not None and sender.state != ConnectionState.DISCONNECTED
-    ]
-    return [box.address for box in boxes if seats.may_send_from(connection, acting, box)]
+    weights: dict[str, int | None] = {}
+    for sender in current_senders(connection, campaign.id):
+        if sender.mailbox_id is not None and sender.state != ConnectionState.DISCONNECTED:
+            box = mailboxes.by_id(connection, sender.mailbox_id)
+            if seats.may_send_from(connection, acting, box):
+                weights[box.address] = sender.weight
+    given = {address: weight for address, weight in weights.items() if weight is not None}
+    return Choice(list(weights), campaign.rotation, given)
 
 
 def _next_name(connection: Connection, name: str) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules.addresses import read_address
 from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import RECIPIENT
+from mailrotate.core.services.access import seats
 from mailrotate.core.services.access.authority import find_campaign_to_fill, find_seen_campaign
 from mailrotate.core.services.access.naming import find_user
 from mailrotate.core.services.campaigns.row_checks import (
@@ -35,7 +36,8 @@ from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.staging import Enrolment, RowProblem, StagedRow, Staging
 from mailrotate.core.values.errors import BadInput, Busy, Refused
 from mailrotate.core.values.hint import Command
-from mailrotate.core.values.states import CampaignState
+from mailrotate.core.values.spread import EVERYONE
+from mailrotate.core.values.states import CampaignState, Rotation
 
 _WORDS = {
     RowProblem.TWICE: "an earlier line has the same address",
@@ -47,11 +49,16 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class HowToImport:
-    """`strict`: import nothing if one row is bad. `rehearse`: change nothing. `owner`: a user's address."""
+    """`strict`: import nothing if one row is bad. `rehearse`: change nothing.
+
+    `owner`, of contacts that are not known yet, and `for_user`, for whom the recipients are added, are
+    addresses of users. The default of both is the acting user, for the owner first `for_user`.
+    """
 
     strict: bool = False
     rehearse: bool = False
     owner: str | None = None
+    for_user: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,7 @@ def add(
     *,
     aside: Aside,
     now: datetime,
+    for_user: str | None = None,
 ) -> str:
     """Add one recipient; return the normalised address.
 
@@ -142,7 +150,8 @@ def add(
     """
     kept = read_address(address)
     rows = PeopleRows(context, demands_of(context, name), aside, lambda _count: None)
-    with _importing(context, name, rows, rows.of_people([(kept, fields)]), HowToImport(), now) as imported:
+    how = HowToImport(for_user=for_user)
+    with _importing(context, name, rows, rows.of_people([(kept, fields)]), how, now) as imported:
         for trouble in imported.problems:
             if imported.invalid:
                 raise BadInput(
@@ -172,7 +181,8 @@ def _importing(
     aside = rows.aside
     with context.store.reading() as connection:
         campaign = find_campaign_to_fill(connection, context.actor, name)
-        owner_id = _owner(connection, how.owner) if how.owner else context.actor.user_id
+        adder_id = seats.user_for(connection, context.actor, how.for_user).id
+        owner_id = find_user(connection, how.owner).id if how.owner else adder_id
     with Staging(context.store, campaign.id) as staging:
         staging.add_many(staged)
         with door.acting(context, now):
@@ -184,7 +194,7 @@ def _importing(
                 if not (how.strict and _bad_count(counts, aside)):
                     asked = campaigns.by_id(connection, campaign.id)
                     _refuse_changed(asked, rows.demands)
-                    _merge(context, connection, staging, counts, asked, owner_id, now)
+                    _merge(context, connection, staging, counts, asked, adder_id, owner_id, now)
         nothing = how.strict and _bad_count(counts, aside) > 0
         with closing(staging.problems()) as staged_problems:
             yield Imported(
@@ -211,10 +221,6 @@ def _refuse_changed(campaign: StoredCampaign, demands: Demands) -> None:
         )
 
 
-def _owner(connection: Connection, email: str) -> int:
-    return find_user(connection, email).id
-
-
 def _bad_count(counts: Mapping[RowProblem | None, int], aside: Aside) -> int:
     return aside.count + sum(count for problem, count in counts.items() if problem is not None)
 
@@ -230,20 +236,26 @@ def _merge(
     staging: Staging,
     counts: Mapping[RowProblem | None, int],
     campaign: StoredCampaign,
-    owner_id: int | None,
+    adder_id: int,
+    owner_id: int,
     now: datetime,
 ) -> None:
     """Store the good rows; in a running campaign, each gets a sender at once (E1)."""
-    spread = None
-    if campaign.state is not CampaignState.DRAFT:
-        senders = assigning.current_senders(connection, campaign.id)
-        spread = assigning.spread_for(campaign, senders, counts.get(None, 0))
-    how = Enrolment(RECIPIENT["enrol"], campaign.id, context.actor.user_id, owner_id, now)
-    if spread is not None:
-        due_at = assigning.first_due_at(connection, campaign, now)
-        reason = assigning.reason_for(campaign)
-        how = replace(how, spread=spread, assigned_reason=reason, next_at=due_at)
-        assigning.note_spread(connection, campaign, spread)
+    acting = context.actor.user_id
+    added_for = None if adder_id == acting else adder_id
+    how = Enrolment(RECIPIENT["enrol"], campaign.id, acting, owner_id, now, added_for=added_for)
+    started = campaign.state is not CampaignState.DRAFT
+    # Whose contacts they are is known only once they are stored.
+    by_owner = campaign.rotation is Rotation.OWNER
+    if started and not by_owner:
+        pool = adder_id if campaign.rotation is Rotation.ADDER else EVERYONE
+        assignment = assigning.assignment_for(connection, campaign, {pool: counts.get(None, 0)}, now)
+        if assignment is not None:
+            due_at = assigning.first_due_at(connection, campaign, now)
+            how = replace(how, assignment=assignment, next_at=due_at)
     imported = staging.merge(connection, how)
+    if started and by_owner:
+        assigning.assign_waiting(connection, campaign.id, now)
+    told = {} if added_for is None else {"user": added_for}
     about = About(campaign_id=campaign.id)
-    events.record(connection, context.actor, "recipients.imported", now, about, imported=imported)
+    events.record(connection, context.actor, "recipients.imported", now, about, imported=imported, **told)

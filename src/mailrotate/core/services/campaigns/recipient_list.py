@@ -28,7 +28,10 @@ REMOVED = "removed"
 
 @dataclass(frozen=True)
 class RecipientEntry:
-    """One recipient; `step` is the next one, counted from 1."""
+    """One recipient; `step` is the next one, counted from 1.
+
+    `assigned_reason` is the code of why it has its sender, `assigned_because` says it in words.
+    """
 
     id: int
     email: str
@@ -36,6 +39,7 @@ class RecipientEntry:
     reason: str | None
     sender: str | None
     assigned_reason: str | None
+    assigned_because: str | None
     step: int
     sent: int
     next_at: datetime | None
@@ -166,6 +170,8 @@ def _entry(person: StoredRecipient) -> RecipientEntry:
         reason=person.reason,
         sender=person.sender,
         assigned_reason=person.assigned_reason,
+        assigned_because=person.assigned_words
+        or (person.assigned_reason and reasons.spoken(person.assigned_reason)),
         step=person.next_step,
         sent=person.sent_count,
         next_at=person.next_at,

@@ -1,11 +1,13 @@
 """Choose the senders of a draft, and check who may choose them (B5, B6, D2, E3)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.role_addresses import is_role_address, shows_its_user
+from mailrotate.core.rules.rotation import meant
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.effects.assigning import current_senders
@@ -13,26 +15,38 @@ from mailrotate.core.store import campaigns, mailboxes, senders, settings, works
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.address import normalise_address
+from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import ConnectionState, Rotation
 
 
+@dataclass(frozen=True)
+class Choice:
+    """The senders of a draft, how they rotate, and their weights by address."""
+
+    addresses: Sequence[str] = ()
+    rotate: Rotation | None = None
+    weights: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def names_something(self) -> bool:
+        return bool(self.addresses or self.rotate is not None or self.weights)
+
+
 def choose_senders(
-    connection: Connection,
-    actor: Actor,
-    campaign: StoredCampaign,
-    addresses: Sequence[str],
-    rotate: Rotation | None,
-    now: datetime,
+    connection: Connection, actor: Actor, campaign: StoredCampaign, choice: Choice, now: datetime
 ) -> None:
     """Set a draft's senders: one, bound to its slot, or several in rotation (D2, E3).
 
-    Two or more imply the equal rotation. With a rotation and no addresses the present senders stay.
+    Without addresses the present senders stay, and so do their weights unless new ones are given.
+    Raises NotFound, BadInput (`campaign.weights`), Refused (`campaign.…`, `mailbox.…`).
     """
     steps = campaigns.steps_of(connection, campaign.id, campaign.version)
     present = current_senders(connection, campaign.id)
-    if addresses:
+    weights = {normalise_address(address): weight for address, weight in choice.weights.items()}
+    if choice.addresses:
+        addresses = choice.addresses
         kept = frozenset(sender.mailbox_id for sender in present)
         boxes = [sending_mailbox(connection, actor, address, kept) for address in dict.fromkeys(addresses)]
     else:
@@ -41,7 +55,11 @@ def choose_senders(
             for sender in present
             if sender.mailbox_id is not None
         ] or [_default_mailbox(connection, actor)]
-    rotation = rotate or (Rotation.EQUAL if len(boxes) > 1 else None)
+        weights = weights or {str(sender.address): sender.weight for sender in present if sender.weight}
+    named = choice.rotate or (None if choice.addresses or choice.weights else campaign.rotation)
+    rotation = meant(named, len(boxes), is_team=campaign.team, has_weights=bool(choice.weights))
+    if choice.weights:
+        _require_weighted(campaign.name, rotation, weights, [box.address for box in boxes])
     if rotation is not None:
         refuse_step_senders(campaign.name, steps)
     senders.replace_senders(
@@ -49,9 +67,33 @@ def choose_senders(
         campaign.id,
         slot_id=boxes[0].slot_id if rotation is None else None,
         mailbox_ids=() if rotation is None else [box.id for box in boxes],
+        weights=_weights_of(boxes, weights) if rotation is Rotation.WEIGHTED else {},
         now=now,
     )
-    campaigns.change(connection, campaign.id, rotation=rotation, spread_over="")
+    campaigns.change(connection, campaign.id, rotation=rotation)
+
+
+def _require_weighted(
+    name: str, rotation: Rotation | None, weights: Mapping[str, int], addresses: Sequence[str]
+) -> None:
+    if rotation is not Rotation.WEIGHTED:
+        raise BadInput(
+            "campaign.weights",
+            f"weights belong to the weighted rotation; campaign '{name}' rotates by {rotation}",
+            "add --rotate weighted, or leave the weights out",
+        )
+    stranger = next((address for address in weights if address not in addresses), None)
+    if stranger is not None:
+        raise BadInput(
+            "campaign.weights",
+            f"{stranger} has a weight but is not a sender of campaign '{name}'",
+            f"its senders are {', '.join(addresses)}",
+        )
+
+
+def _weights_of(boxes: Sequence[StoredMailbox], weights: Mapping[str, int]) -> Mapping[int, int]:
+    """The given weights by mailbox, with 1 for a mailbox not named; none if no weight is given."""
+    return {box.id: weights.get(box.address, 1) for box in boxes} if weights else {}
 
 
 def misnamed(connection: Connection, campaign_id: int) -> tuple[tuple[str, str], ...]:

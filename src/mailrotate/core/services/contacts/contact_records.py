@@ -7,7 +7,7 @@ role allows it, can change the owner.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -17,10 +17,11 @@ from mailrotate.core.rules.text import plain_lines
 from mailrotate.core.services.access import authority, naming, seats
 from mailrotate.core.services.contacts.contact_book import CONTACT_PREFIX
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import assigning
 from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import events
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.people import contacts, suppressions, tags, timeline
+from mailrotate.core.store.people import assignments, contacts, recipients, suppressions, tags, timeline
 from mailrotate.core.store.people.contacts import Membership, StoredContact
 from mailrotate.core.store.people.timeline import TimelineEntry
 from mailrotate.core.values.address import normalise_address
@@ -41,12 +42,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class ShownContact:
-    """One contact with everything; `suppressed` says why no message may be sent to them."""
+    """One contact with everything; `suppressed` says why no message may be sent to them.
+
+    `staying` are its open recipients that keep the previous owner's mailbox: (campaign, mailbox).
+    """
 
     contact: StoredContact
     suppressed: str | None
     campaigns: Sequence[Membership]
     timeline: Sequence[TimelineEntry]
+    staying: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -139,21 +144,31 @@ def tag(context: Context, word: str, names: Sequence[str], *, remove: bool, now:
 def change(context: Context, name: str, wanted: ContactChange, entries: int, now: datetime) -> ShownContact:
     """Set owner and fields; recipients keep the fields and the sender they were enrolled with (D1, E2).
 
+    Recipients that wait for a mailbox of the owner follow the new one.
+
     Raises BadInput, NotFound (`contact.none`, `user.none`), Refused.
     """
     if wanted.owner is None and not wanted.fields:
         raise BadInput("contact.nothing", "nothing to change", "add --owner USER or --field NAME=VALUE")
     with acting(context, now) as (connection, now):
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
+        if wanted.owner is not None:
+            # Before the contact's own lock, in the order of an import, which adds recipients to contacts.
+            recipients.lock_enrolment(connection)
         contacts.lock(connection, _find(connection, name).id)
         before = _find(connection, name)
         told: dict[str, object] = {}
+        staying: Sequence[tuple[str, str]] = ()
         if wanted.owner is not None:
             owner_id = naming.find_user(connection, wanted.owner).id if wanted.owner else None
             if owner_id != before.owner_id:
                 _refuse_giving(connection, context.actor, before, owner_id)
                 told |= {"key": "owner", "before": before.owner_id, "after": owner_id}
                 contacts.change(connection, before.id, owner_id=owner_id)
+                for campaign_id in assignments.waiting_for_owner(connection, before.id):
+                    assigning.assign_waiting(connection, campaign_id, now)
+                viewer = authority.viewer_of(connection, context.actor)
+                staying = assignments.kept_by_owner(connection, before.id, owner_id, viewer)
         fields = _merged(before.fields, wanted.fields)
         if fields != before.fields:
             # No values: the log must not contain personal data that an erasure cannot remove.
@@ -162,7 +177,7 @@ def change(context: Context, name: str, wanted: ContactChange, entries: int, now
         if told:
             named = contact_name(before.id)
             events.record(connection, context.actor, "contact.set", now, About(), contact=named, **told)
-        return _shown(context, connection, _find(connection, name), entries)
+        return replace(_shown(context, connection, _find(connection, name), entries), staying=staying)
 
 
 def _merged(before: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.effects import affected_campaigns, assigning
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
@@ -184,6 +184,7 @@ def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipie
         due_at=person.next_at or look.now,
         ready_at=person.next_at or look.now,
         is_assigned=False,
+        lack=assigning.lack_of(look.connection, campaign, person),
         recipient=person.state,
         recipient_reason=person.reason,
         suppression=facts.suppression_of(look.connection, person.email),

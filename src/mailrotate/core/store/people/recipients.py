@@ -10,10 +10,8 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
-    case,
     delete,
     func,
-    literal,
     select,
     update,
 )
@@ -28,8 +26,7 @@ from mailrotate.core.values.address import (
     domain_and_parents,
     domain_of,
 )
-from mailrotate.core.values.spread import Spread
-from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState
+from mailrotate.core.values.states import OPEN_RECIPIENTS, MessageState, RecipientState, Rotation
 from mailrotate.core.values.transition import Transition
 
 
@@ -44,6 +41,9 @@ class StoredRecipient:
     campaign_sender_id: int | None
     sender: str | None
     assigned_reason: str | None
+    assigned_words: str | None
+    owner_id: int | None
+    adder_id: int | None
     fields: Mapping[str, str]
     timezone: str | None
     next_step: int
@@ -76,6 +76,8 @@ def _query() -> Select[tuple[object, ...]]:
             t.mailbox.c.address.label("sender"),
             sent.label("sent_count"),
             func.coalesce(t.recipient.c.next_at, waiting).label("expected_at"),
+            t.assignment.c.words.label("assigned_words"),
+            t.contact.c.owner_id.label("owner_id"),
         )
         .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
         .outerjoin(t.campaign_sender, t.campaign_sender.c.id == t.recipient.c.campaign_sender_id)
@@ -86,6 +88,12 @@ def _query() -> Select[tuple[object, ...]]:
             & (t.connection.c.state != "disconnected"),
         )
         .outerjoin(t.mailbox, t.mailbox.c.id == mailbox_id)
+        # The words are true as long as the rotation's choice is.
+        .outerjoin(
+            t.assignment,
+            (t.assignment.c.id == t.recipient.c.assignment_id)
+            & t.recipient.c.assigned_reason.in_(list(Rotation)),
+        )
     )
 
 
@@ -100,6 +108,9 @@ def _read(m: Mapping[str, object]) -> StoredRecipient:
         campaign_sender_id=m["campaign_sender_id"],  # type: ignore[arg-type]
         sender=m["sender"],  # type: ignore[arg-type]
         assigned_reason=m["assigned_reason"],  # type: ignore[arg-type]
+        assigned_words=m["assigned_words"],  # type: ignore[arg-type]
+        owner_id=m["owner_id"],  # type: ignore[arg-type]
+        adder_id=m["added_for"] or m["added_by"],  # type: ignore[arg-type]
         fields=json.loads(str(m["fields"])),
         timezone=m["timezone"],  # type: ignore[arg-type]
         next_step=m["next_step"],  # type: ignore[arg-type]
@@ -229,42 +240,6 @@ def lock_enrolment(connection: Connection) -> None:
     So the campaign's state, version and rotation counts stay true.
     """
     dialects.lock_contacts(connection)
-
-
-def unassigned_count(connection: Connection, campaign_id: int) -> int:
-    query = select(func.count()).where(_waits_unassigned(campaign_id))
-    return int(connection.execute(query).scalar_one())
-
-
-def _waits_unassigned(campaign_id: int) -> ColumnElement[bool]:
-    c = t.recipient.c
-    return and_(
-        c.campaign_id == campaign_id, c.state == RecipientState.QUEUED, c.campaign_sender_id.is_(None)
-    )
-
-
-def assign(connection: Connection, campaign_id: int, spread: Spread, reason: str, next_at: datetime) -> None:
-    """Assign senders to all recipients without one, in the order of enrolment, in one statement."""
-    c = t.recipient.c
-    ranked = (
-        select(c.id, (func.row_number().over(order_by=c.id) - 1).label("rank"))
-        .where(_waits_unassigned(campaign_id))
-        .subquery("ranked")
-    )
-    connection.execute(
-        update(t.recipient)
-        .where(c.id == ranked.c.id)
-        .values(
-            campaign_sender_id=sender_of_rank(spread, ranked.c.rank), assigned_reason=reason, next_at=next_at
-        )
-    )
-
-
-def sender_of_rank(spread: Spread, rank: ColumnElement[int]) -> ColumnElement[int]:
-    """Return `Spread.sender_of` as an SQL expression."""
-    turn = (rank - len(spread.prefix)) % literal(len(spread.cycle))
-    first = [(rank == index, sender) for index, sender in enumerate(spread.prefix)]
-    return case(*first, *((turn == index, sender) for index, sender in enumerate(spread.cycle)))
 
 
 def end(

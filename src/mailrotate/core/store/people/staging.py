@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import (
     BigInteger,
@@ -28,7 +28,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    null,
     select,
     update,
 )
@@ -37,9 +36,9 @@ from mailrotate.core.store import dialects, moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.people import suppressions
-from mailrotate.core.store.people.recipients import sender_of_rank
+from mailrotate.core.store.people.assignments import place_among, senders_in_order
 from mailrotate.core.values.errors import Busy
-from mailrotate.core.values.spread import Spread
+from mailrotate.core.values.spread import Assignment
 from mailrotate.core.values.transition import Transition
 
 _ID = BigInteger().with_variant(Integer(), "sqlite")
@@ -96,16 +95,19 @@ class RowProblem(StrEnum):
 
 @dataclass(frozen=True)
 class Enrolment:
-    """How rows become recipients. Without a spread they wait for a sender."""
+    """How rows become recipients of one pool. Without an assignment they wait for a sender.
+
+    `added_for` is the user for whom they are added, None if that is the user who adds them.
+    """
 
     transition: Transition
     campaign_id: int
     added_by: int | None
     owner_id: int | None
     now: datetime
-    spread: Spread | None = None
-    assigned_reason: str | None = None
+    assignment: Assignment | None = None
     next_at: datetime | None = None
+    added_for: int | None = None
 
 
 class Staging:
@@ -174,7 +176,51 @@ class Staging:
         Ids of new contacts are assigned here, which saves a million lookups under the lock.
         Raises Busy when a contact was erased meanwhile.
         """
-        p, e, contact, r = _person.c, _entry.c, t.contact.c, t.recipient.c
+        e, contact, r = _entry.c, t.contact.c, t.recipient.c
+        first_id = self._add_contacts(connection, how)
+        count, first = connection.execute(select(func.count(), func.min(e.number)).select_from(_entry)).one()
+        source = _entry.join(_staged, _staged.c.line == e.line)
+        chosen: dict[str, ColumnElement[Any]] = {}
+        if how.assignment is not None:
+            ((pool, words_id),) = how.assignment.ids.items()
+            senders = senders_in_order(connection, how.assignment)
+            place = place_among(how.assignment, literal(pool), e.number - first)
+            source = source.join(senders, senders.c.place == place)
+            chosen = {
+                "campaign_sender_id": senders.c.value,
+                "assigned_reason": literal(how.assignment.reason, r.assigned_reason.type),
+                "assignment_id": literal(words_id, r.assignment_id.type),
+            }
+        people = {
+            "campaign_id": literal(how.campaign_id, r.campaign_id.type),
+            "contact_id": func.coalesce(e.contact_id, e.rank + first_id),
+            "state": literal(moves.born(how.transition)["state"], r.state.type),
+            "address_hash": dialects.sha256(connection, _staged.c.canonical),
+            **chosen,
+            "fields": dialects.merged_fields(connection, contact.fields, _staged.c.fields),
+            "timezone": func.nullif(_staged.c.timezone, ""),
+            "next_step": literal(1),
+            "next_at": literal(how.next_at, r.next_at.type),
+            "added_by": literal(how.added_by, r.added_by.type),
+            "added_for": literal(how.added_for, r.added_for.type),
+            "enrolled_at": literal(how.now, r.enrolled_at.type),
+        }
+        known = (contact.id == e.contact_id) & contact.address.is_not(None)
+        rows = (
+            select(*people.values())
+            .select_from(source.outerjoin(t.contact, known))
+            .where(e.contact_id.is_(None) | contact.id.is_not(None))
+            .order_by(e.number)
+        )
+        statement = insert(t.recipient).from_select(list(people), rows)
+        imported = connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount
+        if imported != count:
+            raise Busy("import.raced", "a contact was erased meanwhile; nothing was imported", "run it again")
+        return imported
+
+    def _add_contacts(self, connection: Connection, how: Enrolment) -> int:
+        """Store the people that are not contacts yet; return the number that makes their rank an id."""
+        p, contact = _person.c, t.contact.c
         ranks = connection.execute(select(func.max(p.rank))).scalar_one()
         first_id = dialects.reserve_ids(connection, "contact", ranks or 0)
         contacts = {
@@ -188,35 +234,7 @@ class Staging:
         }
         new_ones = select(*contacts.values()).where(p.problem.is_(None), p.contact_id.is_(None))
         connection.execute(insert(t.contact).from_select(list(contacts), new_ones.order_by(p.rank)))
-        count, first = connection.execute(select(func.count(), func.min(e.number)).select_from(_entry)).one()
-        people = {
-            "campaign_id": literal(how.campaign_id, r.campaign_id.type),
-            "contact_id": func.coalesce(e.contact_id, e.rank + first_id),
-            "state": literal(moves.born(how.transition)["state"], r.state.type),
-            "address_hash": dialects.sha256(connection, _staged.c.canonical),
-            "campaign_sender_id": null()
-            if how.spread is None
-            else sender_of_rank(how.spread, e.number - first),
-            "assigned_reason": literal(how.assigned_reason, r.assigned_reason.type),
-            "fields": dialects.merged_fields(connection, contact.fields, _staged.c.fields),
-            "timezone": func.nullif(_staged.c.timezone, ""),
-            "next_step": literal(1),
-            "next_at": literal(how.next_at, r.next_at.type),
-            "added_by": literal(how.added_by, r.added_by.type),
-            "enrolled_at": literal(how.now, r.enrolled_at.type),
-        }
-        known = (contact.id == e.contact_id) & contact.address.is_not(None)
-        rows = (
-            select(*people.values())
-            .select_from(_entry.join(_staged, _staged.c.line == e.line).outerjoin(t.contact, known))
-            .where(e.contact_id.is_(None) | contact.id.is_not(None))
-            .order_by(e.number)
-        )
-        statement = insert(t.recipient).from_select(list(people), rows)
-        imported = connection.execute(statement.execution_options(preserve_rowcount=True)).rowcount
-        if imported != count:
-            raise Busy("import.raced", "a contact was erased meanwhile; nothing was imported", "run it again")
-        return imported
+        return first_id
 
     def problems(self) -> Generator[tuple[int, str, RowProblem]]:
         """Stream the rows that were not imported, by line."""

@@ -21,8 +21,6 @@ class Campaign(SQLModel, table=True):
     state: str
     rotation: str | None = None
     version: int = 1
-    # The able senders that the counts of `campaign_sender.assigned_count` were made among (E1).
-    spread_over: str = ""
     created_at: datetime
     started_at: datetime | None = None
     resumed_at: datetime | None = None
@@ -113,8 +111,22 @@ class CampaignSender(SQLModel, table=True):
     left_at: datetime | None = None
     left_reason: str | None = None
     assigned_count: int = 0
+    # The given weight of a weighted rotation; without one the daily limit counts (E2).
+    weight: int | None = None
+    # The weight at the rotation's last assignment; null if the sender could not take part in it (E1).
+    counted_weight: int | None = None
     # When this sender last sent for this campaign: campaigns take turns within a mailbox (E4).
     turn_at: datetime | None = None
+
+
+class Assignment(SQLModel, table=True):
+    """One decision of a rotation in words, for all recipients who got their sender by it."""
+
+    __table_args__ = (LASTING_IDS,)
+    id: int = own_id()
+    campaign_id: int = refers("campaign.id")
+    words: str
+    made_at: datetime
 
 
 class Deadline(SQLModel, table=True):

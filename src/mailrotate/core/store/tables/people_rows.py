@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Column, Index, Text
 from sqlmodel import Field, SQLModel
 
-from mailrotate.core.store.tables.declaring import LASTING_IDS, one_of, only_while, own_id, refers
+from mailrotate.core.store.tables.declaring import ID, LASTING_IDS, one_of, only_while, own_id, refers
 from mailrotate.core.values import states
 
 # The conditions of the partial indexes; `tables` has them again as expressions for queries.
@@ -83,11 +83,15 @@ class Recipient(SQLModel, table=True):
     address_hash: str | None = None
     campaign_sender_id: int | None = refers("campaign_sender.id", nullable=True)
     assigned_reason: str | None = None
+    # The decision that chose the sender; not unset when the recipient moves to another (`assigned_reason`).
+    assignment_id: int | None = Field(default=None, sa_type=ID)
     fields: str = Field(default="{}", sa_column=Column(Text, nullable=False))
     timezone: str | None = None
     next_step: int = 1
     next_at: datetime | None = None
     added_by: int | None = refers("user.id", nullable=True)
+    # The user for whom it was added; null if that is the user who added it.
+    added_for: int | None = Field(default=None, sa_type=ID)
     enrolled_at: datetime
     ended_at: datetime | None = None
 
