@@ -120,7 +120,8 @@ _ROUNDS = 5
 
 
 def _backend_of(session: Any) -> int:
-    return int(session.execute("SELECT pg_backend_pid()").fetchone()[0])
+    # Not prepared, as psycopg does after five times: another backend does not know the statement.
+    return int(session.execute("SELECT pg_backend_pid()", prepare=False).fetchone()[0])
 
 
 def server_identity(connection: Connection) -> str | None:
