@@ -4,6 +4,7 @@ import inspect
 import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from importlib import import_module
 from pkgutil import walk_packages
 
@@ -23,6 +24,7 @@ from mailrotate.core.services.campaigns import (
     previewing,
     reassigning,
     recipient_list,
+    rotation_senders,
 )
 from mailrotate.core.services.campaigns.enrolment import HowToImport, Imported
 from mailrotate.core.services.campaigns.reassigning import Whom
@@ -35,6 +37,7 @@ from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.services.mailboxes import (
     alias_choice,
     connecting,
+    grace_extension,
     login_tests,
     mailbox_removal,
     mailbox_requests,
@@ -58,6 +61,7 @@ from mailrotate.core.services.views import (
     limit_settings,
     logbook,
     outbox_actions,
+    outbox_senders,
     overview,
     workspace_settings,
 )
@@ -211,6 +215,13 @@ VERBS: dict[str, Verb] = {
     "campaign_life.pause": lambda c: campaign_life.pause(c, "autumn", NOW),
     "campaign_life.resume": lambda c: campaign_life.resume(c, "autumn", NOW),
     "campaign_life.resume_many": lambda c: campaign_life.resume_many(c, None, NOW),
+    "rotation_senders.listing": lambda c: rotation_senders.listing(c, "autumn", NOW),
+    "rotation_senders.add": lambda c: rotation_senders.add(c, "autumn", BOX, NOW),
+    "rotation_senders.removable": lambda c: rotation_senders.removable(c, "autumn", BOX, NOW),
+    "rotation_senders.remove": lambda c: rotation_senders.remove(c, "autumn", BOX, NOW),
+    "grace_extension.listing": lambda c: grace_extension.listing(c, NOW),
+    "grace_extension.extend": lambda c: grace_extension.extend(c, BOX, timedelta(hours=1), None, NOW),
+    "outbox_senders.send_from": lambda c: outbox_senders.send_from(c, [1], BOX, NOW),
     "campaign_life.stoppable": lambda c: campaign_life.stoppable(c, "autumn"),
     "campaign_life.stop": lambda c: campaign_life.stop(c, "autumn", NOW),
     "alias_choice.listing": lambda c: alias_choice.listing(c, BOX),
@@ -329,9 +340,9 @@ VERBS: dict[str, Verb] = {
 # What nobody in particular does: the runner's work, and what the verbs above are made of.
 PARTS = {
     "accounts", "affected_campaigns", "claiming", "clock_guard", "comparing", "contact_book.note_received",
-    "context", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins",
-    "mark_guard", "marking", "obstacles", "passes", "planning", "reconnecting.login_after", "recording",
-    "reconnecting.renew", "recovery", "secrets.seal", "settling", "survey",
+    "context", "door", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins",
+    "mark_guard", "marking", "obstacles", "outbox_actions.each", "passes", "planning",
+    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal", "settling", "survey",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
 SHOWN = {

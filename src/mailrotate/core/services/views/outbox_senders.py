@@ -30,8 +30,8 @@ def send_from(context: Context, ids: Sequence[int], address: str, now: datetime)
     """
     with context.store.reading() as connection:
         box = naming.find_mailbox(connection, address)
-        mailbox_removal.require_able(connection, context.actor, box)
         authority.require_pick(connection, context.actor, box)
+        mailbox_removal.require_able(connection, context.actor, box)
     return each(context, ids, now, lambda connection, one: _move(context, connection, one, box, now))
 
 
