@@ -22,6 +22,7 @@ from mailrotate.core.rules import clock_trust
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.running.passes import Outlook, Work
+from mailrotate.core.services.sending import dealing
 from mailrotate.core.services.sending.turn import Pace
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.liveness import LivingRunner
@@ -133,6 +134,8 @@ class Host:
 
     def _begin(self, now: datetime) -> None:
         self._count(passes.begin(self._context, now))
+        if self._only in (None, passes.Work.SEND):
+            dealing.deal(self._context, now)
 
     def _count(self, tally: Counter[str]) -> None:
         with self._guard:

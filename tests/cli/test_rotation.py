@@ -12,6 +12,7 @@ from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.states import ReplyClass
+from mailrotate.sandbox.server import Sandbox
 from tests.support.console import Console
 from tests.support.rows import NOW, Sender, Workspace, make_workspace
 
@@ -432,3 +433,31 @@ def test_b6_a_personal_mailbox_is_picked_by_its_own_user_only(
     run.run("campaign", "create", path, "--from", "anna@example.org", "--team")
     refused = run.run("campaign", "start", "intro", *picked, "--json", check_status=4).error()
     assert refused["code"] == "mailbox.personal"
+
+
+def test_e2_by_capacity_a_pass_sends_each_first_message_from_the_mailbox_with_most_room(run: Console) -> None:
+    anna, ben = "anna@sandbox.example.org", "ben@sandbox.example.org"
+    with Sandbox(password="try-me") as sandbox:
+        smtp, imap = sandbox.info.smtp, sandbox.info.imap
+        run.env["MAILROTATE_PASSWORD"] = "try-me"
+        for address, limit in ((anna, "3"), (ben, "10")):
+            run.run(
+                *("mailbox", "connect", address, "--security", "none", "--gap", "0s", "--daily-limit", limit),
+                *("--smtp", f"{smtp.host}:{smtp.port}", "--imap", f"{imap.host}:{imap.port}"),
+            )
+        window = 'window = { days = "mon-sun", hours = "00:00-24:00" }'
+        made = create(run, "--from", anna, "--from", ben, "--rotate", "capacity", top=window)
+        assert made["rotation"] == "capacity"
+        fill(run, 10)
+        started = run.run("campaign", "start", "intro")
+        assert "each recipient gets the sender with most room" in started.stdout
+        waits = run.run("why", "intro", "p0@example.com").stdout
+        assert "once it is due, it goes to the sender with most room today" in waits
+        assert "10 recipients wait for a sender" in run.run("campaign", "show", "intro").stdout
+        assert run.run("run", "--once", "--json").json()["sent"] == 10
+        assert people(run) == {anna: 2, ben: 8}
+        assert because_of(run, "p9@example.com") == ("capacity", f"most room today: {anna} 3, {ben} 10")
+        # Anna has room for one more today, and ben for two; the fourth waits.
+        fill(run, 4, 10)
+        assert run.run("run", "--once", "--json").json()["sent"] == 3
+        assert people(run) == {anna: 3, ben: 10, None: 1}

@@ -342,7 +342,8 @@ PARTS = {
     "accounts", "affected_campaigns", "claiming", "clock_guard", "comparing", "contact_book.note_received",
     "context", "door", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins",
     "mark_guard", "marking", "obstacles", "outbox_actions.each", "passes", "planning",
-    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal", "settling", "survey",
+    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal", "settling",
+    "survey",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
 SHOWN = {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailrotate.core.rules.rotation import Seat, settle, spread
+from mailrotate.core.rules.rotation import Room, Seat, by_room, settle, spread
 from mailrotate.core.values.spread import Spread
 
 
@@ -262,3 +262,34 @@ def test_e2_a_long_import_follows_the_weights_whoever_joined_before(
     for seat in now:
         # At most one of its own shares from exact: what was uneven before, and one round's rounding.
         assert abs(given_now[seat.sender_id] - 20 * seat.weight) <= 1 + 2 * seat.weight
+
+
+def by_rooms(*rooms: tuple[int, int], people: int) -> list[int]:
+    """Who gets each of so many people; a sender is its room today and how many it was given before."""
+    known = [Room(n, n, assigned, today) for n, (today, assigned) in enumerate(rooms)]
+    found = by_room(known, people)
+    return [found.sender_of(rank) for rank in range(people)]
+
+
+@pytest.mark.parametrize(
+    ("rooms", "senders"),
+    [
+        # Room for 3 and for 10: the second one until both have the same.
+        (((3, 0), (10, 0)), [1] * 7 + [0, 1, 0]),
+        # Equal room: the sender with the fewest assigned, then the one that was added first.
+        (((5, 4), (5, 3)), [1, 0, 1]),
+        (((5, 4), (5, 4)), [0, 1, 0]),
+        (((2, 9),), [0, 0]),
+    ],
+)
+def test_e2_most_room_is_next(rooms: tuple[tuple[int, int], ...], senders: list[int]) -> None:
+    assert by_rooms(*rooms, people=len(senders)) == senders
+
+
+@settings(max_examples=100)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.data())
+def test_e2_no_sender_gets_more_than_it_has_room_for(rooms: list[int], data: st.DataObject) -> None:
+    people = data.draw(st.integers(1, sum(rooms)))
+    given_now = Counter(by_rooms(*((room, 0) for room in rooms), people=people))
+    assert all(given_now[sender] <= room for sender, room in enumerate(rooms))
+    assert given_now.total() == people

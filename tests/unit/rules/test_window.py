@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailrotate.core.rules.window import next_open
+from mailrotate.core.rules.window import next_open, room_until
 from mailrotate.core.values.delivery_window import Block, DeliveryWindow
 from tests.unit.values.test_window import windows
 
@@ -140,3 +140,26 @@ def test_d4_no_minute_of_a_night_of_change_is_missed(zone: str, change: str, min
         opens = next_open(window, start)
         walk = (start + timedelta(minutes=n) for n in range(48 * 60))
         assert opens == next(moment for moment in walk if is_inside(window, moment))
+
+
+@pytest.mark.parametrize(
+    ("begins", "gap", "most", "room"),
+    [
+        # Between 09:00 and 10:00 a message every ten minutes are six, from 09:35 on three.
+        ("09:00", 10, 100, 6),
+        ("09:35", 10, 100, 3),
+        ("08:00", 10, 100, 6),
+        ("09:00", 10, 4, 4),
+        ("09:00", 0, 100, 100),
+        ("10:00", 10, 100, 0),
+        ("10:00", 0, 100, 0),
+        ("09:00", 0, -3, 0),
+    ],
+)
+def test_e2_room_is_what_can_leave_inside_the_window_before_the_day_ends(
+    begins: str, gap: int, most: int, room: int
+) -> None:
+    window = DeliveryWindow.parse({"days": "mon-sun", "hours": "09:00-10:00"}, "UTC")
+    instant = datetime.fromisoformat(f"2026-12-01T{begins}:00+00:00")
+    midnight = datetime.fromisoformat("2026-12-02T00:00:00+00:00")
+    assert room_until(window, instant, midnight, timedelta(minutes=gap), most) == room

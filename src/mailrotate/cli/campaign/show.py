@@ -37,8 +37,9 @@ def show(ctx: typer.Context, name: Name) -> None:
         )
     )
     if view.waiting and view.started_at is not None:
-        people = counted(view.waiting, "person waits", "people wait")
-        call.speech.line(f"{people}: no sender was connected that could take them")
+        people = counted(view.waiting, "recipient waits", "recipients wait")
+        why = Command("why", view.name, "ADDRESS")
+        call.speech.line(f"{people} for a sender; to see why: {in_words(why)}")
     if view.mailbox_removed:
         people = counted(view.mailbox_removed, "person", "people")
         call.speech.line(f"{people} failed when their mailbox was removed; another takes them on:")

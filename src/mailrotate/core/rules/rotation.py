@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from heapq import heapify, heapreplace
 from math import ceil, floor, gcd, lcm
 
 from mailrotate.core.values.spread import Spread
@@ -117,3 +118,28 @@ def _turns(seats: Sequence[Seat], unit: int, start: int, end: int) -> tuple[int,
 def _turns_of(seat: Seat, step: int, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     first = max(seat.assigned_count, -(-start // step))
     return ((n * step, seat.position, seat.sender_id) for n in range(first, -(-end // step)))
+
+
+@dataclass(frozen=True)
+class Room:
+    """A sender of a rotation by capacity: how many messages it can still take today."""
+
+    sender_id: int
+    position: int
+    assigned_count: int
+    today: int
+
+
+def by_room(rooms: Sequence[Room], count: int) -> Spread:
+    """Give each of `count` people, for whom there is room, to the sender with most room then.
+
+    Ties go to the sender with the fewest assigned, then by the order of adding.
+    """
+    heap = [(-room.today, room.assigned_count, room.position, room.sender_id) for room in rooms]
+    heapify(heap)
+    order = []
+    for _ in range(count):
+        used, assigned, position, sender_id = heap[0]
+        order.append(sender_id)
+        heapreplace(heap, (used + 1, assigned + 1, position, sender_id))
+    return Spread(tuple(order), tuple(order[:1]), count)

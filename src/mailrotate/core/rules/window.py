@@ -40,6 +40,18 @@ def next_open(window: DeliveryWindow, instant: datetime) -> datetime | None:
     return None
 
 
+def room_until(
+    window: DeliveryWindow, begins_at: datetime, ends_at: datetime, gap: timedelta, most: int
+) -> int:
+    """How many messages, at most `most`, can leave inside the window before `ends_at`, a gap apart."""
+    count, instant = 0, next_open(window, begins_at)
+    if not gap:
+        return max(0, most) if instant is not None and instant < ends_at else 0
+    while instant is not None and instant < ends_at and count < most:
+        count, instant = count + 1, next_open(window, instant + gap)
+    return count
+
+
 def _is_inside(window: DeliveryWindow, local: datetime) -> bool:
     minute, weekday = local.hour * 60 + local.minute, local.weekday()
     for block in window.blocks:

@@ -113,9 +113,15 @@ def start(
             {str(sender.address): people.get(sender.id, 0) for sender in senders},
             assigning.first_due_at(connection, campaign, now),
             None if first is None else first.next_at,
-            "no recipient has a sender yet" if first is None else first.summary,
+            _no_sender_yet(campaign) if first is None else first.summary,
             sender_choice.misnamed(connection, campaign.id),
         )
+
+
+def _no_sender_yet(campaign: StoredCampaign) -> str:
+    if campaign.rotation is Rotation.CAPACITY:
+        return "each recipient gets the sender with most room when a runner sends its first message"
+    return "no recipient has a sender yet"
 
 
 def _chosen_again(

@@ -247,7 +247,9 @@ def _merge(
     started = campaign.state is not CampaignState.DRAFT
     # Whose contacts they are is known only once they are stored.
     by_owner = campaign.rotation is Rotation.OWNER
-    if started and not by_owner:
+    if started and campaign.rotation is Rotation.CAPACITY:
+        how = replace(how, next_at=assigning.first_due_at(connection, campaign, now))
+    elif started and not by_owner:
         pool = adder_id if campaign.rotation is Rotation.ADDER else EVERYONE
         assignment = assigning.assignment_for(connection, campaign, {pool: counts.get(None, 0)}, now)
         if assignment is not None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import rotation, steps
-from mailrotate.core.rules.rotation import BY_USER, Seat
+from mailrotate.core.rules.rotation import BY_USER, Room, Seat
 from mailrotate.core.rules.situation import Lack
 from mailrotate.core.store import campaigns, senders, settings, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -140,12 +140,32 @@ def assign_waiting(connection: Connection, campaign_id: int, now: datetime) -> i
     """Assign all recipients without a sender, in the order of enrolment; return how many."""
     recipients.lock_enrolment(connection)
     campaign = campaigns.by_id(connection, campaign_id)
+    if campaign.rotation is Rotation.CAPACITY:
+        # They get their sender at the first message.
+        assignments.make_due(connection, campaign_id, first_due_at(connection, campaign, now))
+        return 0
     counts = assignments.waiting_by_pool(connection, campaign_id, campaign.rotation or SINGLE_SENDER)
     assignment = assignment_for(connection, campaign, counts, now) if any(counts.values()) else None
     if assignment is None:
         return 0
     assignments.assign(connection, campaign_id, assignment, first_due_at(connection, campaign, now))
     return sum(spread.count for spread in assignment.spreads.values())
+
+
+def assign_by_room(
+    connection: Connection, campaign: StoredCampaign, spread: Spread, rooms: Sequence[Room], now: datetime
+) -> None:
+    """Assign the recipients that are due first to the senders with most room today (E2)."""
+    present = current_senders(connection, campaign.id)
+    given = spread.counts()
+    counted = {sender.id: (sender.assigned_count + given.get(sender.id, 0), 1) for sender in present}
+    senders.note_counts(connection, campaign.id, counted)
+    addresses = {sender.id: sender.address for sender in present}
+    words = f"most room today: {', '.join(f'{addresses[room.sender_id]} {room.today}' for room in rooms)}"
+    ids = {EVERYONE: assignments.note_words(connection, campaign.id, words, now)}
+    assignments.assign_due(
+        connection, campaign.id, Assignment({EVERYONE: spread}, Rotation.CAPACITY, ids), now
+    )
 
 
 def assign_waiting_in_lane(connection: Connection, mailbox_id: int, slot_id: int, now: datetime) -> int:
@@ -157,7 +177,9 @@ def assign_waiting_in_lane(connection: Connection, mailbox_id: int, slot_id: int
 
 
 def lack_of(connection: Connection, campaign: StoredCampaign, person: StoredRecipient) -> Lack | None:
-    """Say why a waiting recipient has no mailbox, where a user decides whose it is (E2)."""
+    """Say why a waiting recipient has no mailbox, where a user or the room decides (E2)."""
+    if campaign.rotation is Rotation.CAPACITY:
+        return Lack("once it is due, it goes to the sender with most room today, when one has room")
     if campaign.rotation not in BY_USER or campaign.state is CampaignState.DRAFT:
         return None
     by_owner = campaign.rotation is Rotation.OWNER

@@ -2,7 +2,19 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Subquery, and_, case, func, insert, literal, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Subquery,
+    and_,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from mailrotate.core.store import dialects, visibility
 from mailrotate.core.store import tables as t
@@ -63,16 +75,78 @@ def assign(connection: Connection, campaign_id: int, how: Assignment, next_at: d
         .where(_waits_unassigned(campaign_id), pool.in_(how.spreads))
         .subquery("ranked")
     )
+    _assign(connection, how, ranked, next_at)
+
+
+def assign_due(connection: Connection, campaign_id: int, how: Assignment, now: datetime) -> None:
+    """Assign senders to the recipients without one that are due first, as many as the spread has."""
+    c = t.recipient.c
+    first = (
+        select(c.id, c.next_at)
+        .where(_is_due(campaign_id, now))
+        .order_by(c.next_at, c.id)
+        .limit(how.spreads[EVERYONE].count)
+        .subquery("first")
+    )
+    rank = func.row_number().over(order_by=(first.c.next_at, first.c.id)) - 1
+    ranked = select(first.c.id, literal(EVERYONE).label("pool"), rank.label("rank")).subquery("ranked")
+    _assign(connection, how, ranked, now)
+
+
+def _assign(connection: Connection, how: Assignment, ranked: Subquery, next_at: datetime) -> None:
     senders = senders_in_order(connection, how)
     connection.execute(
         update(t.recipient)
-        .where(c.id == ranked.c.id, senders.c.place == place_among(how, ranked.c.pool, ranked.c.rank))
+        .where(
+            t.recipient.c.id == ranked.c.id,
+            senders.c.place == place_among(how, ranked.c.pool, ranked.c.rank),
+        )
         .values(
             campaign_sender_id=senders.c.value,
             assigned_reason=how.reason,
             assignment_id=_words_of(how, ranked.c.pool),
             next_at=next_at,
         )
+    )
+
+
+def make_due(connection: Connection, campaign_id: int, due_at: datetime) -> None:
+    """Let the recipients of a rotation by capacity wait for a sender from an instant on."""
+    c = t.recipient.c
+    waits = update(t.recipient).where(_waits_unassigned(campaign_id), c.next_at.is_(None))
+    connection.execute(waits.values(next_at=due_at))
+
+
+def waiting_for_room(connection: Connection, now: datetime) -> list[int]:
+    """The active campaigns with due recipients that get a sender by its room."""
+    c = t.campaign.c
+    query = (
+        select(c.id)
+        .where(
+            c.rotation == Rotation.CAPACITY,
+            c.state == CampaignState.ACTIVE,
+            exists().where(_is_due(c.id, now)),
+        )
+        .order_by(c.id)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def due_count(connection: Connection, campaign_id: int, now: datetime, most: int) -> int:
+    """How many recipients without a sender are due, counted up to `most`."""
+    some = select(t.recipient.c.id).where(_is_due(campaign_id, now)).limit(max(0, most)).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def _is_due(campaign_id: int | ColumnElement[int], now: datetime) -> ColumnElement[bool]:
+    """In the words of the index of first messages, by which the due ones are found among many."""
+    c = t.recipient.c
+    return and_(
+        c.campaign_sender_id.is_(None),
+        t.awaits_first,
+        c.next_at <= now,
+        c.campaign_id == campaign_id,
+        c.state == RecipientState.QUEUED,
     )
 
 

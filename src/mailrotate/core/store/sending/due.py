@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import INBOX
@@ -73,6 +73,31 @@ def lanes_ready(connection: Connection, now: datetime, *, follow_ups: bool = Tru
         .order_by(t.mailbox.c.id)
     )
     return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
+
+
+def waiting_count(connection: Connection, mailbox_id: int, slot_id: int, until: datetime, most: int) -> int:
+    """Count the messages that wait for a mailbox until an instant, planned or not; each kind up to `most`."""
+    r, sender = t.recipient.c, t.campaign_sender.c
+    if most <= 0:
+        return 0
+    planned = select(t.message.c.id).where(
+        t.message.c.mailbox_id == mailbox_id, t.is_waiting, t.message.c.ready_at < until
+    )
+    unplanned = (
+        select(r.id)
+        .join(t.campaign_sender, sender.id == r.campaign_sender_id)
+        .join(t.campaign, t.campaign.c.id == sender.campaign_id)
+        .where(
+            or_(sender.mailbox_id == mailbox_id, sender.slot_id == slot_id),
+            t.campaign.c.state == CampaignState.ACTIVE,
+            or_(t.awaits_first, t.awaits_follow_up),
+            r.next_at < until,
+        )
+    )
+    return sum(
+        int(connection.execute(select(func.count()).select_from(part.limit(most).subquery())).scalar_one())
+        for part in (planned, unplanned)
+    )
 
 
 def _mail_due(now: datetime, follow_ups: bool = True) -> ColumnElement[bool]:
