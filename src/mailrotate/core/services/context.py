@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
-from mailrotate.core.ports import MailProvider, MarkPlace, SecretBox
+from mailrotate.core.ports import MailProvider, MarkPlace, SecretBox, WebhookPoster
 from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import Actor
@@ -20,19 +20,25 @@ class HolidayDates(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """The store, the secrets, the mail providers, the mark of sending and the acting user."""
+    """The store, the secrets, the mail providers, the mark of sending, the webhooks and the acting user."""
 
     store: Store
     secrets: SecretBox
     provider: Callable[[str], MailProvider]
     holidays: HolidayDates
     mark: MarkPlace
+    webhooks: WebhookPoster
     actor: Actor
 
 
 def secret_name(connection_id: int) -> str:
     """The name that a connection's secret is bound to (I1)."""
     return f"connection/{connection_id}"
+
+
+def webhook_secret_name(webhook_id: int) -> str:
+    """The name that a webhook's signing secret is bound to (I1)."""
+    return f"webhook/{webhook_id}"
 
 
 def account_of(context: Context, login: StoredLogin) -> MailAccount:
