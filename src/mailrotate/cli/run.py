@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
-_WORK = "send|sync|test"
+_WORK = "send|sync|test|notify"
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
 
 
@@ -39,7 +39,7 @@ def run(
         bool, typer.Option("--quiet-if-busy", help="Exit 0 when another runner holds the workspace.")
     ] = False,
 ) -> None:
-    """Send what is due, read replies, test connections: once, or until a signal comes.
+    """Send what is due, read replies, test connections, tell webhooks: once, or until a signal comes.
 
     Examples:
 
@@ -59,7 +59,7 @@ def run(
     try:
         work = None if only is None else Work(only)
     except ValueError:
-        raise BadInput("run.only", f"--only must be send, sync or test, not '{only}'") from None
+        raise BadInput("run.only", f"--only must be send, sync, test or notify, not '{only}'") from None
     period = parse_duration(every)
     if period < timedelta(seconds=1):
         raise BadInput("run.every", f"--every {every} is too short; the minimum is 1s")

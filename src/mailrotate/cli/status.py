@@ -9,10 +9,12 @@ from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot.team import team_line, team_row
+from mailrotate.cli.webhook.document import row_of as webhook_row
 from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
+    from mailrotate.core.services.sending.webhook_endpoints import Endpoint
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
     from mailrotate.core.store.sending.outbox_lists import UnfitStep
 
@@ -117,10 +119,21 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
         yield asked, Command("mailbox", "requests")
+    for endpoint in found.webhooks:
+        yield _webhook_words(endpoint), Command("webhook", "list")
     for line in found.campaigns:
         if line.overdue:
             late = f"{counted(line.overdue, 'message')} of {line.name} late"
             yield late, Command("outbox", "release", "--campaign", line.name)
+
+
+def _webhook_words(endpoint: "Endpoint") -> str:
+    words = [] if endpoint.state == "working" else [endpoint.state]
+    if endpoint.queue.waiting:
+        words.append(f"{counted(endpoint.queue.waiting, 'event')} waiting")
+    if endpoint.queue.given_up:
+        words.append(f"{counted(endpoint.queue.given_up, 'event')} given up")
+    return f"webhook w_{endpoint.hook.id}: {', '.join(words)}"
 
 
 def unfit_words(step: "UnfitStep") -> tuple[str, Command]:
@@ -148,6 +161,7 @@ def _document(found: "Overview", call: Call) -> dict[str, object]:
             ],
         },
         "mailboxes": [vars(line) for line in found.mailboxes],
+        "webhooks": [webhook_row(endpoint) for endpoint in found.webhooks],
         "unfit": [vars(step) for step in found.unfit],
         "campaigns": [
             vars(line) | {"id": f"c_{line.id}", "ended": line.ended, "total": line.total}

@@ -17,7 +17,7 @@ from mailrotate.core.services import periods
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
-from mailrotate.core.services.sending import health, marking, recovery, settling
+from mailrotate.core.services.sending import health, marking, recovery, settling, webhook_posting
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.events import RUNNER, About
@@ -28,7 +28,7 @@ from mailrotate.core.values.states import ConnectionState
 
 COUNTED = (
     "sent", "failed", "deferred", "held", "stopped", "reassigned", "tested",
-    "replies", "bounces", "unsubscribes", "enrolled", "notified",
+    "replies", "bounces", "unsubscribes", "enrolled", "notified", "posted",
 )  # fmt: skip
 
 
@@ -38,6 +38,7 @@ class Work(StrEnum):
     SEND = "send"
     SYNC = "sync"
     TEST = "test"
+    NOTIFY = "notify"
 
 
 def begin(context: Context, now: datetime) -> int:
@@ -91,6 +92,11 @@ def work_lane(
     finally:
         with context.store.writing() as connection:
             lanes.release(connection, lane)
+
+
+def endpoints_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
+    """List the webhook endpoints that have something to be told of at `now`."""
+    return webhook_posting.due(context, now) if only in (None, Work.NOTIFY) else []
 
 
 def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counter[str]:

@@ -17,7 +17,9 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.mailboxes import slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
+from mailrotate.core.services.sending import webhook_endpoints
 from mailrotate.core.services.sending.runners import RunnerEntry
+from mailrotate.core.services.sending.webhook_endpoints import Endpoint
 from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.services.views.survey import LaneSeen
@@ -84,7 +86,8 @@ class CampaignLine:
 class Overview:
     """The answer and what it was found from.
 
-    `requests` wait for the acting user's decision; `obstacle` keeps the whole workspace from sending.
+    `requests` wait for the acting user's decision; `obstacle` keeps the whole workspace from sending;
+    `webhooks` are those in trouble, for users who may see them.
     """
 
     headline: Headline
@@ -101,6 +104,7 @@ class Overview:
     requests: int
     obstacle: Obstacle | None
     unfit: tuple[UnfitStep, ...]
+    webhooks: tuple[Endpoint, ...]
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -149,6 +153,7 @@ def look(context: Context, now: datetime) -> Overview:
             requests=_requests(context, connection),
             obstacle=prospects.obstacle,
             unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
+            webhooks=_webhooks(context, connection),
         )
 
 
@@ -192,6 +197,12 @@ def _requests(context: Context, connection: Connection) -> int:
     acting = _acting(context, connection)
     decides = acting is not None and roles.may(acting.role, Deed.REQUESTS)
     return requests.open_count(connection) if decides else 0
+
+
+def _webhooks(context: Context, connection: Connection) -> tuple[Endpoint, ...]:
+    acting = _acting(context, connection)
+    may_see = acting is not None and roles.may(acting.role, Deed.WEBHOOKS)
+    return tuple(webhook_endpoints.in_trouble(connection)) if may_see else ()
 
 
 def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> tuple[CampaignLine, ...]:
