@@ -82,6 +82,9 @@ class Host:
             self._begin(now)
             for future in self._start_lanes(passes.lanes_due(self._context, now, self._only), False):
                 future.result()
+            # After the lanes, whose work may have shown that a mailbox failed.
+            for future in self._start_lanes(self._plan_notices(self._clock()), False, Work.NOTIFY):
+                future.result()
             for future in self._start_posts(self._clock()):
                 future.result()
             # Not by the wall clock: after a refused clock jump, every other runner would wait for it.
@@ -125,6 +128,7 @@ class Host:
                 # Other runners consider the old entry dead and take its lanes; register again.
                 self._runner = liveness.register(self._context.store, "loop", now, machine)
             self._begin(now)
+            self._plan_notices(now)
             self._start_lanes(passes.lanes_due(self._context, now, self._only), True)
             self._start_posts(now)
             passes.conclude(self._context, now)
@@ -139,11 +143,19 @@ class Host:
         with self._guard:
             self.report.tally.update(tally)
 
-    def _start_lanes(self, due: list[int], linger: bool) -> list[Future[None]]:
+    def _start_lanes(self, due: list[int], linger: bool, only: Work | None = None) -> list[Future[None]]:
         with self._guard:
             fresh = [mailbox_id for mailbox_id in due if mailbox_id not in self._working]
             self._working.update(fresh)
-        return [self._pool.submit(self._work, self._runner, mailbox_id, linger) for mailbox_id in fresh]
+        work = only or self._only
+        return [self._pool.submit(self._work, self._runner, mailbox_id, linger, work) for mailbox_id in fresh]
+
+    def _plan_notices(self, now: datetime) -> list[int]:
+        try:
+            return passes.plan_notices(self._context, now, self._only)
+        except Exception as trouble:  # noqa: BLE001  notices must not keep mail from being sent
+            self._note(trouble)
+            return []
 
     def _start_posts(self, now: datetime) -> list[Future[None]]:
         due = passes.endpoints_due(self._context, now, self._only)
@@ -164,11 +176,9 @@ class Host:
             with self._guard:
                 self._posting.discard(webhook_id)
 
-    def _work(self, runner: LivingRunner, mailbox_id: int, linger: bool) -> None:
+    def _work(self, runner: LivingRunner, mailbox_id: int, linger: bool, only: Work | None) -> None:
         try:
-            self._count(
-                passes.work_lane(self._context, runner.id, mailbox_id, self._pace(linger), self._only)
-            )
+            self._count(passes.work_lane(self._context, runner.id, mailbox_id, self._pace(linger), only))
         except Exception as trouble:  # noqa: BLE001  one lane's failure is not the others'
             self._note(trouble)
             self._note_work(mailbox_id, trouble)

@@ -1,5 +1,6 @@
 """`mailrotate run`: send everything that is due, once or continuously."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from mailrotate.cli import completion, standard_output
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.hints import with_hint
+from mailrotate.cli.hints import in_words, with_hint
 from mailrotate.cli.logged import line_of
 from mailrotate.cli.output import counted
 from mailrotate.cli.status import unfit_words
@@ -63,7 +64,8 @@ def run(
     period = parse_duration(every)
     if period < timedelta(seconds=1):
         raise BadInput("run.every", f"--every {every} is too short; the minimum is 1s")
-    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call, trouble))
+    context = replace(call.context, spell=in_words)
+    host = Host(context, call.app.clock, work, lambda trouble: _tell(call, trouble))
     try:
         if once:
             began = monotonic_seconds()

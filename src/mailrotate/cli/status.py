@@ -119,7 +119,14 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
         yield asked, Command("mailbox", "requests")
-    for endpoint in found.webhooks:
+    for address in found.telling.untold:
+        nobody = f"{address}: nobody could be told by mail that it failed, because no other mailbox works"
+        yield nobody, Command("mailbox", "reconnect", address)
+    for refused in found.telling.refused:
+        said = f": {refused.said}" if refused.said else ""
+        what = f"{refused.address}: the notice to {refused.addressee} was refused{said}"
+        yield what, Command("mailbox", "reconnect", refused.address)
+    for endpoint in found.telling.webhooks:
         yield _webhook_words(endpoint), Command("webhook", "list")
     for line in found.campaigns:
         if line.overdue:
@@ -146,7 +153,7 @@ def unfit_words(step: "UnfitStep") -> tuple[str, Command]:
 def _document(found: "Overview", call: Call) -> dict[str, object]:
     headline, text, obstacle = found.headline, _headline(found, call), found.obstacle
     return {
-        **vars(found),
+        **{name: value for name, value in vars(found).items() if name != "telling"},
         "headline": {"code": headline.code, "text": text, "sending": headline.sending},
         "sending": headline.sending,
         "summary": text,
@@ -161,7 +168,12 @@ def _document(found: "Overview", call: Call) -> dict[str, object]:
             ],
         },
         "mailboxes": [vars(line) for line in found.mailboxes],
-        "webhooks": [webhook_row(endpoint) for endpoint in found.webhooks],
+        "refused_notices": [
+            {"mailbox": one.address, "addressee": one.addressee, "error": one.said}
+            for one in found.telling.refused
+        ],
+        "webhooks": [webhook_row(endpoint) for endpoint in found.telling.webhooks],
+        "untold": found.telling.untold,
         "unfit": [vars(step) for step in found.unfit],
         "campaigns": [
             vars(line) | {"id": f"c_{line.id}", "ended": line.ended, "total": line.total}

@@ -10,6 +10,7 @@ from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import Actor
 from mailrotate.core.values.credential import Credential, unpack
+from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.mail import MailAccount
 
 
@@ -29,6 +30,8 @@ class Context:
     mark: MarkPlace
     webhooks: WebhookPoster
     actor: Actor
+    # How hints are written into mails: only the CLI knows the shell.
+    spell: Callable[[AnyHint], str] = str
 
 
 def secret_name(connection_id: int) -> str:

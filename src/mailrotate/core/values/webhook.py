@@ -13,7 +13,9 @@ OFFERED: Mapping[str, str] = {
     "mailbox.removed": "a mailbox was removed",
     "campaign.paused": "a reason to pause a campaign was added",
     "campaign.resumed": "a campaign runs again",
-    "recipient.stopped": "a deadline ended and stopped recipients: one event with their number",
+    "grace.ended": "a deadline passed: how many recipients were stopped or given to other senders",
+    "notice.failure": "a notice of a failed mailbox was due, whether or not a mail could be sent",
+    "notice.recovery": "users were told that a mailbox works again",
 }
 # The body of a test has this as its type.
 TEST_EVENT = "webhook.test"

@@ -17,7 +17,14 @@ from mailrotate.core.services import periods
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
-from mailrotate.core.services.sending import health, marking, recovery, settling, webhook_posting
+from mailrotate.core.services.sending import (
+    health,
+    marking,
+    notice_planning,
+    recovery,
+    settling,
+    webhook_posting,
+)
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.events import RUNNER, About
@@ -71,6 +78,8 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
         found: list[int] = []
         if only in (None, Work.TEST):
             found += health.due_for_test(connection, now, periods.period(connection, "test_every"))
+        if only is Work.NOTIFY:
+            found += due.notice_lanes(connection, now)
         if only in (None, Work.SEND, Work.SYNC):
             found += due.lanes_with_work(connection, now)
     return sorted(set(found))
@@ -94,6 +103,15 @@ def work_lane(
             lanes.release(connection, lane)
 
 
+def plan_notices(context: Context, now: datetime, only: Work | None = None) -> list[int]:
+    """Plan the notices to users that are due at `now`; return the mailboxes that have some to send."""
+    if only not in (None, Work.NOTIFY):
+        return []
+    notice_planning.plan(context, now)
+    with context.store.reading() as connection:
+        return due.notice_lanes(connection, now)
+
+
 def endpoints_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
     """List the webhook endpoints that have something to be told of at `now`."""
     return webhook_posting.due(context, now) if only in (None, Work.NOTIFY) else []
@@ -112,6 +130,8 @@ def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counte
     if only is Work.TEST or box.state is not ConnectionState.CONNECTED:
         return tally
     turn = LaneTurn(context, lane, pace)
+    if only is Work.NOTIFY:
+        return tally + turn.notify()
     return tally + (turn.sync() if only is Work.SYNC else turn.run())
 
 

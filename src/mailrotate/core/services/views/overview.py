@@ -1,6 +1,6 @@
 """The whole workspace at a glance: is it sending, and if not why; the same gates answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,8 +23,17 @@ from mailrotate.core.services.sending.webhook_endpoints import Endpoint
 from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.services.views.survey import LaneSeen
-from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
+from mailrotate.core.store import (
+    campaigns,
+    mailboxes,
+    notices,
+    progress,
+    requests,
+    visibility,
+    workspaces,
+)
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.notices import Refused
 from mailrotate.core.store.sending import outbox_lists, unread_mail
 from mailrotate.core.store.sending.outbox_lists import UnfitStep
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
@@ -83,11 +92,24 @@ class CampaignLine:
 
 
 @dataclass(frozen=True)
+class Telling:
+    """What could not be told to users and other programs (C10).
+
+    `untold` are failed mailboxes of which no mail could be sent, `refused` notices that a server did not
+    take, `webhooks` those in trouble, for users who may see them.
+    """
+
+    untold: tuple[str, ...]
+    refused: tuple[Refused, ...]
+    webhooks: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True)
 class Overview:
     """The answer and what it was found from.
 
     `requests` wait for the acting user's decision; `obstacle` keeps the whole workspace from sending;
-    `webhooks` are those in trouble, for users who may see them.
+    `telling` is what could not be told.
     """
 
     headline: Headline
@@ -104,7 +126,7 @@ class Overview:
     requests: int
     obstacle: Obstacle | None
     unfit: tuple[UnfitStep, ...]
-    webhooks: tuple[Endpoint, ...]
+    telling: Telling
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -153,7 +175,7 @@ def look(context: Context, now: datetime) -> Overview:
             requests=_requests(context, connection),
             obstacle=prospects.obstacle,
             unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
-            webhooks=_webhooks(context, connection),
+            telling=_telling(context, connection, {box.address for box in boxes}),
         )
 
 
@@ -199,10 +221,14 @@ def _requests(context: Context, connection: Connection) -> int:
     return requests.open_count(connection) if decides else 0
 
 
-def _webhooks(context: Context, connection: Connection) -> tuple[Endpoint, ...]:
+def _telling(context: Context, connection: Connection, seen: Collection[str]) -> Telling:
     acting = _acting(context, connection)
     may_see = acting is not None and roles.may(acting.role, Deed.WEBHOOKS)
-    return tuple(webhook_endpoints.in_trouble(connection)) if may_see else ()
+    return Telling(
+        tuple(one for one in notices.untold(connection) if one in seen),
+        tuple(one for one in notices.refused(connection) if one.address in seen),
+        tuple(webhook_endpoints.in_trouble(connection)) if may_see else (),
+    )
 
 
 def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> tuple[CampaignLine, ...]:

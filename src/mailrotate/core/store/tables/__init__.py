@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 from mailrotate.core.store.tables import (  # noqa: F401
     campaign_rows,
     mailbox_rows,
+    notice_rows,
     outbox_rows,
     people_rows,
     user_rows,
@@ -61,6 +62,7 @@ suppression = METADATA.tables["suppression"]
 lifted_suppression = METADATA.tables["lifted_suppression"]
 stopped = METADATA.tables["stopped"]
 event = METADATA.tables["event"]
+notice = METADATA.tables["notice"]
 webhook = METADATA.tables["webhook"]
 webhook_delivery = METADATA.tables["webhook_delivery"]
 
