@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.support.mail_fixtures",
     "tests.support.post_office",
     "tests.support.rows",
+    "tests.support.webhook_server",
     # After those that it imports.
     "tests.support.people",
     "tests.acceptance.old_workspace",

@@ -359,6 +359,7 @@ class App:
     def context(self) -> "Context":
         from mailrotate.adapters.holiday_calendar import HolidayCalendar
         from mailrotate.adapters.secret_box import RingBox
+        from mailrotate.adapters.webhook_poster import HttpPoster
         from mailrotate.core.services.context import Context
 
         return Context(
@@ -367,6 +368,7 @@ class App:
             provider=self.provider,
             holidays=HolidayCalendar(),
             mark=self.mark,
+            webhooks=HttpPoster(),
             actor=self.actor,
             later=lambda began: max(began, self.clock()),
         )

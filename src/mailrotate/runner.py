@@ -22,7 +22,7 @@ from mailrotate.core.rules import clock_trust
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.running.passes import Outlook, Work
-from mailrotate.core.services.sending import dealing
+from mailrotate.core.services.sending import dealing, webhook_posting
 from mailrotate.core.services.sending.turn import Pace
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.liveness import LivingRunner
@@ -31,6 +31,8 @@ from mailrotate.core.values.errors import ClockTrouble
 
 # Lanes wait for servers nearly all the time, so threads cost little.
 _MOST_LANES_AT_ONCE = 64
+# Apart from the lanes: an endpoint that does not answer must not take a lane's thread.
+_MOST_ENDPOINTS_AT_ONCE = 16
 _MOST_TROUBLES = 100
 KILLED_BY_SECOND_SIGNAL = 130
 
@@ -71,6 +73,7 @@ class Host:
         self._working: set[int] = set()
         # In which the last tick ended.
         self._lasting: Exception | None = None
+        self._posting: set[int] = set()
         self._runner: LivingRunner
         self._guard = threading.Lock()
 
@@ -80,6 +83,11 @@ class Host:
             now, steady = self._clock(), monotonic_seconds()
             self._begin(now)
             for future in self._start_lanes(passes.lanes_due(self._context, now, self._only), False):
+                future.result()
+            # After the lanes, whose work may have shown that a mailbox failed.
+            for future in self._start_lanes(self._plan_notices(self._clock()), False, Work.NOTIFY):
+                future.result()
+            for future in self._start_posts(self._clock()):
                 future.result()
             # Not by the wall clock: after a refused clock jump, every other runner would wait for it.
             ended_at = now + timedelta(seconds=monotonic_seconds() - steady)
@@ -110,6 +118,7 @@ class Host:
             self._stop.set()
             scheduler.shutdown(wait=True)
             self._pool.shutdown(wait=True)
+            self._post_pool.shutdown(wait=True)
             after_tick()
         return self.report
 
@@ -121,7 +130,9 @@ class Host:
                 # Other runners consider the old entry dead and take its lanes; register again.
                 self._runner = liveness.register(self._context.store, "loop", now, machine)
             self._begin(now)
+            self._plan_notices(now)
             self._start_lanes(passes.lanes_due(self._context, now, self._only), True)
+            self._start_posts(now)
             passes.conclude(self._context, now)
             after_tick()
             if self._lasting is not None:
@@ -141,17 +152,42 @@ class Host:
         with self._guard:
             self.report.tally.update(tally)
 
-    def _start_lanes(self, due: list[int], linger: bool) -> list[Future[None]]:
+    def _start_lanes(self, due: list[int], linger: bool, only: Work | None = None) -> list[Future[None]]:
         with self._guard:
             fresh = [mailbox_id for mailbox_id in due if mailbox_id not in self._working]
             self._working.update(fresh)
-        return [self._pool.submit(self._work, self._runner, mailbox_id, linger) for mailbox_id in fresh]
+        work = only or self._only
+        return [self._pool.submit(self._work, self._runner, mailbox_id, linger, work) for mailbox_id in fresh]
 
-    def _work(self, runner: LivingRunner, mailbox_id: int, linger: bool) -> None:
+    def _plan_notices(self, now: datetime) -> list[int]:
         try:
-            self._count(
-                passes.work_lane(self._context, runner.id, mailbox_id, self._pace(linger), self._only)
+            return passes.plan_notices(self._context, now, self._only)
+        except Exception as trouble:  # noqa: BLE001  notices must not keep mail from being sent
+            self._note(trouble)
+            return []
+
+    def _start_posts(self, now: datetime) -> list[Future[None]]:
+        due = passes.endpoints_due(self._context, now, self._only)
+        with self._guard:
+            fresh = [webhook_id for webhook_id in due if webhook_id not in self._posting]
+            self._posting.update(fresh)
+        return [self._post_pool.submit(self._post, self._runner, webhook_id) for webhook_id in fresh]
+
+    def _post(self, runner: LivingRunner, webhook_id: int) -> None:
+        try:
+            posted = webhook_posting.post_due(
+                self._context, runner.id, webhook_id, self._clock, self._stop.is_set
             )
+            self._count(Counter(posted=posted))
+        except Exception as trouble:  # noqa: BLE001  one endpoint's failure is not the others'
+            self._note(trouble)
+        finally:
+            with self._guard:
+                self._posting.discard(webhook_id)
+
+    def _work(self, runner: LivingRunner, mailbox_id: int, linger: bool, only: Work | None) -> None:
+        try:
+            self._count(passes.work_lane(self._context, runner.id, mailbox_id, self._pace(linger), only))
         except Exception as trouble:  # noqa: BLE001  one lane's failure is not the others'
             self._note(trouble)
             self._note_work(mailbox_id, trouble)
@@ -201,11 +237,13 @@ class Host:
         with liveness.sole_host(self._context.store), self._heeding_signals():
             self._runner = liveness.register(self._context.store, kind, self._clock(), machine)
             self._pool = ThreadPoolExecutor(_MOST_LANES_AT_ONCE, thread_name_prefix="lane")
+            self._post_pool = ThreadPoolExecutor(_MOST_ENDPOINTS_AT_ONCE, thread_name_prefix="webhook")
             try:
                 yield
             finally:
                 self._stop.set()
                 self._pool.shutdown(wait=True)
+                self._post_pool.shutdown(wait=True)
                 self._runner.end(self._clock())
 
     @contextmanager

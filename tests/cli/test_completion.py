@@ -12,7 +12,7 @@ from mailrotate.core.services.team import user_admin
 from mailrotate.core.services.views import completing, outbox_actions
 from mailrotate.core.services.views.outbox_actions import Which
 from mailrotate.core.store import mailboxes as mailboxes_stored
-from mailrotate.core.store import names, shares, workspaces
+from mailrotate.core.store import names, shares, webhooks, workspaces
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.names import Ask, Names
 from mailrotate.core.store.workspaces import StoredUser
@@ -62,6 +62,12 @@ def test_tab_completes_addresses_campaigns_and_messages(workspace: Workspace, tm
     assert complete(program, "mailrotate --as a") == ["admin@example.org"]
     assert complete(program, "mailrotate outbox retry m") == [f"m_{held}", f"m_{failed}"]
     assert complete(program, "mailrotate log --campaign w") == ["winter"]
+    with workspace.store.writing() as connection:
+        webhooks.insert_webhook(connection, "https://example.com/", ["mailbox.failed"], NOW)
+    assert complete(program, "mailrotate webhook test ") == ["w_1"]
+    assert complete(program, "mailrotate webhook add https://example.com/ --event mailbox.r") == [
+        "mailbox.recovered", "mailbox.reconnected", "mailbox.removed",
+    ]  # fmt: skip
     assert complete(program, "mailrotate why ") == [
         "anna@example.org", "ben@example.org", "autumn intro", "winter", f"m_{held}", f"m_{failed}",
     ]  # fmt: skip
@@ -123,6 +129,7 @@ def test_a6_a10_tab_offers_what_the_lists_show_and_nothing_to_a_locked_user(work
             if roles.may(user.role, Deed.PEOPLE)
             else [],
             Names.REQUESTS: [f"q_{request.id}" for request in mailbox_requests.listing(context)],
+            Names.WEBHOOKS: [],
             Names.ACTORS: [seat.email for seat in user_admin.listing(context_of(workspace))],
         }
         assert offered(workspace, user.email) == [sorted(wanted[kind]) for kind in Names]

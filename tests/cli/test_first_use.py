@@ -318,7 +318,7 @@ def offers(program: Console, workspace: Workspace, anna: Sender) -> dict[str, li
         "outbox list --state ": ["draft", "scheduled", "sending", "sent", "error", "held", "cancelled"],
         "outbox list --state s": ["scheduled", "sending", "sent"],
         "recipient list autumn --state f": ["failed", "finished"],
-        "run --only ": ["send", "sync", "test"],
+        "run --only ": ["send", "sync", "test", "notify"],
         "outbox classify-reply 550 --phase r": ["rcpt"],
         "mailbox connect a@example.org --provider g": ["google"],
         "user add x@example.org --role m": ["manager", "member"],

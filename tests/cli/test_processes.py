@@ -127,7 +127,13 @@ STORIES = {
         db backup copy.db
         db restore copy.db --yes
         db adopt --accept --yes
+        webhook add http://localhost:1/hooks --event mailbox.failed
+        webhook list
+        5 webhook test w_1
+        webhook rotate w_1
+        webhook resend w_1
         secret rekey
+        webhook remove w_1
         log
         help exit-status
     """,
@@ -207,7 +213,7 @@ def test_a_process_says_what_the_same_command_says_without_one(
 def without_time(text: str) -> str:
     """What does not depend on when and where a command runs, nor on chance."""
     text = re.sub(r"\d{4}-?\d\d-?\d\d[T ]\d\d:?\d\d:?\d\d(?:\.\d+)?Z?", "INSTANT", text)
-    text = re.sub(r"[0-9a-f]{32,}", "TOKEN", text)
+    text = re.sub(r"[0-9a-f]{32,}|whsec_\S+", "TOKEN", text)
     return re.sub(r"/(console|process)/", "/HOME/", text)
 
 

@@ -9,6 +9,7 @@ from mailrotate.adapters.holiday_calendar import HolidayCalendar
 from mailrotate.adapters.key_ring import KeyRing
 from mailrotate.adapters.mark_file import MarkFile
 from mailrotate.adapters.secret_box import RingBox
+from mailrotate.adapters.webhook_poster import HttpPoster
 from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
 from mailrotate.core.store import workspaces
@@ -55,6 +56,7 @@ def context_of(
         provider=lambda name: provider_for(name, SHORT),
         holidays=HolidayCalendar(),
         mark=mark_of(workspace),
+        webhooks=HttpPoster(seconds_in_all=1),
         actor=Actor((user or workspace.admin).id, "tester"),
     )
     if key is None:

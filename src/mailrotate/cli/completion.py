@@ -68,6 +68,13 @@ def requests(ctx: typer.Context, incomplete: str) -> list[str]:
     return _beginning(ctx, incomplete, Names.REQUESTS)
 
 
+def webhooks(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of webhooks."""
+    from mailrotate.core.store.names import Names
+
+    return _beginning(ctx, incomplete, Names.WEBHOOKS)
+
+
 def any_message(ctx: typer.Context, incomplete: str) -> list[str]:
     """Ids of the latest messages."""
     from mailrotate.core.store.names import Names

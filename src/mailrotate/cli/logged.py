@@ -46,6 +46,7 @@ _WORDS: Mapping[str, Callable[[object, str], str]] = {
     "reason": lambda value, _zone: spoken(str(value)),
     "until": _until,
     "made_at": _until,
+    "failed_at": _until,
 }
 
 

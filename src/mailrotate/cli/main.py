@@ -33,6 +33,7 @@ class _Root(Lazy):
         "suppression": "Manage addresses that must never be written to again.",
         "limits": "Show or change the mail providers' limits.",
         "settings": "Show or change the workspace settings.",
+        "webhook": "Tell other programs about events.",
         "run": "Send everything that is due, once or continuously.",
         "runner": "List the runners, and take the present clock.",
         "log": "Show the event log.",

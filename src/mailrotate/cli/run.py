@@ -1,5 +1,6 @@
 """`mailrotate run`: send everything that is due, once or continuously."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 from mailrotate.cli import completion, standard_output
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.hints import with_hint
+from mailrotate.cli.hints import in_words, with_hint
 from mailrotate.cli.logged import line_of
 from mailrotate.cli.output import counted
 from mailrotate.cli.status import unfit_words
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
-_WORK = "send|sync|test|deadlines"
+_WORK = "send|sync|test|deadlines|notify"
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
 
 
@@ -39,7 +40,7 @@ def run(
         bool, typer.Option("--quiet-if-busy", help="Exit 0 when another runner holds the workspace.")
     ] = False,
 ) -> None:
-    """Send what is due, read replies, test connections: once, or until a signal comes.
+    """Send what is due, read replies, test connections, tell webhooks: once, or until a signal comes.
 
     Examples:
 
@@ -59,11 +60,13 @@ def run(
     try:
         work = None if only is None else Work(only)
     except ValueError:
-        raise BadInput("run.only", f"--only must be send, sync, test or deadlines, not '{only}'") from None
+        wanted = "send, sync, test, deadlines or notify"
+        raise BadInput("run.only", f"--only must be {wanted}, not '{only}'") from None
     period = parse_duration(every)
     if period < timedelta(seconds=1):
         raise BadInput("run.every", f"--every {every} is too short; the minimum is 1s")
-    host = Host(call.context, call.app.clock, work, lambda trouble: _tell(call, trouble))
+    context = replace(call.context, spell=in_words)
+    host = Host(context, call.app.clock, work, lambda trouble: _tell(call, trouble))
     try:
         if once:
             began = monotonic_seconds()

@@ -10,11 +10,13 @@ from mailrotate.cli.grace.document import left, row_of
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot.team import team_line, team_row
+from mailrotate.cli.webhook.document import row_of as webhook_row
 from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.grace_extension import Running
+    from mailrotate.core.services.sending.webhook_endpoints import Endpoint
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
     from mailrotate.core.store.sending.outbox_lists import UnfitStep
 
@@ -133,10 +135,28 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
         yield asked, Command("mailbox", "requests")
+    for address in found.telling.untold:
+        nobody = f"{address}: nobody could be told by mail that it failed, because no other mailbox works"
+        yield nobody, Command("mailbox", "reconnect", address)
+    for refused in found.telling.refused:
+        said = f": {refused.said}" if refused.said else ""
+        what = f"{refused.address}: the notice to {refused.addressee} was refused{said}"
+        yield what, Command("mailbox", "reconnect", refused.address)
+    for endpoint in found.telling.webhooks:
+        yield _webhook_words(endpoint), Command("webhook", "list")
     for line in found.campaigns:
         if line.overdue:
             late = f"{counted(line.overdue, 'message')} of {line.name} late"
             yield late, Command("outbox", "release", "--campaign", line.name)
+
+
+def _webhook_words(endpoint: "Endpoint") -> str:
+    words = [] if endpoint.state == "working" else [endpoint.state]
+    if endpoint.queue.waiting:
+        words.append(f"{counted(endpoint.queue.waiting, 'event')} waiting")
+    if endpoint.queue.given_up:
+        words.append(f"{counted(endpoint.queue.given_up, 'event')} given up")
+    return f"webhook w_{endpoint.hook.id}: {', '.join(words)}"
 
 
 def unfit_words(step: "UnfitStep") -> tuple[str, Command]:
@@ -149,7 +169,7 @@ def unfit_words(step: "UnfitStep") -> tuple[str, Command]:
 def _document(found: "Overview", call: Call) -> dict[str, object]:
     headline, text, obstacle = found.headline, _headline(found, call), found.obstacle
     return {
-        **vars(found),
+        **{name: value for name, value in vars(found).items() if name != "telling"},
         "headline": {"code": headline.code, "text": text, "sending": headline.sending},
         "sending": headline.sending,
         "summary": text,
@@ -165,6 +185,12 @@ def _document(found: "Overview", call: Call) -> dict[str, object]:
         },
         "mailboxes": [vars(line) for line in found.mailboxes],
         "graces": [row_of(one) for one in found.graces],
+        "refused_notices": [
+            {"mailbox": one.address, "addressee": one.addressee, "error": one.said}
+            for one in found.telling.refused
+        ],
+        "webhooks": [webhook_row(endpoint) for endpoint in found.telling.webhooks],
+        "untold": found.telling.untold,
         "unfit": [vars(step) for step in found.unfit],
         "warnings": [
             {"code": warning.code, "reason": warning.says, "command": warning.command}

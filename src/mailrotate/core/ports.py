@@ -1,6 +1,6 @@
 """What the core needs from outside, as Protocols without implementation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from mailrotate.core.values.mail import (
     MailAccount,
     ServerReply,
 )
+from mailrotate.core.values.webhook import WebhookAnswer
 
 
 class SendSession(Protocol):
@@ -154,3 +155,13 @@ class MarkPlace(Protocol):
 
     def note(self, number: int) -> None:
         """Raise the number to at least this one, without a sync."""
+
+
+class WebhookPoster(Protocol):
+    """The way to webhook endpoints (C10)."""
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookAnswer:
+        """Post JSON and return the answer, all within 10 seconds; follow no redirect.
+
+        Raises WebhookTrouble when the endpoint cannot be reached or does not answer in time.
+        """

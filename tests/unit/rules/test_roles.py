@@ -19,6 +19,7 @@ def test_a6_members_have_their_own_seat_managers_slots_too_and_admins_everything
         Deed.PLAN,
         Deed.REQUESTS,
         Deed.SETTINGS,
+        Deed.WEBHOOKS,
     }
     assert MAY[Role.ADMIN] == set(Deed)
 

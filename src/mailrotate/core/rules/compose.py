@@ -23,7 +23,7 @@ from mailrotate.core.values.letter import (
     Unsubscribe,
 )
 
-__all__ = ["Composed", "Words", "compose", "message_id_for", "words_of"]
+__all__ = ["Composed", "Words", "compose", "compose_notice", "message_id_for", "words_of"]
 
 # RFC 5322 3.6.4 lets References grow without end; the first and the newest are what threading needs.
 _MOST_REFERENCES = 20
@@ -69,6 +69,18 @@ def compose(letter: Letter, now: datetime) -> Composed:
         body = mime.multipart("mixed", f"=_m{seed[:32]}", [body, *files])
     raw = "".join(_headers(letter, words.subject, now)).encode("ascii") + body
     return Composed(words.subject, raw, sha256(raw).hexdigest())
+
+
+def compose_notice(letter: Letter, text: str, now: datetime) -> Composed:
+    """A notice as RFC 5322 bytes: its text as it is, marked as a machine's so that no robot answers it.
+
+    `subject_template` is its subject. Raises UnfitLetter.
+    """
+    subject = one_line(letter.subject_template or "")[:LONGEST_SUBJECT]
+    # RFC 3834 5.
+    headers = [*_headers(letter, subject, now), mime.header("Auto-Submitted", "auto-generated")]
+    raw = "".join(headers).encode("ascii") + mime.text_part("plain", text)
+    return Composed(subject, raw, sha256(raw).hexdigest())
 
 
 def words_of(letter: Letter) -> Words:

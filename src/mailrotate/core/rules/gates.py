@@ -148,6 +148,12 @@ def _hold(facts: MailboxFacts, now: datetime) -> Answer:
     return Shut(said, facts.hold_until, releasing)
 
 
+def _unless_notice(decide: Decider) -> Decider:
+    """Limits of a day bind everything but notices to users (C10)."""
+    return lambda at, now: None if at.message is not None and at.message.is_notice else decide(at, now)
+
+
+@_unless_notice
 @_of_mailbox
 def _daily_limit(facts: MailboxFacts, now: datetime) -> Answer:
     if facts.daily_limit <= 0:
@@ -160,6 +166,7 @@ def _daily_limit(facts: MailboxFacts, now: datetime) -> Answer:
     return count if facts.sent_today < facts.daily_limit else Shut(count, facts.day_ends_at)
 
 
+@_unless_notice
 @_of_mailbox
 def _slot_cap(facts: MailboxFacts, now: datetime) -> Answer:
     if facts.daily_cap <= 0:

@@ -21,6 +21,7 @@ class Deed(StrEnum):
     PLAN = "plan"
     SETTINGS = "settings"
     REQUESTS = "requests"
+    WEBHOOKS = "webhooks"
 
 
 WORDS: Mapping[Deed, str] = {
@@ -37,6 +38,7 @@ WORDS: Mapping[Deed, str] = {
     Deed.PLAN: "change the plan",
     Deed.SETTINGS: "change the workspace's settings, the providers' limits and the key",
     Deed.REQUESTS: "approve and deny requested mailboxes",
+    Deed.WEBHOOKS: "see, add, test and remove webhooks",
 }
 
 _EVERYBODYS = frozenset({Deed.OWN_SEAT, Deed.PEOPLE})

@@ -95,6 +95,8 @@ class MessageFacts:
     # The suppressed address or domain, and the reason.
     suppression: tuple[str, str] | None = None
     window: DeliveryWindow | None = None
+    # A notice to a user: limits of the day do not hold it back (C10).
+    is_notice: bool = False
 
 
 @dataclass(frozen=True)

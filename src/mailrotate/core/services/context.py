@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
-from mailrotate.core.ports import MailProvider, MarkPlace, SecretBox
+from mailrotate.core.ports import MailProvider, MarkPlace, SecretBox, WebhookPoster
 from mailrotate.core.store.connections import StoredLogin
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.events import Actor
 from mailrotate.core.values.credential import Credential, unpack
+from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.mail import MailAccount
 
 
@@ -20,21 +21,29 @@ class HolidayDates(Protocol):
 
 @dataclass(frozen=True)
 class Context:
-    """The store, the secrets, the mail providers, the mark of sending and the acting user."""
+    """The store, the secrets, the mail providers, the mark of sending, the webhooks and the acting user."""
 
     store: Store
     secrets: SecretBox
     provider: Callable[[str], MailProvider]
     holidays: HolidayDates
     mark: MarkPlace
+    webhooks: WebhookPoster
     actor: Actor
     # The present instant for a command that began at the given one and then waited for a lock.
     later: Callable[[datetime], datetime] = lambda began: began
+    # How hints are written into mails: only the CLI knows the shell.
+    spell: Callable[[AnyHint], str] = str
 
 
 def secret_name(connection_id: int) -> str:
     """The name that a connection's secret is bound to (I1)."""
     return f"connection/{connection_id}"
+
+
+def webhook_secret_name(webhook_id: int) -> str:
+    """The name that a webhook's signing secret is bound to (I1)."""
+    return f"webhook/{webhook_id}"
 
 
 def account_of(context: Context, login: StoredLogin) -> MailAccount:

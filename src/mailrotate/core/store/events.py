@@ -11,9 +11,10 @@ from typing import Any, TypedDict, Unpack
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select
 
 from mailrotate.core.store import tables as t
-from mailrotate.core.store import visibility
+from mailrotate.core.store import visibility, webhooks
 from mailrotate.core.store.dialects import json_text
 from mailrotate.core.store.portions import AT_A_TIME, rows_with
+from mailrotate.core.values.webhook import OFFERED
 
 
 @dataclass(frozen=True)
@@ -86,27 +87,29 @@ _ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:]+@[^\s<>()\[\]\"',;:]+")
 def record(
     connection: Connection, actor: Actor, action: str, now: datetime, about: About, **data: object
 ) -> None:
-    """Append one event in the caller's transaction; `action` is a stable key for scripts.
+    """Append one event in the caller's transaction, and queue it for the webhooks that are told of it.
+
+    `action` is a stable key for scripts.
 
     In `data`, users are ids under `user`; a change has `key`, `before` and `after`.
     """
     for key in _WORDS_OF_OTHERS:
         if isinstance(said := data.get(key), str):
             data[key] = _ADDRESS.sub("(address)", said)
-    connection.execute(
-        _RECORD,
-        {
-            "at": now,
-            "action": action,
-            "actor_id": actor.user_id,
-            "os_user": actor.os_user,
-            "mailbox_id": about.mailbox_id,
-            "campaign_id": about.campaign_id,
-            "recipient_id": about.recipient_id,
-            "message_id": about.message_id,
-            "data": json.dumps(data, sort_keys=True, default=str) if data else "{}",
-        },
-    )
+    row = {
+        "at": now,
+        "action": action,
+        "actor_id": actor.user_id,
+        "os_user": actor.os_user,
+        "mailbox_id": about.mailbox_id,
+        "campaign_id": about.campaign_id,
+        "recipient_id": about.recipient_id,
+        "message_id": about.message_id,
+    }
+    text = json.dumps(data, sort_keys=True, default=str) if data else "{}"
+    made = connection.execute(_RECORD, row | {"data": text})
+    if action in OFFERED:
+        webhooks.enqueue(connection, row | {"data": json.loads(text)}, (made.inserted_primary_key or (0,))[0])
 
 
 def listing(

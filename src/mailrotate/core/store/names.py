@@ -81,6 +81,7 @@ class Names(StrEnum):
         SELECT 'q_' || id FROM mailbox_request WHERE state = 'requested' AND ended_at IS NULL
         AND ({_SEES_ALL} OR user_id = :viewer) ORDER BY id LIMIT 1000
     """
+    WEBHOOKS = f"SELECT 'w_' || id FROM webhook WHERE {_SEES_ALL} ORDER BY id"
     # Values for --as; there is no acting user yet.
     ACTORS = """SELECT email FROM "user" WHERE removed_at IS NULL AND state = 'active' ORDER BY email"""
 

@@ -109,6 +109,7 @@ class MessageKind(StrEnum):
 class Priority(StrEnum):
     """The order within a mailbox; the values sort in the order of sending."""
 
+    NOTICE = "-"
     BY_HAND = "0"
     FOLLOW_UP = "1"
     FIRST = "2"

@@ -1,4 +1,4 @@
-"""Seal mailboxes' credentials, and change the key that seals them (I1)."""
+"""Seal credentials and signing secrets, and change the key that seals them (I1)."""
 
 from datetime import datetime
 
@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 from mailrotate.core.ports import KeyPlace
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import accounts, seats
-from mailrotate.core.services.context import Context, secret_name
-from mailrotate.core.store import connections, events, mailboxes, workspaces
+from mailrotate.core.services.context import Context, secret_name, webhook_secret_name
+from mailrotate.core.store import connections, events, mailboxes, webhooks, workspaces
 from mailrotate.core.store.events import About
 from mailrotate.core.values.credential import Credential, pack
 from mailrotate.core.values.errors import KeyTrouble
@@ -22,10 +22,15 @@ def seal(
 
     Raises KeyTrouble.
     """
+    return seal_as(context, connection, secret_name(connection_id), generation, pack(credential))
+
+
+def seal_as(context: Context, connection: Connection, name: str, generation: int, plain: bytes) -> bytes:
+    """Seal any secret under its name, like `seal`. Raises KeyTrouble."""
     workspaces.lock(connection)
     # A rekey may have happened since: opening the check value makes the box load the new key.
     accounts.open_check(context.secrets, _check(connection))
-    return context.secrets.seal(secret_name(connection_id), generation, pack(credential))
+    return context.secrets.seal(name, generation, plain)
 
 
 def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
@@ -48,6 +53,12 @@ def rekey(context: Context, place: KeyPlace, now: datetime) -> int:
             plain = box.open(name, row.generation, row.secret)
             sealed = box.seal(name, row.generation, plain)
             mailboxes.change_connection(connection, row.connection_id, secret=sealed)
+            count += 1
+        for hook in webhooks.sealed_secrets(connection):
+            name = webhook_secret_name(hook.webhook_id)
+            plain = box.open(name, hook.generation, hook.secret)
+            sealed = box.seal(name, hook.generation, plain)
+            webhooks.change(connection, hook.webhook_id, **{hook.column: sealed})
             count += 1
         workspaces.change(connection, key_check=accounts.seal_check(box))
         events.record(connection, context.actor, "workspace.rekeyed", now, About(), secrets=count)

@@ -160,6 +160,7 @@ def message_facts(
     return MessageFacts(
         id=message.id or None,
         is_follow_up=message.priority is Priority.FOLLOW_UP,
+        is_notice=message.kind is MessageKind.NOTICE,
         due_at=message.due_at,
         ready_at=message.ready_at,
         released_at=message.released_at,

@@ -90,9 +90,10 @@ class Prospects:
         return earliest([self.decide(message) for message in waiting])
 
     def _by_hand(self, box: SendingMailbox) -> Iterator[Candidate]:
-        found = outbox.earliest_by_hand(self.connection, box.id, _FAR)
-        if found is not None:
-            yield found
+        for find in (outbox.earliest_notice, outbox.earliest_by_hand):
+            found = find(self.connection, box.id, _FAR)
+            if found is not None:
+                yield found
 
     def first_of_campaign(self, campaign: StoredCampaign, mailbox_id: int) -> list[Candidate]:
         """A campaign's earliest messages in a lane, one of each priority."""

@@ -19,7 +19,7 @@ def cut_off(connection: Connection, box: StoredMailbox, said: str, now: datetime
     return moves.move_many(
         connection,
         MESSAGE["cut_off"],
-        outbox.in_lane(box.id),
+        cut_off_messages.that_wait_for(box.id),
         error_class=NOT_CONNECTED,
         error_phase=None,
         error_code=None,

@@ -19,7 +19,15 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
 from mailrotate.core.services.effects import connection_errors, grace_periods
 from mailrotate.core.services.effects.door import acting
-from mailrotate.core.services.sending import health, marking, planning, recovery, settling
+from mailrotate.core.services.sending import (
+    health,
+    marking,
+    notice_planning,
+    planning,
+    recovery,
+    settling,
+    webhook_posting,
+)
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
 from mailrotate.core.store import connections, events, mailboxes, workspaces
@@ -31,7 +39,7 @@ from mailrotate.core.values.states import ConnectionState
 
 COUNTED = (
     "sent", "failed", "deferred", "held", "stopped", "reassigned", "tested",
-    "replies", "bounces", "unsubscribes", "enrolled", "notified",
+    "replies", "bounces", "unsubscribes", "enrolled", "notified", "posted",
 )  # fmt: skip
 
 
@@ -42,6 +50,7 @@ class Work(StrEnum):
     SEND = "send"
     SYNC = "sync"
     TEST = "test"
+    NOTIFY = "notify"
 
 
 def begin(context: Context, now: datetime) -> Counter[str]:
@@ -78,6 +87,8 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
         found: list[int] = []
         if only in (None, Work.TEST):
             found += health.due_for_test(connection, now, periods.period(connection, "test_every"))
+        if only is Work.NOTIFY:
+            found += due.notice_lanes(connection, now)
         if only in (None, Work.SEND, Work.SYNC):
             found += due.lanes_with_work(connection, now)
         if only in (None, Work.SEND):
@@ -109,6 +120,20 @@ def work_lane(
             lanes.release(connection, lane)
 
 
+def plan_notices(context: Context, now: datetime, only: Work | None = None) -> list[int]:
+    """Plan the notices to users that are due at `now`; return the mailboxes that have some to send."""
+    if only not in (None, Work.NOTIFY):
+        return []
+    notice_planning.plan(context, now)
+    with context.store.reading() as connection:
+        return due.notice_lanes(connection, now)
+
+
+def endpoints_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
+    """List the webhook endpoints that have something to be told of at `now`."""
+    return webhook_posting.due(context, now) if only in (None, Work.NOTIFY) else []
+
+
 def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counter[str]:
     tally: Counter[str] = Counter()
     now = pace.clock()
@@ -124,6 +149,8 @@ def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counte
     if only is Work.TEST or box.state is not ConnectionState.CONNECTED:
         return tally
     turn = LaneTurn(context, lane, pace)
+    if only is Work.NOTIFY:
+        return tally + turn.notify()
     return tally + (turn.sync() if only is Work.SYNC else turn.run())
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.compose import compose
+from mailrotate.core.rules.compose import Composed, compose, compose_notice
 from mailrotate.core.rules.decision import Verdict, first_closed
 from mailrotate.core.rules.gates import Gate, Scope, inbox_is_read
 from mailrotate.core.rules.situation import MailboxFacts, Situation
@@ -17,14 +17,14 @@ from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.facts import Absences
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.effects.door import acting
-from mailrotate.core.services.sending.rendering import StepCache, letter_for
+from mailrotate.core.services.sending.rendering import StepCache, letter_for, notice_letter_for
 from mailrotate.core.store import campaigns, moves
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import claims, lanes, outbox, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Candidate, Claim
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
-from mailrotate.core.values.letter import UnfitLetter
+from mailrotate.core.values.letter import Letter, UnfitLetter
 from mailrotate.core.values.states import MessageKind, Priority, ReplyClass
 
 # So many rows that may not go (suppressed, ended, parked) are cleared away in one transaction at most.
@@ -51,6 +51,8 @@ class _Lane:
     connection: Connection
     box: SendingMailbox
     facts: MailboxFacts
+    # The closed gate of the mailbox; only a notice may pass it.
+    closed: Verdict | None
     campaigns: dict[int, StoredCampaign]
     absences: Absences
     now: datetime
@@ -62,6 +64,11 @@ def may_send(context: Context, mailbox_id: int, now: datetime) -> bool:
     with context.store.reading() as connection:
         box = sending_mailboxes.by_id(connection, mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
+        notice = outbox.earliest_notice(connection, box.id, now)
+        if notice is not None:
+            of_it = facts.message_facts(context, connection, notice, box, None, now)
+            if first_closed(Situation(None, known, of_it), now) is None:
+                return True
         if first_closed(Situation(None, known, None), now) is not None:
             return False
         by_hand = outbox.earliest_by_hand(connection, box.id, now)
@@ -83,14 +90,15 @@ def claim_next(
         box = sending_mailboxes.by_id(connection, lane.mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
         closed = first_closed(Situation(None, known, None), now)
-        if closed is not None and only is None:
+        if closed is not None and only is None and outbox.earliest_notice(connection, box.id, now) is None:
             return Nothing(closed)
         running = _open_campaigns(context, connection, box, now)
-        at = _Lane(context, connection, box, known, running, facts.absences_in(connection), now, note_unfit)
+        absences = facts.absences_in(connection)
+        at = _Lane(context, connection, box, known, closed, running, absences, now, note_unfit)
         for _ in range(_MOST_CLEARED):
             message = _first(at, only)
             if message is None:
-                return Nothing(None)
+                return Nothing(closed)
             shut = _closed_for(at, message)
             if shut is None:
                 claimed = _claim(at, lane, cache, message)
@@ -115,7 +123,7 @@ def _open_campaigns(
 
 
 def _first(at: _Lane, only: int | None) -> Candidate | None:
-    """By hand first, then follow-ups, then first messages; campaigns take turns, then by time (E4)."""
+    """Notices and mail by hand first, then follow-ups, then first messages; campaigns take turns (E4)."""
     if only is not None:
         message = outbox.by_id(at.connection, only)
         return message if message is not None and message.mailbox_id == at.box.id else None
@@ -123,10 +131,13 @@ def _first(at: _Lane, only: int | None) -> Candidate | None:
 
 
 def _candidates(at: _Lane) -> Iterator[Candidate]:
-    by_hand = outbox.earliest_by_hand(at.connection, at.box.id, at.now)
-    if by_hand is not None:
-        yield by_hand
-        return
+    for find in (outbox.earliest_notice, outbox.earliest_by_hand):
+        found = find(at.connection, at.box.id, at.now)
+        if found is not None:
+            yield found
+            return
+        if at.closed is not None:
+            return
     follow_ups = inbox_is_read(at.facts)
     for campaign_id in at.campaigns:
         for priority in (Priority.FOLLOW_UP, Priority.FIRST) if follow_ups else (Priority.FIRST,):
@@ -171,15 +182,23 @@ def _clear(at: _Lane, message: Candidate, shut: Verdict) -> bool:
     return True
 
 
-def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim | None:
+def _rendered(at: _Lane, cache: StepCache, message: Candidate) -> tuple[Letter, Composed]:
+    """Render a message. Raises UnfitLetter."""
+    if message.kind is MessageKind.NOTICE:
+        letter, text = notice_letter_for(at.connection, message, at.box)
+        return letter, compose_notice(letter, text, at.now)
     campaign = None if message.campaign_id is None else at.campaigns.get(message.campaign_id)
     if campaign is None and message.campaign_id is not None:
         campaign = campaigns.by_id(at.connection, message.campaign_id)
+    if campaign is None:
+        raise UnfitLetter("its campaign was deleted")
+    letter = letter_for(at.connection, cache, message, at.box, campaign)
+    return letter, compose(letter, at.now)
+
+
+def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim | None:
     try:
-        if campaign is None:
-            raise UnfitLetter("its campaign was deleted")
-        letter = letter_for(at.connection, cache, message, at.box, campaign)
-        mail = compose(letter, at.now)
+        letter, mail = _rendered(at, cache, message)
     except UnfitLetter as unfit:
         lifecycle.refuse_content(at.connection, message, str(unfit), at.now, ReplyClass.MESSAGE)
         at.note_unfit()

@@ -21,7 +21,7 @@ from mailrotate.core.store.sending import inboxes, refusals, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.address import domain_of
-from mailrotate.core.values.clock import next_whole_second
+from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.mail import INBOX, CheckStep, ServerReply
 from mailrotate.core.values.reasons import REFUSALS
 from mailrotate.core.values.states import ConnectionState, ReplyClass, Who
@@ -98,6 +98,7 @@ def fail(
 
 def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
     """End all recorded trouble of a mailbox's connection, because a login worked."""
+    failed_at = connections.health_of(connection, box.id).failed_at
     moves.move(
         connection,
         CONNECTION["recover"],
@@ -110,7 +111,8 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
     if box.state is ConnectionState.FAILED:
         # Lateness does not count while it was away (H4).
         mailboxes.change_connection(connection, box.connection_id, connected_at=now)
-        events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id))
+        told = {} if failed_at is None else {"failed_at": rfc3339(failed_at)}
+        events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id), **told)
         affected_campaigns.regain(connection, box, now)
     if connections.health_of(connection, box.id).hold_class in _PASSING:
         mailboxes.end_hold(connection, box.id)

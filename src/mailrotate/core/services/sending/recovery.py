@@ -1,9 +1,10 @@
-"""Recovery of the messages and lanes that dead processes left behind (F3)."""
+"""Recovery of the messages, lanes and webhooks that dead processes left behind (F3)."""
 
 from datetime import datetime
 
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import settling
+from mailrotate.core.store import webhooks
 from mailrotate.core.store.sending import claims, lanes, liveness
 
 
@@ -16,6 +17,7 @@ def recover(context: Context, now: datetime) -> int:
         suspects = sorted(
             {
                 *lanes.owners(connection),
+                *webhooks.takers(connection),
                 *claims.in_flight_runners(connection),
                 *(entry[0] for entry in liveness.living_runners(connection)),
             }
@@ -24,5 +26,6 @@ def recover(context: Context, now: datetime) -> int:
     for runner_id in liveness.dead_runners(context.store, suspects):
         with context.store.writing() as connection:
             held += settling.recover_orphans(connection, runner_id, now)
+            webhooks.release(connection, runner_id)
             liveness.note_end(connection, runner_id, now)
     return held

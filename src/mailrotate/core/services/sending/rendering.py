@@ -82,6 +82,24 @@ def letter_for(
     )
 
 
+def notice_letter_for(connection: Connection, message: Candidate, box: SendingMailbox) -> tuple[Letter, str]:
+    """A notice as it was written when it was due, and its text."""
+    written = json.loads(message.own_fields or "{}")
+    from_name, from_address = _sender_of(connection, box)
+    letter = Letter(
+        from_name=from_name,
+        from_address=from_address,
+        to_address=message.to_address,
+        subject_template=written["subject"],
+        body_template="",
+        fields={},
+        signature_markdown=None,
+        unsubscribe=None,
+        message_id=message.message_id,
+    )
+    return letter, written["text"]
+
+
 def _sender_of(connection: Connection, box: SendingMailbox) -> tuple[str, str]:
     """The name and address in From: the alias that the mailbox sends as, else its own (B11)."""
     settings = box.settings

@@ -29,12 +29,14 @@ from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.clock import Clock
 from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.mail import Envelope, FateUnknown, FetchBroke, MailTrouble, ServerReply
-from mailrotate.core.values.states import ConnectionState, MessageState, Phase
+from mailrotate.core.values.states import ConnectionState, MessageKind, MessageState, Phase
 
 # Servers drop idle connections after minutes; a lane keeps its connection open during shorter gaps.
 KEEP_OPEN_FOR = timedelta(seconds=120)
 # So many mails that break the connection are passed in one reading.
 _MOST_BREAKS = 3
+# So many notices are sent in one turn for nothing else.
+_MOST_NOTICES = 100
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,16 @@ class LaneTurn:
             self._close()
         return self.tally
 
+    def notify(self) -> Counter[str]:
+        """Send the notices that are ready, and nothing else."""
+        for _ in range(_MOST_NOTICES):
+            with self._context.store.reading() as connection:
+                notice = outbox.earliest_notice(connection, self._lane.mailbox_id, self._pace.clock())
+            before = self.tally["notified"]
+            if notice is None or self.run(only=notice.id)["notified"] == before:
+                break
+        return self.tally
+
     def sync(self) -> Counter[str]:
         """Read the inbox and file the copies that are due; send nothing."""
         try:
@@ -127,7 +139,7 @@ class LaneTurn:
         if isinstance(claimed, Nothing):
             return self._sit_out_gap(claimed)
         settled = self._deliver(claimed, claimed.box)
-        self.tally[_counted_as(settled)] += 1
+        self.tally[_counted_as(settled, claimed.message.kind)] += 1
         return settled.lane_goes_on
 
     def _note_unfit(self) -> None:
@@ -346,9 +358,9 @@ def _is_left_alone(box: SendingMailbox, now: datetime) -> bool:
     return box.inbox.next_try_at is not None and now < box.inbox.next_try_at
 
 
-def _counted_as(settled: Settled) -> str:
+def _counted_as(settled: Settled, kind: MessageKind) -> str:
     if settled.state is MessageState.SENT:
-        return "sent"
+        return "notified" if kind is MessageKind.NOTICE else "sent"
     if settled.state is MessageState.HELD:
         return "held"
     if settled.state is MessageState.CANCELLED:

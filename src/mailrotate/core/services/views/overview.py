@@ -1,6 +1,6 @@
 """The whole workspace at a glance: is it sending, and if not why; the same gates answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,12 +18,23 @@ from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.mailboxes import grace_extension, slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
+from mailrotate.core.services.sending import webhook_endpoints
 from mailrotate.core.services.sending.runners import RunnerEntry
+from mailrotate.core.services.sending.webhook_endpoints import Endpoint
 from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.services.views.survey import LaneSeen
-from mailrotate.core.store import campaigns, mailboxes, progress, requests, visibility, workspaces
+from mailrotate.core.store import (
+    campaigns,
+    mailboxes,
+    notices,
+    progress,
+    requests,
+    visibility,
+    workspaces,
+)
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.notices import Refused
 from mailrotate.core.store.sending import outbox_lists, unread_mail
 from mailrotate.core.store.sending.outbox_lists import UnfitStep
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
@@ -82,10 +93,24 @@ class CampaignLine:
 
 
 @dataclass(frozen=True)
+class Telling:
+    """What could not be told to users and other programs (C10).
+
+    `untold` are failed mailboxes of which no mail could be sent, `refused` notices that a server did not
+    take, `webhooks` those in trouble, for users who may see them.
+    """
+
+    untold: tuple[str, ...]
+    refused: tuple[Refused, ...]
+    webhooks: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True)
 class Overview:
     """The answer and what it was found from.
 
-    `requests` wait for the acting user's decision; `obstacle` keeps the whole workspace from sending.
+    `requests` wait for the acting user's decision; `obstacle` keeps the whole workspace from sending;
+    `telling` is what could not be told.
     """
 
     headline: Headline
@@ -104,6 +129,7 @@ class Overview:
     unfit: tuple[UnfitStep, ...]
     graces: tuple[grace_extension.Running, ...]
     warnings: tuple[Trouble, ...]
+    telling: Telling
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -154,6 +180,7 @@ def look(context: Context, now: datetime) -> Overview:
             unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
             graces=tuple(grace_extension.seen_by(connection, viewer)),
             warnings=machine.warnings,
+            telling=_telling(context, connection, {box.address for box in boxes}),
         )
 
 
@@ -197,6 +224,16 @@ def _requests(context: Context, connection: Connection) -> int:
     acting = _acting(context, connection)
     decides = acting is not None and roles.may(acting.role, Deed.REQUESTS)
     return requests.open_count(connection) if decides else 0
+
+
+def _telling(context: Context, connection: Connection, seen: Collection[str]) -> Telling:
+    acting = _acting(context, connection)
+    may_see = acting is not None and roles.may(acting.role, Deed.WEBHOOKS)
+    return Telling(
+        tuple(one for one in notices.untold(connection) if one in seen),
+        tuple(one for one in notices.refused(connection) if one.address in seen),
+        tuple(webhook_endpoints.in_trouble(connection)) if may_see else (),
+    )
 
 
 def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> tuple[CampaignLine, ...]:

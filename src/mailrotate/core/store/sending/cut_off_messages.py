@@ -6,10 +6,15 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.reasons import NOT_CONNECTED
-from mailrotate.core.values.states import CampaignState, Departure, MessageState
+from mailrotate.core.values.states import CampaignState, Departure, MessageKind, MessageState
 
 _c = t.message.c
 _IS_CUT_OFF = and_(_c.state == MessageState.ERROR, _c.error_class == NOT_CONNECTED)
+
+
+def that_wait_for(mailbox_id: int) -> ColumnElement[bool]:
+    """A condition: what becomes an error when a mailbox goes away. Notices look for another mailbox."""
+    return and_(_c.mailbox_id == mailbox_id, _c.kind != MessageKind.NOTICE)
 
 
 def that_may_go_on(mailbox_id: int) -> ColumnElement[bool]:

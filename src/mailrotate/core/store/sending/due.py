@@ -100,6 +100,24 @@ def waiting_count(connection: Connection, mailbox_id: int, slot_id: int, until: 
     )
 
 
+def notice_lanes(connection: Connection, now: datetime) -> list[int]:
+    """The connected mailboxes in which a notice to a user is ready."""
+    m = t.message.c
+    query = (
+        select(m.mailbox_id)
+        .join(t.connection, t.connection.c.mailbox_id == m.mailbox_id)
+        .where(
+            t.connection.c.superseded_at.is_(None),
+            t.connection.c.state == ConnectionState.CONNECTED,
+            m.priority == Priority.NOTICE,
+            t.is_waiting,
+            m.ready_at <= now,
+        )
+        .distinct()
+    )
+    return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
+
+
 def _mail_due(now: datetime, follow_ups: bool = True) -> ColumnElement[bool]:
     return or_(_by_hand_ready(now), _campaign_ready(now, follow_ups), _people_due(now, follow_ups))
 
@@ -107,7 +125,7 @@ def _mail_due(now: datetime, follow_ups: bool = True) -> ColumnElement[bool]:
 def _by_hand_ready(now: datetime) -> ColumnElement[bool]:
     return exists().where(
         t.message.c.mailbox_id == t.mailbox.c.id,
-        t.message.c.priority == Priority.BY_HAND,
+        t.message.c.priority.in_((Priority.NOTICE, Priority.BY_HAND)),
         t.is_waiting,
         t.message.c.ready_at <= now,
     )

@@ -205,6 +205,12 @@ def earliest_by_hand(connection: Connection, mailbox_id: int, now: datetime) -> 
     return _one(connection.execute(_EARLIEST, known))
 
 
+def earliest_notice(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
+    """The first ready notice of a lane."""
+    known = {"b_mailbox": mailbox_id, "b_priority": Priority.NOTICE, "b_now": now}
+    return _one(connection.execute(_EARLIEST, known))
+
+
 def earliest_ready(
     connection: Connection, mailbox_id: int, campaign_id: int, priority: Priority, now: datetime
 ) -> Candidate | None:

@@ -12,7 +12,15 @@ from sqlalchemy import ColumnElement, MetaData, and_, literal_column
 from sqlmodel import SQLModel
 
 # Importing a module declares its tables.
-from mailrotate.core.store.tables import campaign_rows, mailbox_rows, outbox_rows, people_rows, user_rows  # noqa: F401
+from mailrotate.core.store.tables import (  # noqa: F401
+    campaign_rows,
+    mailbox_rows,
+    notice_rows,
+    outbox_rows,
+    people_rows,
+    user_rows,
+    webhook_rows,
+)
 from mailrotate.core.values import states
 
 METADATA: MetaData = SQLModel.metadata
@@ -55,6 +63,9 @@ suppression = METADATA.tables["suppression"]
 lifted_suppression = METADATA.tables["lifted_suppression"]
 stopped = METADATA.tables["stopped"]
 event = METADATA.tables["event"]
+notice = METADATA.tables["notice"]
+webhook = METADATA.tables["webhook"]
+webhook_delivery = METADATA.tables["webhook_delivery"]
 
 
 def literal(value: str | int) -> ColumnElement[Any]:
@@ -76,6 +87,7 @@ is_living_step = and_(
     message.c.kind == literal(states.MessageKind.CAMPAIGN.value),
 )
 is_open = recipient.c.state.in_([literal(state.value) for state in states.OPEN_RECIPIENTS])
+is_undelivered = and_(webhook_delivery.c.delivered_at.is_(None), webhook_delivery.c.given_up_at.is_(None))
 is_current_request = and_(
     mailbox_request.c.state != literal(states.RequestState.DENIED.value), mailbox_request.c.ended_at.is_(None)
 )
