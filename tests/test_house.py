@@ -170,6 +170,8 @@ BESIDE_THE_DOOR = {
     "sending/recovery": "messages of dead runners: what has left is a fact, whenever it is found",
     "sending/settling": "the server's answer to a message that has left",
     "sending/turn": "marks and put-backs of a message that was claimed behind the door",
+    "sending/webhook_endpoints": "where events are told",
+    "sending/webhook_posting": "how far events were told",
     "team/user_admin": "names and roles; locks stand behind the door",
     "views/limit_settings": "the providers' limits",
     "views/workspace_settings": "settings of later deadlines",

@@ -54,6 +54,7 @@ from mailrotate.core.services.mailboxes import (
 from mailrotate.core.services.mailboxes.connecting import NewConnection
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.running import adopting, clock_acceptance
+from mailrotate.core.services.sending import webhook_endpoints
 from mailrotate.core.services.sending.turn import Pace
 from mailrotate.core.services.team import user_admin, user_removal
 from mailrotate.core.services.views import (
@@ -68,6 +69,7 @@ from mailrotate.core.services.views import (
 from mailrotate.core.services.views.outbox_actions import Outcome, Which
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import workspaces
+from mailrotate.core.store.webhooks import Again
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.clock import system_clock
 from mailrotate.core.values.credential import Password
@@ -215,6 +217,12 @@ VERBS: dict[str, Verb] = {
     "campaign_life.pause": lambda c: campaign_life.pause(c, "autumn", NOW),
     "campaign_life.resume": lambda c: campaign_life.resume(c, "autumn", NOW),
     "campaign_life.resume_many": lambda c: campaign_life.resume_many(c, None, NOW),
+    "webhook_endpoints.add": lambda c: webhook_endpoints.add(c, "https://example.org/", ["all"], NOW),
+    "webhook_endpoints.listing": lambda c: webhook_endpoints.listing(c),
+    "webhook_endpoints.test": lambda c: webhook_endpoints.test(c, 1, NOW),
+    "webhook_endpoints.rotate": lambda c: webhook_endpoints.rotate(c, 1, NOW),
+    "webhook_endpoints.resend": lambda c: webhook_endpoints.resend(c, Again(1), NOW),
+    "webhook_endpoints.remove": lambda c: webhook_endpoints.remove(c, 1, NOW),
     "rotation_senders.listing": lambda c: rotation_senders.listing(c, "autumn", NOW),
     "rotation_senders.add": lambda c: rotation_senders.add(c, "autumn", BOX, NOW),
     "rotation_senders.removable": lambda c: rotation_senders.removable(c, "autumn", BOX, NOW),
@@ -340,10 +348,12 @@ VERBS: dict[str, Verb] = {
 # What nobody in particular does: the runner's work, and what the verbs above are made of.
 PARTS = {
     "accounts", "affected_campaigns", "claiming", "clock_guard", "comparing", "contact_book.note_received",
-    "context", "door", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins",
-    "mark_guard", "marking", "obstacles", "outbox_actions.each", "passes", "planning",
-    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal", "settling",
-    "survey",
+    "context", "dealing", "door", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding",
+    "logins",
+    "mark_guard", "marking", "notice_planning", "obstacles", "outbox_actions.each", "passes", "planning",
+    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal", "secrets.seal_as",
+    "settling",
+    "survey", "webhook_posting",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
 SHOWN = {

@@ -23,22 +23,24 @@ _UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
 _WORK = "send|sync|test|deadlines|notify"
 _ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
+EndAfter = Annotated[
+    str | None, typer.Option("--for", metavar="DURATION", help="End after this long, for cron with gaps.")
+]
+QuietIfBusy = Annotated[
+    bool, typer.Option("--quiet-if-busy", help="Exit 0 when another runner holds the workspace.")
+]
 
 
 def run(
     ctx: typer.Context,
     once: Annotated[bool, typer.Option("--once", help="One pass of everything due, for cron.")] = False,
-    end_after: Annotated[
-        str | None, typer.Option("--for", metavar="DURATION", help="End after this long, for cron with gaps.")
-    ] = None,
+    end_after: EndAfter = None,
     every: Annotated[str, typer.Option(metavar="DURATION", help="How often to look.")] = "30s",
     only: Annotated[
         str | None,
         typer.Option(metavar=_WORK, help="Do nothing else.", autocompletion=completion.values(_WORK)),
     ] = None,
-    quiet_if_busy: Annotated[
-        bool, typer.Option("--quiet-if-busy", help="Exit 0 when another runner holds the workspace.")
-    ] = False,
+    quiet_if_busy: QuietIfBusy = False,
 ) -> None:
     """Send what is due, read replies, test connections, tell webhooks: once, or until a signal comes.
 

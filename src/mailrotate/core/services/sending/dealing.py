@@ -17,6 +17,7 @@ from mailrotate.core.rules.window import next_open, room_until
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.effects import assigning
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import campaigns
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import assignments, recipients
@@ -30,7 +31,7 @@ def deal(context: Context, now: datetime) -> int:
         waiting = assignments.waiting_for_room(connection, now)
     dealt = 0
     for campaign_id in waiting:
-        with context.store.writing() as connection:
+        with acting(context, now) as (connection, now):
             recipients.lock_enrolment(connection)
             campaign = campaigns.by_id(connection, campaign_id)
             if campaign.state is CampaignState.ACTIVE:

@@ -26,6 +26,7 @@ from mailrotate.core.rules.notice_schedule import (
 )
 from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import (
     connections,
     events,
@@ -106,7 +107,7 @@ def plan(context: Context, now: datetime) -> None:
         )
     if not is_needed:
         return
-    with context.store.writing() as connection:
+    with acting(context, now) as (connection, now):
         # Two runners at once would both find the same notice due.
         workspaces.lock(connection)
         desk = _Desk(context, connection, now)
