@@ -154,6 +154,7 @@ def test_d8_an_import_reports_by_line_and_i4_obeys_suppressions(connected: Progr
             "reason": None,
             "sender": None,
             "assigned_reason": None,
+            "assigned_because": None,
             "step": 1,
             "sent": 0,
             "next_at": None,

@@ -82,6 +82,24 @@ def test_e1_a_sender_that_fails_over_imports_is_given_no_arrears(
     assert people(workspace, campaign) == [6, 10, 10]
 
 
+@pytest.mark.parametrize("trouble", ["failed", "disconnected", "locked"])
+def test_e1_a_sender_that_is_away_or_locked_gets_nobody_new_and_one_at_its_limit_does(
+    workspace: Workspace, trouble: str
+) -> None:
+    una = workspace.add_user("una@example.net")
+    boxes = [workspace.add_mailbox("anna@example.org"), workspace.add_mailbox("una@example.org", una)]
+    campaign = workspace.add_campaign(mailboxes=boxes)
+    with workspace.store.writing() as connection:
+        mailboxes.change_connection(connection, boxes[0].connection_id, daily_limit=1)
+        if trouble == "locked":
+            connection.execute(update(t.user).where(t.user.c.id == una.id).values(state="locked"))
+        else:
+            mailboxes.change_connection(connection, boxes[1].connection_id, state=trouble)
+    workspace.add_sent(boxes[0], NOW)
+    add(workspace, campaign, 4)
+    assert people(workspace, campaign) == [4, 0]
+
+
 def test_e1_a_sender_that_joins_gets_its_share_of_new_people_only(
     workspace: Workspace, campaign: StoredCampaign, boxes: list[Sender]
 ) -> None:

@@ -26,4 +26,6 @@ def stats(ctx: typer.Context) -> None:
         call.speech.document({"database": store.name, "bytes": size, "rows": rows})
         return
     call.speech.table(("table", "rows"), ((entry.table, f"{entry.rows:,}") for entry in tables))
-    call.speech.line(f"{store.name}: {size:,} bytes")
+    # On a line of its own: the name of a database may fill a terminal's width.
+    call.speech.line(f"{store.name}:")
+    call.speech.line(f"{size:,} bytes")
