@@ -351,9 +351,8 @@ PARTS = {
     "context", "dealing", "door", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding",
     "logins",
     "mark_guard", "marking", "notice_planning", "obstacles", "outbox_actions.each", "passes", "planning",
-    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal", "secrets.seal_as",
-    "settling",
-    "survey", "webhook_posting",
+    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal",
+    "secrets.seal_as", "settling", "survey", "webhook_posting",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.
 SHOWN = {

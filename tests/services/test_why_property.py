@@ -123,7 +123,7 @@ message_states = st.builds(
     MessageState,
     is_test=often([False] * 7 + [True]),
     step=often([1, 2]),
-    recipient=often(["queued", "active"] * 25 + ["replied", "stopped", "finished"]),
+    recipient=often(["queued", "active"] * 25 + ["replied", "failed", "finished"]),
     state=often(["scheduled"] * 40 + ["error", "held", "cancelled"]),
     due=around,
     ready=st.one_of(st.just(timedelta()), ahead),

@@ -125,7 +125,7 @@ def _mail_due(now: datetime, follow_ups: bool = True) -> ColumnElement[bool]:
 def _by_hand_ready(now: datetime) -> ColumnElement[bool]:
     return exists().where(
         t.message.c.mailbox_id == t.mailbox.c.id,
-        t.message.c.priority.in_((Priority.NOTICE, Priority.BY_HAND)),
+        t.message.c.priority == Priority.BY_HAND,
         t.is_waiting,
         t.message.c.ready_at <= now,
     )
