@@ -45,6 +45,7 @@ class Settings:
     credentials_directory: Path | None
     mark_folder: Path
     timeouts: Timeouts
+    home_id: str | None = None
     db_password: Secret | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -66,6 +67,8 @@ def load_settings(db: str | None = None, user: str | None = None) -> Settings:
         credentials_directory=Path(credentials) if credentials else None,
         mark_folder=_mark_folder(environment, found, key_file),
         timeouts=_timeouts(environment, found.get("timeouts", {})),
+        # Not from the config file, which may be copied together with the database.
+        home_id=environment.get("MAILROTATE_HOME_ID") or None,
         db_password=_database_password(environment),
         environment=environment,
     )
@@ -350,7 +353,7 @@ class App:
         """This machine's half of the mark before each final dot (F3)."""
         from mailrotate.adapters.mark_file import MarkFile
 
-        return MarkFile(self.settings.mark_folder, self.workspace.identity)
+        return MarkFile(self.settings.mark_folder, self.workspace.identity, self.settings.home_id)
 
     @cached_property
     def context(self) -> "Context":

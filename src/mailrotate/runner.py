@@ -72,6 +72,8 @@ class Host:
         self._tell = tell
         self._working: set[int] = set()
         self._posting: set[int] = set()
+        # In which the last tick ended.
+        self._lasting: Exception | None = None
         self._runner: LivingRunner
         self._guard = threading.Lock()
 
@@ -121,7 +123,7 @@ class Host:
         return self.report
 
     def _tick(self, machine: str, after_tick: Callable[[], None]) -> None:
-        """Look once for due lanes. Report any error; the next tick tries again."""
+        """Look once for due lanes. Report an error once, however many ticks end in it."""
         try:
             now = self._clock()
             if not self._runner.is_alive():
@@ -133,8 +135,13 @@ class Host:
             self._start_posts(now)
             passes.conclude(self._context, now)
             after_tick()
+            if self._lasting is not None:
+                passes.note_recovery(self._context, self._lasting, now)
+                self._lasting = None
         except Exception as trouble:  # noqa: BLE001  the tick's edge: the loop outlives any one failure
-            self._note(trouble)
+            if _kind_of(trouble) != _kind_of(self._lasting):
+                self._note(trouble)
+            self._lasting = trouble
 
     def _begin(self, now: datetime) -> None:
         self._count(Counter(held=passes.begin(self._context, now)))
@@ -199,11 +206,12 @@ class Host:
             self._note(other)
 
     def _pace(self, linger: bool) -> Pace:
+        most = passes.most_clock_jump(self._context)
         wall, steady = self._clock(), monotonic_seconds()
 
         def trusted() -> bool:
             moved = timedelta(seconds=monotonic_seconds() - steady)
-            distrust = clock_trust.judge_pace(self._clock() - wall, moved)
+            distrust = clock_trust.judge_pace(self._clock() - wall, moved, most)
             if distrust is not None:
                 self._note(ClockTrouble(distrust.code, f"{distrust.reason}; this turn sends nothing more"))
             return distrust is None
@@ -214,6 +222,7 @@ class Host:
             stopping=self._stop.is_set,
             trusted=trusted,
             linger=linger,
+            tell=self._tell,
         )
 
     def _note(self, trouble: Exception) -> None:
@@ -248,3 +257,8 @@ class Host:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _kind_of(trouble: Exception | None) -> object:
+    """By its code where it has one: the words count the seconds of a clock that is off."""
+    return getattr(trouble, "code", type(trouble))

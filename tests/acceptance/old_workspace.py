@@ -70,13 +70,18 @@ class Old:
         assert self.console.run("why", self.anna, "--json").json()["binding"] == "workspace"
 
 
-@pytest.fixture
-def old(post_office: PostOffice, authority: TlsAuthority, home: Path) -> Old:
-    console = Console(home, {"SSL_CERT_FILE": str(authority.ca_file)})
-    found = Old(console, post_office)
+def prepare(found: Old, post_office: PostOffice) -> None:
+    """Two mailboxes, and a campaign with its recipients."""
+    console = found.console
     for address in (found.anna, found.ben):
         post_office.connect(console, address, "of the old", "--gap", "0s")
-    (home / "autumn.toml").write_text(ALWAYS)
+    (console.home / "autumn.toml").write_text(ALWAYS)
     console.run("campaign", "create", "autumn.toml", "--from", found.anna, "--from", found.ben)
     console.run("recipient", "import", "autumn", "-", input=people_file(PEOPLE))
+
+
+@pytest.fixture
+def old(post_office: PostOffice, authority: TlsAuthority, home: Path) -> Old:
+    found = Old(Console(home, {"SSL_CERT_FILE": str(authority.ca_file)}), post_office)
+    prepare(found, post_office)
     return found

@@ -4,12 +4,13 @@ Every command here has the environment that cron gives and standard input closed
 """
 
 import base64
+import resource
 import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,64 @@ def test_f3_a_disk_that_is_full_after_the_250_makes_the_lane_wait_and_sends_noth
     assert process.returncode == 0, said
     assert states(program) == ["sent"] * 3, "recorded once there was room"
     assert len(set(ready.server.taken)) == len(ready.server.dots) == 3, "F3: each once"
+
+
+@contextmanager
+def growing_no_file(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """That process can make no file grow, as within a quota that is used up: the disk itself has room."""
+    soft, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    # Below what the file of the database has already, above the mark of sending.
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_f3_a_lasting_enospc_while_an_answer_is_recorded_is_said_at_once_and_in_status(
+    ready: Ready, program: Program
+) -> None:
+    with in_flight(ready, program, "run", "--once", "--json") as (process, dot):
+        assert process.stderr is not None
+        with growing_no_file(process):
+            dot.go_on.set()
+            first = process.stderr.readline()
+            assert "what the server answered for m_1 waits to be recorded" in first, first
+            headline = ""
+            while not headline.startswith("not sending: what a server answered cannot be recorded"):
+                assert process.poll() is None
+                headline = program.run("status").stdout.splitlines()[0]
+            assert str(program.home / "workspace.db") in headline
+            document = program.run("status", "--json").json()
+            assert (document["headline"]["code"], document["sending"]) == ("unrecorded", False)
+            assert document["next_command"] == "mailrotate runner list"
+            assert "cannot be recorded" in program.run("why", "m_2").stdout
+            assert len(ready.server.dots) == 1, "F3: while it cannot be recorded, the lane sends nothing"
+        said = process.communicate(timeout=60)
+    program.said += said
+    assert process.returncode == 0, said
+    assert "waits to be recorded" not in said[1], "said once, however often it was tried"
+    assert states(program) == ["sent"] * 3, "recorded once there was room"
+    assert len(set(ready.server.taken)) == len(ready.server.dots) == 3, "F3: each once"
+    (late,) = program.run("log", "--action", "message.recorded", "--json").json()
+    assert (late["mailbox"], late["message"]) == (CARLA, "m_1"), "the log says when it goes on"
+    assert program.run("status", "--json").json()["headline"]["code"] != "unrecorded"
+
+
+def test_f3_a_runner_that_is_killed_while_it_cannot_record_no_longer_stops_the_others(
+    ready: Ready, program: Program
+) -> None:
+    with in_flight(ready, program, "run", "--once", "--json") as (process, dot):
+        assert process.stderr is not None
+        with growing_no_file(process):
+            dot.go_on.set()
+            assert "waits to be recorded" in process.stderr.readline()
+            process.kill()
+            process.wait()
+    assert program.run("status", "--json").json()["headline"]["code"] != "unrecorded"
+    program.run("run", "--once", "--json")
+    assert sorted(states(program)) == ["held", "sent", "sent"], "F3: nothing is sent twice"
 
 
 def test_i1_no_child_is_given_a_password_not_even_one_from_the_environment(

@@ -1,5 +1,6 @@
 """The first line of `status`, in every state of the world: is it sending, and if not why (F5)."""
 
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -197,6 +198,48 @@ def test_without_a_campaign_or_with_a_draft_it_says_what_is_missing(world: World
     assert "next: mailrotate campaign start spring" in world.program.run("status").stdout
 
 
+@pytest.fixture
+def unread(world: World) -> World:
+    """One follow-up is due, and the inbox in which an answer may lie was never read."""
+    box = world.workspace.add_mailbox(ANNA)
+    steps = ((timedelta(), "Hello", "Hello"), (DAY, None, "Again"))
+    world.campaign = world.workspace.add_campaign("autumn", [box], steps=steps)
+    (sender_id,) = world.workspace.senders(world.campaign)
+    world.workspace.add_recipient(
+        world.campaign, "kim@example.com", sender_id=sender_id, state="active", next_step=2, next_at=NOW
+    )
+    return world
+
+
+def test_an_inbox_that_was_never_read_is_read_first_by_the_runner_that_works(unread: World) -> None:
+    unread.passed()
+    runner = liveness.register(unread.workspace.store, "loop", NOW, "here")
+    assert unread.line() == "waiting: the inbox has not been read yet; 0 today"
+    assert unread.code() == ("waiting", True)
+    assert "when its inbox is read" in unread.program.at(NOW, standing_still=True).run("status").stdout
+    runner.end(NOW)
+
+
+def test_an_inbox_that_was_never_read_waits_for_the_next_pass_of_cron(unread: World) -> None:
+    unread.passed(MINUTE)
+    assert unread.line() == "waiting: the inbox has not been read yet; 0 today"
+    assert "next: mailrotate run\n" in unread.program.at(NOW, standing_still=True).run("status").stdout
+
+
+def test_an_inbox_that_was_never_read_and_no_runner_asks_for_a_runner(unread: World) -> None:
+    assert unread.line() == "not sending: no runner has run yet; run it or install the cron line"
+    assert unread.code() == ("no_runner", False)
+
+
+def test_a_first_message_waits_for_no_inbox_that_was_never_read(unread: World) -> None:
+    (sender_id,) = unread.workspace.senders(unread.campaign)
+    unread.workspace.add_recipient(unread.campaign, "lee@example.com", sender_id=sender_id, next_at=NOW)
+    unread.passed()
+    runner = liveness.register(unread.workspace.store, "loop", NOW, "here")
+    assert unread.line() == "sending: 0 today, next now"
+    runner.end(NOW)
+
+
 # --- the machine and the workspace
 
 
@@ -217,6 +260,62 @@ def test_without_the_key_nothing_is_sent(world: World) -> None:
     assert world.line().startswith("not sending: ")
     assert "key" in world.line()
     assert world.code() == ("no_key", False)
+
+
+@pytest.mark.parametrize(("mode", "done"), [(0o666, "read and changed"), (0o622, "changed"), (0o644, "read")])
+def test_a_database_that_others_can_reach_is_warned_about_with_the_chmod_to_type(
+    running: World, mode: int, done: str
+) -> None:
+    path = running.workspace.store.path
+    assert path is not None
+    says = f"{path} can be {done} by every user of this machine"
+    path.chmod(mode)
+    line = running.line()
+    assert line.startswith("sending: 0 today")
+    assert line.endswith(says)
+    assert running.code() == ("exposed", True)
+    shown = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"{says}: chmod o-rwx {path}\n" in shown
+    assert says in running.program.run("db", "check").stderr
+    document = running.program.run("status", "--json").json()
+    assert document["warnings"] == [{"code": "exposed", "reason": says, "command": f"chmod o-rwx {path}"}]
+    subprocess.run(["chmod", "o-rwx", path], check=True)
+    assert running.code() == ("sending", True)
+    assert "every user" not in running.program.run("db", "check").stderr
+
+
+def test_a_database_that_a_group_shares_is_not_warned_about(running: World) -> None:
+    assert running.workspace.store.path is not None
+    running.workspace.store.path.chmod(0o660)
+    assert running.code() == ("sending", True)
+
+
+def test_a_mark_of_sending_that_others_can_change_is_warned_about(running: World) -> None:
+    home = running.program.home
+    with running.workspace.store.reading() as connection:
+        known = workspaces.find(connection)
+    assert known is not None
+    mark = home / f"{known.identity}.mark"
+    mark.touch(mode=0o600)
+    assert running.code() == ("sending", True)
+    mark.chmod(0o666)
+    assert f"{mark} can be read and changed by every user" in running.line()
+
+
+def test_an_open_key_stops_everything_and_a_server_that_is_down_comes_before_a_warning(
+    running: World,
+) -> None:
+    path, key = running.workspace.store.path, Path(running.program.env["MAILROTATE_KEY_FILE"])
+    assert path is not None
+    path.chmod(0o666)
+    running.change(running.boxes[0], trouble_since=NOW, last_error=REFUSED)
+    assert running.code() == ("server_down", True)
+    key.chmod(0o666)
+    running.passed(10 * MINUTE)
+    said = running.program.at(NOW, standing_still=True).run("status")
+    assert running.code() == ("no_key", False)
+    assert f"chmod 600 {key}" in said.stdout
+    assert f"chmod o-rwx {path}" in said.stdout
 
 
 def test_a_clock_that_is_wrong_is_named(running: World) -> None:

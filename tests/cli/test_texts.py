@@ -292,7 +292,7 @@ def test_unusable_placeholders_are_named_with_line_and_fix(author: Author) -> No
     assert first.startswith("body.md:1: '{{ first name }}'")
     assert first.endswith("write {{ first_name }}")
     assert second.startswith("body.md:3: '{{ 2nd_line }}'")
-    assert second.endswith("write {{ _2nd_line }}")
+    assert second.endswith("write {{ field_2nd_line }}")
 
 
 def test_d7_a_preview_says_which_step_and_recipient_and_shows_another_sender(sender: Author) -> None:

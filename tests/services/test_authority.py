@@ -330,7 +330,7 @@ VERBS: dict[str, Verb] = {
 PARTS = {
     "accounts", "affected_campaigns", "claiming", "clock_guard", "comparing", "contact_book.note_received",
     "context", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding", "logins",
-    "mark_guard", "marking", "obstacles", "passes", "planning", "reconnecting.login_after",
+    "mark_guard", "marking", "obstacles", "passes", "planning", "reconnecting.login_after", "recording",
     "reconnecting.renew", "recovery", "secrets.seal", "settling", "survey",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.

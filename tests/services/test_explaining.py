@@ -200,6 +200,17 @@ def test_settings_are_changed_together_or_not_at_all(workspace: Workspace, anna:
         assert periods.period(connection, "network_patience") == timedelta(minutes=30)
 
 
+def test_f6_two_tolerances_of_the_clock_can_be_turned_off(workspace: Workspace) -> None:
+    context = context_of(workspace)
+    workspace_settings.change(context, ["clock_jump=off", "database_clock_tolerance=1m"], NOW)
+    with workspace.store.reading() as connection:
+        assert periods.period(connection, "clock_jump") == timedelta.max
+        assert periods.period(connection, "database_clock_tolerance") == timedelta(minutes=1)
+    for refused in ("clock_tolerance=off", "lateness=off", "clock_jump=0s", "database_clock_tolerance=2d"):
+        with pytest.raises(BadInput):
+            workspace_settings.change(context, [refused], NOW)
+
+
 def test_b4_another_zone_of_the_workspace_gives_no_mailbox_a_second_allowance(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:

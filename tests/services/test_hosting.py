@@ -10,6 +10,7 @@ from mailrotate.core.services.sending import webhook_endpoints
 from mailrotate.core.store import events
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.values.clock import system_clock
+from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.runner import Host
 from tests.support.contexts import context_of
 from tests.support.rows import Workspace
@@ -81,3 +82,27 @@ def test_c10_a_webhook_that_does_not_answer_delays_no_lane_and_no_other_webhook(
         host = Host(context, system_clock, None, lambda _trouble: None)
         host.serve("here", timedelta(milliseconds=200), timedelta(seconds=2), lambda: None)
         assert receiver.ending.is_set()
+
+
+def test_h1_a_trouble_that_lasts_is_told_once_and_again_when_it_comes_back(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, locked = StoreTrouble("store.full", "the disk is full"), Busy("store.locked", "it is held")
+    ends: list[Exception | None] = [full, full, full, None, full, locked, locked, None]
+    told: list[Exception] = []
+    host = Host(context_of(workspace), system_clock, None, told.append)
+
+    def begin(_context: object, _now: object) -> int:
+        trouble = ends.pop(0) if ends else None
+        if not ends:
+            host._stop.set()
+        if trouble is not None:
+            raise trouble
+        return 0
+
+    monkeypatch.setattr(passes, "begin", begin)
+    host.serve("here", timedelta(milliseconds=20), timedelta(seconds=60), lambda: None)
+    assert told == [full, full, locked]
+    with workspace.store.reading() as connection:
+        said = [line.data["reason"] for line in events.listing(connection, action="runner.recovered")]
+    assert said == ["the disk is full", "it is held"], "and the log says when it goes on"

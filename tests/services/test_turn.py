@@ -12,12 +12,13 @@ from sqlalchemy import select, update
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.services.context import secret_name
-from mailrotate.core.services.sending import settling, turn
+from mailrotate.core.services.sending import recording, settling
 from mailrotate.core.services.sending.inbox_reading import MAILS_AT_ONCE
 from mailrotate.core.services.sending.turn import KEEP_OPEN_FOR, LaneTurn, Pace
+from mailrotate.core.store import events
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.sending import inboxes, lanes
+from mailrotate.core.store.sending import inboxes, lanes, liveness
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.mail import (
@@ -392,19 +393,84 @@ def test_f4_an_answer_over_a_used_connection_counts_unless_the_server_ended_it(
 def test_f3_an_answer_is_recorded_however_long_the_database_refuses_it(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene.add("kim")
-    recorded, pauses = settling.settle_sent, list[float]()
+    """It is said once when the waiting begins, seen by other processes meanwhile, and logged when it ends."""
+    (message,) = scene.add("kim")
+    store = scene.workspace.store
+    settle, pauses, told, seen = settling.settle_sent, list[float](), list[Exception](), set[bool]()
 
     def refuse_eight_times(*anything: Any) -> Any:
         if len(pauses) < 8:
-            raise Busy("store.locked", "another process holds it")
-        return recorded(*anything)
+            raise StoreTrouble("store.full", "the disk is full", "free some space")
+        return settle(*anything)
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        scene.time.now += timedelta(seconds=seconds)
+        with store.reading() as connection:
+            seen.add(liveness.is_stuck(store, connection))
 
     monkeypatch.setattr(settling, "settle_sent", refuse_eight_times)
-    monkeypatch.setattr(turn.time, "sleep", pauses.append)
-    assert scene.turn().run()["sent"] == 1
+    monkeypatch.setattr(recording.time, "sleep", pause)
+    assert scene.turn(tell=told.append).run()["sent"] == 1
     assert scene.states() == ["sent"]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    assert [str(trouble) for trouble in told] == [
+        f"the disk is full; what the server answered for m_{message} waits to be recorded, "
+        "and its mailbox sends nothing until then"
+    ]
+    assert seen == {True}
+    with store.reading() as connection:
+        assert not liveness.is_stuck(store, connection)
+        (line,) = events.listing(connection, action="message.recorded")
+    assert (line.mailbox, line.message_id) == (scene.anna.address, message)
+    assert line.data == {"reason": "the disk is full", "waited": "33 s"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"), [(NO_SUCH_USER, "error"), (GREYLISTED, "scheduled"), (SILENCE, "held")]
+)
+def test_f3_an_answer_of_any_kind_waits_for_the_disk_and_is_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, answer: MailTrouble, state: str
+) -> None:
+    scene.add("kim")
+    scene.server.answers.append(answer)
+    told, writing = list[Exception](), scene.workspace.store.writing
+    pauses: list[float] = []
+
+    def full(*_session: object) -> Any:
+        # The mark is written before the dot; what comes behind is not, until the third try.
+        if "dot" in scene.server.seen and len(pauses) < 3:
+            raise StoreTrouble("store.io", "the disk reports an error")
+        return writing(*_session)
+
+    monkeypatch.setattr(scene.workspace.store, "writing", full)
+    monkeypatch.setattr(recording.time, "sleep", pauses.append)
+    scene.turn(tell=told.append).run()
+    assert (scene.states(), len(pauses)) == ([state], 3)
+    assert [type(trouble) for trouble in told] == [StoreTrouble]
+
+
+def test_f3_a_log_that_cannot_say_that_an_answer_was_recorded_late_harms_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.add("kim")
+    settle, record, told = settling.settle_sent, events.record, list[Exception]()
+
+    def record_all_but_that(connection: Any, actor: Any, action: str, *about: Any, **data: Any) -> None:
+        if action == "message.recorded":
+            raise StoreTrouble("store.full", "full again")
+        record(connection, actor, action, *about, **data)
+
+    def refuse_once(*anything: Any) -> Any:
+        if not told:
+            raise Busy("store.locked", "another process holds it")
+        return settle(*anything)
+
+    monkeypatch.setattr(settling, "settle_sent", refuse_once)
+    monkeypatch.setattr(recording.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(events, "record", record_all_but_that)
+    assert scene.turn(tell=told.append).run()["sent"] == 1
+    assert [str(trouble) for trouble in told][1:] == ["full again"]
 
 
 # --- one message alone

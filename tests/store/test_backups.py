@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, insert, select, update
 
 from mailrotate.core.rules.transitions import USER
 from mailrotate.core.store import tables as t
@@ -15,13 +15,15 @@ from mailrotate.core.store import workspaces
 from mailrotate.core.store.backups import back_up, restore
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import Actor
+from mailrotate.core.store.people import suppressions
 from mailrotate.core.store.schema import check_database
 from mailrotate.core.store.sending import liveness, send_mark, sending_mailboxes
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError, NotFound, Refused, StoreTrouble
-from mailrotate.core.values.states import Role
-from tests.support.rows import NOW, Workspace
+from mailrotate.core.values.states import Role, SuppressionKind
+from tests.support.rows import NOW, Sender, Workspace
 
 SOMEBODY = Actor(None, "ada")
+KIM = "kim@example.com"
 
 
 @pytest.fixture
@@ -98,6 +100,104 @@ def test_f3_after_a_restore_the_workspace_sends_nothing_until_sent_mail_was_comp
     store.close()
     with closing(sqlite3.connect(kept)) as copy:
         assert copy.execute("SELECT count(*) FROM user").fetchone() == (2,)
+
+
+@pytest.fixture
+def kim(filled: Workspace) -> int:
+    """A recipient of a campaign, with a message that waits."""
+    with filled.store.reading() as connection:
+        box = connection.execute(
+            select(t.connection.c.mailbox_id, t.connection.c.slot_id, t.connection.c.id)
+        ).one()
+    anna = Sender(box[0], "anna@example.org", box[1], box[2])
+    campaign = filled.add_campaign("autumn", [anna])
+    person = filled.add_recipient(campaign, KIM, next_at=NOW)
+    filled.add_message(anna, campaign, person, to=KIM)
+    return person
+
+
+def stop(store: Store, recipient_id: int) -> None:
+    """As C9 has it: the state, and the tombstone that outlives the recipient."""
+    with store.writing() as connection:
+        own = update(t.recipient).where(t.recipient.c.id == recipient_id)
+        connection.execute(own.values(state="stopped", reason="stopped", next_at=None, ended_at=NOW))
+        mark = {"campaign_id": 1, "address_hash": suppressions.fingerprint(KIM), "stopped_at": NOW}
+        connection.execute(insert(t.stopped).values(**mark))
+
+
+def suppress(store: Store, *values: str, by: int | None = None) -> None:
+    with store.writing() as connection:
+        for value in values:
+            kind = SuppressionKind.ADDRESS if "@" in value else SuppressionKind.DOMAIN
+            how = {"reason": "by_hand", "source": "cli", "added_by": by, "now": NOW}
+            suppressions.add(connection, kind, value, **how)
+
+
+def restored(store: Store, backup: Path) -> tuple[list[str | None], list[tuple[str, int]], list[str]]:
+    """The suppressions, the recipients with their tombstones, and the messages, after a restore."""
+    restore(store, backup, SOMEBODY, NOW + timedelta(hours=1))
+    again = open_store(str(store.path))
+    with again.reading() as connection:
+        values = connection.execute(select(t.suppression.c.value).order_by(t.suppression.c.id)).scalars()
+        marks = connection.execute(select(func.count()).select_from(t.stopped)).scalar_one()
+        people = [(state, marks) for state in connection.execute(select(t.recipient.c.state)).scalars()]
+        messages = list(connection.execute(select(t.message.c.state)).scalars())
+        found = list(values), people, messages
+    assert check_database(again) == []
+    again.close()
+    return found
+
+
+def test_f3_a_restore_carries_over_suppressions_and_stopped_marks_of_the_present_database(
+    filled: Workspace, kim: int, tmp_path: Path
+) -> None:
+    suppress(filled.store, "old@example.com")
+    back_up(filled.store, tmp_path / "backup.db")
+    late = filled.add_user("late@example.org")
+    suppress(filled.store, "new@example.com", "spam.example.com", "old@example.com", by=late.id)
+    stop(filled.store, kim)
+    assert restored(filled.store, tmp_path / "backup.db") == (
+        ["old@example.com", "new@example.com", "spam.example.com"],
+        [("stopped", 1)],
+        ["cancelled"],
+    )
+
+
+def test_f3_a_restore_carries_over_what_only_a_hash_is_left_of(
+    filled: Workspace, kim: int, tmp_path: Path
+) -> None:
+    """The value of an erased contact is gone, and its suppression holds by the hash."""
+    back_up(filled.store, tmp_path / "backup.db")
+    suppress(filled.store, KIM)
+    with filled.store.writing() as connection:
+        connection.execute(update(t.suppression).values(value=None))
+    values, _, _ = restored(filled.store, tmp_path / "backup.db")
+    assert values == [None]
+    again = open_store(str(filled.store.path))
+    with again.reading() as connection:
+        assert connection.execute(select(t.suppression.c.hash)).scalars().all() == [
+            suppressions.fingerprint(KIM)
+        ]
+    again.close()
+
+
+def test_f3_a_person_who_was_stopped_before_the_backup_and_after_it_is_stopped_once(
+    filled: Workspace, kim: int, tmp_path: Path
+) -> None:
+    stop(filled.store, kim)
+    back_up(filled.store, tmp_path / "backup.db")
+    assert restored(filled.store, tmp_path / "backup.db")[1] == [("stopped", 1)]
+
+
+def test_f3_nothing_is_carried_over_from_the_database_of_another_workspace(
+    filled: Workspace, kim: int, tmp_path: Path
+) -> None:
+    back_up(filled.store, tmp_path / "backup.db")
+    suppress(filled.store, "new@example.com")
+    stop(filled.store, kim)
+    with filled.store.writing() as connection:
+        connection.execute(update(t.workspace).values(identity="another"))
+    assert restored(filled.store, tmp_path / "backup.db") == ([], [("queued", 0)], ["scheduled"])
 
 
 def test_a_restore_waits_for_no_runner(filled: Workspace, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.database_errors import explain
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.values.errors import Busy, MailrotateError, StoreTrouble
 from tests.support.databases import PostgresqlServer
@@ -263,3 +265,18 @@ def test_a_file_keeps_what_was_committed_through_a_power_cut(sqlite_store: Store
         assert connection.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar_one() == 2
         assert connection.execute(text("PRAGMA foreign_keys")).scalar_one() == 1
+
+
+@pytest.mark.parametrize(
+    "said", ["disk I/O error", "unable to open database file", "database or disk is full"]
+)
+def test_f3_a_database_whose_small_files_find_no_room_is_on_a_full_disk(said: str) -> None:
+    """Even a reader makes the index of the log, and SQLite says of it only that something failed."""
+    problem = OperationalError("SELECT 1", {}, sqlite3.OperationalError(said))
+    full = explain(problem, "w.db", free_bytes=0)
+    assert full is not None
+    assert (full.code, full.message) == ("store.full", "the disk that holds w.db is full")
+    for free in (2**30, None):
+        roomy = explain(problem, "w.db", free)
+        assert roomy is not None
+        assert (roomy.code == "store.full") == ("full" in said)

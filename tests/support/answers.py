@@ -4,6 +4,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 _FILE = Path(__file__).parents[1] / "unit" / "rules" / "answers.toml"
@@ -37,11 +38,16 @@ class Answer:
 
 
 @cache
-def published() -> tuple[Answer, ...]:
-    """Every answer of `answers.toml`, with the address of its source."""
+def published(table: str = "answers") -> tuple[Answer, ...]:
+    """Every answer of a table of `answers.toml`, with the address of its source."""
     data = tomllib.loads(_FILE.read_text("utf-8"))
     return tuple(
         Answer(system, reply_class, phase, data["sources"][source], text)
-        for system, rows in data["answers"].items()
+        for system, rows in data[table].items()
         for reply_class, phase, source, text in rows
     )
+
+
+def systems() -> dict[str, tuple[Answer, ...]]:
+    """The answers of each system."""
+    return {system: tuple(answers) for system, answers in groupby(published(), lambda answer: answer.system)}

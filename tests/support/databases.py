@@ -47,6 +47,10 @@ class PostgresqlServer:
     def url(self, database: str) -> str:
         return str(self._server.get_uri(database=database))
 
+    def tool(self, name: str) -> str:
+        """One of PostgreSQL's own programs, of the same version as the server."""
+        return str(self._server.bin_path / name)
+
     def make(self, database: str, template: str | None = None) -> str:
         copied = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
         self._run(f"CREATE DATABASE {database}{copied}")

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, USER
+from mailrotate.core.services import periods
 from mailrotate.core.store import campaigns, connections, senders, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import NewStep, StoredCampaign
@@ -247,4 +248,6 @@ def make_workspace(store: Store) -> Workspace:
         admin = workspaces.add_user(
             connection, USER["add"], "admin@example.org", "Ada Admin", Role.ADMIN, NOW
         )
+        # These tests travel in time, and PostgreSQL's clock stays where it is.
+        workspaces.set_setting(connection, "database_clock_tolerance", periods.OFF)
     return Workspace(store, admin)

@@ -28,19 +28,22 @@ class MarkFile:
 
     folder: Path
     workspace: str
+    # What the operator calls this home in place of the system's id (MAILROTATE_HOME_ID).
+    home_id: str | None = None
     pass_is_open: bool = field(default=False, init=False)
     _threads: threading.Lock = field(default_factory=threading.Lock, init=False)
     _descriptor: int | None = field(default=None, init=False)
 
     @property
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """See MarkPlace."""
         return self.folder / f"{self.workspace}.mark"
 
     def read(self) -> OutsideMark | None:
         """See MarkPlace. A file that another machine wrote, copied here, counts as missing."""
-        with _telling("unreadable", "read", self._path):
+        with _telling("unreadable", "read", self.path):
             try:
-                content = self._path.read_bytes()
+                content = self.path.read_bytes()
             except FileNotFoundError:
                 return None
         return self._parsed(content)
@@ -49,7 +52,7 @@ class MarkFile:
     def alone(self) -> Iterator[None]:
         """See MarkPlace."""
         with self._threads:
-            with _telling("unwritable", "written", self._path):
+            with _telling("unwritable", "written", self.path):
                 descriptor = self._open()
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             try:
@@ -59,14 +62,14 @@ class MarkFile:
 
     def write(self, mark: OutsideMark) -> None:
         """See MarkPlace."""
-        with _telling("unwritable", "written", self._path):
+        with _telling("unwritable", "written", self.path):
             descriptor = self._open()
             self._put(descriptor, mark)
             os.fsync(descriptor)
 
     def note(self, number: int) -> None:
         """See MarkPlace."""
-        with self.alone(), _telling("unwritable", "written", self._path):
+        with self.alone(), _telling("unwritable", "written", self.path):
             descriptor = self._open()
             mark = self._parsed(os.pread(descriptor, _LENGTH, 0))
             if mark is None:
@@ -77,14 +80,14 @@ class MarkFile:
     def _open(self) -> int:
         if self._descriptor is None or not self._is_still_there(self._descriptor):
             self.close()
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         return self._descriptor
 
     def _is_still_there(self, descriptor: int) -> bool:
         """Whether the open file is the one that has the name: a person may have moved the folder."""
         try:
-            return os.path.samestat(os.stat(self._path), os.fstat(descriptor))
+            return os.path.samestat(os.stat(self.path), os.fstat(descriptor))
         except FileNotFoundError:
             return False
 
@@ -95,7 +98,14 @@ class MarkFile:
             self._descriptor = None
 
     def _put(self, descriptor: int, mark: OutsideMark) -> None:
-        fields = (_FIRST_LINE, self.workspace, machine(), mark.instance, " ".join(mark.passes), mark.number)
+        fields = (
+            _FIRST_LINE,
+            self.workspace,
+            machine(self.home_id),
+            mark.instance,
+            " ".join(mark.passes),
+            mark.number,
+        )
         content = "\n".join(map(str, fields)).encode().ljust(_LENGTH - 1) + b"\n"
         if os.pwrite(descriptor, content, 0) != len(content):
             raise OSError(0, "the disk is full")
@@ -111,26 +121,33 @@ class MarkFile:
             raise self._damaged() from None
         if (first, workspace) != (_FIRST_LINE, self.workspace):
             raise self._damaged()
-        return mark if written_by == machine() else None
+        return mark if written_by == machine(self.home_id) else None
 
     def _damaged(self) -> StoreTrouble:
         return StoreTrouble(
             "mark.unreadable",
-            f"{self._path} is not a mark of this workspace",
+            f"{self.path} is not a mark of this workspace",
             Command("db", "adopt"),
         )
 
 
-def machine() -> str:
-    """Return what identifies this machine, or "-" where the system has no id (systemd's machine-id(5)).
+def machine(home_id: str | None) -> str:
+    """Return what identifies this machine: what the operator calls it, else the system's id.
 
-    The id itself is confidential, so only its hash is written.
+    "-" where neither exists. The system's id is confidential (systemd's machine-id(5)), so only a hash is
+    written.
     """
+    if home_id is not None:
+        return _hash(f"mailrotate home {home_id}")
     try:
         found = _MACHINE_ID.read_text().strip()
     except OSError:
         found = ""
-    return sha256(f"mailrotate {found}".encode()).hexdigest()[:32] if found else "-"
+    return _hash(f"mailrotate {found}") if found else "-"
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:32]
 
 
 @contextlib.contextmanager

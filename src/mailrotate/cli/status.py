@@ -116,6 +116,7 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
         if count:
             yield f"{counted(count, 'message')} {what}", Command("outbox", "list", "--state", state)
     yield from map(unfit_words, found.unfit)
+    yield from ((warning.says, warning.command) for warning in found.warnings)
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
         yield asked, Command("mailbox", "requests")
@@ -175,6 +176,10 @@ def _document(found: "Overview", call: Call) -> dict[str, object]:
         "webhooks": [webhook_row(endpoint) for endpoint in found.telling.webhooks],
         "untold": found.telling.untold,
         "unfit": [vars(step) for step in found.unfit],
+        "warnings": [
+            {"code": warning.code, "reason": warning.says, "command": warning.command}
+            for warning in found.warnings
+        ],
         "campaigns": [
             vars(line) | {"id": f"c_{line.id}", "ended": line.ended, "total": line.total}
             for line in found.campaigns

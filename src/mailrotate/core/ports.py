@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from mailrotate.core.values.credential import OAuthToken
@@ -138,6 +139,10 @@ class MarkPlace(Protocol):
 
     # Whether this process has begun the present pass in both halves of the mark.
     pass_is_open: bool
+
+    @property
+    def path(self) -> Path:
+        """The file, which need not be there yet."""
 
     def read(self) -> OutsideMark | None:
         """Return the mark; None if this machine has none for the workspace."""

@@ -44,3 +44,13 @@ def test_f6_a_wall_clock_that_moves_against_the_time_since_boot_has_jumped(side:
     assert judge_pace(MINUTE + side * MINUTE, MINUTE) == Distrust(
         "clock.jumped", f"the clock jumped 60 s {way}"
     )
+
+
+def test_f6_the_tolerances_of_a_clock_are_settings() -> None:
+    off = {"latest_acted_at": None, "database_now": NOW}
+    assert judge(NOW + MINUTE, **off, off=MINUTE) is None
+    assert judge(NOW + MINUTE + MOMENT, **off, off=MINUTE) is not None
+    assert judge(NOW + timedelta(days=4000), **off, off=timedelta.max) is None
+    assert judge_pace(2 * MINUTE, MINUTE, MINUTE) is None
+    assert judge_pace(2 * MINUTE + MOMENT, MINUTE, MINUTE) is not None
+    assert judge_pace(timedelta(days=4000), MINUTE, timedelta.max) is None

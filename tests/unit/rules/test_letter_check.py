@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from mailrotate.core.rules.field_names import ColumnChoice, name_columns
 from mailrotate.core.rules.letter_check import Kind, check_text
 from mailrotate.core.rules.markdown import render_markdown
 from mailrotate.core.values.letter import LONGEST_TEMPLATE
@@ -102,12 +103,12 @@ def test_tables_and_html_are_mistakes_with_their_line(text: str, line: int, word
     ("text", "fix"),
     [
         ("{{ first name }}", "write {{ first_name }}"),
-        ("{{ 2nd_line }}", "write {{ _2nd_line }}"),
+        ("{{ 2nd_line }}", "write {{ field_2nd_line }}"),
         ("{{ first-name }}", "write {{ first_name }}"),
         ("{{ First Name | upper }}", "write {{ first_name | upper }}"),
         ("{{ contact.city }}", "write {{ contact_city }}"),
-        ("{{ not }}", "write {{ _not }}"),
-        ("{{ none }}", "'none' cannot be the name of a field"),
+        ("{{ not }}", "write {{ field_not }}"),
+        ("{{ none }}", "'none' cannot be the name of a field; write {{ field_none }}"),
         ("{{ }}", "like {{ first_name }}"),
         ("{{ name", "has no '}}'"),
         ("{{ name }", "has no '}}'"),
@@ -123,6 +124,37 @@ def test_d1_every_unusable_placeholder_is_named() -> None:
     assert told("{{ a b }}\n{# {{ c d }} #}\n{{ 1st }} {{ ok }}\n{{ e f }}") == [
         (1, True), (3, True), (4, True),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "header", ["2nd line", "_2nd_line", "None", "not", "self", "first-name", "First  Name", "1.", "no: 7"]
+)
+def test_a_placeholder_and_a_column_with_the_same_words_have_the_same_field(header: str) -> None:
+    (name,) = name_columns([header, "email"], ColumnChoice()).names[:1]
+    assert words(f"{{{{ {header} }}}}").endswith(f"write {{{{ {name} }}}}")
+    assert told(f"{{{{ {name} }}}}") == [], "and that name is right"
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [("{{ Signature }}", "signature"), ("{{ Sender Name }}", "sender_name"), ("{{ Email }}", "email")],
+)
+def test_what_every_letter_has_keeps_its_name_in_a_template(text: str, fix: str) -> None:
+    assert words(text).endswith(f"write {{{{ {fix} }}}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("{{ _2nd_line }}", "write {{ field_2nd_line }}"),
+        ("{{ first__name }}", "write {{ first_name }}"),
+        ("{{ name_ }}", "write {{ name }}"),
+        ("{% if _city is defined %}x{% endif %}", "write {{ city }}"),
+    ],
+)
+def test_a_name_that_no_column_can_have_is_a_warning_with_the_one_it_has(text: str, fix: str) -> None:
+    assert told(text) == [(1, False)]
+    assert words(text).endswith(fix)
 
 
 @pytest.mark.parametrize("text", ["Hi {first_name}", "Hi { first_name }", "{{ Company }}"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mailrotate.core.rules.field_names import field_name, is_usable, usable_name
+from mailrotate.core.rules.template_language import field_name, is_usable, usable_name
 from mailrotate.core.rules.text import clean_value, clean_values, is_blank
 
 texts = some.text(some.characters(exclude_categories=["Cs"]))

@@ -1,5 +1,7 @@
 """`mailrotate campaign preview`: what a message looks like before anything is sent."""
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,7 +80,9 @@ def _heading(shown: "Preview") -> list[tuple[str, object]]:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        # A letter names its recipient: a new file is for the owner alone, whatever the umask.
+        with open(path, "w", encoding="utf-8", opener=partial(os.open, mode=0o600)) as file:
+            file.write(text)
     except OSError as trouble:
         raise BadInput("preview.unwritable", f"cannot write {path}: {trouble.strerror}") from None
 

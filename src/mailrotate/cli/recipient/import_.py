@@ -169,7 +169,8 @@ class _Columns:
 
     def choice(self, used: frozenset[str]) -> "ColumnChoice":
         """Read `--map COLUMN=FIELD`. Raises BadInput (`import.map`)."""
-        from mailrotate.core.rules.field_names import EMAIL, ColumnChoice, is_usable
+        from mailrotate.core.rules.field_names import EMAIL, ColumnChoice
+        from mailrotate.core.rules.template_language import is_usable
 
         fields: dict[str, str] = {}
         for pair in self.mapped:

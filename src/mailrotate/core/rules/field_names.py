@@ -12,18 +12,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-from mailrotate.core.rules import templates
-from mailrotate.core.rules.text import clean_value, composed, same_name
+from mailrotate.core.rules.template_language import field_name, usable_name
+from mailrotate.core.rules.text import composed
 from mailrotate.core.values.errors import BadInput
-from mailrotate.core.values.letter import UnfitLetter
 
 EMAIL = "email"
 # As many as a spreadsheet has at most.
 MOST_COLUMNS = 16_384
-# What a header that is no name gets before it: `2nd_line` becomes `field_2nd_line`.
-_PREFIX = "field_"
-# A longer name is never one of the words that a template reserves.
-_LONGEST_WORD = 40
 
 
 @dataclass(frozen=True)
@@ -41,37 +36,6 @@ class Columns:
 
     names: tuple[str | None, ...]
     notes: tuple[str, ...]
-
-
-def field_name(header: str) -> str:
-    """Return the name that templates use: `First Name` and `first-name` become `first_name`.
-
-    Empty for a header without letters and digits.
-    """
-    lower = same_name(same_name(clean_value(header)).lower()).replace("\u200d", "")
-    return re.sub("_+", "_", "".join(c if _is_of_name(c) else "_" for c in lower)).strip("_")
-
-
-def _is_of_name(character: str) -> bool:
-    # With its marks a letter is whole: vowels of many scripts are marks. `isidentifier` is Python's own list
-    # of what may follow the first character of a name (UAX #31), which Jinja asks too.
-    return f"a{character}".isidentifier()
-
-
-def usable_name(header: str) -> str:
-    """Return `field_name`, changed where a template could not use it; empty as there."""
-    name = field_name(header)
-    return name if not name or is_usable(name) else f"{_PREFIX}{name}"
-
-
-def is_usable(name: str) -> bool:
-    """Whether `{{ name }}` places a field of that name."""
-    if not name.isidentifier() or len(name) > _LONGEST_WORD:
-        return name.isidentifier()
-    try:
-        return templates.fields_needed(f"{{{{ {name} }}}}") == {name}
-    except UnfitLetter:
-        return False
 
 
 def has_known_email(headers: Sequence[str], choice: ColumnChoice) -> bool:

@@ -263,7 +263,11 @@ def _held(world: World, now: datetime) -> Trouble | None:
     return Trouble(Code.HELD, says, Command("outbox", "list", "--state", "held"))
 
 
-_NOTICES: tuple[Asked, ...] = (_grace, _broken, _server_down, _failed, _content, _errors, _held)
+def _warned(world: World, now: datetime) -> Trouble | None:
+    return next(iter(world.machine.warnings), None)
+
+
+_NOTICES: tuple[Asked, ...] = (_grace, _broken, _server_down, _failed, _content, _errors, _held, _warned)
 
 
 # --- while something is sent

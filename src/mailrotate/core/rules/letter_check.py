@@ -12,12 +12,12 @@ from mailrotate.core.rules.template_language import (
     ENVIRONMENT,
     PIECES,
     TemplateProblem,
-    field_name,
     language_problems,
+    placeholder_name,
     tree_of,
 )
 from mailrotate.core.rules.templates import fields_needed
-from mailrotate.core.rules.text import template_lines
+from mailrotate.core.rules.text import same_name, template_lines
 from mailrotate.core.values.letter import LETTER_FIELDS
 
 _ONE_BRACE = re.compile(r"(?<![{$\\])\{ ?([^\W\d]\w{0,40}) ?\}(?!\})")
@@ -65,8 +65,9 @@ def _contents(tree: nodes.Template, kind: Kind) -> Iterator[TemplateProblem]:
 
 def _doubtful_names(tree: nodes.Template) -> Iterator[TemplateProblem]:
     for name in tree.find_all(nodes.Name):
-        if name.name != name.name.lower():
-            said = f"a recipients' file has no field '{name.name}'; write {{{{ {field_name(name.name)} }}}}"
+        own = placeholder_name(name.name)
+        if own and own != same_name(name.name) and name.name != "self":
+            said = f"a recipients' file has no field '{name.name}'; write {{{{ {own} }}}}"
             yield TemplateProblem(name.lineno, said, is_mistake=False)
 
 
@@ -75,7 +76,9 @@ def _constants(tree: nodes.Template) -> Iterator[TemplateProblem]:
     for output in tree.find_all(nodes.Output):
         for part in output.nodes:
             if isinstance(part, nodes.Const) and isinstance(part.value, bool | None):
-                said = f"'{str(part.value).lower()}' cannot be the name of a field; rename the field"
+                word = str(part.value).lower()
+                own = placeholder_name(word)
+                said = f"'{word}' cannot be the name of a field; write {{{{ {own} }}}}"
                 yield TemplateProblem(part.lineno, said)
 
 

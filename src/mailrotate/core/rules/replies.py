@@ -9,11 +9,11 @@ words, or a status, that say that the address does not exist.
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -43,17 +43,28 @@ _STATUS = r"#?([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)"
 _REPLY = re.compile(rf"\s*(?:smtp;\s*)?(?:([2-5]\d\d)(?:[ ,-]|$))?\s*(?:{_STATUS})?", re.IGNORECASE)
 # qmail puts the status at the end: `sorry, no mailbox here by that name (#5.1.1)`.
 _LAST_STATUS = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\b")
-# Servers begin each line of a longer answer with the same numbers; the words run on behind them. What a link
-# or an address is made of says nothing: `…/mail/?p=NoSuchUser`, `<no-such-user@example.com>`.
-_NO_WORDS = re.compile(
-    rf"(?:^\s*|(?<!\S))[2-5]\d\d-(?:{_STATUS})?|^\s*[2-5]\d\d(?:[ ,]|$)|(?<!\S)\(?{_STATUS}\)?(?!\S)"
-    r"|\b(?:https?://|www\.)\S+",
+# Servers begin each line of a longer answer with the same numbers; the words run on behind them.
+_NUMBERS = re.compile(
+    rf"(?:^\s*|(?<!\S))[2-5]\d\d-(?:{_STATUS})?|^\s*[2-5]\d\d(?:[ ,]|$)|(?<!\S)\(?{_STATUS}\)?(?!\S)",
     re.IGNORECASE | re.MULTILINE,
 )
-_ADDRESS = re.compile(r"[^\s<>()\[\]:;,\"']+@[^\s<>()\[\]:;,\"']+")
+# What an address, a link or a host name is made of says nothing: `<no-such-user@example.com>`,
+# `…/mail/?p=NoSuchUser`, `mx.spam-filter.example.com`; unless it is the name of a list of refused senders.
+_NO_ADDRESS = r"\s<>()\[\]:;,\"'"
+_ADDRESS = re.compile(rf"(?<![^{_NO_ADDRESS}])[^{_NO_ADDRESS}]+@[^{_NO_ADDRESS}]+")
+_LINK = re.compile(r"\b(?:https?:// ?|www\.)\S+", re.IGNORECASE)
+_HOST = re.compile(
+    r"(?<![\w.-])(?:[a-z0-9-]+\.){2,}[a-z]{2,}\b|(?<![\w.-])[a-z0-9-]+\.(?:com|net|org|info|biz)\b"
+)
+_BLOCKLIST = re.compile(
+    r"(?:^|[./-])(?:[dpsx]bl|rbl|dnsbl|zen|spamhaus|spamcop|sorbs|barracudacentral|surbl|uribl|ordb|abuseat|abusix"
+    r"|uceprotect|invaluement|hostkarma|mailspike|denyip)\b",
+    re.IGNORECASE,
+)
 _LETTERS = str.maketrans(
     {"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "\u2019": "'"}
 )
+_GAP = r"(?:[^.;]|\.(?=\w)){0,50}?"
 # A server may say more than this, but what it means it says first.
 _LONGEST_WORDS = 2000
 
@@ -87,13 +98,15 @@ class Rule:
     enhanced: tuple[str, ...]
     text: tuple[re.Pattern[str], ...]
 
-    def matches(self, phase: Phase, provider: str, code: str, enhanced: str, words: str) -> bool:
+    def matches(
+        self, phase: Phase, provider: str, code: str, enhanced: str, says: Callable[[re.Pattern[str]], bool]
+    ) -> bool:
         return (
             phase in self.phases
             and (not self.providers or provider in self.providers)
             and (not self.codes or any(fnmatchcase(code, pattern) for pattern in self.codes))
             and (not self.enhanced or any(fnmatchcase(enhanced, pattern) for pattern in self.enhanced))
-            and all(pattern.search(words) for pattern in self.text)
+            and all(map(says, self.text))
         )
 
 
@@ -118,7 +131,15 @@ def _subject(name: str) -> re.Pattern[str]:
     """The words for a subject of `reply_words.toml` in every language, or in one (`subject.language`)."""
     subject, _, part = name.partition(".")
     parts = _data("reply_words.toml")[subject]
-    return _pattern("|".join(word for key, words in parts.items() if part in ("", key) for word in words))
+    words = (_expanded(word, key) for key, words in parts.items() if part in ("", key) for word in words)
+    return _pattern("|".join(words))
+
+
+def _expanded(words: str, language: str) -> str:
+    """Put the nouns of the language for `<noun>`, and a few words of one sentence for `…`."""
+    for noun, languages in _data("reply_words.toml")["names"].items():
+        words = words.replace(f"<{noun}>", f"(?:{languages.get(language, languages['english'])})")
+    return words.replace("…", _GAP)
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -144,8 +165,8 @@ def _rule(row: Mapping[str, Any]) -> Rule:
         codes=tuple(row.get("code", ())),
         enhanced=tuple(row.get("enhanced", ())),
         text=(
-            *((_subject(row["words"]),) if "words" in row else ()),
             *((_pattern(row["text"]),) if "text" in row else ()),
+            *((_subject(row["words"]),) if "words" in row else ()),
         ),
     )
 
@@ -156,17 +177,28 @@ def classify(reply: ServerReply, provider: str) -> ReplyVerdict:
     # A status without a code is still a server's answer: its first digit says as much.
     code = f"{enhanced[0]}??" if reply.code is None and enhanced else str(reply.code or "")
     words = plain(reply.text)
+
+    @cache
+    def says(pattern: re.Pattern[str]) -> bool:
+        return pattern.search(words) is not None
+
     kind = "smtp" if code else "codeless"
     rule = next(
-        rule for rule in rules()[kind] if rule.matches(reply.phase, provider, code, enhanced or "", words)
+        rule for rule in rules()[kind] if rule.matches(reply.phase, provider, code, enhanced or "", says)
     )
     return ReplyVerdict(rule.reply_class, rule.who, reply.code, enhanced, rule.hint, rule.hold_for, rule.name)
 
 
 def plain(text: str) -> str:
-    """The words of an answer: without accents and links, each address as `address`, no code or status."""
-    words = _NO_WORDS.sub(" ", _ADDRESS.sub("address", text[:_LONGEST_WORDS]))
-    return _without_accents(" ".join(words.split()))
+    """The words of an answer: no code, status, link or accent; for an address or host only what it is."""
+    words = _ADDRESS.sub("address", text[:_LONGEST_WORDS])
+    words = _HOST.sub(partial(_named, "host"), _LINK.sub(partial(_named, ""), words))
+    return _without_accents(" ".join(_NUMBERS.sub(" ", words).replace("_", " ").split()))
+
+
+def _named(kind: str, found: re.Match[str]) -> str:
+    """What stands for a link or a host name in the words of an answer."""
+    return "blocklist" if _BLOCKLIST.search(found[0]) else kind
 
 
 def _without_accents(text: str) -> str:

@@ -14,8 +14,8 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mailrotate.core.rules.marks import SIGNATURE, UNSUBSCRIBE, has_mark, mark
-from mailrotate.core.rules.text import plain_lines
-from mailrotate.core.values.letter import LONGEST_TEMPLATE
+from mailrotate.core.rules.text import clean_value, plain_lines, same_name
+from mailrotate.core.values.letter import LETTER_FIELDS, LONGEST_TEMPLATE
 
 # Names that are not fields but pieces of the letter, placed whole.
 PIECES = {"signature": SIGNATURE, "unsubscribe": UNSUBSCRIBE}
@@ -62,8 +62,10 @@ _UNCLOSED = re.compile(r"\{\{(?![^{}\n]*\}\})")
 _PLACEHOLDER = re.compile(r"\{\{[-+]?([^{}\n]{0,200}?)[-+]?\}\}")
 # A name that people type in braces and that Jinja2 does not read as one.
 _SPOKEN_NAME = re.compile(r"[\w.\- /'’&#:]+")
-# What Jinja2 takes for something else than a field.
-_RESERVED = ("false", "none", "not", "self", "signature", "true", "unsubscribe")
+# What a name gets before it that a template cannot use: `2nd_line` becomes `field_2nd_line`.
+_PREFIX = "field_"
+# A longer name is never one of the words that a template reserves.
+_LONGEST_WORD = 40
 _MOST_PLACEHOLDERS = 50
 
 
@@ -163,7 +165,7 @@ def _node_problems(tree: nodes.Template, is_subject: bool) -> Iterator[tuple[int
 
 def _name_problems(node: nodes.Name, is_placed: bool, is_subject: bool) -> Iterator[tuple[int, str]]:
     if node.name == "self":
-        yield node.lineno, "'self' cannot be the name of a field"
+        yield node.lineno, f"'self' cannot be the name of a field; write {{{{ {_PREFIX}self }}}}"
     elif node.name in PIECES and is_subject:
         yield node.lineno, f"'{node.name}' has no place in a subject"
     elif node.name in PIECES and not is_placed:
@@ -181,9 +183,41 @@ def tree_of(text: str) -> nodes.Template | None:
 
 
 def field_name(words: str) -> str:
-    """The name of a field that a template can use, made of what people write: `First Name` → `first_name`."""
-    name = re.sub(r"\W+", "_", words.strip().lower()).strip("_")
-    return f"_{name}" if name[:1].isdigit() or name in _RESERVED else name
+    """Return the name of a field as people write it: `First Name` and `first-name` become `first_name`.
+
+    Empty for words without letters and digits.
+    """
+    lower = same_name(same_name(clean_value(words)).lower()).replace("\u200d", "")
+    return re.sub("_+", "_", "".join(c if _is_of_name(c) else "_" for c in lower)).strip("_")
+
+
+def _is_of_name(character: str) -> bool:
+    # With its marks a letter is whole: vowels of many scripts are marks. `isidentifier` is Python's own list
+    # of what may follow the first character of a name (UAX #31), which Jinja asks too.
+    return f"a{character}".isidentifier()
+
+
+def usable_name(words: str) -> str:
+    """Return the name of a column's field, in a file and in a template: `field_name`, changed where a
+    template could not use it; empty as there."""
+    name = field_name(words)
+    return name if not name or is_usable(name) else f"{_PREFIX}{name}"
+
+
+def placeholder_name(words: str) -> str:
+    """Return the name to write in a template for what a person has written: as `usable_name` for a column,
+    but a piece or a field of every letter has its own."""
+    name = field_name(words)
+    return name if name in {*PIECES, *LETTER_FIELDS} else usable_name(name)
+
+
+def is_usable(name: str) -> bool:
+    """Whether `{{ name }}` places a field of that name."""
+    if not name.isidentifier() or len(name) > _LONGEST_WORD:
+        return name.isidentifier()
+    tree = tree_of(f"{{{{ {name} }}}}")
+    named = [] if tree is None else [found.name for found in tree.find_all(nodes.Name)]
+    return named == [name] and name not in {"self", *PIECES, *LETTER_FIELDS}
 
 
 def _unreadable_placeholders(text: str) -> list[TemplateProblem]:
@@ -237,9 +271,10 @@ def _placeholder_words(inside: str) -> str:
     name, pipe, rest = inside.partition("|")
     if not _SPOKEN_NAME.fullmatch(name) or not field_name(name):
         return f"'{written}' cannot be read; write a field's name, like {{{{ first_name }}}}"
-    fix = f"{{{{ {field_name(name)}{f' | {rest.strip()}' if pipe else ''} }}}}"
-    if name.strip().lower() in _RESERVED:
-        return f"'{name.strip()}' cannot be the name of a field; rename the field and write {fix}"
+    own = placeholder_name(name)
+    fix = f"{{{{ {own}{f' | {rest.strip()}' if pipe else ''} }}}}"
     if name[:1].isdigit():
         return f"'{written}': the name of a field cannot begin with a digit; write {fix}"
+    if own != field_name(name):
+        return f"'{name.strip()}' cannot be the name of a field; write {fix}"
     return f"'{written}': the name of a field has no blanks or signs; write {fix}"

@@ -1,8 +1,8 @@
 """The facts of the world that the headline of `status` is made of (F5).
 
 A new fact about the machine or the workspace (its key, its clock, its disk) is a `Trouble` in
-`Machine.troubles`, at the place of its code in `Code`. A new fact about one mailbox is a field of `Lane` and
-a function in `headline.py`.
+`Machine.troubles`, at the place of its code in `Code`, or in `Machine.warnings` if it stops nothing. A new
+fact about one mailbox is a field of `Lane` and a function in `headline.py`.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ class Code(StrEnum):
     """What a headline is about: what stops everything first, from the machine inwards."""
 
     DISK_FULL = "disk_full"
+    UNRECORDED = "unrecorded"
     CLOCK = "clock"
     NO_KEY = "no_key"
     RESTORED = "restored"
@@ -31,6 +32,7 @@ class Code(StrEnum):
     LANE_DOWN = "lane_down"
     OFFLINE = "offline"
     SERVER_DOWN = "server_down"
+    EXPOSED = "exposed"
     WAITING = "waiting"
     NOTHING_DUE = "nothing_due"
     SENDING = "sending"
@@ -86,9 +88,13 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Machine:
-    """What all mailboxes share: the troubles of the machine and the workspace, and the runner."""
+    """What all mailboxes share: the troubles of the machine and the workspace, and the runner.
+
+    `warnings` want an act too, but messages leave meanwhile.
+    """
 
     troubles: tuple[Trouble, ...] = ()
+    warnings: tuple[Trouble, ...] = ()
     runner_works: bool = False
     last_pass_at: datetime | None = None
 

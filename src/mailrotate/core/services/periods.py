@@ -19,6 +19,11 @@ class Period:
     least: timedelta
     most: timedelta
     about: str
+    may_be_off: bool = False
+
+
+# In place of a duration: the longest of all.
+OFF = "off"
 
 
 PERIODS: Mapping[str, Period] = {
@@ -43,10 +48,26 @@ PERIODS: Mapping[str, Period] = {
         timedelta(days=1),
         "how far a clock may lag behind what was last acted on before its runner sends nothing",
     ),
+    "database_clock_tolerance": Period(
+        clock_trust.OFF_DATABASE,
+        timedelta(seconds=1),
+        timedelta(days=1),
+        "how far a clock may be off PostgreSQL's before its runner sends nothing, or off",
+        may_be_off=True,
+    ),
+    "clock_jump": Period(
+        clock_trust.JUMP,
+        timedelta(seconds=1),
+        timedelta(days=1),
+        "how far a clock may jump while a mailbox sends before it stops, or off",
+        may_be_off=True,
+    ),
 }
 
 
 def period(connection: Connection, key: str) -> timedelta:
     """The duration in force."""
     value = workspaces.settings(connection).get(key)
+    if value == OFF:
+        return timedelta.max
     return PERIODS[key].default if value is None else parse_duration(value)

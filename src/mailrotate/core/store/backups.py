@@ -7,6 +7,8 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from mailrotate.core.store import events, instants, workspaces
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.events import About, Actor
@@ -115,9 +117,9 @@ def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
         _discard(incoming)
         try:
             _copy_checked(backup, incoming)
-            _hold(incoming, made_at, actor, now)
-            store.close()
             kept = backup_name(path, "restore", now)
+            _hold(incoming, actor, now, made_at=rfc3339(made_at), kept=kept.name)
+            store.close()
             _keep_aside(path, kept)
             carry_over(path, incoming)
             _remove_log(path)
@@ -125,6 +127,13 @@ def restore(store: Store, backup: Path, actor: Actor, now: datetime) -> Path:
         finally:
             _discard(incoming)
     return kept
+
+
+def kept_aside(store: Store, connection: Connection) -> Path | None:
+    """Where the latest restore keeps the database that it replaced; None if there is none."""
+    last = list(events.listing(connection, action="database.restored", limit=1))
+    name = last[0].data.get("kept") if last else None
+    return store.path.with_name(Path(str(name)).name) if store.path is not None and name else None
 
 
 def _file_of(store: Store, instead: AnyHint) -> Path:
@@ -152,7 +161,7 @@ def _copy_checked(backup: Path, incoming: Path) -> None:
         raise BadInput("restore.damaged", f"{backup} is damaged: {faults[0]}", _ANOTHER, faults)
 
 
-def _hold(incoming: Path, made_at: datetime, actor: Actor, now: datetime) -> None:
+def _hold(incoming: Path, actor: Actor, now: datetime, *, made_at: str, kept: str) -> None:
     arriving = open_store(str(incoming))
     try:
         with arriving.writing() as connection:
@@ -162,7 +171,7 @@ def _hold(incoming: Path, made_at: datetime, actor: Actor, now: datetime) -> Non
             if actor.user_id is not None and workspaces.user_by_id(connection, actor.user_id) is None:
                 # A user who joined after the backup was made.
                 actor = Actor(None, actor.os_user)
-            events.record(connection, actor, "database.restored", now, About(), made_at=rfc3339(made_at))
+            events.record(connection, actor, "database.restored", now, About(), made_at=made_at, kept=kept)
     finally:
         arriving.close()
 

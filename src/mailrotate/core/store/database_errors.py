@@ -16,6 +16,9 @@ _SQLITE_SAYS = (
     ("database disk image is malformed", "store.damaged"),
     ("unable to open database file", "store.cannot_open"),
 )
+# What SQLite says when it cannot make the small files beside a database, which even a reader needs.
+_FOR_WANT_OF_ROOM = ("store.io", "store.cannot_open")
+_LEAST_ROOM = 2**17  # bytes; the shared index of its log takes 2**15
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _POSTGRESQL_SAYS = {
     "53100": "store.full",
@@ -38,13 +41,18 @@ _TOLD: Mapping[str, tuple[str, AnyHint]] = {
 }  # fmt: skip
 
 
-def explain(problem: DBAPIError, name: str) -> StoreTrouble | Busy | None:
-    """Translate a database error into ours; None for a defect of the program, which is shown as it is."""
+def explain(problem: DBAPIError, name: str, free_bytes: int | None) -> StoreTrouble | Busy | None:
+    """Translate a database error into ours; None for a defect of the program, which is shown as it is.
+
+    `free_bytes` is what the disk of a SQLite file has left, None where that is not known.
+    """
     if isinstance(problem.orig, sqlite3.Error):
         said = str(problem.orig).lower()
         if "is locked" in said:
             return _busy(name)
         code = next((code for words, code in _SQLITE_SAYS if words in said), None)
+        if code in _FOR_WANT_OF_ROOM and free_bytes is not None and free_bytes < _LEAST_ROOM:
+            code = "store.full"
         return None if code is None else _trouble(code, name)
     state = getattr(problem.orig, "sqlstate", None)
     if state in _POSTGRESQL_BUSY:

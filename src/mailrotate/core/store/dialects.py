@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -71,23 +71,53 @@ def _sha256(value: str | None) -> str | None:
     return None if value is None else hashlib.sha256(value.encode()).hexdigest()
 
 
-def postgresql_arguments() -> dict[str, Any]:
-    """Session settings: wait for locks as long as on SQLite, and free the locks of a machine that vanished.
+POSTGRESQL_ARGUMENTS: Mapping[str, object] = {"application_name": "mailrotate", "connect_timeout": 10}
+# Wait for locks as long as on SQLite. The keepalives are the server's (seconds): a life lock must not outlive
+# a machine without power. Not sent with the connection's startup, which poolers refuse.
+_POSTGRESQL_SETTINGS = f"""
+    SET lock_timeout = '{int(BUSY_WAIT_SECONDS)}s';
+    SET timezone = 'UTC';
+    SET tcp_keepalives_idle = 30;
+    SET tcp_keepalives_interval = 10;
+    SET tcp_keepalives_count = 3;
+"""
 
-    The keepalives are the server's (seconds): a life lock must not outlive a machine without power.
+
+def prepare_postgresql(session: Any) -> None:
+    """Prepare a new session on PostgreSQL (psycopg's connection)."""
+    session.autocommit = True
+    session.execute(_POSTGRESQL_SETTINGS)
+    session.autocommit = False
+
+
+def has_pooler(session: Any) -> bool:
+    """Whether something between here and PostgreSQL has answered for it: a pooler invents the process id
+    with which a session begins (its BackendKeyData), because a client cannot keep the server's."""
+    session.autocommit = True
+    return bool(session.info.backend_pid != _backend_of(session))
+
+
+def shares_backends(session: Any) -> bool:
+    """Whether a pooler gives each transaction a backend that others use too (PgBouncer's transaction mode).
+
+    An idle pooler gives the same one to two sessions, a busy one gives several to the same session.
     """
-    options = {
-        "lock_timeout": f"{int(BUSY_WAIT_SECONDS)}s",
-        "timezone": "UTC",
-        "tcp_keepalives_idle": "30",
-        "tcp_keepalives_interval": "10",
-        "tcp_keepalives_count": "3",
-    }
-    return {
-        "application_name": "mailrotate",
-        "connect_timeout": 10,
-        "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
-    }
+    session.autocommit = True
+    own = type(session).connect(session.info.dsn, password=session.info.password, autocommit=True)
+    with own as other:
+        for _ in range(_ROUNDS):
+            seen = [_backend_of(each) for each in (session, session, other)]
+            if seen[0] != seen[1] or seen[2] in seen[:2]:
+                return True
+    return False
+
+
+_ROUNDS = 5
+
+
+def _backend_of(session: Any) -> int:
+    # Not prepared, as psycopg does after five times: another backend does not know the statement.
+    return int(session.execute("SELECT pg_backend_pid()", prepare=False).fetchone()[0])
 
 
 def server_identity(connection: Connection) -> str | None:

@@ -9,10 +9,12 @@ PostgreSQL.
 import os
 import shutil
 import sqlite3
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
@@ -21,9 +23,12 @@ from sqlalchemy.pool import QueuePool
 from mailrotate.core.store.database_errors import explain
 from mailrotate.core.store.dialects import (
     BUSY_WAIT_SECONDS,
-    postgresql_arguments,
+    POSTGRESQL_ARGUMENTS,
+    has_pooler,
+    prepare_postgresql,
     prepare_sqlite,
     set_foreign_keys,
+    shares_backends,
 )
 from mailrotate.core.values.errors import BadInput, StoreTrouble
 
@@ -48,7 +53,10 @@ class Store:
         """Free space on the disk of a SQLite file; None where it cannot be known."""
         if self.path is None:
             return None
-        return shutil.disk_usage(self.path.parent).free
+        try:
+            return shutil.disk_usage(self.path.parent).free
+        except OSError:
+            return None
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -104,7 +112,7 @@ class Store:
         try:
             yield
         except DBAPIError as problem:
-            known = explain(problem, self.name)
+            known = explain(problem, self.name, self.free_bytes())
             if known is None:
                 raise
             raise known from problem
@@ -159,6 +167,16 @@ def _make_private_file(path: Path) -> None:
         ) from None
 
 
+def exposure(path: Path) -> str | None:
+    """Say what every user of this machine can do with a file; None if nothing, or if there is no file."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return None
+    done = [verb for verb, bit in (("read", stat.S_IROTH), ("changed", stat.S_IWOTH)) if mode & bit]
+    return f"{path} can be {' and '.join(done)} by every user of this machine" if done else None
+
+
 def _open_postgresql(target: str, password: str | None) -> Store:
     try:
         import psycopg  # noqa: F401 -- the driver comes with an extra; say so before SQLAlchemy does
@@ -174,9 +192,33 @@ def _open_postgresql(target: str, password: str | None) -> Store:
         url = url.set(password=password)
     engine = create_engine(
         url,
-        connect_args=postgresql_arguments(),
+        connect_args=POSTGRESQL_ARGUMENTS,
         pool_size=_POOL_SIZE,
         max_overflow=-1,
         pool_pre_ping=True,
     )
+    is_known = False
+
+    # Before SQLAlchemy's own first look, which a pooler may refuse in words that explain nothing.
+    @event.listens_for(engine, "connect", insert=True)
+    def _prepare(session: Any, _record: object) -> None:
+        nonlocal is_known
+        try:
+            if not is_known and has_pooler(session) and shares_backends(session):
+                raise _behind_pooler(name)
+            is_known = True
+            prepare_postgresql(session)
+        except Exception:
+            session.close()
+            raise
+
     return Store(engine, name, None)
+
+
+def _behind_pooler(name: str) -> StoreTrouble:
+    return StoreTrouble(
+        "store.pooler",
+        f"{name} leads to a connection pooler that shares sessions among its clients; "
+        "mailrotate's locks need a session of their own",
+        "connect to the PostgreSQL server directly, or set the pooler to session mode (pool_mode = session)",
+    )

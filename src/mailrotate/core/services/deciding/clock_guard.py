@@ -22,7 +22,13 @@ def lag_of(connection: Connection, now: datetime, *, server: datetime | None = N
         latest_acted_at=instants.latest_acted_at(connection),
         database_now=server,
         behind=periods.period(connection, "clock_tolerance"),
+        off=periods.period(connection, "database_clock_tolerance"),
     )
+
+
+def remedy(distrust: Distrust) -> Command:
+    """The command that helps on: a clock that is off PostgreSQL's cannot be accepted, only set."""
+    return ACCEPT if distrust.code == "clock.behind" else Command("runner", "clock")
 
 
 def check_clock(context: Context, now: datetime) -> None:

@@ -15,9 +15,10 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import mark_guard
 from mailrotate.core.services.sending import comparing, recovery
 from mailrotate.core.services.sending.comparing import Comparison
-from mailrotate.core.store import dialects, events, instants, mailboxes, workspaces
+from mailrotate.core.store import backups, dialects, events, instants, mailboxes, workspaces
 from mailrotate.core.store.events import About
-from mailrotate.core.store.sending import liveness, send_mark
+from mailrotate.core.store.sending import liveness, replaced_outbox, send_mark
+from mailrotate.core.store.sending.replaced_outbox import Left
 from mailrotate.core.values.errors import MailrotateError, StoreTrouble
 from mailrotate.core.values.lineage import NO_PASS, OutsideMark
 
@@ -66,13 +67,22 @@ def adopt(context: Context, accept: bool, now: datetime) -> Adoption:
             since = _since(connection, now)
             send_mark.hold(connection, since)
         recovery.recover(context, now)
-        found = comparing.compare(context, since, now)
+        found = comparing.compare(context, since, now, _left(context, since))
         with context.store.reading() as connection:
             missing = _missing(context, connection)
         released = accept or not (missing or found.unread)
         if released:
             _release(context, found, missing, now)
     return Adoption(released, since, missing, found)
+
+
+def _left(context: Context, since: datetime) -> list[Left]:
+    """What the database knows that the last restore replaced."""
+    with context.store.reading() as connection:
+        replaced = backups.kept_aside(context.store, connection)
+        workspace = workspaces.find(connection)
+    assert workspace is not None
+    return [] if replaced is None else replaced_outbox.sent_since(replaced, workspace.identity, since)
 
 
 def _since(connection: Connection, now: datetime) -> datetime:

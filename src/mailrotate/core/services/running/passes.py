@@ -5,7 +5,7 @@ A pass checks clock and key, recovers from dead runners, then works each lane in
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -85,6 +85,12 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
     return sorted(set(found))
 
 
+def most_clock_jump(context: Context) -> timedelta:
+    """How far the wall clock may move against the monotonic one while a lane is worked (F6)."""
+    with context.store.reading() as connection:
+        return periods.period(connection, "clock_jump")
+
+
 def work_lane(
     context: Context, runner_id: int, mailbox_id: int, pace: Pace, only: Work | None = None
 ) -> Counter[str]:
@@ -141,11 +147,21 @@ def note_work(context: Context, mailbox_id: int, trouble: Exception | None, now:
         with context.store.reading() as connection:
             if mailbox_id not in lanes.broken(connection):
                 return
-    # Our own errors have words without secrets; of a defect only its kind is told.
-    broke_by = str(trouble) if isinstance(trouble, MailrotateError) else type(trouble).__name__
+    broke_by = _told(trouble)
     with context.store.writing() as connection:
         if lanes.note_work(connection, mailbox_id, None if trouble is None else broke_by, now) and trouble:
             events.record(connection, RUNNER, "lane.broke", now, About(mailbox_id), reason=broke_by)
+
+
+def note_recovery(context: Context, trouble: Exception, now: datetime) -> None:
+    """Record for the log that passes go on after one or more that ended in an error."""
+    with context.store.writing() as connection:
+        events.record(connection, RUNNER, "runner.recovered", now, About(), reason=_told(trouble))
+
+
+def _told(trouble: Exception | None) -> str:
+    """Our own errors have words without secrets; of a defect only its kind is told."""
+    return str(trouble) if isinstance(trouble, MailrotateError) else type(trouble).__name__
 
 
 def conclude(context: Context, now: datetime) -> None:

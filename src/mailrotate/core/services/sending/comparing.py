@@ -19,11 +19,13 @@ from mailrotate.core.services.sending import settling
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import campaigns, events, mailboxes, moves, senders
 from mailrotate.core.store.events import About
+from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import due_recipients, recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
 from mailrotate.core.store.sending import outbox, outbox_lists, send_mark, sending_mailboxes
 from mailrotate.core.store.sending.outbox import NewMessage
 from mailrotate.core.store.sending.outbox_lists import Ours
+from mailrotate.core.store.sending.replaced_outbox import Left
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import Busy
 from mailrotate.core.values.mail import MailTrouble
@@ -66,8 +68,11 @@ class Comparison:
     unread: list[tuple[str, str]] = field(default_factory=list)
 
 
-def compare(context: Context, since: datetime, now: datetime) -> Comparison:
-    """Read the sent mail of every mailbox since then, and settle what it tells, in the order of sending."""
+def compare(context: Context, since: datetime, now: datetime, left: Sequence[Left] = ()) -> Comparison:
+    """Read the sent mail of every mailbox since then, and settle what it tells, in the order of sending.
+
+    `left` is what is known without it: a copy that we file reaches the sent mail only after a minute.
+    """
     done = Comparison()
     with context.store.reading() as connection:
         boxes = mailboxes.listing(connection)
@@ -85,10 +90,24 @@ def compare(context: Context, since: datetime, now: datetime) -> Comparison:
         if mails is None:
             done.unread.append((box.address, "it has no folder for sent mail"))
         found += [FoundMail(box.id, box.address, mail) for mail in mails or ()]
+    found += _known(boxes, left)
     for each in sorted(found, key=lambda each: each.mail.written_at or now):
         with context.store.writing() as connection:
             _settle(context, connection, each, since, now, done)
     return done
+
+
+def _known(boxes: Sequence[StoredMailbox], left: Sequence[Left]) -> list[FoundMail]:
+    numbers = {box.address: box.id for box in boxes}
+    return [
+        FoundMail(
+            numbers[one.mailbox],
+            one.mailbox,
+            SentMail(one.token, one.message_id, [one.to], one.thread, one.sent_at),
+        )
+        for one in left
+        if one.mailbox in numbers
+    ]
 
 
 def _sent_mail(context: Context, mailbox_id: int, since: datetime, now: datetime) -> list[SentMail] | None:

@@ -5,7 +5,6 @@ compare-and-set on the lane's and the claim's token. `docs/scheduler.md` walks t
 a death at each instruction leaves behind.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,11 +16,12 @@ from mailrotate.core.rules import quota
 from mailrotate.core.rules.gates import Gate
 from mailrotate.core.services.access import logins
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.sending import health, inbox_reading, marking, planning, settling
+from mailrotate.core.services.sending import health, inbox_reading, marking, planning, recording, settling
 from mailrotate.core.services.sending.claiming import LaneLost, Nothing, claim_next, may_send
 from mailrotate.core.services.sending.inbox_reading import InboxTally
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.settling import Settled
+from mailrotate.core.store.events import About
 from mailrotate.core.store.sending import claims, inboxes, lanes, outbox, send_mark, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
@@ -37,8 +37,6 @@ KEEP_OPEN_FOR = timedelta(seconds=120)
 _MOST_BREAKS = 3
 # So many notices are sent in one turn for nothing else.
 _MOST_NOTICES = 100
-# Seconds between two tries to record an answer.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,8 @@ class Pace:
 
     `wait(seconds)` returns True when the turn should end at once; `stopping()` says so without waiting.
     `linger`: stay in the lane over a gap between two messages instead of leaving it. `trusted()` is false
-    while the clock cannot be believed (F6): nothing irreversible is done then.
+    while the clock cannot be believed (F6): nothing irreversible is done then. `tell` says at once what
+    the turn waits for without an end.
     """
 
     clock: Clock
@@ -55,6 +54,7 @@ class Pace:
     stopping: Callable[[], bool]
     trusted: Callable[[], bool] = field(default=lambda: True)
     linger: bool = False
+    tell: Callable[[Exception], None] = field(default=lambda _trouble: None)
 
 
 class LaneTurn:
@@ -169,7 +169,7 @@ class LaneTurn:
         except MailTrouble as trouble:
             refused = trouble.reply
             return self._recorded(
-                lambda now: settling.settle_refused(self._context, claimed, box, refused, now)
+                claimed, lambda now: settling.settle_refused(self._context, claimed, box, refused, now)
             )
         except BaseException:
             # Nothing has left: our own trouble (a missing key, a defect) must not strand the message.
@@ -249,11 +249,13 @@ class LaneTurn:
             reply = self._sender.commit()
         except FateUnknown as silence:
             said = silence.reply
-            return self._recorded(lambda now: settling.settle_unknown(self._context, claimed, said, now))
+            return self._recorded(
+                claimed, lambda now: settling.settle_unknown(self._context, claimed, said, now)
+            )
         except MailTrouble as trouble:
             refused = trouble.reply
             return self._recorded(
-                lambda now: settling.settle_refused(self._context, claimed, box, refused, now)
+                claimed, lambda now: settling.settle_refused(self._context, claimed, box, refused, now)
             )
         except BaseException as interruption:
             reply = ServerReply(
@@ -261,18 +263,13 @@ class LaneTurn:
             )
             settling.settle_unknown(self._context, claimed, reply, self._pace.clock())
             raise
-        return self._recorded(lambda now: settling.settle_sent(self._context, claimed, box, reply, now))
+        return self._recorded(
+            claimed, lambda now: settling.settle_sent(self._context, claimed, box, reply, now)
+        )
 
-    def _recorded(self, settle: Callable[[datetime], Settled]) -> Settled:
-        """Record an answer, retrying for as long as the database cannot be written."""
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                return settle(self._pace.clock())
-            except (StoreTrouble, Busy):
-                # Not a wait of the pace's: also who is asked to stop waits for this.
-                time.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+    def _recorded(self, claimed: Claim, settle: Callable[[datetime], Settled]) -> Settled:
+        about = About(self._lane.mailbox_id, message_id=claimed.message.id)
+        return recording.recorded(self._context, about, settle, self._pace.clock, self._pace.tell)
 
     def _put_back(self, claimed: Claim) -> bool:
         """Put the message back; False if it is no longer ours, or if the next owner must do it."""

@@ -68,9 +68,7 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
     """
     alive = survey.living_runners(context)
     with context.store.reading() as connection:
-        look = obstacles.prospects(
-            context, connection, now, with_key=not survey.works(connection, alive, now)
-        )
+        look = obstacles.prospects(context, connection, now, is_working=survey.works(connection, alive, now))
         found = _found(context, look, subject, address)
         if found.next_at is None or found.next_at > now:
             return found

@@ -9,7 +9,7 @@ from mailrotate.core.services.access import accounts
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, mark_guard
 from mailrotate.core.services.deciding.next_send import Prospects
-from mailrotate.core.store import workspaces
+from mailrotate.core.store import instants, workspaces
 from mailrotate.core.values.errors import KeyTrouble, Refused, StoreTrouble
 
 # The codes of the headline.
@@ -17,14 +17,18 @@ CLOCK, NO_KEY, RESTORED = "clock", "no_key", "restored"
 
 
 def find(
-    context: Context, connection: Connection, now: datetime, *, with_key: bool = True
+    context: Context, connection: Connection, now: datetime, *, is_working: bool = False
 ) -> Obstacle | None:
-    """The first obstacle, in the order in which a pass meets them; None if there is none."""
-    distrust = clock_guard.lag_of(connection, now)
+    """The first obstacle, in the order in which a pass meets them; None if there is none.
+
+    A runner that is working has a key, and a clock that agrees with PostgreSQL's, whatever this process has.
+    """
+    server = None if is_working else instants.database_now(connection)
+    distrust = clock_guard.lag_of(connection, now, server=server)
     if distrust is not None:
-        return Obstacle(CLOCK, distrust.reason, clock_guard.ACCEPT)
+        return Obstacle(CLOCK, distrust.reason, clock_guard.remedy(distrust))
     workspace = workspaces.find(connection)
-    if with_key and workspace is not None and workspace.key_check is not None:
+    if not is_working and workspace is not None and workspace.key_check is not None:
         try:
             accounts.open_check(context.secrets, workspace.key_check)
         except KeyTrouble as trouble:
@@ -36,6 +40,8 @@ def find(
     return None
 
 
-def prospects(context: Context, connection: Connection, now: datetime, *, with_key: bool = True) -> Prospects:
+def prospects(
+    context: Context, connection: Connection, now: datetime, *, is_working: bool = False
+) -> Prospects:
     """One look at the workspace, with what keeps it from sending."""
-    return Prospects(context, connection, now, find(context, connection, now, with_key=with_key))
+    return Prospects(context, connection, now, find(context, connection, now, is_working=is_working))

@@ -12,7 +12,7 @@ from mailrotate.core.rules.gates import Gate
 from mailrotate.core.rules.headline import Headline, headline
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.situation import Obstacle, Situation
-from mailrotate.core.rules.world import Campaign, World
+from mailrotate.core.rules.world import Campaign, Trouble, World
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.mailboxes import slot_pool
@@ -127,6 +127,7 @@ class Overview:
     obstacle: Obstacle | None
     unfit: tuple[UnfitStep, ...]
     telling: Telling
+    warnings: tuple[Trouble, ...]
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -134,7 +135,7 @@ def look(context: Context, now: datetime) -> Overview:
     with context.store.reading() as connection:
         viewer = _viewer(context, connection)
         prospects = obstacles.prospects(
-            context, connection, now, with_key=not survey.works(connection, alive, now)
+            context, connection, now, is_working=survey.works(connection, alive, now)
         )
         machine = survey.machine(context, connection, alive, prospects.obstacle)
         seen = _lanes_seen(prospects, viewer)
@@ -176,6 +177,7 @@ def look(context: Context, now: datetime) -> Overview:
             obstacle=prospects.obstacle,
             unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
             telling=_telling(context, connection, {box.address for box in boxes}),
+            warnings=machine.warnings,
         )
 
 

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection
 
+from mailrotate.core.ports import MarkPlace
 from mailrotate.core.rules.decision import Decision, Verdict
 from mailrotate.core.rules.grace import has_passed
 from mailrotate.core.rules.headline import PASS_IS_RECENT, down
@@ -15,7 +16,9 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import runners
 from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.store import connections, deadlines, workspaces
+from mailrotate.core.store.engine import Store, exposure
 from mailrotate.core.store.sending import lanes as stored_lanes
+from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.hint import Command, Shell
 from mailrotate.core.values.states import ConnectionState, ReplyClass
@@ -35,25 +38,42 @@ def machine(
 ) -> Machine:
     """What all mailboxes share."""
     workspace = workspaces.find(connection)
-    troubles = list(_disk_trouble(context))
+    troubles = list(_disk_troubles(context, connection))
     if obstacle is not None:
         says = obstacle.reason.removesuffix("; nothing is sent")
         troubles.append(Trouble(Code(obstacle.code), says, obstacle.remedy or Command("status")))
-    return Machine(tuple(troubles), bool(alive), None if workspace is None else workspace.last_pass_at)
+    return Machine(
+        troubles=tuple(troubles),
+        warnings=tuple(_exposures(context.store, context.mark)),
+        runner_works=bool(alive),
+        last_pass_at=None if workspace is None else workspace.last_pass_at,
+    )
+
+
+def _exposures(store: Store, mark: MarkPlace) -> Iterator[Trouble]:
+    """The files beside the key that every user of this machine can reach; an open key is refused (I1)."""
+    for path in (store.path, mark.path):
+        says = None if path is None else exposure(path)
+        if says is not None:
+            yield Trouble(Code.EXPOSED, says, Shell("chmod", "o-rwx", str(path)))
 
 
 def works(connection: Connection, alive: Sequence[RunnerEntry], now: datetime) -> bool:
-    """Whether a runner works right now; it has a key, even where the user of this command has none."""
+    """Whether a runner works right now."""
     workspace = workspaces.find(connection)
     last_pass_at = None if workspace is None else workspace.last_pass_at
     return bool(alive) and last_pass_at is not None and now - last_pass_at <= PASS_IS_RECENT
 
 
-def _disk_trouble(context: Context) -> Iterator[Trouble]:
+def _disk_troubles(context: Context, connection: Connection) -> Iterator[Trouble]:
     free = context.store.free_bytes()
     if free is not None and free < _LEAST_FREE_BYTES:
         says = f"the disk of {context.store.name} is full ({free // 2**20} MB left)"
         yield Trouble(Code.DISK_FULL, says, Shell("df", "-h", context.store.name))
+    if liveness.is_stuck(context.store, connection):
+        # A disk that is full within a quota has room for all that can be seen from here.
+        says = f"what a server answered cannot be recorded in {context.store.name}; its runner says why"
+        yield Trouble(Code.UNRECORDED, says, Command("runner", "list"))
 
 
 def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tuple[Lane, ...]:

@@ -10,7 +10,7 @@ from mailrotate.core.rules import quota
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.periods import PERIODS
+from mailrotate.core.services.periods import OFF, PERIODS
 from mailrotate.core.store import events, mailboxes, settings, workspaces
 from mailrotate.core.store.events import About
 from mailrotate.core.values.delivery_window import check_zone
@@ -109,7 +109,10 @@ def _read(connection: Connection, assignment: str) -> tuple[str, str]:
         if workspaces.user_by_email(connection, value.lower()) is None:
             raise BadInput("setting.user", f"there is no user '{value}' in this workspace")
         return key, value.lower()
-    known, wanted = PERIODS[key], parse_duration(value)
+    known = PERIODS[key]
+    if known.may_be_off and value == OFF:
+        return key, OFF
+    wanted = parse_duration(value)
     if not known.least <= wanted <= known.most:
         bounds = f"{format_duration(known.least)} to {format_duration(known.most)}"
         raise BadInput("setting.bounds", f"{key} must be {bounds}, not {value}")

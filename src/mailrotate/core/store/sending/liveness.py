@@ -7,8 +7,8 @@ process dies, however it dies.
 
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +24,8 @@ from mailrotate.core.values.hint import Command
 # The first of the two keys of our advisory locks, to avoid those of other programs.
 _ADVISORY_SPACE = 0x6D72
 _HOST_LOCK = "runner"
+# In place of a runner's number: a runner has an answer that it cannot record.
+_STUCK = 0
 
 
 class _Lock(Protocol):
@@ -151,6 +153,54 @@ def is_alive(store: Store, runner_id: int) -> bool:
     return False
 
 
+@contextmanager
+def signalling_stuck(store: Store) -> Iterator[Callable[[], None]]:
+    """Show other processes that an answer cannot be recorded, until the end of the block or of this process.
+
+    It is a lock, because a lock takes no room on a full disk. Call what this yields before each wait: it
+    takes the lock unless this process or another runner has it.
+    """
+    held: list[_Lock] = []
+
+    def signal() -> None:
+        # What keeps the answer from being recorded may keep the lock from being taken.
+        with suppress(OSError, StoreTrouble, DBAPIError):
+            lock = None if held else _acquire(store, _STUCK)
+            if lock is not None:
+                held.append(lock)
+
+    try:
+        yield signal
+    finally:
+        for lock in held:
+            lock.release()
+
+
+def is_stuck(store: Store, connection: Connection) -> bool:
+    """Whether a runner has an answer that it cannot record."""
+    if store.path is None:
+        key = {"space": _ADVISORY_SPACE, "id": _STUCK}
+        return connection.execute(text(_IS_LOCKED), key).scalar_one_or_none() is not None
+    try:
+        with open(_folder_of_locks(store.path) / str(_STUCK), "rb") as file:
+            # Shared, so that two processes that look at the same time do not take each other for a runner.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        # There is none, or its file system keeps no locks: then nothing runs there either.
+        return False
+    return False
+
+
+_IS_LOCKED = """
+    SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+    WHERE datname = current_database() AND locktype = 'advisory' AND granted
+      AND classid = CAST(:space AS oid) AND objid = CAST(:id AS oid) AND objsubid = 2
+    LIMIT 1
+"""
+
+
 def held_locks(database: Path) -> list[int]:
     """The runners that hold their lock beside a file, also when the file itself cannot be read."""
     alive = []
@@ -178,8 +228,12 @@ def _acquire(store: Store, runner_id: int) -> _Lock | None:
     return _AdvisoryLock(connection, key)
 
 
+def _folder_of_locks(database: Path) -> Path:
+    return database.with_name(database.name + ".runners")
+
+
 def _lock_folder(database: Path) -> Path:
-    folder = database.with_name(database.name + ".runners")
+    folder = _folder_of_locks(database)
     folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
