@@ -71,9 +71,9 @@ class Host:
         self._only = only
         self._tell = tell
         self._working: set[int] = set()
-        self._posting: set[int] = set()
         # In which the last tick ended.
         self._lasting: Exception | None = None
+        self._posting: set[int] = set()
         self._runner: LivingRunner
         self._guard = threading.Lock()
 

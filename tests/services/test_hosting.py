@@ -53,6 +53,30 @@ def test_h1_a_lane_whose_work_ended_in_an_error_is_in_the_report_until_it_works_
     assert host.once("here").broken == set()
 
 
+def test_h1_a_trouble_that_lasts_is_told_once_and_again_when_it_comes_back(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, locked = StoreTrouble("store.full", "the disk is full"), Busy("store.locked", "it is held")
+    ends: list[Exception | None] = [full, full, full, None, full, locked, locked, None]
+    told: list[Exception] = []
+    host = Host(context_of(workspace), system_clock, None, told.append)
+
+    def begin(_context: object, _now: object) -> int:
+        trouble = ends.pop(0) if ends else None
+        if not ends:
+            host._stop.set()
+        if trouble is not None:
+            raise trouble
+        return 0
+
+    monkeypatch.setattr(passes, "begin", begin)
+    host.serve("here", timedelta(milliseconds=20), timedelta(seconds=60), lambda: None)
+    assert told == [full, full, locked]
+    with workspace.store.reading() as connection:
+        said = [line.data["reason"] for line in events.listing(connection, action="runner.recovered")]
+    assert said == ["the disk is full", "it is held"], "and the log says when it goes on"
+
+
 def test_c10_a_webhook_that_does_not_answer_delays_no_lane_and_no_other_webhook(
     workspace: Workspace, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,27 +106,3 @@ def test_c10_a_webhook_that_does_not_answer_delays_no_lane_and_no_other_webhook(
         host = Host(context, system_clock, None, lambda _trouble: None)
         host.serve("here", timedelta(milliseconds=200), timedelta(seconds=2), lambda: None)
         assert receiver.ending.is_set()
-
-
-def test_h1_a_trouble_that_lasts_is_told_once_and_again_when_it_comes_back(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    full, locked = StoreTrouble("store.full", "the disk is full"), Busy("store.locked", "it is held")
-    ends: list[Exception | None] = [full, full, full, None, full, locked, locked, None]
-    told: list[Exception] = []
-    host = Host(context_of(workspace), system_clock, None, told.append)
-
-    def begin(_context: object, _now: object) -> int:
-        trouble = ends.pop(0) if ends else None
-        if not ends:
-            host._stop.set()
-        if trouble is not None:
-            raise trouble
-        return 0
-
-    monkeypatch.setattr(passes, "begin", begin)
-    host.serve("here", timedelta(milliseconds=20), timedelta(seconds=60), lambda: None)
-    assert told == [full, full, locked]
-    with workspace.store.reading() as connection:
-        said = [line.data["reason"] for line in events.listing(connection, action="runner.recovered")]
-    assert said == ["the disk is full", "it is held"], "and the log says when it goes on"

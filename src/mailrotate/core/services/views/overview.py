@@ -126,8 +126,8 @@ class Overview:
     requests: int
     obstacle: Obstacle | None
     unfit: tuple[UnfitStep, ...]
-    telling: Telling
     warnings: tuple[Trouble, ...]
+    telling: Telling
 
 
 def look(context: Context, now: datetime) -> Overview:
@@ -176,8 +176,8 @@ def look(context: Context, now: datetime) -> Overview:
             requests=_requests(context, connection),
             obstacle=prospects.obstacle,
             unfit=tuple(outbox_lists.unfit_steps(connection, seen_by=viewer)),
-            telling=_telling(context, connection, {box.address for box in boxes}),
             warnings=machine.warnings,
+            telling=_telling(context, connection, {box.address for box in boxes}),
         )
 
 
