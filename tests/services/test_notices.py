@@ -152,6 +152,20 @@ def test_c12_a_deadline_that_ended_before_its_time_is_not_announced(
     assert [nth for _, nth, _ in rows(workspace)] == ["1"]
 
 
+def test_c10_the_end_of_an_earlier_failure_is_not_announced_again(
+    context: Context, workspace: Workspace, anna: Sender, ben: Sender
+) -> None:
+    workspace.add_campaign("intro", [anna, ben])
+    fail(workspace, anna)
+    end = NOW + 9 * DAY
+    set_deadline(workspace, anna, end, ended_at=end)
+    notice_planning.plan(context, end)
+    recover(workspace, anna, end + DAY)
+    fail(workspace, anna, at=end + 5 * DAY)
+    notice_planning.plan(context, end + 5 * DAY)
+    assert [nth for _, nth, _ in rows(workspace)] == ["end 1", "0"]
+
+
 def test_c14_a_single_sender_campaign_has_notices_and_no_end(
     context: Context, workspace: Workspace, anna: Sender, ben: Sender
 ) -> None:

@@ -280,10 +280,11 @@ def test_c10_gone_switches_off_and_what_happens_then_can_be_sent_again(
     assert (endpoint.state, endpoint.queue) == ("off", Queue(0, 3))
     assert logged(workspace, "webhook.off") == [{"reply": "410: moved away", "webhook": "w_1"}]
     assert post_at(context, workspace, NOW + timedelta(days=1)) == 0
+    assert webhook_endpoints.resend(context, Again(webhook_id), NOW + 2 * HOUR) == 3
+    assert post_at(context, workspace, NOW + 2 * HOUR) == 0
     assert len(receiver.posted) == 1
     receiver.will(status(204))
     assert webhook_endpoints.test(context, webhook_id, NOW).state == "working"
-    assert webhook_endpoints.resend(context, Again(webhook_id), NOW + 2 * HOUR) == 3
     assert post_at(context, workspace, NOW + 2 * HOUR) == 3
     assert receiver.posted[0].key == receiver.posted[2].key
 

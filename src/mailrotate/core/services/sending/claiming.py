@@ -51,8 +51,6 @@ class _Lane:
     connection: Connection
     box: SendingMailbox
     facts: MailboxFacts
-    # The closed gate of the mailbox; only a notice may pass it.
-    closed: Verdict | None
     campaigns: dict[int, StoredCampaign]
     absences: Absences
     now: datetime
@@ -90,11 +88,12 @@ def claim_next(
         box = sending_mailboxes.by_id(connection, lane.mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
         closed = first_closed(Situation(None, known, None), now)
+        # Only a notice may pass a closed limit of the day.
         if closed is not None and only is None and outbox.earliest_notice(connection, box.id, now) is None:
             return Nothing(closed)
         running = _open_campaigns(context, connection, box, now)
         absences = facts.absences_in(connection)
-        at = _Lane(context, connection, box, known, closed, running, absences, now, note_unfit)
+        at = _Lane(context, connection, box, known, running, absences, now, note_unfit)
         for _ in range(_MOST_CLEARED):
             message = _first(at, only)
             if message is None:
@@ -135,8 +134,6 @@ def _candidates(at: _Lane) -> Iterator[Candidate]:
         found = find(at.connection, at.box.id, at.now)
         if found is not None:
             yield found
-            return
-        if at.closed is not None:
             return
     follow_ups = inbox_is_read(at.facts)
     for campaign_id in at.campaigns:
