@@ -85,7 +85,7 @@ class Host:
             for future in self._start_lanes(passes.lanes_due(self._context, now, self._only), False):
                 future.result()
             # After the lanes, whose work may have shown that a mailbox failed.
-            for future in self._start_lanes(self._plan_notices(self._clock()), False, Work.NOTIFY):
+            for future in self._start_lanes(self._plan_notices(), False, Work.NOTIFY):
                 future.result()
             for future in self._start_posts(self._clock()):
                 future.result()
@@ -130,7 +130,7 @@ class Host:
                 # Other runners consider the old entry dead and take its lanes; register again.
                 self._runner = liveness.register(self._context.store, "loop", now, machine)
             self._begin(now)
-            self._plan_notices(now)
+            self._plan_notices()
             self._start_lanes(passes.lanes_due(self._context, now, self._only), True)
             self._start_posts(now)
             passes.conclude(self._context, now)
@@ -159,9 +159,9 @@ class Host:
         work = only or self._only
         return [self._pool.submit(self._work, self._runner, mailbox_id, linger, work) for mailbox_id in fresh]
 
-    def _plan_notices(self, now: datetime) -> list[int]:
+    def _plan_notices(self) -> list[int]:
         try:
-            return passes.plan_notices(self._context, now, self._only)
+            return passes.plan_notices(self._context, self._clock, self._only)
         except Exception as trouble:  # noqa: BLE001  notices must not keep mail from being sent
             self._note(trouble)
             return []

@@ -34,6 +34,7 @@ from mailrotate.core.store import connections, events, mailboxes, workspaces
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.sending import cut_off_messages, due, lanes, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.values.clock import Clock
 from mailrotate.core.values.errors import MailrotateError
 from mailrotate.core.values.states import ConnectionState
 
@@ -120,13 +121,14 @@ def work_lane(
             lanes.release(connection, lane)
 
 
-def plan_notices(context: Context, now: datetime, only: Work | None = None) -> list[int]:
-    """Plan the notices to users that are due at `now`; return the mailboxes that have some to send."""
+def plan_notices(context: Context, clock: Clock, only: Work | None = None) -> list[int]:
+    """Plan the notices to users that are due; return the mailboxes that have some to send."""
     if only not in (None, Work.NOTIFY):
         return []
-    notice_planning.plan(context, now)
+    notice_planning.plan(context, clock())
     with context.store.reading() as connection:
-        return due.notice_lanes(connection, now)
+        # Asked again: planning may have waited for a lock, and a notice is ready from its own instant on.
+        return due.notice_lanes(connection, clock())
 
 
 def endpoints_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
