@@ -609,3 +609,19 @@ def test_c1_a_mailbox_that_no_test_has_proven_for_long_is_shown_as_not_checked(s
     assert "not checked since" in scene.at(LATER, "mailbox", "show", ANNA).stdout
     scene.at(LATER, "mailbox", "test", ANNA)
     assert scene.json(LATER, "mailbox", "show", ANNA)["unchecked_since"] is None
+
+
+def test_h1_a_pass_in_which_all_senders_have_failed_exits_5_although_their_campaign_is_paused(
+    scene: Scene,
+) -> None:
+    scene.at(LATER, "mailbox", "pause", ANNA)
+    scene.passes(LATER)
+    scene.at(LATER, "mailbox", "resume", ANNA)
+    for mailbox in (ANNA, BEN):
+        scene.fail(mailbox, LATER)
+    assert scene.pauses(LATER) == ["no_sender"]
+    assert "mailbox reconnect" in scene.json(LATER, "status")["next_command"]
+    told = scene.at(LATER, "run", "--once", status=5)
+    assert told.stdout.startswith("nothing was sent")
+    scene.at(LATER, "campaign", "pause", "intro")
+    scene.at(LATER, "run", "--once")

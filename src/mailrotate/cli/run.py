@@ -119,7 +119,7 @@ def _done(report: "Report") -> str:
     """Say `2 sent, 1 reply`: counts of things have a plural."""
     counts = {name: count for name, count in report.counts().items() if count}
     words = [counted(n, _ONE[name], name) if name in _ONE else f"{n} {name}" for name, n in counts.items()]
-    return ", ".join(words) or "nothing was due"
+    return ", ".join(words) or ("nothing was sent" if report.outlook.nobody_can_send else "nothing was due")
 
 
 def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | None) -> None:

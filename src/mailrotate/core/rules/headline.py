@@ -117,7 +117,7 @@ def _paused(world: World, now: datetime) -> Trouble | None:
     if world.waiting or running or not paused:
         return None
     one = max(paused, key=lambda campaign: campaign.open)
-    away = {reasons.MAILBOX_DISCONNECTED, reasons.MAILBOX_FAILED} & {*one.pause_reasons}
+    away = {reasons.MAILBOX_DISCONNECTED, reasons.MAILBOX_FAILED, reasons.NO_SENDER} & {*one.pause_reasons}
     trouble = (_grace(world, now) or _away(world, now)) if away else None
     if trouble is not None:
         return trouble

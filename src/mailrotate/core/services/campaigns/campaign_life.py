@@ -284,13 +284,14 @@ def _require_no_hour(connection: Connection, campaign: StoredCampaign, without: 
     if not awaited:
         return
     named = " and ".join(one.address for one in awaited)
+    is_back = mailboxes.by_id(connection, awaited[0].mailbox_id).state is not ConnectionState.DISCONNECTED
     leaving_out = (part for one in awaited for part in ("--without", one.address))
     raise Refused(
         "campaign.grace",
         f"{named} can still come back to campaign '{campaign.name}' without loss, "
-        f"until {rfc3339(awaited[0].ends_at)}",
+        f"until {rfc3339(awaited[0].ends_at.replace(microsecond=0))}",
         Hint(
-            "connect it, then:",
+            "add it again:" if is_back else "connect it, then:",
             Command("campaign", "sender", "add", campaign.name, awaited[0].address),
             "; to go on without it:",
             Command("campaign", "resume", campaign.name, *leaving_out),
