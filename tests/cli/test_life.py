@@ -65,10 +65,12 @@ class Scene:
         return self.at(instant, "mailbox", "connect", mailbox, *where, *more, status=status)
 
     def passes(self, instant: datetime, status: int | None = 0) -> tuple[Any, dict[str, list[str]]]:
-        """One pass: its report, and whom each mailbox wrote to."""
+        """One pass: its report, and whom each mailbox wrote to, without the notices to the user."""
         before = len(self.office.smtp.received)
         report = self.json(instant, "run", "--once", status=status)
-        return report, sent_by(self.office.smtp.received[before:])
+        found = sent_by(self.office.smtp.received[before:]).items()
+        people = {mailbox: [one for one in to if one != ROOT] for mailbox, to in found}
+        return report, {mailbox: to for mailbox, to in people.items() if to}
 
     def people(self, instant: datetime, campaign: str = "intro") -> dict[str, Any]:
         return {row["email"]: row for row in self.json(instant, "recipient", "list", campaign)}
@@ -625,3 +627,68 @@ def test_h1_a_pass_in_which_all_senders_have_failed_exits_5_although_their_campa
     assert told.stdout.startswith("nothing was sent")
     scene.at(LATER, "campaign", "pause", "intro")
     scene.at(LATER, "run", "--once")
+
+
+def test_c8_a_second_disconnect_within_the_hour_leaves_the_hour_running(scene: Scene) -> None:
+    disconnect(scene)
+    scene.connect(LATER + timedelta(minutes=10), ANNA)
+    scene.at(LATER + timedelta(minutes=20), "mailbox", "disconnect", ANNA, "--yes")
+    (row,) = scene.json(LATER + timedelta(minutes=20), "grace", "list")
+    assert (row["recipients"], row["ends_at"]) == (5, "2031-03-05T13:01:00Z")
+    assert scene.states(LATER + HOUR)["stopped"] == 3
+
+
+def test_c8_a_mailbox_that_fails_within_its_hour_and_is_disconnected_has_its_hour_still(scene: Scene) -> None:
+    disconnect(scene)
+    scene.connect(LATER + timedelta(minutes=10), ANNA)
+    scene.fail(ANNA, LATER + timedelta(minutes=15))
+    scene.at(LATER + timedelta(minutes=20), "mailbox", "disconnect", ANNA, "--yes")
+    assert [row["recipients"] for row in scene.json(LATER + timedelta(minutes=20), "grace", "list")] == [5]
+
+
+def test_c10_a_failed_mailbox_that_is_added_again_within_its_hour_has_nine_days(scene: Scene) -> None:
+    disconnect(scene)
+    soon = LATER + timedelta(minutes=10)
+    scene.connect(soon, ANNA)
+    scene.fail(ANNA, soon)
+    scene.at(soon, "campaign", "sender", "add", "intro", ANNA)
+    (row,) = scene.json(soon, "grace", "list")
+    assert (row["kind"], row["recipients"]) == ("failure", 5)
+    assert scene.json(soon, "outbox", "list", "--state", "scheduled", "--mailbox", ANNA) == []
+    assert scene.states(soon + timedelta(days=9, minutes=1))["stopped"] == 3
+
+
+def test_c7_people_who_joined_while_no_sender_was_able_go_on_with_the_first_one(scene: Scene) -> None:
+    for mailbox in (ANNA, BEN):
+        scene.fail(mailbox, LATER)
+    person = scene.office.add("joined@life.example.com")
+    scene.at(LATER, "recipient", "add", "intro", person, "--field", "first_name=J")
+    assert scene.people(LATER)[person]["sender"] is None
+    scene.take_login(BEN)
+    scene.at(LATER + HOUR, "mailbox", "reconnect", BEN, "--password-stdin", "--resume")
+    assert scene.people(LATER + HOUR)[person]["sender"] == BEN
+
+
+def test_c7_a_rotation_that_loses_its_last_able_sender_pauses(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    scene.at(LATER, "campaign", "sender", "remove", "intro", BEN, "--yes")
+    assert scene.pauses(LATER) == ["no_sender"]
+
+
+def test_c3_a_reconnect_promises_nothing_to_people_who_wait_for_the_mailbox_to_be_added_again(
+    scene: Scene,
+) -> None:
+    disconnect(scene)
+    soon = LATER + timedelta(minutes=10)
+    scene.connect(soon, ANNA)
+    scene.fail(ANNA, soon)
+    scene.take_login(ANNA)
+    back = scene.json(soon, "mailbox", "reconnect", ANNA, "--password-stdin")
+    assert (back["people_going_on"], back["awaiting"]) == (0, ["intro"])
+
+
+def test_c12_an_extension_has_a_bound(scene: Scene) -> None:
+    disconnect(scene)
+    for much in ("99999999d", "91d"):
+        error = scene.refused(LATER, "grace", "extend", ANNA, "--by", much, status=2)
+        assert error["code"] in ("grace.too_long", "duration.invalid")

@@ -88,6 +88,13 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
         )
         for paused in waiting.paused
     ]
+    lines += [
+        Hint(
+            f"campaign '{name}' still waits for it:",
+            Command("campaign", "sender", "add", name, renewed.address),
+        )
+        for name in waiting.awaiting
+    ]
     lines += told_of_settled(renewed.address, renewed.settled, call.zone)
     document = {
         "address": renewed.address,
@@ -97,6 +104,7 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
         "first_messages": first_messages,
         "next_at": waiting.next_at,
         "resumed": list(renewed.resumed),
+        "awaiting": list(waiting.awaiting),
         "stopped": stopped_rows(renewed.settled),
         "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
     }

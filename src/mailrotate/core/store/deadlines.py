@@ -8,12 +8,20 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, in
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import rows_with
-from mailrotate.core.values.states import CampaignState, ConnectionState, DeadlineKind, DeadlineState
+from mailrotate.core.values.states import (
+    CampaignState,
+    ConnectionState,
+    DeadlineKind,
+    DeadlineState,
+    Departure,
+)
 from mailrotate.core.values.transition import Transition
 
 _d = t.deadline.c
 # This table has an instant (`ended_at`) instead of a state column.
 _IS = {DeadlineState.RUNNING: _d.ended_at.is_(None), DeadlineState.ENDED: _d.ended_at.is_not(None)}
+# How a sender has left whose recipients a deadline concerns.
+HAS_DEADLINE = (Departure.DISCONNECTED, Departure.FAILED)
 _IS_RUNNING = _IS[DeadlineState.RUNNING]
 
 
@@ -186,6 +194,8 @@ def hanging(connection: Connection, deadlines: Sequence[StoredDeadline]) -> dict
             t.campaign_sender, and_(sender.campaign_id == _d.campaign_id, sender.mailbox_id == _d.mailbox_id)
         )
         .join(t.recipient, and_(r.campaign_sender_id == sender.id, t.is_open))
+        # Recipients that it took over have no deadline (C14).
+        .where(or_(sender.left_at.is_(None), sender.left_reason.in_(HAS_DEADLINE)))
         .group_by(_d.id)
     )
     return {row.id: row.people for row in rows_with(connection, query, _d.id, [one.id for one in deadlines])}

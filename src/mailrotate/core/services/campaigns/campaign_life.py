@@ -280,7 +280,9 @@ def _named(connection: Connection, addresses: Sequence[str]) -> frozenset[int]:
 def _require_no_hour(connection: Connection, campaign: StoredCampaign, without: Collection[int]) -> None:
     """Refuse while a disconnected mailbox may still come back to the campaign without loss (C8)."""
     of_hours = deadlines.of_campaign(campaign.id, DeadlineKind.DISCONNECT)
-    awaited = [one for one in deadlines.running_where(connection, of_hours) if one.mailbox_id not in without]
+    running = deadlines.running_where(connection, of_hours)
+    people = deadlines.hanging(connection, running)
+    awaited = [one for one in running if people.get(one.id) and one.mailbox_id not in without]
     if not awaited:
         return
     named = " and ".join(one.address for one in awaited)

@@ -95,7 +95,7 @@ def add(context: Context, name: str, address: str, now: datetime) -> Joined:
         came_back = affected_campaigns.bring_back(connection, box, campaign.id, now)
         if not came_back:
             senders.join(connection, campaign.id, box.id, now)
-            grace_periods.begin_for_failed_senders(connection, campaign.id, now)
+        grace_periods.begin_for_failed_senders(connection, campaign.id, now)
         assigning.assign_waiting(connection, campaign.id, now)
         about = About(mailbox_id=box.id, campaign_id=campaign.id)
         events.record(connection, context.actor, "campaign.sender_added", now, about, came_back=came_back)
@@ -162,6 +162,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Leaving:
         )
         grace_periods.end(connection, "sender_removed", running, now)
         assigned = assigning.assign_waiting(connection, campaign.id, now) if given_back else 0
+        grace_periods.pause_without_sender(connection, campaign.id, now)
         about = About(mailbox_id=box.id, campaign_id=campaign.id)
         counts = {"finished": finished, "given_back": given_back}
         events.record(connection, context.actor, "campaign.sender_removed", now, about, **counts)

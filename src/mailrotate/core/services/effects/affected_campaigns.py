@@ -39,6 +39,8 @@ class Waiting:
     follow_ups: int
     next_at: datetime | None
     paused: tuple[HangingCampaign, ...]
+    # Rotations that it is no sender of until it is added again.
+    awaiting: tuple[str, ...]
 
 
 def lose(connection: Connection, box: StoredMailbox, said: str, failed_at: datetime) -> None:
@@ -81,7 +83,8 @@ def bring_back(connection: Connection, box: StoredMailbox, campaign_id: int, now
     of_hour = deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)
     for deadline in deadlines.running_where(connection, of_hour, deadlines.of_campaign(campaign_id)):
         if grace_periods.readd(connection, deadline, now):
-            connection_errors.go_on(connection, box)
+            if box.state is ConnectionState.CONNECTED:
+                connection_errors.go_on(connection, box)
             return True
     return False
 
@@ -182,13 +185,19 @@ def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: d
         ):
             about = About(mailbox_id=box.id, campaign_id=campaign_id)
             events.record(connection, actor, "campaign.resumed", now, about)
+            # Recipients that joined while it was paused for want of a sender.
+            assigning.assign_waiting(connection, campaign_id, now)
             running.append(name)
     return running
 
 
 def waiting_for(context: Context, connection: Connection, box: StoredMailbox, now: datetime) -> Waiting:
     """Count who waits for this mailbox now, and find when the gates let the first message go."""
-    hanging = connections.hanging_on(connection, box.id, box.slot_id)
+    hanging = [
+        campaign
+        for campaign in connections.hanging_on(connection, box.id, box.slot_id)
+        if campaign.id not in _awaiting(connection, box)
+    ]
     active = [campaign for campaign in hanging if campaign.state is CampaignState.ACTIVE]
     starts = (_next_at(context, connection, campaign.id, box, now) for campaign in active)
     return Waiting(
@@ -196,7 +205,14 @@ def waiting_for(context: Context, connection: Connection, box: StoredMailbox, no
         follow_ups=sum(campaign.contacted for campaign in active),
         next_at=min((instant for instant in starts if instant is not None), default=None),
         paused=tuple(c for c in hanging if c.state is CampaignState.PAUSED and c.people),
+        awaiting=tuple(_awaiting(connection, box).values()),
     )
+
+
+def _awaiting(connection: Connection, box: StoredMailbox) -> dict[int, str]:
+    """The rotations that a mailbox left when it was disconnected, and may still return to (C8)."""
+    of_hour = deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)
+    return {one.campaign_id: one.campaign for one in deadlines.running_where(connection, of_hour)}
 
 
 def _next_at(

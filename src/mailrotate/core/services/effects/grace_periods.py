@@ -11,7 +11,7 @@ from mailrotate.core.rules.transitions import DEADLINE, MESSAGE, RECIPIENT
 from mailrotate.core.services import periods
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import assigning
+from mailrotate.core.services.effects import assigning, lifecycle
 from mailrotate.core.store import campaigns, deadlines, events, removals, senders
 from mailrotate.core.store.deadlines import AwaitedReturn, StoredDeadline
 from mailrotate.core.store.events import RUNNER, About
@@ -19,7 +19,7 @@ from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.people import recipients, stopping
 from mailrotate.core.store.sending import send_mark
 from mailrotate.core.values.errors import ConfirmationNeeded
-from mailrotate.core.values.reasons import away_reason
+from mailrotate.core.values.reasons import NO_SENDER, away_reason
 from mailrotate.core.values.states import CampaignState, DeadlineKind, Departure
 from mailrotate.core.values.transition import Transition
 
@@ -61,8 +61,12 @@ def _begin_failure_in(connection: Connection, mailbox_id: int, campaign_id: int,
 
 
 def begin_disconnect(connection: Connection, box: StoredMailbox, now: datetime) -> None:
-    """Let a disconnected mailbox leave each started rotation; its hour runs, instead of a failure's days."""
-    end(connection, "converted", deadlines.running_where(connection, deadlines.of_mailbox(box.id)), now)
+    """Let a disconnected mailbox leave each started rotation; its hour runs, instead of a failure's days.
+
+    Where it has left already, its hour goes on.
+    """
+    of_failure = deadlines.of_mailbox(box.id, DeadlineKind.FAILURE)
+    end(connection, "converted", deadlines.running_where(connection, of_failure), now)
     rotations = senders.rotations_of(connection, box.id, *_STARTED)
     senders.depart(connection, [sender_id for sender_id, _ in rotations], Departure.DISCONNECTED, now)
     ends_at = now + periods.period(connection, "grace")
@@ -157,7 +161,7 @@ def _settle(connection: Connection, deadline: StoredDeadline, now: datetime) -> 
         sender.id
         for sender in senders.senders_of(connection, deadline.campaign_id)
         if sender.mailbox_id == deadline.mailbox_id
-        and (sender.is_present or sender.left_reason in (Departure.DISCONNECTED, Departure.FAILED))
+        and (sender.is_present or sender.left_reason in deadlines.HAS_DEADLINE)
     ]
     if deadline.kind is DeadlineKind.FAILURE:
         senders.depart(connection, own, Departure.FAILED, at)
@@ -166,6 +170,7 @@ def _settle(connection: Connection, deadline: StoredDeadline, now: datetime) -> 
     stopped = stopping.stop_contacted(connection, RECIPIENT["stopped"], own, reason, at)
     given_back = removals.give_back(connection, own)
     assigned = assigning.assign_waiting(connection, deadline.campaign_id, at) if given_back else 0
+    pause_without_sender(connection, deadline.campaign_id, at)
     ended: Transition = DEADLINE["settled"]
     deadlines.end(connection, ended, [deadline.id], at, stopped=stopped, reassigned=given_back)
     about = About(mailbox_id=deadline.mailbox_id, campaign_id=deadline.campaign_id)
@@ -174,6 +179,14 @@ def _settle(connection: Connection, deadline: StoredDeadline, now: datetime) -> 
         connection, RUNNER, "grace.ended", now, about, kind=deadline.kind, ends_at=at.isoformat(), **counts
     )
     return Settled(stopped, given_back)
+
+
+def pause_without_sender(connection: Connection, campaign_id: int, now: datetime) -> None:
+    """Pause a running rotation that has no able sender any more (C7)."""
+    campaign = campaigns.by_id(connection, campaign_id)
+    able = any(map(assigning.is_able, assigning.current_senders(connection, campaign_id)))
+    if campaign.state is CampaignState.ACTIVE and not able:
+        lifecycle.pause_campaign(connection, RUNNER, campaign_id, NO_SENDER, 0, now)
 
 
 # --- slots that a mailbox may come back to

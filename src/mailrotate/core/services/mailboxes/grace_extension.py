@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.grace import extended
+from mailrotate.core.services import periods
 from mailrotate.core.services.access import authority, naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.store import deadlines, events, visibility
 from mailrotate.core.store.deadlines import StoredDeadline
 from mailrotate.core.store.events import About
-from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.hint import Command
 
 
@@ -44,8 +45,11 @@ def extend(
 ) -> Sequence[StoredDeadline]:
     """Add `by` to the running deadlines of a mailbox, in one campaign or in all; return them as they are now.
 
-    Raises NotFound, Refused (`user.…`, `grace.none` when none runs any more).
+    Raises BadInput (`grace.too_long`), NotFound, Refused (`user.…`, `grace.none` when none runs any more).
     """
+    longest = periods.PERIODS["failure"].most
+    if by > longest:
+        raise BadInput("grace.too_long", f"a deadline is extended by at most {longest.days}d at a time")
     with acting(context, now) as (connection, now):
         box = seats.find_mailbox(connection, context.actor, address)
         where = [deadlines.of_mailbox(box.id)]
