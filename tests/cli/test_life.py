@@ -692,3 +692,13 @@ def test_c12_an_extension_has_a_bound(scene: Scene) -> None:
     for much in ("99999999d", "91d"):
         error = scene.refused(LATER, "grace", "extend", ANNA, "--by", much, status=2)
         assert error["code"] in ("grace.too_long", "duration.invalid")
+
+
+def test_c11_every_reader_shows_the_state_after_the_hour(scene: Scene) -> None:
+    person = contacted(scene)[0]
+    disconnect(scene)
+    after = LATER + HOUR + timedelta(minutes=1)
+    assert "stopped" in scene.at(after, "contact", "show", person).stdout
+    asked = scene.at(after, "campaign", "stop", "intro", status=7)
+    assert "7 people" in asked.stdout + asked.stderr
+    scene.at(after, "mailbox", "remove", ANNA, "--export", "gone", "--dry-run", status=None)

@@ -19,7 +19,7 @@ def stop(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = Fal
     from mailrotate.core.services.campaigns import campaign_life
 
     call = call_of(ctx)
-    found, people = campaign_life.stoppable(call.context, name)
+    found, people = campaign_life.stoppable(call.context, name, call.now)
     still_open = counted(people, "person who is", "people who are")
     told: list[AnyHint] = [
         f"{still_open} still open in '{found}' will get nothing more; it cannot be started again",

@@ -33,4 +33,4 @@ def show(
 
     call = call_of(ctx)
     after_id = None if after is None else read_id(after, "t", "timeline entry")
-    print_contact(call, contact_records.show(call.context, address, limit, after_id))
+    print_contact(call, contact_records.show(call.context, address, limit, after_id, call.now))

@@ -80,7 +80,7 @@ def _export(call: Call, address: str, file: Path) -> int:
     from mailrotate.core.services.mailboxes import mailbox_removal
     from mailrotate.core.values.clock import rfc3339
 
-    with mailbox_removal.people(call.context, address) as people:
+    with mailbox_removal.people(call.context, address, call.now) as people:
         return write_rows(
             file,
             _COLUMNS,

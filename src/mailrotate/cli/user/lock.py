@@ -26,7 +26,7 @@ def lock(ctx: typer.Context, email: Email, yes: Yes = False, dry_run: DryRun = F
     from mailrotate.core.services.team import user_admin
 
     call = call_of(ctx)
-    following = user_admin.lock_consequences(call.context, email)
+    following = user_admin.lock_consequences(call.context, email, call.now)
     question = f"Lock {following.email}?"
     if call.speech.confirm(_consequences(following), question, yes=yes, dry_run=dry_run):
         seat = user_admin.lock(call.context, email, call.now)

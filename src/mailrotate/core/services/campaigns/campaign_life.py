@@ -18,7 +18,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns, assigning, grace_periods, lifecycle
 from mailrotate.core.services.effects.assigning import current_senders, is_able, is_connected
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.store import campaigns, deadlines, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
@@ -320,9 +320,9 @@ def _resume(
     )
 
 
-def stoppable(context: Context, name: str) -> tuple[str, int]:
+def stoppable(context: Context, name: str, now: datetime | None = None) -> tuple[str, int]:
     """Return the campaign's name and how many recipients a stop would end. Raises as `stop`."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         campaign = authority.find_campaign(connection, context.actor, name)
         if campaign.state not in CAMPAIGN["stop"].origins:
             raise _nothing_to_stop(campaign)

@@ -18,7 +18,7 @@ from mailrotate.core.services.access import authority, naming, seats
 from mailrotate.core.services.contacts.contact_book import CONTACT_PREFIX
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import assigning
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.store import events
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import assignments, contacts, recipients, suppressions, tags, timeline
@@ -91,12 +91,14 @@ def listing(context: Context, wanted: Wanted) -> Iterator[Iterator[StoredContact
             yield found
 
 
-def show(context: Context, name: str, entries: int, after: int | None = None) -> ShownContact:
+def show(
+    context: Context, name: str, entries: int, after: int | None = None, now: datetime | None = None
+) -> ShownContact:
     """Show a contact with the newest `entries` of its timeline, or the next ones `after` an entry.
 
     Raises NotFound (`contact.none`, `timeline.none`), BadInput, Refused.
     """
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         seats.require_deed(connection, context.actor, Deed.PEOPLE)
         return _shown(context, connection, _find(connection, name), entries, after)
 

@@ -78,9 +78,9 @@ def consequences(
 
 
 @contextmanager
-def people(context: Context, address: str) -> Iterator[Iterator[HangingPerson]]:
+def people(context: Context, address: str, now: datetime | None = None) -> Iterator[Iterator[HangingPerson]]:
     """Stream the people that a removal affects while the block lasts. Raises NotFound, Refused."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         case = _case(connection, context.actor, address, None)
         with closing(removals.people(connection, case.sender_ids)) as found:
             yield found

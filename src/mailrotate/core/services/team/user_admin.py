@@ -13,7 +13,7 @@ from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, assigning
 from mailrotate.core.services.effects.consequences import Consequences, of_lock
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.store import campaigns, events, mailboxes, moves, slots, users, workspaces
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About
@@ -128,9 +128,9 @@ def change(context: Context, email: str, name: str | None, role: Role | None, no
         return _seat(connection, _again(connection, user))
 
 
-def lock_consequences(context: Context, email: str) -> LockConsequences:
+def lock_consequences(context: Context, email: str, now: datetime | None = None) -> LockConsequences:
     """Say what `lock` would do, with the same refusals. Raises NotFound, Refused."""
-    with context.store.reading() as connection:
+    with looking(context, now) as connection:
         user = _lockable(connection, context, email)
         workspace = workspaces.find(connection)
         acts_by_default = workspace is not None and workspace.default_user_id == user.id
