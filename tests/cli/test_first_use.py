@@ -188,6 +188,7 @@ def test_run_in_the_foreground_says_what_log_says(
         line = ""
         while "mailbox.held" not in line:
             line = running.stdout.readline().rstrip()
+            assert line, "the runner has ended"
     finally:
         os.kill(running.pid, signal.SIGINT)
         running.communicate()
@@ -318,7 +319,7 @@ def offers(program: Console, workspace: Workspace, anna: Sender) -> dict[str, li
         "outbox list --state ": ["draft", "scheduled", "sending", "sent", "error", "held", "cancelled"],
         "outbox list --state s": ["scheduled", "sending", "sent"],
         "recipient list autumn --state f": ["failed", "finished"],
-        "run --only ": ["send", "sync", "test", "notify"],
+        "run --only ": ["send", "sync", "test", "deadlines", "notify"],
         "outbox classify-reply 550 --phase r": ["rcpt"],
         "mailbox connect a@example.org --provider g": ["google"],
         "user add x@example.org --role m": ["manager", "member"],

@@ -94,6 +94,9 @@ STORIES = {
         campaign test autumn --to me@example.com
         campaign pause autumn
         campaign resume autumn
+        campaign sender list autumn
+        4 campaign sender add autumn {ANNA}
+        4 campaign sender remove autumn {ANNA} --yes
         campaign stop autumn --yes
         campaign show autumn
     """,
@@ -103,6 +106,7 @@ STORIES = {
         outbox retry m_1
         4 outbox resolve m_1 --sent
         outbox release m_1
+        outbox send-from m_1 --from {ANNA}
         outbox cancel m_1 --yes
         outbox list
         outbox classify-reply '550 5.1.1 No such user' --phase rcpt
@@ -124,6 +128,8 @@ STORIES = {
         db check
         db stats
         mailbox disconnect carla@example.org --yes
+        grace list
+        4 grace extend carla@example.org --by 1h
         db backup copy.db
         db restore copy.db --yes
         db adopt --accept --yes

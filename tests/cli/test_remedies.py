@@ -30,6 +30,7 @@ BY_AN_ACT: list[tuple[Gate, dict[str, Any], str]] = [
     (Gate.MESSAGE, {"message__state": MessageState.ERROR}, "outbox retry m_17"),
     (Gate.MESSAGE, {"message__state": MessageState.HELD}, "outbox resolve m_17 --sent"),
     (Gate.ASSIGNMENT, {"message__is_assigned": False}, "mailbox connect ADDRESS"),
+    (Gate.GRACE, {"message__sender_is_away": True}, f"campaign sender add spring {BOX}"),
     (Gate.SUPPRESSION, {"message__suppression": ("a.org", "by_hand")}, "suppression remove a.org"),
     (Gate.INBOX, {"mailbox__inbox_failing_since": NOW - HOUR}, f"mailbox test {BOX}"),
     (Gate.INBOX, {"mailbox__inbox_read_at": None}, "run --once"),

@@ -125,10 +125,11 @@ def _done(report: "Report") -> str:
 def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | None) -> None:
     from mailrotate.core.services.views import logbook
 
+    # Before it says that it runs: what happens from then on is told.
+    follower = logbook.Follower(call.context)
     call.speech.say(
         f"running on {call.app.store.name}; Ctrl-C ends it after the message in flight; times in {call.zone}"
     )
-    follower = logbook.Follower(call.context)
 
     def show_news() -> None:
         for line in follower.news():

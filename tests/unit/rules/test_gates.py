@@ -102,6 +102,7 @@ def test_f5_each_open_gate_says_why_it_is_open() -> None:
         "gap": "the gap since the last message has passed",
         "message": "the message is scheduled",
         "assignment": "a mailbox is assigned",
+        "grace": "its mailbox is a sender of the campaign",
         "recipient": "the recipient is active",
         "suppression": "not suppressed",
         "due": "due since 2026-11-24T10:00:00Z",

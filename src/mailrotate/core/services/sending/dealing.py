@@ -31,7 +31,8 @@ def deal(context: Context, now: datetime) -> int:
         waiting = assignments.waiting_for_room(connection, now)
     dealt = 0
     for campaign_id in waiting:
-        with acting(context, now) as (connection, now):
+        # By the instant of the pass, which looks for due lanes next.
+        with acting(context, now) as (connection, _):
             recipients.lock_enrolment(connection)
             campaign = campaigns.by_id(connection, campaign_id)
             if campaign.state is CampaignState.ACTIVE:

@@ -152,7 +152,7 @@ class Staging:
 
     @contextmanager
     def writing(
-        self, before: Callable[[Connection], object]
+        self, before: Callable[[Connection], object] = lambda _connection: None
     ) -> Iterator[tuple[Connection, dict[RowProblem | None, int]]]:
         """Open the transaction that stores the rows; its counts are final, because all other writers wait.
 
