@@ -56,7 +56,12 @@ def schedule(failure: Failure) -> list[Notice]:
         if not (day == 0 and failure.is_continued)
         and (first is None or failure.failed_at + day * _ONE_DAY < first)
     ]
-    found += [Notice(f"before {one}", end - _ONE_DAY) for end, one in ends.items() if end != first]
+    found += [
+        Notice(f"before {one}", end - _ONE_DAY)
+        for end, one in ends.items()
+        # The first notice says it where the failure is not a day old by then.
+        if end != first and end - _ONE_DAY > failure.failed_at
+    ]
     found += [Notice(f"end {one}", end, is_end=True) for end, one in ends.items()]
     ordered = sorted(found, key=lambda notice: (notice.due_at, notice.is_end))
     followed = zip(ordered, [*ordered[1:], None], strict=True)
