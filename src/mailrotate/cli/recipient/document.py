@@ -22,7 +22,7 @@ AddedFor = Annotated[
     typer.Option(
         "--for",
         metavar="USER",
-        help="User for whom they are added; in a rotation by adder, their mailboxes send.",
+        help="User to add them for; a rotation by adder sends from this user's mailboxes.",
         autocompletion=completion.users,
     ),
 ]

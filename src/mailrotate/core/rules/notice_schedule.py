@@ -1,4 +1,4 @@
-"""Which notice of a failed mailbox is due, and to whom it goes (C10)."""
+"""Decide which notice of a failed mailbox is due, and who receives it (C10)."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
