@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from threading import Barrier
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 
 from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context
@@ -27,7 +27,6 @@ from mailrotate.core.services.views import overview
 from mailrotate.core.store import events, senders
 from mailrotate.core.store import slots as stored
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.values.credential import Password
 from mailrotate.core.values.errors import (
     BadInput,
@@ -79,15 +78,6 @@ def refusal(deed: object) -> MailrotateError:
 
 def fill_slots(workspace: Workspace) -> list[Sender]:
     return [workspace.add_mailbox(f"box{n}@example.org") for n in (1, 2)]
-
-
-def run_grace(workspace: Workspace, box: Sender, campaign: StoredCampaign, until: datetime) -> None:
-    with workspace.store.writing() as connection:
-        connection.execute(
-            insert(t.deadline).values(
-                mailbox_id=box.id, campaign_id=campaign.id, kind="disconnect", started_at=NOW, ends_at=until
-            )
-        )
 
 
 def removed_slots(workspace: Workspace) -> dict[int, datetime]:

@@ -1,6 +1,5 @@
 """How long a mailbox that is away may come back to a rotation without loss (C8, C10, C11, C12)."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 
@@ -17,8 +16,3 @@ def failure_began_at(failed_at: datetime, joined_at: datetime, started_at: datet
 def extended(ends_at: datetime, by: timedelta) -> datetime:
     """A running deadline's new end. Elapsed time is added, also across a change of clocks (C12)."""
     return ends_at + by
-
-
-def soonest(instants: Iterable[datetime]) -> datetime | None:
-    """The deadline that ends first, None if none runs."""
-    return min(instants, default=None)
