@@ -13,9 +13,9 @@ from mailrotate.core.services.context import secret_name
 from mailrotate.core.services.sending import health
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.sending import sending_mailboxes
+from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
-from mailrotate.core.values.mail import CheckStep, ServerReply
+from mailrotate.core.values.mail import INBOX, CheckStep, FolderCursor, ServerReply
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
@@ -115,6 +115,18 @@ def test_f4_nobody_tests_a_login_while_a_limit_holds_the_mailbox(workspace: Work
     with workspace.store.reading() as connection:
         assert health.due_for_test(connection, SOON, every) == []
         assert health.due_for_test(connection, held.health.hold_until, every) == [anna.id]
+
+
+@pytest.mark.parametrize(("is_other_reached", "at_last"), [(True, "failed"), (False, "connected")])
+def test_c2_a_server_out_of_reach_for_half_an_hour_fails_its_mailbox_unless_this_machine_is_offline(
+    workspace: Workspace, anna: Sender, is_other_reached: bool, at_last: str
+) -> None:
+    ben = workspace.add_mailbox("ben@example.net", smtp_host="smtp.example.net")
+    if is_other_reached:
+        with workspace.store.writing() as connection:
+            inboxes.note_read(connection, ben.id, INBOX, FolderCursor(1, 0), NOW + timedelta(minutes=10))
+    found = [note(workspace, anna, GONE, NOW + timedelta(minutes=minutes)).state for minutes in (0, 29, 30)]
+    assert found == ["connected", "connected", at_last]
 
 
 def test_c2_an_inbox_that_stays_unreachable_fails_a_mailbox_that_still_sends(
