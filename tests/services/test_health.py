@@ -104,7 +104,7 @@ def test_f4_a_refusal_of_the_sender_holds_until_a_person_releases_it(
         assert (held.health.hold_class, held.health.hold_until) == ("sender", None)
 
 
-@pytest.mark.parametrize("reply", [QUOTA, ServerReply(Phase.AUTH, 454, "4.7.0", "temporary failure")])
+@pytest.mark.parametrize("reply", [QUOTA, ServerReply(Phase.AUTH, 451, "4.3.0", "try later")])
 def test_c2_a_limit_or_a_passing_refusal_holds_a_mailbox_and_does_not_fail_it(
     workspace: Workspace, anna: Sender, reply: ServerReply
 ) -> None:
