@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailrotate.core.values.states import Security
-from tests.acceptance.autumn import CAMPAIGN, MONDAY, start_campaign
+from tests.acceptance.autumn import ALWAYS, CAMPAIGN, MONDAY, start_campaign
 from tests.support.console import Console
 from tests.support.dovecot import Dovecot
 from tests.support.post_office import parsed
@@ -26,7 +26,6 @@ DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 # A test of the connection is due, and finds that anna's login is refused.
 FAILED_AT = MONDAY + timedelta(hours=1)
 NO_LOGIN = {"auth": answers("535 5.7.8 Username and password not accepted")}
-ALWAYS = CAMPAIGN.replace("mon-fri", "mon-sun").replace("09:00-17:00", "00:00-24:00")
 
 
 class Team:
