@@ -106,7 +106,7 @@ def test_f4_words_about_the_sender_count_before_a_status_about_the_recipient() -
         ("550 Boîte pleine; żółw, Straße", "Boite pleine; zolw, Strasse"),
         ("550 sorry (#5.1.1)", "sorry"),
         ("550 host 203.0.113.7 said no", "host 203.0.113.7 said no"),
-        ("550 mx.no-such-user.example.com said no", "host said no"),
+        ("550 mx.no-such-user.example.com said no", "name said no"),
         ("550 see https://spamhaus.org/query/203.0.113.7", "see blocklist"),
         ("550 203.0.113.7 is in zen.spamhaus.org", "203.0.113.7 is in blocklist"),
         ("522_mailbox_full;size 9", "522 mailbox full;size 9"),
