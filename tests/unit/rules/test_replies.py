@@ -121,7 +121,7 @@ SEEN = [
     ("rcpt", "451 4.7.1 Please try again in five minutes", "soft"),
     ("dot", "451 4.7.1 Greylisting in action", "soft"),
     ("rcpt", "452 Mailbox full", "soft"),
-    ("rcpt", "550 Cannot deliver it: the inbox has no space left", "soft"),
+    ("rcpt", "550 Not sent, as the inbox has no space left", "soft"),
     # the content
     ("dot", "552 5.3.4 Message exceeds fixed maximum message size", "message"),
     ("mail", "552 5.3.4 Message size exceeds fixed limit", "message"),
