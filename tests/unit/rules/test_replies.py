@@ -1,7 +1,9 @@
 """What servers' answers mean: whom they concern and for how long (F4)."""
 
 import itertools
+import tomllib
 from datetime import timedelta
+from importlib.resources import files
 
 import pytest
 from hypothesis import given, settings
@@ -321,6 +323,12 @@ def test_f4_every_phase_and_code_has_a_rule_and_every_rule_is_reached() -> None:
         ]
     }
     assert set(names) - reached - others == set()
+
+
+def test_f4_rules_name_every_subject_of_the_words_and_no_other() -> None:
+    words = files("mailrotate.core.rules").joinpath("reply_words.toml").read_text("utf-8")
+    named = [frozenset().union(*rule.words, rule.no_words) for rule in rules()["smtp"]]
+    assert frozenset().union(*named) == set(tomllib.loads(words))
 
 
 def test_f4_rules_are_asked_words_first_then_status_then_code() -> None:

@@ -108,18 +108,24 @@ class _Said:
     def __init__(self, text: str) -> None:
         self.whole = plain(text)
         self._sentences = _sentences(self.whole)
-        self._found: dict[re.Pattern[str], frozenset[int]] = {}
+        self._found: dict[str, frozenset[int]] = {}
 
-    def in_a_sentence(self, words: Iterable[re.Pattern[str]], no_words: Iterable[re.Pattern[str]]) -> bool:
-        found = frozenset.intersection(*map(self._where, words))
-        return bool(found.difference(*map(self._where, no_words)))
+    def in_a_sentence(self, words: Iterable[frozenset[str]], no_words: frozenset[str]) -> bool:
+        """Whether one sentence speaks of one subject of each set, and of none of the others."""
+        found = frozenset.intersection(*map(self._on_any, words))
+        return bool(found and found - self._on_any(no_words))
 
-    def _where(self, words: re.Pattern[str]) -> frozenset[int]:
-        if words not in self._found:
-            self._found[words] = frozenset(
+    def _on_any(self, subjects: frozenset[str]) -> frozenset[int]:
+        return frozenset[int]().union(*map(self._on, subjects))
+
+    def _on(self, subject: str) -> frozenset[int]:
+        """The places of the sentences that speak of a subject."""
+        if subject not in self._found:
+            words = _words(subject)
+            self._found[subject] = frozenset(
                 place for place, sentence in enumerate(self._sentences) if words.search(sentence)
             )
-        return self._found[words]
+        return self._found[subject]
 
 
 def _sentences(words: str) -> list[str]:
@@ -144,8 +150,8 @@ class Rule:
     codes: tuple[str, ...]
     enhanced: tuple[str, ...]
     text: re.Pattern[str] | None
-    words: tuple[re.Pattern[str], ...]
-    no_words: tuple[re.Pattern[str], ...]
+    words: tuple[frozenset[str], ...]
+    no_words: frozenset[str]
 
     def matches(self, phase: Phase, provider: str, code: str, enhanced: str, said: _Said) -> bool:
         return (
@@ -175,16 +181,19 @@ def _data(name: str = "replies.toml") -> dict[str, Any]:
 
 
 @cache
-def _words(names: str) -> re.Pattern[str]:
-    """The words for any of some subjects of `reply_words.toml`, as "host | sender", in every language."""
-    subjects = [_data("reply_words.toml")[name.strip()] for name in names.split("|")]
+def _words(subject: str) -> re.Pattern[str]:
+    """The words for a subject of `reply_words.toml` in every language."""
     return _pattern(
         "|".join(
-            words if language in _WITHOUT_SPACES else rf"\b(?:{words})"
-            for subject in subjects
-            for language, words in subject.items()
+            "|".join(words) if language in _WITHOUT_SPACES else rf"\b(?:{'|'.join(words)})"
+            for language, words in _data("reply_words.toml")[subject].items()
         )
     )
+
+
+def _subjects(names: str) -> frozenset[str]:
+    """Take apart "host | sender": subjects of which one is enough."""
+    return frozenset(name.strip() for name in names.split("|"))
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -210,8 +219,8 @@ def _rule(row: Mapping[str, Any]) -> Rule:
         codes=tuple(row.get("code", ())),
         enhanced=tuple(row.get("enhanced", ())),
         text=_pattern(row["text"]) if "text" in row else None,
-        words=tuple(map(_words, row.get("words", ()))),
-        no_words=tuple(map(_words, row.get("no_words", ()))),
+        words=tuple(map(_subjects, row.get("words", ()))),
+        no_words=frozenset(row.get("no_words", ())),
     )
 
 
