@@ -68,5 +68,6 @@ def list_(
             r["error"] and (r["error"]["message"] or answered(r["error"]["class"])),
         ),
         "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
-        drop=("from", "step", "campaign", "error"),
+        # The errors are what is looked for in a list of messages in error.
+        drop=("from", "step", "campaign", "when" if state == MessageState.ERROR else "error"),
     )
