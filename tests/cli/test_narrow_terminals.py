@@ -187,4 +187,4 @@ def test_a_row_that_cannot_fit_has_its_cells_below_each_other(program: Console) 
         ["left", "8d 23h"],
         ["recipients", "0"],
     ]
-    assert len(program.on_terminal(120, "grace", "list")) == 3
+    assert len(program.on_terminal(120, "grace", "list")) == 5
