@@ -496,7 +496,7 @@ def test_c5_story_34_another_address_in_the_slot_takes_the_single_sender_campaig
     soon = LATER + timedelta(minutes=5)
     scene.connect(soon, CLEO, "--slot", slot, status=7)
     told = scene.connect(soon, CLEO, "--slot", slot, "--yes")
-    assert f"2 people move to {CLEO}" in told.stdout
+    assert f"2 recipients move to {CLEO}" in told.stdout
     assert f"replies to {ANNA} may go unseen" in told.stdout
     scene.at(soon, "campaign", "resume", "solo")
     _, sent = scene.passes(LATER + timedelta(minutes=30))
@@ -702,3 +702,54 @@ def test_c11_every_reader_shows_the_state_after_the_hour(scene: Scene) -> None:
     asked = scene.at(after, "campaign", "stop", "intro", status=7)
     assert "7 people" in asked.stdout + asked.stderr
     scene.at(after, "mailbox", "remove", ANNA, "--export", "gone", "--dry-run", status=None)
+
+
+def test_c3_a_reconnect_tells_one_story_while_its_campaign_stays_paused(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    scene.fail(BEN, LATER)
+    scene.take_login(ANNA)
+    told = scene.at(LATER + HOUR, "mailbox", "reconnect", ANNA, "--password-stdin").stdout.splitlines()
+    assert told[-2:] == [
+        f"reconnected {ANNA}; its recipients go on when their campaigns are resumed",
+        "campaign 'intro' is still paused, with 5 recipients of this mailbox; to resume it: "
+        "mailrotate campaign resume intro",
+    ]
+
+
+def test_c6_a_resume_tells_who_goes_on_from_when_and_who_still_waits_for_what(scene: Scene) -> None:
+    scene.fail(ANNA, LATER)
+    scene.fail(BEN, LATER)
+    scene.take_login(ANNA)
+    scene.at(LATER, "mailbox", "reconnect", ANNA, "--password-stdin")
+    told = scene.at(LATER, "campaign", "resume", "intro", standing=True).stdout.splitlines()
+    going_on = "resumed campaign 'intro': 5 recipients go on, the next message at 2031-03-05 12:01:00"
+    assert told[0].startswith(going_on)
+    assert told[1].startswith(f"  5 recipients still wait for {BEN}: the mailbox has failed: ")
+    assert told[1].endswith(f"; to end that: mailrotate mailbox reconnect {BEN}")
+    scene.at(LATER, "campaign", "pause", "intro")
+    document = scene.json(LATER, "campaign", "resume", "intro")["campaigns"][0]
+    assert document["recipients"] == 5
+    assert document["next_at"].startswith("2031-03-05T12:01:00")
+    assert [(held["address"], held["recipients"]) for held in document["held"]] == [(BEN, 5)]
+
+
+def test_c8_a_connect_within_the_hour_names_the_way_back_before_and_after(scene: Scene) -> None:
+    disconnect(scene)
+    soon = LATER + timedelta(minutes=5)
+    told = scene.connect(soon, ANNA)
+    before = next(line for line in told.stderr.splitlines() if "--rejoin --resume" in line)
+    assert before.startswith(f"campaign 'intro' waits for {ANNA} until 2031-03-05 13:01:")
+    back = f"mailrotate campaign sender add intro {ANNA}"
+    assert f"campaign 'intro' still waits for it: {back}" in told.stdout
+    # With the flags that the hint names it is too late now: the error names the command that is left.
+    again = scene.connect(soon, ANNA, "--rejoin", "--resume", status=4)
+    assert f"hint: {back}" in again.stderr
+    scene.at(soon, *back.split()[1:])
+    assert "hint: mailrotate mailbox reconnect" in scene.connect(soon, ANNA, status=4).stderr
+
+
+def test_c8_a_connect_with_rejoin_says_nothing_about_it(scene: Scene) -> None:
+    disconnect(scene)
+    told = scene.connect(LATER + timedelta(minutes=5), ANNA, "--rejoin", "--resume")
+    assert "--rejoin" not in told.stdout + told.stderr
+    assert "resumed campaign 'intro'" in told.stdout
