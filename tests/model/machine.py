@@ -6,7 +6,6 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from mailrotate.core.services.views.explaining import Explanation
 from tests.model import promises
 from tests.model.facts import Facts, Message, Person
 from tests.model.promises import Record, Step
@@ -71,7 +70,7 @@ class Days(RuleBasedStateMachine):
             raise
 
     def _play(self, words: tuple[str, ...], who: str, input: str | None) -> bool:
-        told = self._whys() if words[0] == "run" and self.world.death is None else {}
+        told = self.world.why(self._kinds()) if words[0] == "run" and self.world.death is None else {}
         before = self.facts
         in_doubt = self._in_doubt(before)
         ran = self.world.type(*words, who=who, **({} if input is None else {"input": input}))
@@ -93,9 +92,6 @@ class Days(RuleBasedStateMachine):
         away = {address for address, box in facts.boxes.items() if box.state == "failed"}
         return away | self.world.post.refusing | self.world.post.silent
 
-    def _whys(self) -> dict[Person, Explanation]:
-        return {person: self.world.why(person) for person, one in self.facts.people.items() if one.is_open}
-
     def _kinds(self) -> list[Person]:
         """One open recipient of each kind: the others differ in nothing that a gate looks at."""
         messages = {one.person: (one.step, one.state, one.mailbox) for one in self.facts.messages}
@@ -107,8 +103,7 @@ class Days(RuleBasedStateMachine):
         return list(kinds.values())
 
     def _check_whys(self, step: Step) -> None:
-        for person in self._kinds():
-            told = self.world.why(person)
+        for person, told in self.world.why(self._kinds()).items():
             # After the deadlines that have passed, which are settled for a reader as well.
             if any(gate.gate == "recipient" and not gate.open for gate in told.gates):
                 continue

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +22,8 @@ from sqlalchemy import Connection
 
 from mailrotate.app import App, load_settings
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.views import explaining
+from mailrotate.core.services.effects.door import looking
+from mailrotate.core.services.views import explaining, obstacles
 from mailrotate.core.services.views.explaining import Explanation
 from mailrotate.core.store.engine import Store, open_store
 from tests.model.facts import Facts, Person, look
@@ -109,9 +110,11 @@ class World:
         code, out, err = result.read_text().split("\0")
         return Completed(int(code), out, err)
 
-    def why(self, person: Person) -> Explanation:
-        """What `why CAMPAIGN ADDRESS` says to the admin."""
-        return explaining.explain(self.context, *person, self.now)
+    def why(self, people: Iterable[Person]) -> dict[Person, Explanation]:
+        """What `why CAMPAIGN ADDRESS` says of each to the admin. One look for all saves most of the time."""
+        with looking(self.context, self.now) as connection:
+            look = obstacles.prospects(self.context, connection, self.now)
+            return {person: explaining._found(self.context, look, *person) for person in people}
 
     @property
     def context(self) -> Context:
