@@ -6,7 +6,14 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import INBOX
-from mailrotate.core.values.states import CampaignState, ConnectionState, Departure, Priority, UserState
+from mailrotate.core.values.states import (
+    CampaignState,
+    ConnectionState,
+    Departure,
+    MessageKind,
+    Priority,
+    UserState,
+)
 
 
 def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
@@ -47,8 +54,14 @@ def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
 
 
 def lanes_away(connection: Connection, now: datetime) -> list[int]:
-    """The mailboxes that are away while people of running campaigns are due to be written to by them."""
+    """The mailboxes that are away while people of running campaigns are due to be written to by them, or
+    while something is scheduled in their lane: a step that names them, or an operator, can put it there."""
     k = t.connection.c
+    scheduled = exists().where(
+        t.message.c.mailbox_id == t.mailbox.c.id,
+        t.is_waiting,
+        t.message.c.kind != MessageKind.NOTICE,
+    )
     query = (
         select(t.mailbox.c.id)
         .join(t.connection, k.mailbox_id == t.mailbox.c.id)
@@ -56,7 +69,7 @@ def lanes_away(connection: Connection, now: datetime) -> list[int]:
             k.superseded_at.is_(None),
             k.state != ConnectionState.CONNECTED,
             t.mailbox.c.removed_at.is_(None),
-            _people_due(now, follow_ups=True),
+            or_(_people_due(now, follow_ups=True), scheduled),
         )
         .order_by(t.mailbox.c.id)
     )
