@@ -14,12 +14,17 @@ from mailrotate.core.services.campaigns import campaign_life, enrolment, rotatio
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import door, grace_periods
 from mailrotate.core.services.effects.grace_periods import Settled
+from mailrotate.core.services.sending import settling
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import deadlines, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.engine import Store, open_store
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import ClockTrouble, Refused
-from mailrotate.core.values.states import DeadlineKind, Departure
+from mailrotate.core.values.mail import ServerReply
+from mailrotate.core.values.states import DeadlineKind, Departure, Phase
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Workspace
 
@@ -161,8 +166,28 @@ def test_c9_nobody_with_a_mark_is_enrolled_whoever_writes(rotation: Rotation) ->
         own.execute(statement)
 
 
+def test_c9_story_32_a_message_that_is_sending_at_the_end_is_recorded_and_its_recipient_stays_stopped(
+    rotation: Rotation, context: Context
+) -> None:
+    store = rotation.workspace.store
+    with store.writing() as connection:
+        kept = t.message.c.to_address.not_in(["sending@example.com"])
+        connection.execute(update(t.message).where(kept, t.is_waiting).values(ready_at=END + HOUR))
+        connection.execute(update(t.message).where(~kept).values(state="scheduled", ready_at=NOW))
+    lane = rotation.workspace.own_lane(rotation.anna, rotation.workspace.add_runner())
+    claimed = claim_next(context, lane, StepCache(), NOW)
+    assert isinstance(claimed, Claim)
+    rotation.away()
+    settle(store, END)
+    assert rotation.states()["sending"] == "stopped"
+    reply = ServerReply(Phase.DOT, 250, "2.0.0", "2.0.0 taken")
+    settling.settle_sent(context, claimed, claimed.box, reply, END + SECOND)
+    assert rotation.messages()["sending"] == "sent"
+    assert rotation.states()["sending"] == "stopped"
+
+
 def test_c9_all_else_of_a_stopped_recipient_stays_writable(rotation: Rotation) -> None:
-    """The message in flight is settled, a reply is recorded, a contact is erased (story 32, D6, I4)."""
+    """The message in flight is settled, a reply is recorded, a contact is erased (D6, I4)."""
     rotation.away()
     settle(rotation.workspace.store, END)
     sending = t.message.c.recipient_id == rotation.people["sending"]
@@ -280,7 +305,7 @@ def test_e3_a_sender_that_is_taken_out_gives_back_who_was_not_contacted(
     assert {row.id for row in given} == {rotation.people[one] for one in ("error", "scheduled", "nothing")}
 
 
-def test_c9_story_60_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:
+def test_c9_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:
     rotation.away()
     store = rotation.workspace.store
     found: list[Settled] = []
