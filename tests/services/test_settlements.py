@@ -275,7 +275,7 @@ def test_c8_added_again_within_the_hour_it_has_its_place_and_later_a_new_one(
     assert list(rotation.states().values()).count("stopped") == 3
 
 
-def test_c9_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:
+def test_c9_field_54_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:
     rotation.away()
     store = rotation.workspace.store
     found: list[Settled] = []
