@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from mailrotate.adapters.problem_spool import ProblemSpool
 from mailrotate.core.rules.transitions import DEADLINE
-from mailrotate.core.services.campaigns import rotation_senders
+from mailrotate.core.services.campaigns import campaign_life, enrolment, rotation_senders
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import door, grace_periods
 from mailrotate.core.services.effects.grace_periods import Settled
@@ -21,7 +22,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.sending.outbox import Claim
-from mailrotate.core.values.errors import ClockTrouble
+from mailrotate.core.values.errors import ClockTrouble, Refused
 from mailrotate.core.values.mail import ServerReply
 from mailrotate.core.values.states import DeadlineKind, Departure, Phase
 from tests.support.contexts import context_of
@@ -273,6 +274,35 @@ def test_c8_added_again_within_the_hour_it_has_its_place_and_later_a_new_one(
     joined = rotation_senders.add(context, "autumn", rotation.anna.address, END + HOUR)
     assert (joined.came_back, joined.people) == (False, 0)
     assert list(rotation.states().values()).count("stopped") == 3
+
+
+def test_c8_when_the_hour_is_over_a_plain_resume_works_again(rotation: Rotation, context: Context) -> None:
+    rotation.away()
+    campaign_life.pause(context, "autumn", NOW)
+    with pytest.raises(Refused) as refused:
+        campaign_life.resume(context, "autumn", END - SECOND)
+    assert refused.value.code == "campaign.grace"
+    assert campaign_life.resume(context, "autumn", END).names == ("autumn",)
+
+
+def test_c9_who_is_stopped_in_one_campaign_can_join_another(rotation: Rotation, context: Context) -> None:
+    rotation.away()
+    settle(rotation.workspace.store, END)
+    rotation.workspace.add_campaign("winter", [rotation.ben])
+    with ProblemSpool() as aside:
+        with pytest.raises(Refused, match="was stopped in this campaign"):
+            enrolment.add(context, "autumn", "sent@example.com", {"name": "Kim"}, aside=aside, now=END)
+        enrolment.add(context, "winter", "sent@example.com", {"name": "Kim"}, aside=aside, now=END)
+
+
+def test_e3_a_sender_that_is_taken_out_gives_back_who_was_not_contacted(
+    rotation: Rotation, context: Context
+) -> None:
+    leaving = rotation_senders.remove(context, "autumn", rotation.anna.address, NOW)
+    assert (leaving.finished, leaving.given_back, leaving.waiting) == (3, 3, 0)
+    assert {one for one, state in rotation.states().items() if state == "finished"} == CONTACTED
+    given = rotation.rows(select(t.recipient.c.id).where(t.recipient.c.campaign_sender_id == rotation.bens))
+    assert {row.id for row in given} == {rotation.people[one] for one in ("error", "scheduled", "nothing")}
 
 
 def test_c9_field_54_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:

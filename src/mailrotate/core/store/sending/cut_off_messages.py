@@ -29,10 +29,12 @@ def that_may_go_on(mailbox_id: int) -> ColumnElement[bool]:
     )
 
 
-def count(connection: Connection, mailbox_id: int) -> int:
-    """Count those of a mailbox; they take room as planned messages do (F1)."""
-    query = select(func.count()).where(_c.mailbox_id == mailbox_id, _IS_CUT_OFF)
-    return int(connection.execute(query).scalar_one())
+def count(connection: Connection, mailbox_id: int, slot_id: int) -> int:
+    """Count those that take a mailbox's room as planned messages do (F1): in its lane, and of its slot's
+    recipients in the lanes of steps' own senders (D9)."""
+    of_slot = select(t.campaign_sender.c.id).where(t.campaign_sender.c.slot_id == slot_id)
+    whose = or_(_c.mailbox_id == mailbox_id, _c.campaign_sender_id.in_(of_slot))
+    return int(connection.execute(select(func.count()).where(_IS_CUT_OFF, whose)).scalar_one())
 
 
 def lanes_due(connection: Connection, now: datetime) -> list[int]:

@@ -6,7 +6,14 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import INBOX
-from mailrotate.core.values.states import CampaignState, ConnectionState, Departure, Priority, UserState
+from mailrotate.core.values.states import (
+    CampaignState,
+    ConnectionState,
+    Departure,
+    MessageKind,
+    Priority,
+    UserState,
+)
 
 
 def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
@@ -50,8 +57,14 @@ def lanes_away(
     connection: Connection, now: datetime, campaigns: ColumnElement[bool] | None = None
 ) -> list[int]:
     """The mailboxes that are away while people of running campaigns, or of `campaigns`, are due to be written
-    to by them."""
+    to by them, or while something is scheduled in their lane: a step that names them, or an operator, can put
+    it there."""
     k = t.connection.c
+    scheduled = exists().where(
+        t.message.c.mailbox_id == t.mailbox.c.id,
+        t.is_waiting,
+        t.message.c.kind != MessageKind.NOTICE,
+    )
     query = (
         select(t.mailbox.c.id)
         .join(t.connection, k.mailbox_id == t.mailbox.c.id)
@@ -59,7 +72,7 @@ def lanes_away(
             k.superseded_at.is_(None),
             k.state != ConnectionState.CONNECTED,
             t.mailbox.c.removed_at.is_(None),
-            _people_due(now, follow_ups=True, campaigns=campaigns),
+            or_(_people_due(now, follow_ups=True, campaigns=campaigns), scheduled),
         )
         .order_by(t.mailbox.c.id)
     )
