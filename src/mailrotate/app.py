@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mailrotate.core.values.clock import Clock, system_clock
+from mailrotate.core.values.clock import Clock, is_synchronised, present_boot, system_clock
 from mailrotate.core.values.config_file import check_config
 from mailrotate.core.values.database_name import is_postgresql, refuse_password, refuse_scheme
 from mailrotate.core.values.errors import BadInput, KeyTrouble, NotFound, StoreTrouble
@@ -371,6 +371,8 @@ class App:
             webhooks=HttpPoster(),
             actor=self.actor,
             later=lambda began: max(began, self.clock()),
+            boot=present_boot,
+            is_synchronised=is_synchronised,
         )
 
     def provider(self, name: str) -> "MailProvider":

@@ -73,7 +73,7 @@ class Ground:
         home.mkdir()
         with closing(sqlite3.connect(self.database)) as database:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        for name in ("workspace.db", "workspace.key"):
+        for name in ("workspace.db", "workspace.key", *(path.name for path in self.home.glob("*.mark"))):
             shutil.copy2(self.home / name, home / name)
         return Ground(home)
 

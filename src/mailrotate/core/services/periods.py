@@ -71,7 +71,7 @@ PERIODS: Mapping[str, Period] = {
         clock_trust.JUMP,
         timedelta(seconds=1),
         timedelta(days=1),
-        "how far a clock may jump while a mailbox sends before it stops, or off",
+        "how far a clock may jump from pass to pass or while a mailbox sends before nothing is sent, or off",
         may_be_off=True,
     ),
 }

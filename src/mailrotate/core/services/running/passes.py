@@ -64,15 +64,15 @@ def begin(context: Context, now: datetime) -> Counter[str]:
     clock_guard.check_clock(context, now)
     accounts.prove_key(context)
     marking.begin_pass(context)
-    _note_absence(context, now)
+    _note_pass(context, now)
     held = recovery.recover(context, now)
     with context.store.writing() as connection:
         settled = grace_periods.apply_passed(connection, now)
     return Counter(held=held, stopped=settled.stopped, reassigned=settled.reassigned)
 
 
-def _note_absence(context: Context, now: datetime) -> None:
-    """Note a gap between passes longer than the allowed lateness, which parks late messages (H4)."""
+def _note_pass(context: Context, now: datetime) -> None:
+    """Note what the next pass is compared with, and a gap that is longer than the allowed lateness (H4)."""
     with context.store.writing() as connection:
         absence = facts.lasting_absence(connection, now)
         if absence is not None:
@@ -81,6 +81,7 @@ def _note_absence(context: Context, now: datetime) -> None:
         last = None if workspace is None else workspace.last_pass_at
         if last is None or now > last:
             workspaces.change(connection, last_pass_at=now)
+        clock_guard.note_boot(context, connection, now)
 
 
 def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
@@ -99,7 +100,7 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
 
 
 def most_clock_jump(context: Context) -> timedelta:
-    """How far the wall clock may move against the monotonic one while a lane is worked (F6)."""
+    """How far the wall clock may move against the time since boot while a lane is worked (F6)."""
     with context.store.reading() as connection:
         return periods.period(connection, "clock_jump")
 
