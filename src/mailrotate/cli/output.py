@@ -258,12 +258,21 @@ class Speech:
             self.document({"changed": False, "consequences": list(consequences)})
         return False
 
-    def ask(self, question: str, default: str) -> str:
-        """Prompt for a line of text; the default for an empty one, and without a terminal."""
-        if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-            return default
-        print(f"{plain(question)} [{plain(default)}]: ", end="", file=sys.stderr, flush=True)
-        return " ".join(sys.stdin.readline().split()) or default
+    def ask(self, question: str, default: str, read: Callable[[str], str]) -> str:
+        """Prompt for a line of text until `read` accepts one; it raises BadInput for the others.
+
+        Returns the default for an empty line, and without a terminal.
+        """
+        while is_terminal(sys.stdin) and is_terminal(sys.stderr):
+            print(f"{plain(question)} [{plain(default)}]: ", end="", file=sys.stderr, flush=True)
+            typed = " ".join(sys.stdin.readline().split())
+            if not typed:
+                break
+            try:
+                return read(typed)
+            except BadInput as wrong:
+                self.say(f"{wrong.message}; {in_words(wrong.hint or '')}")
+        return default
 
     def ask_secret(self, question: str) -> str | None:
         """Prompt for a hidden value; None without a terminal."""
