@@ -235,8 +235,12 @@ def disconnect(scene: Scene) -> None:
 def test_c8_story_20_a_resume_is_refused_until_it_goes_on_without_the_mailbox(scene: Scene) -> None:
     disconnect(scene)
     soon = LATER + timedelta(minutes=20)
+    scene.at(LATER, "settings", "set", "timezone=Asia/Tokyo")
     error = scene.refused(soon, "campaign", "resume", "intro", status=4)
     assert "campaign sender add intro" in error["hint"]
+    assert "until 2031-03-05T13:01:00Z" in error["message"]
+    told = scene.at(soon, "campaign", "resume", "intro", status=4).stderr
+    assert "without loss, until 2031-03-05 22:01:00 Asia/Tokyo" in told, "people read their own zone"
     assert "--without" in error["hint"]
     scene.at(soon, "campaign", "resume", "intro", "--without", ANNA)
     _, sent = scene.passes(soon)
@@ -626,7 +630,8 @@ def test_h1_a_pass_in_which_all_senders_have_failed_exits_5_although_their_campa
     told = scene.at(LATER, "run", "--once", status=5)
     assert told.stdout.startswith("nothing was sent")
     scene.at(LATER, "campaign", "pause", "intro")
-    scene.at(LATER, "run", "--once")
+    told = scene.at(LATER, "run", "--once")
+    assert told.stdout.startswith("nothing was sent (2 mailboxes have failed)"), "although nothing is due now"
 
 
 def test_c8_a_second_disconnect_within_the_hour_leaves_the_hour_running(scene: Scene) -> None:

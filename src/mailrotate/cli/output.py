@@ -49,6 +49,10 @@ def zoned(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
     return "-" if at is None else f"{instant(at, zone, ahead=ahead)} {zone}"
 
 
+def has_instant(text: str) -> bool:
+    return _RFC3339.search(text) is not None
+
+
 def localised(text: str, zone: str, *, brief_on: datetime | None = None) -> str:
     """A reason from the core, whose instants are RFC 3339, as people read it.
 
@@ -191,9 +195,10 @@ class Speech:
         if not self.as_json and is_terminal(sys.stdout):
             self.say(f"next: {in_words(hint)}")
 
-    def error(self, error: MailrotateError) -> None:
+    def error(self, error: MailrotateError, shown: Callable[[str], str] = str) -> None:
+        """Print an error; `shown` puts the instants of its message into people's time zone."""
         problems = error.problems if isinstance(error, BadInput) else ()
-        self.say(f"error: {error.message}")
+        self.say(f"error: {shown(error.message)}")
         if len(problems) > 1 or (problems and problems[0] != error.message):
             for problem in problems[:_MORE_PROBLEMS]:
                 self.say(f"  {problem}")
