@@ -182,6 +182,14 @@ def test_a_password_is_asked_for_unseen_on_a_terminal(program: Program, server: 
         shown = read_until(ours, b"password of")
         os.write(ours, f"{CANARY}\n".encode())
         shown += read_until(ours, b"Your name, as recipients see it")
+        for wrong, why in (
+            ("anna@example.org", b"looks like an address"),
+            ("Anna\x1b[31m", b"is not a name"),
+            ("a" * 300, b"is not a name"),
+        ):
+            os.write(ours, f"{wrong}\n".encode())
+            again = read_until(ours, b"Your name, as recipients see it")
+            assert why in again
         os.write(ours, b"Anna Example\n")
         assert running.stdout is not None
         assert b"connected" in running.stdout.read()
