@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.consequences import stopped_rows, told_of_settled
+from mailrotate.cli.consequences import paused_rows, stopped_rows, told_of_paused, told_of_settled
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -58,7 +58,7 @@ def reconnect(
     change = replace(named, credential=password)
     with call.speech.progress("logging in"):
         renewed = reconnecting.reconnect(
-            call.context,
+            call.patient_context,
             address,
             change,
             lambda step: show_step(call.speech, step),
@@ -81,13 +81,7 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     people = counted(waiting.going_on, "person goes", "people go")
     lines: list[AnyHint] = [f"reconnected {renewed.address}; {people} on ({each}){when}"]
     lines += [f"campaign {name} runs again" for name in renewed.resumed]
-    lines += [
-        Hint(
-            f"{paused.name} is paused ({counted(paused.people, 'person waits', 'people wait')}):",
-            Command("campaign", "resume", paused.name),
-        )
-        for paused in waiting.paused
-    ]
+    lines += told_of_paused(renewed.paused)
     lines += [
         Hint(
             f"campaign '{name}' still waits for it:",
@@ -106,7 +100,7 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
         "resumed": list(renewed.resumed),
         "awaiting": list(waiting.awaiting),
         "stopped": stopped_rows(renewed.settled),
-        "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
+        "paused": paused_rows(renewed.paused),
     }
     call.speech.result(document, *lines)
     call.speech.next(Command("status"))

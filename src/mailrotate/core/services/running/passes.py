@@ -74,10 +74,11 @@ def begin(context: Context, now: datetime) -> Counter[str]:
 def _note_absence(context: Context, now: datetime) -> None:
     """Note a gap between passes longer than the allowed lateness, which parks late messages (H4)."""
     with context.store.writing() as connection:
+        absence = facts.absence_until(connection, now)
+        if absence is not None:
+            workspaces.note_absence(connection, *absence)
         workspace = workspaces.find(connection)
         last = None if workspace is None else workspace.last_pass_at
-        if last is not None and now - last > periods.period(connection, "lateness"):
-            workspaces.note_absence(connection, last, now)
         if last is None or now > last:
             workspaces.change(connection, last_pass_at=now)
 
