@@ -1,9 +1,10 @@
 """One call of the program: its global options, its instant, its objects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,6 +16,26 @@ from mailrotate.core.values.errors import MailrotateError
 if TYPE_CHECKING:
     from mailrotate.app import App
     from mailrotate.core.services.context import Context
+
+
+class Patience:
+    """Says once what a command waits for, and rests a moment each time it is called."""
+
+    _SECONDS = 0.2
+
+    def __init__(self, speech: Speech) -> None:
+        self._speech = speech
+        self._has_told = False
+
+    def __call__(self, address: str) -> None:
+        if not self._has_told:
+            self._speech.say(
+                f"waiting for the message of {address} that is being sent; Ctrl-C ends the wait, "
+                "and nothing is changed"
+            )
+            self._has_told = True
+        # Not `time.sleep`, which fails under a faked clock.
+        Event().wait(self._SECONDS)
 
 
 @dataclass
@@ -51,7 +72,12 @@ class Call:
 
     @property
     def context(self) -> "Context":
-        return self.app.context
+        return replace(self.app.context, remark=self.speech.warn)
+
+    @property
+    def patient_context(self) -> "Context":
+        """The context of a command that waits for the message in flight of its mailbox."""
+        return replace(self.context, patience=Patience(self.speech))
 
     @cached_property
     def now(self) -> datetime:

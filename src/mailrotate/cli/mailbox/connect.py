@@ -6,7 +6,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.consequences import stopped_rows, told_of_settled
+from mailrotate.cli.consequences import paused_rows, stopped_rows, told_of_paused, told_of_settled
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -222,10 +222,7 @@ def _tell_connected(
     if connected.reset:
         lines.append("these settings were reset; to set them as before:")
         lines += [f"  {in_words(command)}" for command in connected.reset.values()]
-    lines += [
-        Hint(f"campaign {name} sends from its new slot:", Command("campaign", "resume", name))
-        for name in connected.followed
-    ]
+    lines += [f"campaign {name} sends from its new slot" for name in connected.followed]
     lines += _told_of_return(connected, call.zone)
     call.speech.result(document, *lines)
     for warning in connected.warnings:
@@ -270,6 +267,7 @@ def _return_of(back: "Return") -> dict[str, object]:
         "rejoined": list(back.rejoined),
         "awaiting": list(back.awaiting),
         "resumed": list(back.resumed),
+        "paused": paused_rows(back.paused),
         "stopped": stopped_rows(back.settled),
         "taken_over": None
         if moved is None
@@ -292,4 +290,5 @@ def _told_of_return(connected: "Connected", zone: str) -> list[AnyHint]:
     ]
     lines += told_of_settled(address, back.settled, zone)
     lines += [f"resumed campaign '{name}'" for name in back.resumed]
+    lines += told_of_paused(back.paused)
     return lines

@@ -74,7 +74,7 @@ def begin(context: Context, now: datetime) -> Counter[str]:
 def _note_pass(context: Context, now: datetime) -> None:
     """Note what the next pass is compared with, and a gap that is longer than the allowed lateness (H4)."""
     with context.store.writing() as connection:
-        absence = facts.lasting_absence(connection, now)
+        absence = facts.absence_until(connection, now)
         if absence is not None:
             workspaces.note_absence(connection, *absence)
         workspace = workspaces.find(connection)
