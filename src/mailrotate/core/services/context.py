@@ -29,7 +29,7 @@ class Context:
     provider: Callable[[str], MailProvider]
     holidays: HolidayDates
     mark: MarkPlace
-    webhooks: WebhookPoster
+    webhooks: Callable[[], WebhookPoster]
     actor: Actor
     # The present instant for a command that began at the given one and then waited for a lock.
     later: Callable[[datetime], datetime] = lambda began: began
