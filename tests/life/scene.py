@@ -181,6 +181,8 @@ class Scene:
         return self.office.inbox(person)
 
     def thread(self, person: str) -> tuple[EmailMessage, EmailMessage]:
-        """The scene's first message to a person, which all stories share, and the newest one."""
-        letters = self.letters(person)
-        return letters[0], letters[-1]
+        """This story's first message to a person and its newest one; all stories share the inboxes."""
+        sent = self.json(LATER, "outbox", "list", "--state", "sent")
+        ids = [row["message_id"] for row in sent if row["to"] == person]
+        letters = {letter["Message-ID"]: letter for letter in self.letters(person)}
+        return letters[ids[0]], letters[ids[-1]]

@@ -54,6 +54,8 @@ def test_b8_field_28_removed_and_connected_again_within_the_hour_is_a_stranger(s
     people = set(scene.contacted())
     scene.disconnect()
     soon = LATER + 10 * MINUTE
+    asked = scene.at(soon, "mailbox", "remove", ANNA, status=7).stderr
+    assert asked.startswith(f"to keep it instead: mailrotate mailbox connect {ANNA} --rejoin\n")
     scene.at(soon, "mailbox", "remove", ANNA, "--yes")
     scene.connect(soon, ANNA)
     scene.at(soon, "campaign", "sender", "add", "intro", ANNA, by=UNA)
@@ -64,11 +66,17 @@ def test_b8_field_28_removed_and_connected_again_within_the_hour_is_a_stranger(s
     assert people.isdisjoint(sent.get(ANNA, []))
 
 
+def test_b8_field_28_a_removal_of_a_failed_mailbox_first_names_the_reconnect(scene: Scene) -> None:
+    scene.fail(ANNA)
+    told = scene.at(LATER, "mailbox", "remove", ANNA, "--dry-run").stderr
+    assert told.startswith(f"to keep it instead: mailrotate mailbox reconnect {ANNA}\n")
+
+
 def test_h5_field_38_a_person_who_answered_during_the_gap_gets_no_follow_up(scene: Scene) -> None:
     answered, *others = scene.contacted()
     scene.fail(ANNA)
     try:
-        scene.office.answer(scene.letters(answered)[0])
+        scene.office.answer(scene.thread(answered)[0])
         scene.come_back(LATER + HOUR, ANNA)
         report, sent = scene.passes(LATER + HOUR + MINUTE)
     finally:

@@ -17,6 +17,15 @@ def test_c4_story_16_field_36_a_dry_run_says_what_follows_and_changes_nothing(sc
     assert scene.deadlines(LATER) == []
 
 
+def test_c5_a_dry_run_names_the_slot_in_which_another_address_goes_on(scene_with_solo: Scene) -> None:
+    slot = scene_with_solo.json(LATER, "mailbox", "show", ANNA)["slot"]
+    told = scene_with_solo.at(LATER, "mailbox", "disconnect", ANNA, "--dry-run").stderr
+    way_on = f"mailrotate mailbox connect ADDRESS --slot {slot}"
+    assert [line for line in told.splitlines() if way_on in line] == [
+        f"to go on with campaign solo from another address: {way_on}"
+    ]
+
+
 def test_c4_story_17_without_yes_and_without_a_terminal_nothing_is_disconnected(scene: Scene) -> None:
     scene.at(LATER, "mailbox", "disconnect", ANNA, status=7)
     assert scene.json(LATER, "mailbox", "show", ANNA)["state"] == "connected"

@@ -18,7 +18,7 @@ def notices(scene: Scene) -> list[str]:
     ]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_c10_story_39_field_11_six_notices_and_after_nine_days_the_contacted_are_stopped(
     scene: Scene,
 ) -> None:

@@ -62,4 +62,12 @@ def _consequences(following: "Consequences", zone: str) -> list[AnyHint]:
             Command("mailbox", "reconnect", address, "--resume"),
         )
     )
+    lines += [
+        Hint(
+            f"to go on with campaign {campaign.name} from another address:",
+            Command("mailbox", "connect", "ADDRESS", "--slot", f"s_{campaign.slot_id}"),
+        )
+        for campaign in following.campaigns
+        if campaign.slot_id is not None
+    ]
     return lines

@@ -11,7 +11,7 @@ from mailrotate.cli.consequences import fate
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import Address, DryRun, Yes
-from mailrotate.core.values.hint import Command
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.effects.consequences import HitCampaign
@@ -97,8 +97,9 @@ def _export(call: Call, address: str, file: Path) -> int:
         )
 
 
-def _lines(told: "RemovalConsequences") -> list[str]:
-    lines = [f"removing {told.address}:"]
+def _lines(told: "RemovalConsequences") -> list[AnyHint]:
+    lines: list[AnyHint] = [] if told.way_back is None else [Hint("to keep it instead:", told.way_back)]
+    lines.append(f"removing {told.address}:")
     for campaign in told.campaigns:
         lines += [f"  campaign {campaign.name} ({campaign.state}): {what}" for what in _of(campaign, told)]
     if not told.campaigns:

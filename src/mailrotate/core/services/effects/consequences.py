@@ -47,6 +47,8 @@ class HitCampaign:
     # After a disconnect of a rotation's sender: when its hour ends, and how many would be stopped then (C8).
     comes_back_by: datetime | None = None
     contacted: int = 0
+    # After a disconnect of a single sender: the slot in which another address takes the campaign over (C5).
+    slot_id: int | None = None
 
     @property
     def pauses(self) -> bool:
@@ -83,7 +85,10 @@ def of_disconnect(
     ends_at = None if now is None else now + periods.period(connection, "grace")
     return Consequences(
         () if box is None else (box.address,),
-        [_with_hour(_hit(campaign, campaign.is_sender), campaign, ends_at) for campaign in hanging],
+        [
+            _with_way_on(_hit(campaign, campaign.is_sender), campaign, slot_id, ends_at)
+            for campaign in hanging
+        ],
         0 if box is None else connections.waiting_count(connection, box.id),
         box is not None and box.is_default,
     )
@@ -104,10 +109,14 @@ def of_lock(connection: Connection, boxes: Sequence[StoredMailbox], is_default: 
     )
 
 
-def _with_hour(hit: HitCampaign, campaign: HangingCampaign, ends_at: datetime | None) -> HitCampaign:
-    """Add what the end of the hour does to a started rotation."""
-    if not (campaign.rotates and campaign.is_sender) or campaign.state is CampaignState.DRAFT:
+def _with_way_on(
+    hit: HitCampaign, campaign: HangingCampaign, slot_id: int, ends_at: datetime | None
+) -> HitCampaign:
+    """Add what the end of the hour does to a started rotation, and to which slot a single sender is bound."""
+    if not campaign.is_sender or campaign.state is CampaignState.DRAFT:
         return hit
+    if not campaign.rotates:
+        return replace(hit, slot_id=slot_id)
     return replace(hit, comes_back_by=ends_at, contacted=campaign.contacted)
 
 

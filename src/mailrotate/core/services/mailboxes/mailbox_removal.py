@@ -44,7 +44,8 @@ MOVED = "moved"
 @dataclass(frozen=True)
 class RemovalConsequences(Consequences):
     """What a removal does, or has done. `waiting_messages` are all messages that will not be sent, including
-    those of other mailboxes. `next_default` replaces a default mailbox. Held messages stay."""
+    those of other mailboxes. `next_default` replaces a default mailbox. Held messages stay. `way_back` keeps
+    a mailbox that is away."""
 
     address: str
     move_to: str | None
@@ -52,6 +53,7 @@ class RemovalConsequences(Consequences):
     held: int
     next_default: str | None
     approval_ends: bool
+    way_back: Command | None
     tagged: int = 0
 
 
@@ -165,7 +167,16 @@ def _consequences(connection: Connection, case: _Case) -> RemovalConsequences:
         is_default=case.box.is_default,
         next_default=heir[1] if case.box.is_default and heir is not None else None,
         approval_ends=requests.has_approval(connection, case.box.id),
+        way_back=_way_back(case.box),
     )
+
+
+def _way_back(box: StoredMailbox) -> Command | None:
+    if box.state is ConnectionState.FAILED:
+        return Command("mailbox", "reconnect", box.address)
+    if box.state is ConnectionState.DISCONNECTED:
+        return Command("mailbox", "connect", box.address, "--rejoin")
+    return None
 
 
 def _for_campaign(connection: Connection, case: _Case, campaign: Affected) -> HitCampaign:
