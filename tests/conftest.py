@@ -38,7 +38,13 @@ settings.register_profile(
 settings.load_profile("mailrotate")
 
 # Tests that take ten seconds and more. They run first, so that no worker is left alone with them at the end.
-_SLOWEST = ("tests/acceptance/", "test_processes.py", "test_team_machine.py", "test_why_property.py")
+_SLOWEST = (
+    "tests/acceptance/",
+    "tests/model/",
+    "test_processes.py",
+    "test_team_machine.py",
+    "test_why_property.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

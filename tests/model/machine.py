@@ -1,4 +1,7 @@
-"""Days of a rotation, played at random: each rule types one command, and then every promise is checked."""
+"""Days of a rotation, played at random: each rule types one command, and then every promise is checked.
+
+Not played: replies and refused recipients, limits of the day, and steps with a sender of their own (D9).
+"""
 
 from datetime import timedelta
 
@@ -82,7 +85,7 @@ class Days(RuleBasedStateMachine):
         event(f"{' '.join(words[:2])}: {'died' if status is None else 'refused' if status else 'done'}")
         step = Step(words, status, self.world.now, before, self.facts, taken)
         promises.check(self.record, step)
-        if step.is_pass and status in (0, 5):
+        if step.is_whole_pass:
             promises.a_pass_does_what_why_said(step, told, in_doubt | self._in_doubt(self.facts))
         self._check_whys(step)
         return status == 0
@@ -141,7 +144,7 @@ class Days(RuleBasedStateMachine):
     # --- mailboxes
 
     def _nearest(self, mailbox: str, *states: str) -> str:
-        """This mailbox, or else the next one in one of these states: few commands shall be refused."""
+        """This mailbox, or else the next one in one of these states: fewer commands are refused then."""
         order = [*_ORDER[_ORDER.index(mailbox) :], *_ORDER]
         known = self.facts.boxes
         return next((one for one in order if one in known and known[one].state in states), mailbox)

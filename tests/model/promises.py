@@ -25,6 +25,11 @@ class Step:
         return self.words[0] == "run"
 
     @property
+    def is_whole_pass(self) -> bool:
+        """Exit status 5: something is due, and no mailbox can send."""
+        return self.is_pass and self.status in (0, 5)
+
+    @property
     def moves_people(self) -> bool:
         """Whether it may change the mailbox of recipients who have one, by a person's wish (B8, E5)."""
         return self.words[:2] in (("outbox", "send-from"), ("recipient", "assign"), ("mailbox", "remove"))
@@ -55,6 +60,7 @@ def check(record: Record, step: Step) -> None:
     follow_ups_keep_their_mailbox(record, step)
     new_people_are_spread(step)
     only_its_own_people_pay_for_a_mailbox(record, step)
+    passed_deadlines_are_settled(record, step)
     nothing_waits_in_a_mailbox_that_is_away(step)
     ended_people_have_nothing_waiting(step)
     pauses_have_reasons(step)
@@ -168,6 +174,25 @@ def only_its_own_people_pay_for_a_mailbox(record: Record, step: Step) -> None:
             assert box is None or box.state != "connected", f"{message} in error, and its mailbox works"
 
 
+def passed_deadlines_are_settled(record: Record, step: Step) -> None:
+    """C9, C11: after a pass no deadline is past its end; contacted people who waited for it are stopped."""
+    if not step.is_whole_pass:
+        return
+    assert all(one.ends_at > step.now for one in step.after.deadlines), step.after.deadlines
+    passed = {(one.mailbox, one.campaign) for one in step.before.deadlines if one.ends_at <= step.now}
+    for person, one in step.before.people.items():
+        if one.is_open and (one.sender, person[0]) in passed and person in record.steps_taken:
+            left_because = _sender_of(step.before, person).left_because
+            is_awaited = left_because in (None, "disconnected", "failed")
+            state = _state(step.after, person)
+            assert state == "stopped" or not is_awaited, f"{person} waited too long, and is {state}"
+
+
+def _sender_of(facts: Facts, person: Person) -> Sender:
+    sender_id = facts.people[person].sender_id
+    return next(one for one in facts.campaigns[person[0]].senders if one.id == sender_id)
+
+
 def nothing_waits_in_a_mailbox_that_is_away(step: Step) -> None:
     """C15: what would leave from a mailbox that is away is in error, and says so."""
     for message in step.after.messages:
@@ -203,7 +228,7 @@ def everyone_has_a_mailbox_or_a_deadline(step: Step) -> None:
         if one.sender_id is None:
             assert campaign.state != "active" or not after.able(person[0]), f"{person} got no mailbox"
             continue
-        sender = next(known for known in campaign.senders if known.id == one.sender_id)
+        sender = _sender_of(after, person)
         if sender.left_because in ("disconnected", "failed") or _has_failed(after, sender):
             assert after.has_deadline(sender.mailbox, person[0]), f"{person} waits for {sender} without end"
 
