@@ -8,7 +8,7 @@ ENDS_AT = "2031-03-05T13:01:00Z"
 def test_c4_story_16_a_dry_run_says_what_follows_and_changes_nothing(scene: Scene) -> None:
     ran = scene.at(LATER, "mailbox", "disconnect", ANNA, "--dry-run", standing=True)
     told = ran.stdout + ran.stderr
-    assert "campaign intro pauses; people who wait for this mailbox: 5" in told
+    assert "campaign intro pauses; recipients who wait for this mailbox: 5" in told
     assert "unless it is back in intro by 2031-03-05 13:01:00 UTC: 3 contacted recipients are stopped" in told
     assert "2 go to another sender" in told
     assert f"mailrotate mailbox reconnect {ANNA} --resume" in told
@@ -59,7 +59,7 @@ def test_c5_story_34_another_address_in_the_slot_takes_the_single_sender_campaig
     asked = scene.connect(soon, NEU, "--slot", slot, status=7)
     assert f"{ANNA} was in this slot, and its grace in campaign intro runs until" in asked.stderr
     told = scene.connect(soon, NEU, "--slot", slot, "--yes")
-    assert f"2 people move to {NEU} in solo; replies to {ANNA} may go unseen" in told.stdout
+    assert f"2 recipients move to {NEU} in solo; replies to {ANNA} may go unseen" in told.stdout
     scene.at(soon, "campaign", "resume", "solo")
     _, sent = scene.passes(LATER + 30 * MINUTE)
     assert sent.pop(NEU) == list(SOLO)

@@ -157,3 +157,12 @@ def test_c8_a_connect_with_rejoin_says_nothing_about_it(scene: Scene) -> None:
     told = scene.connect(SOON, ANNA, "--rejoin", "--resume")
     assert "--rejoin" not in told.stdout + told.stderr
     assert "resumed campaign 'intro'" in told.stdout
+
+
+def test_c8_an_error_shows_the_end_of_the_hour_in_the_zone_of_people(scene: Scene) -> None:
+    scene.disconnect()
+    scene.at(LATER, "settings", "set", "timezone=Asia/Tokyo")
+    error = scene.refused(LATER + 5 * MINUTE, "campaign", "resume", "intro", status=4)
+    assert "until 2031-03-05T13:01:00Z" in error["message"]
+    told = scene.at(LATER + 5 * MINUTE, "campaign", "resume", "intro", status=4).stderr
+    assert "without loss, until 2031-03-05 22:01:00 Asia/Tokyo" in told

@@ -93,7 +93,7 @@ def _tell(call: Call, done: "Resumed") -> None:
 
 def _told(resumed: "GoingOn", zone: str) -> Iterator[str]:
     """What goes on and from when, then what is still held and by what."""
-    going_on = counted(resumed.people, "person goes on", "people go on")
+    going_on = counted(resumed.people, "recipient goes on", "recipients go on")
     if resumed.next_at is not None:
         begins = f", the next message at {zoned(resumed.next_at, zone, ahead=True)}"
     elif resumed.waits_for is not None:
@@ -102,7 +102,7 @@ def _told(resumed: "GoingOn", zone: str) -> Iterator[str]:
         begins = ""
     yield f"resumed campaign '{resumed.campaign}': {going_on}{begins}"
     for sender in resumed.held:
-        wait = counted(sender.people, "person still waits", "people still wait")
+        wait = counted(sender.people, "recipient still waits", "recipients still wait")
         what = f"  {wait} for {sender.address}: {localised(sender.reason, zone)}"
         yield what if sender.remedy is None else f"{what}; to end that: {in_words(sender.remedy)}"
 

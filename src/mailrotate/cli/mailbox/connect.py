@@ -283,8 +283,8 @@ def _told_of_return(connected: "Connected", zone: str) -> list[AnyHint]:
     lines: list[AnyHint] = []
     if back.taken_over is not None:
         moved, named = back.taken_over, ", ".join(back.taken_over.campaigns)
-        people = counted(moved.people, "person moves", "people move")
-        lines.append(f"{people} to {address} in {named}; replies to {moved.former} may go unseen")
+        recipients = counted(moved.people, "recipient moves", "recipients move")
+        lines.append(f"{recipients} to {address} in {named}; replies to {moved.former} may go unseen")
     lines += [f"{address} is back in its place in campaign '{name}'" for name in back.rejoined]
     lines += [
         Hint(f"campaign '{name}' still waits for it:", Command("campaign", "sender", "add", name, address))

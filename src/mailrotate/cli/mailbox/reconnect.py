@@ -115,8 +115,8 @@ def _going_on(waiting: "Waiting", zone: str) -> str:
         if waiting.paused:
             return "its recipients go on when their campaigns are resumed"
         return "its recipients still wait" if waiting.awaiting else "no recipient waits for it"
-    people = counted(waiting.going_on, "person goes on", "people go on")
+    recipients = counted(waiting.going_on, "recipient goes on", "recipients go on")
     follow_ups = counted(waiting.follow_ups, "follow-up")
     first_messages = counted(waiting.going_on - waiting.follow_ups, "first message")
     when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, zone, ahead=True)}"
-    return f"{people} ({follow_ups}, {first_messages}){when}"
+    return f"{recipients} ({follow_ups}, {first_messages}){when}"
