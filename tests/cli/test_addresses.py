@@ -130,7 +130,7 @@ def test_a9_an_address_is_on_one_seat_locked_ones_and_other_spellings_included(
     team.run("user", "lock", BEN, "--yes")
     refused = connect(team, server, "BenBlum+Team@googlemail.com", status=4).error()
     assert refused["code"] == "mailbox.elsewhere"
-    assert f"the seat of {BEN} (locked) as ben.blum@gmail.com" in refused["message"]
+    assert f"belongs to {BEN} (locked) as ben.blum@gmail.com" in refused["message"]
     assert refused["hint"] == "mailrotate mailbox remove ben.blum@gmail.com"
 
 

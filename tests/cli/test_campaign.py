@@ -104,7 +104,7 @@ def test_e1_e3_from_a_file_to_a_running_rotation_and_its_end(connected: Program)
     shown = run("campaign", "stop", "autumn-intro", "--dry-run", "--json").json()
     assert (shown["changed"], len(shown["consequences"])) == (False, 2)
     unconfirmed = run("campaign", "stop", "autumn-intro", check_status=7)
-    assert "12 people who are still open in 'autumn-intro' will get nothing more" in unconfirmed.stderr
+    assert "12 recipients who are still open in 'autumn-intro' will get nothing more" in unconfirmed.stderr
     assert run("campaign", "stop", "autumn-intro", "--yes", "--json").json()["ended"] == 12
     assert [row["state"] for row in run("campaign", "list", "--json").json()] == ["finished"]
     ended = run("campaign", "stop", "autumn-intro", check_status=4)

@@ -8,7 +8,7 @@ ENDS_AT = "2031-03-05T13:01:00Z"
 def test_c4_story_16_field_36_a_dry_run_says_what_follows_and_changes_nothing(scene: Scene) -> None:
     ran = scene.at(LATER, "mailbox", "disconnect", ANNA, "--dry-run", standing=True)
     told = ran.stdout + ran.stderr
-    assert "campaign intro pauses; people who wait for this mailbox: 5" in told
+    assert "campaign intro pauses; recipients who wait for this mailbox: 5" in told
     assert "unless it is back in intro by 2031-03-05 13:01:00 UTC: 3 contacted recipients are stopped" in told
     assert "2 go to another sender" in told
     assert f"mailrotate mailbox reconnect {ANNA} --resume" in told

@@ -150,3 +150,11 @@ def test_c7_people_who_joined_while_no_sender_was_able_go_on_with_the_first_one(
     assert scene.people(LATER)[person]["sender"] is None
     scene.come_back(LATER + HOUR, BEN, "--resume")
     assert scene.people(LATER + HOUR)[person]["sender"] == BEN
+
+
+def test_h1_an_empty_pass_names_failed_mailboxes_although_nothing_is_due(scene: Scene) -> None:
+    scene.fail(ANNA)
+    scene.fail(BEN)
+    scene.at(LATER, "campaign", "pause", "intro")
+    told = scene.at(LATER, "run", "--once").stdout
+    assert told.startswith("nothing was sent (2 mailboxes have failed)")

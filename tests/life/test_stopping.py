@@ -30,7 +30,7 @@ def test_c11_story_26_every_reader_says_stopped_although_nothing_ran(scene: Scen
     assert "stopped" in scene.at(AFTER, "contact", "show", people[0]).stdout
     assert scene.deadlines(AFTER) == []
     asked = scene.at(AFTER, "campaign", "stop", "intro", status=7)
-    assert "7 people" in asked.stdout + asked.stderr
+    assert "7 recipients" in asked.stdout + asked.stderr
 
 
 def test_c9_story_27_no_command_brings_a_stopped_recipient_back(scene: Scene) -> None:

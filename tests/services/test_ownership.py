@@ -143,7 +143,7 @@ def test_a9_a_locked_seat_holds_its_addresses_and_the_refusal_says_so(
     workspace.add_mailbox("ben@example.net", workspace.add_user(BEN))
     with workspace.store.writing() as connection:
         connection.execute(update(t.user).where(t.user.c.email == BEN).values(state="locked"))
-    assert f"the seat of {BEN} (locked)" in refusal(context, "ben@example.net").message
+    assert f"belongs to {BEN} (locked)" in refusal(context, "ben@example.net").message
 
 
 def test_a9_a_disconnected_mailbox_is_held_and_comes_back_to_its_own_seat_alone(

@@ -24,7 +24,7 @@ def campaigns_and_messages(following: "Consequences", whose: str, goes_on: str, 
     """List the campaigns with their waiting recipients, and how long the messages wait."""
     lines = [
         f"  campaign {campaign.name} {fate(campaign, {'goes_on': goes_on})}; "
-        f"people who wait for {whose}: {campaign.people}"
+        f"recipients who wait for {whose}: {campaign.people}"
         for campaign in following.campaigns
     ]
     if following.waiting_messages:

@@ -29,9 +29,7 @@ Campaign = Annotated[
 ]
 ForUser = Annotated[
     str | None,
-    typer.Option(
-        "--for", metavar="USER", help="The user whose seat it is for.", autocompletion=completion.users
-    ),
+    typer.Option("--for", metavar="USER", help="The user that it is for.", autocompletion=completion.users),
 ]
 Encoding = Annotated[
     str | None,

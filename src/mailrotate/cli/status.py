@@ -53,9 +53,9 @@ def status(ctx: typer.Context) -> None:
     if found.campaigns:
         call.speech.line()
         call.speech.table(
-            ("campaign", "state", "sent", "done", "people"),
+            ("campaign", "state", "sent", "done", "recipients"),
             map(_campaign_cells, found.campaigns),
-            drop=("people",),
+            drop=("recipients",),
         )
     if found.graces:
         call.speech.line()

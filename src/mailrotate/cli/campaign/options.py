@@ -53,7 +53,9 @@ Weight = Annotated[
 ]
 Team = Annotated[
     bool | None,
-    typer.Option("--team", help="Every user may add people, who get a mailbox of the user who adds them."),
+    typer.Option(
+        "--team", help="Every user may add recipients, who get a mailbox of the user who adds them."
+    ),
 ]
 Sender = Annotated[
     str | None,
@@ -95,7 +97,7 @@ def read_weights(campaign: str, written: Sequence[str] | None) -> dict[str, int]
             raise BadInput(
                 "campaign.weights",
                 f"--weight {pair}: a weight is a whole number from 1 to {HIGHEST_WEIGHT}",
-                Hint("to give it no more people:", leave) if weight == 0 else None,
+                Hint("to give it no more recipients:", leave) if weight == 0 else None,
             )
         weights[address] = weight
     return weights

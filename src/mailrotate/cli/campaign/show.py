@@ -41,7 +41,7 @@ def show(ctx: typer.Context, name: Name) -> None:
         why = Command("why", view.name, "ADDRESS")
         call.speech.line(f"{people} for a sender; to see why: {in_words(why)}")
     if view.mailbox_removed:
-        people = counted(view.mailbox_removed, "person", "people")
+        people = counted(view.mailbox_removed, "recipient")
         call.speech.line(f"{people} failed when their mailbox was removed; another takes them on:")
         for address in view.removed_senders:
             again = Command(

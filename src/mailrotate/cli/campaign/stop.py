@@ -20,7 +20,7 @@ def stop(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = Fal
 
     call = call_of(ctx)
     found, people = campaign_life.stoppable(call.context, name, call.now)
-    still_open = counted(people, "person who is", "people who are")
+    still_open = counted(people, "recipient who is", "recipients who are")
     told: list[AnyHint] = [
         f"{still_open} still open in '{found}' will get nothing more; it cannot be started again",
         Hint("to interrupt it instead:", Command("campaign", "pause", found)),
@@ -35,6 +35,6 @@ def stop(ctx: typer.Context, name: Name, yes: Yes = False, dry_run: DryRun = Fal
             "ended": stopped.ended,
             "cancelled": stopped.cancelled,
         },
-        f"stopped campaign '{stopped.name}': {counted(stopped.ended, 'person', 'people')} ended, "
+        f"stopped campaign '{stopped.name}': {counted(stopped.ended, 'recipient')} ended, "
         f"{counted(stopped.cancelled, 'message')} cancelled",
     )

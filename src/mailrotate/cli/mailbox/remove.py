@@ -29,7 +29,8 @@ MoveTo = Annotated[
 ]
 Tag = Annotated[str | None, typer.Option(metavar="TAG", help="Tag for the affected contacts.")]
 Export = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Write the affected people to FOLDER/people.csv first.")
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Write the affected recipients to FOLDER/people.csv first."),
 ]
 
 
@@ -144,7 +145,7 @@ def _of(campaign: "HitCampaign", told: "RemovalConsequences") -> list[str]:
          "for the campaign's next sender"),
     )  # fmt: skip
     lines = [
-        f"{counted(count, f'person {one}', f'people {several}')} {rest}"
+        f"{counted(count, f'recipient {one}', f'recipients {several}')} {rest}"
         for count, one, several, rest in counts
         if count
     ]

@@ -45,7 +45,7 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
             ("state", health_of(row)),
             *([("removed", at(row["removed_at"]))] if row["removed_at"] else []),
             *([("trouble", trouble)] if trouble else []),
-            ("seat", f"{row['user']}, slot {row['slot'] or 'none'}{', default' if row['default'] else ''}"),
+            ("user", f"{row['user']}, slot {row['slot'] or 'none'}{', default' if row['default'] else ''}"),
             (
                 "sent today",
                 f"{row['sent_today']} of {row['daily_limit']}{ramp}; the day ends {at(shown.day_ends_at)}",
@@ -79,5 +79,5 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
     if shown.campaigns:
         call.speech.line()
         call.speech.table(
-            ("campaign", "state", "people"), [(c.name, c.state, c.people) for c in shown.campaigns]
+            ("campaign", "state", "recipients"), [(c.name, c.state, c.people) for c in shown.campaigns]
         )

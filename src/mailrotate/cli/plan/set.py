@@ -86,5 +86,5 @@ def _tell_change(speech: Speech, changed: "Changed") -> None:
     for address in changed.over.role_addresses:
         speech.warn(f"{address} exceeds it: it stays, but once removed it cannot be connected again")
     if changed.unapproved:
-        stay = counted(changed.unapproved, "mailbox that is on a seat", "mailboxes that are on a seat")
+        stay = counted(changed.unapproved, "mailbox that a user has", "mailboxes that users have")
         speech.say(f"approval concerns what is connected from now on; {stay} need none")

@@ -108,7 +108,7 @@ def _whom(addresses: list[str] | None, tag: str | None, from_sender: str | None)
 
 
 def _tell(speech: Speech, moved: "Moved", aside: "ProblemSpool") -> None:
-    people = counted(moved.going_on, "person goes", "people go")
+    people = counted(moved.going_on, "recipient goes", "recipients go")
     speech.line(f"{people} on from {moved.sender} in '{moved.campaign}'")
     if moved.became_sender:
         speech.line(f"{moved.sender} is the campaign's sender now")

@@ -102,7 +102,7 @@ def _consequences(following: "SlotConsequences", zone: str) -> list[str]:
     lines = [f"removing s_{following.slot_id}, {whose}:"]
     if following.mailbox:
         lines.append(
-            f"  {following.mailbox} stops sending; it stays on the seat of {following.user}, disconnected"
+            f"  {following.mailbox} stops sending; it stays a mailbox of {following.user}, disconnected"
         )
     until = "it is connected again, in another slot"
     lines += told_of_disconnect(following, "it", until, zone, "; its credentials are deleted")

@@ -34,7 +34,9 @@ def add(
 
     call = call_of(ctx)
     people = suppressing.open_count(call.context, value)
-    told = [f"{counted(people, 'person who is', 'people who are')} open in campaigns will get nothing more"]
+    told = [
+        f"{counted(people, 'recipient who is', 'recipients who are')} open in campaigns will get nothing more"
+    ]
     # Without open recipients there is nothing to confirm.
     if (people or dry_run) and not call.speech.confirm(told, f"Suppress {value}?", yes=yes, dry_run=dry_run):
         return
@@ -42,7 +44,7 @@ def add(
     call.speech.result(
         _added(added),
         f"{added.value} ({_covers(added)}) {'is suppressed' if added.is_new else 'was suppressed already'}; "
-        f"it ended {counted(added.ended, 'person', 'people')}",
+        f"it ended {counted(added.ended, 'recipient')}",
     )
 
 

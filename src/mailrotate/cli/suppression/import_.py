@@ -61,7 +61,7 @@ def import_(
             rows = ({"line": each.line, "problem": each.problem} for each in problems)
             call.speech.report(vars(done), "problems", rows)
         else:
-            ended = counted(done.ended, "person", "people")
+            ended = counted(done.ended, "recipient")
             call.speech.line(f"{done.added} suppressed, {done.known} already were; it ended {ended}")
             for number, each in enumerate(problems):
                 if number == _MOST_TOLD:

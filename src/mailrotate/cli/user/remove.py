@@ -47,7 +47,7 @@ def _leaving(following: "Leaving") -> list[str]:
     lines = [f"removing {following.email}:", "  acts on nothing any more, and is in no list"]
     if following.included_slots:
         lines.append(
-            f"  {counted(following.included_slots, 'included slot ends', 'included slots end')} with the seat"
+            f"  {counted(following.included_slots, 'included slot ends', 'included slots end')} with the user"
         )
     if following.purchased_slots:
         bought = counted(following.purchased_slots, "purchased slot goes", "purchased slots go")

@@ -25,13 +25,13 @@ class Deed(StrEnum):
 
 
 WORDS: Mapping[Deed, str] = {
-    Deed.OWN_SEAT: "use the mailboxes of one's own seat, make campaigns",
+    Deed.OWN_SEAT: "use one's own mailboxes, make campaigns",
     # For every role: a user who cannot see suppressions would write to suppressed people.
     Deed.PEOPLE: "see and correct every contact, see and add to all suppressions",
-    Deed.SEE_TEAM: "see the seats, campaigns and messages of all users",
+    Deed.SEE_TEAM: "see the mailboxes, campaigns and messages of all users",
     Deed.SLOTS: "buy, assign and remove slots of any user",
     Deed.CONTACTS: "give any contact to another owner",
-    Deed.ANY_SEAT: "act on the seat of any user",
+    Deed.ANY_SEAT: "connect and change the mailboxes of any user",
     Deed.USERS: "add users, give them roles, lock, unlock and remove them",
     Deed.CAMPAIGNS: "run the campaigns of any user, and settle their messages",
     Deed.UNSUPPRESS: "take suppressions away",

@@ -130,7 +130,7 @@ def checks(connection: Connection, actor: Actor, user: StoredUser, address: str)
             "it is no role's, or the plan permits it",
         ),
         _hard("another_user", _others_refusal(connection, actor, user, address), "it is no other user's own"),
-        _hard("free", held_refusal(connection, actor, user, address), "it is on no seat"),
+        _hard("free", held_refusal(connection, actor, user, address), "no user has it"),
         Check("shows_user", odd is None, odd or "it shows something of its user's name"),
         Check("slot", bool(free), slots),
     ]
@@ -157,8 +157,8 @@ def held_refusal(connection: Connection, actor: Actor, user: StoredUser, address
     owner = f" (an alias of {box.address})" if is_alias else ""
     return Refused(
         "mailbox.on_seat" if box.user_id == user.id else "mailbox.elsewhere",
-        f"{address} is on the seat of {box.user_email}{locked}{spelt}{owner}; "
-        "an address is on one seat only, and only once",
+        f"{address} belongs to {box.user_email}{locked}{spelt}{owner}; "
+        "an address belongs to one user only, and only once",
         advice.way(
             connection,
             actor,

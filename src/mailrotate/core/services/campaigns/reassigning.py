@@ -148,7 +148,7 @@ def _nobody(
     if former.id == taker.id:
         return Refused(
             "mailbox.same",
-            f"{taker.address} already sends to these people, and none of them failed when it was removed",
+            f"{taker.address} already sends to these recipients, and none of them failed when it was removed",
             Command("recipient", "list", campaign.name, "--sender", taker.address),
         )
     return NotFound(
@@ -204,7 +204,7 @@ def _why_left(left: Left) -> str:
     if left.is_unclear:
         return "a message is on its way, or held until its fate is settled"
     if left.state in OPEN_RECIPIENTS:
-        return f"is {left.state} and goes on from its sender; --from-sender moves a sender's open people"
+        return f"is {left.state} and goes on from its sender; --from-sender moves a sender's open recipients"
     return f"is {left.state}" + (f" ({left.reason})" if left.reason else "")
 
 

@@ -98,7 +98,7 @@ def withdraw(context: Context, name: str, now: datetime) -> StoredRequest:
         if held is not None and mailboxes.by_id(connection, held.mailbox_id).user_id == known.user_id:
             raise Refused(
                 "request.on_seat",
-                f"{known.address} is now on the seat of {known.user}; its approval ends when it leaves",
+                f"{known.address} is now a mailbox of {known.user}; its approval ends when it is removed",
                 Command("mailbox", "show", mailboxes.by_id(connection, held.mailbox_id).address),
             )
         requests.end(connection, known.address, now)
@@ -162,7 +162,7 @@ def _refuse_on_seat(connection: Connection, user: StoredUser, address: str) -> N
     again = box.state is ConnectionState.DISCONNECTED and held.address == box.address
     raise Refused(
         "request.on_seat",
-        f"{address} is already on the seat of {user.email}{spelt} and needs no approval",
+        f"{address} is already a mailbox of {user.email}{spelt} and needs no approval",
         Command("mailbox", "connect", box.address, "--for", user.email)
         if again
         else Command("mailbox", "show", box.address),
@@ -185,7 +185,7 @@ def _is_requested(connection: Connection, actor: Actor, known: StoredRequest, us
 def _is_over(known: StoredRequest) -> Refused:
     again = Command("mailbox", "request", known.address, "--for", known.user)
     if known.ended_at is not None:
-        what = f"q_{known.id} is over: it was withdrawn, or {known.address} has left the seat of {known.user}"
+        what = f"q_{known.id} is over: it was withdrawn, or {known.user} no longer has {known.address}"
         return Refused("request.ended", what, again)
     return Refused(
         "request.decided",

@@ -78,7 +78,7 @@ def _removable(connection: Connection, context: Context, email: str) -> StoredUs
             f"{user.email} still has mailboxes: {', '.join(box.address for box in boxes)}",
             Hint(
                 Command("mailbox", "remove", boxes[0].address),
-                ", or to stop everything that is sent from the seat:",
+                ", or to stop everything that is sent from its mailboxes:",
                 Command("user", "lock", user.email),
             ),
         )
