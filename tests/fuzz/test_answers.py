@@ -3,7 +3,7 @@
 2,000 by default. By hand, for a longer run or with another seed:
 
     MAILROTATE_FUZZ_COUNT=100000 MAILROTATE_FUZZ_SEED=7 \
-        pytest -m proof --timeout=0 --log-cli-level=INFO tests/fuzz/test_answers.py
+        pytest -m proof --log-cli-level=INFO tests/fuzz/test_answers.py
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from mailrotate.providers.smtp_conversation import Broken, Conversation
 from tests.fuzz import allowance
 from tests.support.answers import published
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.proof, allowance.within_its_time]
 
 PHASES = list(Phase)
 PROVIDERS = ("google", "microsoft", "imap")

@@ -14,11 +14,12 @@ import pytest
 from mailrotate.core.rules.inbound import read_headers
 from mailrotate.core.services.sending import inbox_reading
 from mailrotate.core.store.sending import sending_mailboxes, unread_mail
+from tests.fuzz import allowance
 from tests.support.contexts import context_of
 from tests.support.inbox import Inbox
 from tests.support.rows import NOW, Workspace
 
-pytestmark = [pytest.mark.proof, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.proof, allowance.within_its_time]
 
 COUNT = int(os.environ.get("MAILROTATE_FUZZ_COUNT", "2000"))
 SEED = int(os.environ.get("MAILROTATE_FUZZ_SEED", "20261128"))

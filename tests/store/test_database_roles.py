@@ -25,8 +25,8 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.values.errors import StoreTrouble
 from mailrotate.core.values.states import Role
+from tests.support.console import Console
 from tests.support.contexts import context_of
-from tests.support.program import Program
 from tests.support.rows import NOW, Workspace, make_workspace
 
 ROOT = Path(__file__).parents[2]
@@ -132,7 +132,7 @@ def test_the_operators_role_is_enough_for_a_pass_and_for_status(
     workspace: Workspace, stores: dict[str, Store], postgresql_store: Store, tmp_path: Path
 ) -> None:
     url = postgresql_store.engine.url.render_as_string(hide_password=False)
-    program = Program(tmp_path, {"MAILROTATE_DB": as_login(url, "mailrotate_operator")})
+    program = Console(tmp_path, {"MAILROTATE_DB": as_login(url, "mailrotate_operator")})
     workspace.add_mailbox("anna@example.org", state="disconnected")
     assert program.run("run", "--once", "--json").json()["sent"] == 0
     assert "anna@example.org" in program.run("status").stdout

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mailrotate.cli.output import Speech
+from mailrotate.cli.output import Speech, has_instant, localised
 from mailrotate.core.values.clock import system_clock
+from mailrotate.core.values.errors import MailrotateError
 
 if TYPE_CHECKING:
     from mailrotate.app import App
@@ -86,6 +87,13 @@ class Call:
     def zone(self) -> str:
         """The time zone in which instants are shown."""
         return self.app.workspace.timezone
+
+    def in_zone(self, text: str) -> str:
+        """A sentence of the core with its instants in the workspace's time zone, as far as that is known."""
+        try:
+            return localised(text, self.zone) if has_instant(text) else text
+        except MailrotateError:
+            return text
 
     def trace(self, error: Exception) -> None:
         """With --debug, show where it happened; what is told else and the exit status are the same."""

@@ -1,7 +1,9 @@
 """What servers' answers mean: whom they concern and for how long (F4)."""
 
 import itertools
+import tomllib
 from datetime import timedelta
+from importlib.resources import files
 
 import pytest
 from hypothesis import given, settings
@@ -121,6 +123,7 @@ SEEN = [
     ("rcpt", "451 4.7.1 Please try again in five minutes", "soft"),
     ("dot", "451 4.7.1 Greylisting in action", "soft"),
     ("rcpt", "452 Mailbox full", "soft"),
+    ("rcpt", "550 Not sent, as the inbox has no space left", "soft"),
     # the content
     ("dot", "552 5.3.4 Message exceeds fixed maximum message size", "message"),
     ("mail", "552 5.3.4 Message size exceeds fixed limit", "message"),
@@ -315,6 +318,7 @@ def test_f4_every_phase_and_code_has_a_rule_and_every_rule_is_reached() -> None:
             ("rcpt", "550 5.7.124 No", "microsoft"),
             ("rcpt", "550 5.2.0 No", "imap"),
             ("dot", "550 5.4.6 No", "imap"),
+            ("dot", "552 5.3.4 No", "imap"),
             ("dot", "451 4.3.0 No", "imap"),
             ("auth", "NO [WEBALERT https://x.example] Web login required.", "google"),
         ]
@@ -322,8 +326,14 @@ def test_f4_every_phase_and_code_has_a_rule_and_every_rule_is_reached() -> None:
     assert set(names) - reached - others == set()
 
 
+def test_f4_rules_name_every_subject_of_the_words_and_no_other() -> None:
+    words = files("mailrotate.core.rules").joinpath("reply_words.toml").read_text("utf-8")
+    named = [frozenset().union(*rule.words, rule.no_words) for rule in rules()["smtp"]]
+    assert frozenset().union(*named) == set(tomllib.loads(words))
+
+
 def test_f4_rules_are_asked_words_first_then_status_then_code() -> None:
-    ranks = [0 if rule.text else 1 if rule.enhanced else 2 for rule in rules()["smtp"]]
+    ranks = [0 if rule.text or rule.words else 1 if rule.enhanced else 2 for rule in rules()["smtp"]]
     assert ranks == sorted(ranks)
 
 

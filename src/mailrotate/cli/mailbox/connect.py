@@ -21,7 +21,7 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.output import counted
+from mailrotate.cli.output import counted, zoned
 from mailrotate.cli.params import Address, ForUser, Yes, read_id
 from mailrotate.cli.slot.awaited import awaited_lines
 from mailrotate.core.values.hint import AnyHint, Command, Hint
@@ -93,6 +93,8 @@ def connect(
     starts_key = ask_for_new_key(call, yes=yes)
     _refuse_early(call, address, for_user, slot_id, settings, starts_key=starts_key)
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
+    if not rejoin:
+        _tell_of_return(call, address)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     servers = _find_servers(
         call, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
@@ -116,9 +118,12 @@ def _find_servers(call: Call, address: str, **named: Any) -> "ServerGuess":
 def _prepare_workspace(call: Call, address: str, sender_name: str | None, *, starts_key: bool) -> bool:
     """Make the workspace at the first connect, and its key if there is none; whether the workspace is new."""
     from mailrotate.core.values.address import guessed_name
+    from mailrotate.core.values.user_name import read_user_name
 
     made = not call.app.has_workspace and call.app.make_workspace(
-        address, sender_name or call.speech.ask("Your name, as recipients see it", guessed_name(address))
+        address,
+        sender_name
+        or call.speech.ask("Your name, as recipients see it", guessed_name(address), read_user_name),
     )
     store_key = call.app.start_new_key if starts_key else call.app.make_key
     store_key()
@@ -142,11 +147,14 @@ def _refuse_early(
     from mailrotate.core.services.access import ownership
     from mailrotate.core.services.mailboxes import connecting
     from mailrotate.core.services.mailboxes.mailbox_settings import refuse_unpermitted
+    from mailrotate.core.values.user_name import read_user_name
 
     if call.app.has_workspace or for_user or slot_id:
         connecting.refuse_connect(call.context, address, for_user, slot_id, settings, starts_key=starts_key)
     else:
         refuse_unpermitted(None, parse(settings))
+        if "sender_name" in settings:
+            read_user_name(str(settings["sender_name"]))
         ownership.refuse_first(address)
     # Nobody types a password that could not be stored.
     call.app.require_key_place()
@@ -167,6 +175,18 @@ def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | 
     if awaited and not call.speech.confirm(told, question, yes=yes, dry_run=False):
         raise typer.Exit
     return yes or bool(awaited)
+
+
+def _tell_of_return(call: Call, address: str) -> None:
+    """Before a connect without --rejoin, name the rotations that the mailbox may return to (C8)."""
+    from mailrotate.core.services.mailboxes import connecting
+
+    known = connecting.returns(call.context, address, call.now) if call.app.has_workspace else ()
+    for campaign, until in known:
+        call.speech.say(
+            f"campaign '{campaign}' waits for {address} until {zoned(until, call.zone)}; "
+            "with --rejoin --resume it returns to its recipients there, and the campaign is resumed"
+        )
 
 
 def _log_in(call: Call, wanted: "NewConnection") -> None:
@@ -207,7 +227,11 @@ def _tell_connected(
     call.speech.result(document, *lines)
     for warning in connected.warnings:
         call.speech.warn(warning)
-    call.speech.next(Command("campaign", "create", "FILE"))
+    back = connected.back
+    if back.awaiting:
+        call.speech.next(Command("campaign", "sender", "add", back.awaiting[0], connected.address))
+    else:
+        call.speech.next(Command("status") if back.rejoined else Command("campaign", "create", "FILE"))
 
 
 def _document(wanted: "NewConnection", connected: "Connected", made_workspace: bool) -> dict[str, object]:
@@ -265,6 +289,6 @@ def _told_of_return(connected: "Connected", zone: str) -> list[AnyHint]:
         for name in back.awaiting
     ]
     lines += told_of_settled(address, back.settled, zone)
-    lines += [f"campaign '{name}' runs again" for name in back.resumed]
+    lines += [f"resumed campaign '{name}'" for name in back.resumed]
     lines += told_of_paused(back.paused)
     return lines

@@ -1,15 +1,19 @@
 """What a server's answer means: whom it concerns and for how long (F4).
 
 The rules are data, `replies.toml`, dated and with their sources. They are tried in its order: the server's
-words (`reply_words.toml`), then the enhanced status and the phase, then the reply code and the phase. Words
-about the sender come before anything about the recipient, and no code alone ends a recipient: that takes
-words, or a status, that say that the address does not exist.
+words, then the enhanced status and the phase, then the reply code and the phase. Words about the sender come
+before anything about the recipient, and no code alone ends a recipient: that takes words, or a status, that
+say that the address does not exist.
+
+Words are read sentence by sentence: a rule names what a sentence must speak of (the recipient, an absence),
+and `reply_words.toml` lists the words for it in many languages. So a wording that is new is still read by its
+meaning.
 """
 
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -64,7 +68,23 @@ _BLOCKLIST = re.compile(
 _LETTERS = str.maketrans(
     {"ß": "ss", "ø": "o", "ł": "l", "đ": "d", "ı": "i", "æ": "ae", "œ": "oe", "\u2019": "'"}
 )
-_GAP = r"(?:[^.;]|\.(?=\w)){0,50}?"
+# Sentences end at a full stop; a colon mostly stands between a thing and what is said of it.
+_END = re.compile(r"[.;!?]+(?=\s|$)|\s-{1,3}\s")
+# Different writings of the same word.
+_SAME = (
+    (re.compile(r"(?<=[a-z])(?=[A-Z][a-z])"), " "),
+    (re.compile(r"\[?\b\d{1,3}(?:\.\d{1,3}){3}\b\]?"), "ip"),
+    (re.compile(r"\bca(?:n|n')?not\b|\bcan'?t\b", re.IGNORECASE), "can not"),
+    (
+        re.compile(
+            r"\b(do|does?|dos|is|are|was|were|has|have|had|did|could|wo|ca|would|should)n'?t\b", re.IGNORECASE
+        ),
+        r"\1 not",
+    ),
+    (re.compile(r"\be-mail", re.IGNORECASE), "email"),
+)
+# These are written without spaces: a word can begin anywhere.
+_WITHOUT_SPACES = ("chinese", "japanese", "korean", "other")
 # A server may say more than this, but what it means it says first.
 _LONGEST_WORDS = 2000
 
@@ -82,6 +102,39 @@ class ReplyVerdict:
     rule: str
 
 
+class _Said:
+    """What an answer says in words, and which of its sentences speak of what."""
+
+    def __init__(self, text: str) -> None:
+        self.whole = plain(text)
+        self._sentences = _sentences(self.whole)
+        self._found: dict[str, frozenset[int]] = {}
+
+    def in_a_sentence(self, words: Iterable[frozenset[str]], no_words: frozenset[str]) -> bool:
+        """Whether one sentence speaks of one subject of each set, and of none of the others."""
+        found = frozenset.intersection(*map(self._on_any, words))
+        return bool(found and found - self._on_any(no_words))
+
+    def _on_any(self, subjects: frozenset[str]) -> frozenset[int]:
+        return frozenset[int]().union(*map(self._on, subjects))
+
+    def _on(self, subject: str) -> frozenset[int]:
+        """The places of the sentences that speak of a subject."""
+        if subject not in self._found:
+            words = _words(subject)
+            self._found[subject] = frozenset(
+                place for place, sentence in enumerate(self._sentences) if words.search(sentence)
+            )
+        return self._found[subject]
+
+
+def _sentences(words: str) -> list[str]:
+    """The sentences of an answer, each word in one writing."""
+    for writing, same in _SAME:
+        words = writing.sub(same, words)
+    return [sentence.strip(" <>()[]{}:,*'\"") for sentence in _END.split(words)]
+
+
 @dataclass(frozen=True)
 class Rule:
     """One rule of `replies.toml`; an empty condition always holds."""
@@ -96,17 +149,18 @@ class Rule:
     providers: tuple[str, ...]
     codes: tuple[str, ...]
     enhanced: tuple[str, ...]
-    text: tuple[re.Pattern[str], ...]
+    text: re.Pattern[str] | None
+    words: tuple[frozenset[str], ...]
+    no_words: frozenset[str]
 
-    def matches(
-        self, phase: Phase, provider: str, code: str, enhanced: str, says: Callable[[re.Pattern[str]], bool]
-    ) -> bool:
+    def matches(self, phase: Phase, provider: str, code: str, enhanced: str, said: _Said) -> bool:
         return (
             phase in self.phases
             and (not self.providers or provider in self.providers)
             and (not self.codes or any(fnmatchcase(code, pattern) for pattern in self.codes))
             and (not self.enhanced or any(fnmatchcase(enhanced, pattern) for pattern in self.enhanced))
-            and all(map(says, self.text))
+            and (self.text is None or self.text.search(said.whole) is not None)
+            and (not self.words or said.in_a_sentence(self.words, self.no_words))
         )
 
 
@@ -127,19 +181,19 @@ def _data(name: str = "replies.toml") -> dict[str, Any]:
 
 
 @cache
-def _subject(name: str) -> re.Pattern[str]:
-    """The words for a subject of `reply_words.toml` in every language, or in one (`subject.language`)."""
-    subject, _, part = name.partition(".")
-    parts = _data("reply_words.toml")[subject]
-    words = (_expanded(word, key) for key, words in parts.items() if part in ("", key) for word in words)
-    return _pattern("|".join(words))
+def _words(subject: str) -> re.Pattern[str]:
+    """The words for a subject of `reply_words.toml` in every language."""
+    return _pattern(
+        "|".join(
+            "|".join(words) if language in _WITHOUT_SPACES else rf"\b(?:{'|'.join(words)})"
+            for language, words in _data("reply_words.toml")[subject].items()
+        )
+    )
 
 
-def _expanded(words: str, language: str) -> str:
-    """Put the nouns of the language for `<noun>`, and a few words of one sentence for `…`."""
-    for noun, languages in _data("reply_words.toml")["names"].items():
-        words = words.replace(f"<{noun}>", f"(?:{languages.get(language, languages['english'])})")
-    return words.replace("…", _GAP)
+def _subjects(names: str) -> frozenset[str]:
+    """Take apart "host | sender": subjects of which one is enough."""
+    return frozenset(name.strip() for name in names.split("|"))
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -164,10 +218,9 @@ def _rule(row: Mapping[str, Any]) -> Rule:
         providers=tuple(row.get("provider", ())),
         codes=tuple(row.get("code", ())),
         enhanced=tuple(row.get("enhanced", ())),
-        text=(
-            *((_pattern(row["text"]),) if "text" in row else ()),
-            *((_subject(row["words"]),) if "words" in row else ()),
-        ),
+        text=_pattern(row["text"]) if "text" in row else None,
+        words=tuple(map(_subjects, row.get("words", ()))),
+        no_words=frozenset(row.get("no_words", ())),
     )
 
 
@@ -176,15 +229,10 @@ def classify(reply: ServerReply, provider: str) -> ReplyVerdict:
     enhanced = reply.enhanced or parse_reply(reply.text, reply.phase).enhanced
     # A status without a code is still a server's answer: its first digit says as much.
     code = f"{enhanced[0]}??" if reply.code is None and enhanced else str(reply.code or "")
-    words = plain(reply.text)
-
-    @cache
-    def says(pattern: re.Pattern[str]) -> bool:
-        return pattern.search(words) is not None
-
+    said = _Said(reply.text)
     kind = "smtp" if code else "codeless"
     rule = next(
-        rule for rule in rules()[kind] if rule.matches(reply.phase, provider, code, enhanced or "", says)
+        rule for rule in rules()[kind] if rule.matches(reply.phase, provider, code, enhanced or "", said)
     )
     return ReplyVerdict(rule.reply_class, rule.who, reply.code, enhanced, rule.hint, rule.hold_for, rule.name)
 
@@ -192,7 +240,7 @@ def classify(reply: ServerReply, provider: str) -> ReplyVerdict:
 def plain(text: str) -> str:
     """The words of an answer: no code, status, link or accent; for an address or host only what it is."""
     words = _ADDRESS.sub("address", text[:_LONGEST_WORDS])
-    words = _HOST.sub(partial(_named, "host"), _LINK.sub(partial(_named, ""), words))
+    words = _HOST.sub(partial(_named, "name"), _LINK.sub(partial(_named, ""), words))
     return _without_accents(" ".join(_NUMBERS.sub(" ", words).replace("_", " ").split()))
 
 

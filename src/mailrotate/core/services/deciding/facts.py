@@ -146,6 +146,7 @@ class Absences:
 
 
 def absences_in(connection: Connection) -> Absences:
+    """Return the absences that passes have noted (H4)."""
     return Absences(periods.period(connection, "lateness"), workspaces.absences(connection))
 
 

@@ -38,7 +38,7 @@ def enter(context: Context, connection: Connection, now: datetime) -> datetime:
     """Do what `acting` does first, in a transaction that is open already; return the instant that decides."""
     now = context.later(now)
     if deadlines.is_any(connection):
-        clock_guard.require_right(connection, now)
+        clock_guard.require_right(context, connection, now)
         grace_periods.apply_passed(connection, now)
     return now
 

@@ -152,8 +152,9 @@ def reconnect(
             box = seats.find_mailbox(connection, context.actor, box.address)
             renew(context, connection, box, account, change, now)
             renewed = mailboxes.by_id(connection, box.id)
+            actor = context.actor
+            resumed = affected_campaigns.lift_pauses(connection, actor, renewed, now) if resume else ()
     with acting(context, now) as (connection, now):
-        resumed = affected_campaigns.lift_pauses(connection, context.actor, renewed, now) if resume else ()
         return Renewed(
             box.address,
             affected_campaigns.waiting_for(context, connection, renewed, now),

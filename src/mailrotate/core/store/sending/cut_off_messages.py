@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.sending import due
 from mailrotate.core.values.reasons import MAILBOX_FAILED, NO_SENDER, NOT_CONNECTED
 from mailrotate.core.values.states import CampaignState, Departure, MessageKind, MessageState
 
@@ -43,15 +44,18 @@ def count(connection: Connection, mailbox_id: int, slot_id: int) -> int:
 
 
 def lanes_due(connection: Connection, now: datetime) -> list[int]:
-    """The mailboxes whose cut-off messages are due: written by hand, or of campaigns that are not paused for
-    another reason than that mailboxes are away."""
+    """The mailboxes that are away while something of theirs is due: messages written by hand, or people and
+    messages of campaigns that run, or that are paused only because mailboxes are away."""
     p = t.campaign_pause.c
     paused_else = select(p.campaign_id).where(p.reason.not_in((MAILBOX_FAILED, NO_SENDER)))
-    wanted = select(t.campaign.c.id).where(
+    halted = and_(
         t.campaign.c.state.in_((CampaignState.ACTIVE, CampaignState.PAUSED)),
         t.campaign.c.id.not_in(paused_else),
     )
     query = select(_c.mailbox_id).where(
-        _IS_CUT_OFF, _c.ready_at <= now, or_(_c.campaign_id.is_(None), _c.campaign_id.in_(wanted))
+        _IS_CUT_OFF,
+        _c.ready_at <= now,
+        or_(_c.campaign_id.is_(None), _c.campaign_id.in_(select(t.campaign.c.id).where(halted))),
     )
-    return sorted(connection.execute(query.distinct()).scalars())
+    planned = connection.execute(query.distinct()).scalars()
+    return sorted({*planned, *due.lanes_away(connection, now, halted)})
