@@ -35,7 +35,7 @@ def disconnect(ctx: typer.Context, address: Address, yes: Yes = False, dry_run: 
         has_document=True,
     )
     if done:
-        reconnecting.disconnect(call.context, address, call.now)
+        reconnecting.disconnect(call.patient_context, address, call.now)
     call.speech.result(
         {
             "address": address,

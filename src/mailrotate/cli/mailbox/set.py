@@ -96,7 +96,7 @@ def set_(
         password = needed_password(call.app, call.speech, address, password_stdin, password_file)
         login = replace(login or LoginChange(), credential=password)
     heard = partial(show_step, call.speech)
-    done = mailbox_settings.change(call.context, address, given, call.now, login=login, tell=heard)
+    done = mailbox_settings.change(call.patient_context, address, given, call.now, login=login, tell=heard)
     _tell(call, done)
 
 

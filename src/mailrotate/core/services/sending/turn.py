@@ -33,6 +33,8 @@ from mailrotate.core.values.states import ConnectionState, MessageKind, MessageS
 
 # Servers drop idle connections after minutes; a lane keeps its connection open during shorter gaps.
 KEEP_OPEN_FOR = timedelta(seconds=120)
+# Seconds between two looks, in a gap, at whether a command waits for the lane.
+_LOOK_EVERY = 1.0
 # So many mails that break the connection are passed in one reading.
 _MOST_BREAKS = 3
 # So many notices are sent in one turn for nothing else.
@@ -87,6 +89,8 @@ class LaneTurn:
                     return self.tally
             while not self._pace.stopping() and self._pace.trusted():
                 if only is None:
+                    if self._is_asked_for():
+                        break
                     self._look_again()
                 if not self._send_one(only) or only is not None:
                     break
@@ -152,7 +156,15 @@ class LaneTurn:
         rest = closed.until - self._pace.clock()
         if rest > KEEP_OPEN_FOR or not self._has_more(closed.until):
             return False
-        return not self._pace.wait(max(0.0, rest.total_seconds()))
+        while (seconds := (closed.until - self._pace.clock()).total_seconds()) > 0:
+            if self._pace.wait(min(seconds, _LOOK_EVERY)) or self._is_asked_for():
+                return False
+        return True
+
+    def _is_asked_for(self) -> bool:
+        """Whether a command waits for the lane, which is left between two messages."""
+        with self._context.store.reading() as connection:
+            return lanes.is_asked_for(connection, self._lane.mailbox_id)
 
     def _has_more(self, until: datetime) -> bool:
         with self._context.store.reading() as connection:

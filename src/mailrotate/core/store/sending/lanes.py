@@ -43,9 +43,22 @@ def take(connection: Connection, mailbox_id: int, runner_id: int) -> Lane | None
     if token is None:
         return None
     connection.execute(
-        update(t.lane).where(t.lane.c.mailbox_id == mailbox_id).values(runner_id=runner_id, token=token + 1)
+        update(t.lane)
+        .where(t.lane.c.mailbox_id == mailbox_id)
+        .values(runner_id=runner_id, token=token + 1, asked_at=None)
     )
     return Lane(mailbox_id, runner_id, token + 1)
+
+
+def ask_for(connection: Connection, mailbox_id: int, asked_at: datetime | None) -> None:
+    """Ask the owner of a lane to leave it after the message in flight; None takes the request back."""
+    connection.execute(update(t.lane).where(t.lane.c.mailbox_id == mailbox_id).values(asked_at=asked_at))
+
+
+def is_asked_for(connection: Connection, mailbox_id: int) -> bool:
+    """Whether a command waits for the lane."""
+    query = select(t.lane.c.asked_at).where(t.lane.c.mailbox_id == mailbox_id)
+    return connection.execute(query).scalar_one() is not None
 
 
 def hold_on(connection: Connection, lane: Lane, now: datetime) -> bool:

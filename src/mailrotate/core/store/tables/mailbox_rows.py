@@ -208,6 +208,8 @@ class Lane(SQLModel, table=True):
     token: int = 0
     next_send_at: datetime | None = None
     acted_at: datetime | None = None
+    # When a command last asked for it, while another process had it.
+    asked_at: datetime | None = None
     # Since when its work ends in an error of the program, and which one.
     broke_at: datetime | None = None
     broke_by: str | None = None
