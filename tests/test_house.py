@@ -36,7 +36,8 @@ STORE_SUBJECTS = {
     "aliases", "backups", "campaign_edits", "campaigns", "connections", "database_errors", "deadlines",
     "dialects", "engine", "events", "instants", "mailboxes", "moves", "names", "notices", "plans", "portions",
     "progress", "removals", "requests", "schema", "seat_addresses", "senders", "settings", "shares",
-    "signatures", "slots", "statistics", "triggers", "users", "visibility", "webhooks", "workspaces",
+    "signatures", "slots", "statistics", "step_senders", "triggers", "users", "visibility", "webhooks",
+    "workspaces",
 }  # fmt: skip
 
 # Longer than 400 lines, each with the reason why it is better whole.

@@ -97,7 +97,7 @@ PARTS = (
     Part(
         "turning",
         ("core/services/sending/turn.py",),
-        ("tests/services/test_turn.py", "tests/services/test_turns.py"),
+        ("tests/services/test_turn.py", "tests/services/test_turns.py", "tests/services/test_notices.py"),
         SQLITE,
     ),
     Part(

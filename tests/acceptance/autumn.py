@@ -18,6 +18,8 @@ text = "Dear {{ first_name }}, may I ask you something?"
 delay = "3d"
 text = "{{ first_name }}, did you see it?"
 """
+# The same without a window.
+ALWAYS = CAMPAIGN.replace("mon-fri", "mon-sun").replace("09:00-17:00", "00:00-24:00")
 
 
 def people_file(people: list[str]) -> str:

@@ -1,5 +1,9 @@
-"""Each listing on terminals of 80 and 100 columns: one line a row, and nothing that people copy is cut."""
+"""Each listing on terminals of 80 and 100 columns.
 
+A row takes one line, nothing that people copy is cut, and a line below the table names the columns left out.
+"""
+
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +18,12 @@ from tests.support.rows import NOW, Workspace
 
 ADA = "ada@example.org"
 # As long as addresses of companies are.
-ANNA, BEN = "anna.lindqvist@outreach.example.org", "benedict.okafor@outreach.example.org"
+ANNA, BEN = "anna.lindqvist-berg@outreach.example.org", "benedict.okafor@outreach-two.example.org"
 KIM, LEE = "kimberley.harrington@birchwood.example.com", "lee@example.com"
 CAMPAIGN = "autumn-intro-for-the-north"
+HOOK = "http://127.0.0.1:9000/hooks/mailrotate/of-the-outreach-team"
 TROUBLE = "auth: 535 5.7.8 the user name or the password is wrong, says the server at great length"
+NOT_SHOWN = "not shown at this width: "
 
 # Each command with what every row must show whole.
 LISTINGS = {
@@ -38,6 +44,9 @@ LISTINGS = {
     "user list": {ADA, "mia@example.org"},
     "slot list": {"s_1", "s_2", ANNA, BEN},
     "runner list": {"run_1"},
+    f"campaign sender list {CAMPAIGN}": {ANNA, BEN},
+    "webhook list": {"w_1", HOOK},
+    "settings show": {"timezone", "network_patience"},
     "limits show": {"google.day", "microsoft.minute"},
     "db stats": {"message"},
 }
@@ -46,7 +55,7 @@ LISTINGS = {
 @pytest.fixture(scope="module")
 def program(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     home = tmp_path_factory.mktemp("narrow")
-    program = Console(home)
+    program = Console(home).at(NOW)
     program.run("init", "--email", ADA)
     with inside(program, ADA) as workspace:
         fill(program, workspace)
@@ -84,11 +93,15 @@ def fill(program: Console, workspace: Workspace) -> None:
         connection.execute(
             insert(t.signature).values(connection_id=anna.connection_id, name="formal", body="Regards " * 20)
         )
+        away = {"mailbox_id": ben.id, "campaign_id": campaign.id, "kind": "failure"}
+        ends_at = NOW + timedelta(days=9)
+        connection.execute(insert(t.deadline).values(**away, started_at=NOW, ends_at=ends_at))
     program.run("mailbox", "set", ANNA, "--access", "shared")
     program.run("mailbox", "share", "add", ANNA, mia.email)
     program.run("mailbox", "alias", "add", ANNA, "a.lindqvist@example.org")
     program.run("--as", mia.email, "mailbox", "request", "mia.of-the-long-name@outreach.example.org")
     program.run("suppression", "add", "blocked.partners-of-ours.example.com", "--reason", "asked us by phone")
+    program.run("webhook", "add", HOOK, "--event", "mailbox.failed", "--event", "campaign.paused")
     for tag in ("customer", "trade-fair-of-last-year", "speaks-german"):
         program.run("contact", "tag", tag, KIM)
 
@@ -107,11 +120,12 @@ def test_a_listing_fits_with_one_line_a_row(program: Console, command: str, colu
 
 
 def sentences(lines: list[str]) -> set[str]:
-    """The lines outside tables: a table begins above a rule and ends at an empty line."""
+    """The lines outside tables: a table begins above a rule and ends at an empty line or its note."""
     inside: set[int] = set()
     for number, line in enumerate(lines):
         if line.startswith("──"):
-            end = next((n for n in range(number, len(lines)) if not lines[n]), len(lines))
+            below = range(number, len(lines))
+            end = next((n for n in below if not lines[n] or lines[n].startswith(NOT_SHOWN)), len(lines))
             inside |= {number - 1, *range(number, end)}
     return {line for number, line in enumerate(lines) if number not in inside}
 
@@ -125,7 +139,28 @@ def test_each_row_takes_exactly_one_line(program: Console, command: str) -> None
         lines = program.on_terminal(columns, *command.split())
         # The name of a zone may take a head of two lines.
         rule = next(number for number, line in enumerate(lines) if line.startswith("──"))
-        assert len(lines[rule + 1 :]) == len(rows)
+        assert len([line for line in lines[rule + 1 :] if not line.startswith(NOT_SHOWN)]) == len(rows)
+
+
+@pytest.mark.parametrize("columns", [80, 100, 240])
+@pytest.mark.parametrize("command", ["mailbox list", "outbox list", "campaign list", "webhook list"])
+def test_a_line_below_the_table_names_the_columns_that_are_left_out(
+    program: Console, command: str, columns: int
+) -> None:
+    head = program.run(*command.split()).stdout.splitlines()[0].lower()
+    every = [re.sub(r" \(.*\)", "", name) for name in re.split(r"\s{2,}", head)]
+    lines = program.on_terminal(columns, *command.split())
+    shown = " ".join(lines[: next(n for n, line in enumerate(lines) if line.startswith("──"))])
+    named = [line.removeprefix(NOT_SHOWN) for line in lines if line.startswith(NOT_SHOWN)]
+    left_out = named[0].partition(";")[0].split(", ") if named else []
+    assert left_out == [name for name in every if not re.search(rf"\b{name}\b", shown)]
+    assert left_out if columns == 80 else columns == 100 or not left_out
+    assert all("--json" in line for line in named)
+
+
+def test_the_servers_words_are_shown_with_the_messages_in_error(program: Console) -> None:
+    """They are what `outbox list --state error` is typed for; the README promises them."""
+    assert any("too big" in line for line in program.on_terminal(80, "outbox", "list", "--state", "error"))
 
 
 def test_a_wide_terminal_shows_every_column_and_a_pipe_always_does(program: Console) -> None:
@@ -139,4 +174,17 @@ def test_a_wide_terminal_shows_every_column_and_a_pipe_always_does(program: Cons
 
 def test_on_a_terminal_that_is_far_too_narrow_an_address_is_still_there_to_copy(program: Console) -> None:
     # The terminal itself wraps it.
-    assert any(ANNA in line for line in program.on_terminal(30, "mailbox", "list"))
+    assert f"address   {ANNA}" in program.on_terminal(30, "mailbox", "list")
+
+
+def test_a_row_that_cannot_fit_has_its_cells_below_each_other(program: Console) -> None:
+    lines = program.on_terminal(80, "grace", "list")
+    assert [re.split(r"\s{2,}", line) for line in lines] == [
+        ["mailbox", BEN],
+        ["campaign", CAMPAIGN],
+        ["since it", "failed"],
+        ["ends (America/Argentina/Buenos_Aires)", "2026-12-10 06:00:00"],
+        ["left", "8d 23h"],
+        ["recipients", "0"],
+    ]
+    assert len(program.on_terminal(120, "grace", "list")) == 5

@@ -80,7 +80,7 @@ def test_a3_on_a_narrow_terminal_no_address_and_no_id_is_broken(
 ) -> None:
     workspace.add_mailbox(ANNA, state="failed", last_error=TROUBLE)
     workspace.add_mailbox(BOX, workspace.add_user(BEN))
-    head, _, *rows = program.on_terminal(columns, "mailbox", "list")
+    head, _, *rows, _names_left_out = program.on_terminal(columns, "mailbox", "list")
     assert {ANNA, BOX} | whole <= {word for row in rows for word in row.split()}
     assert len(rows) == 2, "one line a row"
     assert max(map(len, rows)) <= columns

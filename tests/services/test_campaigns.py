@@ -221,6 +221,8 @@ def test_c6_resume_waits_for_a_connected_sender_and_lifts_every_reason(
     assert campaign_life.resume_many(context, anna.address, NOW).names == ("autumn",)
     view = campaign_views.show(context, "autumn", NOW)
     assert (view.state, view.pause_reasons) == (CampaignState.ACTIVE, ())
+    campaign_life.pause(context, "autumn", NOW)
+    assert campaign_views.show(context, "autumn", NOW).pause_reasons == ("by_hand",), "no old reason is back"
 
 
 def test_d3_stop_ends_open_people_and_cancels_what_waits_for_them(

@@ -584,12 +584,23 @@ def test_c4_connected_again_it_starts_from_defaults_and_each_reset_value_is_told
     assert listed.sent_today == 1
 
 
+def test_c6_connecting_again_resumes_no_campaign_unless_it_is_told_to(
+    workspace: Workspace, server: SandboxInfo
+) -> None:
+    context, box = connected(workspace, server)
+    workspace.add_campaign("single", [as_sender(box)], rotates=False)
+    for resumes, state in ((False, CampaignState.PAUSED), (True, CampaignState.ACTIVE)):
+        reconnecting.disconnect(context, ANNA, LATER)
+        connecting.connect(context, replace(wanted(server), resumes=resumes), LATER)
+        assert state_of(workspace, "single") is state
+
+
 def test_b4_a_disconnect_does_not_give_a_second_allowance_by_another_zone(
     workspace: Workspace, server: SandboxInfo
 ) -> None:
     """The own zone's day ends later than the workspace's; the count survives both."""
     context, former = connected(workspace, server)
-    mailbox_settings.change(context, ANNA, {"timezone": "Pacific/Pago_Pago"}, NOW)
+    mailbox_settings.change(context, ANNA, {"timezone": "America/New_York"}, NOW)
     end = box_of(workspace).settings.day_until
     workspace.add_sent(as_sender(former), NOW)
     reconnecting.disconnect(context, ANNA, LATER)

@@ -186,6 +186,19 @@ def test_h4_the_status_counts_what_waits_for_a_release(
     assert (found.errors, found.held, found.campaigns[0].overdue) == (1, 1, 1)
 
 
+def test_h4_why_foresees_that_a_pass_after_a_long_absence_parks_what_is_late(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    message_id = workspace.add_message(anna, campaign, ready_at=NOW)
+    with workspace.store.writing() as connection:
+        workspaces.change(connection, last_pass_at=NOW)
+    context, week = context_of(workspace), timedelta(days=7)
+    assert explain(context, f"m_{message_id}", None, NOW + week).binding is None
+    said = explain(context, f"m_{message_id}", None, NOW + week + timedelta(seconds=1))
+    assert (said.binding, said.next_at) == ("overdue", None)
+    assert said.remedy == Command("outbox", "release", f"m_{message_id}")
+
+
 def test_settings_are_changed_together_or_not_at_all(workspace: Workspace, anna: Sender) -> None:
     context = context_of(workspace)
     with pytest.raises(BadInput) as refused:

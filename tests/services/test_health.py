@@ -9,13 +9,16 @@ from sqlalchemy import select
 
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.rules.replies import classify
-from mailrotate.core.services.context import secret_name
+from mailrotate.core.services.campaigns import campaign_views
+from mailrotate.core.services.context import Context, secret_name
+from mailrotate.core.services.mailboxes import grace_extension
 from mailrotate.core.services.sending import health
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.sending import sending_mailboxes
+from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
-from mailrotate.core.values.mail import CheckStep, ServerReply
+from mailrotate.core.values.mail import INBOX, CheckStep, FolderCursor, ServerReply
+from mailrotate.core.values.reasons import MAILBOX_FAILED
 from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
@@ -42,6 +45,14 @@ class HalfAway:
 @pytest.fixture
 def anna(workspace: Workspace) -> Sender:
     return workspace.add_mailbox("anna@example.org", provider="google")
+
+
+def logging_in_by(provider: HalfAway, workspace: Workspace, anna: Sender) -> Context:
+    context = replace(context_of(workspace), provider=lambda _name: cast(MailProvider, provider))
+    sealed = context.secrets.seal(secret_name(anna.connection_id), 1, b"secret")
+    with workspace.store.writing() as connection:
+        mailboxes.change_connection(connection, anna.connection_id, secret=sealed)
+    return context
 
 
 def note(
@@ -93,6 +104,16 @@ def test_f4_a_refusal_of_the_sender_holds_until_a_person_releases_it(
         assert (held.health.hold_class, held.health.hold_until) == ("sender", None)
 
 
+@pytest.mark.parametrize("reply", [QUOTA, ServerReply(Phase.AUTH, 451, "4.3.0", "try later")])
+def test_c2_a_limit_or_a_passing_refusal_holds_a_mailbox_and_does_not_fail_it(
+    workspace: Workspace, anna: Sender, reply: ServerReply
+) -> None:
+    held = note(workspace, anna, reply, NOW)
+    assert held.state is ConnectionState.CONNECTED
+    assert held.health.hold_until is not None
+    assert held.health.hold_until > NOW
+
+
 def test_c2_a_passing_hold_gives_way_and_ends_with_a_login(workspace: Workspace, anna: Sender) -> None:
     away = note(workspace, anna, GONE, NOW)
     assert away.health.hold_class == "net"
@@ -117,15 +138,24 @@ def test_f4_nobody_tests_a_login_while_a_limit_holds_the_mailbox(workspace: Work
         assert health.due_for_test(connection, held.health.hold_until, every) == [anna.id]
 
 
+@pytest.mark.parametrize(("is_other_reached", "at_last"), [(True, "failed"), (False, "connected")])
+def test_c2_a_server_out_of_reach_for_half_an_hour_fails_its_mailbox_unless_this_machine_is_offline(
+    workspace: Workspace, anna: Sender, is_other_reached: bool, at_last: str
+) -> None:
+    ben = workspace.add_mailbox("ben@example.net", smtp_host="smtp.example.net")
+    if is_other_reached:
+        with workspace.store.writing() as connection:
+            inboxes.note_read(connection, ben.id, INBOX, FolderCursor(1, 0), NOW + timedelta(minutes=10))
+    found = [note(workspace, anna, GONE, NOW + timedelta(minutes=minutes)).state for minutes in (0, 29, 30)]
+    assert found == ["connected", "connected", at_last]
+
+
 def test_c2_an_inbox_that_stays_unreachable_fails_a_mailbox_that_still_sends(
     workspace: Workspace, anna: Sender
 ) -> None:
     """Each message that leaves proves the other server; nobody would hear of the replies."""
     provider = HalfAway()
-    context = replace(context_of(workspace), provider=lambda _name: cast(MailProvider, provider))
-    sealed = context.secrets.seal(secret_name(anna.connection_id), 1, b"secret")
-    with workspace.store.writing() as connection:
-        mailboxes.change_connection(connection, anna.connection_id, secret=sealed)
+    context = logging_in_by(provider, workspace, anna)
     lane = workspace.own_lane(anna, workspace.add_runner())
 
     def test_after(minutes: int) -> str:
@@ -145,6 +175,25 @@ def test_c2_an_inbox_that_stays_unreachable_fails_a_mailbox_that_still_sends(
     assert test_after(45) == "connected"
     with workspace.store.reading() as connection:
         assert sending_mailboxes.by_id(connection, anna.id).inbox.failing_since is None
+
+
+def test_c2_a_failed_mailbox_that_passes_a_test_counts_as_reconnected_but_nothing_is_resumed(
+    workspace: Workspace, anna: Sender
+) -> None:
+    provider = HalfAway()
+    provider.is_back = True
+    context = logging_in_by(provider, workspace, anna)
+    workspace.add_campaign("rotated", [anna, workspace.add_mailbox("ben@example.org")])
+    workspace.add_campaign("single", [anna], rotates=False)
+    with workspace.store.writing() as connection:
+        box = mailboxes.by_id(connection, anna.id)
+        health.fail(connection, box, ReplyClass.AUTH, "535 no", NOW)
+        assert anna.id in health.due_for_test(connection, SOON, timedelta(minutes=5))
+    assert [one.deadline.campaign for one in grace_extension.listing(context, SOON)] == ["rotated"]
+    lane = workspace.own_lane(anna, workspace.add_runner())
+    assert health.test(context, lane, SOON).state is ConnectionState.CONNECTED
+    assert grace_extension.listing(context, SOON) == []
+    assert campaign_views.show(context, "single", SOON).pause_reasons == (MAILBOX_FAILED,)
 
 
 def test_f4_a_login_that_works_ends_a_passing_refusal(workspace: Workspace) -> None:

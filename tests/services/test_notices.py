@@ -140,6 +140,7 @@ def test_c10_after_a_gap_only_the_end_is_told_with_those_who_were_stopped(
     notice_planning.plan(context, NOW + timedelta(days=10.5))
     ((_, _, _, words),) = mails(workspace)
     assert words["subject"] == "anna@example.org: 3 recipients stopped"
+    assert [nth for _, nth, _ in rows(workspace)] == ["end 1"]
 
 
 def test_c12_a_deadline_that_ended_before_its_time_is_not_announced(

@@ -9,16 +9,18 @@ from sqlalchemy import func, select, update
 from mailrotate.core.rules.transitions import RECIPIENT
 from mailrotate.core.services.campaigns import campaign_life as services
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.sending import planning
+from mailrotate.core.services.effects import connection_errors
+from mailrotate.core.services.sending import health, planning
 from mailrotate.core.services.sending.claiming import Nothing, claim_next
 from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.store import mailboxes, workspaces
 from mailrotate.core.store import tables as t
-from mailrotate.core.store import workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.values.mail import FolderCursor
+from mailrotate.core.values.states import ReplyClass
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -96,6 +98,36 @@ def test_f1_what_one_campaign_leaves_the_next_one_gets(
     enrol(workspace, big, 20)
     plan(context, lane)
     assert (waiting(workspace, small), waiting(workspace, big)) == (1, 2 * LIMIT - 1)
+
+
+def test_c15_f1_what_a_failed_mailbox_cannot_send_takes_its_room(
+    workspace: Workspace, anna: Sender, lane: Lane, context: Context
+) -> None:
+    """A mailbox that is away for a month does not put a month of messages into error."""
+    campaign = workspace.add_campaign("autumn", [anna])
+    enrol(workspace, campaign, 20)
+    assert plan(context, lane) == 2 * LIMIT
+    with workspace.store.writing() as connection:
+        box = mailboxes.by_id(connection, anna.id)
+        assert connection_errors.cut_off(connection, box, "535 no", NOW) == 2 * LIMIT
+    assert plan(context, lane) == 0
+
+
+def test_c15_what_a_failed_mailbox_cannot_send_is_not_moved_to_another(
+    workspace: Workspace, anna: Sender, lane: Lane, context: Context
+) -> None:
+    ben = workspace.add_mailbox("ben@example.org")
+    campaign = workspace.add_campaign("autumn", [anna, ben])
+    enrol(workspace, campaign, 2)
+    assert plan(context, lane) == 2
+    with workspace.store.writing() as connection:
+        health.fail(connection, mailboxes.by_id(connection, anna.id), ReplyClass.AUTH, "535 no", NOW)
+    assert plan(context, workspace.own_lane(ben, workspace.add_runner())) == 0
+    with workspace.store.reading() as connection:
+        found = connection.execute(select(t.message.c.mailbox_id, t.message.c.state)).all()
+        senders = connection.execute(select(t.recipient.c.campaign_sender_id).distinct()).scalars().all()
+    assert [tuple(row) for row in found] == [(anna.id, "error")] * 2
+    assert senders == [workspace.senders(campaign)[0]]
 
 
 @pytest.mark.parametrize(("is_read", "first_messages"), [(True, 0), (False, 2 * LIMIT)])

@@ -8,17 +8,23 @@ import pytest
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from mailrotate.adapters.problem_spool import ProblemSpool
 from mailrotate.core.rules.transitions import DEADLINE
-from mailrotate.core.services.campaigns import rotation_senders
+from mailrotate.core.services.campaigns import campaign_life, enrolment, rotation_senders
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import door, grace_periods
 from mailrotate.core.services.effects.grace_periods import Settled
+from mailrotate.core.services.sending import settling
+from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import deadlines, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.engine import Store, open_store
-from mailrotate.core.values.errors import ClockTrouble
-from mailrotate.core.values.states import DeadlineKind, Departure
+from mailrotate.core.store.sending.outbox import Claim
+from mailrotate.core.values.errors import ClockTrouble, Refused
+from mailrotate.core.values.mail import ServerReply
+from mailrotate.core.values.states import DeadlineKind, Departure, Phase
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Workspace
 
@@ -160,8 +166,28 @@ def test_c9_nobody_with_a_mark_is_enrolled_whoever_writes(rotation: Rotation) ->
         own.execute(statement)
 
 
+def test_c9_story_32_a_message_that_is_sending_at_the_end_is_recorded_and_its_recipient_stays_stopped(
+    rotation: Rotation, context: Context
+) -> None:
+    store = rotation.workspace.store
+    with store.writing() as connection:
+        kept = t.message.c.to_address.not_in(["sending@example.com"])
+        connection.execute(update(t.message).where(kept, t.is_waiting).values(ready_at=END + HOUR))
+        connection.execute(update(t.message).where(~kept).values(state="scheduled", ready_at=NOW))
+    lane = rotation.workspace.own_lane(rotation.anna, rotation.workspace.add_runner())
+    claimed = claim_next(context, lane, StepCache(), NOW)
+    assert isinstance(claimed, Claim)
+    rotation.away()
+    settle(store, END)
+    assert rotation.states()["sending"] == "stopped"
+    reply = ServerReply(Phase.DOT, 250, "2.0.0", "2.0.0 taken")
+    settling.settle_sent(context, claimed, claimed.box, reply, END + SECOND)
+    assert rotation.messages()["sending"] == "sent"
+    assert rotation.states()["sending"] == "stopped"
+
+
 def test_c9_all_else_of_a_stopped_recipient_stays_writable(rotation: Rotation) -> None:
-    """The message in flight is settled, a reply is recorded, a contact is erased (story 32, D6, I4)."""
+    """The message in flight is settled, a reply is recorded, a contact is erased (D6, I4)."""
     rotation.away()
     settle(rotation.workspace.store, END)
     sending = t.message.c.recipient_id == rotation.people["sending"]
@@ -250,7 +276,36 @@ def test_c8_added_again_within_the_hour_it_has_its_place_and_later_a_new_one(
     assert list(rotation.states().values()).count("stopped") == 3
 
 
-def test_c9_story_60_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:
+def test_c8_when_the_hour_is_over_a_plain_resume_works_again(rotation: Rotation, context: Context) -> None:
+    rotation.away()
+    campaign_life.pause(context, "autumn", NOW)
+    with pytest.raises(Refused) as refused:
+        campaign_life.resume(context, "autumn", END - SECOND)
+    assert refused.value.code == "campaign.grace"
+    assert campaign_life.resume(context, "autumn", END).names == ("autumn",)
+
+
+def test_c9_who_is_stopped_in_one_campaign_can_join_another(rotation: Rotation, context: Context) -> None:
+    rotation.away()
+    settle(rotation.workspace.store, END)
+    rotation.workspace.add_campaign("winter", [rotation.ben])
+    with ProblemSpool() as aside:
+        with pytest.raises(Refused, match="was stopped in this campaign"):
+            enrolment.add(context, "autumn", "sent@example.com", {"name": "Kim"}, aside=aside, now=END)
+        enrolment.add(context, "winter", "sent@example.com", {"name": "Kim"}, aside=aside, now=END)
+
+
+def test_e3_a_sender_that_is_taken_out_gives_back_who_was_not_contacted(
+    rotation: Rotation, context: Context
+) -> None:
+    leaving = rotation_senders.remove(context, "autumn", rotation.anna.address, NOW)
+    assert (leaving.finished, leaving.given_back, leaving.waiting) == (3, 3, 0)
+    assert {one for one, state in rotation.states().items() if state == "finished"} == CONTACTED
+    given = rotation.rows(select(t.recipient.c.id).where(t.recipient.c.campaign_sender_id == rotation.bens))
+    assert {row.id for row in given} == {rotation.people[one] for one in ("error", "scheduled", "nothing")}
+
+
+def test_c9_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:
     rotation.away()
     store = rotation.workspace.store
     found: list[Settled] = []

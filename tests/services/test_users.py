@@ -7,12 +7,15 @@ from sqlalchemy import func, insert, select
 
 from mailrotate.core.services.campaigns import campaign_life, campaign_views
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailboxes import mailbox_views, slot_pool
+from mailrotate.core.services.mailboxes import grace_extension, mailbox_views, slot_pool
+from mailrotate.core.services.sending.claiming import Nothing, claim_next
+from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.team import user_admin, user_removal
 from mailrotate.core.store import campaigns as stored_campaigns
 from mailrotate.core.store import events, workspaces
 from mailrotate.core.store import mailboxes as mailboxes_stored
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import BadInput, NotFound, Refused
 from mailrotate.core.values.states import CampaignState, Role, UserState
@@ -151,6 +154,24 @@ def test_a10_a_lock_pauses_what_can_send_from_nowhere_else_and_unlocking_restore
     assert state_of(workspace, "single") == paused
     campaign_life.resume(context, "single", NOW)
     assert state_of(workspace, "single") == (CampaignState.ACTIVE, ())
+
+
+def test_a10_a_lock_lets_nothing_leave_from_the_seat_and_starts_no_deadline(
+    workspace: Workspace, context: Context, ben: StoredUser
+) -> None:
+    boxes = [workspace.add_mailbox("b@example.com", ben), workspace.add_mailbox("a@example.com")]
+    campaign = workspace.add_campaign("shared", boxes)
+    for box, sender_id in zip(boxes, workspace.senders(campaign), strict=True):
+        person = workspace.add_recipient(campaign, f"to.{box.address}", sender_id=sender_id)
+        workspace.add_message(box, campaign, person)
+    user_admin.lock(context, BEN, NOW)
+    lanes = [workspace.own_lane(box, workspace.add_runner()) for box in boxes]
+    of_ben, of_admin = (claim_next(context, lane, StepCache(), NOW) for lane in lanes)
+    assert isinstance(of_ben, Nothing)
+    assert of_ben.closed is not None
+    assert of_ben.closed.gate == "user"
+    assert isinstance(of_admin, Claim)
+    assert grace_extension.listing(context, NOW) == []
 
 
 def test_a10_people_who_waited_for_an_able_sender_get_one_by_the_unlock(

@@ -30,6 +30,13 @@ class PostOffice:
         self.smtp.users[address] = password
         return address
 
+    def refuse_imap(self, address: str) -> None:
+        """Refuse the password at IMAP alone, until the mailbox is added again."""
+        self._dovecot.add_user(address, "another password")
+
+    def add_folder(self, address: str, folder: str) -> None:
+        self._dovecot.add_folder(address, folder)
+
     def connect(self, program: Program, address: str, password: str, *options: str) -> None:
         """Add a mailbox and connect it, as a person with a terminal and a password manager would."""
         self.add(address, password)

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.table import CELL_GAP, aligned, print_on_terminal
+from mailrotate.cli.table import aligned, print_on_terminal, stacked
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, MailrotateError
@@ -174,10 +174,9 @@ class Speech:
 
     def facts(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Names and values of one thing, below each other."""
-        shown = [(name, cell(value)) for name, value in pairs]
-        width = max((len(name) for name, _ in shown), default=0)
-        for name, value in shown:
-            print(f"{name:<{width}}{CELL_GAP}{value}")
+        shown = list(pairs)
+        for line in stacked([name for name, _ in shown], [cell(value) for _, value in shown]):
+            print(line)
 
     # --- everything else
 

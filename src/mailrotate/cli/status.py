@@ -62,7 +62,7 @@ def status(ctx: typer.Context) -> None:
         call.speech.table(
             ("away", "campaign", f"ends ({zone})", "left", "recipients"),
             (_grace_cells(one, call) for one in found.graces),
-            drop=("campaign",),
+            drop=("recipients", "left", "campaign"),
         )
     call.speech.line()
     for what, command in (*_attention(found), ("next", found.headline.command)):

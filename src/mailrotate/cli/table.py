@@ -1,7 +1,8 @@
 """Tables for people: aligned text in a pipe, and what fits of it on a terminal.
 
 On a terminal a row takes one line. Columns that a command can do without are left out until the others have
-room; then prose is cut. An address, a link, an id, a name or an instant is never cut: people copy them.
+room, and a line below the table names them; then prose is cut. An address, a link, an id, a name or an
+instant is never cut: people copy them. If a row still does not fit, its cells stand below each other.
 """
 
 import re
@@ -27,6 +28,13 @@ def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[s
         yield CELL_GAP.join(cells).rstrip()
 
 
+def stacked(names: Sequence[str], values: Sequence[str]) -> Iterator[str]:
+    """The lines that show names and values below each other."""
+    width = max(map(len, names), default=0)
+    for name, value in zip(names, values, strict=True):
+        yield f"{name:<{width}}{CELL_GAP}{value}"
+
+
 def _capitals(column: str) -> str:
     """All but what stands in brackets, such as a zone."""
     name, bracket, rest = column.partition(" (")
@@ -43,13 +51,24 @@ def print_on_terminal(
     from rich.console import Console
     from rich.rule import Rule
 
-    room = Console().width
-    widths = _widths(columns, rows, drop, room)
-    # What has no room even so goes on in the terminal's next line, and is still there to be copied.
-    console = Console(width=max(room, _taken(widths)))
+    console = Console()
+    widths = _widths(columns, rows, drop, console.width)
+    if _taken(widths) > console.width:
+        told = "\n\n".join("\n".join(stacked(columns, row)) for row in rows)
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        return
     console.print(_table(widths, [columns], whole=True), style="bold")
-    console.print(Rule(style="none"), width=room)
+    console.print(Rule(style="none"))
     console.print(_table(widths, rows, whole=whole))
+    left_out = [_name(column) for index, column in enumerate(columns) if index not in widths]
+    if left_out:
+        note = f"not shown at this width: {', '.join(left_out)}; --json shows everything"
+        console.print(note, style="dim", highlight=False, soft_wrap=True)
+
+
+def _name(column: str) -> str:
+    """A column's name without what stands in brackets, such as a zone."""
+    return column.partition(" (")[0]
 
 
 def _widths(
@@ -59,7 +78,7 @@ def _widths(
     narrowest = {
         index: max(_narrowest(row[index]) for row in (columns, *rows)) for index in range(len(columns))
     }
-    names = [column.partition(" (")[0] for column in columns]
+    names = list(map(_name, columns))
     shown = dict(narrowest)
     dropped = []
     for index in map(names.index, drop):

@@ -1,18 +1,20 @@
 """`mailrotate campaign resume`: one campaign, those of a mailbox, or all."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailrotate.cli import completion
-from mailrotate.cli.call import call_of
-from mailrotate.cli.hints import with_hint
-from mailrotate.cli.output import Speech
+from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.hints import in_words, with_hint
+from mailrotate.cli.output import counted, localised, zoned
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.campaign_life import Resumed
+    from mailrotate.core.services.campaigns.resumption import GoingOn
 
 _DONE_IN_PART, _REFUSED = 8, 4
 MaybeName = Annotated[
@@ -65,23 +67,59 @@ def resume(
         done = campaign_life.resume(call.context, name, call.now, without or ())
     else:
         done = campaign_life.resume_many(call.context, mailbox, call.now, without or ())
-    _tell(call.speech, done)
+    _tell(call, done)
 
 
-def _tell(speech: Speech, done: "Resumed") -> None:
+def _tell(call: Call, done: "Resumed") -> None:
+    speech = call.speech
     speech.result(
         {
             "resumed": list(done.names),
+            "campaigns": [_row_of(resumed) for resumed in done.campaigns],
             "refused": [
                 {"name": refused, "code": why.code, "message": why.message, "hint": why.hint}
                 for refused, why in done.refused.items()
             ],
         },
-        *(f"resumed campaign '{resumed}'" for resumed in done.names),
+        *(line for resumed in done.campaigns for line in _told(resumed, call.zone)),
         *(() if done.names or done.refused else ("no campaign is paused",)),
     )
     for why in done.refused.values():
-        speech.warn(with_hint(why))
+        speech.warn(localised(with_hint(why), call.zone))
     if done.refused:
         raise typer.Exit(_DONE_IN_PART if done.names else _REFUSED)
     speech.next(Command("status"))
+
+
+def _told(resumed: "GoingOn", zone: str) -> Iterator[str]:
+    """What goes on and from when, then what is still held and by what."""
+    going_on = counted(resumed.people, "person goes on", "people go on")
+    if resumed.next_at is not None:
+        begins = f", the next message at {zoned(resumed.next_at, zone, ahead=True)}"
+    elif resumed.waits_for is not None:
+        begins = f", but nothing leaves yet: {localised(resumed.waits_for, zone)}"
+    else:
+        begins = ""
+    yield f"resumed campaign '{resumed.campaign}': {going_on}{begins}"
+    for sender in resumed.held:
+        wait = counted(sender.people, "person still waits", "people still wait")
+        what = f"  {wait} for {sender.address}: {localised(sender.reason, zone)}"
+        yield what if sender.remedy is None else f"{what}; to end that: {in_words(sender.remedy)}"
+
+
+def _row_of(resumed: "GoingOn") -> dict[str, object]:
+    return {
+        "name": resumed.campaign,
+        "recipients": resumed.people,
+        "next_at": resumed.next_at,
+        "waits_for": resumed.waits_for,
+        "held": [
+            {
+                "address": sender.address,
+                "recipients": sender.people,
+                "reason": sender.reason,
+                "command": sender.remedy,
+            }
+            for sender in resumed.held
+        ],
+    }

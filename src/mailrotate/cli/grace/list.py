@@ -36,5 +36,5 @@ def list_(ctx: typer.Context) -> None:
             r["recipients"],
         ),
         "no deadline is running",
-        drop=("since it",),
+        drop=("since it", "recipients", "left"),
     )

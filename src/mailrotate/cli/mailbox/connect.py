@@ -21,7 +21,7 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.output import counted
+from mailrotate.cli.output import counted, zoned
 from mailrotate.cli.params import Address, ForUser, Yes, read_id
 from mailrotate.cli.slot.awaited import awaited_lines
 from mailrotate.core.values.hint import AnyHint, Command, Hint
@@ -93,6 +93,8 @@ def connect(
     starts_key = ask_for_new_key(call, yes=yes)
     _refuse_early(call, address, for_user, slot_id, settings, starts_key=starts_key)
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
+    if not rejoin:
+        _tell_of_return(call, address)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     servers = _find_servers(
         call, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
@@ -169,6 +171,18 @@ def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | 
     return yes or bool(awaited)
 
 
+def _tell_of_return(call: Call, address: str) -> None:
+    """Before a connect without --rejoin, name the rotations that the mailbox may return to (C8)."""
+    from mailrotate.core.services.mailboxes import connecting
+
+    known = connecting.returns(call.context, address, call.now) if call.app.has_workspace else ()
+    for campaign, until in known:
+        call.speech.say(
+            f"campaign '{campaign}' waits for {address} until {zoned(until, call.zone)}; "
+            "with --rejoin --resume it returns to its recipients there, and the campaign is resumed"
+        )
+
+
 def _log_in(call: Call, wanted: "NewConnection") -> None:
     from mailrotate.core.services.mailboxes import reconnecting
 
@@ -210,7 +224,11 @@ def _tell_connected(
     call.speech.result(document, *lines)
     for warning in connected.warnings:
         call.speech.warn(warning)
-    call.speech.next(Command("campaign", "create", "FILE"))
+    back = connected.back
+    if back.awaiting:
+        call.speech.next(Command("campaign", "sender", "add", back.awaiting[0], connected.address))
+    else:
+        call.speech.next(Command("status") if back.rejoined else Command("campaign", "create", "FILE"))
 
 
 def _document(wanted: "NewConnection", connected: "Connected", made_workspace: bool) -> dict[str, object]:
@@ -267,5 +285,5 @@ def _told_of_return(connected: "Connected", zone: str) -> list[AnyHint]:
         for name in back.awaiting
     ]
     lines += told_of_settled(address, back.settled, zone)
-    lines += [f"campaign '{name}' runs again" for name in back.resumed]
+    lines += [f"resumed campaign '{name}'" for name in back.resumed]
     return lines

@@ -24,6 +24,7 @@ from mailrotate.cli.params import Address, Yes
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
+    from mailrotate.core.services.effects.affected_campaigns import Waiting
     from mailrotate.core.services.mailboxes.reconnecting import Renewed
 
 
@@ -71,19 +72,15 @@ def reconnect(
 
 def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     waiting = renewed.waiting
-    when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, call.zone)}"
     first_messages = waiting.going_on - waiting.follow_ups
-    each = (
-        f"{counted(waiting.follow_ups, 'follow-up')}, {counted(first_messages, 'first message')}"
-        if waiting.going_on
-        else "nothing is waiting"
-    )
-    people = counted(waiting.going_on, "person goes", "people go")
-    lines: list[AnyHint] = [f"reconnected {renewed.address}; {people} on ({each}){when}"]
-    lines += [f"campaign {name} runs again" for name in renewed.resumed]
+    lines: list[AnyHint] = [f"reconnected {renewed.address}; {_going_on(waiting, call.zone)}"]
+    if waiting.going_on and waiting.next_at is None:
+        lines.append(Hint("none of them gets a message yet; to see why:", Command("why", renewed.address)))
+    lines += [f"resumed campaign '{name}'" for name in renewed.resumed]
     lines += [
         Hint(
-            f"{paused.name} is paused ({counted(paused.people, 'person waits', 'people wait')}):",
+            f"campaign '{paused.name}' is still paused, with {counted(paused.people, 'recipient')} of this "
+            "mailbox; to resume it:",
             Command("campaign", "resume", paused.name),
         )
         for paused in waiting.paused
@@ -110,3 +107,16 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     }
     call.speech.result(document, *lines)
     call.speech.next(Command("status"))
+
+
+def _going_on(waiting: "Waiting", zone: str) -> str:
+    """How many recipients go on and from when; those of paused campaigns are told below."""
+    if not waiting.going_on:
+        if waiting.paused:
+            return "its recipients go on when their campaigns are resumed"
+        return "its recipients still wait" if waiting.awaiting else "no recipient waits for it"
+    people = counted(waiting.going_on, "person goes on", "people go on")
+    follow_ups = counted(waiting.follow_ups, "follow-up")
+    first_messages = counted(waiting.going_on - waiting.follow_ups, "first message")
+    when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, zone, ahead=True)}"
+    return f"{people} ({follow_ups}, {first_messages}){when}"

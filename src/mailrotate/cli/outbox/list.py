@@ -15,6 +15,9 @@ from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.reasons import answered
 
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
+_DROP = ("from", "step", "campaign", "error")
+# The server's words are what a list of messages in error is read for.
+_IN_ERROR_DROP = ("from", "step", "campaign", "when")
 _NOTHING_PLANNED = Hint(
     "the outbox is empty: a runner plans each message when it is due; see:", Command("status")
 )
@@ -68,5 +71,5 @@ def list_(
             r["error"] and (r["error"]["message"] or answered(r["error"]["class"])),
         ),
         "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
-        drop=("from", "step", "campaign", "error"),
+        drop=_IN_ERROR_DROP if state == MessageState.ERROR else _DROP,
     )

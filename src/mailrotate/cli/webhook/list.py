@@ -28,5 +28,5 @@ def list_(ctx: typer.Context) -> None:
             instant(row["off_at"] or row["failing_since"], zone),
             row["waiting"], row["given_up"], ", ".join(row["events"]), row["last_error"],
         ),
-        drop=("events", f"since ({zone})"),
+        drop=("events", "since", "given up", "waiting", "last error"),
     )  # fmt: skip

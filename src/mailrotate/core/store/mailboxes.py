@@ -143,9 +143,21 @@ def on_slot(connection: Connection, slot_id: int) -> StoredMailbox | None:
 
 
 def lock_present(connection: Connection, mailbox_id: int) -> bool:
-    """Whether a mailbox was not removed; it cannot be until the transaction ends."""
-    query = select(t.mailbox.c.id).where(t.mailbox.c.id == mailbox_id, t.mailbox.c.removed_at.is_(None))
-    return connection.execute(query.with_for_update(read=True)).first() is not None
+    """Whether a mailbox was not removed; until the transaction ends, neither that nor the state of its
+    connection changes."""
+    query = (
+        select(t.mailbox.c.id)
+        .join(t.connection, t.connection.c.mailbox_id == t.mailbox.c.id)
+        .where(
+            t.mailbox.c.id == mailbox_id,
+            t.mailbox.c.removed_at.is_(None),
+            t.connection.c.superseded_at.is_(None),
+        )
+    )
+    # The connection first, as a reconnect and a removal lock them.
+    return (
+        connection.execute(query.with_for_update(read=True, of=[t.connection, t.mailbox])).first() is not None
+    )
 
 
 def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:

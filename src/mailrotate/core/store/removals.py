@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from mailrotate.core.store import step_senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.states import (
     COUNTED_MESSAGES,
@@ -81,7 +82,7 @@ def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> li
         sends = or_(sends, sender.slot_id == slot_id)
     columns = (sender.id, sender.campaign_id, sender.left_at, sender.slot_id)
     rows = connection.execute(select(*columns).where(sends)).all()
-    steps = _steps_naming(connection, mailbox_id)
+    steps = step_senders.steps_naming(connection, mailbox_id)
     ids = {row.campaign_id for row in rows} | set(steps)
     sender_ids = [row.id for row in rows]
     people = people_counts(connection, sender_ids)
@@ -108,19 +109,6 @@ def affected(connection: Connection, mailbox_id: int, slot_id: int | None) -> li
         )
         for row in connection.execute(found.order_by(c.id))
     ]
-
-
-def _steps_naming(connection: Connection, mailbox_id: int) -> dict[int, int]:
-    """Count the steps that have this mailbox as their own sender (D9), by campaign."""
-    v = t.step_version.c
-    query = (
-        select(t.campaign.c.id, func.count())
-        .join(t.step, t.step.c.campaign_id == t.campaign.c.id)
-        .join(t.step_version, (v.step_id == t.step.c.id) & (v.version == t.campaign.c.version))
-        .where(v.sender_mailbox_id == mailbox_id)
-        .group_by(t.campaign.c.id)
-    )
-    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _unsent_counts(connection: Connection, mailbox_id: int) -> dict[int, int]:
@@ -318,17 +306,6 @@ def taker(connection: Connection, campaign_id: int, mailbox_id: int, now: dateti
         )
     )
     return int((made.inserted_primary_key or (0,))[0])
-
-
-def rename_in_steps(connection: Connection, campaign_ids: Sequence[int], before: int, after: int) -> None:
-    """Replace one mailbox by another as the own sender of steps (D9)."""
-    v = t.step_version.c
-    of_these = select(t.step.c.id).where(t.step.c.campaign_id.in_(campaign_ids))
-    connection.execute(
-        update(t.step_version)
-        .where(v.sender_mailbox_id == before, v.step_id.in_(of_these))
-        .values(sender_mailbox_id=after)
-    )
 
 
 def paused_by(connection: Connection, campaign_id: int, reason: str) -> str | None:

@@ -12,14 +12,23 @@ from sqlalchemy import Connection
 from mailrotate.core.rules.role_addresses import is_role_address, shows_its_user
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import advice
-from mailrotate.core.store import connections, mailboxes, plans, requests, seat_addresses, users, workspaces
+from mailrotate.core.store import (
+    connections,
+    deadlines,
+    mailboxes,
+    plans,
+    requests,
+    seat_addresses,
+    users,
+    workspaces,
+)
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.seat_addresses import HeldAddress
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.hint import Command, Hint
-from mailrotate.core.values.states import ConnectionState, RequestState, UserState
+from mailrotate.core.values.states import ConnectionState, DeadlineKind, RequestState, UserState
 
 
 @dataclass(frozen=True)
@@ -61,8 +70,8 @@ def former_of(connection: Connection, actor: Actor, user: StoredUser, address: s
         if former.state is not ConnectionState.DISCONNECTED:
             raise Refused(
                 "mailbox.connected",
-                f"{address} is already on the seat of {former.user_email} and {former.state}",
-                Command("mailbox", "reconnect", address),
+                f"{address} is already a mailbox of {former.user_email}, and {former.state}",
+                _instead_of_connect(connection, former),
             )
         held = seat_addresses.holding(connection, address)
         if held is None or held.mailbox_id == former.id:
@@ -71,6 +80,15 @@ def former_of(connection: Connection, actor: Actor, user: StoredUser, address: s
     if refusal is not None:
         raise refusal
     return former
+
+
+def _instead_of_connect(connection: Connection, box: StoredMailbox) -> Command:
+    """The command for a mailbox that is not disconnected: back to its rotation, or a new login (C3, C8)."""
+    of_hour = deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)
+    awaiting = next(iter(deadlines.running_where(connection, of_hour)), None)
+    if awaiting is not None and box.state is ConnectionState.CONNECTED:
+        return Command("campaign", "sender", "add", awaiting.campaign, box.address)
+    return Command("mailbox", "reconnect", box.address)
 
 
 def refuse_new(connection: Connection, actor: Actor, user: StoredUser, address: str) -> None:

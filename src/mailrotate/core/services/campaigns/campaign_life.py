@@ -7,15 +7,14 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
-from mailrotate.core.rules.decision import Decision
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT
 from mailrotate.core.services.access import advice, authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
-from mailrotate.core.services.campaigns import sender_choice
+from mailrotate.core.services.campaigns import resumption, sender_choice
+from mailrotate.core.services.campaigns.resumption import GoingOn
 from mailrotate.core.services.campaigns.sender_choice import Choice
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import affected_campaigns, assigning, grace_periods, lifecycle
 from mailrotate.core.services.effects.assigning import current_senders, is_able, is_connected
 from mailrotate.core.services.effects.door import acting, looking
@@ -61,10 +60,14 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Resumed:
-    """The campaigns that run again, and the refused ones with the reason."""
+    """The campaigns that run again, with what goes on, and the refused ones with the reason."""
 
-    names: tuple[str, ...]
+    campaigns: tuple[GoingOn, ...]
     refused: Mapping[str, MailrotateError] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(resumed.campaign for resumed in self.campaigns)
 
 
 def start(
@@ -106,7 +109,7 @@ def start(
             recipients=count,
         )
         people = recipients.counts_by_sender(connection, campaign.id)
-        first = _first_send(context, connection, campaign.id, now)
+        first = resumption.first_send(context, connection, campaign.id, now)
         return Started(
             campaign.name,
             campaign.rotation,
@@ -139,13 +142,6 @@ def _chosen_again(
         now_team = campaigns.by_id(connection, campaign.id)
         sender_choice.choose_senders(connection, actor, now_team, choice, now)
     return campaigns.by_id(connection, campaign.id)
-
-
-def _first_send(context: Context, connection: Connection, campaign_id: int, now: datetime) -> Decision | None:
-    """The decision on the message of a campaign that may leave first."""
-    look, campaign = Prospects(context, connection, now), campaigns.by_id(connection, campaign_id)
-    lanes = [s.mailbox_id for s in current_senders(connection, campaign_id) if s.mailbox_id is not None]
-    return earliest([look.decide(one) for lane in lanes for one in look.first_of_campaign(campaign, lane)])
 
 
 def _require(campaign: StoredCampaign, transition: Transition) -> None:
@@ -241,8 +237,8 @@ def resume(context: Context, name: str, now: datetime, without: Sequence[str] = 
     """
     with acting(context, now) as (connection, now):
         campaign = authority.find_campaign(connection, context.actor, name)
-        _resume(context, connection, campaign, now, _named(connection, without))
-    return Resumed((campaign.name,))
+        resumed = _resume(context, connection, campaign, now, _named(connection, without))
+    return Resumed((resumed,))
 
 
 def resume_many(context: Context, address: str | None, now: datetime, without: Sequence[str] = ()) -> Resumed:
@@ -250,7 +246,7 @@ def resume_many(context: Context, address: str | None, now: datetime, without: S
 
     Raises NotFound (`mailbox.none`), Refused (`user.…`).
     """
-    resumed: list[str] = []
+    resumed: list[GoingOn] = []
     refused: dict[str, MailrotateError] = {}
     with acting(context, now) as (connection, now):
         box = None if address is None else find_mailbox(connection, address)
@@ -265,8 +261,7 @@ def resume_many(context: Context, address: str | None, now: datetime, without: S
             if box is not None and box.id not in by:
                 continue
             try:
-                _resume(context, connection, campaign, now, _named(connection, without))
-                resumed.append(campaign.name)
+                resumed.append(_resume(context, connection, campaign, now, _named(connection, without)))
             except Refused as trouble:
                 refused[campaign.name] = trouble
     return Resumed(tuple(resumed), refused)
@@ -307,7 +302,7 @@ def _resume(
     campaign: StoredCampaign,
     now: datetime,
     without: Collection[int] = (),
-) -> None:
+) -> GoingOn:
     _require(campaign, CAMPAIGN["resume"])
     _require_no_hour(connection, campaign, without)
     _require_sender(connection, context.actor, campaign)
@@ -318,6 +313,7 @@ def _resume(
     events.record(
         connection, context.actor, "campaign.resumed", now, about, reasons=list(campaign.pause_reasons)
     )
+    return resumption.going_on(context, connection, campaign.id, now)
 
 
 def stoppable(context: Context, name: str, now: datetime | None = None) -> tuple[str, int]:

@@ -136,8 +136,20 @@ class Absences:
         return max((back - self.allowed for _, back in self.times), default=None)
 
 
-def absences_in(connection: Connection) -> Absences:
-    return Absences(periods.period(connection, "lateness"), workspaces.absences(connection))
+def absences_in(connection: Connection, seen_at: datetime | None = None) -> Absences:
+    """Return the absences that passes have noted, and for a reader the one that a pass would note now."""
+    lasting = None if seen_at is None else lasting_absence(connection, seen_at)
+    times = [*workspaces.absences(connection), *([] if lasting is None else [lasting])]
+    return Absences(periods.period(connection, "lateness"), times)
+
+
+def lasting_absence(connection: Connection, now: datetime) -> tuple[datetime, datetime] | None:
+    """Return the time since the last pass, if it is longer than the allowed lateness (H4)."""
+    workspace = workspaces.find(connection)
+    last = None if workspace is None else workspace.last_pass_at
+    if last is None or now - last <= periods.period(connection, "lateness"):
+        return None
+    return last, now
 
 
 def message_facts(

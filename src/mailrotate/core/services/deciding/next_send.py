@@ -72,7 +72,7 @@ class Prospects:
         if campaign is not None and message.kind is MessageKind.CAMPAIGN:
             bound = self.campaign_facts(campaign.id, box.settings.workspace_timezone)
         if self._absences is None:
-            self._absences = facts.absences_in(self.connection)
+            self._absences = facts.absences_in(self.connection, self.now)
         known = facts.message_facts(
             self.context, self.connection, message, box, campaign, self.now, self._absences
         )

@@ -13,7 +13,16 @@ from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.effects import assigning, connection_errors, grace_periods, lifecycle
-from mailrotate.core.store import campaigns, connections, deadlines, events, moves, removals, senders
+from mailrotate.core.store import (
+    campaigns,
+    connections,
+    deadlines,
+    events,
+    moves,
+    removals,
+    senders,
+    step_senders,
+)
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import RUNNER, About, Actor
@@ -193,11 +202,8 @@ def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: d
 
 def waiting_for(context: Context, connection: Connection, box: StoredMailbox, now: datetime) -> Waiting:
     """Count who waits for this mailbox now, and find when the gates let the first message go."""
-    hanging = [
-        campaign
-        for campaign in connections.hanging_on(connection, box.id, box.slot_id)
-        if campaign.id not in _awaiting(connection, box)
-    ]
+    awaiting = _awaiting(connection, box)
+    hanging = [campaign for campaign in all_hanging_on(connection, box) if campaign.id not in awaiting]
     active = [campaign for campaign in hanging if campaign.state is CampaignState.ACTIVE]
     starts = (_next_at(context, connection, campaign.id, box, now) for campaign in active)
     return Waiting(
@@ -205,8 +211,14 @@ def waiting_for(context: Context, connection: Connection, box: StoredMailbox, no
         follow_ups=sum(campaign.contacted for campaign in active),
         next_at=min((instant for instant in starts if instant is not None), default=None),
         paused=tuple(c for c in hanging if c.state is CampaignState.PAUSED and c.people),
-        awaiting=tuple(_awaiting(connection, box).values()),
+        awaiting=tuple(awaiting.values()),
     )
+
+
+def all_hanging_on(connection: Connection, box: StoredMailbox) -> list[HangingCampaign]:
+    """The campaigns that send from a mailbox, also those in which only a step names it (D9)."""
+    own = connections.hanging_on(connection, box.id, box.slot_id)
+    return own + step_senders.hanging_on(connection, box.id, [campaign.id for campaign in own])
 
 
 def _awaiting(connection: Connection, box: StoredMailbox) -> dict[int, str]:

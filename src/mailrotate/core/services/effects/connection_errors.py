@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.transitions import MESSAGE
-from mailrotate.core.store import moves
+from mailrotate.core.store import connections, moves
 from mailrotate.core.store.mailboxes import StoredMailbox
 from mailrotate.core.store.sending import cut_off_messages, outbox
 from mailrotate.core.values.hint import Command, Hint
@@ -28,6 +28,13 @@ def cut_off(connection: Connection, box: StoredMailbox, said: str, now: datetime
         error_hint=Hint(Command("mailbox", verb, box.address)).to_json(),
         settled_at=now,
     )
+
+
+def cut_off_if_away(connection: Connection, box: StoredMailbox, now: datetime) -> None:
+    """Put what was scheduled while its mailbox was away into `error`, with the reason why it is away."""
+    if box.state is not ConnectionState.CONNECTED:
+        said = connections.health_of(connection, box.id).last_error or "the mailbox is disconnected"
+        cut_off(connection, box, said, now)
 
 
 def go_on(connection: Connection, box: StoredMailbox) -> int:

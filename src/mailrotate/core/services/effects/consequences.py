@@ -76,13 +76,15 @@ def of_disconnect(
     connection: Connection, box: StoredMailbox | None, slot_id: int, now: datetime | None = None
 ) -> Consequences:
     """The consequences of disconnecting a mailbox at `now`, or of an empty slot."""
-    mailbox_id = 0 if box is None else box.id
-    hanging = connections.hanging_on(connection, mailbox_id, slot_id)
+    if box is None:
+        hanging = connections.hanging_on(connection, 0, slot_id)
+    else:
+        hanging = affected_campaigns.all_hanging_on(connection, box)
     ends_at = None if now is None else now + periods.period(connection, "grace")
     return Consequences(
         () if box is None else (box.address,),
         [_with_hour(_hit(campaign, campaign.is_sender), campaign, ends_at) for campaign in hanging],
-        connections.waiting_count(connection, mailbox_id),
+        0 if box is None else connections.waiting_count(connection, box.id),
         box is not None and box.is_default,
     )
 

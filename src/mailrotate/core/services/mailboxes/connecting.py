@@ -15,7 +15,7 @@ from mailrotate.core.services.access import accounts, ownership, seats, secrets
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import affected_campaigns, connection_errors, grace_periods
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.mailboxes import (
     alias_choice,
     mailbox_settings,
@@ -127,6 +127,16 @@ def former_servers(context: Context, address: str) -> ServerGuess | None:
     ):
         return None
     return ServerGuess(login.provider, login.smtp, login.imap, "before", login.username)
+
+
+def returns(context: Context, address: str, now: datetime) -> list[tuple[str, datetime]]:
+    """The rotations that a disconnected mailbox may still return to, each with the end of its hour (C8)."""
+    with looking(context, now) as connection:
+        box = mailboxes.by_address(connection, address)
+        if box is None:
+            return []
+        of_hour = deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)
+        return [(one.campaign, one.ends_at) for one in deadlines.running_where(connection, of_hour)]
 
 
 def refuse_connect(

@@ -24,6 +24,7 @@ from mailrotate.core.store import (
     seat_addresses,
     senders,
     shares,
+    step_senders,
     workspaces,
 )
 from mailrotate.core.store.events import About, Actor
@@ -255,7 +256,7 @@ def _settle_people(connection: Connection, case: _Case, now: datetime) -> None:
             senders.bind_to_slot(connection, campaign.bound_ids, case.taker.slot_id)
     if case.taker is not None:
         named = [campaign.id for campaign in case.affected if campaign.step_count]
-        removals.rename_in_steps(connection, named, case.box.id, case.taker.id)
+        step_senders.rename(connection, named, case.box.id, case.taker.id)
     moves.move_many(connection, MESSAGE["cancel"], outbox.in_lane(case.box.id))
     if failing:
         moves.move_many(connection, MESSAGE["cancel"], removals.for_failed(failing))

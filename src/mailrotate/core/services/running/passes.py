@@ -30,7 +30,7 @@ from mailrotate.core.services.sending import (
 )
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.turn import LaneTurn, Pace
-from mailrotate.core.store import connections, events, mailboxes, workspaces
+from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.sending import cut_off_messages, due, lanes, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
@@ -74,10 +74,11 @@ def begin(context: Context, now: datetime) -> Counter[str]:
 def _note_absence(context: Context, now: datetime) -> None:
     """Note a gap between passes longer than the allowed lateness, which parks late messages (H4)."""
     with context.store.writing() as connection:
+        absence = facts.lasting_absence(connection, now)
+        if absence is not None:
+            workspaces.note_absence(connection, *absence)
         workspace = workspaces.find(connection)
         last = None if workspace is None else workspace.last_pass_at
-        if last is not None and now - last > periods.period(connection, "lateness"):
-            workspaces.note_absence(connection, last, now)
         if last is None or now > last:
             workspaces.change(connection, last_pass_at=now)
 
@@ -160,10 +161,7 @@ def _plan_away(context: Context, lane: Lane, now: datetime) -> None:
     """Plan what a mailbox that is away would send, as errors that say so (C15)."""
     planning.plan_lane(context, lane, StepCache(), now)
     with acting(context, now) as (connection, now):
-        box = mailboxes.by_id(connection, lane.mailbox_id)
-        if box.state is not ConnectionState.CONNECTED:
-            said = connections.health_of(connection, box.id).last_error or "the mailbox is disconnected"
-            connection_errors.cut_off(connection, box, said, now)
+        connection_errors.cut_off_if_away(connection, mailboxes.by_id(connection, lane.mailbox_id), now)
 
 
 def note_work(context: Context, mailbox_id: int, trouble: Exception | None, now: datetime) -> None:

@@ -15,6 +15,7 @@ from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
+from mailrotate.core.services.effects import connection_errors
 from mailrotate.core.services.effects.door import acting
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import campaigns, mailboxes, progress, senders
@@ -68,7 +69,7 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
         at = _Lane(context, connection, cache, box, running, horizon, late_before, now)
         tomorrow, _ = facts.limit_of_day(box.settings, known.day_ends_at)
         room = max(0, known.daily_limit - known.sent_today) + tomorrow
-        room -= cut_off_messages.count(connection, box.id)
+        room -= cut_off_messages.count(connection, box.id, box.slot_id)
         waiting, planned = _fill(at, Priority.FOLLOW_UP, room)
         # First messages get what follow-ups, also the ones that wait already, leave; and where those wait
         # for an inbox that cannot be read, they leave everything (H5).
@@ -107,22 +108,40 @@ def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room
         )
         if people:
             steps = {step.position: step for step in at.cache.steps_of(at.connection, campaign)}
-            rows = [_row(at, campaign, sender, steps[person.next_step], person) for person in people]
+            boxes = {
+                position: _mailbox_of(at, steps[position])
+                for position in {person.next_step for person in people}
+            }
+            rows = [
+                _row(at, campaign, sender, steps[person.next_step], person, boxes[person.next_step])
+                for person in people
+            ]
             outbox.plan(at.connection, MESSAGE["plan"], rows, at.now)
+            for box in {box.id: box for box in boxes.values()}.values():
+                if box.id != at.box.id:
+                    connection_errors.cut_off_if_away(at.connection, box, at.now)
             due_recipients.mark_planned(at.connection, [person.id for person in people])
             planned += len(people)
     return planned
 
 
-def _row(
-    at: _Lane, campaign: StoredCampaign, sender: StoredSender, step: StoredStep, person: Due
-) -> NewMessage:
-    # D9: a step of a single-sender campaign may name its own sender; its message waits in that lane.
-    by: StoredMailbox = at.box
+def _mailbox_of(at: _Lane, step: StoredStep) -> StoredMailbox:
+    """The mailbox that sends a step: a step of a single-sender campaign may name its own (D9)."""
     named = step.sender_mailbox_id
     # It may have been removed since the step was read.
-    if named is not None and named != by.id and mailboxes.lock_present(at.connection, named):
-        by = mailboxes.by_id(at.connection, named)
+    if named is not None and named != at.box.id and mailboxes.lock_present(at.connection, named):
+        return mailboxes.by_id(at.connection, named)
+    return at.box
+
+
+def _row(
+    at: _Lane,
+    campaign: StoredCampaign,
+    sender: StoredSender,
+    step: StoredStep,
+    person: Due,
+    by: StoredMailbox,
+) -> NewMessage:
     ready_at = person.next_at
     if campaign.timezone == facts.RECIPIENT_ZONE:
         window = facts.window_of(

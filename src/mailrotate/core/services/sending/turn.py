@@ -310,7 +310,7 @@ class LaneTurn:
         """
         ways = [inbox_reading.MAILS_AT_ONCE] * (1 if self._inbox is None else 2) + [1] * _MOST_BREAKS
         trouble: MailTrouble | None = None
-        for tried, at_once in enumerate(ways, 1):
+        for at_once in ways:
             is_new = self._inbox is None
             try:
                 if self._inbox is None:
@@ -320,9 +320,7 @@ class LaneTurn:
             except MailTrouble as broke:
                 trouble = broke
                 self._drop_inbox()
-                if is_new and not isinstance(broke, FetchBroke):
-                    break
-                if self._pace.stopping() or tried == len(ways):
+                if self._pace.stopping() or (is_new and not isinstance(broke, FetchBroke)):
                     break
         return trouble
 

@@ -13,7 +13,7 @@ from mailrotate.core.services.access import authority
 from mailrotate.core.services.access.naming import find_campaign, find_mailbox
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import lifecycle
+from mailrotate.core.services.effects import connection_errors, lifecycle
 from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.sending import settling
 from mailrotate.core.services.views import obstacles
@@ -26,7 +26,6 @@ from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.outbox_lists import ListedMessage, MessageDetail
 from mailrotate.core.values.errors import NotFound
 from mailrotate.core.values.hint import Command, Hint
-from mailrotate.core.values.reasons import NOT_CONNECTED
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     ConnectionState,
@@ -156,7 +155,7 @@ def retry(context: Context, which: Which, now: datetime) -> Outcome:
 def _retry(context: Context, connection: Connection, message: Candidate, now: datetime) -> str | None:
     if message.state not in MESSAGE["retry"].origins:
         return f"it is {message.state}, not in error"
-    if message.error_class == NOT_CONNECTED and (away := _away(connection, message)):
+    if away := _away(connection, message):
         return away
     if message.recipient_id is not None and message.recipient_state not in OPEN_RECIPIENTS:
         # Only a recipient that failed because this very message was refused repeatedly may continue.
@@ -188,7 +187,7 @@ def _retry(context: Context, connection: Connection, message: Candidate, now: da
 
 
 def _away(connection: Connection, message: Candidate) -> str | None:
-    """Why a message that only lacks its mailbox still cannot go (C15)."""
+    """Why a message cannot go whatever its error was: its mailbox is away (C15)."""
     box = mailboxes.by_id(connection, message.mailbox_id)
     if box.state is not ConnectionState.CONNECTED:
         again = "reconnect" if box.state is ConnectionState.FAILED else "connect"
@@ -303,10 +302,13 @@ def _resolve_not_sent(
         return f"it is {message.state}, not held"
     is_wanted = message.recipient_state is None or message.recipient_state in OPEN_RECIPIENTS
     # Nothing leaves from a removed mailbox: an open recipient gets the message from their present sender.
-    is_gone = mailboxes.by_id(connection, message.mailbox_id).removed_at is not None
+    box = mailboxes.by_id(connection, message.mailbox_id)
+    is_gone = box.removed_at is not None
     event = "resolve_not_sent" if is_wanted and not is_gone else "resolve_dropped"
     if not moves.move(connection, MESSAGE[event], message.id, ready_at=now, **_NO_CLAIM, **outbox.NO_ERROR):
         return CHANGED
+    if is_wanted and not is_gone:
+        connection_errors.cut_off_if_away(connection, box, now)
     if is_wanted and is_gone and message.recipient_id is not None:
         due_at = due_again(message.due_at, message.released_at)
         due_recipients.plan_again(connection, message.recipient_id, due_at)

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.sending import due
 from mailrotate.core.values.reasons import MAILBOX_FAILED, NO_SENDER, NOT_CONNECTED
 from mailrotate.core.values.states import CampaignState, Departure, MessageKind, MessageState
 
@@ -28,22 +29,27 @@ def that_may_go_on(mailbox_id: int) -> ColumnElement[bool]:
     )
 
 
-def count(connection: Connection, mailbox_id: int) -> int:
-    """Count those of a mailbox; they take room as planned messages do (F1)."""
-    query = select(func.count()).where(_c.mailbox_id == mailbox_id, _IS_CUT_OFF)
-    return int(connection.execute(query).scalar_one())
+def count(connection: Connection, mailbox_id: int, slot_id: int) -> int:
+    """Count those that take a mailbox's room as planned messages do (F1): in its lane, and of its slot's
+    recipients in the lanes of steps' own senders (D9)."""
+    of_slot = select(t.campaign_sender.c.id).where(t.campaign_sender.c.slot_id == slot_id)
+    whose = or_(_c.mailbox_id == mailbox_id, _c.campaign_sender_id.in_(of_slot))
+    return int(connection.execute(select(func.count()).where(_IS_CUT_OFF, whose)).scalar_one())
 
 
 def lanes_due(connection: Connection, now: datetime) -> list[int]:
-    """The mailboxes whose cut-off messages are due: written by hand, or of campaigns that are not paused for
-    another reason than that mailboxes are away."""
+    """The mailboxes that are away while something of theirs is due: messages written by hand, or people and
+    messages of campaigns that run, or that are paused only because mailboxes are away."""
     p = t.campaign_pause.c
     paused_else = select(p.campaign_id).where(p.reason.not_in((MAILBOX_FAILED, NO_SENDER)))
-    wanted = select(t.campaign.c.id).where(
+    halted = and_(
         t.campaign.c.state.in_((CampaignState.ACTIVE, CampaignState.PAUSED)),
         t.campaign.c.id.not_in(paused_else),
     )
     query = select(_c.mailbox_id).where(
-        _IS_CUT_OFF, _c.ready_at <= now, or_(_c.campaign_id.is_(None), _c.campaign_id.in_(wanted))
+        _IS_CUT_OFF,
+        _c.ready_at <= now,
+        or_(_c.campaign_id.is_(None), _c.campaign_id.in_(select(t.campaign.c.id).where(halted))),
     )
-    return sorted(connection.execute(query.distinct()).scalars())
+    planned = connection.execute(query.distinct()).scalars()
+    return sorted({*planned, *due.lanes_away(connection, now, halted)})

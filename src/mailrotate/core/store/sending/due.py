@@ -6,7 +6,14 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, selec
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import INBOX
-from mailrotate.core.values.states import CampaignState, ConnectionState, Departure, Priority, UserState
+from mailrotate.core.values.states import (
+    CampaignState,
+    ConnectionState,
+    Departure,
+    MessageKind,
+    Priority,
+    UserState,
+)
 
 
 def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
@@ -46,9 +53,18 @@ def lanes_with_work(connection: Connection, now: datetime) -> list[int]:
     return [int(mailbox_id) for mailbox_id in connection.execute(query).scalars()]
 
 
-def lanes_away(connection: Connection, now: datetime) -> list[int]:
-    """The mailboxes that are away while people of running campaigns are due to be written to by them."""
+def lanes_away(
+    connection: Connection, now: datetime, campaigns: ColumnElement[bool] | None = None
+) -> list[int]:
+    """The mailboxes that are away while people of running campaigns, or of `campaigns`, are due to be written
+    to by them, or while something is scheduled in their lane: a step that names them, or an operator, can put
+    it there."""
     k = t.connection.c
+    scheduled = exists().where(
+        t.message.c.mailbox_id == t.mailbox.c.id,
+        t.is_waiting,
+        t.message.c.kind != MessageKind.NOTICE,
+    )
     query = (
         select(t.mailbox.c.id)
         .join(t.connection, k.mailbox_id == t.mailbox.c.id)
@@ -56,7 +72,7 @@ def lanes_away(connection: Connection, now: datetime) -> list[int]:
             k.superseded_at.is_(None),
             k.state != ConnectionState.CONNECTED,
             t.mailbox.c.removed_at.is_(None),
-            _people_due(now, follow_ups=True),
+            or_(_people_due(now, follow_ups=True, campaigns=campaigns), scheduled),
         )
         .order_by(t.mailbox.c.id)
     )
@@ -145,7 +161,9 @@ def _campaign_ready(now: datetime, follow_ups: bool) -> ColumnElement[bool]:
     return exists().where(active, ready.correlate(t.mailbox, t.campaign)).correlate(t.mailbox)
 
 
-def _people_due(now: datetime, follow_ups: bool) -> ColumnElement[bool]:
+def _people_due(
+    now: datetime, follow_ups: bool, campaigns: ColumnElement[bool] | None = None
+) -> ColumnElement[bool]:
     r, sender = t.recipient.c, t.campaign_sender.c
     waiting = (
         exists()
@@ -159,7 +177,7 @@ def _people_due(now: datetime, follow_ups: bool) -> ColumnElement[bool]:
             or_(sender.mailbox_id == t.mailbox.c.id, sender.slot_id == t.connection.c.slot_id),
             or_(sender.left_reason.is_(None), sender.left_reason != Departure.DISCONNECTED),
             sender.campaign_id == t.campaign.c.id,
-            t.campaign.c.state == CampaignState.ACTIVE,
+            t.campaign.c.state == CampaignState.ACTIVE if campaigns is None else campaigns,
             or_(*waiting),
         )
         .correlate(t.mailbox, t.connection)

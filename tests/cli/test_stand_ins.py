@@ -1,0 +1,167 @@
+"""Mailboxes that send for a step or for people without being senders of the campaign (C14, B8, D9, E5)."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.support.life import BEN, CLEO, HOUR, LATER, Scene
+
+STEPWISE = f"""
+name = "stepwise"
+timezone = "UTC"
+window = {{ days = "mon-sun", hours = "00:00-24:00" }}
+[[steps]]
+subject = "A first question"
+text = "May I ask you something?"
+[[steps]]
+delay = "1d"
+from = "{CLEO}"
+text = "Did you see it?"
+"""
+FIRST_AT = LATER
+DUE_AT = LATER + timedelta(days=1, minutes=1)
+PEOPLE = [f"p{number}@life.example.com" for number in range(3)]
+
+
+def stepwise(scene: Scene, *options: str) -> None:
+    """Ben writes the first step to three people; the second is Cleo's."""
+    scene.connect(FIRST_AT - HOUR, CLEO, *options)
+    (scene.console.home / "stepwise.toml").write_text(STEPWISE)
+    scene.at(FIRST_AT, "campaign", "pause", "intro")
+    scene.at(FIRST_AT, "campaign", "create", "stepwise.toml", "--from", BEN)
+    for person in PEOPLE:
+        scene.at(FIRST_AT, "recipient", "add", "stepwise", person)
+    scene.at(FIRST_AT, "campaign", "start", "stepwise")
+    scene.passes(FIRST_AT)
+
+
+def lose(scene: Scene, how: str, instant: datetime) -> None:
+    if how == "failed":
+        scene.fail(CLEO, instant)
+    else:
+        scene.at(instant, "mailbox", "disconnect", CLEO, "--yes")
+
+
+def bring_back(scene: Scene, how: str, instant: datetime) -> None:
+    scene.take_login(CLEO)
+    if how == "failed":
+        back = scene.json(instant, "mailbox", "reconnect", CLEO, "--password-stdin")
+        assert back["people_going_on"] == back["follow_ups"] == 3
+    else:
+        scene.connect(instant, CLEO)
+
+
+def of_cleo(scene: Scene, instant: datetime) -> list[tuple[str, str | None]]:
+    rows = scene.json(instant, "outbox", "list", "--mailbox", CLEO)
+    return [(row["state"], row["error"] and row["error"]["class"]) for row in rows if row["state"] != "sent"]
+
+
+CUT_OFF, SCHEDULED = ("error", "connection"), ("scheduled", None)
+
+
+@pytest.mark.parametrize("how", ["failed", "disconnected"])
+@pytest.mark.parametrize("planned_first", [True, False], ids=["planned", "due later"])
+def test_c14_messages_of_a_steps_own_sender_are_errors_while_it_is_away(
+    scene: Scene, how: str, planned_first: bool
+) -> None:
+    stepwise(scene)
+    if planned_first:
+        scene.at(DUE_AT, "mailbox", "pause", CLEO)
+        scene.passes(DUE_AT, status=None)
+        assert of_cleo(scene, DUE_AT) == [SCHEDULED] * 3
+        scene.at(DUE_AT, "mailbox", "resume", CLEO)
+    lose(scene, how, DUE_AT)
+    scene.passes(DUE_AT, status=5)
+    assert of_cleo(scene, DUE_AT) == [CUT_OFF] * 3
+    hints = [row["error"]["hint"] for row in scene.json(DUE_AT, "outbox", "list", "--state", "error")]
+    verb = "reconnect" if how == "failed" else "connect"
+    assert hints == [f"mailrotate mailbox {verb} {CLEO}"] * 3
+    shown = scene.json(DUE_AT, "campaign", "show", "stepwise")
+    assert (shown["state"], shown["pause_reasons"]) == ("active", []), "the campaign goes on"
+    assert scene.json(DUE_AT, "grace", "list") == [], "without a deadline"
+    much_later = DUE_AT + timedelta(days=30)
+    assert scene.states(much_later, "stepwise") == {"active": 3}
+    bring_back(scene, how, DUE_AT + HOUR)
+    assert of_cleo(scene, DUE_AT + HOUR) == [SCHEDULED] * 3
+    _, sent = scene.passes(DUE_AT + HOUR)
+    assert sorted(sent[CLEO]) == PEOPLE
+    assert [scene.letters(person)[-1]["From"].addresses[0].addr_spec for person in PEOPLE] == [CLEO] * 3
+
+
+def test_f1_errors_of_a_steps_own_sender_stay_within_the_room_of_the_campaigns_mailbox(scene: Scene) -> None:
+    stepwise(scene)
+    scene.at(FIRST_AT, "mailbox", "set", BEN, "--daily-limit", "1")
+    lose(scene, "failed", FIRST_AT)
+    for minutes in range(3):
+        scene.passes(DUE_AT + timedelta(minutes=minutes), status=None)
+    assert of_cleo(scene, DUE_AT) == [CUT_OFF] * 2, "one for today, one for tomorrow"
+
+
+def test_c14_a_disconnect_shows_the_campaign_in_which_only_a_step_names_the_mailbox(scene: Scene) -> None:
+    stepwise(scene)
+    shown = scene.json(DUE_AT, "mailbox", "disconnect", CLEO, "--dry-run")
+    assert [(row["campaign"], row["comes_back_by"]) for row in shown["campaigns"]] == [("stepwise", None)]
+
+
+def moved_to_cleo(scene: Scene, way: str) -> str:
+    """Let Cleo send to one of Ben's people of the rotation, of which she is not a sender."""
+    scene.connect(LATER - HOUR, CLEO)
+    person = next(iter(scene.of(BEN, LATER)))
+    if way == "assign":
+        scene.at(LATER, "recipient", "assign", "intro", "--from-sender", BEN, "--to-sender", CLEO)
+    elif way == "move-to":
+        scene.at(LATER, "mailbox", "remove", BEN, "--move-to", CLEO, "--yes")
+    else:
+        scene.at(LATER, "mailbox", "pause", BEN)
+        scene.passes(LATER)
+        scene.at(LATER, "mailbox", "resume", BEN)
+        rows = scene.json(LATER, "outbox", "list", "--mailbox", BEN, "--state", "scheduled")
+        scene.at(
+            LATER, "outbox", "send-from", next(r["id"] for r in rows if r["to"] == person), "--from", CLEO
+        )
+    return person
+
+
+@pytest.mark.parametrize("how", ["failed", "disconnected"])
+@pytest.mark.parametrize("way", ["assign", "send-from", "move-to"])
+def test_c14_people_on_a_mailbox_that_is_not_a_sender_wait_in_error_without_a_deadline(
+    scene: Scene, how: str, way: str
+) -> None:
+    person = moved_to_cleo(scene, way)
+    lose(scene, how, LATER)
+    scene.passes(LATER, status=None)
+    assert set(of_cleo(scene, LATER)) == {CUT_OFF}
+    assert scene.pauses(LATER) == []
+    assert scene.json(LATER, "grace", "list") == []
+    much_later = LATER + timedelta(days=30)
+    assert scene.people(much_later)[person]["state"] == "active"
+    scene.take_login(CLEO)
+    if how == "failed":
+        scene.at(LATER + HOUR, "mailbox", "reconnect", CLEO, "--password-stdin")
+    else:
+        scene.connect(LATER + HOUR, CLEO)
+    assert set(of_cleo(scene, LATER + HOUR)) == {SCHEDULED}
+    _, sent = scene.passes(LATER + HOUR)
+    assert person in sent[CLEO]
+
+
+def test_c15_what_is_settled_as_not_sent_waits_in_error_for_a_mailbox_that_is_away(scene: Scene) -> None:
+    stepwise(scene)
+    lose(scene, "failed", DUE_AT)
+    scene.passes(DUE_AT, status=5)
+    with scene.database() as connection:
+        connection.execute("UPDATE message SET state = 'held' WHERE state = 'error'")
+    rows = scene.json(DUE_AT, "outbox", "list", "--state", "held")
+    scene.at(DUE_AT, "outbox", "resolve", *[row["id"] for row in rows], "--not-sent")
+    assert of_cleo(scene, DUE_AT) == [CUT_OFF] * 3
+
+
+def test_c15_a_retry_after_another_error_is_also_refused_while_the_mailbox_is_away(scene: Scene) -> None:
+    stepwise(scene)
+    lose(scene, "failed", DUE_AT)
+    scene.passes(DUE_AT, status=5)
+    with scene.database() as connection:
+        connection.execute("UPDATE message SET error_class = 'message' WHERE state = 'error'")
+    tried = scene.json(DUE_AT, "outbox", "retry", "--mailbox", CLEO, status=4)
+    assert [row["reason"] for row in tried["refused"]] == [f"{CLEO} is failed; reconnect it first"] * 3
+    assert of_cleo(scene, DUE_AT) == [("error", "message")] * 3

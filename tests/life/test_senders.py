@@ -1,0 +1,69 @@
+"""Who sends in a rotation, and for whom: taking a sender out, and moving one recipient (E3, E5)."""
+
+from datetime import datetime
+
+from tests.life.scene import AFTER, ANNA, BEN, CLEO, LATER, MINUTE, UNA, Scene
+
+
+def test_e3_story_58_a_connected_sender_is_taken_out(scene: Scene) -> None:
+    bens = set(scene.of(BEN, LATER))
+    scene.at(LATER, "campaign", "sender", "remove", "intro", BEN, status=7)
+    done = scene.json(LATER, "campaign", "sender", "remove", "intro", BEN, "--yes")
+    assert (done["finished"], done["reassigned"]) == (5, 0)
+    ended = {person: row for person, row in scene.people(LATER).items() if row["state"] == "finished"}
+    assert set(ended) == bens
+    assert {row["reason"] for row in ended.values()} == {"sender_removed"}
+
+
+def test_c7_a_rotation_that_loses_its_last_able_sender_pauses(scene: Scene) -> None:
+    scene.fail(ANNA)
+    scene.at(LATER, "campaign", "sender", "remove", "intro", BEN, "--yes")
+    assert scene.pauses(LATER) == ["no_sender"]
+
+
+def counts(scene: Scene) -> dict[str, int]:
+    """What the rotation has assigned to each sender."""
+    senders = scene.json(LATER, "campaign", "sender", "list", "intro")
+    return {each["address"]: each["assigned"] for each in senders}
+
+
+def test_e5_story_50_a_message_and_all_later_ones_leave_from_another_mailbox(scene: Scene) -> None:
+    person, other, *_ = scene.contacted()
+    before = counts(scene)
+    (message,) = [row["id"] for row in scene.plan() if row["to"] == person]
+    scene.at(LATER, "outbox", "send-from", message, "--from", BEN, by=UNA)
+    assert scene.people(LATER)[person]["sender"] == BEN
+    assert scene.people(LATER)[other]["sender"] == ANNA
+    assert counts(scene) == before
+    _, sent = scene.passes(LATER + MINUTE)
+    assert person in sent[BEN]
+    assert other in sent[ANNA]
+    first, second = scene.thread(person)
+    assert second["In-Reply-To"] == first["Message-ID"]
+    assert BEN in str(second["From"])
+    scene.disconnect(instant=LATER + 2 * MINUTE)
+    assert person not in scene.stopped(AFTER + 2 * MINUTE), "its place has moved with it"
+
+
+def test_e5_story_51_what_is_sent_or_stopped_stays_and_a_mailbox_that_is_away_takes_nothing(
+    scene: Scene,
+) -> None:
+    person = scene.contacted()[0]
+    planned = {row["to"]: row["id"] for row in scene.plan()}
+    (sent,) = [row["id"] for row in scene.outbox(LATER, "sent") if row["to"] == person]
+
+    def refused(message: str, mailbox: str, instant: datetime = LATER) -> str:
+        words = ("outbox", "send-from", message, "--from", mailbox)
+        return str(scene.refused(instant, *words, status=4, by=UNA)["code"])
+
+    assert refused(sent, BEN) == "outbox.refused"
+    scene.connect(LATER, CLEO)
+    assert refused(planned[person], CLEO) == "mailbox.personal"
+    scene.disconnect(BEN)
+    assert refused(planned[person], BEN) == "mailbox.not_connected"
+    scene.connect(LATER, BEN)
+    scene.at(LATER, "mailbox", "set", BEN, "--access", "shared")
+    scene.at(LATER, "mailbox", "share", "add", BEN, UNA)
+    scene.disconnect(ANNA)
+    assert refused(planned[person], BEN, AFTER) == "outbox.refused"
+    assert person in scene.stopped(AFTER)

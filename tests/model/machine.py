@@ -1,0 +1,295 @@
+"""Days of a rotation, played at random: each rule types one command, and then every promise is checked."""
+
+from datetime import timedelta
+
+from hypothesis import event
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from tests.model import promises
+from tests.model.facts import Facts, Message, Person
+from tests.model.promises import Record, Step
+from tests.model.world import (
+    ANNA,
+    BEN,
+    CAMPAIGNS,
+    CLEO,
+    DORA,
+    PEOPLE,
+    ROOT,
+    UNA,
+    USERS,
+    VIC,
+    Death,
+    Ground,
+    say,
+    servers_of,
+)
+
+SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
+# What no command may end with: an unexpected failure.
+_UNEXPECTED = 1
+
+_ORDER = (ANNA, BEN, CLEO, DORA)
+mailboxes = st.sampled_from((ANNA, ANNA, BEN, BEN, CLEO, DORA))
+rotations = st.sampled_from(("intro", "intro", "duo"))
+campaigns = st.sampled_from(tuple(CAMPAIGNS))
+picks = st.integers(0, 30)
+deaths = st.builds(Death, st.integers(1, 12), st.booleans())
+intervals = st.sampled_from(
+    (SECOND, 10 * MINUTE, HOUR - SECOND, HOUR, 2 * HOUR, 12 * HOUR, DAY, DAY, DAY + MINUTE, 3 * DAY, 8 * DAY)
+)
+around_an_end = st.sampled_from((-10 * MINUTE, -SECOND, timedelta(), timedelta(), SECOND))
+
+
+class Days(RuleBasedStateMachine):
+    """`facts` is what the database says now."""
+
+    def __init__(self, ground: Ground) -> None:
+        super().__init__()
+        self.world = ground.fresh()
+        self.record = Record()
+        for one in ground.taken_before:
+            self.record.note(one)
+        self.seen = len(self.world.post.taken())
+        self.facts = self.world.look()
+        self.is_over = False
+
+    def teardown(self) -> None:
+        if not self.is_over:
+            self.world.close()
+
+    # --- one step
+
+    def type(self, *words: str, who: str = ROOT, input: str | None = None) -> bool:
+        """Type a command, and check every promise; return whether it was done to its end."""
+        try:
+            return self._play(words, who, input)
+        except BaseException:
+            say(self.world)
+            raise
+
+    def _play(self, words: tuple[str, ...], who: str, input: str | None) -> bool:
+        told = self.world.why(self._kinds()) if words[0] == "run" and self.world.death is None else {}
+        before = self.facts
+        in_doubt = self._in_doubt(before)
+        ran = self.world.type(*words, who=who, **({} if input is None else {"input": input}))
+        status = None if ran is None else ran.status
+        assert ran is None or status != _UNEXPECTED, f"{words}: {ran.stderr}"
+        self.facts = self.world.look()
+        taken = self.world.post.taken(self.seen)
+        self.seen += len(taken)
+        event(f"{' '.join(words[:2])}: {'died' if status is None else 'refused' if status else 'done'}")
+        step = Step(words, status, self.world.now, before, self.facts, taken)
+        promises.check(self.record, step)
+        if step.is_pass and status in (0, 5):
+            promises.a_pass_does_what_why_said(step, told, in_doubt | self._in_doubt(self.facts))
+        self._check_whys(step)
+        return status == 0
+
+    def _in_doubt(self, facts: Facts) -> set[str]:
+        """The mailboxes whose state a pass may change."""
+        away = {address for address, box in facts.boxes.items() if box.state == "failed"}
+        return away | self.world.post.refusing | self.world.post.silent
+
+    def _kinds(self) -> list[Person]:
+        """One open recipient of each kind: the others differ in nothing that a gate looks at."""
+        messages = {one.person: (one.step, one.state, one.mailbox) for one in self.facts.messages}
+        kinds = {
+            (person[0], one.state, one.next_step, one.sender_id, messages.get(person)): person
+            for person, one in self.facts.people.items()
+            if one.is_open
+        }
+        return list(kinds.values())
+
+    def _check_whys(self, step: Step) -> None:
+        for person, told in self.world.why(self._kinds()).items():
+            # After the deadlines that have passed, which are settled for a reader as well.
+            if any(gate.gate == "recipient" and not gate.open for gate in told.gates):
+                continue
+            promises.waits_for_something(step, person, told)
+
+    # --- time, and passes
+
+    @rule()
+    def run_a_pass(self) -> None:
+        self.type("run", "--once")
+
+    @rule(by=intervals)
+    def run_a_pass_later(self, by: timedelta) -> None:
+        self.world.now += by
+        self.type("run", "--once")
+
+    @rule(by=intervals)
+    def wait(self, by: timedelta) -> None:
+        self.world.now += by
+
+    @precondition(lambda self: self.facts.deadlines)
+    @rule(pick=picks, beside=around_an_end)
+    def wait_for_a_deadline(self, pick: int, beside: timedelta) -> None:
+        deadline = self.facts.deadlines[pick % len(self.facts.deadlines)]
+        self.world.now = max(self.world.now, deadline.ends_at + beside)
+
+    @rule()
+    def restart(self) -> None:
+        self.world.restart()
+
+    @rule(death=deaths)
+    def let_the_next_command_die(self, death: Death) -> None:
+        self.world.death = death
+
+    # --- mailboxes
+
+    def _nearest(self, mailbox: str, *states: str) -> str:
+        """This mailbox, or else the next one in one of these states: few commands shall be refused."""
+        order = [*_ORDER[_ORDER.index(mailbox) :], *_ORDER]
+        known = self.facts.boxes
+        return next((one for one in order if one in known and known[one].state in states), mailbox)
+
+    def _is_any(self, *states: str) -> bool:
+        return any(box.state in states for box in self.facts.boxes.values())
+
+    @rule(mailbox=mailboxes)
+    def fail(self, mailbox: str) -> None:
+        mailbox = self._nearest(mailbox, "connected")
+        self.world.post.refusing.add(mailbox)
+        self.type("mailbox", "test", mailbox)
+
+    @rule(mailbox=mailboxes, is_silent=st.booleans())
+    def get_into_trouble_unseen(self, mailbox: str, is_silent: bool) -> None:
+        (self.world.post.silent if is_silent else self.world.post.refusing).add(mailbox)
+
+    @precondition(lambda self: self._is_any("failed"))
+    @rule(mailbox=mailboxes)
+    def recover(self, mailbox: str) -> None:
+        mailbox = self._nearest(mailbox, "failed")
+        self._let_in(mailbox)
+        self.type("mailbox", "test", mailbox)
+
+    def _let_in(self, mailbox: str) -> None:
+        self.world.post.refusing.discard(mailbox)
+        self.world.post.silent.discard(mailbox)
+
+    @rule(mailbox=mailboxes, works=st.booleans(), resume=st.booleans())
+    def reconnect(self, mailbox: str, works: bool, resume: bool) -> None:
+        mailbox = self._nearest(mailbox, "failed")
+        if works:
+            self._let_in(mailbox)
+        self.type("mailbox", "reconnect", mailbox, "--password-stdin", *(["--resume"] if resume else []))
+
+    @rule(mailbox=mailboxes)
+    def disconnect(self, mailbox: str) -> None:
+        self.type("mailbox", "disconnect", self._nearest(mailbox, "connected", "failed"), "--yes")
+
+    @precondition(lambda self: self._is_any("disconnected") or len(self.facts.boxes) < len(_ORDER) - 1)
+    @rule(mailbox=mailboxes, more=st.sampled_from(((), ("--rejoin",), ("--rejoin", "--resume"))))
+    def connect(self, mailbox: str, more: tuple[str, ...]) -> None:
+        mailbox = self._nearest(mailbox, "disconnected")
+        self._let_in(mailbox)
+        flags = (*servers_of(mailbox), "--gap", "0s", "--for", USERS[mailbox], "--yes", *more)
+        self.type("mailbox", "connect", mailbox, *flags)
+
+    @precondition(lambda self: self._is_any("disconnected"))
+    @rule(mailbox=mailboxes)
+    def connect_another_address(self, mailbox: str) -> None:
+        """Dora, in the slot of a mailbox that was disconnected."""
+        box = self.facts.boxes.get(mailbox := self._nearest(mailbox, "disconnected"))
+        if box is not None:
+            slot = ("--slot", f"s_{box.slot}", "--for", USERS[mailbox], "--yes")
+            self.type("mailbox", "connect", DORA, *servers_of(DORA), "--gap", "0s", *slot)
+
+    @rule(mailbox=mailboxes, to=st.none() | mailboxes)
+    def remove(self, mailbox: str, to: str | None) -> None:
+        moved = [] if to is None else ["--move-to", self._nearest(to, "connected")]
+        self.type("mailbox", "remove", mailbox, *moved, "--yes")
+
+    @rule(mailbox=mailboxes, what=st.sampled_from(("pause", "resume", "resume")))
+    def rest(self, mailbox: str, what: str) -> None:
+        self.type("mailbox", what, mailbox)
+
+    @precondition(lambda self: self.facts.deadlines)
+    @rule(pick=picks, by=st.sampled_from(("10m", "1h", "2d")), in_one=st.booleans())
+    def extend(self, pick: int, by: str, in_one: bool) -> None:
+        deadline = self.facts.deadlines[pick % len(self.facts.deadlines)]
+        one = ["--campaign", deadline.campaign] if in_one else []
+        self.type("grace", "extend", deadline.mailbox, "--by", by, *one)
+
+    @rule(user=st.sampled_from((UNA, VIC)))
+    def lock_or_unlock(self, user: str) -> None:
+        is_locked = any(box.is_locked for one, box in self.facts.boxes.items() if USERS[one] == user)
+        self.type("user", *(["unlock", user] if is_locked else ["lock", user, "--yes"]))
+
+    # --- campaigns
+
+    def _as_user_of(self, mailbox: str) -> str:
+        """Who may pick a mailbox: a personal one its user alone."""
+        return USERS[mailbox]
+
+    @rule(campaign=rotations, mailbox=mailboxes)
+    def add_sender(self, campaign: str, mailbox: str) -> None:
+        present = {one.mailbox for one in self.facts.campaigns[campaign].senders if not one.left_because}
+        mailbox = next((one for one in _ORDER if one in self.facts.boxes and one not in present), mailbox)
+        self.type("campaign", "sender", "add", campaign, mailbox, who=self._as_user_of(mailbox))
+
+    @rule(campaign=rotations, mailbox=mailboxes)
+    def remove_sender(self, campaign: str, mailbox: str) -> None:
+        self.type("campaign", "sender", "remove", campaign, mailbox, "--yes")
+
+    @rule(campaign=campaigns)
+    def pause(self, campaign: str) -> None:
+        self.type("campaign", "pause", campaign)
+
+    @precondition(lambda self: any(one.state == "paused" for one in self.facts.campaigns.values()))
+    @rule(pick=picks, is_without=st.booleans())
+    def resume(self, pick: int, is_without: bool) -> None:
+        paused = [name for name, one in self.facts.campaigns.items() if one.state == "paused"]
+        name = paused[pick % len(paused)]
+        away = {
+            one.mailbox for one in self.facts.deadlines if (one.campaign, one.kind) == (name, "disconnect")
+        }
+        flags = [word for one in sorted(away) for word in ("--without", one)] if is_without else []
+        self.type("campaign", "resume", name, *flags)
+
+    @rule(campaign=campaigns, people=st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=4, unique=True))
+    def import_people(self, campaign: str, people: list[str]) -> None:
+        self.type("recipient", "import", campaign, "-", input="\n".join(("email", *people)))
+
+    @rule(campaign=campaigns, person=st.sampled_from(PEOPLE))
+    def remove_recipient(self, campaign: str, person: str) -> None:
+        self.type("recipient", "remove", campaign, person, "--yes")
+
+    @rule(campaign=campaigns, mailbox=mailboxes, to=mailboxes)
+    def assign(self, campaign: str, mailbox: str, to: str) -> None:
+        to = self._nearest(to, "connected")
+        flags = ("--from-sender", mailbox, "--to-sender", to)
+        self.type("recipient", "assign", campaign, *flags, who=self._as_user_of(to))
+
+    # --- the outbox
+
+    def _messages(self, *states: str) -> list[Message]:
+        return [one for one in self.facts.messages if one.state in states]
+
+    @precondition(lambda self: self._messages("scheduled", "error"))
+    @rule(pick=picks, mailbox=mailboxes)
+    def send_from(self, pick: int, mailbox: str) -> None:
+        waiting, mailbox = self._messages("scheduled", "error"), self._nearest(mailbox, "connected")
+        flags = (f"m_{waiting[pick % len(waiting)].id}", "--from", mailbox)
+        self.type("outbox", "send-from", *flags, who=self._as_user_of(mailbox))
+
+    @precondition(lambda self: self._messages("error"))
+    @rule(mailbox=st.none() | mailboxes)
+    def retry(self, mailbox: str | None) -> None:
+        self.type("outbox", "retry", *(["--all"] if mailbox is None else ["--mailbox", mailbox]))
+
+    @rule(campaign=campaigns)
+    def release(self, campaign: str) -> None:
+        self.type("outbox", "release", "--campaign", campaign)
+
+    @precondition(lambda self: self._messages("held"))
+    @rule(pick=picks)
+    def resolve(self, pick: int) -> None:
+        """The operator looks into the sent mail, and says what is there."""
+        held = self._messages("held")
+        one = held[pick % len(held)]
+        left = one.message_id in {taken.message_id for taken in self.world.post.taken()}
+        self.type("outbox", "resolve", f"m_{one.id}", "--sent" if left else "--not-sent")

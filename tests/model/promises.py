@@ -1,0 +1,254 @@
+"""What must hold after every step, seen from outside: at the mail servers, in the database, and in `why`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mailrotate.core.services.views.explaining import Explanation
+from tests.model.facts import Facts, Person, Sender
+from tests.model.post import Taken
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, and what it changed. `status` is None if its process died."""
+
+    words: tuple[str, ...]
+    status: int | None
+    now: datetime
+    before: Facts
+    after: Facts
+    taken: list[Taken]
+
+    @property
+    def is_pass(self) -> bool:
+        return self.words[0] == "run"
+
+    @property
+    def moves_people(self) -> bool:
+        """Whether it may change the mailbox of recipients who have one, by a person's wish (B8, E5)."""
+        return self.words[:2] in (("outbox", "send-from"), ("recipient", "assign"), ("mailbox", "remove"))
+
+
+@dataclass
+class Record:
+    """What the model remembers: the messages of each person, who is stopped, and who may write next.
+
+    `may_write` has more than one mailbox only after a command that died, and with a single sender's slot.
+    """
+
+    steps_taken: dict[Person, list[int]] = field(default_factory=dict)
+    may_write: dict[Person, set[str]] = field(default_factory=dict)
+    stopped: set[Person] = field(default_factory=set)
+
+    def note(self, one: Taken) -> None:
+        if one.step:
+            person = (one.campaign, one.to)
+            self.steps_taken.setdefault(person, []).append(one.step)
+            self.may_write[person] = {one.login}
+
+
+def check(record: Record, step: Step) -> None:
+    """Check everything that needs no question to the program, and take the step into the record."""
+    stopped_people_get_nothing(record, step)
+    steps_come_once_and_in_order(record, step)
+    follow_ups_keep_their_mailbox(record, step)
+    new_people_are_spread(step)
+    only_its_own_people_pay_for_a_mailbox(record, step)
+    nothing_waits_in_a_mailbox_that_is_away(step)
+    ended_people_have_nothing_waiting(step)
+    pauses_have_reasons(step)
+    everyone_has_a_mailbox_or_a_deadline(step)
+    for one in step.taken:
+        record.note(one)
+    record.stopped |= step.after.stopped()
+
+
+def stopped_people_get_nothing(record: Record, step: Step) -> None:
+    """C9: nobody who is stopped gets another message of that campaign, and nothing undoes it."""
+    stopped = record.stopped | step.after.stopped()
+    written_to = {(one.campaign, one.to) for one in step.taken}
+    assert not written_to & stopped, f"stopped, and written to: {written_to & stopped}"
+    undone = {person for person in record.stopped if _state(step.after, person) not in ("stopped", None)}
+    assert not undone, f"no longer stopped: {undone}"
+    assert step.after.tombstones >= len(record.stopped | step.after.stopped())
+
+
+def _state(facts: Facts, person: Person) -> str | None:
+    return facts.people[person].state if person in facts.people else None
+
+
+def steps_come_once_and_in_order(record: Record, step: Step) -> None:
+    """F3: nobody gets a step twice, and none is left out."""
+    had = {person: list(steps) for person, steps in record.steps_taken.items()}
+    for one in step.taken:
+        if one.step:
+            steps = had.setdefault((one.campaign, one.to), [])
+            assert one.step == len(steps) + 1, f"{one} after {steps}"
+            steps.append(one.step)
+
+
+def follow_ups_keep_their_mailbox(record: Record, step: Step) -> None:
+    """D5: a follow-up leaves from the mailbox of the message before, unless a person changed that."""
+    for one in step.taken:
+        may_write = record.may_write.get((one.campaign, one.to))
+        assert one.step < 2 or may_write is None or one.login in may_write, f"{one}, not from {may_write}"
+    for person in step.after.people if step.moves_people else ():
+        sender = step.after.people[person].sender
+        if sender is None or person not in step.before.people or person not in record.may_write:
+            continue
+        if sender != step.before.people[person].sender:
+            known = set() if step.status == 0 else record.may_write[person]
+            record.may_write[person] = {sender, *known}
+    if step.words[:2] == ("mailbox", "connect"):
+        # C5: a campaign with a single sender goes on from whatever is connected in its slot.
+        for person in record.may_write:
+            if not step.after.campaigns[person[0]].rotates:
+                record.may_write[person].add(step.words[2])
+
+
+def new_people_are_spread(step: Step) -> None:
+    """E1: the rotation's assignments to the able senders stay within one of each other.
+
+    A step may make some senders able, or take some away, before or after it assigns.
+    """
+    for name, campaign in step.after.campaigns.items():
+        if campaign.rotates and (given := _given_by_rotation(step, name)):
+            ways = [step.before.able(name), step.after.able(name)]
+            if step.is_pass and ways[0].keys() != ways[1].keys():
+                continue
+            spreads = [_spread(way, given) for way in ways if way]
+            assert any(max(counts) - min(counts) <= 1 for counts in spreads), (
+                f"{name}: {given} make {spreads}"
+            )
+
+
+def _given_by_rotation(step: Step, campaign: str) -> dict[int, int]:
+    """How many recipients each sender got in this step by the rotation's own choice."""
+    given: dict[int, int] = {}
+    for person, one in step.after.people.items():
+        if person[0] != campaign or one.sender_id is None or one.assigned_by != "equal":
+            continue
+        known = step.before.people.get(person)
+        if known is None or known.sender_id != one.sender_id:
+            given[one.sender_id] = given.get(one.sender_id, 0) + 1
+    return given
+
+
+def _spread(able: dict[int, Sender], given: dict[int, int]) -> list[int]:
+    """The counts after the step: who joins or returns takes the count next to its own that is in reach."""
+    order = sorted(able.values(), key=lambda one: one.position)
+    counts = {one.id: one.assigned_count for one in order if one.took_part}
+    for one in order:
+        if one.id not in counts:
+            low, high = (max(counts.values()) - 1, min(counts.values()) + 1) if counts else (0, None)
+            own = max(one.assigned_count, low)
+            counts[one.id] = own if high is None else min(own, high)
+    return [count + given.get(sender, 0) for sender, count in counts.items()]
+
+
+def only_its_own_people_pay_for_a_mailbox(record: Record, step: Step) -> None:
+    """A mailbox in trouble harms no recipient of another."""
+    for person, one in step.after.people.items():
+        known = step.before.people.get(person)
+        if known is None or not known.is_open:
+            continue
+        if one.state == "stopped":
+            mailbox = (one.reason or "").rpartition(" ")[2]
+            assert mailbox == known.sender, f"{person} waited for {known.sender}, and is {one.reason}"
+            assert (mailbox, person[0]) in step.after.settled, f"{person}: {one.reason} without a deadline"
+            assert person in record.steps_taken, f"{person} had no message, and is stopped"
+        elif one.state == "failed":
+            assert step.words[:3] == ("mailbox", "remove", known.sender), f"{person}: {one.reason}"
+    failed_before = {one.id for one in step.before.messages if one.state == "error"}
+    for message in step.after.messages:
+        if message.state == "error" and message.id not in failed_before:
+            box = step.after.boxes.get(message.mailbox)
+            assert message.error_class == "connection", f"{message} in error"
+            assert box is None or box.state != "connected", f"{message} in error, and its mailbox works"
+
+
+def nothing_waits_in_a_mailbox_that_is_away(step: Step) -> None:
+    """C15: what would leave from a mailbox that is away is in error, and says so."""
+    for message in step.after.messages:
+        if message.state == "scheduled":
+            box = step.after.boxes.get(message.mailbox)
+            assert box is not None, f"{message} waits in a removed mailbox"
+            assert box.state == "connected", f"{message} waits in a mailbox that is {box.state}"
+
+
+def ended_people_have_nothing_waiting(step: Step) -> None:
+    """C15: when a recipient ends, what is scheduled or in error is cancelled."""
+    for message in step.after.messages:
+        if message.state in ("scheduled", "error"):
+            recipient = step.after.people[message.person]
+            assert recipient.is_open, f"{message} of a recipient who is {recipient.state}"
+
+
+def pauses_have_reasons(step: Step) -> None:
+    """C6: a campaign is paused exactly while it has a reason; C7: a rotation runs with an able sender."""
+    for name, campaign in step.after.campaigns.items():
+        assert (campaign.state == "paused") == bool(campaign.pauses), f"{name} is {campaign}"
+        if campaign.rotates and campaign.state == "active":
+            assert step.after.able(name), f"{name} runs without an able sender"
+
+
+def everyone_has_a_mailbox_or_a_deadline(step: Step) -> None:
+    """C8, C10, E1: with an able sender nobody is left out, and nobody waits for a mailbox without an end."""
+    after = step.after
+    for person, one in after.people.items():
+        campaign = after.campaigns[person[0]]
+        if not one.is_open or not campaign.rotates:
+            continue
+        if one.sender_id is None:
+            assert campaign.state != "active" or not after.able(person[0]), f"{person} got no mailbox"
+            continue
+        sender = next(known for known in campaign.senders if known.id == one.sender_id)
+        if sender.left_because in ("disconnected", "failed") or _has_failed(after, sender):
+            assert after.has_deadline(sender.mailbox, person[0]), f"{person} waits for {sender} without end"
+
+
+def _has_failed(facts: Facts, sender: Sender) -> bool:
+    """Of present senders: those that only took recipients over have no deadline (C14)."""
+    box = None if sender.mailbox is None else facts.boxes.get(sender.mailbox)
+    return sender.left_because is None and box is not None and box.state == "failed"
+
+
+# --- what `why` says
+
+
+def waits_for_something(step: Step, person: Person, told: Explanation) -> None:
+    """F5: an open recipient is due, or waits for a named gate or a named deadline."""
+    is_due = told.next_at is not None and told.next_at <= step.now
+    closed = {gate.gate: gate.reason for gate in told.gates if not gate.open}
+    if is_due:
+        assert not closed, f"{person} is due, and waits for {closed}"
+        return
+    assert closed, f"{person} waits for nothing: {told}"
+    assert all(closed.values()), f"{person}: a gate says nothing: {told}"
+    assert told.binding is not None, f"{person}: no gate binds: {told}"
+    if told.next_at is None:
+        one = step.after.people[person]
+        has_end = step.after.has_deadline(one.sender, person[0])
+        assert told.remedy is not None or has_end, f"{person} waits without a way on: {told}"
+
+
+def a_pass_does_what_why_said(step: Step, told: dict[Person, Explanation], in_doubt: Iterable[str]) -> None:
+    """F5: after a whole pass, who was due has a message more, and who was not has none.
+
+    Not told by it: what the pass itself finds out, of a mailbox that works again or does not any more.
+    """
+    written_to = {(one.campaign, one.to) for one in step.taken}
+    for person, one in told.items():
+        is_due = one.next_at is not None and one.next_at <= step.now
+        mailbox = step.before.people[person].sender
+        if mailbox in in_doubt or mailbox is None:
+            continue
+        if is_due:
+            assert person in written_to, f"{person} was due and got nothing: {one}"
+        elif one.binding not in _OPENED_BY_A_PASS:
+            assert person not in written_to, f"{person} was not due and got a message: {one}"
+
+
+# A message that a dead process had in hand, an inbox not read yet, a hold that a login ends.
+_OPENED_BY_A_PASS = ("message", "inbox", "hold")

@@ -1,0 +1,51 @@
+"""Days of a rotation over three mailboxes, played at random on both databases (C3-C15, D5, E1-E5, F3, F5).
+
+`make test` plays a few short examples. The long run prints its seed; to play it again, or another one:
+MAILROTATE_MODEL="SEED EXAMPLES STEPS" pytest -m proof tests/model
+"""
+
+import os
+import random
+
+import pytest
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.model.machine import Days
+from tests.model.world import Ground, on_postgresql, on_sqlite
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ground:
+    folder = tmp_path_factory.mktemp("scene")
+    if request.param == "sqlite":
+        return on_sqlite(request.getfixturevalue("sqlite_template"), folder)
+    template = request.getfixturevalue("postgresql_template")
+    return on_postgresql(request.getfixturevalue("postgresql"), template, folder)
+
+
+def play(ground: Ground, number: int, examples: int, steps: int) -> None:
+    print(f"seed {number}: {examples} examples of {steps} steps")  # noqa: T201  to play it again
+    run_state_machine_as_test(
+        seed(number)(lambda: Days(ground)),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.mark.timeout(600)
+def test_the_promises_hold_on_every_day_of_a_rotation(ground: Ground) -> None:
+    play(ground, random.randrange(2**32), examples=25, steps=10)
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(7200)
+def test_the_promises_hold_on_many_long_days_of_a_rotation(ground: Ground) -> None:
+    typed = os.environ.get("MAILROTATE_MODEL", f"{random.randrange(2**32)} 100 60")
+    number, examples, steps = map(int, typed.split())
+    play(ground, number, examples, steps)
