@@ -101,6 +101,7 @@ NOT_HARD = [
     ("rcpt", "501 Syntax error in parameters or arguments to RCPT TO"),
     ("rcpt", "535 Invalid user or password"),
     ("rcpt", "550 5.1.1 Mailbox full"),
+    ("rcpt", "550 5.2.1 User account is inactive for 12 months"),
     ("rcpt", "550 5.1.1 recipient limit exceeded"),
     ("rcpt", "550 5.1.1 sender not allowed"),
     ("rcpt", "550 5.1.2 Greylisted"),

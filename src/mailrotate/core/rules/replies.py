@@ -83,7 +83,7 @@ _SAME = (
     ),
     (re.compile(r"\be-mail", re.IGNORECASE), "email"),
 )
-# These are written without spaces: a word can begin anywhere.
+# These are written without spaces, or are of several languages at once: a word can begin anywhere.
 _WITHOUT_SPACES = ("chinese", "japanese", "korean", "other")
 # A server may say more than this, but what it means it says first.
 _LONGEST_WORDS = 2000
