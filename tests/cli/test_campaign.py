@@ -100,7 +100,9 @@ def test_e1_e3_from_a_file_to_a_running_rotation_and_its_end(connected: Program)
         "hint: mailrotate campaign stop autumn-intro",
     ]
     run("campaign", "pause", "autumn-intro")
-    assert run("campaign", "resume", "--all", "--json").json() == {"resumed": ["autumn-intro"], "refused": []}
+    resumed = run("campaign", "resume", "--all", "--json").json()
+    assert (resumed["resumed"], resumed["refused"]) == (["autumn-intro"], [])
+    assert [(one["name"], one["recipients"]) for one in resumed["campaigns"]] == [("autumn-intro", 12)]
     shown = run("campaign", "stop", "autumn-intro", "--dry-run", "--json").json()
     assert (shown["changed"], len(shown["consequences"])) == (False, 2)
     unconfirmed = run("campaign", "stop", "autumn-intro", check_status=7)
