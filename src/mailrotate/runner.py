@@ -26,7 +26,7 @@ from mailrotate.core.services.sending import dealing, webhook_posting
 from mailrotate.core.services.sending.turn import Pace
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.liveness import LivingRunner
-from mailrotate.core.values.clock import Clock, monotonic_seconds
+from mailrotate.core.values.clock import Clock, monotonic_seconds, seconds_since_boot
 from mailrotate.core.values.errors import ClockTrouble
 
 # Lanes wait for servers nearly all the time, so threads cost little.
@@ -209,10 +209,10 @@ class Host:
 
     def _pace(self, linger: bool) -> Pace:
         most = passes.most_clock_jump(self._context)
-        wall, steady = self._clock(), monotonic_seconds()
+        wall, since_boot = self._clock(), seconds_since_boot()
 
         def trusted() -> bool:
-            moved = timedelta(seconds=monotonic_seconds() - steady)
+            moved = timedelta(seconds=seconds_since_boot() - since_boot)
             distrust = clock_trust.judge_pace(self._clock() - wall, moved, most)
             if distrust is not None:
                 self._note(ClockTrouble(distrust.code, f"{distrust.reason}; this turn sends nothing more"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support.program import Program
+from tests.support.console import Console
 
 PASSWORD = "open sesame"
 CAMPAIGN = "autumn"
@@ -43,7 +43,8 @@ class Ground:
 
     def __init__(self, home: Path, env: dict[str, str] | None = None) -> None:
         self.home = home
-        self.program = Program(home, {"MAILROTATE_PASSWORD": PASSWORD, **(env or {})})
+        # What kills or stops a process starts one; what comes before and after runs in this process.
+        self.program = Console(home, {"MAILROTATE_PASSWORD": PASSWORD, **(env or {})})
         self.database = home / "workspace.db"
 
     def connect(self, mailboxes: dict[str, str], imap: str, *options: str) -> None:
@@ -73,7 +74,7 @@ class Ground:
         home.mkdir()
         with closing(sqlite3.connect(self.database)) as database:
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        for name in ("workspace.db", "workspace.key"):
+        for name in ("workspace.db", "workspace.key", *(path.name for path in self.home.glob("*.mark"))):
             shutil.copy2(self.home / name, home / name)
         return Ground(home)
 

@@ -168,13 +168,13 @@ class Gate(_Listener):
     """Stands before another server, and calls `hold()` before it lets a connection through."""
 
     def __init__(self, port: int) -> None:
-        self._behind = port
+        self.behind = port
         self.hold: Callable[[], None] = lambda: None
         super().__init__()
 
     def converse(self, client: socket.socket) -> None:
         self.hold()
-        with socket.create_connection(("127.0.0.1", self._behind)) as server:
+        with socket.create_connection(("127.0.0.1", self.behind)) as server:
             back = threading.Thread(target=_pump, args=(server, client), daemon=True)
             back.start()
             _pump(client, server)

@@ -1,10 +1,5 @@
-"""F3, I1: commands that are killed leave what was before or what should be, and run well the next time.
+"""F3, I1: commands that are killed leave what was before or what should be, and run well the next time."""
 
-Pages are so many that the points are taken at doubling distances; of the other calls, each is one.
-"""
-
-import os
-import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +10,7 @@ import pytest
 
 from mailrotate.sandbox.server import SandboxInfo
 from tests.proof.ground import ADMIN, CAMPAIGN, PLAN, Ground
+from tests.proof.kills import killed_runs
 from tests.proof.mail_host import MailHost
 
 pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
@@ -37,33 +33,6 @@ def ready(inboxes: SandboxInfo, host: MailHost, tmp_path_factory: pytest.TempPat
     (ground.home / "plan.toml").write_text(PLAN)
     ground.program.run("campaign", "create", "plan.toml")
     return ground
-
-
-def kill_points(syscall: str) -> Iterator[int]:
-    number = 1
-    while True:
-        yield number
-        number = number * 2 if syscall == "pwrite64" else number + 1
-
-
-def killed_runs(
-    strace: str, make: Callable[[], Ground], command: tuple[str, ...], *syscalls: str
-) -> Iterator[tuple[Ground, str]]:
-    """Each time a fresh workspace, in which the command was killed at another point; ends after the last."""
-    for syscall in syscalls:
-        for number in kill_points(syscall):
-            ground = make()
-            traced = ground.program.started_by(
-                strace, "-f", "-o", os.devnull, "-e", f"trace={syscall}",
-                "-e", f"inject={syscall}:signal=KILL:when={number}",
-            )  # fmt: skip
-            process = traced.start(*command)
-            said = process.communicate(timeout=120)
-            if process.returncode == 0:
-                assert number > 1, f"{command} does no {syscall}"
-                break
-            assert process.returncode == -signal.SIGKILL, said
-            yield ground, f"{command[:2]} killed at {syscall} {number}"
 
 
 @pytest.fixture

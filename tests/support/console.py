@@ -7,8 +7,9 @@ What it leaves out is the interpreter's start and end, signals, and whatever a p
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, chdir, contextmanager, suppress
+from copy import copy
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -35,6 +36,7 @@ class Console(Program):
     # Only of one made `on` it.
     store: Store
     _shown: tuple[datetime, bool] | None = None
+    _boot: tuple[Path, timedelta] | None = None
     # A terminal in place of standard output.
     _screen: IO[str] | None = None
 
@@ -49,6 +51,12 @@ class Console(Program):
     def at(self, instant: datetime, *, standing_still: bool = False) -> Self:
         other = super().at(instant, standing_still=standing_still)
         other._shown = (instant, standing_still)
+        return other
+
+    def booted(self, name: Path, since: timedelta) -> Self:
+        """On a machine that started so long ago, and whose file names that start."""
+        other = copy(self)
+        other._boot = (name, since)
         return other
 
     def started_by(self, *starter: str) -> Self:
@@ -90,6 +98,11 @@ class Console(Program):
             stack.enter_context(_alone(self.env, self.home))
             if self._shown is not None:
                 stack.enter_context(patch.object(clock, "datetime", _clock_from(*self._shown)))
+            if self._shown is not None and self._boot is None:
+                # A machine of its own, about whose clock nothing is known from before.
+                stack.enter_context(patch.object(clock, "_BOOT_ID", self.home / "nowhere"))
+            if self._boot is not None:
+                stack.enter_context(_booted(*self._boot))
             for name, stream in (("stdin", typed), ("stdout", self._screen or out), ("stderr", err)):
                 stack.enter_context(patch(f"sys.{name}", stream))
             errors = stack.enter_context(_errors_told())
@@ -115,9 +128,9 @@ def _errors_told() -> Iterator[list[MailrotateError]]:
     errors: list[MailrotateError] = []
     tell = Speech.error
 
-    def keep(speech: Speech, error: MailrotateError) -> None:
+    def keep(speech: Speech, error: MailrotateError, shown: Callable[[str], str] = str) -> None:
         errors.append(error)
-        tell(speech, error)
+        tell(speech, error, shown)
 
     with patch.object(Speech, "error", keep):
         yield errors
@@ -137,6 +150,16 @@ def _alone(env: dict[str, str], home: Path) -> Iterator[None]:
             yield
     finally:
         time.tzset()
+
+
+@contextmanager
+def _booted(name: Path, since: timedelta) -> Iterator[None]:
+    began = time.monotonic() - since.total_seconds()
+    with (
+        patch.object(clock, "_BOOT_ID", name),
+        patch.object(clock, "seconds_since_boot", lambda: time.monotonic() - began),
+    ):
+        yield
 
 
 def _clock_from(instant: datetime, standing_still: bool) -> type[datetime]:

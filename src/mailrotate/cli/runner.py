@@ -39,7 +39,8 @@ def list_(ctx: typer.Context) -> None:
 def clock(
     ctx: typer.Context,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Take the present clock after one that was ahead.")
+        bool,
+        typer.Option("--accept", help="Take the present clock after one that was ahead, or after a jump."),
     ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -66,7 +67,7 @@ def clock(
     if not accept:
         call.speech.result(document, *_known(found, call.zone))
         return
-    if found.ahead.latest_at is None or found.ahead.latest_at <= found.now:
+    if not found.may_be_accepted:
         call.speech.result(document, "nothing to accept: nothing was recorded later than now")
         return
     if not call.speech.confirm(
@@ -89,11 +90,20 @@ def _known(found: "ClockView", zone: str) -> list[str]:
 
 
 def _consequences(found: "ClockView", zone: str) -> list[str]:
-    ahead = found.ahead
-    return [
-        f"The latest instant acted on is {zoned(ahead.latest_at, zone)}; now it is {zoned(found.now, zone)}.",
-        f"{counted(ahead.messages, 'message')} recorded after now will count as sent now, "
-        "also for the daily limits; their follow-ups wait their delay from now.",
-        "Rests between messages that run longer than now end; inboxes are read and connections tested first.",
-        "Holds after a limit keep their end, and the log keeps the wrong instants.",
-    ]
+    """What follows, apart for a clock that jumped and for one that was ahead before."""
+    lines = [f"Now it is {zoned(found.now, zone)}."]
+    if found.distrust is not None:
+        lines.append(f"{found.distrust.reason[0].upper()}{found.distrust.reason[1:]}.")
+    if found.passed:
+        deadlines, people = counted(found.passed, "deadline"), counted(found.people, "recipient")
+        lines.append(f"{deadlines} passed already by this clock: what happens to {people} then is final.")
+    if found.is_ahead:
+        lines += [
+            f"The latest instant acted on is {zoned(found.ahead.latest_at, zone)}.",
+            f"{counted(found.ahead.messages, 'message')} recorded after now will count as sent now, "
+            "also for the daily limits; their follow-ups wait their delay from now.",
+            "Rests between messages that run longer than now end; inboxes are read and connections tested "
+            "first.",
+            "Holds after a limit keep their end, and the log keeps the wrong instants.",
+        ]
+    return lines

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mailrotate.core.values.clock import Boot
+
 # How far a runner's clock may lag behind the latest instant in the database (`clock_tolerance`).
 BEHIND = timedelta(seconds=60)
 # How far it may be off PostgreSQL's, which all runners share (`database_clock_tolerance`).
 OFF_DATABASE = timedelta(seconds=5)
-# How far the wall clock may move against the monotonic one during one turn (`clock_jump`). Time servers slew
-# by 0.05 %; a larger step means that the clock was set, or that the machine slept or was migrated.
+# How far the wall clock may move against the time since boot, during one turn and from pass to pass
+# (`clock_jump`). Time servers correct a clock by slewing both, or in a small step; a larger step means that
+# the clock was set, or that a virtual machine was stopped for a while.
 JUMP = timedelta(seconds=5)
 
 
@@ -40,10 +43,25 @@ def judge(
     return None
 
 
-def judge_pace(wall_moved: timedelta, monotonic_moved: timedelta, most: timedelta = JUMP) -> Distrust | None:
-    """Compare how far the two clocks moved since the same moment."""
-    jump = wall_moved - monotonic_moved
+def judge_pace(wall_moved: timedelta, boot_moved: timedelta, most: timedelta = JUMP) -> Distrust | None:
+    """Compare how far the wall clock and the time since boot moved since the same moment."""
+    return _judge_jump(wall_moved - boot_moved, most, "the clock jumped")
+
+
+def judge_boot(known: Boot | None, present: Boot | None, most: timedelta = JUMP) -> Distrust | None:
+    """Compare when the machine started, by the wall clock of the latest pass and by the present one.
+
+    None if they agree, and if nothing can be known: after a restart, on another machine, or where the system
+    does not name its starts.
+    """
+    if known is None or present is None or known.id != present.id:
+        return None
+    jump = present.began_at - known.began_at
+    return _judge_jump(jump, most, "since the latest pass this machine's clock has jumped")
+
+
+def _judge_jump(jump: timedelta, most: timedelta, words: str) -> Distrust | None:
     if abs(jump) <= most:
         return None
     way = "forward" if jump > timedelta() else "back"
-    return Distrust("clock.jumped", f"the clock jumped {int(abs(jump).total_seconds())} s {way}")
+    return Distrust("clock.jumped", f"{words} {int(abs(jump).total_seconds())} s {way}")

@@ -7,6 +7,7 @@ from sqlalchemy import Column, Connection, Table, delete, func, select, text, up
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.dialects import is_sqlite
+from mailrotate.core.values.clock import Boot
 
 
 def latest_acted_at(connection: Connection) -> datetime | None:
@@ -22,6 +23,19 @@ def database_now(connection: Connection) -> datetime | None:
         return None
     found = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return found if isinstance(found, datetime) else None
+
+
+def known_boot(connection: Connection) -> Boot | None:
+    """The start of the machine that made the latest pass; None if it could not name it."""
+    w = t.workspace.c
+    row = connection.execute(select(w.boot_id, w.booted_at)).one_or_none()
+    return None if row is None or row.boot_id is None else Boot(row.boot_id, row.booted_at)
+
+
+def keep_boot(connection: Connection, boot: Boot | None) -> None:
+    """Replace what `known_boot` finds."""
+    values = {"boot_id": boot and boot.id, "booted_at": boot and boot.began_at}
+    connection.execute(update(t.workspace).values(values))
 
 
 @dataclass(frozen=True)

@@ -64,23 +64,24 @@ def begin(context: Context, now: datetime) -> Counter[str]:
     clock_guard.check_clock(context, now)
     accounts.prove_key(context)
     marking.begin_pass(context)
-    _note_absence(context, now)
+    _note_pass(context, now)
     held = recovery.recover(context, now)
     with context.store.writing() as connection:
         settled = grace_periods.apply_passed(connection, now)
     return Counter(held=held, stopped=settled.stopped, reassigned=settled.reassigned)
 
 
-def _note_absence(context: Context, now: datetime) -> None:
-    """Note a gap between passes longer than the allowed lateness, which parks late messages (H4)."""
+def _note_pass(context: Context, now: datetime) -> None:
+    """Note what the next pass is compared with, and a gap that is longer than the allowed lateness (H4)."""
     with context.store.writing() as connection:
-        absence = facts.lasting_absence(connection, now)
+        absence = facts.absence_until(connection, now)
         if absence is not None:
             workspaces.note_absence(connection, *absence)
         workspace = workspaces.find(connection)
         last = None if workspace is None else workspace.last_pass_at
         if last is None or now > last:
             workspaces.change(connection, last_pass_at=now)
+        clock_guard.note_boot(context, connection, now)
 
 
 def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
@@ -99,7 +100,7 @@ def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list
 
 
 def most_clock_jump(context: Context) -> timedelta:
-    """How far the wall clock may move against the monotonic one while a lane is worked (F6)."""
+    """How far the wall clock may move against the time since boot while a lane is worked (F6)."""
     with context.store.reading() as connection:
         return periods.period(connection, "clock_jump")
 
@@ -197,11 +198,12 @@ def conclude(context: Context, now: datetime) -> None:
 
 @dataclass(frozen=True)
 class Outlook:
-    """`blocked`: everything due waits for a user's action. `unreadable` are mailboxes whose follow-ups wait
-    because the inbox cannot be read."""
+    """`nobody_can_send`: everything due waits for a user's action. `unreadable` are the mailboxes whose
+    follow-ups wait because the inbox cannot be read."""
 
     nobody_can_send: bool = False
     unreadable: tuple[str, ...] = ()
+    failed_count: int = 0
 
 
 def outlook(context: Context, now: datetime) -> Outlook:
@@ -213,9 +215,10 @@ def outlook(context: Context, now: datetime) -> Outlook:
         with_others = due.lanes_ready(connection, now, follow_ups=False)
         others = {*stuck, *with_others}
         boxes = [sending_mailboxes.by_id(connection, lane) for lane in ready if lane not in others]
+        failed = [box for box in mailboxes.listing(connection) if box.state is ConnectionState.FAILED]
     unreadable = [box for box in boxes if box.inbox.failing_since is not None]
     nobody = bool(ready) and len(stuck) + len(unreadable) == len(ready)
-    return Outlook(nobody, tuple(box.address for box in unreadable))
+    return Outlook(nobody, tuple(box.address for box in unreadable), len(failed))
 
 
 def _is_stuck(connection: Connection, mailbox_id: int, now: datetime) -> bool:

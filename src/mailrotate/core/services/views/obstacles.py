@@ -24,7 +24,7 @@ def find(
     A runner that is working has a key, and a clock that agrees with PostgreSQL's, whatever this process has.
     """
     server = None if is_working else instants.database_now(connection)
-    distrust = clock_guard.lag_of(connection, now, server=server)
+    distrust = clock_guard.distrust_of(context, connection, now, server=server)
     if distrust is not None:
         return Obstacle(CLOCK, distrust.reason, clock_guard.remedy(distrust))
     workspace = workspaces.find(connection)
