@@ -24,7 +24,7 @@ from mailrotate.core.values.secret import Secret
 if TYPE_CHECKING:
     from mailrotate.adapters.mark_file import MarkFile
     from mailrotate.adapters.workspace_key import WorkspaceKey
-    from mailrotate.core.ports import KeyPlace, MailProvider
+    from mailrotate.core.ports import KeyPlace, MailProvider, WebhookPoster
     from mailrotate.core.services.context import Context
     from mailrotate.core.store.engine import Store
     from mailrotate.core.store.events import Actor
@@ -359,7 +359,6 @@ class App:
     def context(self) -> "Context":
         from mailrotate.adapters.holiday_calendar import HolidayCalendar
         from mailrotate.adapters.secret_box import RingBox
-        from mailrotate.adapters.webhook_poster import HttpPoster
         from mailrotate.core.services.context import Context
 
         return Context(
@@ -368,7 +367,7 @@ class App:
             provider=self.provider,
             holidays=HolidayCalendar(),
             mark=self.mark,
-            webhooks=HttpPoster(),
+            webhooks=self.webhooks,
             actor=self.actor,
             later=lambda began: max(began, self.clock()),
             boot=present_boot,
@@ -379,6 +378,11 @@ class App:
         from mailrotate.providers.registry import provider_for
 
         return provider_for(name, self.settings.timeouts)
+
+    def webhooks(self) -> "WebhookPoster":
+        from mailrotate.adapters.webhook_poster import HttpPoster
+
+        return HttpPoster()
 
     def find_servers(self, address: str) -> "ServerGuess":
         """Find the servers of an address: in the built-in table, then by MX, then by autoconfig (B1)."""

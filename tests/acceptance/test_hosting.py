@@ -204,6 +204,7 @@ def growing_no_file(process: "subprocess.Popen[str]") -> Iterator[None]:
 def test_f3_a_lasting_enospc_while_an_answer_is_recorded_is_said_at_once_and_in_status(
     ready: Ready, program: Program
 ) -> None:
+    looking = looking_at(program)
     with in_flight(ready, program, "run", "--once", "--json") as (process, dot):
         assert process.stderr is not None
         with growing_no_file(process):
@@ -213,12 +214,12 @@ def test_f3_a_lasting_enospc_while_an_answer_is_recorded_is_said_at_once_and_in_
             headline = ""
             while not headline.startswith("not sending: what a server answered cannot be recorded"):
                 assert process.poll() is None
-                headline = program.run("status").stdout.splitlines()[0]
+                headline = looking.run("status").stdout.splitlines()[0]
             assert str(program.home / "workspace.db") in headline
-            document = program.run("status", "--json").json()
+            document = looking.run("status", "--json").json()
             assert (document["headline"]["code"], document["sending"]) == ("unrecorded", False)
             assert document["next_command"] == "mailrotate runner list"
-            assert "cannot be recorded" in program.run("why", "m_2").stdout
+            assert "cannot be recorded" in looking.run("why", "m_2").stdout
             assert len(ready.server.dots) == 1, "F3: while it cannot be recorded, the lane sends nothing"
         said = process.communicate(timeout=60)
     program.said += said
@@ -226,9 +227,9 @@ def test_f3_a_lasting_enospc_while_an_answer_is_recorded_is_said_at_once_and_in_
     assert "waits to be recorded" not in said[1], "said once, however often it was tried"
     assert states(program) == ["sent"] * 3, "recorded once there was room"
     assert len(set(ready.server.taken)) == len(ready.server.dots) == 3, "F3: each once"
-    (late,) = program.run("log", "--action", "message.recorded", "--json").json()
+    (late,) = looking.run("log", "--action", "message.recorded", "--json").json()
     assert (late["mailbox"], late["message"]) == (CARLA, "m_1"), "the log says when it goes on"
-    assert program.run("status", "--json").json()["headline"]["code"] != "unrecorded"
+    assert looking.run("status", "--json").json()["headline"]["code"] != "unrecorded"
 
 
 def test_f3_a_runner_that_is_killed_while_it_cannot_record_no_longer_stops_the_others(
@@ -241,7 +242,7 @@ def test_f3_a_runner_that_is_killed_while_it_cannot_record_no_longer_stops_the_o
             assert "waits to be recorded" in process.stderr.readline()
             process.kill()
             process.wait()
-    assert program.run("status", "--json").json()["headline"]["code"] != "unrecorded"
+    assert looking_at(program).run("status", "--json").json()["headline"]["code"] != "unrecorded"
     program.run("run", "--once", "--json")
     assert sorted(states(program)) == ["held", "sent", "sent"], "F3: nothing is sent twice"
 
@@ -261,7 +262,7 @@ def test_i1_no_child_is_given_a_password_not_even_one_from_the_environment(
     # The keyring is asked in a child process; a key file would need none.
     del program.env["MAILROTATE_KEY_FILE"]
     started = tmp_path / "started"
-    traced = ("strace", "-f", "-v", "-s", "65536", "-e", "trace=execve", "-o", str(started))
+    traced = ("strace", "-f", "--seccomp-bpf", "-v", "-s", "65536", "-e", "trace=execve", "-o", str(started))
     where = ("--smtp", f"localhost:{ready.server.port}", "--imap", f"localhost:{dovecot.imaps_port}")
     program.started_by(*traced).run("mailbox", "connect", CARLA, *where, "--security", "tls")
     own, *children = [line for line in started.read_text().splitlines() if "execve(" in line]

@@ -57,7 +57,7 @@ def test_c10_people_get_the_secret_on_standard_output_alone(program: Console, re
     assert "both secrets sign until 2031-03-04 09:00:00 UTC" in rotated.stderr
 
 
-def test_c10_status_names_a_webhook_in_trouble_and_what_was_given_up(
+def test_c10_field_16_status_names_a_webhook_in_trouble_and_what_was_given_up(
     program: Console, receiver: Receiver
 ) -> None:
     add(program, receiver)

@@ -178,7 +178,7 @@ def test_tab_says_nothing_of_a_database_without_tables(empty_store: Store) -> No
 
 
 def test_tab_makes_no_database_and_says_nothing_of_one_that_cannot_be_read(tmp_path: Path) -> None:
-    program = Program(tmp_path)
+    program = Console(tmp_path)
     database = tmp_path / "workspace.db"
     assert complete(program, "mailrotate mailbox show ") == []
     assert not database.exists()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from copy import copy
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.mail import FolderCursor
 from tests.support.console import Console
 from tests.support.inside import inside
+from tests.support.program import Program
 from tests.support.rows import NOW, Sender, Workspace
 
 ADA, ANNA, BEN, KIM = "ada@example.org", "anna@example.org", "ben@example.org", "kim@example.com"
@@ -294,14 +296,14 @@ def test_a_suppression_s_reason_is_words(program: Console, reason: str, words: s
 # --- completion
 
 
-def completed(program: Console, shell: str, line: str) -> list[str]:
-    """What the shell is offered for the last word of a line, by the real command."""
+def completed(program: Program, shell: str, line: str) -> list[str]:
+    """What the shell is offered for the last word of a line."""
     words = line.split(" ")
     asked = {
         "bash": {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)},
         "zsh": {"_TYPER_COMPLETE_ARGS": line},
     }
-    program = program.process
+    program = copy(program)
     program.env = {**program.env, "_MAILROTATE_COMPLETE": f"complete_{shell}", **asked[shell]}
     said = program.run(check_status=None).stdout
     return re.findall(r'^"?([^":\n]+)', said.partition("((")[2] if shell == "zsh" else said, re.MULTILINE)
@@ -344,6 +346,9 @@ def test_completion_offers_values_command_names_ids_and_addresses(
     program: Console, offers: dict[str, list[str]], shell: str
 ) -> None:
     assert {line: completed(program, shell, f"mailrotate {line}") for line in offers} == offers
+    # A shell starts a process.
+    line = "campaign preview autumn --to l"
+    assert completed(program.process, shell, f"mailrotate {line}") == offers[line]
 
 
 def test_completion_offers_no_recipients_of_a_campaign_that_the_user_cannot_see(

@@ -14,7 +14,6 @@ from mailrotate.cli.call import Call
 from mailrotate.cli.grammar import GLOBAL_LINE, GLOBAL_PANEL
 from mailrotate.cli.main import root
 from tests.support.console import Console
-from tests.support.program import Program
 
 ROOT: Any = typer.main.get_command(root)
 GLOBAL = ("--db", "--as", "--json", "--debug", "--no-color")
@@ -179,7 +178,7 @@ def test_debug_after_the_command_shows_where_it_failed(console: Console) -> None
 
 @pytest.mark.parametrize("words", [("mailbox", "list"), ("mailbox",), ()], ids=["verb", "noun", "root"])
 def test_tab_offers_the_global_options_everywhere(tmp_path: Path, words: tuple[str, ...]) -> None:
-    program = Program(tmp_path)
+    program = Console(tmp_path)
     line = " ".join(("mailrotate", *words, "--"))
     program.env |= {
         "_MAILROTATE_COMPLETE": "complete_bash",

@@ -143,25 +143,24 @@ def test_b7_another_server_keeps_the_mailboxs_security_none_unless_its_port_says
 def test_i1_in_cron_the_key_file_is_enough_and_a_missing_or_wrong_key_fails_no_mailbox(
     home: Path, server: SandboxInfo
 ) -> None:
-    """The environment of these processes holds no more than cron's and the names of database and key."""
+    """The environment of the commands holds no more than cron's and the names of database and key."""
     console = Console(home)
-    program = console.process
     anna = server.senders[0]
     connect(console, server, anna)
     key = console.home / "workspace.key"
     right = key.read_text()
     console.run("secret", "rekey")
     assert key.read_text() != right
-    program.run("mailbox", "test", anna)
+    console.process.run("mailbox", "test", anna)
     changed = key.read_text()
 
     key.unlink()
-    missing = program.run("mailbox", "test", anna, "--json", check_status=1)
+    missing = console.run("mailbox", "test", anna, "--json", check_status=1)
     assert missing.error()["code"] == "key.missing"
     assert not key.exists()
     key.write_text(right)
     key.chmod(0o600)
-    wrong = program.run("mailbox", "test", anna, "--json", check_status=1)
+    wrong = console.run("mailbox", "test", anna, "--json", check_status=1)
     assert wrong.error()["code"] == "key.wrong"
     assert console.run("secret", "rekey", "--json", check_status=1).error()["code"] == "key.wrong"
     assert key.read_text() == right
@@ -182,6 +181,14 @@ def test_a_password_is_asked_for_unseen_on_a_terminal(program: Program, server: 
         shown = read_until(ours, b"password of")
         os.write(ours, f"{CANARY}\n".encode())
         shown += read_until(ours, b"Your name, as recipients see it")
+        for wrong, why in (
+            ("anna@example.org", b"looks like an address"),
+            ("Anna\x1b[31m", b"is not a name"),
+            ("a" * 300, b"is not a name"),
+        ):
+            os.write(ours, f"{wrong}\n".encode())
+            again = read_until(ours, b"Your name, as recipients see it")
+            assert why in again
         os.write(ours, b"Anna Example\n")
         assert running.stdout is not None
         assert b"connected" in running.stdout.read()

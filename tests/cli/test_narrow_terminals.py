@@ -46,7 +46,6 @@ LISTINGS = {
     "runner list": {"run_1"},
     f"campaign sender list {CAMPAIGN}": {ANNA, BEN},
     "webhook list": {"w_1", HOOK},
-    "settings show": {"timezone", "network_patience"},
     "limits show": {"google.day", "microsoft.minute"},
     "db stats": {"message"},
 }

@@ -9,6 +9,9 @@ from mailrotate.core.store import tables as t
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
 from tests.support.console import Console
 
+# What is refused is written to no database.
+pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+
 PASSWORD = "of-the-sandbox"
 INJECTED = "Anna\r\nBcc: all@example.com"
 # Flag, value, exit status, code; and what of the value is said back, where it is not said as it was typed.

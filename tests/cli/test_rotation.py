@@ -106,7 +106,7 @@ def two(workspace: Workspace) -> tuple[Sender, Sender]:
     return workspace.add_mailbox("anna@example.org"), workspace.add_mailbox("ben@example.org")
 
 
-def test_story_10_while_a_sender_is_failed_new_people_go_to_the_other(
+def test_e1_story_10_while_a_sender_is_failed_new_people_go_to_the_other(
     run: Console, workspace: Workspace, two: tuple[Sender, Sender]
 ) -> None:
     create(run, *FROM_TWO)
@@ -117,7 +117,7 @@ def test_story_10_while_a_sender_is_failed_new_people_go_to_the_other(
     assert people(run) == {"anna@example.org": 5, "ben@example.org": 8}
 
 
-def test_story_49_ten_over_two_are_five_and_five_and_a_flapping_third_is_never_more_than_one_apart(
+def test_e1_story_49_ten_over_two_are_five_and_five_and_a_flapping_third_is_never_more_than_one_apart(
     run: Console, workspace: Workspace, two: tuple[Sender, Sender]
 ) -> None:
     create(run, *FROM_TWO)
@@ -139,7 +139,7 @@ def test_story_49_ten_over_two_are_five_and_five_and_a_flapping_third_is_never_m
     assert sender_of(run, "q0@example.com") == "cleo@example.org"
 
 
-def test_e1_many_small_imports_and_single_adds_never_make_senders_more_than_one_apart(
+def test_e1_field_45_many_small_imports_and_single_adds_never_make_senders_more_than_one_apart(
     run: Console, two: tuple[Sender, Sender]
 ) -> None:
     create(run, *FROM_TWO)
@@ -157,7 +157,7 @@ def test_e1_many_small_imports_and_single_adds_never_make_senders_more_than_one_
     assert sum(people(run).values()) == total
 
 
-def test_e1_a_thousand_imported_into_a_paused_campaign_are_spread_before_anything_leaves(
+def test_e1_field_48_a_thousand_imported_into_a_paused_campaign_are_spread_before_anything_leaves(
     run: Console, two: tuple[Sender, Sender]
 ) -> None:
     create(run, *FROM_TWO)
@@ -181,7 +181,7 @@ def test_e1_recipient_show_tells_why_a_mailbox_was_chosen(run: Console, two: tup
     assert "fewest assigned: anna@example.org 2, ben@example.org 1" in shown
 
 
-def test_story_52_by_owner_people_go_to_their_owners_mailboxes_and_wait_without_one(
+def test_e2_story_52_field_43_by_owner_people_go_to_their_owners_mailboxes_and_wait_without_one(
     run: Console, workspace: Workspace, users: dict[str, StoredUser]
 ) -> None:
     for address in ("una1@example.org", "una2@example.org"):
@@ -222,7 +222,7 @@ def test_story_52_by_owner_people_go_to_their_owners_mailboxes_and_wait_without_
     assert sender_of(run, "p7@example.com") == "max1@example.org"
 
 
-def test_story_53_in_a_team_campaign_people_go_to_the_mailboxes_of_the_user_who_adds_them(
+def test_e2_story_53_in_a_team_campaign_people_go_to_the_mailboxes_of_the_user_who_adds_them(
     run: Console, workspace: Workspace, users: dict[str, StoredUser]
 ) -> None:
     for address, user in (("una@example.org", UNA), ("max@example.org", MAX)):
@@ -253,7 +253,7 @@ def test_e2_a_team_campaign_takes_people_of_every_active_user_and_another_one_of
     assert refused.error()["code"] == "user.locked"
 
 
-def test_e2_people_added_for_a_user_go_to_that_users_mailboxes_and_the_log_keeps_both(
+def test_e2_field_53_people_added_for_a_user_go_to_that_users_mailboxes_and_the_log_keeps_both(
     run: Console, workspace: Workspace, users: dict[str, StoredUser]
 ) -> None:
     workspace.add_mailbox("ada@example.org")
@@ -282,7 +282,7 @@ def test_e2_people_added_for_a_user_go_to_that_users_mailboxes_and_the_log_keeps
     assert refused.error()["code"] == "user.not_allowed"
 
 
-def test_e2_three_to_one_is_three_to_one_within_the_first_four(
+def test_e2_field_47_three_to_one_is_three_to_one_within_the_first_four(
     run: Console, two: tuple[Sender, Sender]
 ) -> None:
     made = create(run, *FROM_TWO, "--weight", "anna@example.org=3")
@@ -338,7 +338,7 @@ def test_e2_a_campaign_file_says_how_senders_rotate(run: Console, two: tuple[Sen
         (("--weight", "anna@example.org=3", "--rotate", "equal"), "weights belong to the weighted rotation"),
     ],
 )
-def test_e2_a_wrong_weight_is_refused(
+def test_e2_field_47_a_wrong_weight_is_refused(
     run: Console, two: tuple[Sender, Sender], args: tuple[str, ...], says: str
 ) -> None:
     path = str(write_file(run))
@@ -348,7 +348,7 @@ def test_e2_a_wrong_weight_is_refused(
         assert "mailrotate campaign sender remove intro anna@example.org" in refused.stderr
 
 
-def test_story_54_how_a_started_campaign_rotates_cannot_be_modified(
+def test_e3_story_54_how_a_started_campaign_rotates_cannot_be_modified(
     run: Console, two: tuple[Sender, Sender]
 ) -> None:
     create(run, *FROM_TWO)
@@ -371,7 +371,7 @@ def test_story_54_how_a_started_campaign_rotates_cannot_be_modified(
         assert run.run("campaign", "show", "intro", "--json").json()["rotation"] == "equal"
 
 
-def test_story_54_a_started_campaign_with_a_single_sender_gets_no_rotation(
+def test_e3_story_54_a_started_campaign_with_a_single_sender_gets_no_rotation(
     run: Console, two: tuple[Sender, Sender]
 ) -> None:
     create(run, "--from", "anna@example.org")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.console import Console
 from tests.support.program import Program
 
 PIA = "pia@firm.example.com"
@@ -21,16 +22,16 @@ FREE_PORTS = ("--smtp-port", "0", "--imap-port", "0")
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
+def program(tmp_path: Path) -> Console:
+    return Console(tmp_path)
 
 
 @contextmanager
 def running(
-    program: Program, *options: str, ended_by: signal.Signals = signal.SIGTERM
+    program: Console, *options: str, ended_by: signal.Signals = signal.SIGTERM
 ) -> Iterator[dict[str, Any]]:
     """A sandbox in a process of its own; what it said when it was ready."""
-    process = program.start("sandbox", *FREE_PORTS, "--json", *options)
+    process = program.process.start("sandbox", *FREE_PORTS, "--json", *options)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -58,28 +59,29 @@ def note(program: Program) -> Path:
     return program.home / ".local" / "state" / "mailrotate" / "sandbox.json"
 
 
-def test_one_reads_answers_and_unsubscribes_from_another_terminal(program: Program) -> None:
+def test_one_reads_answers_and_unsubscribes_from_another_terminal(program: Console) -> None:
+    terminal = program.process
     with running(program) as said:
         assert stat.S_IMODE(note(program).stat().st_mode) == 0o600
         send(said)
-        (mail,) = program.run("sandbox", "read", PIA, "--json").json()
+        (mail,) = terminal.run("sandbox", "read", PIA, "--json").json()
         assert (mail["from_address"], mail["subject"], mail["text"]) == (
             said["senders"][0],
             "Hello",
             "Are you there?\n",
         )
-        replied = program.run("sandbox", "answer", PIA, "Yes, call me.", "--json").json()["message_id"]
+        replied = terminal.run("sandbox", "answer", PIA, "Yes, call me.", "--json").json()["message_id"]
         shown = program.run("sandbox", "read", said["senders"][0]).stdout
         assert f"Message-ID:   {replied}" in shown
         assert "In-Reply-To:  <1@example.org>" in shown
         assert "  Yes, call me." in shown
-        program.run("sandbox", "unsubscribe", PIA)
+        terminal.run("sandbox", "unsubscribe", PIA)
         (request,) = program.run("sandbox", "read", said["senders"][1], "--json").json()
         assert (request["from_address"], request["subject"]) == (PIA, "off")
     assert not note(program).exists()
 
 
-def test_the_password_can_stay_the_same_over_restarts(program: Program) -> None:
+def test_the_password_can_stay_the_same_over_restarts(program: Console) -> None:
     (program.home / "password").write_text("a long one\nnot this\n")
     with running(program, "--password-file", "password", ended_by=signal.SIGINT) as said:
         assert said["password"] == "a long one"
@@ -90,8 +92,8 @@ def test_the_password_can_stay_the_same_over_restarts(program: Program) -> None:
 
 # A process for each command.
 @pytest.mark.proof
-def test_the_commands_that_a_person_is_told_connect_all_its_mailboxes(program: Program) -> None:
-    process = program.start("sandbox", *FREE_PORTS)
+def test_the_commands_that_a_person_is_told_connect_all_its_mailboxes(program: Console) -> None:
+    process = program.process.start("sandbox", *FREE_PORTS)
     try:
         assert process.stdout is not None
         said = ""
@@ -114,13 +116,13 @@ def test_the_commands_that_a_person_is_told_connect_all_its_mailboxes(program: P
         process.kill()
         process.wait()
     own = {"MAILROTATE_DB": "sandbox.db", "MAILROTATE_KEY_FILE": "sandbox.key"}
-    listed = Program(program.home, own).run("mailbox", "list", "--json").json()
+    listed = Console(program.home, own).run("mailbox", "list", "--json").json()
     assert [box["address"] for box in listed] == [
         f"{name}@sandbox.example.org" for name in ("anna", "ben", "clara")
     ]
 
 
-def test_a_taken_port_is_a_clear_error(program: Program) -> None:
+def test_a_taken_port_is_a_clear_error(program: Console) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = program.run("sandbox", "--smtp-port", str(port), "--imap-port", "0", check_status=6)
@@ -130,9 +132,9 @@ def test_a_taken_port_is_a_clear_error(program: Program) -> None:
     )
 
 
-def test_without_a_running_sandbox_reading_says_so_also_after_one_was_killed(program: Program) -> None:
+def test_without_a_running_sandbox_reading_says_so_also_after_one_was_killed(program: Console) -> None:
     assert program.run("sandbox", "read", PIA, "--json", check_status=3).error()["code"] == "sandbox.none"
-    process = program.start("sandbox", *FREE_PORTS, "--json")
+    process = program.process.start("sandbox", *FREE_PORTS, "--json")
     assert process.stdout is not None
     process.stdout.readline()
     process.kill()

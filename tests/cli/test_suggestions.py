@@ -24,6 +24,8 @@ ROOT: Any = typer.main.get_command(root)
         ("mailbox ls", "list"),
         ("mailbox delete anna@example.org", "remove"),
         ("mailbox login", "connect"),
+        ("settings list", "show"),
+        ("limits list", "show"),
         ("campaign new", "create"),
         ("campaign add", "create"),
         ("recipient create", "add"),

@@ -5,7 +5,7 @@ from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MINUTE, NEU, OF_ANNA, 
 ENDS_AT = "2031-03-05T13:01:00Z"
 
 
-def test_c4_story_16_a_dry_run_says_what_follows_and_changes_nothing(scene: Scene) -> None:
+def test_c4_story_16_field_36_a_dry_run_says_what_follows_and_changes_nothing(scene: Scene) -> None:
     ran = scene.at(LATER, "mailbox", "disconnect", ANNA, "--dry-run", standing=True)
     told = ran.stdout + ran.stderr
     assert "campaign intro pauses; people who wait for this mailbox: 5" in told

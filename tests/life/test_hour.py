@@ -136,24 +136,3 @@ def test_c12_an_extension_has_a_bound(scene: Scene, much: str) -> None:
     scene.disconnect()
     error = scene.refused(LATER, "grace", "extend", ANNA, "--by", much, status=2)
     assert error["code"] in ("grace.too_long", "duration.invalid")
-
-
-def test_c8_a_connect_within_the_hour_names_the_way_back_before_and_after(scene: Scene) -> None:
-    scene.disconnect()
-    told = scene.connect(SOON, ANNA)
-    before = next(line for line in told.stderr.splitlines() if "--rejoin --resume" in line)
-    assert before.startswith(f"campaign 'intro' waits for {ANNA} until 2031-03-05 13:01:")
-    back = f"mailrotate campaign sender add intro {ANNA}"
-    assert f"campaign 'intro' still waits for it: {back}" in told.stdout
-    # With the flags that the hint names it is too late now: the error names the command that is left.
-    again = scene.connect(SOON, ANNA, "--rejoin", "--resume", status=4)
-    assert f"hint: {back}" in again.stderr
-    scene.at(SOON, *back.split()[1:], by=UNA)
-    assert "hint: mailrotate mailbox reconnect" in scene.connect(SOON, ANNA, status=4).stderr
-
-
-def test_c8_a_connect_with_rejoin_says_nothing_about_it(scene: Scene) -> None:
-    scene.disconnect()
-    told = scene.connect(SOON, ANNA, "--rejoin", "--resume")
-    assert "--rejoin" not in told.stdout + told.stderr
-    assert "resumed campaign 'intro'" in told.stdout

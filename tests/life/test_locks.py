@@ -41,10 +41,10 @@ def test_a10_story_48_a_lock_that_takes_the_last_sender_pauses_the_rotation(scen
     assert scene.pauses(LATER + 2 * HOUR) == ["user_locked"]
 
 
-def test_a10_a_mailbox_that_fails_during_its_users_lock_has_its_nine_days_and_the_admin_is_told(
+def test_a10_field_51_a_mailbox_that_fails_during_its_users_lock_has_its_nine_days_and_the_admin_is_told(
     scene: Scene,
 ) -> None:
-    """field_51: a lock and then a failure end like a failure and then a lock."""
+    """A lock and then a failure end like a failure and then a lock."""
     people = set(scene.contacted())
     scene.at(LATER - HOUR, "user", "lock", UNA, "--yes")
     scene.fail(ANNA)

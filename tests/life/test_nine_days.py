@@ -19,7 +19,9 @@ def notices(scene: Scene) -> list[str]:
 
 
 @pytest.mark.timeout(120)
-def test_c10_story_39_six_notices_and_after_nine_days_the_contacted_are_stopped(scene: Scene) -> None:
+def test_c10_story_39_field_11_six_notices_and_after_nine_days_the_contacted_are_stopped(
+    scene: Scene,
+) -> None:
     people = scene.contacted()
     scene.office.smtp.received.clear()
     scene.fail(ANNA)
@@ -41,7 +43,7 @@ def test_c10_story_39_six_notices_and_after_nine_days_the_contacted_are_stopped(
     assert all(row["sent"] for row in scene.people(over + DAY).values()), "all ten were written to"
 
 
-def test_c10_story_40_the_same_after_a_runner_that_was_off(scene: Scene) -> None:
+def test_c10_story_40_field_30_the_same_after_a_runner_that_was_off(scene: Scene) -> None:
     people, waiting = scene.contacted(), scene.waiting()
     scene.office.smtp.received.clear()
     scene.fail(ANNA)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MINUTE, OF_ANNA, Scene
+from tests.life.scene import ANNA, DAY, HOUR, LATER, MINUTE, OF_ANNA, Scene
 
 
 def test_c3_story_03_a_reconnect_keeps_every_setting_and_renews_the_secret(scene: Scene) -> None:
@@ -84,33 +84,3 @@ def test_c3_a_reconnect_promises_nothing_to_people_who_wait_for_the_mailbox_to_b
     scene.fail(ANNA, soon)
     back = scene.come_back(soon, ANNA)
     assert (back["people_going_on"], back["awaiting"]) == (0, ["intro"])
-
-
-def test_c3_a_reconnect_tells_one_story_while_its_campaign_stays_paused(scene: Scene) -> None:
-    scene.fail(ANNA)
-    scene.fail(BEN)
-    scene.take_login(ANNA)
-    told = scene.reconnect(LATER + HOUR, ANNA).stdout.splitlines()
-    assert told[-2:] == [
-        f"reconnected {ANNA}; its recipients go on when their campaigns are resumed",
-        "campaign 'intro' is still paused, with 5 recipients of this mailbox; to resume it: "
-        "mailrotate campaign resume intro",
-    ]
-
-
-def test_c6_a_resume_tells_who_goes_on_from_when_and_who_still_waits_for_what(scene: Scene) -> None:
-    scene.fail(ANNA)
-    scene.fail(BEN)
-    scene.take_login(ANNA)
-    scene.reconnect(LATER, ANNA)
-    told = scene.at(LATER, "campaign", "resume", "intro", standing=True).stdout.splitlines()
-    assert told[0].startswith(
-        "resumed campaign 'intro': 5 people go on, the next message at 2031-03-05 12:01:00"
-    )
-    assert told[1].startswith(f"  5 people still wait for {BEN}: the mailbox has failed: ")
-    assert told[1].endswith(f"; to end that: mailrotate mailbox reconnect {BEN}")
-    scene.at(LATER, "campaign", "pause", "intro")
-    document = scene.json(LATER, "campaign", "resume", "intro")["campaigns"][0]
-    assert document["recipients"] == 5
-    assert document["next_at"].startswith("2031-03-05T12:01:00")
-    assert [(held["address"], held["recipients"]) for held in document["held"]] == [(BEN, 5)]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from tests.life.scene import AFTER, ANNA, BEN, CLEO, LATER, MINUTE, UNA, Scene
+from tests.life.scene import AFTER, ANNA, BEN, CLEO, LATER, MAX, MINUTE, UNA, Scene
 
 
 def test_e3_story_58_a_connected_sender_is_taken_out(scene: Scene) -> None:
@@ -27,11 +27,16 @@ def counts(scene: Scene) -> dict[str, int]:
     return {each["address"]: each["assigned"] for each in senders}
 
 
-def test_e5_story_50_a_message_and_all_later_ones_leave_from_another_mailbox(scene: Scene) -> None:
+def test_e5_story_50_field_41_field_42_a_message_and_all_later_ones_leave_from_another_mailbox(
+    scene: Scene,
+) -> None:
     person, other, *_ = scene.contacted()
     before = counts(scene)
-    (message,) = [row["id"] for row in scene.plan() if row["to"] == person]
+    (planned,) = [row for row in scene.plan() if row["to"] == person]
+    message = planned["id"]
     scene.at(LATER, "outbox", "send-from", message, "--from", BEN, by=UNA)
+    moved = scene.json(LATER, "outbox", "show", message)
+    assert (planned["from"], moved["from"]) == (ANNA, BEN)
     assert scene.people(LATER)[person]["sender"] == BEN
     assert scene.people(LATER)[other]["sender"] == ANNA
     assert counts(scene) == before
@@ -41,6 +46,7 @@ def test_e5_story_50_a_message_and_all_later_ones_leave_from_another_mailbox(sce
     first, second = scene.thread(person)
     assert second["In-Reply-To"] == first["Message-ID"]
     assert BEN in str(second["From"])
+    scene.refused(LATER, "mailbox", "show", ANNA, status=4, by=MAX)
     scene.disconnect(instant=LATER + 2 * MINUTE)
     assert person not in scene.stopped(AFTER + 2 * MINUTE), "its place has moved with it"
 

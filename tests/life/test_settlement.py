@@ -27,7 +27,7 @@ def shared_scene(
 
 
 @pytest.mark.timeout(120)
-def test_h3_story_59_many_people_are_settled_by_one_event_and_others_go_on_in_the_same_pass(
+def test_h3_story_59_field_55_many_people_are_settled_by_one_event_and_others_go_on_in_the_same_pass(
     scene: Scene,
 ) -> None:
     rows = "".join(f"q{number}@life.example.com,Q,Q\n" for number in range(PEOPLE))

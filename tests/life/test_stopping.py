@@ -7,7 +7,7 @@ from tests.support.scripted_smtp import answers, closes
 FOR_GOOD = "was stopped in this campaign, for good"
 
 
-def test_c9_story_25_exactly_the_contacted_ones_are_stopped(scene: Scene) -> None:
+def test_c9_story_25_field_39_exactly_the_contacted_ones_are_stopped(scene: Scene) -> None:
     people = scene.contacted()
     waiting = scene.waiting()
     scene.disconnect()

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from tests.support.program import Program
+from tests.support.console import Console
 
 PASSWORD = "open sesame"
 CAMPAIGN = "autumn"
@@ -43,7 +43,8 @@ class Ground:
 
     def __init__(self, home: Path, env: dict[str, str] | None = None) -> None:
         self.home = home
-        self.program = Program(home, {"MAILROTATE_PASSWORD": PASSWORD, **(env or {})})
+        # What kills or stops a process starts one; what comes before and after runs in this process.
+        self.program = Console(home, {"MAILROTATE_PASSWORD": PASSWORD, **(env or {})})
         self.database = home / "workspace.db"
 
     def connect(self, mailboxes: dict[str, str], imap: str, *options: str) -> None:

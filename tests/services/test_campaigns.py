@@ -215,7 +215,7 @@ def test_c6_resume_waits_for_a_connected_sender_and_lifts_every_reason(
     disconnect(workspace, anna, "failed")
     with pytest.raises(Refused) as refused:
         campaign_life.resume(context, "autumn", NOW)
-    assert refused.value.hint == Command("mailbox", "reconnect", "anna@example.org")
+    assert refused.value.hint == Command("mailbox", "reconnect", "anna@example.org", "--resume")
     assert set(campaign_life.resume_many(context, None, NOW).refused) == {"autumn"}
     disconnect(workspace, anna, "connected")
     assert campaign_life.resume_many(context, anna.address, NOW).names == ("autumn",)

@@ -13,13 +13,14 @@ from mailrotate.core.services.campaigns import campaign_views
 from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.services.mailboxes import grace_extension
 from mailrotate.core.services.sending import health
+from mailrotate.core.services.views import outbox_actions
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.sending import inboxes, sending_mailboxes
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.mail import INBOX, CheckStep, FolderCursor, ServerReply
 from mailrotate.core.values.reasons import MAILBOX_FAILED
-from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass
+from mailrotate.core.values.states import ConnectionState, MessageState, Phase, ReplyClass
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -183,7 +184,9 @@ def test_c2_a_failed_mailbox_that_passes_a_test_counts_as_reconnected_but_nothin
     provider = HalfAway()
     provider.is_back = True
     context = logging_in_by(provider, workspace, anna)
-    workspace.add_campaign("rotated", [anna, workspace.add_mailbox("ben@example.org")])
+    rotated = workspace.add_campaign("rotated", [anna, workspace.add_mailbox("ben@example.org")])
+    person = workspace.add_recipient(rotated, "kim@example.com", sender_id=workspace.senders(rotated)[0])
+    message_id = workspace.add_message(anna, rotated, person)
     workspace.add_campaign("single", [anna], rotates=False)
     with workspace.store.writing() as connection:
         box = mailboxes.by_id(connection, anna.id)
@@ -193,6 +196,7 @@ def test_c2_a_failed_mailbox_that_passes_a_test_counts_as_reconnected_but_nothin
     lane = workspace.own_lane(anna, workspace.add_runner())
     assert health.test(context, lane, SOON).state is ConnectionState.CONNECTED
     assert grace_extension.listing(context, SOON) == []
+    assert outbox_actions.show(context, message_id, SOON).expected.message.state is MessageState.SCHEDULED
     assert campaign_views.show(context, "single", SOON).pause_reasons == (MAILBOX_FAILED,)
 
 

@@ -10,7 +10,13 @@ from mailrotate.adapters.problem_spool import ProblemSpool
 from mailrotate.core.services.campaigns import campaign_life, campaign_views, reassigning
 from mailrotate.core.services.campaigns.reassigning import Moved, Whom
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.mailboxes import mailbox_removal, mailbox_views, reconnecting, slot_removal
+from mailrotate.core.services.mailboxes import (
+    grace_extension,
+    mailbox_removal,
+    mailbox_views,
+    reconnecting,
+    slot_removal,
+)
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.services.views import outbox_actions
 from mailrotate.core.services.views.explaining import explain
@@ -296,5 +302,6 @@ def test_b8_c6_who_only_took_people_over_is_told_of_and_lets_the_campaign_go_on(
     assert shown.people == 1
     reconnecting.disconnect(context, BEN, LATER)
     assert campaign_of(workspace, "autumn").state == "active"
+    assert grace_extension.listing(context, LATER) == [], "C14"
     why = explain(context, "autumn", None, LATER)
     assert {gate.mailbox for gate in why.gates if gate.gate == "connection"} == {ANNA, BEN}

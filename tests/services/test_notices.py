@@ -114,7 +114,7 @@ def test_c10_a_failure_is_told_at_once_from_another_mailbox_to_the_users_own_add
     ]
 
 
-def test_c10_however_often_it_runs_each_notice_is_given_once_and_the_last_says_irreversible(
+def test_c10_field_13_however_often_it_runs_each_notice_is_given_once_and_the_last_says_irreversible(
     context: Context, workspace: Workspace, anna: Sender, ben: Sender
 ) -> None:
     campaign = workspace.add_campaign("intro", [anna, ben])
@@ -279,7 +279,7 @@ def test_c10_a_workspace_with_one_mailbox_tells_nobody_by_mail_and_says_so_in_st
     assert overview.look(context, NOW + 6 * DAY).telling.untold == ()
 
 
-def test_c10_thirty_mailboxes_that_fail_together_are_one_mail_and_thirty_rows(
+def test_c10_field_07_thirty_mailboxes_that_fail_together_are_one_mail_and_thirty_rows(
     context: Context, workspace: Workspace, una: StoredUser, ben: Sender
 ) -> None:
     boxes = [workspace.add_mailbox(f"m{number}@example.org", una) for number in range(30)]
@@ -295,7 +295,7 @@ def test_c10_thirty_mailboxes_that_fail_together_are_one_mail_and_thirty_rows(
 # --- its end
 
 
-def test_c10_a_recovery_is_told_once_to_those_who_had_a_notice_with_the_campaigns_that_wait(
+def test_c10_field_08_a_recovery_is_told_once_to_those_who_had_a_notice_with_the_campaigns_that_wait(
     context: Context, workspace: Workspace, anna: Sender, ben: Sender
 ) -> None:
     workspace.add_campaign("solo", [anna], rotates=False)
@@ -339,7 +339,7 @@ def test_c10_a_recovery_is_not_dropped_as_out_of_date(
 @pytest.mark.parametrize(
     ("later", "expected"), [(23, ["0", "recovery", "1"]), (25, ["0", "recovery", "0", "1"])]
 )
-def test_c10_failing_again_within_a_day_leaves_out_the_first_notice_and_no_other(
+def test_c10_field_09_failing_again_within_a_day_leaves_out_the_first_notice_and_no_other(
     context: Context, workspace: Workspace, anna: Sender, ben: Sender, later: int, expected: list[str]
 ) -> None:
     fail(workspace, anna)
@@ -389,7 +389,7 @@ def test_c10_a_notice_moves_to_another_mailbox_when_its_own_fails_before_it_left
     assert len(rows(workspace)) == 2
 
 
-def test_c10_a_notice_that_is_refused_is_told_once_to_the_admins_and_not_about_itself(
+def test_c10_field_10_a_notice_that_is_refused_is_told_once_to_the_admins_and_not_about_itself(
     context: Context, workspace: Workspace, anna: Sender, ben: Sender
 ) -> None:
     fail(workspace, anna)
@@ -414,7 +414,7 @@ def test_c10_a_notice_that_is_refused_is_told_once_to_the_admins_and_not_about_i
     ]
 
 
-def test_c10_two_runners_at_once_give_each_notice_once(
+def test_c10_field_13_two_runners_at_once_give_each_notice_once(
     context: Context, workspace: Workspace, anna: Sender, ben: Sender
 ) -> None:
     fail(workspace, anna)

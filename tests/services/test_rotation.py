@@ -213,7 +213,7 @@ def test_e2_by_capacity_nobody_gets_more_than_today_has_room_for_and_the_others_
         {"paused_at": NOW},
     ],
 )
-def test_e2_a_held_or_resting_mailbox_has_no_room(
+def test_e2_field_49_a_held_or_resting_mailbox_has_no_room(
     workspace: Workspace,
     context: Context,
     by_room: StoredCampaign,

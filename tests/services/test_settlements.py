@@ -305,7 +305,7 @@ def test_e3_a_sender_that_is_taken_out_gives_back_who_was_not_contacted(
     assert {row.id for row in given} == {rotation.people[one] for one in ("error", "scheduled", "nothing")}
 
 
-def test_c9_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:
+def test_c9_field_54_two_processes_at_the_end_settle_once(rotation: Rotation) -> None:
     rotation.away()
     store = rotation.workspace.store
     found: list[Settled] = []

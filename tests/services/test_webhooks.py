@@ -146,7 +146,7 @@ def test_c10_what_is_rolled_back_is_told_to_nobody(
     assert post_at(context, workspace, NOW) == 0
 
 
-def test_c10_a_repeat_has_the_same_id_and_body_and_a_timestamp_of_its_own(
+def test_c10_field_15_a_repeat_has_the_same_id_and_body_and_a_timestamp_of_its_own(
     context: Context, workspace: Workspace, anna: Sender, receiver: Receiver
 ) -> None:
     _, secret = add(context, receiver)
@@ -160,7 +160,7 @@ def test_c10_a_repeat_has_the_same_id_and_body_and_a_timestamp_of_its_own(
     assert queue(context) == Queue()
 
 
-def test_c10_a_later_event_of_a_mailbox_waits_for_the_earlier_one_and_other_mailboxes_do_not(
+def test_c10_field_15_a_later_event_of_a_mailbox_waits_for_the_earlier_one_and_other_mailboxes_do_not(
     context: Context, workspace: Workspace, anna: Sender, receiver: Receiver
 ) -> None:
     ben = workspace.add_mailbox("ben@example.org")
@@ -180,7 +180,7 @@ def hang(receiver: Receiver) -> Answer:
     return lambda handler: (receiver.ending.wait(20), None)[-1]
 
 
-def test_c10_a_dead_endpoint_with_a_thousand_events_is_tried_once_and_told_once(
+def test_c10_field_14_a_dead_endpoint_with_a_thousand_events_is_tried_once_and_told_once(
     context: Context, workspace: Workspace, anna: Sender, receiver: Receiver
 ) -> None:
     boxes = [anna, *(workspace.add_mailbox(f"m{n}@example.org") for n in range(9))]
@@ -267,7 +267,7 @@ def test_h4_an_absence_gives_nothing_up(
     assert post_at(context, workspace, later + timedelta(seconds=31)) == 1
 
 
-def test_c10_gone_switches_off_and_what_happens_then_can_be_sent_again(
+def test_c10_field_16_gone_switches_off_and_what_happens_then_can_be_sent_again(
     context: Context, workspace: Workspace, anna: Sender, receiver: Receiver
 ) -> None:
     webhook_id, _ = add(context, receiver)
@@ -329,7 +329,7 @@ def test_c10_resend_repeats_what_was_delivered_with_the_same_id(
         assert webhook_endpoints.resend(context, Again(second), NOW + HOUR) == 0
 
 
-def test_c10_after_a_rotation_both_secrets_sign_for_a_day(
+def test_c10_field_17_after_a_rotation_both_secrets_sign_for_a_day(
     context: Context, workspace: Workspace, anna: Sender, receiver: Receiver
 ) -> None:
     webhook_id, first = add(context, receiver)

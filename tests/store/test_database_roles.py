@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,22 +15,24 @@ from mailrotate.adapters.problem_spool import ProblemSpool
 from mailrotate.core.services.campaigns import enrolment
 from mailrotate.core.services.contacts import suppressing
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import door
 from mailrotate.core.services.mailboxes import mailbox_views, plan_changes, slot_pool
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.team import user_admin
 from mailrotate.core.services.views import workspace_settings
-from mailrotate.core.store import events, workspaces
+from mailrotate.core.store import deadlines, events, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.values.errors import StoreTrouble
 from mailrotate.core.values.states import Role
+from tests.support.console import Console
 from tests.support.contexts import context_of
-from tests.support.program import Program
 from tests.support.rows import NOW, Workspace, make_workspace
 
 ROOT = Path(__file__).parents[2]
 ROLES = ("mailrotate_admin", "mailrotate_operator", "mailrotate_reader")
 BEN = "ben@example.org"
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -129,12 +132,37 @@ def test_the_operators_role_is_enough_for_a_pass_and_for_status(
     workspace: Workspace, stores: dict[str, Store], postgresql_store: Store, tmp_path: Path
 ) -> None:
     url = postgresql_store.engine.url.render_as_string(hide_password=False)
-    program = Program(tmp_path, {"MAILROTATE_DB": as_login(url, "mailrotate_operator")})
+    program = Console(tmp_path, {"MAILROTATE_DB": as_login(url, "mailrotate_operator")})
     workspace.add_mailbox("anna@example.org", state="disconnected")
     assert program.run("run", "--once", "--json").json()["sent"] == 0
     assert "anna@example.org" in program.run("status").stdout
     refused = program.run("--as", workspace.admin.email, "user", "add", BEN, "--json", check_status=1).error()
     assert refused["code"] == "store.no_right"
+
+
+def test_c11_a_reader_whom_the_database_lets_only_read_is_told_that_a_passed_deadline_is_not_shown(
+    workspace: Workspace, stores: dict[str, Store]
+) -> None:
+    box = workspace.add_mailbox("anna@example.org", state="disconnected")
+    campaign = workspace.add_campaign("intro", [box])
+    with workspace.store.writing() as connection:
+        row = insert(t.deadline).values(
+            mailbox_id=box.id, campaign_id=campaign.id, kind="disconnect", started_at=NOW - HOUR, ends_at=NOW
+        )
+        connection.execute(row)
+    said: list[str] = []
+    reader = replace(as_role(workspace, stores["mailrotate_reader"]), remark=said.append)
+    with door.looking(reader, NOW - HOUR) as connection:
+        assert deadlines.is_any(connection)
+    assert said == [], "nothing has passed"
+    with door.looking(reader, NOW) as connection:
+        assert deadlines.is_any(connection), "as it is stored"
+    (sentence,) = said
+    assert "may only read" in sentence
+    operator = replace(as_role(workspace, stores["mailrotate_operator"]), remark=said.append)
+    with door.looking(operator, NOW) as connection:
+        assert not deadlines.is_any(connection), "as it will be"
+    assert said == [sentence]
 
 
 def test_an_operator_imports_people_and_suppresses_but_takes_no_suppression_away(

@@ -215,7 +215,7 @@ def test_d1_steps_keep_their_ids_from_version_to_version(
     assert (after[0].id, after[0].delay) == (before[1].id, timedelta(days=4))
 
 
-def test_c6_a_campaign_holds_a_set_of_pause_reasons(
+def test_c6_field_25_a_campaign_holds_a_set_of_pause_reasons(
     store: Store, workspace: Workspace, boxes: list[Sender]
 ) -> None:
     campaign = workspace.add_campaign(mailboxes=boxes)

@@ -7,7 +7,7 @@ What it leaves out is the interpreter's start and end, signals, and whatever a p
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, chdir, contextmanager, suppress
 from copy import copy
 from datetime import datetime, timedelta, tzinfo
@@ -128,9 +128,9 @@ def _errors_told() -> Iterator[list[MailrotateError]]:
     errors: list[MailrotateError] = []
     tell = Speech.error
 
-    def keep(speech: Speech, error: MailrotateError) -> None:
+    def keep(speech: Speech, error: MailrotateError, shown: Callable[[str], str] = str) -> None:
         errors.append(error)
-        tell(speech, error)
+        tell(speech, error, shown)
 
     with patch.object(Speech, "error", keep):
         yield errors

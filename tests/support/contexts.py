@@ -56,7 +56,7 @@ def context_of(
         provider=lambda name: provider_for(name, SHORT),
         holidays=HolidayCalendar(),
         mark=mark_of(workspace),
-        webhooks=HttpPoster(seconds_in_all=1),
+        webhooks=lambda: HttpPoster(seconds_in_all=1),
         actor=Actor((user or workspace.admin).id, "tester"),
     )
     if key is None:

@@ -162,6 +162,14 @@ class Dovecot:
             if isinstance(part, tuple)
         ]
 
+    def empty(self, address: str) -> None:
+        """Delete every message in the INBOX."""
+        with imaplib.IMAP4("127.0.0.1", self.imap_port, 30) as client:
+            client.login(address, self._users[address])
+            client.select("INBOX")
+            client.store("1:*", "+FLAGS.SILENT", "(\\Deleted)")
+            client.expunge()
+
     def forget_uids(self, address: str) -> None:
         """What a restored backup does to a server: the INBOX is numbered anew, with another UIDVALIDITY."""
         home = self.folder / "mail" / address

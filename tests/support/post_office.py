@@ -46,6 +46,10 @@ class PostOffice:
     def inbox(self, address: str, folder: str = "INBOX") -> list[EmailMessage]:
         return [parsed(raw) for _, raw in self._dovecot.messages(address, folder)]
 
+    def empty(self, address: str) -> None:
+        """Delete everything in the INBOX."""
+        self._dovecot.empty(address)
+
     def answer(self, message: EmailMessage, **headers: str) -> None:
         """What the recipient's mail program sends back to the sender."""
         reply = EmailMessage(SMTP)

@@ -1,19 +1,41 @@
 """One call of the program: its global options, its instant, its objects."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mailrotate.cli.output import Speech
+from mailrotate.cli.output import Speech, has_instant, localised
 from mailrotate.core.values.clock import system_clock
+from mailrotate.core.values.errors import MailrotateError
 
 if TYPE_CHECKING:
     from mailrotate.app import App
     from mailrotate.core.services.context import Context
+
+
+class Patience:
+    """Says once what a command waits for, and rests a moment each time it is called."""
+
+    _SECONDS = 0.2
+
+    def __init__(self, speech: Speech) -> None:
+        self._speech = speech
+        self._has_told = False
+
+    def __call__(self, address: str) -> None:
+        if not self._has_told:
+            self._speech.say(
+                f"waiting for the message of {address} that is being sent; Ctrl-C ends the wait, "
+                "and nothing is changed"
+            )
+            self._has_told = True
+        # Not `time.sleep`, which fails under a faked clock.
+        Event().wait(self._SECONDS)
 
 
 @dataclass
@@ -50,7 +72,12 @@ class Call:
 
     @property
     def context(self) -> "Context":
-        return self.app.context
+        return replace(self.app.context, remark=self.speech.warn)
+
+    @property
+    def patient_context(self) -> "Context":
+        """The context of a command that waits for the message in flight of its mailbox."""
+        return replace(self.context, patience=Patience(self.speech))
 
     @cached_property
     def now(self) -> datetime:
@@ -60,6 +87,13 @@ class Call:
     def zone(self) -> str:
         """The time zone in which instants are shown."""
         return self.app.workspace.timezone
+
+    def in_zone(self, text: str) -> str:
+        """A sentence of the core with its instants in the workspace's time zone, as far as that is known."""
+        try:
+            return localised(text, self.zone) if has_instant(text) else text
+        except MailrotateError:
+            return text
 
     def trace(self, error: Exception) -> None:
         """With --debug, show where it happened; what is told else and the exit status are the same."""

@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mailrotate.cli.output import counted, zoned
+from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.effects.consequences import Consequences, HitCampaign
+    from mailrotate.core.services.effects.resuming import StillPaused
 
 _FATES = {"pauses": "pauses", "stays_paused": "stays paused", "cannot_start": "cannot be started meanwhile"}
 
@@ -72,6 +74,25 @@ SettledRow = tuple[str, int, datetime]
 
 def stopped_rows(settled: Sequence[SettledRow]) -> list[dict[str, Any]]:
     return [{"campaign": name, "recipients": stopped, "at": at} for name, stopped, at in settled]
+
+
+def paused_rows(paused: Sequence["StillPaused"]) -> list[dict[str, Any]]:
+    return [
+        {"campaign": one.name, "people": one.people, "reasons": list(one.reasons), "command": one.way}
+        for one in paused
+    ]
+
+
+def told_of_paused(paused: Sequence["StillPaused"]) -> list[AnyHint]:
+    """The campaigns that are still paused, why, and the command that lets each go on."""
+    return [
+        Hint(
+            f"campaign '{one.name}' is still {reasons.paused(one.reasons)} "
+            f"({counted(one.people, 'person waits', 'people wait')}):",
+            *(one.way.parts if isinstance(one.way, Hint) else (one.way,)),
+        )
+        for one in paused
+    ]
 
 
 def told_of_settled(address: str, settled: Sequence[SettledRow], zone: str) -> list[AnyHint]:

@@ -20,12 +20,12 @@ def init(
 
       mailrotate init --email anna@example.org --name "Anna Example"
     """
-    from mailrotate.core.values.address import normalise_address
+    from mailrotate.core.values.address import guessed_name, normalise_address
 
     call = call_of(ctx)
     address = normalise_address(email)
     call.app.require_key_place()
-    made = call.app.make_workspace(address, name or address.partition("@")[0])
+    made = call.app.make_workspace(address, guessed_name(address) if name is None else name)
     if not made and call.app.ever_had_key:
         raise Refused(
             "workspace.exists", f"{call.app.settings.db} already has a workspace", Command("status")

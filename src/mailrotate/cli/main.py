@@ -119,7 +119,7 @@ def _run(given: list[str], call: Call) -> int:
         sys.stdout.flush()
     except MailrotateError as error:
         call.trace(error)
-        call.speech.error(error)
+        call.speech.error(error, call.in_zone)
         return error.exit_status
     except typer.TyperException as error:
         no_command = type(error).__name__ == "NoArgsIsHelpError"

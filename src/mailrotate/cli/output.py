@@ -49,6 +49,10 @@ def zoned(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
     return "-" if at is None else f"{instant(at, zone, ahead=ahead)} {zone}"
 
 
+def has_instant(text: str) -> bool:
+    return _RFC3339.search(text) is not None
+
+
 def localised(text: str, zone: str, *, brief_on: datetime | None = None) -> str:
     """A reason from the core, whose instants are RFC 3339, as people read it.
 
@@ -191,9 +195,10 @@ class Speech:
         if not self.as_json and is_terminal(sys.stdout):
             self.say(f"next: {in_words(hint)}")
 
-    def error(self, error: MailrotateError) -> None:
+    def error(self, error: MailrotateError, shown: Callable[[str], str] = str) -> None:
+        """Print an error; `shown` puts the instants of its message into people's time zone."""
         problems = error.problems if isinstance(error, BadInput) else ()
-        self.say(f"error: {error.message}")
+        self.say(f"error: {shown(error.message)}")
         if len(problems) > 1 or (problems and problems[0] != error.message):
             for problem in problems[:_MORE_PROBLEMS]:
                 self.say(f"  {problem}")
@@ -258,12 +263,21 @@ class Speech:
             self.document({"changed": False, "consequences": list(consequences)})
         return False
 
-    def ask(self, question: str, default: str) -> str:
-        """Prompt for a line of text; the default for an empty one, and without a terminal."""
-        if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
-            return default
-        print(f"{plain(question)} [{plain(default)}]: ", end="", file=sys.stderr, flush=True)
-        return " ".join(sys.stdin.readline().split()) or default
+    def ask(self, question: str, default: str, read: Callable[[str], str]) -> str:
+        """Prompt for a line of text until `read` accepts one; it raises BadInput for the others.
+
+        Returns the default for an empty line, and without a terminal.
+        """
+        while is_terminal(sys.stdin) and is_terminal(sys.stderr):
+            print(f"{plain(question)} [{plain(default)}]: ", end="", file=sys.stderr, flush=True)
+            typed = " ".join(sys.stdin.readline().split())
+            if not typed:
+                break
+            try:
+                return read(typed)
+            except BadInput as wrong:
+                self.say(f"{wrong.message}; {in_words(wrong.hint or '')}")
+        return default
 
     def ask_secret(self, question: str) -> str | None:
         """Prompt for a hidden value; None without a terminal."""

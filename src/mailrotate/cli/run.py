@@ -119,7 +119,13 @@ def _done(report: "Report") -> str:
     """Say `2 sent, 1 reply`: counts of things have a plural."""
     counts = {name: count for name, count in report.counts().items() if count}
     words = [counted(n, _ONE[name], name) if name in _ONE else f"{n} {name}" for name, n in counts.items()]
-    return ", ".join(words) or ("nothing was sent" if report.outlook.nobody_can_send else "nothing was due")
+    if words:
+        return ", ".join(words)
+    failed = report.outlook.failed_count
+    if failed:
+        # Its campaigns may be paused, so that nothing of them counts as due.
+        return f"nothing was sent ({counted(failed, 'mailbox has', 'mailboxes have')} failed)"
+    return "nothing was sent" if report.outlook.nobody_can_send else "nothing was due"
 
 
 def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | None) -> None:

@@ -1,12 +1,14 @@
 """`mailrotate settings`: settings shared by all machines of the workspace."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.lazy import noun
-from mailrotate.cli.output import Speech
+from mailrotate.cli.output import cell
+from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.workspace_settings import Shown
@@ -24,7 +26,9 @@ def show(ctx: typer.Context) -> None:
     from mailrotate.core.services.views import workspace_settings
 
     call = call_of(ctx)
-    _print(call.speech, workspace_settings.show(call.context))
+    found = workspace_settings.show(call.context)
+    call.speech.result([vars(shown) for shown in found], *(line for shown in found for line in _told(shown)))
+    call.speech.next(Command("settings", "set", "KEY=VALUE"))
 
 
 def set_(
@@ -42,16 +46,21 @@ def set_(
     from mailrotate.core.services.views import workspace_settings
 
     call = call_of(ctx)
-    _print(call.speech, workspace_settings.change(call.context, assignments, call.now))
+    found = workspace_settings.change(call.context, assignments, call.now)
+    named = {assignment.partition("=")[0] for assignment in assignments}
+    call.speech.result(
+        [vars(shown) for shown in found], *(_changed(shown) for shown in found if shown.key in named)
+    )
 
 
-def _print(speech: Speech, found: "list[Shown]") -> None:
-    if speech.as_json:
-        speech.document([vars(shown) for shown in found])
-    else:
-        speech.table(
-            ("setting", "value", "default", "what it is"),
-            ((shown.key, shown.value, shown.default, shown.about) for shown in found),
-            drop=("default",),
-            whole=True,
-        )
+def _changed(shown: "Shown") -> str:
+    if shown.before == shown.value:
+        return f"nothing to change: {shown.key} is already {shown.value}"
+    return f"set {shown.key} to {shown.value}; it was {shown.before or 'not set'}"
+
+
+def _told(shown: "Shown") -> Iterator[str]:
+    """A setting as it is typed in `settings set`, and below it what it is."""
+    default = {None: "", shown.value: " (the default)"}.get(shown.default, f" (default {shown.default})")
+    yield f"{shown.key}={cell(shown.value)}{default}"
+    yield f"  {shown.about}"

@@ -19,6 +19,7 @@ VERBS = {
     "info": ("show",),
     "invite": ("add",),
     "launch": ("start",),
+    "list": ("show",),
     "login": ("connect",),
     "logout": ("disconnect",),
     "ls": ("list",),

@@ -194,7 +194,7 @@ def spell(hint: object) -> str:
     return " ".join(("mailrotate", *getattr(hint, "words", ())))
 
 
-def test_c10_a_notice_says_the_servers_words_who_is_stopped_when_and_how_to_avoid_it() -> None:
+def test_c10_field_12_a_notice_says_the_servers_words_who_is_stopped_when_and_how_to_avoid_it() -> None:
     losses = [
         CampaignLoss("intro", 5, 3, ends_at=FAILED + 9 * DAY),
         CampaignLoss("winter", 1, 1, ends_at=FAILED + 10 * DAY),

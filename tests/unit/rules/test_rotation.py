@@ -206,7 +206,9 @@ def test_e2_the_least_count_for_its_weight_is_next(
 
 @settings(max_examples=200)
 @given(st.integers(1, 1000), rounds_of_senders)
-def test_e2_equal_weights_give_what_equal_gives(weight: int, rounds: list[tuple[list[bool], int]]) -> None:
+def test_e2_field_47_equal_weights_give_what_equal_gives(
+    weight: int, rounds: list[tuple[list[bool], int]]
+) -> None:
     equal, weighted = seats(*range(7)), [Seat(n, n, 0, True, weight) for n in range(7)]
     for able, count in rounds:
         equal = [replace(seat, able=is_able) for seat, is_able in zip(equal, able, strict=True)]
@@ -229,13 +231,13 @@ def test_e2_equal_weights_give_what_equal_gives(weight: int, rounds: list[tuple[
         ((stayed(1, 10, 3), back(2, 9)), [10, 4]),
     ],
 )
-def test_e2_a_joining_or_returning_sender_takes_the_nearest_count_by_its_weight(
+def test_e2_field_46_a_joining_or_returning_sender_takes_the_nearest_count_by_its_weight(
     now: tuple[Seat, ...], counts: list[int]
 ) -> None:
     assert settled_counts(*now) == counts
 
 
-def test_e2_a_changed_weight_acts_from_then_on() -> None:
+def test_e2_field_46_a_changed_weight_acts_from_then_on() -> None:
     now = after([Seat(1, 0, 0, True), Seat(2, 1, 0, True)], 200)
     heavier = [now[0], replace(now[1], weight=3)]
     assert settled_counts(*heavier) == [100, 299]

@@ -6,7 +6,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.consequences import stopped_rows, told_of_settled
+from mailrotate.cli.consequences import paused_rows, stopped_rows, told_of_paused, told_of_settled
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -118,9 +118,12 @@ def _find_servers(call: Call, address: str, **named: Any) -> "ServerGuess":
 def _prepare_workspace(call: Call, address: str, sender_name: str | None, *, starts_key: bool) -> bool:
     """Make the workspace at the first connect, and its key if there is none; whether the workspace is new."""
     from mailrotate.core.values.address import guessed_name
+    from mailrotate.core.values.user_name import read_user_name
 
     made = not call.app.has_workspace and call.app.make_workspace(
-        address, sender_name or call.speech.ask("Your name, as recipients see it", guessed_name(address))
+        address,
+        sender_name
+        or call.speech.ask("Your name, as recipients see it", guessed_name(address), read_user_name),
     )
     store_key = call.app.start_new_key if starts_key else call.app.make_key
     store_key()
@@ -144,11 +147,14 @@ def _refuse_early(
     from mailrotate.core.services.access import ownership
     from mailrotate.core.services.mailboxes import connecting
     from mailrotate.core.services.mailboxes.mailbox_settings import refuse_unpermitted
+    from mailrotate.core.values.user_name import read_user_name
 
     if call.app.has_workspace or for_user or slot_id:
         connecting.refuse_connect(call.context, address, for_user, slot_id, settings, starts_key=starts_key)
     else:
         refuse_unpermitted(None, parse(settings))
+        if "sender_name" in settings:
+            read_user_name(str(settings["sender_name"]))
         ownership.refuse_first(address)
     # Nobody types a password that could not be stored.
     call.app.require_key_place()
@@ -216,10 +222,7 @@ def _tell_connected(
     if connected.reset:
         lines.append("these settings were reset; to set them as before:")
         lines += [f"  {in_words(command)}" for command in connected.reset.values()]
-    lines += [
-        Hint(f"campaign {name} sends from its new slot:", Command("campaign", "resume", name))
-        for name in connected.followed
-    ]
+    lines += [f"campaign {name} sends from its new slot" for name in connected.followed]
     lines += _told_of_return(connected, call.zone)
     call.speech.result(document, *lines)
     for warning in connected.warnings:
@@ -264,6 +267,7 @@ def _return_of(back: "Return") -> dict[str, object]:
         "rejoined": list(back.rejoined),
         "awaiting": list(back.awaiting),
         "resumed": list(back.resumed),
+        "paused": paused_rows(back.paused),
         "stopped": stopped_rows(back.settled),
         "taken_over": None
         if moved is None
@@ -286,4 +290,5 @@ def _told_of_return(connected: "Connected", zone: str) -> list[AnyHint]:
     ]
     lines += told_of_settled(address, back.settled, zone)
     lines += [f"resumed campaign '{name}'" for name in back.resumed]
+    lines += told_of_paused(back.paused)
     return lines

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.consequences import stopped_rows, told_of_settled
+from mailrotate.cli.consequences import paused_rows, stopped_rows, told_of_paused, told_of_settled
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -24,7 +24,6 @@ from mailrotate.cli.params import Address, Yes
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.effects.affected_campaigns import Waiting
     from mailrotate.core.services.mailboxes.reconnecting import Renewed
 
 
@@ -59,7 +58,7 @@ def reconnect(
     change = replace(named, credential=password)
     with call.speech.progress("logging in"):
         renewed = reconnecting.reconnect(
-            call.context,
+            call.patient_context,
             address,
             change,
             lambda step: show_step(call.speech, step),
@@ -73,18 +72,11 @@ def reconnect(
 def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     waiting = renewed.waiting
     first_messages = waiting.going_on - waiting.follow_ups
-    lines: list[AnyHint] = [f"reconnected {renewed.address}; {_going_on(waiting, call.zone)}"]
+    lines: list[AnyHint] = [f"reconnected {renewed.address}; {_going_on(renewed, call.zone)}"]
     if waiting.going_on and waiting.next_at is None:
         lines.append(Hint("none of them gets a message yet; to see why:", Command("why", renewed.address)))
     lines += [f"resumed campaign '{name}'" for name in renewed.resumed]
-    lines += [
-        Hint(
-            f"campaign '{paused.name}' is still paused, with {counted(paused.people, 'recipient')} of this "
-            "mailbox; to resume it:",
-            Command("campaign", "resume", paused.name),
-        )
-        for paused in waiting.paused
-    ]
+    lines += told_of_paused(renewed.paused)
     lines += [
         Hint(
             f"campaign '{name}' still waits for it:",
@@ -103,16 +95,17 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
         "resumed": list(renewed.resumed),
         "awaiting": list(waiting.awaiting),
         "stopped": stopped_rows(renewed.settled),
-        "paused": [{"campaign": paused.name, "people": paused.people} for paused in waiting.paused],
+        "paused": paused_rows(renewed.paused),
     }
     call.speech.result(document, *lines)
     call.speech.next(Command("status"))
 
 
-def _going_on(waiting: "Waiting", zone: str) -> str:
+def _going_on(renewed: "Renewed", zone: str) -> str:
     """How many recipients go on and from when; those of paused campaigns are told below."""
+    waiting = renewed.waiting
     if not waiting.going_on:
-        if waiting.paused:
+        if renewed.paused:
             return "its recipients go on when their campaigns are resumed"
         return "its recipients still wait" if waiting.awaiting else "no recipient waits for it"
     people = counted(waiting.going_on, "person goes on", "people go on")

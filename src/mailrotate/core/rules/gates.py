@@ -116,9 +116,16 @@ def _connection(facts: MailboxFacts, now: datetime) -> Answer:
     if facts.connection is ConnectionState.CONNECTED:
         return "connected"
     because = f": {facts.connection_error}" if facts.connection_error else ""
+    state = "has failed" if facts.connection is ConnectionState.FAILED else "is disconnected"
+    return Shut(f"the mailbox {state}{because}", remedy=_reconnection(facts))
+
+
+def _reconnection(facts: MailboxFacts) -> Command:
+    """The command that brings a mailbox back, and within its hour also its place in rotations (C8)."""
     if facts.connection is ConnectionState.FAILED:
-        return Shut(f"the mailbox has failed{because}", remedy=Command("mailbox", "reconnect", facts.address))
-    return Shut(f"the mailbox is disconnected{because}", remedy=Command("mailbox", "connect", facts.address))
+        return Command("mailbox", "reconnect", facts.address)
+    within_hour = ("--rejoin", "--resume") if facts.may_rejoin else ()
+    return Command("mailbox", "connect", facts.address, *within_hour)
 
 
 @_of_mailbox
@@ -198,15 +205,16 @@ def _gap(facts: MailboxFacts, now: datetime) -> Answer:
     return Shut(f"the gap after the last message ends at {_from(ends_at)}", ends_at)
 
 
-@_of_message
-def _message(facts: MessageFacts, now: datetime) -> Answer:
+def _message(at: Situation, now: datetime) -> Answer | None:
+    if (facts := at.message) is None:
+        return None
     because = f": {facts.last_error}" if facts.last_error else ""
     name = f"m_{facts.id}"
     match facts.state:
         case MessageState.SCHEDULED:
             return "the message is scheduled"
         case MessageState.ERROR:
-            again = Command("outbox", "retry", name)
+            again = _way_back(at) or Command("outbox", "retry", name)
             if facts.unfit_campaign is not None:
                 edited = Command("campaign", "edit", facts.unfit_campaign, "FILE")
                 return Shut(f"the message cannot be written{because}", remedy=Hint(edited, ", then", again))
@@ -216,6 +224,15 @@ def _message(facts: MessageFacts, now: datetime) -> Answer:
             return Shut(f"the message is held{because}", remedy=settled)
         case state:
             return Shut(f"the message is {_STATE_SAYS.get(state, state)}{because}")
+
+
+def _way_back(at: Situation) -> Command | None:
+    """The command that brings a message's mailbox back, and then its place in the campaign (C8, C15)."""
+    if at.mailbox is None or at.mailbox.connection is not ConnectionState.CONNECTED:
+        return None if at.mailbox is None else _reconnection(at.mailbox)
+    if at.campaign is None or at.message is None or not at.message.sender_is_away:
+        return None
+    return Command("campaign", "sender", "add", at.campaign.name, at.mailbox.address)
 
 
 _STATE_SAYS = {
@@ -239,10 +256,8 @@ def _grace(at: Situation, now: datetime) -> Answer | None:
         return None
     if not at.message.sender_is_away:
         return "its mailbox is a sender of the campaign"
-    return Shut(
-        "its mailbox left the campaign when it was disconnected, and has not been added again",
-        remedy=Command("campaign", "sender", "add", at.campaign.name, at.mailbox.address),
-    )
+    said = "its mailbox left the campaign when it was disconnected, and has not been added again"
+    return Shut(said, remedy=_way_back(at))
 
 
 @_of_message
@@ -309,8 +324,7 @@ def _inbox(at: Situation, now: datetime) -> Answer | None:
 
 
 def _overdue(at: Situation, now: datetime) -> Answer | None:
-    facts = at.message
-    if facts is None:
+    if (facts := at.message) is None:
         return None
     if facts.late_since is None or facts.released_at is not None:
         return "not late"

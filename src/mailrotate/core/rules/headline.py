@@ -87,6 +87,9 @@ def _stuck(world: World, now: datetime) -> Trouble | None:
     if first is None or first.decision is None or first.decision.next_at is not None:
         return None
     bound = first.decision.bound
+    if bound is not None and bound.gate is Gate.OVERDUE and (stop := _no_runner(world, now)):
+        # The next pass parks it: that no runner runs is the cause, and comes first.
+        return stop
     if bound is None or (bound.gate is Gate.INBOX and bound.remedy == Command("run", "--once")):
         return _no_runner(world, now)
     if bound.gate is Gate.INBOX and first.imap is not None:
@@ -106,10 +109,6 @@ _STUCK: Mapping[Gate, Code] = {
 }
 
 
-# What these have paused cannot be resumed yet; `why` names what comes before.
-_COMES_FIRST = {reasons.MAILBOX_REMOVED, reasons.USER_LOCKED}
-
-
 def _paused(world: World, now: datetime) -> Trouble | None:
     """Nothing waits in any lane, because every campaign with open recipients is paused."""
     running = any(one.state is CampaignState.ACTIVE and one.open for one in world.campaigns)
@@ -122,11 +121,7 @@ def _paused(world: World, now: datetime) -> Trouble | None:
     if trouble is not None:
         return trouble
     code = Code.ERRORS if reasons.CONTENT_ERRORS in one.pause_reasons else Code.PAUSED
-    command = Command("campaign", "resume", one.name)
-    if _COMES_FIRST & {*one.pause_reasons}:
-        command = Command("why", one.name)
-    if reasons.CONTENT_ERRORS in one.pause_reasons:
-        command = Command("campaign", "edit", one.name, "FILE")
+    command = one.way_on or Command("campaign", "resume", one.name)
     return Trouble(code, f"{one.name} is {reasons.paused(one.pause_reasons)}", command)
 
 
@@ -177,7 +172,7 @@ def _grace(world: World, now: datetime) -> Trouble | None:
         return None
     campaign, ends_at, address = min(running, key=lambda one: one[1])
     says = f"{address} is disconnected; its hour in {campaign} ends at {_past(ends_at)}"
-    return Trouble(Code.NO_SENDER, says, Command("mailbox", "connect", address))
+    return Trouble(Code.NO_SENDER, says, Command("mailbox", "connect", address, "--rejoin", "--resume"))
 
 
 def _broken(world: World, now: datetime) -> Trouble | None:

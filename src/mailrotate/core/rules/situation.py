@@ -61,6 +61,8 @@ class MailboxFacts:
     obstacle: Obstacle | None = None
     # The class of the answer that caused the hold, or `refusals`.
     hold_class: str | None = None
+    # Disconnected, and its hour runs in a rotation (C8).
+    may_rejoin: bool = False
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,8 @@ class Campaign:
     pause_reasons: tuple[str, ...] = ()
     # Recipients that have not ended.
     open: int = 0
+    # What lets it go on while it is paused.
+    way_on: AnyHint | None = None
 
 
 @dataclass(frozen=True)

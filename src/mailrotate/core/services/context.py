@@ -29,13 +29,17 @@ class Context:
     provider: Callable[[str], MailProvider]
     holidays: HolidayDates
     mark: MarkPlace
-    webhooks: WebhookPoster
+    webhooks: Callable[[], WebhookPoster]
     actor: Actor
     # The present instant for a command that began at the given one and then waited for a lock.
     later: Callable[[datetime], datetime] = lambda began: began
     # The start of the machine that this process belongs to, and whether a time server keeps its clock (F6).
     boot: Callable[[], Boot | None] = lambda: None
     is_synchronised: Callable[[], bool] = lambda: False
+    # Says to the user what a reader could not do.
+    remark: Callable[[str], None] = lambda _said: None
+    # Called again and again, with the mailbox, while a command waits for a message in flight, if it does.
+    patience: Callable[[str], None] | None = None
     # How hints are written into mails: only the CLI knows the shell.
     spell: Callable[[AnyHint], str] = str
 

@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import rows_with
@@ -131,6 +143,13 @@ def of_mailbox(mailbox_id: int, *kinds: DeadlineKind) -> ColumnElement[bool]:
 def of_campaign(campaign_id: int, *kinds: DeadlineKind) -> ColumnElement[bool]:
     """A condition: the deadlines in a campaign, of some kinds or of any."""
     return and_(_d.campaign_id == campaign_id, *([_d.kind.in_(kinds)] if kinds else ()))
+
+
+def of_sender(campaign_sender_id: int) -> ColumnElement[bool]:
+    """A condition: the deadlines of a sender's mailbox in the sender's campaign."""
+    c = t.campaign_sender.c
+    this = select(c.campaign_id, c.mailbox_id).where(c.id == campaign_sender_id)
+    return tuple_(_d.campaign_id, _d.mailbox_id).in_(this)
 
 
 def ending_by(now: datetime) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ from mailrotate.core.store.events import About, Actor
 from mailrotate.core.values.errors import Refused, StoreTrouble
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import Role
+from mailrotate.core.values.user_name import read_user_name
 
 # The check value of the workspace key: a wrong key is noticed before any mailbox is touched.
 _KEY_CHECK_NAME = "workspace"
@@ -20,7 +21,11 @@ _KEY_CHECK_TEXT = b"mailrotate"
 
 
 def make_workspace(store: Store, email: str, name: str, timezone: str, os_user: str, now: datetime) -> None:
-    """Make the workspace, its plan, and its first user as admin (A6). Raises Refused if there is one."""
+    """Make the workspace, its plan, and its first user as admin (A6).
+
+    Raises BadInput (`user.name`), Refused (`workspace.exists`).
+    """
+    name = read_user_name(name)
     with store.writing() as connection:
         if workspaces.find(connection) is not None:
             raise Refused("workspace.exists", f"{store.name} already has a workspace", Command("status"))

@@ -9,29 +9,27 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT
-from mailrotate.core.services.access import advice, authority, seats
+from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.campaigns import resumption, sender_choice
 from mailrotate.core.services.campaigns.resumption import GoingOn
 from mailrotate.core.services.campaigns.sender_choice import Choice
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns, assigning, grace_periods, lifecycle
-from mailrotate.core.services.effects.assigning import current_senders, is_able, is_connected
+from mailrotate.core.services.effects import assigning, grace_periods, lifecycle, resuming
+from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.door import acting, looking
-from mailrotate.core.store import campaigns, deadlines, events, mailboxes, moves, progress
+from mailrotate.core.store import campaigns, events, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import assignments, recipients
 from mailrotate.core.store.sending import outbox
-from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.errors import MailrotateError, Refused
-from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.reasons import BY_HAND
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
     ConnectionState,
-    DeadlineKind,
     Rotation,
 )
 from mailrotate.core.values.transition import Transition
@@ -91,7 +89,7 @@ def start(
         campaign = authority.find_campaign(connection, context.actor, name)
         _require(campaign, CAMPAIGN["start"])
         campaign = _chosen_again(connection, context.actor, campaign, choice, team, now)
-        _require_sender(connection, context.actor, campaign)
+        resuming.require_able_sender(connection, context.actor, campaign)
         _refuse_disconnected(connection, campaign)
         count = _require_people(connection, campaign)
         moves.move(connection, CAMPAIGN["start"], campaign.id, started_at=now)
@@ -164,32 +162,6 @@ def _require(campaign: StoredCampaign, transition: Transition) -> None:
 
 # The event's campaigns, and its effect on them.
 _ONLY = {"start": ("a draft", "started"), "resume": ("a paused one", "resumed")}
-
-
-def _require_sender(connection: Connection, actor: Actor, campaign: StoredCampaign) -> None:
-    """Refuse if no sender can send: its mailbox must be connected (C6) and its user active (A10)."""
-    senders = current_senders(connection, campaign.id)
-    if any(map(is_able, senders)):
-        return
-    locked = next((sender for sender in senders if is_connected(sender)), None)
-    if locked is not None and locked.mailbox_id is not None:
-        email = mailboxes.by_id(connection, locked.mailbox_id).user_email
-        raise Refused(
-            "campaign.sender_locked",
-            f"{locked.address} cannot send for campaign '{campaign.name}': its user {email} is locked",
-            advice.way(connection, actor, Deed.USERS, Command("user", "unlock", email)),
-        )
-    named = ", ".join(sender.address or "an empty slot" for sender in senders) or "none"
-    first = next((sender for sender in senders if sender.address is not None), None)
-    hint = affected_campaigns.way_on(connection, campaign) or Command("mailbox", "connect", "ADDRESS")
-    if first is not None and first.address is not None:
-        verb = "connect" if first.state == "disconnected" else "reconnect"
-        hint = Command("mailbox", verb, first.address)
-    raise Refused(
-        "campaign.no_sender_connected",
-        f"no sender of campaign '{campaign.name}' is connected: {named}",
-        hint,
-    )
 
 
 def _require_people(connection: Connection, campaign: StoredCampaign) -> int:
@@ -272,30 +244,6 @@ def _named(connection: Connection, addresses: Sequence[str]) -> frozenset[int]:
     return frozenset(find_mailbox(connection, address).id for address in addresses)
 
 
-def _require_no_hour(connection: Connection, campaign: StoredCampaign, without: Collection[int]) -> None:
-    """Refuse while a disconnected mailbox may still come back to the campaign without loss (C8)."""
-    of_hours = deadlines.of_campaign(campaign.id, DeadlineKind.DISCONNECT)
-    running = deadlines.running_where(connection, of_hours)
-    people = deadlines.hanging(connection, running)
-    awaited = [one for one in running if people.get(one.id) and one.mailbox_id not in without]
-    if not awaited:
-        return
-    named = " and ".join(one.address for one in awaited)
-    is_back = mailboxes.by_id(connection, awaited[0].mailbox_id).state is not ConnectionState.DISCONNECTED
-    leaving_out = (part for one in awaited for part in ("--without", one.address))
-    raise Refused(
-        "campaign.grace",
-        f"{named} can still come back to campaign '{campaign.name}' without loss, "
-        f"until {rfc3339(awaited[0].ends_at.replace(microsecond=0))}",
-        Hint(
-            "add it again:" if is_back else "connect it, then:",
-            Command("campaign", "sender", "add", campaign.name, awaited[0].address),
-            "; to go on without it:",
-            Command("campaign", "resume", campaign.name, *leaving_out),
-        ),
-    )
-
-
 def _resume(
     context: Context,
     connection: Connection,
@@ -304,8 +252,9 @@ def _resume(
     without: Collection[int] = (),
 ) -> GoingOn:
     _require(campaign, CAMPAIGN["resume"])
-    _require_no_hour(connection, campaign, without)
-    _require_sender(connection, context.actor, campaign)
+    refusal = resuming.refusal(connection, context.actor, campaign, without)
+    if refusal is not None:
+        raise refusal
     campaigns.lift_pauses(connection, campaign.id)
     moves.move(connection, CAMPAIGN["resume"], campaign.id, resumed_at=now)
     assigning.assign_waiting(connection, campaign.id, now)

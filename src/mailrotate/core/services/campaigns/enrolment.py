@@ -185,9 +185,8 @@ def _importing(
         owner_id = find_user(connection, how.owner).id if how.owner else adder_id
     with Staging(context.store, campaign.id) as staging:
         staging.add_many(staged)
-        with door.acting(context, now):
-            # Who was stopped meanwhile is reported by line.
-            pass
+        # Before the rows are examined, so that a recipient who was stopped meanwhile is reported by line.
+        door.settle(context, now)
         counts = staging.examine()
         if not how.rehearse and counts.get(None) and not (how.strict and _bad_count(counts, aside)):
             with staging.writing(lambda found: door.enter(context, found, now)) as (connection, counts):

@@ -118,6 +118,7 @@ def remove(context: Context, name: str, address: str, now: datetime) -> Removed:
             )
         else:
             recipients.remove_uncontacted(connection, person.id)
+            lifecycle.end_deadline_if_last(connection, person.campaign_sender_id, now)
             about = About(campaign_id=campaign.id, recipient_id=person.id)
             events.record(connection, context.actor, "recipient.removed", now, about)
     return Removed(person.email, known)

@@ -19,7 +19,7 @@ from mailrotate.core.rules.situation import (
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, mailboxes, workspaces
+from mailrotate.core.store import campaigns, deadlines, mailboxes, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import suppressions
 from mailrotate.core.store.sending import sending_mailboxes
@@ -28,7 +28,14 @@ from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.errors import BadInput
-from mailrotate.core.values.states import Departure, MessageKind, Priority, UserState
+from mailrotate.core.values.states import (
+    ConnectionState,
+    DeadlineKind,
+    Departure,
+    MessageKind,
+    Priority,
+    UserState,
+)
 
 # A window looks this many years ahead for holidays; a campaign rarely waits longer.
 _HOLIDAY_YEARS = 2
@@ -85,6 +92,8 @@ def mailbox_facts(
         ramp_day=ramp_day,
         obstacle=obstacle,
         hold_class=box.health.hold_class,
+        may_rejoin=box.state is ConnectionState.DISCONNECTED
+        and deadlines.is_any(connection, deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)),
     )
 
 
@@ -136,20 +145,25 @@ class Absences:
         return max((back - self.allowed for _, back in self.times), default=None)
 
 
-def absences_in(connection: Connection, seen_at: datetime | None = None) -> Absences:
-    """Return the absences that passes have noted, and for a reader the one that a pass would note now."""
-    lasting = None if seen_at is None else lasting_absence(connection, seen_at)
-    times = [*workspaces.absences(connection), *([] if lasting is None else [lasting])]
-    return Absences(periods.period(connection, "lateness"), times)
+def absences_in(connection: Connection) -> Absences:
+    """Return the absences that passes have noted (H4)."""
+    return Absences(periods.period(connection, "lateness"), workspaces.absences(connection))
 
 
-def lasting_absence(connection: Connection, now: datetime) -> tuple[datetime, datetime] | None:
-    """Return the time since the last pass, if it is longer than the allowed lateness (H4)."""
+def absence_until(connection: Connection, now: datetime) -> tuple[datetime, datetime] | None:
+    """The time without a pass before `now`, if it is longer than the allowed lateness."""
     workspace = workspaces.find(connection)
     last = None if workspace is None else workspace.last_pass_at
     if last is None or now - last <= periods.period(connection, "lateness"):
         return None
     return last, now
+
+
+def absences_foreseen(connection: Connection, now: datetime) -> Absences:
+    """The absences as the next pass will know them, for readers: what it will park is late already."""
+    known = absences_in(connection)
+    present = absence_until(connection, now)
+    return known if present is None else replace(known, times=(*known.times, present))
 
 
 def message_facts(

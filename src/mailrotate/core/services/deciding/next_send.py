@@ -52,6 +52,12 @@ class Prospects:
         """The mailboxes that were looked at."""
         return list(self._boxes.values())
 
+    @property
+    def absences(self) -> facts.Absences:
+        if self._absences is None:
+            self._absences = facts.absences_foreseen(self.connection, self.now)
+        return self._absences
+
     def mailbox_facts(self, mailbox_id: int) -> MailboxFacts:
         if mailbox_id not in self._mailbox_facts:
             found = facts.mailbox_facts(self.connection, self.box(mailbox_id), self.now, self.obstacle)
@@ -71,10 +77,8 @@ class Prospects:
         bound = None
         if campaign is not None and message.kind is MessageKind.CAMPAIGN:
             bound = self.campaign_facts(campaign.id, box.settings.workspace_timezone)
-        if self._absences is None:
-            self._absences = facts.absences_in(self.connection, self.now)
         known = facts.message_facts(
-            self.context, self.connection, message, box, campaign, self.now, self._absences
+            self.context, self.connection, message, box, campaign, self.now, self.absences
         )
         return Situation(bound, self.mailbox_facts(box.id), known)
 
@@ -96,20 +100,30 @@ class Prospects:
                 yield found
 
     def first_of_campaign(self, campaign: StoredCampaign, mailbox_id: int) -> list[Candidate]:
-        """A campaign's earliest messages in a lane, one of each priority."""
+        """A campaign's earliest messages in a lane, one of each priority; behind those that are late also
+        the earliest that are not."""
+        found = list(self._first_since(campaign, mailbox_id, None))
+        late_before = self.absences.late_before
+        if late_before is not None and found:
+            found += self._first_since(campaign, mailbox_id, late_before)
+        return found
+
+    def _first_since(
+        self, campaign: StoredCampaign, mailbox_id: int, since: datetime | None
+    ) -> Iterator[Candidate]:
         found = [
-            outbox.earliest_ready(self.connection, mailbox_id, campaign.id, priority, _FAR)
+            outbox.earliest_ready(self.connection, mailbox_id, campaign.id, priority, _FAR, since)
             for priority in (Priority.FOLLOW_UP, Priority.FIRST)
         ]
         for sender in senders.senders_of(self.connection, campaign.id):
             if sender.mailbox_id == mailbox_id:
-                found += [self._unplanned(campaign, sender, follow_ups) for follow_ups in (True, False)]
-        return [message for message in found if message is not None]
+                found += [self._unplanned(campaign, sender, kind, since) for kind in (True, False)]
+        return (message for message in found if message is not None)
 
     def _unplanned(
-        self, campaign: StoredCampaign, sender: StoredSender, follow_ups: bool
+        self, campaign: StoredCampaign, sender: StoredSender, follow_ups: bool, since: datetime | None
     ) -> Candidate | None:
-        people = due_recipients.due_in_lane(self.connection, sender.id, _FAR, follow_ups, 1)
+        people = due_recipients.due_in_lane(self.connection, sender.id, _FAR, follow_ups, 1, since)
         if not people:
             return None
         person = recipients.by_id(self.connection, people[0].id)

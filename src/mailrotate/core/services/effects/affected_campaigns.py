@@ -42,12 +42,11 @@ from mailrotate.core.values.states import CampaignState, ConnectionState, Deadli
 
 @dataclass(frozen=True)
 class Waiting:
-    """Who continues after a reconnect, and when; and who still waits for a paused campaign."""
+    """Who continues after a reconnect, and when."""
 
     going_on: int
     follow_ups: int
     next_at: datetime | None
-    paused: tuple[HangingCampaign, ...]
     # Rotations that it is no sender of until it is added again.
     awaiting: tuple[str, ...]
 
@@ -210,7 +209,6 @@ def waiting_for(context: Context, connection: Connection, box: StoredMailbox, no
         going_on=sum(campaign.people for campaign in active),
         follow_ups=sum(campaign.contacted for campaign in active),
         next_at=min((instant for instant in starts if instant is not None), default=None),
-        paused=tuple(c for c in hanging if c.state is CampaignState.PAUSED and c.people),
         awaiting=tuple(awaiting.values()),
     )
 

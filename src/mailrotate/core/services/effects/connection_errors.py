@@ -16,6 +16,8 @@ from mailrotate.core.values.states import ConnectionState
 def cut_off(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> int:
     """Put what waits to be sent from a mailbox that is away into `error`; return how many messages."""
     verb = "connect" if box.state is ConnectionState.DISCONNECTED else "reconnect"
+    hint = Hint(Command("mailbox", verb, box.address)).to_json()
+    cut_off_messages.retell(connection, box.id, said, hint)
     return moves.move_many(
         connection,
         MESSAGE["cut_off"],
@@ -25,7 +27,7 @@ def cut_off(connection: Connection, box: StoredMailbox, said: str, now: datetime
         error_code=None,
         error_enhanced=None,
         error_text=said,
-        error_hint=Hint(Command("mailbox", verb, box.address)).to_json(),
+        error_hint=hint,
         settled_at=now,
     )
 
@@ -42,10 +44,14 @@ def go_on(connection: Connection, box: StoredMailbox) -> int:
 
     In a rotation that it left when it was disconnected they wait until it is added again.
     """
-    return moves.move_many(
+    gone_on = moves.move_many(
         connection,
         MESSAGE["reconnected"],
         cut_off_messages.that_may_go_on(box.id),
         settled_at=None,
         **outbox.NO_ERROR,
     )
+    # The campaign's name is filled in where the hint is shown.
+    hint = Hint(Command("campaign", "sender", "add", "NAME", box.address)).to_json()
+    cut_off_messages.retell(connection, box.id, "the mailbox has left the campaign's senders", hint)
+    return gone_on

@@ -11,6 +11,8 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard
 from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.store import deadlines
+from mailrotate.core.store.engine import Store
+from mailrotate.core.values.errors import StoreTrouble
 
 
 class Acting(NamedTuple):
@@ -41,6 +43,12 @@ def enter(context: Context, connection: Connection, now: datetime) -> datetime:
     return now
 
 
+def settle(context: Context, now: datetime) -> None:
+    """Settle the deadlines that have passed, for a command that decides only in a later transaction."""
+    with context.store.writing() as connection:
+        enter(context, connection, now)
+
+
 class _Looked(Exception):
     """Ends the transaction of a reader without its changes."""
 
@@ -50,16 +58,40 @@ def looking(context: Context, now: datetime | None) -> Iterator[Connection]:
     """Open a transaction for reading that shows the state after the deadlines that have passed.
 
     They are settled in it and then taken back: a reader decides nothing, and its clock may be wrong. Without
-    `now` it shows what is stored.
+    `now` it shows what is stored; so it does, and says so, where the database lets this user only read.
     """
     with context.store.reading() as connection:
         if now is None or not deadlines.is_any(connection, deadlines.ending_by(now)):
             yield connection
             return
+    may_write = True
     try:
         with context.store.writing() as connection:
-            grace_periods.apply_passed(connection, now)
-            yield connection
+            may_write = _settles(context.store, connection, now)
+            if may_write:
+                yield connection
             raise _Looked
     except _Looked:
         pass
+    if not may_write:
+        context.remark(_AS_STORED)
+        with context.store.reading() as connection:
+            yield connection
+
+
+_AS_STORED = (
+    "a deadline has passed and is not settled yet; this database user may only read, so everything is shown "
+    "as it was before that deadline"
+)
+
+
+def _settles(store: Store, connection: Connection, now: datetime) -> bool:
+    """Settle the deadlines that have passed; False where the database lets this user only read."""
+    try:
+        with store.telling():
+            grace_periods.apply_passed(connection, now)
+    except StoreTrouble as trouble:
+        if trouble.code not in ("store.no_right", "store.read_only"):
+            raise
+        return False
+    return True

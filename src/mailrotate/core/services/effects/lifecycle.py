@@ -5,8 +5,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT
-from mailrotate.core.store import campaigns, events, moves
+from mailrotate.core.rules.transitions import CAMPAIGN, DEADLINE, MESSAGE, RECIPIENT
+from mailrotate.core.store import campaigns, deadlines, events, moves
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import recipients, suppressions
 from mailrotate.core.store.portions import portions
@@ -41,11 +41,22 @@ def end_recipients(
             ended += 1
             found = recipients.by_id(connection, recipient_id)
             campaign_id = None if found is None else found.campaign_id
+            end_deadline_if_last(connection, None if found is None else found.campaign_sender_id, now)
             about = About(campaign_id=campaign_id, recipient_id=recipient_id)
             events.record(connection, actor, f"recipient.{transition.event}", now, about, reason=reason)
     for some in portions(recipient_ids):
         moves.move_many(connection, MESSAGE["cancel"], outbox.of_recipients(some))
     return ended
+
+
+def end_deadline_if_last(connection: Connection, campaign_sender_id: int | None, now: datetime) -> None:
+    """End the deadline of a sender's mailbox when its last open recipient has ended (C12)."""
+    if campaign_sender_id is None:
+        return
+    running = deadlines.running_where(connection, deadlines.of_sender(campaign_sender_id))
+    people = deadlines.hanging(connection, running)
+    emptied = [one.id for one in running if not people.get(one.id)]
+    deadlines.end(connection, DEADLINE["campaign_ended"], emptied, now)
 
 
 def suppress(

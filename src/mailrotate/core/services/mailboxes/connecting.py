@@ -14,8 +14,9 @@ from mailrotate.core.rules.transitions import CONNECTION, DEADLINE
 from mailrotate.core.services.access import accounts, ownership, seats, secrets
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns, connection_errors, grace_periods
+from mailrotate.core.services.effects import affected_campaigns, connection_errors, grace_periods, resuming
 from mailrotate.core.services.effects.door import acting, looking
+from mailrotate.core.services.effects.resuming import StillPaused
 from mailrotate.core.services.mailboxes import (
     alias_choice,
     mailbox_settings,
@@ -85,6 +86,7 @@ class Return:
     awaiting: Sequence[str]
     settled: Sequence[tuple[str, int, datetime]]
     resumed: Sequence[str]
+    paused: Sequence[StillPaused]
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,8 @@ def _come_back(
     awaiting = [one.campaign for one in deadlines.running_where(connection, of_hour)]
     resumed = affected_campaigns.lift_pauses(connection, actor, box, now) if wanted.resumes else []
     settled = deadlines.last_settled(connection, box.id, DEADLINE["settled"].event)
-    return Return(taken_over, rejoined, awaiting, settled, resumed)
+    paused = resuming.still_paused(connection, actor, box)
+    return Return(taken_over, rejoined, awaiting, settled, resumed, paused)
 
 
 def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wanted) -> dict[str, Command]:

@@ -14,10 +14,11 @@ from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, DEADLINE
 from mailrotate.core.services.access import accounts, logins, seats, secrets
 from mailrotate.core.services.context import Context, account_with
-from mailrotate.core.services.effects import affected_campaigns
+from mailrotate.core.services.effects import affected_campaigns, resuming
 from mailrotate.core.services.effects.affected_campaigns import Waiting
 from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
 from mailrotate.core.services.effects.door import acting, looking
+from mailrotate.core.services.effects.resuming import StillPaused
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
 from mailrotate.core.store import connections, deadlines, events, mailboxes, moves
@@ -71,6 +72,7 @@ class Renewed:
     waiting: Waiting
     resumed: Sequence[str] = field(default=())
     settled: Sequence[tuple[str, int, datetime]] = field(default=())
+    paused: Sequence[StillPaused] = field(default=())
 
 
 def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = "connect") -> None:
@@ -158,6 +160,7 @@ def reconnect(
             affected_campaigns.waiting_for(context, connection, renewed, now),
             resumed,
             deadlines.last_settled(connection, box.id, DEADLINE["settled"].event),
+            resuming.still_paused(connection, context.actor, renewed),
         )
 
 

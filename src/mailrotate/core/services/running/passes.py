@@ -74,7 +74,7 @@ def begin(context: Context, now: datetime) -> Counter[str]:
 def _note_pass(context: Context, now: datetime) -> None:
     """Note what the next pass is compared with, and a gap that is longer than the allowed lateness (H4)."""
     with context.store.writing() as connection:
-        absence = facts.lasting_absence(connection, now)
+        absence = facts.absence_until(connection, now)
         if absence is not None:
             workspaces.note_absence(connection, *absence)
         workspace = workspaces.find(connection)
@@ -198,11 +198,12 @@ def conclude(context: Context, now: datetime) -> None:
 
 @dataclass(frozen=True)
 class Outlook:
-    """`blocked`: everything due waits for a user's action. `unreadable` are mailboxes whose follow-ups wait
-    because the inbox cannot be read."""
+    """`nobody_can_send`: everything due waits for a user's action. `unreadable` are the mailboxes whose
+    follow-ups wait because the inbox cannot be read."""
 
     nobody_can_send: bool = False
     unreadable: tuple[str, ...] = ()
+    failed_count: int = 0
 
 
 def outlook(context: Context, now: datetime) -> Outlook:
@@ -214,9 +215,10 @@ def outlook(context: Context, now: datetime) -> Outlook:
         with_others = due.lanes_ready(connection, now, follow_ups=False)
         others = {*stuck, *with_others}
         boxes = [sending_mailboxes.by_id(connection, lane) for lane in ready if lane not in others]
+        failed = [box for box in mailboxes.listing(connection) if box.state is ConnectionState.FAILED]
     unreadable = [box for box in boxes if box.inbox.failing_since is not None]
     nobody = bool(ready) and len(stuck) + len(unreadable) == len(ready)
-    return Outlook(nobody, tuple(box.address for box in unreadable))
+    return Outlook(nobody, tuple(box.address for box in unreadable), len(failed))
 
 
 def _is_stuck(connection: Connection, mailbox_id: int, now: datetime) -> bool:

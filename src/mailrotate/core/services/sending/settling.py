@@ -106,6 +106,7 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
             next_step=place.step,
             **recipients.ending("all_steps_sent", now),
         )
+        lifecycle.end_deadline_if_last(connection, message.campaign_sender_id, now)
     if message.campaign_sender_id is not None:
         senders.note_turn(connection, message.campaign_sender_id, now)
 

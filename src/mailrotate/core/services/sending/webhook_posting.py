@@ -84,7 +84,7 @@ def post(context: Context, hook: StoredWebhook, key: str, body: str, now: dateti
     raw = body.encode()
     headers = signed_headers(_secrets_of(context, hook, now), key, raw, now)
     try:
-        answer = context.webhooks.post(hook.url, headers, raw)
+        answer = context.webhooks().post(hook.url, headers, raw)
     except WebhookTrouble as trouble:
         return Answered(None, str(trouble))
     return Answered(judge(answer), _words(answer))

@@ -25,8 +25,7 @@ from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Refused
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import CampaignState, ConnectionState, Role, UserState
-
-_LONGEST_NAME = 200
+from mailrotate.core.values.user_name import read_user_name
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def show(context: Context, email: str) -> Seat:
 def add(context: Context, email: str, name: str | None, role: Role, now: datetime) -> Seat:
     """Add a user with the slots of the plan (A1). Raises BadInput, Refused (`user.exists`)."""
     address = normalise_address(email)
-    named = _read_name(address.partition("@")[0] if name is None else name)
+    named = read_user_name(address.partition("@")[0] if name is None else name)
     with context.store.writing() as connection:
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.USERS)
@@ -115,9 +114,9 @@ def change(context: Context, email: str, name: str | None, role: Role | None, no
         if role is not None:
             seats.require_deed(connection, context.actor, Deed.USERS)
         seats.require_authority(connection, context.actor, user.id)
-        if name is not None and _read_name(name) != user.name:
-            users.change(connection, user.id, name=_read_name(name))
-            names = {"before": user.name, "after": _read_name(name)}
+        if name is not None and read_user_name(name) != user.name:
+            users.change(connection, user.id, name=read_user_name(name))
+            names = {"before": user.name, "after": read_user_name(name)}
             events.record(connection, context.actor, "user.named", now, About(), user=user.id, **names)
         if role is not None and role is not user.role:
             if role is not Role.ADMIN:
@@ -164,13 +163,6 @@ def unlock(context: Context, email: str, now: datetime) -> Unlocked:
         hanging = affected_campaigns.hanging_on_seat(connection, boxes)
         still_paused = [campaign.name for campaign in hanging if _is_paused_by_lock(connection, campaign)]
         return Unlocked(_seat(connection, _again(connection, user)), still_paused)
-
-
-def _read_name(name: str) -> str:
-    cleaned = name.strip()
-    if not cleaned or len(cleaned) > _LONGEST_NAME or not cleaned.isprintable():
-        raise BadInput("user.name", f"a name is one line of 1 to {_LONGEST_NAME} characters")
-    return cleaned
 
 
 def _seat(connection: Connection, user: StoredUser) -> Seat:

@@ -9,14 +9,14 @@ from sqlalchemy import Connection
 from mailrotate.core.rules.decision import Decision, Verdict, decide, verdicts
 from mailrotate.core.rules.gates import Cause, Gate
 from mailrotate.core.rules.headline import stops_all
-from mailrotate.core.rules.situation import MailboxFacts, MessageFacts, Situation
+from mailrotate.core.rules.situation import MessageFacts, Situation
 from mailrotate.core.rules.steps import is_follow_up
 from mailrotate.core.services.access import advice, authority
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import affected_campaigns, assigning
+from mailrotate.core.services.effects import assigning, resuming
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
@@ -32,7 +32,6 @@ from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
-    ConnectionState,
     RecipientState,
 )
 
@@ -204,14 +203,12 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     own = decide(Situation(bound, None, None), look.now)
     shown = [_shown(verdict) for verdict in own.gates]
     first: list[Decision] = []
-    boxes: list[MailboxFacts] = []
     awaited = recipients.awaited_senders(look.connection, campaign.id)
     for sender in senders.senders_of(look.connection, campaign.id):
         goes_on = sender.left_at is None or sender.id in awaited
         if sender.mailbox_id is None or not goes_on:
             continue
         known = look.mailbox_facts(sender.mailbox_id)
-        boxes.append(known)
         shown += [
             _shown(verdict, known.address) for verdict in verdicts(Situation(None, known, None), look.now)
         ]
@@ -220,11 +217,9 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     if decision is None:
         waits = not own.open and own.next_at is None
         summary = own.summary if waits else "nothing of it waits to be sent"
-        remedy = _remedy(look, own)
-        if campaign.state is CampaignState.PAUSED:
-            remedy = affected_campaigns.way_on(look.connection, campaign) or _reconnection(boxes) or remedy
+        remedy = _remedy(look, own, campaign)
         return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary, remedy)
-    remedy = _remedy(look, decision)
+    remedy = _remedy(look, decision, campaign)
     if decision.binding is Gate.OVERDUE:
         remedy = Command("outbox", "release", "--campaign", campaign.name)
     return Explanation(
@@ -252,23 +247,23 @@ def _explained(look: Prospects, subject: str, situation: Situation) -> Explanati
     if own is not None:
         decision = replace(decision, next_at=None, binding=own.gate)
     shown = tuple(_shown(verdict) for verdict in decision.gates)
-    remedy = _remedy(look, decision)
+    campaign = (
+        None if situation.campaign is None else campaigns.find(look.connection, situation.campaign.name)
+    )
+    remedy = _remedy(look, decision, campaign)
     return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision), remedy)
 
 
-def _reconnection(boxes: list[MailboxFacts]) -> Command | None:
-    """The command that comes before `campaign resume`, which is refused while no sender is connected (C6)."""
-    if not boxes or any(box.connection is ConnectionState.CONNECTED for box in boxes):
+def _remedy(look: Prospects, decision: Decision, campaign: StoredCampaign | None) -> AnyHint | None:
+    bound = decision.bound
+    if decision.next_at is not None or bound is None:
         return None
-    failed = next((box for box in boxes if box.connection is ConnectionState.FAILED), None)
-    if failed is not None:
-        return Command("mailbox", "reconnect", failed.address, "--resume")
-    return Command("mailbox", "connect", boxes[0].address)
+    if campaign is not None and campaign.state is CampaignState.PAUSED and bound.gate in _OF_A_PAUSE:
+        return resuming.way(look.connection, look.context.actor, campaign)
+    return remedy_of(look.connection, look.context.actor, bound)
 
 
-def _remedy(look: Prospects, decision: Decision) -> AnyHint | None:
-    waits_for_act = decision.next_at is None
-    return remedy_of(look.connection, look.context.actor, decision.bound) if waits_for_act else None
+_OF_A_PAUSE = (Gate.CAMPAIGN, Gate.PAUSE)
 
 
 def remedy_of(connection: Connection, actor: Actor, verdict: Verdict | None) -> AnyHint | None:

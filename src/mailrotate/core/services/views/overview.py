@@ -15,6 +15,7 @@ from mailrotate.core.rules.situation import Obstacle, Situation
 from mailrotate.core.rules.world import Campaign, Trouble, World
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
+from mailrotate.core.services.effects import resuming
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.mailboxes import grace_extension, slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
@@ -34,6 +35,7 @@ from mailrotate.core.store import (
     workspaces,
 )
 from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.events import Actor
 from mailrotate.core.store.notices import Refused
 from mailrotate.core.store.sending import outbox_lists, unread_mail
 from mailrotate.core.store.sending.outbox_lists import UnfitStep
@@ -82,6 +84,8 @@ class CampaignLine:
     recipients: Mapping[str, int]
     sent: int
     overdue: int
+    # What lets it go on while it is paused.
+    way_on: AnyHint | None
 
     @property
     def total(self) -> int:
@@ -147,14 +151,12 @@ def look(context: Context, now: datetime) -> Overview:
             _mailbox_line(prospects, *each, unread.get(each[0].id, 0), lane.broke_by)
             for each, lane in zip(seen, lanes, strict=True)
         )
-        lines = _campaign_lines(connection, _campaigns_seen(connection, viewer))
+        lines = _campaign_lines(connection, context.actor, _campaigns_seen(connection, viewer))
         attention = outbox_lists.attention_counts(connection, viewer)
         facts = World(
             machine=machine,
             lanes=lanes,
-            campaigns=tuple(
-                Campaign(line.name, line.state, line.pause_reasons, line.total - line.ended) for line in lines
-            ),
+            campaigns=tuple(map(_in_world, lines)),
             sent_today=sum(box.sent_today for box in boxes),
             replies_today=progress.replied_since(
                 connection, [line.id for line in lines], _today(connection, now)
@@ -182,6 +184,10 @@ def look(context: Context, now: datetime) -> Overview:
             warnings=machine.warnings,
             telling=_telling(context, connection, {box.address for box in boxes}),
         )
+
+
+def _in_world(line: CampaignLine) -> Campaign:
+    return Campaign(line.name, line.state, line.pause_reasons, line.total - line.ended, line.way_on)
 
 
 def _lanes_seen(prospects: Prospects, viewer: int | None) -> list[LaneSeen]:
@@ -236,7 +242,9 @@ def _telling(context: Context, connection: Connection, seen: Collection[str]) ->
     )
 
 
-def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> tuple[CampaignLine, ...]:
+def _campaign_lines(
+    connection: Connection, actor: Actor, found: Sequence[StoredCampaign]
+) -> tuple[CampaignLine, ...]:
     people = progress.people(connection, [campaign.id for campaign in found])
     sent = progress.sent(connection, [campaign.id for campaign in found])
     running = (CampaignState.ACTIVE, CampaignState.PAUSED)
@@ -250,6 +258,7 @@ def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> 
             people[campaign.id],
             sent[campaign.id],
             overdue.get(campaign.id, 0),
+            resuming.way(connection, actor, campaign) if campaign.state is CampaignState.PAUSED else None,
         )
         for campaign in found
     )

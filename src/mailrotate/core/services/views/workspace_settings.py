@@ -1,7 +1,7 @@
 """The workspace settings that all machines share; `periods.py` declares the durations among them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -25,12 +25,16 @@ KEYS = (_TIMEZONE, _DEFAULT_USER, *PERIODS)
 
 @dataclass(frozen=True)
 class Shown:
-    """One setting. `default` is None if the workspace was created with its own value."""
+    """One setting. `default` is None if the workspace was created with its own value.
+
+    `before` is its former value, of a setting that was just named in a change.
+    """
 
     key: str
     value: str | None
     default: str | None
     about: str
+    before: str | None = None
 
 
 def show(context: Context) -> list[Shown]:
@@ -49,12 +53,17 @@ def _shown(connection: Connection) -> list[Shown]:
         user = workspaces.user_by_id(connection, workspace.default_user_id)
     stored = workspaces.settings(connection)
     return [
-        Shown(_TIMEZONE, workspace.timezone, None, "the zone of people, of windows and of a mailbox's day"),
+        Shown(
+            _TIMEZONE,
+            workspace.timezone,
+            None,
+            "time zone of shown times, and of mailboxes and campaigns without their own",
+        ),
         Shown(
             _DEFAULT_USER,
             None if user is None else user.email,
             None,
-            "who acts without --as or MAILROTATE_USER",
+            "acting user when neither --as nor MAILROTATE_USER names one",
         ),
         *(_shown_period(key, stored.get(key)) for key in PERIODS),
     ]
@@ -69,7 +78,8 @@ def change(context: Context, assignments: Sequence[str], now: datetime) -> list[
     """Set `KEY=VALUE` pairs, all or none. Raises BadInput with every mistake (`setting.invalid`)."""
     with context.store.writing() as connection:
         seats.require_deed(connection, context.actor, Deed.SETTINGS)
-        before = {shown.key: shown.value for shown in _shown(connection)}
+        former = {shown.key: shown.value for shown in _shown(connection)}
+        before = dict(former)
         problems: list[str] = []
         accepted: list[tuple[str, str]] = []
         for assignment in assignments:
@@ -87,7 +97,11 @@ def change(context: Context, assignments: Sequence[str], now: datetime) -> list[
                 told = {name: _user_id(connection, email) for name, email in told.items()}
             events.record(connection, context.actor, "setting.changed", now, About(), key=key, **told)
             before[key] = value
-        return _shown(connection)
+        named = {key for key, _ in accepted}
+        return [
+            replace(shown, before=former[shown.key]) if shown.key in named else shown
+            for shown in _shown(connection)
+        ]
 
 
 def _user_id(connection: Connection, email: object) -> int | None:

@@ -29,10 +29,15 @@ class Due:
 
 
 def due_in_lane(
-    connection: Connection, campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int
+    connection: Connection,
+    campaign_sender_id: int,
+    until: datetime,
+    follow_ups: bool,
+    limit: int,
+    since: datetime | None = None,
 ) -> list[Due]:
-    """The earliest open recipients of one sender whose next step is due before `until`."""
-    query = _due_query(campaign_sender_id, until, follow_ups, limit)
+    """The earliest open recipients of one sender whose next step is due from `since` on before `until`."""
+    query = _due_query(campaign_sender_id, until, follow_ups, limit, since)
     return [Due(*row) for row in connection.execute(query)]
 
 
@@ -46,15 +51,15 @@ def lock_due(
 ) -> list[Due]:
     """Lock the due recipients from `since` on before planning: a process that ends one of them waits,
     and then finds the planned message."""
-    query = _due_query(campaign_sender_id, until, follow_ups, limit).with_for_update(of=t.recipient)
-    if since is not None:
-        query = query.where(t.recipient.c.next_at >= since)
+    query = _due_query(campaign_sender_id, until, follow_ups, limit, since).with_for_update(of=t.recipient)
     return [Due(*row) for row in connection.execute(query)]
 
 
-def _due_query(campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int) -> Select[Any]:
+def _due_query(
+    campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int, since: datetime | None
+) -> Select[Any]:
     c = t.recipient.c
-    return (
+    query = (
         select(c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone)
         .join(t.contact, t.contact.c.id == c.contact_id)
         .where(
@@ -65,6 +70,7 @@ def _due_query(campaign_sender_id: int, until: datetime, follow_ups: bool, limit
         .order_by(c.next_at, c.id)
         .limit(limit)
     )
+    return query if since is None else query.where(c.next_at >= since)
 
 
 def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.sending import due
@@ -27,6 +27,12 @@ def that_may_go_on(mailbox_id: int) -> ColumnElement[bool]:
         _IS_CUT_OFF,
         or_(_c.campaign_sender_id.is_(None), _c.campaign_sender_id.not_in(away)),
     )
+
+
+def retell(connection: Connection, mailbox_id: int, said: str, hint: str) -> None:
+    """Say of those of a mailbox why they wait now, and what to do."""
+    query = update(t.message).where(_c.mailbox_id == mailbox_id, _IS_CUT_OFF)
+    connection.execute(query.values(error_text=said, error_hint=hint))
 
 
 def count(connection: Connection, mailbox_id: int, slot_id: int) -> int:

@@ -197,6 +197,7 @@ _EARLIEST = (
     .limit(1)
 )
 _EARLIEST_OF_CAMPAIGN = _EARLIEST.where(_c.campaign_id == bindparam("b_campaign"))
+_EARLIEST_SINCE = _EARLIEST_OF_CAMPAIGN.where(_c.due_at >= bindparam("b_since"))
 
 
 def earliest_by_hand(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
@@ -212,11 +213,18 @@ def earliest_notice(connection: Connection, mailbox_id: int, now: datetime) -> C
 
 
 def earliest_ready(
-    connection: Connection, mailbox_id: int, campaign_id: int, priority: Priority, now: datetime
+    connection: Connection,
+    mailbox_id: int,
+    campaign_id: int,
+    priority: Priority,
+    now: datetime,
+    since: datetime | None = None,
 ) -> Candidate | None:
-    """The first ready message of one campaign and priority in a lane."""
+    """The first ready message of one campaign and priority in a lane; with `since`, of those due later."""
     known = {"b_mailbox": mailbox_id, "b_priority": priority, "b_now": now, "b_campaign": campaign_id}
-    return _one(connection.execute(_EARLIEST_OF_CAMPAIGN, known))
+    if since is None:
+        return _one(connection.execute(_EARLIEST_OF_CAMPAIGN, known))
+    return _one(connection.execute(_EARLIEST_SINCE, {**known, "b_since": since}))
 
 
 def _one(found: CursorResult[Any]) -> Candidate | None:
