@@ -43,6 +43,8 @@ def test_c8_story_21_connected_again_it_sends_nothing_until_it_is_added_again(sc
     assert f"mailrotate mailbox set {ANNA} --gap 5s" in told
     assert f"mailrotate campaign sender add intro {ANNA}" in told
     scene.refused(SOON, "campaign", "resume", "intro", status=4)
+    assert len(scene.outbox(SOON, "error")) == 2
+    assert scene.outbox(SOON, "scheduled") == []
     _, sent = scene.passes(SOON)
     assert sent == {}
 
