@@ -33,8 +33,7 @@ class Absence:
         self.began = LATER
         self.instants: list[datetime] = []
         scene.connect(MONDAY, CLEO, "--daily-limit", "3")
-        scene.at(MONDAY, "mailbox", "set", CLEO, "--access", "shared")
-        scene.at(MONDAY, "mailbox", "share", "add", CLEO, UNA)
+        scene.share(MONDAY, CLEO)
         scene.at(MONDAY, "mailbox", "set", BEN, "--daily-limit", "7")
         scene.at(MONDAY, "mailbox", "set", ANNA, "--daily-limit", "4")
         (scene.console.home / "trio.toml").write_text(
