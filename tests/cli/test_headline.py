@@ -397,6 +397,32 @@ def test_without_any_network_the_machine_is_offline(running: World) -> None:
         "not sending: no mail server can be reached since 08:48; check the network of this machine"
     )
     assert running.code() == ("offline", False)
+    assert "next: mailrotate mailbox test --all" in running.program.at(NOW).run("status").stdout
+
+
+@pytest.mark.parametrize("state", ["failed", "disconnected"])
+def test_c2_a_mailbox_that_was_away_before_does_not_hide_that_the_machine_is_offline(
+    running: World, state: str
+) -> None:
+    said = "resolve: smtp has no address: Temporary failure in name resolution"
+    running.change(running.workspace.add_mailbox("cleo@example.org"), state=state)
+    running.goes_down(running.boxes[0], said=said)
+    running.goes_down(running.boxes[1], host="smtp.example.net", said=said)
+    assert running.code() == ("offline", False)
+
+
+def test_c2_follow_ups_that_wait_for_unreachable_inboxes_show_the_machine_as_offline(running: World) -> None:
+    """The inboxes are read every few minutes, so they show it before a message or a test does."""
+    said = "resolve: imap has no address: Temporary failure in name resolution"
+    running.change(running.boxes[1], imap_host="imap.example.net")
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_step=2))
+        for box in running.boxes:
+            inboxes.note_failure(connection, box.id, "INBOX", said, NOW - 5 * MINUTE, NOW)
+    assert running.line() == (
+        "not sending: no mail server can be reached since 08:55; check the network of this machine"
+    )
+    assert running.code() == ("offline", False)
 
 
 def test_an_inbox_that_cannot_be_read_is_named_while_first_messages_leave(running: World) -> None:

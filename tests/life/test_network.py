@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import pytest
 
-from tests.life.scene import ANNA, BEN, HOUR, LATER, MINUTE, MONDAY, Scene
+from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MINUTE, MONDAY, SECOND, Scene
 from tests.support.relay import Relay
 
 # Minutes after which the servers are tried: as long again as the trouble has lasted, fifteen at most.
@@ -85,6 +86,33 @@ def test_c2_story_14_where_nothing_is_reached_for_an_hour_no_mailbox_fails(
         scene.passes(LATER + minutes * MINUTE, status=None)
     assert (state(scene, ANNA, 60), state(scene, BEN, 60)) == ("connected", "connected")
     assert scene.json(LATER + HOUR, "status")["headline"]["code"] == "offline"
+
+
+def states_by_test(scene: Scene, instant: datetime) -> list[str]:
+    """Test both mailboxes while neither can be reached; return their states."""
+    scene.at(instant, "mailbox", "test", "--all", status=5, standing=True)
+    return [scene.json(instant, "mailbox", "show", mailbox)["state"] for mailbox in (ANNA, BEN)]
+
+
+@pytest.mark.parametrize(("setting", "patience"), [(None, DAY), ("offline_patience=2h", 2 * HOUR)])
+def test_c2_story_14_a_machine_that_stays_offline_for_a_day_fails_its_mailboxes(
+    scene: Scene, network: Network, setting: str | None, patience: timedelta
+) -> None:
+    if setting is not None:
+        scene.at(MONDAY + HOUR, "settings", "set", setting)
+    network.down(ANNA, BEN)
+    assert states_by_test(scene, LATER) == ["connected", "connected"]
+    scene.passes(LATER + patience - MINUTE, status=None)
+    assert states_by_test(scene, LATER + patience - SECOND) == ["connected", "connected"]
+    headline = scene.json(LATER + patience - SECOND, "status")["headline"]
+    assert (headline["code"], headline["sending"]) == ("offline", False)
+    assert scene.pauses(LATER + patience - SECOND) == []
+    assert states_by_test(scene, LATER + patience) == ["failed", "failed"]
+    assert scene.json(LATER + patience, "status")["headline"]["code"] == "no_sender"
+    assert scene.pauses(LATER + patience) == ["no_sender"]
+    network.up(ANNA, BEN)
+    scene.at(LATER + patience + MINUTE, "mailbox", "test", "--all")
+    assert [state(scene, one, int(patience / MINUTE) + 1) for one in (ANNA, BEN)] == ["connected"] * 2
 
 
 def test_c2_story_15_a_mailbox_that_failed_by_the_network_is_back_when_a_test_passes(

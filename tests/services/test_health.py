@@ -123,6 +123,8 @@ def test_c2_a_passing_hold_gives_way_and_ends_with_a_login(workspace: Workspace,
         assert sending_mailboxes.by_id(connection, anna.id).health.hold_reason is None
     note(workspace, anna, GONE, NOW)
     assert note(workspace, anna, QUOTA, NOW).health.hold_class == "limit"
+    with workspace.store.writing() as connection:
+        health.recover(connection, sending_mailboxes.by_id(connection, anna.id), SOON)
     # A hold that is over holds nothing back any more.
     assert note(workspace, anna, GONE, NOW + timedelta(days=2)).health.hold_class == "net"
 
@@ -149,6 +151,14 @@ def test_c2_a_server_out_of_reach_for_half_an_hour_fails_its_mailbox_unless_this
             inboxes.note_read(connection, ben.id, INBOX, FolderCursor(1, 0), NOW + timedelta(minutes=10))
     found = [note(workspace, anna, GONE, NOW + timedelta(minutes=minutes)).state for minutes in (0, 29, 30)]
     assert found == ["connected", "connected", at_last]
+
+
+def test_c2_a_machine_that_is_offline_for_exactly_a_day_fails_its_mailboxes(
+    workspace: Workspace, anna: Sender
+) -> None:
+    day, second = timedelta(days=1), timedelta(seconds=1)
+    found = [note(workspace, anna, GONE, NOW + lasted).state for lasted in (timedelta(), day - second, day)]
+    assert found == ["connected", "connected", "failed"]
 
 
 def test_c2_an_inbox_that_stays_unreachable_fails_a_mailbox_that_still_sends(

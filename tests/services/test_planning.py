@@ -17,7 +17,7 @@ from mailrotate.core.store import mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import recipients
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import inboxes, late_messages
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.core.values.states import ReplyClass
@@ -156,15 +156,19 @@ def test_d9_a_step_with_a_sender_of_its_own_is_not_planned_without_end(
     assert [plan(context, lane) for _ in range(3)] == [2 * LIMIT, 0, 0]
 
 
+@pytest.mark.parametrize("is_parked_by_user", [False, True])
 def test_h4_late_people_are_not_all_planned_and_parked_while_others_go_on(
-    workspace: Workspace, anna: Sender, lane: Lane, context: Context
+    workspace: Workspace, anna: Sender, lane: Lane, context: Context, is_parked_by_user: bool
 ) -> None:
-    """A million people behind an absence are not a million rows; who is not late is not among them."""
+    """A million late people are not a million rows; who is not late is not among them."""
     campaign = workspace.add_campaign("autumn", [anna])
     back = NOW + timedelta(days=20)
     enrol(workspace, campaign, 30)
     with workspace.store.writing() as connection:
-        workspaces.note_absence(connection, NOW, back)
+        if is_parked_by_user:
+            late_messages.park(connection, workspace.senders(campaign), back - timedelta(days=7))
+        else:
+            workspaces.note_absence(connection, NOW, back)
     for _ in range(4):
         plan(context, lane, back)
         assert isinstance(claim_next(context, lane, StepCache(), back), Nothing)

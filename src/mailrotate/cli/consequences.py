@@ -1,15 +1,17 @@
 """Consequences of mailboxes that stop sending, in words and as JSON, the same for each command."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from mailrotate.cli.output import counted, zoned
 from mailrotate.core.values import reasons
+from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
     from mailrotate.core.services.effects.consequences import Consequences, HitCampaign
+    from mailrotate.core.services.effects.late_release import Late
     from mailrotate.core.services.effects.resuming import StillPaused
 
 _FATES = {"pauses": "pauses", "stays_paused": "stays paused", "cannot_start": "cannot be started meanwhile"}
@@ -93,6 +95,30 @@ def told_of_paused(paused: Sequence["StillPaused"]) -> list[AnyHint]:
         )
         for one in paused
     ]
+
+
+def late_rows(late: Sequence["Late"]) -> list[dict[str, Any]]:
+    return [{"campaign": one.campaign, "messages": one.messages, "parked": one.parked} for one in late]
+
+
+def told_of_late(late: Sequence["Late"], *park: str | Command) -> list[AnyHint]:
+    """Say how many messages go out although they are too late, and the commands that `park` them (H4)."""
+    lines: list[AnyHint] = []
+    for one in late:
+        messages = counted(one.messages, "message of", "messages of")
+        verb = "is" if one.messages == 1 else "are"
+        says = f"{messages} campaign '{one.campaign}' {verb} more than {_long(one.lateness)} late"
+        if one.parked:
+            way = Command("outbox", "release", "--campaign", one.campaign)
+            lines.append(Hint(f"{says} and parked; to send them:", way))
+        else:
+            lines.append(Hint(f"{says}; to park them:", *park))
+    return lines
+
+
+def _long(lateness: timedelta) -> str:
+    days, rest = divmod(lateness, timedelta(days=1))
+    return format_duration(lateness) if rest else counted(days, "day")
 
 
 def told_of_settled(address: str, settled: Sequence[SettledRow], zone: str) -> list[AnyHint]:

@@ -17,6 +17,12 @@ Value = TypeVar("Value")
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would follow.")]
+ParkLate = Annotated[
+    bool,
+    typer.Option(
+        "--park-late", help="Park messages that are late (setting `lateness`) until outbox release."
+    ),
+]
 Address = Annotated[
     str,
     typer.Argument(metavar="ADDRESS", help="The mailbox's address.", autocompletion=completion.mailboxes),

@@ -310,6 +310,12 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
             None,
             "late since 2026-11-16T10:00:00Z because no runner was running; release it to send it",
         ),
+        (
+            {"message__late_since": NOW - 8 * DAY, "message__is_parked": True},
+            "overdue",
+            None,
+            "late since 2026-11-16T10:00:00Z and parked by a user; release it to send it",
+        ),
     ],
 )
 def test_f5_one_closed_gate_says_why_and_until_when(

@@ -7,10 +7,12 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.consequences import late_rows, told_of_late
 from mailrotate.cli.hints import in_words, with_hint
 from mailrotate.cli.output import counted, localised, zoned
+from mailrotate.cli.params import ParkLate
 from mailrotate.core.values.errors import BadInput
-from mailrotate.core.values.hint import Command
+from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.campaign_life import Resumed
@@ -39,6 +41,7 @@ def resume(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every paused campaign.")] = False,
     without: Without = None,
+    park_late: ParkLate = False,
 ) -> None:
     """Resume a paused campaign.
 
@@ -64,9 +67,9 @@ def resume(
             Command("campaign", "resume", "NAME"),
         )
     if name is not None:
-        done = campaign_life.resume(call.context, name, call.now, without or ())
+        done = campaign_life.resume(call.context, name, call.now, without or (), park_late=park_late)
     else:
-        done = campaign_life.resume_many(call.context, mailbox, call.now, without or ())
+        done = campaign_life.resume_many(call.context, mailbox, call.now, without or (), park_late=park_late)
     _tell(call, done)
 
 
@@ -76,6 +79,7 @@ def _tell(call: Call, done: "Resumed") -> None:
         {
             "resumed": list(done.names),
             "campaigns": [_row_of(resumed) for resumed in done.campaigns],
+            "late": late_rows([one.late for one in done.campaigns if one.late is not None]),
             "refused": [
                 {"name": refused, "code": why.code, "message": why.message, "hint": why.hint}
                 for refused, why in done.refused.items()
@@ -91,8 +95,8 @@ def _tell(call: Call, done: "Resumed") -> None:
     speech.next(Command("status"))
 
 
-def _told(resumed: "GoingOn", zone: str) -> Iterator[str]:
-    """What goes on and from when, then what is still held and by what."""
+def _told(resumed: "GoingOn", zone: str) -> Iterator[AnyHint]:
+    """What goes on and from when, what is late, then what is still held and by what."""
     going_on = counted(resumed.people, "person goes on", "people go on")
     if resumed.next_at is not None:
         begins = f", the next message at {zoned(resumed.next_at, zone, ahead=True)}"
@@ -101,6 +105,11 @@ def _told(resumed: "GoingOn", zone: str) -> Iterator[str]:
     else:
         begins = ""
     yield f"resumed campaign '{resumed.campaign}': {going_on}{begins}"
+    if resumed.late is not None:
+        again = Command("campaign", "resume", resumed.campaign, "--park-late")
+        yield from told_of_late(
+            [resumed.late], Command("campaign", "pause", resumed.campaign), ", then", again
+        )
     for sender in resumed.held:
         wait = counted(sender.people, "person still waits", "people still wait")
         what = f"  {wait} for {sender.address}: {localised(sender.reason, zone)}"

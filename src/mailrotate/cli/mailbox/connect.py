@@ -6,7 +6,14 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.consequences import paused_rows, stopped_rows, told_of_paused, told_of_settled
+from mailrotate.cli.consequences import (
+    late_rows,
+    paused_rows,
+    stopped_rows,
+    told_of_late,
+    told_of_paused,
+    told_of_settled,
+)
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -22,7 +29,7 @@ from mailrotate.cli.credentials import (
 )
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import counted, zoned
-from mailrotate.cli.params import Address, ForUser, Yes, read_id
+from mailrotate.cli.params import Address, ForUser, ParkLate, Yes, read_id
 from mailrotate.cli.slot.awaited import awaited_lines
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.own_settings import Given, parse
@@ -71,6 +78,7 @@ def connect(
     gap: Gap = None,
     rejoin: Rejoin = False,
     resume: Resume = False,
+    park_late: ParkLate = False,
     yes: Yes = False,
 ) -> None:
     """Connect a mailbox. Both servers are logged in to before anything is stored.
@@ -84,26 +92,25 @@ def connect(
       mailrotate mailbox connect anna@example.org --rejoin --resume
     """
     from mailrotate.core.services.mailboxes import connecting
-    from mailrotate.core.services.mailboxes.connecting import NewConnection
     from mailrotate.core.values.address import normalise_address
 
     call, address = call_of(ctx), normalise_address(address)
-    settings = _given(sender_name=sender_name, daily_limit=daily_limit, gap=gap)
+    given = _given(sender_name=sender_name, daily_limit=daily_limit, gap=gap)
     slot_id = None if slot is None else read_id(slot, "s", "slot")
     starts_key = ask_for_new_key(call, yes=yes)
-    _refuse_early(call, address, for_user, slot_id, settings, starts_key=starts_key)
+    _refuse_early(call, address, for_user, slot_id, given, starts_key=starts_key)
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
-    if not rejoin:
-        _tell_of_return(call, address)
+    _tell_of_return(call, address, rejoins=rejoin)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     servers = _find_servers(
         call, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
     )
-    wanted = NewConnection(address, servers, password, settings, for_user, slot_id, takes, rejoin, resume)
+    wanted = connecting.NewConnection(
+        address, servers, password, given, for_user, slot_id, takes, rejoin, resume, park_late
+    )
     _log_in(call, wanted)
     made = _prepare_workspace(call, address, sender_name, starts_key=starts_key)
-    connected = connecting.connect(call.context, wanted, call.now)
-    _tell_connected(call, wanted, connected, made)
+    _tell_connected(call, wanted, connecting.connect(call.context, wanted, call.now), made)
 
 
 def _find_servers(call: Call, address: str, **named: Any) -> "ServerGuess":
@@ -177,11 +184,12 @@ def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | 
     return yes or bool(awaited)
 
 
-def _tell_of_return(call: Call, address: str) -> None:
+def _tell_of_return(call: Call, address: str, *, rejoins: bool) -> None:
     """Before a connect without --rejoin, name the rotations that the mailbox may return to (C8)."""
     from mailrotate.core.services.mailboxes import connecting
 
-    known = connecting.returns(call.context, address, call.now) if call.app.has_workspace else ()
+    asks = call.app.has_workspace and not rejoins
+    known = connecting.returns(call.context, address, call.now) if asks else ()
     for campaign, until in known:
         call.speech.say(
             f"campaign '{campaign}' waits for {address} until {zoned(until, call.zone)}; "
@@ -268,6 +276,7 @@ def _return_of(back: "Return") -> dict[str, object]:
         "awaiting": list(back.awaiting),
         "resumed": list(back.resumed),
         "paused": paused_rows(back.paused),
+        "late": late_rows(back.late),
         "stopped": stopped_rows(back.settled),
         "taken_over": None
         if moved is None
@@ -290,5 +299,6 @@ def _told_of_return(connected: "Connected", zone: str) -> list[AnyHint]:
     ]
     lines += told_of_settled(address, back.settled, zone)
     lines += [f"resumed campaign '{name}'" for name in back.resumed]
+    lines += told_of_late(back.late, Command("mailbox", "reconnect", address, "--park-late"))
     lines += told_of_paused(back.paused)
     return lines

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.consequences import paused_rows, stopped_rows, told_of_paused, told_of_settled
+from mailrotate.cli.consequences import (
+    late_rows,
+    paused_rows,
+    stopped_rows,
+    told_of_late,
+    told_of_paused,
+    told_of_settled,
+)
 from mailrotate.cli.credentials import (
     ImapServer,
     PasswordFile,
@@ -20,7 +27,7 @@ from mailrotate.cli.credentials import (
     show_step,
 )
 from mailrotate.cli.output import counted, zoned
-from mailrotate.cli.params import Address, Yes
+from mailrotate.cli.params import Address, ParkLate, Yes
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
@@ -39,6 +46,7 @@ def reconnect(
     resume: Annotated[
         bool, typer.Option("--resume", help="Also resume the campaigns that this mailbox's trouble paused.")
     ] = False,
+    park_late: ParkLate = False,
     yes: Yes = False,
 ) -> None:
     """Renew a mailbox's credentials in one step; all settings stay, and recipients keep their place.
@@ -63,6 +71,7 @@ def reconnect(
             change,
             lambda step: show_step(call.speech, step),
             resume=resume,
+            park_late=park_late,
             now=call.now,
             start_key=call.app.start_new_key if starts_key else None,
         )
@@ -76,6 +85,7 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     if waiting.going_on and waiting.next_at is None:
         lines.append(Hint("none of them gets a message yet; to see why:", Command("why", renewed.address)))
     lines += [f"resumed campaign '{name}'" for name in renewed.resumed]
+    lines += told_of_late(renewed.late, Command("mailbox", "reconnect", renewed.address, "--park-late"))
     lines += told_of_paused(renewed.paused)
     lines += [
         Hint(
@@ -96,6 +106,7 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
         "awaiting": list(waiting.awaiting),
         "stopped": stopped_rows(renewed.settled),
         "paused": paused_rows(renewed.paused),
+        "late": late_rows(renewed.late),
     }
     call.speech.result(document, *lines)
     call.speech.next(Command("status"))

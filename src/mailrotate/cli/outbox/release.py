@@ -10,7 +10,7 @@ from mailrotate.core.values.hint import Command
 
 
 def release(ctx: typer.Context, ids: SomeIds = None, campaign: OfCampaign = None) -> None:
-    """Send messages that were parked because no runner was running.
+    """Send messages that were parked because they are late.
 
     Examples:
 

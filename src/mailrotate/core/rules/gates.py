@@ -328,11 +328,11 @@ def _overdue(at: Situation, now: datetime) -> Answer | None:
         return None
     if facts.late_since is None or facts.released_at is not None:
         return "not late"
-    late = f"late since {_since(facts.late_since)} because no runner was running; release it to send it"
-    if facts.id is not None:
-        return Shut(late, remedy=Command("outbox", "release", f"m_{facts.id}"))
+    why = "and parked by a user" if facts.is_parked else "because no runner was running"
     name = "NAME" if at.campaign is None else at.campaign.name
-    return Shut(late, remedy=Command("outbox", "release", "--campaign", name))
+    which = ("--campaign", name) if facts.id is None else (f"m_{facts.id}",)
+    late = f"late since {_since(facts.late_since)} {why}; release it to send it"
+    return Shut(late, remedy=Command("outbox", "release", *which))
 
 
 class Scope(IntEnum):

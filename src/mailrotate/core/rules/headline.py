@@ -93,7 +93,8 @@ def _stuck(world: World, now: datetime) -> Trouble | None:
     if bound is None or (bound.gate is Gate.INBOX and bound.remedy == Command("run", "--once")):
         return _no_runner(world, now)
     if bound.gate is Gate.INBOX and first.imap is not None:
-        return down(first)
+        found = _server_down(world, now)
+        return found if found is not None and found.code is Code.OFFLINE else down(first)
     if bound.gate is Gate.CONNECTION:
         return _grace(world, now) or _away(world, now)
     code = _STUCK.get(bound.gate, Code.NO_SENDER)
@@ -191,13 +192,19 @@ def _server_down(world: World, now: datetime) -> Trouble | None:
         for lane, outage in zip(world.lanes, outages, strict=True):
             if outage is not None:
                 lanes[outage.host].append(lane)
-        if len(lanes) > 1 and len(known) == len(world.lanes) and not any(map(_refuses, known)):
-            since = _since(known)
-            says = f"no mail server can be reached{since}; check the network of this machine"
-            return Trouble(Code.OFFLINE, says, Command("mailbox", "test", "--all"))
         if known:
-            return _outage(lanes, known)
+            return _offline(world, known) or _outage(lanes, known)
     return None
+
+
+def _offline(world: World, known: Sequence[Outage]) -> Trouble | None:
+    """This machine, when several servers are known and no connected mailbox reaches its own (C2)."""
+    connected = [lane for lane in world.lanes if lane.state is ConnectionState.CONNECTED]
+    is_one_server = len({outage.host for outage in known}) == 1
+    if is_one_server or len(known) < len(connected) or any(map(_refuses, known)):
+        return None
+    says = f"no mail server can be reached{_since(known)}; check the network of this machine"
+    return Trouble(Code.OFFLINE, says, Command("mailbox", "test", "--all"))
 
 
 def _outage(lanes: Mapping[str, Sequence[Lane]], outages: Sequence[Outage]) -> Trouble:

@@ -83,6 +83,8 @@ class MessageFacts:
     released_at: datetime | None = None
     # Since when only a runner was missing, if that made the message too late (H4).
     late_since: datetime | None = None
+    # A user parked it because it was late (H4).
+    is_parked: bool = False
     last_error: str | None = None
     # The campaign whose text could not be written for this message.
     unfit_campaign: str | None = None

@@ -33,6 +33,12 @@ PERIODS: Mapping[str, Period] = {
         timedelta(days=7),
         "how long a server may be unreachable before its mailbox fails",
     ),
+    "offline_patience": Period(
+        timedelta(hours=24),
+        timedelta(),
+        timedelta(days=7),
+        "how long no server at all may be reachable before the mailboxes fail",
+    ),
     "lateness": Period(
         timedelta(days=7),
         timedelta(minutes=1),

@@ -13,7 +13,21 @@ from mailrotate.core.values.errors import Refused, StoreTrouble, WrongDatabase
 from mailrotate.core.values.hint import Command
 
 # Oldest first; a test compares them with the migrations.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012")
+REVISIONS = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+    "0005",
+    "0006",
+    "0007",
+    "0008",
+    "0009",
+    "0010",
+    "0011",
+    "0012",
+    "0013",
+)
 
 
 def revision_of(connection: Connection) -> str | None:

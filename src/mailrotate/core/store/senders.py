@@ -33,6 +33,8 @@ class StoredSender:
     weight: int | None
     counted_weight: int | None
     is_removed: bool
+    # What was due before this instant is parked (H4).
+    parked_before: datetime | None
 
     @property
     def is_present(self) -> bool:
@@ -123,6 +125,7 @@ def _read(m: RowMapping) -> StoredSender:
         weight=m["weight"],
         counted_weight=m["counted_weight"],
         is_removed=bool(m["is_removed"]),
+        parked_before=m["parked_before"],
     )
 
 

@@ -15,7 +15,7 @@ from mailrotate.core.services.campaigns import resumption, sender_choice
 from mailrotate.core.services.campaigns.resumption import GoingOn
 from mailrotate.core.services.campaigns.sender_choice import Choice
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import assigning, grace_periods, lifecycle, resuming
+from mailrotate.core.services.effects import assigning, grace_periods, late_release, lifecycle, resuming
 from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.store import campaigns, events, moves, progress
@@ -201,19 +201,29 @@ def pause(context: Context, name: str, now: datetime) -> str:
     return campaign.name
 
 
-def resume(context: Context, name: str, now: datetime, without: Sequence[str] = ()) -> Resumed:
+def resume(
+    context: Context, name: str, now: datetime, without: Sequence[str] = (), *, park_late: bool = False
+) -> Resumed:
     """Lift every pause reason of one campaign (C6).
 
-    `without` names disconnected mailboxes whose hour in the campaign goes on meanwhile (C8). Raises NotFound,
+    `without` names disconnected mailboxes whose hour in the campaign goes on meanwhile (C8); `park_late`
+    keeps messages that are too late until `outbox release` (H4). Raises NotFound,
     Refused (`campaign.grace` while the hour of another mailbox runs, `campaign.…`).
     """
     with acting(context, now) as (connection, now):
         campaign = authority.find_campaign(connection, context.actor, name)
-        resumed = _resume(context, connection, campaign, now, _named(connection, without))
+        resumed = _resume(context, connection, campaign, now, _named(connection, without), park_late)
     return Resumed((resumed,))
 
 
-def resume_many(context: Context, address: str | None, now: datetime, without: Sequence[str] = ()) -> Resumed:
+def resume_many(
+    context: Context,
+    address: str | None,
+    now: datetime,
+    without: Sequence[str] = (),
+    *,
+    park_late: bool = False,
+) -> Resumed:
     """Resume all paused campaigns of the acting user, or of a mailbox, skipping those that cannot run.
 
     Raises NotFound (`mailbox.none`), Refused (`user.…`).
@@ -222,6 +232,7 @@ def resume_many(context: Context, address: str | None, now: datetime, without: S
     refused: dict[str, MailrotateError] = {}
     with acting(context, now) as (connection, now):
         box = None if address is None else find_mailbox(connection, address)
+        named = _named(connection, without)
         user = seats.require_active(connection, context.actor)
         for campaign in campaigns.listing(connection):
             is_own = campaign.owner_id == user.id
@@ -233,7 +244,7 @@ def resume_many(context: Context, address: str | None, now: datetime, without: S
             if box is not None and box.id not in by:
                 continue
             try:
-                resumed.append(_resume(context, connection, campaign, now, _named(connection, without)))
+                resumed.append(_resume(context, connection, campaign, now, named, park_late))
             except Refused as trouble:
                 refused[campaign.name] = trouble
     return Resumed(tuple(resumed), refused)
@@ -249,7 +260,8 @@ def _resume(
     connection: Connection,
     campaign: StoredCampaign,
     now: datetime,
-    without: Collection[int] = (),
+    without: Collection[int],
+    park_late: bool,
 ) -> GoingOn:
     _require(campaign, CAMPAIGN["resume"])
     refusal = resuming.refusal(connection, context.actor, campaign, without)
@@ -262,7 +274,8 @@ def _resume(
     events.record(
         connection, context.actor, "campaign.resumed", now, about, reasons=list(campaign.pause_reasons)
     )
-    return resumption.going_on(context, connection, campaign.id, now)
+    late = late_release.of_campaign(connection, context.actor, campaign, park_late, now)
+    return resumption.going_on(context, connection, campaign.id, late, now)
 
 
 def stoppable(context: Context, name: str, now: datetime | None = None) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from mailrotate.core.services.access import advice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects.assigning import current_senders
+from mailrotate.core.services.effects.late_release import Late
 from mailrotate.core.store import campaigns, progress, senders
 from mailrotate.core.store.people import recipients
 from mailrotate.core.values.hint import AnyHint, Command
@@ -32,7 +33,8 @@ class HeldSender:
 class GoingOn:
     """The open recipients of a campaign that go on, without those of the `held` senders.
 
-    `next_at` is when its first message may leave; None if `waits_for` needs an act.
+    `next_at` is when its first message may leave; None if `waits_for` needs an act. `late` are its messages
+    that have been due for too long (H4).
     """
 
     campaign: str
@@ -40,6 +42,7 @@ class GoingOn:
     next_at: datetime | None
     waits_for: str | None
     held: Sequence[HeldSender]
+    late: Late | None
 
 
 def first_send(context: Context, connection: Connection, campaign_id: int, now: datetime) -> Decision | None:
@@ -49,7 +52,9 @@ def first_send(context: Context, connection: Connection, campaign_id: int, now: 
     return earliest([look.decide(one) for lane in lanes for one in look.first_of_campaign(campaign, lane)])
 
 
-def going_on(context: Context, connection: Connection, campaign_id: int, now: datetime) -> GoingOn:
+def going_on(
+    context: Context, connection: Connection, campaign_id: int, late: Late | None, now: datetime
+) -> GoingOn:
     """Say how a campaign that was just resumed goes on."""
     counts = progress.people(connection, [campaign_id])[campaign_id]
     held = _held(context, connection, campaign_id, now)
@@ -60,6 +65,7 @@ def going_on(context: Context, connection: Connection, campaign_id: int, now: da
         None if first is None else first.next_at,
         first.summary if first is not None and first.next_at is None else None,
         held,
+        late,
     )
 
 

@@ -145,6 +145,11 @@ class Absences:
         return max((back - self.allowed for _, back in self.times), default=None)
 
 
+def latest(*instants: datetime | None) -> datetime | None:
+    """The latest of the instants that are known."""
+    return max((instant for instant in instants if instant is not None), default=None)
+
+
 def absences_in(connection: Connection) -> Absences:
     """Return the absences that passes have noted (H4)."""
     return Absences(periods.period(connection, "lateness"), workspaces.absences(connection))
@@ -180,6 +185,7 @@ def message_facts(
     if campaign is not None and campaign.timezone == RECIPIENT_ZONE and message.kind is MessageKind.CAMPAIGN:
         zone = box.settings.workspace_timezone
         window = window_of(context, campaign, zone, now, message.recipient_timezone)
+    is_parked = message.parked_before is not None and message.due_at < message.parked_before
     suppression = None
     if message.kind is MessageKind.CAMPAIGN:
         suppression = suppression_of(connection, message.to_address)
@@ -191,8 +197,9 @@ def message_facts(
         ready_at=message.ready_at,
         released_at=message.released_at,
         # A parked row stays parked until it is released, even if later settings would not park it.
-        late_since=message.overdue_at
+        late_since=(message.due_at if is_parked else message.overdue_at)
         or _late_since(context, message, box, campaign, absences or absences_in(connection)),
+        is_parked=is_parked,
         last_error=message.error_text,
         unfit_campaign=None if campaign is None or not message.is_unfit else campaign.name,
         state=message.state,

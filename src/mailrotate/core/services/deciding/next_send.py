@@ -103,7 +103,12 @@ class Prospects:
         """A campaign's earliest messages in a lane, one of each priority; behind those that are late also
         the earliest that are not."""
         found = list(self._first_since(campaign, mailbox_id, None))
-        late_before = self.absences.late_before
+        of_lane = (
+            sender.parked_before
+            for sender in senders.senders_of(self.connection, campaign.id)
+            if sender.mailbox_id == mailbox_id
+        )
+        late_before = facts.latest(self.absences.late_before, *of_lane)
         if late_before is not None and found:
             found += self._first_since(campaign, mailbox_id, late_before)
         return found
@@ -162,6 +167,7 @@ class Prospects:
             recipient_reason=person.reason,
             recipient_timezone=person.timezone,
             sender_left_reason=None if sender is None else sender.left_reason,
+            parked_before=None if sender is None else sender.parked_before,
         )
 
 

@@ -14,8 +14,15 @@ from mailrotate.core.rules.transitions import CONNECTION, DEADLINE
 from mailrotate.core.services.access import accounts, ownership, seats, secrets
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns, connection_errors, grace_periods, resuming
+from mailrotate.core.services.effects import (
+    affected_campaigns,
+    connection_errors,
+    grace_periods,
+    late_release,
+    resuming,
+)
 from mailrotate.core.services.effects.door import acting, looking
+from mailrotate.core.services.effects.late_release import Late
 from mailrotate.core.services.effects.resuming import StillPaused
 from mailrotate.core.services.mailboxes import (
     alias_choice,
@@ -59,6 +66,8 @@ class NewConnection:
     # Return to every rotation in which its hour runs (C8), and resume the campaigns that its trouble paused.
     rejoins: bool = False
     resumes: bool = False
+    # Keep messages that are too late until `outbox release` (H4).
+    parks_late: bool = False
 
     @property
     def account(self) -> MailAccount:
@@ -78,7 +87,8 @@ class Return:
 
     `taken_over` are those of another mailbox's slot (C5); `rejoined` the rotations that the mailbox returned
     to, `awaiting` those that it may still return to, `settled` those in which its time was over, with the
-    number of stopped recipients and the instant (C8); `resumed` the campaigns that run again.
+    number of stopped recipients and the instant (C8); `resumed` the campaigns that run again; `late` the
+    messages that the mailbox sends too late (H4).
     """
 
     taken_over: affected_campaigns.SlotTakenOver | None
@@ -87,6 +97,7 @@ class Return:
     settled: Sequence[tuple[str, int, datetime]]
     resumed: Sequence[str]
     paused: Sequence[StillPaused]
+    late: Sequence[Late]
 
 
 @dataclass(frozen=True)
@@ -218,7 +229,8 @@ def _come_back(
     resumed = affected_campaigns.lift_pauses(connection, actor, box, now) if wanted.resumes else []
     settled = deadlines.last_settled(connection, box.id, DEADLINE["settled"].event)
     paused = resuming.still_paused(connection, actor, box)
-    return Return(taken_over, rejoined, awaiting, settled, resumed, paused)
+    late = late_release.of_mailboxes(connection, actor, [box], wanted.parks_late, now)
+    return Return(taken_over, rejoined, awaiting, settled, resumed, paused, late)
 
 
 def reset_of(connection: Connection, former: StoredMailbox | None, wanted: Wanted) -> dict[str, Command]:

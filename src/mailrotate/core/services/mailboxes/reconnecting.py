@@ -14,10 +14,11 @@ from mailrotate.core.rules.replies import classify
 from mailrotate.core.rules.transitions import CONNECTION, DEADLINE
 from mailrotate.core.services.access import accounts, logins, seats, secrets
 from mailrotate.core.services.context import Context, account_with
-from mailrotate.core.services.effects import affected_campaigns, resuming
+from mailrotate.core.services.effects import affected_campaigns, late_release, resuming
 from mailrotate.core.services.effects.affected_campaigns import Waiting
 from mailrotate.core.services.effects.consequences import Consequences, of_disconnect
 from mailrotate.core.services.effects.door import acting, looking
+from mailrotate.core.services.effects.late_release import Late
 from mailrotate.core.services.effects.resuming import StillPaused
 from mailrotate.core.services.sending import health
 from mailrotate.core.services.sending.lane_holding import holding_lane
@@ -65,7 +66,8 @@ class LoginChange:
 class Renewed:
     """A reconnected mailbox; `resumed` are the campaigns that run again.
 
-    `settled` are the rotations that it had to leave, with the number of stopped recipients and the instant.
+    `settled` are the rotations that it had to leave, with the number of stopped recipients and the instant;
+    `late` the messages that it sends too late (H4).
     """
 
     address: str
@@ -73,6 +75,7 @@ class Renewed:
     resumed: Sequence[str] = field(default=())
     settled: Sequence[tuple[str, int, datetime]] = field(default=())
     paused: Sequence[StillPaused] = field(default=())
+    late: Sequence[Late] = field(default=())
 
 
 def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = "connect") -> None:
@@ -130,6 +133,7 @@ def reconnect(
     tell: Tell,
     *,
     resume: bool,
+    park_late: bool = False,
     now: datetime,
     start_key: Callable[[], None] | None = None,
 ) -> Renewed:
@@ -154,6 +158,8 @@ def reconnect(
             renewed = mailboxes.by_id(connection, box.id)
             actor = context.actor
             resumed = affected_campaigns.lift_pauses(connection, actor, renewed, now) if resume else ()
+            releases = park_late or box.state is ConnectionState.FAILED
+            late = late_release.of_mailboxes(connection, actor, [renewed], park_late, now) if releases else ()
     with acting(context, now) as (connection, now):
         return Renewed(
             box.address,
@@ -161,6 +167,7 @@ def reconnect(
             resumed,
             deadlines.last_settled(connection, box.id, DEADLINE["settled"].event),
             resuming.still_paused(connection, context.actor, renewed),
+            late,
         )
 
 

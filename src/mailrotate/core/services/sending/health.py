@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.network_trouble import patience_for
 from mailrotate.core.rules.refusal_row import suspicion
 from mailrotate.core.rules.replies import ReplyVerdict, classify
 from mailrotate.core.rules.transitions import CONNECTION
@@ -170,7 +171,7 @@ def _note_only_inbox_unreachable(
 
 
 def _note_unreachable(connection: Connection, box: SendingMailbox, said: str, now: datetime) -> None:
-    """A network error fails the mailbox only when it has lasted, and others were reachable (C2)."""
+    """A network error fails the mailbox once it has lasted; this takes longer while offline (C2)."""
     since = box.health.trouble_since or now
     mailboxes.change_connection(
         connection,
@@ -179,8 +180,12 @@ def _note_unreachable(connection: Connection, box: SendingMailbox, said: str, no
         last_error_class=ReplyClass.NET,
         last_error=said,
     )
-    patience = periods.period(connection, "network_patience")
-    if now - since >= patience and not _offline(connection, box, since):
+    patience = patience_for(
+        _offline(connection, box, since),
+        periods.period(connection, "network_patience"),
+        periods.period(connection, "offline_patience"),
+    )
+    if now - since >= patience:
         fail(connection, box, ReplyClass.NET, said, now)
 
 

@@ -96,13 +96,14 @@ def _fill(at: _Lane, priority: Priority, room: int) -> tuple[int, int]:
 
 def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room: int) -> int:
     planned = 0
-    since = None
-    if at.late_before is not None and progress.overdue(at.connection, [campaign.id])[campaign.id] >= room:
-        # Enough of its late messages wait for a word: a million late people are not a million rows.
-        since = at.late_before
     for sender in senders.senders_of(at.connection, campaign.id):
         if sender.mailbox_id != at.box.id or sender.is_away:
             continue
+        since = facts.latest(at.late_before, sender.parked_before)
+        if since is not None and progress.overdue(at.connection, [campaign.id])[campaign.id] < room:
+            # Once enough of its late messages wait for a word, the others are not planned: a million late
+            # people are not a million rows.
+            since = None
         people = due_recipients.lock_due(
             at.connection, sender.id, at.horizon, priority is Priority.FOLLOW_UP, room - planned, since
         )

@@ -11,9 +11,10 @@ from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services.access import naming, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import affected_campaigns, assigning
+from mailrotate.core.services.effects import affected_campaigns, assigning, late_release
 from mailrotate.core.services.effects.consequences import Consequences, of_lock
 from mailrotate.core.services.effects.door import acting, looking
+from mailrotate.core.services.effects.late_release import Late
 from mailrotate.core.store import campaigns, events, mailboxes, moves, slots, users, workspaces
 from mailrotate.core.store.connections import HangingCampaign
 from mailrotate.core.store.events import About
@@ -58,10 +59,12 @@ class LockConsequences(Consequences):
 
 @dataclass(frozen=True)
 class Unlocked:
-    """The result of an unlock; `still_paused` campaigns wait for `campaign resume`."""
+    """The result of an unlock; `still_paused` campaigns wait for `campaign resume`, `late` are the messages
+    that the user's mailboxes send too late (H4)."""
 
     seat: Seat
     still_paused: Sequence[str]
+    late: Sequence[Late]
 
 
 def listing(context: Context) -> list[Seat]:
@@ -149,20 +152,23 @@ def lock(context: Context, email: str, now: datetime) -> Seat:
         return _seat(connection, _again(connection, user))
 
 
-def unlock(context: Context, email: str, now: datetime) -> Unlocked:
+def unlock(context: Context, email: str, now: datetime, *, park_late: bool = False) -> Unlocked:
     """Unlock a user; campaigns that the lock paused wait for `campaign resume` (A10)."""
     with acting(context, now) as (connection, now):
         workspaces.lock(connection)
         seats.require_deed(connection, context.actor, Deed.USERS)
         user = naming.find_user(connection, email)
         boxes = mailboxes_of(connection, user)
-        if moves.move(connection, USER["unlock"], user.id):
+        was_locked = moves.move(connection, USER["unlock"], user.id)
+        if was_locked:
             events.record(connection, context.actor, "user.unlocked", now, About(), user=user.id)
             for box in boxes:
                 assigning.assign_waiting_in_lane(connection, box.id, box.slot_id, now)
+        releases = was_locked or park_late
+        late = late_release.of_mailboxes(connection, context.actor, boxes, park_late, now) if releases else ()
         hanging = affected_campaigns.hanging_on_seat(connection, boxes)
         still_paused = [campaign.name for campaign in hanging if _is_paused_by_lock(connection, campaign)]
-        return Unlocked(_seat(connection, _again(connection, user)), still_paused)
+        return Unlocked(_seat(connection, _again(connection, user)), still_paused, late)
 
 
 def _seat(connection: Connection, user: StoredUser) -> Seat:

@@ -21,7 +21,7 @@ from mailrotate.core.store import campaigns, events, mailboxes, moves
 from mailrotate.core.store.events import About, LoggedEvent
 from mailrotate.core.store.people import due_recipients
 from mailrotate.core.store.portions import portions
-from mailrotate.core.store.sending import outbox, outbox_lists, sending_mailboxes
+from mailrotate.core.store.sending import late_messages, outbox, outbox_lists, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.outbox_lists import ListedMessage, MessageDetail
 from mailrotate.core.values.errors import NotFound
@@ -267,6 +267,7 @@ def release_campaign(context: Context, name: str, now: datetime) -> int:
     with acting(context, now) as (connection, now):
         campaign = authority.find_campaign(connection, context.actor, name)
         count = outbox.release(connection, now, campaign_id=campaign.id)
+        count += late_messages.release(connection, campaign.id)
         campaigns.change(connection, campaign.id, resumed_at=now)
         about = About(campaign_id=campaign.id)
         events.record(connection, context.actor, "campaign.released", now, about, messages=count)

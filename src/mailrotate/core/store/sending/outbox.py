@@ -57,6 +57,8 @@ class Candidate:
     turn_at: datetime | None = None
     unsubscribe_token: str | None = None
     sender_left_reason: str | None = None
+    # What its sender would send that was due before this instant is parked (H4).
+    parked_before: datetime | None = None
 
     @property
     def is_unfit(self) -> bool:
@@ -128,6 +130,7 @@ _CANDIDATE = select(
     t.recipient.c.timezone.label("recipient_timezone"),
     t.recipient.c.fields.label("recipient_fields"),
     t.campaign_sender.c.turn_at,
+    t.campaign_sender.c.parked_before,
     t.campaign_sender.c.left_reason.label("sender_left_reason"),
 ).select_from(
     t.message.outerjoin(t.recipient, t.recipient.c.id == t.message.c.recipient_id).outerjoin(

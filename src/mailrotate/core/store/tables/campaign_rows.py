@@ -117,6 +117,8 @@ class CampaignSender(SQLModel, table=True):
     counted_weight: int | None = None
     # When this sender last sent for this campaign: campaigns take turns within a mailbox (E4).
     turn_at: datetime | None = None
+    # What was due before this instant is parked until `outbox release` (H4).
+    parked_before: datetime | None = None
 
 
 class Assignment(SQLModel, table=True):
