@@ -27,6 +27,7 @@ def test_c8_story_20_a_resume_is_refused_until_it_goes_on_without_the_mailbox(sc
     scene.disconnect()
     error = scene.refused(SOON, "campaign", "resume", "intro", status=4)
     assert f"mailrotate mailbox connect {ANNA} --rejoin --resume" in error["hint"]
+    assert f"mailrotate campaign sender add intro {ANNA}" in error["hint"]
     assert f"--without {ANNA}" in error["hint"]
     scene.at(SOON, "campaign", "resume", "intro", "--without", ANNA)
     assert scene.json(SOON, "campaign", "show", "intro")["state"] == "active"
