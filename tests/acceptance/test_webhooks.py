@@ -1,11 +1,13 @@
 """Webhooks by command line, from adding one to what arrives (C10)."""
 
+import base64
 from datetime import timedelta
 
 import pytest
 
 from tests.acceptance.autumn import MONDAY
 from tests.acceptance.conftest import BEN
+from tests.support.canary import files_with, said_with
 from tests.support.console import Console
 from tests.support.webhook_server import Receiver, status
 
@@ -45,6 +47,40 @@ def test_c10_a_disconnect_is_told_and_the_secret_is_shown_once(program: Console,
     (listed,) = program.at(MONDAY).run("webhook", "list", "--json").json()
     assert (listed["state"], listed["waiting"], listed["given_up"]) == ("working", 0, 0)
     assert "webhooks" in program.at(MONDAY).run("status", "--json").json()
+
+
+EVERYWHERE = (
+    ("webhook", "list"), ("log",), ("log", "--action", "webhook."), ("why", BEN), ("status",),
+    ("settings", "show"), ("outbox", "list"), ("db", "stats"), ("webhook", "test", "w_1"),
+    ("webhook", "resend", "w_1"), ("run", "--once", "--only", "notify"), ("webhook", "test", "w_9"),
+    ("webhook", "add", "http://example.com/", "--event", "all"), ("webhook", "remove", "w_1"), ("log",),
+)  # fmt: skip
+
+
+def test_i1_no_command_shows_the_secret_of_a_webhook_after_it_was_made(
+    program: Console, receiver: Receiver
+) -> None:
+    """Nor the one before a rotation, while the endpoint refuses what both have signed."""
+    secrets = [add(program, receiver)]
+    rotated = program.at(MONDAY).run("webhook", "rotate", "w_1", "--json").json()
+    secrets.append(rotated["secret"])
+    receiver.will(status(500, b"no room"))
+    program.at(MONDAY).run("mailbox", "disconnect", BEN, "--yes")
+    notify(program)
+    said = []
+    for words in EVERYWHERE:
+        for form in ((), ("--json",), ("--debug",), ("--json", "--debug")):
+            ran = program.at(MONDAY + timedelta(minutes=2)).run(*words, *form, check_status=None)
+            said += [ran.stdout, ran.stderr]
+    assert receiver.posted
+    assert any("no room" in text for text in said), "the refused endpoint is told"
+    for secret in secrets:
+        _, _, key = secret.partition("_")
+        # As it is written, and the key itself, which is its base64.
+        for canary in (secret, key):
+            assert said_with(canary, said) == []
+            assert files_with(canary, program.home) == []
+        assert [text for text in said if base64.b64decode(key).hex() in text] == []
 
 
 def test_c10_people_get_the_secret_on_standard_output_alone(program: Console, receiver: Receiver) -> None:

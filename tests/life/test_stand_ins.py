@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.life.scene import BEN, CLEO, DAY, HOUR, INTRO, LATER, MINUTE, UNA, Scene
+from tests.life.scene import ANNA, BEN, CLEO, DAY, HOUR, INTRO, LATER, MINUTE, UNA, Scene
 
 STEPWISE = INTRO.replace('delay = "2d"', f'delay = "1d"\nfrom = "{CLEO}"')
 FIRST_AT = LATER
@@ -151,3 +151,50 @@ def test_c15_a_retry_after_another_error_is_also_refused_while_the_mailbox_is_aw
     tried = scene.json(DUE_AT, "outbox", "retry", "--mailbox", CLEO, status=4)
     assert [row["reason"] for row in tried["refused"]] == [f"{CLEO} is failed; reconnect it first"] * 3
     assert of_cleo(scene, DUE_AT) == [("error", "message")] * 3
+
+
+def sent_by(scene: Scene, instant: datetime) -> dict[str, list[str]]:
+    scene.at(instant, "mailbox", "set", ANNA, "--daily-limit", "50")
+    _, sent = scene.passes(instant)
+    return {mailbox: sorted(people) for mailbox, people in sent.items()}
+
+
+@pytest.mark.parametrize("planned_first", [True, False], ids=["planned", "due later"])
+def test_b8_d9_a_removed_mailbox_that_only_a_step_names_is_replaced_in_that_step(
+    scene: Scene, planned_first: bool
+) -> None:
+    stepwise(scene)
+    if planned_first:
+        scene.at(DUE_AT, "mailbox", "pause", CLEO)
+        scene.passes(DUE_AT, status=None)
+        assert of_cleo(scene, DUE_AT) == [SCHEDULED] * 3
+    (shown,) = scene.json(DUE_AT, "mailbox", "remove", CLEO, "--move-to", ANNA, "--dry-run")["campaigns"]
+    assert (shown["campaign"], shown["steps"], shown["pauses"]) == ("stepwise", 1, False)
+    scene.at(DUE_AT, "mailbox", "remove", CLEO, "--move-to", ANNA, "--yes")
+    assert scene.json(DUE_AT, "campaign", "show", "stepwise")["state"] == "active"
+    # What one lane plans for another may leave with the next pass.
+    passes = [sent_by(scene, DUE_AT + minutes * MINUTE) for minutes in (1, 2)]
+    assert [sent for sent in passes if sent] == [{ANNA: PEOPLE}]
+    assert scene.states(DUE_AT + HOUR, "stepwise") == {"finished": 3}
+
+
+def test_b8_e5_a_person_who_was_given_to_a_mailbox_by_send_from_moves_with_it(scene: Scene) -> None:
+    person = moved_to_cleo(scene, "send-from")
+    (shown,) = scene.json(LATER, "mailbox", "remove", CLEO, "--move-to", ANNA, "--dry-run")["campaigns"]
+    assert (shown["campaign"], shown["failed"], shown["moved"]) == ("intro", 0, 1)
+    scene.at(LATER, "mailbox", "remove", CLEO, "--move-to", ANNA, "--yes")
+    assert scene.people(LATER)[person]["sender"] == ANNA
+    assert person in sent_by(scene, LATER + HOUR)[ANNA]
+
+
+def test_b8_e5_without_a_replacement_a_person_who_was_given_by_send_from_fails_and_is_reported(
+    scene: Scene,
+) -> None:
+    person = moved_to_cleo(scene, "send-from")
+    (shown,) = scene.json(LATER, "mailbox", "remove", CLEO, "--dry-run")["campaigns"]
+    assert (shown["campaign"], shown["failed"], shown["moved"]) == ("intro", 1, 0)
+    scene.at(LATER, "mailbox", "remove", CLEO, "--yes")
+    found = scene.people(LATER)[person]
+    assert (found["state"], found["reason"]) == ("failed", "mailbox_removed")
+    scene.at(LATER, "recipient", "assign", "intro", "--from-sender", CLEO, "--to-sender", ANNA)
+    assert person in sent_by(scene, LATER + HOUR)[ANNA]
