@@ -160,8 +160,8 @@ def test_a4_removing_a_slot_tells_what_follows_and_its_campaign_goes_on_from_ano
     asked = program.run("slot", "remove", "s_3", "--json", check_status=7)
     assert asked.error()["code"] == "confirmation.needed"
     for said in (
-        f"{anna} stops sending; it stays on the seat of {ADA}",
-        "campaign autumn pauses; people who wait for it: 1",
+        f"{anna} stops sending; it stays a mailbox of {ADA}",
+        "campaign autumn pauses; recipients who wait for it: 1",
         "1 planned message waits",
         "replies to it are no longer recognised",
         f"its subscription ends; it would have renewed on {renewal()}",
@@ -181,7 +181,7 @@ def test_a4_removing_a_slot_tells_what_follows_and_its_campaign_goes_on_from_ano
     (listed,) = program.run("mailbox", "list", "--json").json()
     assert (listed["state"], listed["slot"]) == ("disconnected", None)
     refused = program.run("campaign", "resume", "autumn", "--json", check_status=4).error()
-    assert refused["hint"] == f"mailrotate mailbox connect {anna}"
+    assert refused["hint"] == f"mailrotate mailbox connect {anna} --resume"
     back = connect(program, server, anna, "--json").json()
     assert (back["slot"], back["followed"]) == ("s_1", ["autumn"])
     program.run("campaign", "resume", "autumn")

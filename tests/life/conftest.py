@@ -1,12 +1,12 @@
 """The scene of the life of a connection, played once and copied for each story."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance import autumn
-from tests.life.scene import ANNA, BEN, DAY, HOUR, MONDAY, PASSWORD, ROOT, SOLO, UNA, USER_OF, Scene
+from tests.life.scene import ANNA, BEN, DAY, HOUR, MONDAY, PASSWORD, ROOT, SOLO, USER_OF, Scene
 from tests.support.console import Console
 from tests.support.dovecot import Dovecot
 from tests.support.post_office import PostOffice
@@ -35,13 +35,18 @@ def played_with_solo(
 
 
 def play(
-    home: Path, office: PostOffice, authority: TlsAuthority, solo: Sequence[str] = (), database: str = ""
+    home: Path,
+    office: PostOffice,
+    authority: TlsAuthority,
+    solo: Sequence[str] = (),
+    database: str = "",
+    user_of: Mapping[str, str] = USER_OF,
 ) -> Console:
     """Play the scene, in a file or in a PostgreSQL database, whose clock stays where it is."""
     console = Console(home, {"SSL_CERT_FILE": str(authority.ca_file)})
     if database:
         console.env["MAILROTATE_DB"] = database
-    scene = Scene(console, office, authority)
+    scene = Scene(console, office, authority, user_of)
     before = MONDAY - DAY - HOUR
     for mailbox in USER_OF:
         office.add(mailbox, PASSWORD)
@@ -52,8 +57,7 @@ def play(
         scene.at(before, "user", "add", user)
     for mailbox in (ANNA, BEN):
         scene.connect(before, mailbox)
-    scene.at(before, "mailbox", "set", BEN, "--access", "shared")
-    scene.at(before, "mailbox", "share", "add", BEN, UNA)
+    scene.share(before, BEN)
     if solo:
         scene.start_campaign(before, "solo", solo, ANNA)
         assert scene.passes(MONDAY - DAY)[1] == {ANNA: list(solo)}

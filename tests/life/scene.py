@@ -36,10 +36,17 @@ INTRO = autumn.ALWAYS.replace('"autumn"', '"intro"').replace('"3d"', '"2d"')
 class Scene:
     """Anna and Ben in the rotation `intro` of Una with ten people; Anna has written to three of her five."""
 
-    def __init__(self, console: Console, office: PostOffice, authority: TlsAuthority) -> None:
+    def __init__(
+        self,
+        console: Console,
+        office: PostOffice,
+        authority: TlsAuthority,
+        user_of: Mapping[str, str] = USER_OF,
+    ) -> None:
         self.console = console
         self.office = office
         self.authority = authority
+        self.user_of = user_of
 
     # --- typing
 
@@ -72,7 +79,7 @@ class Scene:
     ) -> Completed:
         host = "127.0.0.1" if mailbox == ANNA else "localhost"
         where = ("--smtp", f"{host}:{self.office.smtp.port}", "--imap", self.office.imap_server)
-        how = ("--security", "tls", "--password-stdin", "--for", USER_OF[mailbox])
+        how = ("--security", "tls", "--password-stdin", "--for", self.user_of[mailbox])
         words = ("mailbox", "connect", mailbox, *where, *how, *(("--gap", gap) if gap else ()), *more)
         return self.at(instant, *words, status=status, standing=standing)
 
@@ -122,8 +129,16 @@ class Scene:
         self.at(instant, "mailbox", "resume", ANNA)
         return self.outbox(instant, "scheduled")
 
-    def start_campaign(self, instant: datetime, name: str, people: Sequence[str], *senders: str) -> None:
-        (self.console.home / f"{name}.toml").write_text(INTRO.replace('"intro"', f'"{name}"'))
+    def share(self, instant: datetime, mailbox: str) -> None:
+        """Let Una send from the mailbox if it is another user's."""
+        if self.user_of[mailbox] != UNA:
+            self.at(instant, "mailbox", "set", mailbox, "--access", "shared")
+            self.at(instant, "mailbox", "share", "add", mailbox, UNA)
+
+    def start_campaign(
+        self, instant: datetime, name: str, people: Sequence[str], *senders: str, text: str = INTRO
+    ) -> None:
+        (self.console.home / f"{name}.toml").write_text(text.replace('"intro"', f'"{name}"'))
         given = [word for sender in senders for word in ("--from", sender)]
         self.at(instant, "campaign", "create", f"{name}.toml", *given, by=UNA)
         self.enrol(instant, name, people)

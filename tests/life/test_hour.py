@@ -26,6 +26,7 @@ def assert_nothing_was_lost(scene: Scene, contacted: list[str], waiting: list[st
 def test_c8_story_20_a_resume_is_refused_until_it_goes_on_without_the_mailbox(scene: Scene) -> None:
     scene.disconnect()
     error = scene.refused(SOON, "campaign", "resume", "intro", status=4)
+    assert f"mailrotate mailbox connect {ANNA} --rejoin --resume" in error["hint"]
     assert f"mailrotate campaign sender add intro {ANNA}" in error["hint"]
     assert f"--without {ANNA}" in error["hint"]
     scene.at(SOON, "campaign", "resume", "intro", "--without", ANNA)
@@ -42,7 +43,10 @@ def test_c8_story_21_connected_again_it_sends_nothing_until_it_is_added_again(sc
     assert f"mailrotate mailbox set {ANNA} --daily-limit 3" in told
     assert f"mailrotate mailbox set {ANNA} --gap 5s" in told
     assert f"mailrotate campaign sender add intro {ANNA}" in told
-    scene.refused(SOON, "campaign", "resume", "intro", status=4)
+    error = scene.refused(SOON, "campaign", "resume", "intro", status=4)
+    assert f"mailrotate campaign sender add intro {ANNA}" in error["hint"]
+    assert len(scene.outbox(SOON, "error")) == 2
+    assert scene.outbox(SOON, "scheduled") == []
     _, sent = scene.passes(SOON)
     assert sent == {}
 

@@ -1,11 +1,11 @@
 """Days of a rotation over three mailboxes, played at random on both databases (C3-C15, D5, E1-E5, F3, F5).
 
-`make test` plays short examples, `make proof` some of 60 steps. By hand 500 of them take hours, or a seed is
-played again: MAILROTATE_MODEL="SEED 500 60" pytest -m proof -s tests/model
+`make test` plays short examples, `make proof` some of 60 steps, both always the same: a change that fails has
+broken a promise. By hand, days that nobody has seen are played, 500 of 60 steps in some hours:
+MAILROTATE_MODEL="SEED 500 60" pytest -m proof -s tests/model
 """
 
 import os
-import random
 
 import pytest
 from hypothesis import HealthCheck, seed, settings
@@ -40,12 +40,11 @@ def play(ground: Ground, number: int, examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_promises_hold_on_every_day_of_a_rotation(ground: Ground) -> None:
-    play(ground, random.randrange(2**32), examples=25, steps=8)
+    play(ground, 1, examples=25, steps=8)
 
 
 @pytest.mark.proof
 @pytest.mark.timeout(36000)
 def test_the_promises_hold_on_many_long_days_of_a_rotation(ground: Ground) -> None:
-    typed = os.environ.get("MAILROTATE_MODEL", f"{random.randrange(2**32)} 15 60")
-    number, examples, steps = map(int, typed.split())
+    number, examples, steps = map(int, os.environ.get("MAILROTATE_MODEL", "1 5 60").split())
     play(ground, number, examples, steps)

@@ -239,6 +239,7 @@ VERBS: dict[str, Verb] = {
     "connecting.refuse_connect": lambda c: connecting.refuse_connect(c, NEW.address, BEN, None, {}),
     "connecting.former_servers": lambda c: connecting.former_servers(c, BOX),
     "connecting.connect": lambda c: connecting.connect(c, NEW, NOW),
+    "connecting.returns": lambda c: connecting.returns(c, BOX, BEN, NOW),
     "contact_book.show": lambda c: contact_book.show(c, BOX),
     "contact_book.change": lambda c: contact_book.change(c, BOX, LinkChange(is_on=True), NOW),
     "contact_records.listing": lambda c: list_contacts(c),
@@ -351,7 +352,7 @@ PARTS = {
     "context", "dealing", "door", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding",
     "logins",
     "mark_guard", "marking", "notice_planning", "obstacles", "outbox_actions.each", "passes", "planning",
-    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal",
+    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "resumption", "secrets.seal",
     "secrets.seal_as", "settling", "survey", "webhook_posting",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.

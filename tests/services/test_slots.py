@@ -381,7 +381,7 @@ def test_a4_a_campaign_follows_its_mailbox_to_another_slot_and_resumes_there(
     workspace.add_campaign("never sent", [box], rotates=False)
     slot_removal.remove(context, box.slot_id, NOW)
     refused = refusal(lambda: campaign_life.resume(context, "sent", LATER))
-    assert refused.hint == Command("mailbox", "connect", ANNA)
+    assert refused.hint == Command("mailbox", "connect", ANNA, "--resume")
     stranger = connect(context, "stranger@example.org")
     assert list(stranger.followed) == []
     slot_pool.add(context, workspace.admin.email, 1, NOW)

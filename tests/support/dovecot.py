@@ -118,12 +118,24 @@ class Dovecot:
         self._await_greeting()
 
     def add_user(self, address: str, password: str) -> None:
+        is_changed = self._users.get(address, password) != password
         self._users[address] = password
         encoded = base64.b64encode(password.encode()).decode()
         # A file for each, because Dovecot looks at most once a second whether a file has changed.
         file = self.folder / "users" / address
         file.write_text(f"{address}:{{PLAIN.b64}}{encoded}\n")
         file.chmod(0o644)
+        # Until it looks again, Dovecot takes the old password.
+        while is_changed and not self._takes_password(address):
+            pass
+
+    def _takes_password(self, address: str) -> bool:
+        with imaplib.IMAP4("127.0.0.1", self.imap_port, 30) as client:
+            try:
+                client.login(address, self._users[address])
+            except client.error:
+                return False
+            return True
 
     def add_folder(self, address: str, folder: str) -> None:
         self._in_folders(address, lambda client: client.create(f'"{folder}"'))

@@ -100,7 +100,7 @@ def connect(
     starts_key = ask_for_new_key(call, yes=yes)
     _refuse_early(call, address, for_user, slot_id, given, starts_key=starts_key)
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
-    _tell_of_return(call, address, rejoins=rejoin)
+    _tell_of_return(call, address, for_user, rejoins=rejoin)
     password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     servers = _find_servers(
         call, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
@@ -184,12 +184,12 @@ def ask_for_slot(call: Call, address: str, for_user: str | None, slot_id: int | 
     return yes or bool(awaited)
 
 
-def _tell_of_return(call: Call, address: str, *, rejoins: bool) -> None:
+def _tell_of_return(call: Call, address: str, for_user: str | None, *, rejoins: bool) -> None:
     """Before a connect without --rejoin, name the rotations that the mailbox may return to (C8)."""
     from mailrotate.core.services.mailboxes import connecting
 
     asks = call.app.has_workspace and not rejoins
-    known = connecting.returns(call.context, address, call.now) if asks else ()
+    known = connecting.returns(call.context, address, for_user, call.now) if asks else ()
     for campaign, until in known:
         call.speech.say(
             f"campaign '{campaign}' waits for {address} until {zoned(until, call.zone)}; "

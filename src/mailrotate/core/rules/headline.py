@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mailrotate.core.rules.gates import Gate
-from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble, World
+from mailrotate.core.rules.world import Campaign, Code, Lane, Machine, Outage, Trouble, World
 from mailrotate.core.values import reasons
 from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.hint import AnyHint, Command
@@ -110,13 +110,18 @@ _STUCK: Mapping[Gate, Code] = {
 }
 
 
+def busiest_paused(campaigns: Sequence[Campaign]) -> Campaign | None:
+    """The paused campaign with the most open recipients: the one that the headline names."""
+    paused = [one for one in campaigns if one.state is CampaignState.PAUSED]
+    return max(paused, key=lambda campaign: campaign.open, default=None)
+
+
 def _paused(world: World, now: datetime) -> Trouble | None:
     """Nothing waits in any lane, because every campaign with open recipients is paused."""
     running = any(one.state is CampaignState.ACTIVE and one.open for one in world.campaigns)
-    paused = [one for one in world.campaigns if one.state is CampaignState.PAUSED]
-    if world.waiting or running or not paused:
+    one = busiest_paused(world.campaigns)
+    if world.waiting or running or one is None:
         return None
-    one = max(paused, key=lambda campaign: campaign.open)
     away = {reasons.MAILBOX_DISCONNECTED, reasons.MAILBOX_FAILED, reasons.NO_SENDER} & {*one.pause_reasons}
     trouble = (_grace(world, now) or _away(world, now)) if away else None
     if trouble is not None:

@@ -71,11 +71,12 @@ def _within_hour(
         return None
     named = " and ".join(one.address for one in awaited)
     first = mailboxes.by_id(connection, awaited[0].mailbox_id)
+    add = Command("campaign", "sender", "add", campaign.name, first.address)
     if first.state is ConnectionState.DISCONNECTED:
         rejoin = Command("mailbox", "connect", first.address, "--rejoin", "--resume")
-        again = Hint("connect it again:", rejoin)
+        again = Hint("connect it again:", rejoin, "; or connect it without these flags, then:", add)
     else:
-        again = Hint("add it again:", Command("campaign", "sender", "add", campaign.name, first.address))
+        again = Hint("add it again:", add)
     if any(map(is_able, current_senders(connection, campaign.id))):
         leaving_out = (part for one in awaited for part in ("--without", one.address))
         go_on = Command("campaign", "resume", campaign.name, *leaving_out)

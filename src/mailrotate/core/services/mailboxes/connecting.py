@@ -142,11 +142,17 @@ def former_servers(context: Context, address: str) -> ServerGuess | None:
     return ServerGuess(login.provider, login.smtp, login.imap, "before", login.username)
 
 
-def returns(context: Context, address: str, now: datetime) -> list[tuple[str, datetime]]:
-    """The rotations that a disconnected mailbox may still return to, each with the end of its hour (C8)."""
+def returns(
+    context: Context, address: str, user_email: str | None, now: datetime
+) -> list[tuple[str, datetime]]:
+    """The rotations that a user's disconnected mailbox may still return to, each with its hour's end (C8).
+
+    Raises NotFound, Refused (`user.…`).
+    """
     with looking(context, now) as connection:
+        user = seats.user_for(connection, context.actor, user_email)
         box = mailboxes.by_address(connection, address)
-        if box is None:
+        if box is None or box.user_id != user.id:
             return []
         of_hour = deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)
         return [(one.campaign, one.ends_at) for one in deadlines.running_where(connection, of_hour)]

@@ -1,7 +1,7 @@
 """The whole workspace at a glance: is it sending, and if not why; the same gates answer."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from mailrotate.core.rules import quota, roles
 from mailrotate.core.rules.decision import Decision, Verdict, first_closed
 from mailrotate.core.rules.gates import Gate
-from mailrotate.core.rules.headline import Headline, headline
+from mailrotate.core.rules.headline import Headline, busiest_paused, headline
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.situation import Obstacle, Situation
 from mailrotate.core.rules.world import Campaign, Trouble, World
@@ -84,8 +84,6 @@ class CampaignLine:
     recipients: Mapping[str, int]
     sent: int
     overdue: int
-    # What lets it go on while it is paused.
-    way_on: AnyHint | None
 
     @property
     def total(self) -> int:
@@ -151,12 +149,13 @@ def look(context: Context, now: datetime) -> Overview:
             _mailbox_line(prospects, *each, unread.get(each[0].id, 0), lane.broke_by)
             for each, lane in zip(seen, lanes, strict=True)
         )
-        lines = _campaign_lines(connection, context.actor, _campaigns_seen(connection, viewer))
+        found = _campaigns_seen(connection, viewer)
+        lines = _campaign_lines(connection, found)
         attention = outbox_lists.attention_counts(connection, viewer)
         facts = World(
             machine=machine,
             lanes=lanes,
-            campaigns=tuple(map(_in_world, lines)),
+            campaigns=_in_world(connection, context.actor, found, lines),
             sent_today=sum(box.sent_today for box in boxes),
             replies_today=progress.replied_since(
                 connection, [line.id for line in lines], _today(connection, now)
@@ -186,8 +185,16 @@ def look(context: Context, now: datetime) -> Overview:
         )
 
 
-def _in_world(line: CampaignLine) -> Campaign:
-    return Campaign(line.name, line.state, line.pause_reasons, line.total - line.ended, line.way_on)
+def _in_world(
+    connection: Connection, actor: Actor, found: Sequence[StoredCampaign], lines: Sequence[CampaignLine]
+) -> tuple[Campaign, ...]:
+    """The campaigns as the headline sees them; only of the one that it may name, also the way on."""
+    seen = [Campaign(one.name, one.state, one.pause_reasons, one.total - one.ended) for one in lines]
+    named = busiest_paused(seen)
+    return tuple(
+        replace(one, way_on=resuming.way(connection, actor, campaign)) if one is named else one
+        for one, campaign in zip(seen, found, strict=True)
+    )
 
 
 def _lanes_seen(prospects: Prospects, viewer: int | None) -> list[LaneSeen]:
@@ -242,9 +249,7 @@ def _telling(context: Context, connection: Connection, seen: Collection[str]) ->
     )
 
 
-def _campaign_lines(
-    connection: Connection, actor: Actor, found: Sequence[StoredCampaign]
-) -> tuple[CampaignLine, ...]:
+def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> tuple[CampaignLine, ...]:
     people = progress.people(connection, [campaign.id for campaign in found])
     sent = progress.sent(connection, [campaign.id for campaign in found])
     running = (CampaignState.ACTIVE, CampaignState.PAUSED)
@@ -258,7 +263,6 @@ def _campaign_lines(
             people[campaign.id],
             sent[campaign.id],
             overdue.get(campaign.id, 0),
-            resuming.way(connection, actor, campaign) if campaign.state is CampaignState.PAUSED else None,
         )
         for campaign in found
     )

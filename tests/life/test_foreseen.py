@@ -1,13 +1,12 @@
 """After a long absence readers show what the next pass parks, before any pass (C11, H4)."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from tests.support.life import BEN, HOUR, LATER, MONDAY, Scene
+from tests.life.scene import BEN, DAY, HOUR, LATER, MINUTE, MONDAY, Scene
 
-DUE_AT = MONDAY + timedelta(days=2)
-WEEK = timedelta(days=7)
-MINUTE = timedelta(minutes=1)
+DUE_AT = MONDAY + 2 * DAY
+WEEK = 7 * DAY
 
 
 def late_ones(scene: Scene, instant: datetime) -> dict[str, bool]:
@@ -58,9 +57,8 @@ def test_h4_planned_messages_have_no_expected_instant_once_they_will_be_parked(s
 def test_h4_late_messages_do_not_hide_the_next_one_that_is_not(scene: Scene) -> None:
     instant = DUE_AT + WEEK + HOUR
     assert next_send_at(scene, instant) is None
-    new = scene.office.add("new@life.example.com")
-    (scene.console.home / "new.csv").write_text(f"email,first_name\n{new},New\n")
-    scene.at(instant, "recipient", "import", "intro", "new.csv")
+    new = "new@life.example.com"
+    scene.enrol(instant, "intro", [new])
     assert next_send_at(scene, instant) is not None
     _, sent = scene.passes(instant)
     assert [new] in sent.values()

@@ -3,35 +3,50 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import count
 
 import pytest
 
-from tests.cli.test_stand_ins import DUE_AT, lose, stepwise
-from tests.support.life import ANNA, BEN, CLEO, HOUR, LATER, ROOT, Scene
+from tests.life.conftest import play
+from tests.life.scene import ANNA, BEN, CLEO, DAY, HOUR, LATER, MINUTE, MONDAY, ROOT, UNA, USER_OF, Scene
+from tests.life.test_stand_ins import DUE_AT, lose, stepwise
+from tests.support.console import Console
+from tests.support.post_office import PostOffice
+from tests.support.tls import TlsAuthority
 
-MINUTE = timedelta(minutes=1)
-UNA = "una@example.net"
-SOLO = 'name = "solo"\n[[steps]]\nsubject = "A"\ntext = "A"\n'
+ALL_OF_UNA = dict.fromkeys(USER_OF, UNA)
+
+
+@pytest.fixture(scope="module")
+def played(office: PostOffice, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory) -> Console:
+    """The scene in which Una is an admin and the user of every mailbox."""
+    console = play(tmp_path_factory.mktemp("una"), office, authority, user_of=ALL_OF_UNA)
+    scene = Scene(console, office, authority)
+    scene.at(MONDAY, "user", "set", UNA, "--role", "admin")
+    scene.at(MONDAY, "slot", "add", "--for", UNA, "--count", "2")
+    return console
+
+
+@pytest.fixture
+def scene(scene: Scene) -> Scene:
+    scene.user_of = ALL_OF_UNA
+    return scene
 
 
 def solo(scene: Scene) -> None:
     """A campaign with Anna alone, and one person."""
-    (scene.console.home / "solo.toml").write_text(SOLO)
-    scene.at(LATER, "campaign", "create", "solo.toml", "--from", ANNA)
-    scene.at(LATER, "recipient", "add", "solo", "p0@life.example.com")
-    scene.at(LATER, "campaign", "start", "solo")
+    scene.start_campaign(LATER, "solo", ["p0@life.example.com"], ANNA)
 
 
 def disconnect(scene: Scene, *boxes: str) -> None:
     for box in boxes:
-        scene.at(LATER, "mailbox", "disconnect", box, "--yes")
+        scene.disconnect(box)
 
 
 def failed(scene: Scene) -> datetime:
     solo(scene)
-    scene.fail(ANNA, LATER)
+    scene.fail(ANNA)
     scene.passes(LATER)
     return LATER
 
@@ -43,8 +58,8 @@ def failed_and_then_disconnected(scene: Scene) -> datetime:
 
 
 def all_failed(scene: Scene) -> datetime:
-    scene.fail(ANNA, LATER)
-    scene.fail(BEN, LATER)
+    scene.fail(ANNA)
+    scene.fail(BEN)
     scene.passes(LATER, status=5)
     return LATER
 
@@ -80,6 +95,8 @@ def after_the_hour(scene: Scene) -> datetime:
 
 
 def all_gone_after_the_hour(scene: Scene) -> datetime:
+    # The mailbox that can be added in their place.
+    scene.connect(LATER, CLEO)
     disconnect(scene, ANNA, BEN)
     return LATER + HOUR
 
@@ -92,16 +109,14 @@ def going_on_without_it(scene: Scene) -> datetime:
 
 
 def locked(scene: Scene) -> datetime:
-    scene.at(LATER, "user", "add", UNA, "--role", "admin")
-    scene.console.env["MAILROTATE_USER"] = UNA
-    scene.at(LATER, "user", "lock", ROOT, "--yes")
+    scene.at(LATER, "user", "lock", UNA, "--yes")
     return LATER
 
 
 def removed_slot(scene: Scene) -> datetime:
     solo(scene)
-    slots = scene.json(LATER, "slot", "list")["users"][0]["slots"]
-    (slot,) = [one["id"] for one in slots if one["mailbox"] == ANNA]
+    users = scene.json(LATER, "slot", "list")["users"]
+    (slot,) = (one["id"] for user in users for one in user["slots"] if one["mailbox"] == ANNA)
     scene.at(LATER, "slot", "remove", slot, "--yes")
     return LATER + MINUTE
 
@@ -114,13 +129,13 @@ def a_steps_sender_away(scene: Scene) -> datetime:
 
 
 def overdue(scene: Scene) -> datetime:
-    much_later = LATER + timedelta(days=20)
+    much_later = LATER + 20 * DAY
     scene.passes(much_later)
     return much_later
 
 
 def foreseen_to_be_overdue(scene: Scene) -> datetime:
-    return LATER + timedelta(days=20)
+    return LATER + 20 * DAY
 
 
 SITUATIONS = (
@@ -145,9 +160,9 @@ def named_in(text: str) -> Iterator[tuple[str, ...]]:
             yield tuple(words)
 
 
-def told(scene: Scene, instant: datetime) -> set[tuple[str, ...]]:
+def told(scene: Scene, instant: datetime, by: str) -> set[tuple[str, ...]]:
     """Every command that the readers name, and the hints of refused acts."""
-    errors = scene.json(instant, "outbox", "list", "--state", "error")
+    errors = scene.json(instant, "outbox", "list", "--state", "error", by=by)
     found = {command for row in errors for command in named_in(row["error"]["hint"])}
     asked = [("status",), ("why", ANNA), ("why", BEN), *(("why", row["id"]) for row in errors[:3])]
     tried = [("outbox", "retry", "--all")]
@@ -155,8 +170,8 @@ def told(scene: Scene, instant: datetime) -> set[tuple[str, ...]]:
         people = list(scene.people(instant, campaign))
         asked += [("why", campaign), *(("why", campaign, person) for person in people[:4])]
         tried.append(("campaign", "resume", campaign))
-    said = [scene.at(instant, *words, status=None) for words in asked]
-    said += [copied(scene).at(instant, *words, status=None) for words in tried]
+    said = [scene.at(instant, *words, by=by, status=None) for words in asked]
+    said += [copied(scene).at(instant, *words, by=by, status=None) for words in tried]
     return found.union(*(named_in(one.stdout + one.stderr) for one in said))
 
 
@@ -165,7 +180,8 @@ _numbers = count()
 
 def copied(scene: Scene) -> Scene:
     home = scene.console.home
-    return Scene(scene.console.moved(home.with_name(f"{home.name}-{next(_numbers)}")), scene.office)
+    console = scene.console.moved(home.with_name(f"{home.name}-{next(_numbers)}"))
+    return Scene(console, scene.office, scene.authority, scene.user_of)
 
 
 def typed(command: tuple[str, ...]) -> tuple[str, ...]:
@@ -177,18 +193,29 @@ def typed(command: tuple[str, ...]) -> tuple[str, ...]:
     return ("run", "--once") if words in (("run",), ("log", "--follow")) else words
 
 
+def is_disconnected(scene: Scene, instant: datetime, mailbox: str) -> bool:
+    shown = scene.json(instant, "mailbox", "show", typed((mailbox,))[0])
+    return bool(shown["state"] == "disconnected")
+
+
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda each: each.__name__)
 def test_f5_no_command_that_is_named_is_refused_when_it_is_typed(
     scene: Scene, situation: Callable[[Scene], datetime]
 ) -> None:
     instant = situation(scene)
-    commands = told(scene, instant)
+    # A locked user cannot run commands.
+    by = ROOT if situation is locked else UNA
+    commands = told(scene, instant, by)
     assert commands, "something is named"
     for mailbox in (ANNA, BEN, CLEO):
         scene.take_login(mailbox)
     refused = {}
     for command in sorted(commands):
-        ran = copied(scene).at(instant, *typed(command), status=None)
+        copy = copied(scene)
+        if command[:3] == ("campaign", "sender", "add") and is_disconnected(copy, instant, command[-1]):
+            # The hint says to connect it first.
+            copy.at(instant, *typed(("mailbox", "connect", command[-1])), by=by)
+        ran = copy.at(instant, *typed(command), by=by, status=None)
         if ran.status not in (0, 5):
             refused[" ".join(command)] = (ran.status, ran.stderr)
     assert refused == {}

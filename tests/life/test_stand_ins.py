@@ -1,37 +1,27 @@
 """Mailboxes that send for a step or for people without being senders of the campaign (C14, B8, D9, E5)."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 
-from tests.support.life import ANNA, BEN, CLEO, HOUR, LATER, Scene
+from tests.life.scene import ANNA, BEN, CLEO, DAY, HOUR, INTRO, LATER, MINUTE, UNA, Scene
 
-STEPWISE = f"""
-name = "stepwise"
-timezone = "UTC"
-window = {{ days = "mon-sun", hours = "00:00-24:00" }}
-[[steps]]
-subject = "A first question"
-text = "May I ask you something?"
-[[steps]]
-delay = "1d"
-from = "{CLEO}"
-text = "Did you see it?"
-"""
+STEPWISE = INTRO.replace('delay = "2d"', f'delay = "1d"\nfrom = "{CLEO}"')
 FIRST_AT = LATER
-DUE_AT = LATER + timedelta(days=1, minutes=1)
+DUE_AT = LATER + DAY + MINUTE
 PEOPLE = [f"p{number}@life.example.com" for number in range(3)]
 
 
-def stepwise(scene: Scene, *options: str) -> None:
+def connect_cleo(scene: Scene, instant: datetime) -> None:
+    scene.connect(instant, CLEO)
+    scene.share(instant, CLEO)
+
+
+def stepwise(scene: Scene) -> None:
     """Ben writes the first step to three people; the second is Cleo's."""
-    scene.connect(FIRST_AT - HOUR, CLEO, *options)
-    (scene.console.home / "stepwise.toml").write_text(STEPWISE)
+    connect_cleo(scene, FIRST_AT - HOUR)
     scene.at(FIRST_AT, "campaign", "pause", "intro")
-    scene.at(FIRST_AT, "campaign", "create", "stepwise.toml", "--from", BEN)
-    for person in PEOPLE:
-        scene.at(FIRST_AT, "recipient", "add", "stepwise", person)
-    scene.at(FIRST_AT, "campaign", "start", "stepwise")
+    scene.start_campaign(FIRST_AT, "stepwise", PEOPLE, BEN, text=STEPWISE)
     scene.passes(FIRST_AT)
 
 
@@ -39,7 +29,7 @@ def lose(scene: Scene, how: str, instant: datetime) -> None:
     if how == "failed":
         scene.fail(CLEO, instant)
     else:
-        scene.at(instant, "mailbox", "disconnect", CLEO, "--yes")
+        scene.disconnect(CLEO, instant)
 
 
 def bring_back(scene: Scene, how: str, instant: datetime) -> None:
@@ -78,8 +68,8 @@ def test_c14_messages_of_a_steps_own_sender_are_errors_while_it_is_away(
     assert hints == [f"mailrotate mailbox {verb} {CLEO}"] * 3
     shown = scene.json(DUE_AT, "campaign", "show", "stepwise")
     assert (shown["state"], shown["pause_reasons"]) == ("active", []), "the campaign goes on"
-    assert scene.json(DUE_AT, "grace", "list") == [], "without a deadline"
-    much_later = DUE_AT + timedelta(days=30)
+    assert scene.deadlines(DUE_AT) == [], "without a deadline"
+    much_later = DUE_AT + 30 * DAY
     assert scene.states(much_later, "stepwise") == {"active": 3}
     bring_back(scene, how, DUE_AT + HOUR)
     assert of_cleo(scene, DUE_AT + HOUR) == [SCHEDULED] * 3
@@ -93,7 +83,7 @@ def test_f1_errors_of_a_steps_own_sender_stay_within_the_room_of_the_campaigns_m
     scene.at(FIRST_AT, "mailbox", "set", BEN, "--daily-limit", "1")
     lose(scene, "failed", FIRST_AT)
     for minutes in range(3):
-        scene.passes(DUE_AT + timedelta(minutes=minutes), status=None)
+        scene.passes(DUE_AT + minutes * MINUTE, status=None)
     assert of_cleo(scene, DUE_AT) == [CUT_OFF] * 2, "one for today, one for tomorrow"
 
 
@@ -105,7 +95,7 @@ def test_c14_a_disconnect_shows_the_campaign_in_which_only_a_step_names_the_mail
 
 def moved_to_cleo(scene: Scene, way: str) -> str:
     """Let Cleo send to one of Ben's people of the rotation, of which she is not a sender."""
-    scene.connect(LATER - HOUR, CLEO)
+    connect_cleo(scene, LATER - HOUR)
     person = next(iter(scene.of(BEN, LATER)))
     if way == "assign":
         scene.at(LATER, "recipient", "assign", "intro", "--from-sender", BEN, "--to-sender", CLEO)
@@ -115,10 +105,8 @@ def moved_to_cleo(scene: Scene, way: str) -> str:
         scene.at(LATER, "mailbox", "pause", BEN)
         scene.passes(LATER)
         scene.at(LATER, "mailbox", "resume", BEN)
-        rows = scene.json(LATER, "outbox", "list", "--mailbox", BEN, "--state", "scheduled")
-        scene.at(
-            LATER, "outbox", "send-from", next(r["id"] for r in rows if r["to"] == person), "--from", CLEO
-        )
+        (planned,) = (row for row in scene.outbox(LATER, "scheduled", BEN) if row["to"] == person)
+        scene.at(LATER, "outbox", "send-from", planned["id"], "--from", CLEO, by=UNA)
     return person
 
 
@@ -132,8 +120,8 @@ def test_c14_people_on_a_mailbox_that_is_not_a_sender_wait_in_error_without_a_de
     scene.passes(LATER, status=None)
     assert set(of_cleo(scene, LATER)) == {CUT_OFF}
     assert scene.pauses(LATER) == []
-    assert scene.json(LATER, "grace", "list") == []
-    much_later = LATER + timedelta(days=30)
+    assert scene.deadlines(LATER) == []
+    much_later = LATER + 30 * DAY
     assert scene.people(much_later)[person]["state"] == "active"
     scene.take_login(CLEO)
     if how == "failed":
@@ -149,9 +137,8 @@ def test_c15_what_is_settled_as_not_sent_waits_in_error_for_a_mailbox_that_is_aw
     stepwise(scene)
     lose(scene, "failed", DUE_AT)
     scene.passes(DUE_AT, status=5)
-    with scene.database() as connection:
-        connection.execute("UPDATE message SET state = 'held' WHERE state = 'error'")
-    rows = scene.json(DUE_AT, "outbox", "list", "--state", "held")
+    scene.execute("UPDATE message SET state = 'held' WHERE state = 'error'")
+    rows = scene.outbox(DUE_AT, "held", CLEO)
     scene.at(DUE_AT, "outbox", "resolve", *[row["id"] for row in rows], "--not-sent")
     assert of_cleo(scene, DUE_AT) == [CUT_OFF] * 3
 
@@ -160,8 +147,7 @@ def test_c15_a_retry_after_another_error_is_also_refused_while_the_mailbox_is_aw
     stepwise(scene)
     lose(scene, "failed", DUE_AT)
     scene.passes(DUE_AT, status=5)
-    with scene.database() as connection:
-        connection.execute("UPDATE message SET error_class = 'message' WHERE state = 'error'")
+    scene.execute("UPDATE message SET error_class = 'message' WHERE state = 'error'")
     tried = scene.json(DUE_AT, "outbox", "retry", "--mailbox", CLEO, status=4)
     assert [row["reason"] for row in tried["refused"]] == [f"{CLEO} is failed; reconnect it first"] * 3
     assert of_cleo(scene, DUE_AT) == [("error", "message")] * 3
@@ -187,7 +173,7 @@ def test_b8_d9_a_removed_mailbox_that_only_a_step_names_is_replaced_in_that_step
     scene.at(DUE_AT, "mailbox", "remove", CLEO, "--move-to", ANNA, "--yes")
     assert scene.json(DUE_AT, "campaign", "show", "stepwise")["state"] == "active"
     # What one lane plans for another may leave with the next pass.
-    passes = [sent_by(scene, DUE_AT + timedelta(minutes=minutes)) for minutes in (1, 2)]
+    passes = [sent_by(scene, DUE_AT + minutes * MINUTE) for minutes in (1, 2)]
     assert [sent for sent in passes if sent] == [{ANNA: PEOPLE}]
     assert scene.states(DUE_AT + HOUR, "stepwise") == {"finished": 3}
 
