@@ -198,3 +198,14 @@ def test_b8_e5_without_a_replacement_a_person_who_was_given_by_send_from_fails_a
     assert (found["state"], found["reason"]) == ("failed", "mailbox_removed")
     scene.at(LATER, "recipient", "assign", "intro", "--from-sender", CLEO, "--to-sender", ANNA)
     assert person in sent_by(scene, LATER + HOUR)[ANNA]
+
+
+def test_d9_a_campaign_starts_only_while_the_mailbox_that_a_step_names_is_connected(scene: Scene) -> None:
+    connect_cleo(scene, FIRST_AT - HOUR)
+    (scene.console.home / "stepwise.toml").write_text(STEPWISE.replace('"intro"', '"stepwise"'))
+    scene.at(FIRST_AT, "campaign", "create", "stepwise.toml", "--from", BEN, by=UNA)
+    scene.enrol(FIRST_AT, "stepwise", PEOPLE)
+    lose(scene, "disconnected", FIRST_AT)
+    error = scene.refused(FIRST_AT, "campaign", "start", "stepwise", by=UNA, status=4)
+    assert error["code"] == "campaign.sender_disconnected"
+    assert error["hint"] == f"mailrotate mailbox connect {CLEO}"

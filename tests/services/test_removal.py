@@ -150,21 +150,19 @@ def test_c7_b8_a_rotation_pauses_with_its_last_able_sender(
     assert row(workspace, new).campaign_sender_id is None
 
 
-def test_d9_b8_a_step_of_a_removed_mailbox_goes_from_the_campaigns_sender_after_a_look(
+def test_d9_b8_a_mailbox_that_a_step_names_is_removed_only_with_one_that_sends_the_step(
     workspace: Workspace, context: Context, anna: Sender, ben: Sender
 ) -> None:
     campaign = workspace.add_campaign("autumn", [ben], rotates=False, steps=STEPS)
     name_step(workspace, campaign, 2, anna)
     active = person(workspace, campaign, "active@example.com", "active", ben)
-    with workspace.store.writing() as connection:
-        connection.execute(update(t.recipient).where(t.recipient.c.id == active).values(next_at=None))
-    workspace.add_message(anna, campaign, active, step=2, ready_at=DUE, to="active@example.com")
-    told = remove(context).campaigns[0]
-    assert (told.failed, told.step_count, told.pauses) == (0, 1, True)
-    waiting = row(workspace, active)
-    assert (waiting.state, waiting.next_at, states(workspace, active)[-1]) == ("active", DUE, "cancelled")
-    campaign_life.resume(context, "autumn", LATER)
-    assert planned_by(workspace, context, ben) == [BEN]
+    for act in (lambda: remove(context), lambda: mailbox_removal.consequences(context, ANNA, None)):
+        with pytest.raises(Refused, match="'autumn'") as refused:
+            act()
+        assert refused.value.code == "mailbox.step_sender"
+    assert row(workspace, active).state == "active", "nothing has changed"
+    campaign_life.stop(context, "autumn", LATER)
+    assert not remove(context).campaigns
 
 
 # --- with another mailbox

@@ -150,9 +150,9 @@ def _of(campaign: "HitCampaign", told: "RemovalConsequences") -> list[str]:
         if count
     ]
     if campaign.step_count:
-        from_whom = told.move_to or "the campaign's own sender"
+        name, go = ("names", "goes") if campaign.step_count == 1 else ("name", "go")
         lines.append(
-            f"{counted(campaign.step_count, 'step')} of it that name the mailbox go from {from_whom}"
+            f"{counted(campaign.step_count, 'step')} of it that {name} the mailbox {go} from {told.move_to}"
         )
     does = fate(campaign, {"cannot_start": "cannot be started without another sender"})
     if does is not None:

@@ -18,7 +18,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import assigning, grace_periods, late_release, lifecycle, resuming
 from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.door import acting, looking
-from mailrotate.core.store import campaigns, events, moves, progress
+from mailrotate.core.store import campaigns, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import assignments, recipients
@@ -178,13 +178,24 @@ def _require_people(connection: Connection, campaign: StoredCampaign) -> int:
 
 
 def _refuse_disconnected(connection: Connection, campaign: StoredCampaign) -> None:
-    """A rotation starts with a failed sender if another is able, but not with a disconnected one (E3)."""
+    """A rotation starts with a failed sender if another is able, but not with a disconnected one (E3).
+
+    Neither does a campaign start while a step names a disconnected mailbox (D9).
+    """
     for sender in current_senders(connection, campaign.id):
         if campaign.rotation is not None and sender.state == ConnectionState.DISCONNECTED:
             raise Refused(
                 "campaign.sender_disconnected",
                 f"{sender.address} is a sender of campaign '{campaign.name}' and is disconnected",
                 Command("mailbox", "connect", str(sender.address)),
+            )
+    for step in campaigns.steps_of(connection, campaign.id, campaign.version):
+        box = None if step.sender_mailbox_id is None else mailboxes.by_id(connection, step.sender_mailbox_id)
+        if box is not None and box.state is ConnectionState.DISCONNECTED:
+            raise Refused(
+                "campaign.sender_disconnected",
+                f"{box.address} sends step {step.position} of campaign '{campaign.name}' and is disconnected",
+                Command("mailbox", "connect", box.address),
             )
 
 

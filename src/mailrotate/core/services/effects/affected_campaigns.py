@@ -150,11 +150,10 @@ def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now
 def stops_without(connection: Connection, campaign: Affected, box: StoredMailbox) -> bool:
     """Whether a campaign pauses when this mailbox is removed without a replacement (B8).
 
-    A rotation pauses only if no other sender of it can send (C7). A single-sender campaign also pauses if a
-    step names the mailbox (D9): a person must see which mailbox sends that step instead.
+    A rotation pauses only if no other sender of it can send (C7).
     """
     if not campaign.rotates:
-        return bool(campaign.bound_ids or campaign.step_count)
+        return bool(campaign.bound_ids)
     return campaign.is_current_sender and not others_send(connection, campaign.id, {box.id})
 
 

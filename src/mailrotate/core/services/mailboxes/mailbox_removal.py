@@ -75,9 +75,11 @@ class _Case:
 def consequences(
     context: Context, address: str, move_to: str | None, now: datetime | None = None
 ) -> RemovalConsequences:
-    """Show what `remove` would do. Raises NotFound, Refused."""
+    """Show what `remove` would do. Raises as `remove`."""
     with looking(context, now) as connection:
-        return _consequences(connection, _case(connection, context.actor, address, move_to))
+        case = _case(connection, context.actor, address, move_to)
+        _require_step_senders(case)
+        return _consequences(connection, case)
 
 
 @contextmanager
@@ -101,6 +103,20 @@ def _case(connection: Connection, actor: Actor, address: str, move_to: str | Non
         if taker is None and affected_campaigns.stops_without(connection, campaign, box)
     ]
     return _Case(actor, box, taker, affected, stopping)
+
+
+def _require_step_senders(case: _Case) -> None:
+    """Refuse to leave a step of an unfinished campaign without the mailbox that it names (B8, D9)."""
+    named = [campaign.name for campaign in case.affected if campaign.step_count]
+    if named and case.taker is None:
+        raise Refused(
+            "mailbox.step_sender",
+            f"{case.box.address} sends a step of campaign {' and '.join(map(repr, named))}",
+            Hint(
+                "name the mailbox that sends it instead:",
+                Command("mailbox", "remove", case.box.address, "--move-to", "ADDRESS"),
+            ),
+        )
 
 
 def _taker(
@@ -204,7 +220,7 @@ def remove(
 ) -> RemovalConsequences:
     """Remove a mailbox from its seat; address, history and counts stay.
 
-    Changes nothing if it raises NotFound, Refused (`mailbox.sending`, …) or Busy.
+    Changes nothing if it raises NotFound, Refused (`mailbox.sending`, `mailbox.step_sender`, …) or Busy.
     """
     with context.store.reading() as connection:
         box = seats.find_mailbox(connection, context.actor, address)
@@ -212,6 +228,7 @@ def remove(
         workspaces.lock(connection)
         recipients.lock_enrolment(connection)
         case = _case(connection, context.actor, address, move_to)
+        _require_step_senders(case)
         following = _consequences(connection, case)
         tagged = 0
         if tag is not None:
