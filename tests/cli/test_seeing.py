@@ -174,7 +174,8 @@ def test_f3_a_database_is_copied_restored_and_checked(program: Program, workspac
     workspace.store.close()
     kept = program.run("db", "restore", copy, "--yes", "--json").json()["kept"]
     assert Path(kept).exists()
-    assert program.run("settings", "show", "--json").json()[3]["value"] == "1w"
+    values = {one["key"]: one["value"] for one in program.run("settings", "show", "--json").json()}
+    assert values["lateness"] == "1w"
     assert program.run("why", "anna@example.org", "--json").json()["binding"] == "workspace"
     assert program.run("status", "--json").json()["obstacle"]["code"] == "restored"
     assert program.run("db", "check", "--json").json()["faults"] == []

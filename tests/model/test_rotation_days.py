@@ -15,7 +15,11 @@ from tests.model.machine import Days
 from tests.model.world import Ground, on_postgresql, on_sqlite
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+# In `make test` the file, which is the quicker one; in `make proof` both.
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.proof)
+
+
+@pytest.fixture(scope="module", params=["sqlite", POSTGRESQL])
 def ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Ground:
     folder = tmp_path_factory.mktemp("scene")
     if request.param == "sqlite":
