@@ -14,7 +14,6 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.model.machine import Days
 from tests.model.world import Ground, on_postgresql, on_sqlite
 
-
 # In `make test` the file, which is the quicker one; in `make proof` both.
 POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.proof)
 
