@@ -49,6 +49,12 @@ def of_cleo(scene: Scene, instant: datetime) -> list[tuple[str, str | None]]:
 CUT_OFF, SCHEDULED = ("error", "connection"), ("scheduled", None)
 
 
+def plan_for_cleo(scene: Scene) -> None:
+    scene.at(DUE_AT, "mailbox", "pause", CLEO)
+    scene.passes(DUE_AT, status=None)
+    assert of_cleo(scene, DUE_AT) == [SCHEDULED] * 3
+
+
 @pytest.mark.parametrize("how", ["failed", "disconnected"])
 @pytest.mark.parametrize("planned_first", [True, False], ids=["planned", "due later"])
 def test_c14_messages_of_a_steps_own_sender_are_errors_while_it_is_away(
@@ -56,9 +62,7 @@ def test_c14_messages_of_a_steps_own_sender_are_errors_while_it_is_away(
 ) -> None:
     stepwise(scene)
     if planned_first:
-        scene.at(DUE_AT, "mailbox", "pause", CLEO)
-        scene.passes(DUE_AT, status=None)
-        assert of_cleo(scene, DUE_AT) == [SCHEDULED] * 3
+        plan_for_cleo(scene)
         scene.at(DUE_AT, "mailbox", "resume", CLEO)
     lose(scene, how, DUE_AT)
     scene.passes(DUE_AT, status=5)
@@ -165,9 +169,7 @@ def test_b8_d9_a_removed_mailbox_that_only_a_step_names_is_replaced_in_that_step
 ) -> None:
     stepwise(scene)
     if planned_first:
-        scene.at(DUE_AT, "mailbox", "pause", CLEO)
-        scene.passes(DUE_AT, status=None)
-        assert of_cleo(scene, DUE_AT) == [SCHEDULED] * 3
+        plan_for_cleo(scene)
     (shown,) = scene.json(DUE_AT, "mailbox", "remove", CLEO, "--move-to", ANNA, "--dry-run")["campaigns"]
     assert (shown["campaign"], shown["steps"], shown["pauses"]) == ("stepwise", 1, False)
     scene.at(DUE_AT, "mailbox", "remove", CLEO, "--move-to", ANNA, "--yes")

@@ -13,7 +13,7 @@ import pytest
 
 from mailrotate.core.values.clock import system_clock
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
-from tests.proof.ground import CAMPAIGN, PASSWORD, Ground
+from tests.proof.ground import CAMPAIGN, PASSWORD, PLAN, Ground
 from tests.proof.kills import durable_points, killed_at
 from tests.proof.mail_host import Gate, MailHost
 from tests.support.console import Console
@@ -22,14 +22,7 @@ pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 
 # Of the mailbox that goes away; the other one has as many. It really writes to a few, which takes a while.
 PEOPLE, CONTACTED, WRITTEN_TO = 1000, 500, 20
-PLAN = f"""\
-name = "{CAMPAIGN}"
-window = {{ days = "mon-sun", hours = "00:00-24:00" }}
-
-[[steps]]
-subject = "A question"
-text = "Hello {{{{ name }}}}, who looks after your mail?"
-
+TWO_STEPS = f"""{PLAN}
 [[steps]]
 delay = "2d"
 text = "Did you see it?"
@@ -78,14 +71,14 @@ class Life:
         ground.program = self.console(ground).at(system_clock() - timedelta(hours=3))
         limits = ("--daily-limit", str(WRITTEN_TO + 1), "--gap", "0s")
         ground.connect(dict.fromkeys((self.anna, self.ben), host.endpoint), self.servers[3], *limits)
-        (ground.home / "plan.toml").write_text(PLAN)
+        (ground.home / "plan.toml").write_text(TWO_STEPS)
         rows = (f"person{n}@firm{n % 7}.example.com,Pia {n}\n" for n in range(2 * PEOPLE))
         (ground.home / "people.csv").write_text("email,name\n" + "".join(rows))
         run = ground.program.run
         run("campaign", "create", "plan.toml")
         run("recipient", "import", CAMPAIGN, "people.csv")
         run("campaign", "start", CAMPAIGN, "--from", self.anna, "--from", self.ben)
-        (ground.home / "solo.toml").write_text(PLAN.replace(f'"{CAMPAIGN}"', '"solo"'))
+        (ground.home / "solo.toml").write_text(TWO_STEPS.replace(f'"{CAMPAIGN}"', '"solo"'))
         run("campaign", "create", "solo.toml", "--from", self.anna)
         run("recipient", "add", "solo", "kim@firm.example.com", "--field", "name=Kim")
         run("campaign", "start", "solo")
