@@ -1,12 +1,15 @@
-"""A disconnect waits for the message in flight of its mailbox, in real processes (C4)."""
+"""Commands wait for the message in flight of their mailbox, in real processes (C3, C4, B7)."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from subprocess import Popen
 
 import pytest
 
-from tests.life.scene import ANNA, BEN, LATER, ROOT, Scene
+from tests.life.scene import ANNA, BEN, LATER, PASSWORD, ROOT, Scene
+from tests.support.program import runner_of
 
 
 class LateAnswer:
@@ -52,14 +55,41 @@ def waiting(scene: Scene, *command: str) -> Popen[str]:
     return process
 
 
-def test_c4_a_disconnect_waits_for_the_message_in_flight_and_then_takes_the_lane(
-    scene: Scene, answer: LateAnswer, sending: Popen[str]
+COMMANDS = {
+    "disconnect": ("disconnect", ANNA, "--yes"),
+    "reconnect": ("reconnect", ANNA, "--password-file", "password"),
+    "set": ("set", ANNA, "--username", ANNA, "--password-file", "password"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_c3_c4_a_command_waits_for_the_message_in_flight_and_then_takes_the_lane(
+    scene: Scene, answer: LateAnswer, sending: Popen[str], name: str
 ) -> None:
-    process = waiting(scene, "disconnect", ANNA, "--yes")
+    (scene.console.home / "password").write_text(PASSWORD)
+    process = waiting(scene, *COMMANDS[name])
     answer.may_come.set()
     _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     sending.wait(120)
     rows = scene.json(LATER, "outbox", "list", "--mailbox", ANNA)
     states = sorted(row["state"] for row in rows if row["step"] == 2)
-    assert states == ["error", "error", "sent"], "nothing leaves after it"
+    if name == "disconnect":
+        assert states == ["error", "error", "sent"], "nothing leaves after it"
+    else:
+        assert "sent" in states
+        assert "error" not in states
+
+
+def test_c4_ctrl_c_ends_the_wait_and_changes_nothing(
+    scene: Scene, answer: LateAnswer, sending: Popen[str]
+) -> None:
+    process = waiting(scene, *COMMANDS["disconnect"])
+    os.kill(runner_of(process), signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 130
+    answer.may_come.set()
+    sending.wait(120)
+    assert scene.json(LATER, "mailbox", "show", ANNA)["state"] == "connected"
+    rows = scene.json(LATER, "outbox", "list", "--mailbox", ANNA)
+    assert {row["state"] for row in rows if row["step"] == 2} == {"sent"}, "the runner goes on"

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +18,7 @@ from mailrotate.runner import KILLED_BY_SECOND_SIGNAL
 from tests.acceptance.autumn import MONDAY
 from tests.providers.conftest import IMPATIENT, TIMEOUTS, account_at, local, refusal
 from tests.support.kept_imap import Asked, KeptImap
+from tests.support.program import runner_of
 from tests.wire.conftest import ANNA, PEOPLE, THURSDAY, Wire
 
 HOUR = timedelta(hours=1)
@@ -141,12 +141,6 @@ def waiting_in(wire: Wire, verb: str, at_least: int = 1) -> "subprocess.Popen[st
         wire.imap.wait(0.05)
     os.kill(runner_of(process), signal.SIGKILL)
     raise AssertionError(f"no {verb} within 30 s")
-
-
-def runner_of(process: "subprocess.Popen[str]") -> int:
-    """The process behind the one that fakes its clock."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return int(children[0]) if children else process.pid
 
 
 @pytest.mark.parametrize("verb", ["LOGIN", "EXAMINE", "UID FETCH"])
