@@ -67,8 +67,8 @@ SQLITE = ("-k", "not postgresql and not killed and not right_now")
 PARTS = (
     rules(
         "deciding",
-        "clock_trust decision gates grace provider_limits quota refusal_row"
-        " renewal retry roles rotation steps suspicion transitions window",
+        "clock_trust decision gates grace network_trouble provider_limits quota refusal_row"
+        " renewal retry roles rotation sign_in steps suspicion transitions window",
     ),
     rules("reading", "role_addresses timeline_filter"),
     Part(

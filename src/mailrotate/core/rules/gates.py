@@ -14,6 +14,7 @@ from enum import Enum, IntEnum, StrEnum, auto
 from typing import TypeAlias
 
 from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.sign_in import sign_in
 from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, MessageFacts, Situation
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.values.clock import next_whole_second, rfc3339
@@ -122,10 +123,8 @@ def _connection(facts: MailboxFacts, now: datetime) -> Answer:
 
 def _reconnection(facts: MailboxFacts) -> Command:
     """The command that brings a mailbox back, and within its hour also its place in rotations (C8)."""
-    if facts.connection is ConnectionState.FAILED:
-        return Command("mailbox", "reconnect", facts.address)
     within_hour = ("--rejoin", "--resume") if facts.may_rejoin else ()
-    return Command("mailbox", "connect", facts.address, *within_hour)
+    return sign_in(facts.connection, facts.address, *within_hour)
 
 
 @_of_mailbox

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mailrotate.core.rules.gates import Gate
+from mailrotate.core.rules.sign_in import sign_in
 from mailrotate.core.rules.world import Campaign, Code, Lane, Machine, Outage, Trouble, World
 from mailrotate.core.values import reasons
 from mailrotate.core.values.clock import rfc3339
@@ -241,11 +242,10 @@ def _unable(world: World, states: Sequence[ConnectionState]) -> Trouble | None:
     if not unable:
         return None
     lane, shut = unable[0]
-    verb = "connect" if lane.state is ConnectionState.DISCONNECTED else "reconnect"
     by_user = shut.remedy if shut.gate is Gate.USER else None
     more = f" (and {_counted(len(unable) - 1, 'more mailbox', 'more mailboxes')})" if len(unable) > 1 else ""
     says = f"{lane.address}: {shut.reason}{more}"
-    return Trouble(Code.NO_SENDER, says, by_user or Command("mailbox", verb, lane.address))
+    return Trouble(Code.NO_SENDER, says, by_user or sign_in(lane.state, lane.address))
 
 
 def _content(world: World, now: datetime) -> Trouble | None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import rotation, steps
 from mailrotate.core.rules.rotation import BY_USER, Room, Seat
+from mailrotate.core.rules.sign_in import sign_in
 from mailrotate.core.rules.situation import Lack
 from mailrotate.core.store import campaigns, senders, settings, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -197,5 +198,4 @@ def lack_of(connection: Connection, campaign: StoredCampaign, person: StoredReci
     if user.state is UserState.LOCKED:
         return Lack(f"{whose} is locked", Command("user", "unlock", user.email))
     away = next((sender for sender in theirs if not is_connected(sender)), theirs[0])
-    verb = "connect" if away.state == ConnectionState.DISCONNECTED else "reconnect"
-    return Lack(f"{whose} has no connected mailbox", Command("mailbox", verb, str(away.address)))
+    return Lack(f"{whose} has no connected mailbox", sign_in(str(away.state), str(away.address)))

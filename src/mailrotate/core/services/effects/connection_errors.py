@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.sign_in import sign_in
 from mailrotate.core.rules.transitions import MESSAGE
 from mailrotate.core.store import connections, moves
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -15,8 +16,7 @@ from mailrotate.core.values.states import ConnectionState
 
 def cut_off(connection: Connection, box: StoredMailbox, said: str, now: datetime) -> int:
     """Put what waits to be sent from a mailbox that is away into `error`; return how many messages."""
-    verb = "connect" if box.state is ConnectionState.DISCONNECTED else "reconnect"
-    hint = Hint(Command("mailbox", verb, box.address)).to_json()
+    hint = Hint(sign_in(box.state, box.address)).to_json()
     cut_off_messages.retell(connection, box.id, said, hint)
     return moves.move_many(
         connection,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.sign_in import sign_in
 from mailrotate.core.services.access import advice
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.assigning import current_senders, is_able, is_connected
@@ -120,10 +121,10 @@ def _without_able_sender(connection: Connection, actor: Actor, campaign: StoredC
 def _reconnection(senders: Collection[StoredSender]) -> Command | None:
     """The command that brings a sender back: a failed one first, because it keeps its settings."""
     away = [sender for sender in senders if sender.address is not None]
-    for state, verb in ((ConnectionState.FAILED, "reconnect"), (ConnectionState.DISCONNECTED, "connect")):
+    for state in (ConnectionState.FAILED, ConnectionState.DISCONNECTED):
         for sender in away:
             if sender.state == state:
-                return Command("mailbox", verb, str(sender.address), "--resume")
+                return sign_in(state, str(sender.address), "--resume")
     return None
 
 

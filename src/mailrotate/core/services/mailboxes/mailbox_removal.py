@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.roles import Deed
+from mailrotate.core.rules.sign_in import sign_in
 from mailrotate.core.rules.transitions import CONNECTION, MESSAGE, RECIPIENT
 from mailrotate.core.services.access import advice, naming, seats
 from mailrotate.core.services.context import Context
@@ -139,8 +140,7 @@ def _taker(
 def require_able(connection: Connection, actor: Actor, taker: StoredMailbox) -> None:
     """Refuse unless the mailbox is connected and its user is not locked (A10)."""
     if taker.state is not ConnectionState.CONNECTED:
-        verb = "connect" if taker.state is ConnectionState.DISCONNECTED else "reconnect"
-        command = Command("mailbox", verb, taker.address)
+        command = sign_in(taker.state, taker.address)
         raise Refused(
             "mailbox.not_connected",
             f"{taker.address} is {taker.state}; only a connected mailbox can take over recipients",
@@ -188,11 +188,10 @@ def _consequences(connection: Connection, case: _Case) -> RemovalConsequences:
 
 
 def _way_back(box: StoredMailbox) -> Command | None:
-    if box.state is ConnectionState.FAILED:
-        return Command("mailbox", "reconnect", box.address)
-    if box.state is ConnectionState.DISCONNECTED:
-        return Command("mailbox", "connect", box.address, "--rejoin")
-    return None
+    if box.state is ConnectionState.CONNECTED:
+        return None
+    flags = ("--rejoin",) if box.state is ConnectionState.DISCONNECTED else ()
+    return sign_in(box.state, box.address, *flags)
 
 
 def _for_campaign(connection: Connection, case: _Case, campaign: Affected) -> HitCampaign:

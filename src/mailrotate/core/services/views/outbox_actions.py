@@ -7,6 +7,7 @@ from itertools import islice
 
 from sqlalchemy import Connection
 
+from mailrotate.core.rules.sign_in import sign_in_verb
 from mailrotate.core.rules.steps import due_again
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.access import authority
@@ -190,8 +191,7 @@ def _away(connection: Connection, message: Candidate) -> str | None:
     """Why a message cannot go whatever its error was: its mailbox is away (C15)."""
     box = mailboxes.by_id(connection, message.mailbox_id)
     if box.state is not ConnectionState.CONNECTED:
-        again = "reconnect" if box.state is ConnectionState.FAILED else "connect"
-        return f"{box.address} is {box.state}; {again} it first"
+        return f"{box.address} is {box.state}; {sign_in_verb(box.state)} it first"
     if message.sender_left_reason == Departure.DISCONNECTED:
         return f"{box.address} has left the campaign's senders; add it again first"
     return None
