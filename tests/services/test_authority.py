@@ -348,11 +348,11 @@ VERBS: dict[str, Verb] = {
 
 # What nobody in particular does: the runner's work, and what the verbs above are made of.
 PARTS = {
-    "accounts", "affected_campaigns", "claiming", "clock_guard", "comparing", "contact_book.note_received",
-    "context", "dealing", "door", "facts", "folder_choice.ends_of", "health", "inbox_reading", "lane_holding",
-    "logins",
-    "mark_guard", "marking", "notice_planning", "obstacles", "outbox_actions.each", "passes", "planning",
-    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "resumption", "secrets.seal",
+    "accounts", "affected_campaigns", "claiming", "clock_guard", "comparing",
+    "contact_book.note_received", "context", "dealing", "door", "facts", "folder_choice.ends_of",
+    "going_on", "health", "inbox_reading", "lane_holding", "logins", "mark_guard", "marking",
+    "notice_planning", "obstacles", "outbox_actions.each", "passes", "planning",
+    "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal",
     "secrets.seal_as", "settling", "survey", "webhook_posting",
 }  # fmt: skip
 # What everybody is shown, whoever they are: the state of the whole workspace.

@@ -16,7 +16,7 @@ from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.campaign_life import Resumed
-    from mailrotate.core.services.campaigns.resumption import GoingOn
+    from mailrotate.core.services.campaigns.going_on import GoingOn
 
 _DONE_IN_PART, _REFUSED = 8, 4
 MaybeName = Annotated[

@@ -3,11 +3,12 @@
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
+from mailrotate.core.rules.decision import Verdict
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.store import workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.workspaces import StoredUser
-from mailrotate.core.values.hint import Ask, Command
+from mailrotate.core.values.hint import AnyHint, Ask, Command
 from mailrotate.core.values.states import UserState
 
 
@@ -22,6 +23,13 @@ def way(
     if not able or any(user.id == actor.user_id for user in able):
         return command
     return _ask(able, command)
+
+
+def remedy(connection: Connection, actor: Actor, verdict: Verdict | None) -> AnyHint | None:
+    """The command that opens a closed gate, or the users to ask; None if only time opens it, or nothing."""
+    if verdict is None or verdict.gate.deed is None or not isinstance(verdict.remedy, Command):
+        return None if verdict is None else verdict.remedy
+    return way(connection, actor, verdict.gate.deed, verdict.remedy)
 
 
 def instead(connection: Connection, deed: Deed, *, seat_id: int | None = None) -> Ask | None:

@@ -11,8 +11,8 @@ from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE, RECIPIENT
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.access.naming import find_mailbox
-from mailrotate.core.services.campaigns import resumption, sender_choice
-from mailrotate.core.services.campaigns.resumption import GoingOn
+from mailrotate.core.services.campaigns import going_on, sender_choice
+from mailrotate.core.services.campaigns.going_on import GoingOn
 from mailrotate.core.services.campaigns.sender_choice import Choice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import assigning, grace_periods, late_release, lifecycle, resuming
@@ -107,7 +107,7 @@ def start(
             recipients=count,
         )
         people = recipients.counts_by_sender(connection, campaign.id)
-        first = resumption.first_send(context, connection, campaign.id, now)
+        first = going_on.first_send(context, connection, campaign.id, now)
         return Started(
             campaign.name,
             campaign.rotation,
@@ -178,23 +178,23 @@ def _require_people(connection: Connection, campaign: StoredCampaign) -> int:
 
 
 def _refuse_disconnected(connection: Connection, campaign: StoredCampaign) -> None:
-    """A rotation starts with a failed sender if another is able, but not with a disconnected one (E3).
+    """Refuse a rotation with a disconnected sender (E3), and steps that name a disconnected mailbox (D9).
 
-    Neither does a campaign start while a step names a disconnected mailbox (D9).
+    A failed sender of a rotation is accepted if another one can send.
     """
-    for sender in current_senders(connection, campaign.id):
-        if campaign.rotation is not None and sender.state == ConnectionState.DISCONNECTED:
-            raise Refused(
-                "campaign.sender_disconnected",
-                f"{sender.address} is a sender of campaign '{campaign.name}' and is disconnected",
-                Command("mailbox", "connect", str(sender.address)),
-            )
-    for step in campaigns.steps_of(connection, campaign.id, campaign.version):
-        box = None if step.sender_mailbox_id is None else mailboxes.by_id(connection, step.sender_mailbox_id)
+    used = [
+        (sender.mailbox_id, "is a sender")
+        for sender in (current_senders(connection, campaign.id) if campaign.rotation is not None else ())
+    ] + [
+        (step.sender_mailbox_id, f"sends step {step.position}")
+        for step in campaigns.steps_of(connection, campaign.id, campaign.version)
+    ]
+    for mailbox_id, part in used:
+        box = None if mailbox_id is None else mailboxes.by_id(connection, mailbox_id)
         if box is not None and box.state is ConnectionState.DISCONNECTED:
             raise Refused(
                 "campaign.sender_disconnected",
-                f"{box.address} sends step {step.position} of campaign '{campaign.name}' and is disconnected",
+                f"{box.address} {part} of campaign '{campaign.name}' and is disconnected",
                 Command("mailbox", "connect", box.address),
             )
 
@@ -286,7 +286,7 @@ def _resume(
         connection, context.actor, "campaign.resumed", now, about, reasons=list(campaign.pause_reasons)
     )
     late = late_release.of_campaign(connection, context.actor, campaign, park_late, now)
-    return resumption.going_on(context, connection, campaign.id, late, now)
+    return going_on.of_resumed(context, connection, campaign.id, late, now)
 
 
 def stoppable(context: Context, name: str, now: datetime | None = None) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.late_release import Late
 from mailrotate.core.store import campaigns, progress, senders
 from mailrotate.core.store.people import recipients
-from mailrotate.core.values.hint import AnyHint, Command
+from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.states import OPEN_RECIPIENTS
 
 
@@ -52,7 +52,7 @@ def first_send(context: Context, connection: Connection, campaign_id: int, now: 
     return earliest([look.decide(one) for lane in lanes for one in look.first_of_campaign(campaign, lane)])
 
 
-def going_on(
+def of_resumed(
     context: Context, connection: Connection, campaign_id: int, late: Late | None, now: datetime
 ) -> GoingOn:
     """Say how a campaign that was just resumed goes on."""
@@ -79,9 +79,6 @@ def _held(context: Context, connection: Connection, campaign_id: int, now: datet
         decision = decide(Situation(None, known, None), now)
         if decision.open or decision.next_at is not None or decision.bound is None:
             continue
-        bound = decision.bound
-        remedy = bound.remedy
-        if bound.gate.deed is not None and isinstance(remedy, Command):
-            remedy = advice.way(connection, context.actor, bound.gate.deed, remedy)
-        held.append(HeldSender(known.address, people, bound.reason, remedy))
+        remedy = advice.remedy(connection, context.actor, decision.bound)
+        held.append(HeldSender(known.address, people, decision.bound.reason, remedy))
     return held

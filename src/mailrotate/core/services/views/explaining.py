@@ -21,7 +21,6 @@ from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.events import Actor
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
 from mailrotate.core.store.sending import outbox, outbox_lists
@@ -260,17 +259,10 @@ def _remedy(look: Prospects, decision: Decision, campaign: StoredCampaign | None
         return None
     if campaign is not None and campaign.state is CampaignState.PAUSED and bound.gate in _OF_A_PAUSE:
         return resuming.way(look.connection, look.context.actor, campaign)
-    return remedy_of(look.connection, look.context.actor, bound)
+    return advice.remedy(look.connection, look.context.actor, bound)
 
 
 _OF_A_PAUSE = (Gate.CAMPAIGN, Gate.PAUSE)
-
-
-def remedy_of(connection: Connection, actor: Actor, verdict: Verdict | None) -> AnyHint | None:
-    """The command that opens a closed gate, or the users to ask; None if only time opens it, or nothing."""
-    if verdict is None or verdict.gate.deed is None or not isinstance(verdict.remedy, Command):
-        return None if verdict is None else verdict.remedy
-    return advice.way(connection, actor, verdict.gate.deed, verdict.remedy)
 
 
 def _shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:

@@ -13,6 +13,7 @@ from mailrotate.core.rules.headline import Headline, busiest_paused, headline
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.situation import Obstacle, Situation
 from mailrotate.core.rules.world import Campaign, Trouble, World
+from mailrotate.core.services.access import advice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import resuming
@@ -23,7 +24,6 @@ from mailrotate.core.services.sending import webhook_endpoints
 from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.services.sending.webhook_endpoints import Endpoint
 from mailrotate.core.services.views import obstacles, survey
-from mailrotate.core.services.views.explaining import remedy_of
 from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import (
     campaigns,
@@ -289,7 +289,7 @@ def _mailbox_line(
         gate=None if shut is None else shut.gate,
         reason=None if shut is None else shut.reason,
         until=None if shut is None else shut.until,
-        remedy=remedy_of(prospects.connection, prospects.context.actor, shut),
+        remedy=advice.remedy(prospects.connection, prospects.context.actor, shut),
         sent_today=known.sent_today,
         daily_limit=known.daily_limit,
         waits=decision is not None,
