@@ -1,7 +1,7 @@
 """The door of every service that decides: its transaction, its instant, and the deadlines before it (C11)."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,7 +11,6 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard
 from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.store import deadlines
-from mailrotate.core.store.engine import Store
 from mailrotate.core.values.errors import StoreTrouble
 
 
@@ -49,10 +48,6 @@ def settle(context: Context, now: datetime) -> None:
         enter(context, connection, now)
 
 
-class _Looked(Exception):
-    """Ends the transaction of a reader without its changes."""
-
-
 @contextmanager
 def looking(context: Context, now: datetime | None) -> Iterator[Connection]:
     """Open a transaction for reading that shows the state after the deadlines that have passed.
@@ -64,19 +59,15 @@ def looking(context: Context, now: datetime | None) -> Iterator[Connection]:
         if now is None or not deadlines.is_any(connection, deadlines.ending_by(now)):
             yield connection
             return
-    may_write = True
-    try:
-        with context.store.writing() as connection:
-            may_write = _settles(context.store, connection, now)
-            if may_write:
-                yield connection
-            raise _Looked
-    except _Looked:
-        pass
-    if not may_write:
-        context.remark(_AS_STORED)
-        with context.store.reading() as connection:
-            yield connection
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(_settled(context, now))
+        except StoreTrouble as trouble:
+            if trouble.code not in ("store.no_right", "store.read_only"):
+                raise
+            context.remark(_AS_STORED)
+            connection = stack.enter_context(context.store.reading())
+        yield connection
 
 
 _AS_STORED = (
@@ -85,13 +76,14 @@ _AS_STORED = (
 )
 
 
-def _settles(store: Store, connection: Connection, now: datetime) -> bool:
-    """Settle the deadlines that have passed; False where the database lets this user only read."""
-    try:
-        with store.telling():
-            grace_periods.apply_passed(connection, now)
-    except StoreTrouble as trouble:
-        if trouble.code not in ("store.no_right", "store.read_only"):
-            raise
-        return False
-    return True
+class _Looked(Exception):
+    """Ends the transaction of a reader without its changes."""
+
+
+@contextmanager
+def _settled(context: Context, now: datetime) -> Iterator[Connection]:
+    """Open a transaction in which the passed deadlines are settled; take that back at its end."""
+    with suppress(_Looked), context.store.writing() as connection:
+        grace_periods.apply_passed(connection, now)
+        yield connection
+        raise _Looked
