@@ -1,6 +1,6 @@
 """Find when a lane or a campaign may send next, and which gates are closed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -102,27 +102,30 @@ class Prospects:
     def first_of_campaign(self, campaign: StoredCampaign, mailbox_id: int) -> list[Candidate]:
         """A campaign's earliest messages in a lane, one of each priority; behind those that are late also
         the earliest that are not."""
-        found = list(self._first_since(campaign, mailbox_id, None))
-        of_lane = (
-            sender.parked_before
+        of_lane = [
+            sender
             for sender in senders.senders_of(self.connection, campaign.id)
             if sender.mailbox_id == mailbox_id
-        )
-        late_before = facts.latest(self.absences.late_before, *of_lane)
+        ]
+        found = list(self._first_since(campaign, mailbox_id, of_lane, None))
+        late_before = facts.latest(self.absences.late_before, *(sender.parked_before for sender in of_lane))
         if late_before is not None and found:
-            found += self._first_since(campaign, mailbox_id, late_before)
+            found += self._first_since(campaign, mailbox_id, of_lane, late_before)
         return found
 
     def _first_since(
-        self, campaign: StoredCampaign, mailbox_id: int, since: datetime | None
+        self,
+        campaign: StoredCampaign,
+        mailbox_id: int,
+        of_lane: Sequence[StoredSender],
+        since: datetime | None,
     ) -> Iterator[Candidate]:
         found = [
             outbox.earliest_ready(self.connection, mailbox_id, campaign.id, priority, _FAR, since)
             for priority in (Priority.FOLLOW_UP, Priority.FIRST)
         ]
-        for sender in senders.senders_of(self.connection, campaign.id):
-            if sender.mailbox_id == mailbox_id:
-                found += [self._unplanned(campaign, sender, kind, since) for kind in (True, False)]
+        for sender in of_lane:
+            found += [self._unplanned(campaign, sender, kind, since) for kind in (True, False)]
         return (message for message in found if message is not None)
 
     def _unplanned(
