@@ -59,7 +59,7 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "lanes ready": lambda c: due.lanes_ready(c, NOW),
     "first messages due": lambda c: due_recipients.due_in_lane(c, 1, NOW, False, 10),
     "follow-ups due": lambda c: due_recipients.due_in_lane(c, 1, NOW, True, 10),
-    "people due, not late": lambda c: due_recipients.lock_due(c, 1, NOW, False, 10, NOW),
+    "people due, not late": lambda c: due_recipients.due_in_lane(c, 1, NOW, False, 10, NOW, lock=True),
     "recipient": lambda c: recipients.find(c, 1, "kim@example.com"),
     "open of an address": lambda c: recipients.open_of_address(c, "kim@example.com", None),
     "open of a domain": lambda c: recipients.open_of_address(c, None, "example.com"),

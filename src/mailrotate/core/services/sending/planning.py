@@ -104,8 +104,9 @@ def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room
             # Once enough of its late messages wait for a word, the others are not planned: a million late
             # people are not a million rows.
             since = None
-        people = due_recipients.lock_due(
-            at.connection, sender.id, at.horizon, priority is Priority.FOLLOW_UP, room - planned, since
+        is_follow_up = priority is Priority.FOLLOW_UP
+        people = due_recipients.due_in_lane(
+            at.connection, sender.id, at.horizon, is_follow_up, room - planned, since, lock=True
         )
         if people:
             steps = {step.position: step for step in at.cache.steps_of(at.connection, campaign)}

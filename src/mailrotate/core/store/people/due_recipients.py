@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Select,
     bindparam,
     select,
     update,
@@ -35,29 +33,13 @@ def due_in_lane(
     follow_ups: bool,
     limit: int,
     since: datetime | None = None,
+    *,
+    lock: bool = False,
 ) -> list[Due]:
-    """The earliest open recipients of one sender whose next step is due from `since` on before `until`."""
-    query = _due_query(campaign_sender_id, until, follow_ups, limit, since)
-    return [Due(*row) for row in connection.execute(query)]
+    """The earliest open recipients of one sender whose next step is due from `since` on before `until`.
 
-
-def lock_due(
-    connection: Connection,
-    campaign_sender_id: int,
-    until: datetime,
-    follow_ups: bool,
-    limit: int,
-    since: datetime | None = None,
-) -> list[Due]:
-    """Lock the due recipients from `since` on before planning: a process that ends one of them waits,
-    and then finds the planned message."""
-    query = _due_query(campaign_sender_id, until, follow_ups, limit, since).with_for_update(of=t.recipient)
-    return [Due(*row) for row in connection.execute(query)]
-
-
-def _due_query(
-    campaign_sender_id: int, until: datetime, follow_ups: bool, limit: int, since: datetime | None
-) -> Select[Any]:
+    With `lock`, a process that ends one of them waits until they are planned, and then finds the message.
+    """
     c = t.recipient.c
     query = (
         select(c.id, c.campaign_sender_id, t.contact.c.address, c.next_step, c.next_at, c.timezone)
@@ -70,7 +52,11 @@ def _due_query(
         .order_by(c.next_at, c.id)
         .limit(limit)
     )
-    return query if since is None else query.where(c.next_at >= since)
+    if since is not None:
+        query = query.where(c.next_at >= since)
+    if lock:
+        query = query.with_for_update(of=t.recipient)
+    return [Due(*row) for row in connection.execute(query)]
 
 
 def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
