@@ -122,7 +122,7 @@ def test_b8_a_deadline_ends_once(store: Store, workspace: Workspace) -> None:
         "ends_at": NOW,
     }
     with store.writing() as connection:
-        connection.execute(insert(t.deadline).values(**row))
-        assert deadlines.end_of_mailbox(connection, DEADLINE["mailbox_removed"], box.id, NOW) == 1
-        assert deadlines.end_of_mailbox(connection, DEADLINE["mailbox_removed"], box.id, NOW) == 0
+        deadline_id = connection.execute(insert(t.deadline).values(**row)).inserted_primary_key[0]
+        assert deadlines.end(connection, DEADLINE["mailbox_removed"], [deadline_id], NOW) == 1
+        assert deadlines.end(connection, DEADLINE["mailbox_removed"], [deadline_id], NOW) == 0
         assert deadlines.running(connection, [box.id]) == {}

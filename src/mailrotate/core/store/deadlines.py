@@ -274,9 +274,3 @@ def awaited_in(connection: Connection, slot_id: int, but: str) -> list[AwaitedRe
 def runs_for(mailbox_id: ColumnElement[int], *where: ColumnElement[bool]) -> ColumnElement[bool]:
     """A condition for queries of mailboxes: whether any deadline of the mailbox is open."""
     return exists().where(*where, _d.mailbox_id == mailbox_id, _IS_RUNNING)
-
-
-def end_of_mailbox(connection: Connection, transition: Transition, mailbox_id: int, now: datetime) -> int:
-    """End a mailbox's open deadlines; return how many ended."""
-    ids = [one.id for one in running_where(connection, of_mailbox(mailbox_id))]
-    return end(connection, transition, ids, now)
