@@ -1,4 +1,8 @@
-"""The first revision: every identity."""
+"""Create the tables of the first revision.
+
+The file is long because it is one subject: one upgrade that has made databases. A revision is never edited
+afterwards, and half of one would leave a database that no program can read.
+"""
 
 import sqlalchemy as sa
 from alembic import op
