@@ -65,7 +65,7 @@ def test_f6_a_clock_set_ahead_within_one_boot_decides_nothing_and_is_named(machi
 def test_f6_a_jump_that_a_user_accepts_lets_the_deadline_pass(machine: Machine) -> None:
     ahead = machine.after(20 * MINUTE, ahead=2 * HOUR)
     told = ahead.run("runner", "clock", "--accept", check_status=7).stderr
-    assert "1 deadline passed already by this clock: what happens to 2 recipients then is final" in told
+    assert "1 deadline of 2 recipients passed by this clock; accepting it settles them permanently" in told
     ahead.run("run", "--once", check_status=1)
     ahead.run("runner", "clock", "--accept", "--yes")
     assert ahead.run("runner", "clock", "--json").json()["trusted"] is True
@@ -102,7 +102,7 @@ def test_f6_where_the_system_does_not_name_its_boot_a_clock_that_is_ahead_cannot
 def test_f6_a_machine_that_slept_or_was_corrected_by_some_seconds_goes_on(
     machine: Machine, ahead: timedelta
 ) -> None:
-    """The time since boot counts sleep; the hours of a night are no jump."""
+    """The time since boot includes sleep, so a night asleep does not look like a jump."""
     assert machine.stopped(machine.after(8 * HOUR, ahead=ahead)) == 2
 
 

@@ -60,7 +60,7 @@ EVERYWHERE = (
 def test_i1_no_command_shows_the_secret_of_a_webhook_after_it_was_made(
     program: Console, receiver: Receiver
 ) -> None:
-    """Nor the one before a rotation, while the endpoint refuses what both have signed."""
+    """The same holds for the secret before a rotation, while the endpoint refuses both signatures."""
     secrets = [add(program, receiver)]
     rotated = program.at(MONDAY).run("webhook", "rotate", "w_1", "--json").json()
     secrets.append(rotated["secret"])

@@ -137,7 +137,7 @@ def stopped_and_assigned(people: Settled) -> Settled:
 
 
 def letters(scene: Scene) -> Letters:
-    """Who wrote to whom, in which campaign's words, and whether it was a follow-up; without the notices."""
+    """List the letters except notices: recipient, sender, subject, and whether it is a follow-up."""
     found = []
     for one in scene.office.smtp.received:
         letter = parsed(one.raw)
@@ -159,7 +159,7 @@ def compare(watched: Scene, absent: Scene, story: Story) -> None:
     # A user's resume lets late messages go; only what waited for nothing but the runner is parked.
     assert bool(late) is (story is not nine_days_that_end_within_the_hour_of_another)
     assert end_of_absence == end
-    # In `intro` nobody may be left to take over who was not written to.
+    # In `intro` each recipient must have had a message, so that none is left for another sender.
     assert {state for name, (state, _, _) in end.items() if "trio" in name} == {"stopped", "finished"}
     assert sent_after == sent
     assert len(set(sent)) == len(sent), "F3: each once"

@@ -12,7 +12,7 @@ def add_again(scene: Scene) -> None:
 
 
 def assert_nothing_was_lost(scene: Scene, contacted: list[str], waiting: list[str]) -> None:
-    """Anna's follow-ups and first messages leave from her, and everybody gets both messages."""
+    """Check that Anna sends her follow-ups and first messages, and that each recipient gets both messages."""
     assert scene.deadlines(SOON) == []
     report, sent = scene.passes(LATER + HOUR)
     assert sorted(sent[ANNA]) == sorted([*contacted, *waiting])

@@ -1,4 +1,4 @@
-"""Who sends in a rotation, and for whom: taking a sender out, and moving one recipient (E3, E5)."""
+"""Change the senders of a rotation: remove one, and move a recipient to another mailbox (E3, E5)."""
 
 from datetime import datetime
 

@@ -44,7 +44,10 @@ class Taken:
 
 @dataclass
 class Post:
-    """A MailProvider for every mailbox. `refusing` and `silent` are mailboxes whose servers do so."""
+    """A MailProvider for every mailbox.
+
+    Servers refuse the mailboxes in `refusing`, and do not answer those in `silent`.
+    """
 
     file: Path
     refusing: set[str] = field(default_factory=set)

@@ -71,7 +71,7 @@ def check(record: Record, step: Step) -> None:
 
 
 def stopped_people_get_nothing(record: Record, step: Step) -> None:
-    """C9: nobody who is stopped gets another message of that campaign, and nothing undoes it."""
+    """C9: a stopped recipient gets no other message of that campaign, and stays stopped."""
     stopped = record.stopped | step.after.stopped()
     written_to = {(one.campaign, one.to) for one in step.taken}
     assert not written_to & stopped, f"stopped, and written to: {written_to & stopped}"
@@ -85,7 +85,7 @@ def _state(facts: Facts, person: Person) -> str | None:
 
 
 def steps_come_once_and_in_order(record: Record, step: Step) -> None:
-    """F3: nobody gets a step twice, and none is left out."""
+    """F3: no recipient gets a step twice, and no step is left out."""
     had = {person: list(steps) for person, steps in record.steps_taken.items()}
     for one in step.taken:
         if one.step:
@@ -219,7 +219,7 @@ def pauses_have_reasons(step: Step) -> None:
 
 
 def everyone_has_a_mailbox_or_a_deadline(step: Step) -> None:
-    """C8, C10, E1: with an able sender nobody is left out, and nobody waits for a mailbox without an end."""
+    """C8, C10, E1: while a sender is able, each recipient has one, or waits for a deadline."""
     after = step.after
     for person, one in after.people.items():
         campaign = after.campaigns[person[0]]

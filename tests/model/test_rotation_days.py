@@ -1,7 +1,7 @@
 """Days of a rotation over three mailboxes, played at random on both databases (C3-C15, D5, E1-E5, F3, F5).
 
 `make test` plays short examples, `make proof` some of 60 steps, both always the same: a change that fails has
-broken a promise. By hand, days that nobody has seen are played, 500 of 60 steps in some hours:
+broken a promise. To play other days by hand (500 examples of 60 steps take hours):
 MAILROTATE_MODEL="SEED 500 60" pytest -m proof -s tests/model
 """
 

@@ -122,7 +122,7 @@ class World:
         if "_context" not in self.__dict__:
             with patch.dict(os.environ, self.console.env, clear=True):
                 app = App(load_settings(None, ROOT), lambda: self.now)
-                # The one engine of this world, whose statements are compiled already.
+                # One engine for the whole world, because it keeps its compiled statements.
                 app.__dict__["database"] = self.store
                 self._context = app.context
         return self._context

@@ -172,7 +172,7 @@ def test_c9_a_settlement_that_is_killed_has_stopped_exactly_the_contacted_or_nob
 
 
 def _people(ground: Ground, mailbox: str, *states: str) -> set[int]:
-    """The recipients whose sender is this mailbox, of some states or of any."""
+    """List the recipients of a mailbox, in some states or in any."""
     found = ground.rows(
         "SELECT b.address, r.state, r.id FROM recipient r JOIN campaign_sender s"
         " ON s.id = r.campaign_sender_id JOIN mailbox b ON b.id = s.mailbox_id"

@@ -69,7 +69,7 @@ class Ending:
         self.type(AWAY_AT, "run", "--once", "--only", "notify", status=WAITING)
 
     def start(self, instant: datetime, *command: str) -> "subprocess.Popen[str]":
-        """A process of its own, whose clock shows this instant and goes on from there."""
+        """Build a process with a clock that starts at this instant."""
         return self._console.process.at(instant).start(*command)
 
     def count(self, table: str, where: str = "true") -> int:
@@ -123,14 +123,14 @@ def test_c9_c10_four_runners_at_the_end_settle_it_once(scene: Callable[[], Endin
     assert sum(one["notified"] for one in reports) == notices
     written = [one.recipient for one in ending.host.taken[told:]]
     assert len([to for to in written if not to.startswith("person")]) == notices
-    assert len(written) == len(set(written)), "F3: nobody is written to twice"
+    assert len(written) == len(set(written)), "F3: no recipient is written to twice"
 
 
 @pytest.mark.parametrize("early", [4 * SECOND, 2 * SECOND, timedelta()])
 def test_c8_a_return_at_the_end_has_lost_nothing_or_finds_it_settled(
     scene: Callable[[], Ending], early: timedelta
 ) -> None:
-    """The clock of the returning user is a little behind those of the runners: whose lock is first counts."""
+    """The returning user's clock is a little behind; the first process to get the lock decides."""
     ending = scene()
     ending.disconnect()
     rejoin = ("mailbox", "connect", ending.anna, *ending.servers, "--rejoin", "--resume", "--json")

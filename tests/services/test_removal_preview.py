@@ -20,8 +20,10 @@ KINDS = ("active", "waiting", "held", "new", "planned", "replied", "stopped", "f
 
 
 def fill(workspace: Workspace, context: Context, anna: Sender, ben: Sender, *, names_anna: bool) -> None:
-    """A rotation with people of both, a single sender's campaign whose second step another mailbox sends,
-    perhaps a step that names Anna elsewhere, drafts, and somebody of Ben's whom Anna has taken over."""
+    """Add every kind of campaign, recipient and message that a removal of Anna's mailbox can affect.
+
+    With `names_anna` also a step of Ben's campaign that names Anna as its own sender.
+    """
     clara = workspace.add_mailbox(CLARA)
     rotation = workspace.add_campaign("rotation", [anna, ben], steps=STEPS)
     for kind in KINDS:

@@ -54,7 +54,7 @@ class Console(Program):
         return other
 
     def booted(self, name: Path, since: timedelta) -> Self:
-        """On a machine that started so long ago, and whose file names that start."""
+        """Pretend that the machine started this long ago, with the boot id that a file contains."""
         other = copy(self)
         other._boot = (name, since)
         return other
@@ -99,7 +99,7 @@ class Console(Program):
             if self._shown is not None:
                 stack.enter_context(patch.object(clock, "datetime", _clock_from(*self._shown)))
             if self._shown is not None and self._boot is None:
-                # A machine of its own, about whose clock nothing is known from before.
+                # Each console is a new machine: nothing is known about its clock.
                 stack.enter_context(patch.object(clock, "_BOOT_ID", self.home / "nowhere"))
             if self._boot is not None:
                 stack.enter_context(_booted(*self._boot))

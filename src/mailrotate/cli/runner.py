@@ -90,13 +90,13 @@ def _known(found: "ClockView", zone: str) -> list[str]:
 
 
 def _consequences(found: "ClockView", zone: str) -> list[str]:
-    """What follows, apart for a clock that jumped and for one that was ahead before."""
+    """List what accepting the clock does: after a jump, and after a clock that was ahead."""
     lines = [f"Now it is {zoned(found.now, zone)}."]
     if found.distrust is not None:
         lines.append(f"{found.distrust.reason[0].upper()}{found.distrust.reason[1:]}.")
     if found.passed:
         deadlines, people = counted(found.passed, "deadline"), counted(found.people, "recipient")
-        lines.append(f"{deadlines} passed already by this clock: what happens to {people} then is final.")
+        lines.append(f"{deadlines} of {people} passed by this clock; accepting it settles them permanently.")
     if found.is_ahead:
         lines += [
             f"The latest instant acted on is {zoned(found.ahead.latest_at, zone)}.",
