@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from tests.model import promises
-from tests.model.facts import Facts, Message, Person
+from tests.model.facts import Facts, Message, Person, Recipient
 from tests.model.promises import Record, Step
 from tests.model.world import (
     ANNA,
@@ -95,7 +95,7 @@ class Days(RuleBasedStateMachine):
         away = {address for address, box in facts.boxes.items() if box.state == "failed"}
         return away | self.world.post.refusing | self.world.post.silent
 
-    def _kinds(self) -> list[Person]:
+    def _kinds(self) -> dict[Person, Recipient]:
         """One open recipient of each kind: the others differ in nothing that a gate looks at."""
         messages = {one.person: (one.step, one.state, one.mailbox) for one in self.facts.messages}
         kinds = {
@@ -103,7 +103,7 @@ class Days(RuleBasedStateMachine):
             for person, one in self.facts.people.items()
             if one.is_open
         }
-        return list(kinds.values())
+        return {person: self.facts.people[person] for person in kinds.values()}
 
     def _check_whys(self, step: Step) -> None:
         for person, told in self.world.why(self._kinds()).items():

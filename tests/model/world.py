@@ -10,7 +10,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.views import explaining, obstacles
 from mailrotate.core.services.views.explaining import Explanation
 from mailrotate.core.store.engine import Store, open_store
-from tests.model.facts import Facts, Person, look
+from tests.model.facts import Facts, Person, Recipient, look
 from tests.model.post import Post, Taken
 from tests.support.console import Console
 from tests.support.databases import PostgresqlServer
@@ -110,11 +110,14 @@ class World:
         code, out, err = result.read_text().split("\0")
         return Completed(int(code), out, err)
 
-    def why(self, people: Iterable[Person]) -> dict[Person, Explanation]:
-        """What `why CAMPAIGN ADDRESS` says of each to the admin. One look for all saves most of the time."""
+    def why(self, people: dict[Person, Recipient]) -> dict[Person, Explanation]:
+        """What `why r_17` says of each to the admin. One look for all saves most of the time."""
         with looking(self.context, self.now) as connection:
             look = obstacles.prospects(self.context, connection, self.now)
-            return {person: explaining._found(self.context, look, *person) for person in people}
+            return {
+                person: explaining._found(self.context, look, f"r_{one.id}", None)
+                for person, one in people.items()
+            }
 
     @property
     def context(self) -> Context:
