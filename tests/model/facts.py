@@ -59,20 +59,23 @@ class Message:
 
 @dataclass(frozen=True)
 class Sender:
-    """A present or former sender of a campaign."""
+    """A present or former sender of a campaign; the weights are those of the database."""
 
     id: int
     position: int
     mailbox: str | None
     left_because: str | None
     assigned_count: int
-    took_part: bool
+    weight: int | None
+    counted_weight: int | None
 
 
 @dataclass(frozen=True)
 class Campaign:
+    """`rotation` is None for a single sender."""
+
     state: str
-    rotates: bool
+    rotation: str | None
     pauses: tuple[str, ...]
     senders: tuple[Sender, ...]
 
@@ -97,8 +100,8 @@ class Facts:
     settled: frozenset[tuple[str, str]]
     tombstones: int
 
-    def stopped(self) -> set[Person]:
-        return {person for person, one in self.people.items() if one.state == "stopped"}
+    def in_state(self, state: str) -> set[Person]:
+        return {person for person, one in self.people.items() if one.state == state}
 
     def able(self, campaign: str) -> dict[int, Sender]:
         """The present senders of a campaign whose mailboxes can take new people."""
@@ -180,7 +183,8 @@ def _senders(connection: Connection, addresses: dict[int | None, str]) -> dict[i
             addresses.get(row.mailbox_id or row.slot_mailbox_id),
             row.left_reason,
             row.assigned_count,
-            row.counted_weight is not None,
+            row.weight,
+            row.counted_weight,
         )
     return {campaign_id: list(senders.values()) for campaign_id, senders in found.items()}
 
@@ -190,9 +194,7 @@ def _campaigns(connection: Connection, senders: dict[int, list[Sender]]) -> dict
     for row in connection.execute(_PAUSES):
         pauses.setdefault(row.campaign_id, []).append(row.reason)
     return {
-        row.name: Campaign(
-            row.state, row.rotation is not None, tuple(pauses.get(row.id, ())), tuple(senders[row.id])
-        )
+        row.name: Campaign(row.state, row.rotation, tuple(pauses.get(row.id, ())), tuple(senders[row.id]))
         for row in connection.execute(_CAMPAIGNS)
     }
 

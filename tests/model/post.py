@@ -52,6 +52,16 @@ class Post:
     file: Path
     refusing: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
+    # What recipients have answered, by the mailbox in whose inbox it arrived.
+    answers: dict[str, list[bytes]] = field(default_factory=dict)
+
+    def answer(self, message: Taken) -> None:
+        """Deliver a person's reply to a message."""
+        inbox = self.answers.setdefault(message.login, [])
+        inbox.append(
+            f"From: <{message.to}>\nTo: <{message.login}>\nSubject: Re: A question\n"
+            f"Message-ID: <{len(inbox)}.{message.to}>\nIn-Reply-To: {message.message_id}\n\n".encode()
+        )
 
     def taken(self, after: int = 0) -> list[Taken]:
         """What all servers have taken, in order, without the first `after`."""
@@ -126,7 +136,7 @@ class _Sending:
 
 @dataclass
 class _Reading:
-    """An InboxSession of an inbox in which nothing ever arrives, at a server that files what it sends."""
+    """An InboxSession at a server that files what it sends."""
 
     post: Post
     login: str
@@ -137,7 +147,10 @@ class _Reading:
     def new_headers(
         self, since: FolderCursor | None, folder: str = INBOX, again: Sequence[int] = (), at_once: int = 100
     ) -> tuple[FolderCursor, Iterator[InboxHeaders]]:
-        return FolderCursor(1, 0), iter(())
+        inbox = self.post.answers.get(self.login, [])
+        end = FolderCursor(1, len(inbox))
+        new = range(len(inbox) if since is None else since.last_uid, len(inbox))
+        return end, iter([InboxHeaders(number + 1, inbox[number]) for number in new])
 
     def has_sent_copy(self, message_id: str) -> bool:
         return any(one.message_id == message_id for one in self.post.taken() if one.login == self.login)

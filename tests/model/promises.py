@@ -1,17 +1,21 @@
 """What must hold after every step, seen from outside: at the mail servers, in the database, and in `why`."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from fractions import Fraction
+from math import ceil, floor
 
 from mailrotate.core.services.views.explaining import Explanation
-from tests.model.facts import Facts, Person, Sender
+from tests.model.facts import Campaign, Facts, Person, Sender
 from tests.model.post import Taken
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command, and what it changed. `status` is None if its process died."""
+    """One command, and what it changed. `status` is None if its process died.
+
+    `in_doubt` are the mailboxes whose state a pass may change.
+    """
 
     words: tuple[str, ...]
     status: int | None
@@ -19,6 +23,7 @@ class Step:
     before: Facts
     after: Facts
     taken: list[Taken]
+    in_doubt: set[str]
 
     @property
     def is_pass(self) -> bool:
@@ -37,20 +42,25 @@ class Step:
 
 @dataclass
 class Record:
-    """What the model remembers: the messages of each person, who is stopped, and who may write next.
+    """What the model remembers of each person: the messages, who may write next, and how it ended.
 
     `may_write` has more than one mailbox only after a command that died, and with a single sender's slot.
+    `answers` are replies that wait in an inbox: in which one, and since when.
     """
 
     steps_taken: dict[Person, list[int]] = field(default_factory=dict)
+    last: dict[Person, Taken] = field(default_factory=dict)
     may_write: dict[Person, set[str]] = field(default_factory=dict)
     stopped: set[Person] = field(default_factory=set)
+    answers: dict[Person, tuple[str, datetime]] = field(default_factory=dict)
+    replied: set[Person] = field(default_factory=set)
 
     def note(self, one: Taken) -> None:
         if one.step:
             person = (one.campaign, one.to)
             self.steps_taken.setdefault(person, []).append(one.step)
             self.may_write[person] = {one.login}
+            self.last[person] = one
 
 
 def check(record: Record, step: Step) -> None:
@@ -58,6 +68,7 @@ def check(record: Record, step: Step) -> None:
     stopped_people_get_nothing(record, step)
     steps_come_once_and_in_order(record, step)
     follow_ups_keep_their_mailbox(record, step)
+    a_reply_ends_the_sequence(record, step)
     new_people_are_spread(step)
     only_its_own_people_pay_for_a_mailbox(record, step)
     passed_deadlines_are_settled(record, step)
@@ -67,17 +78,18 @@ def check(record: Record, step: Step) -> None:
     everyone_has_a_mailbox_or_a_deadline(step)
     for one in step.taken:
         record.note(one)
-    record.stopped |= step.after.stopped()
+    record.stopped |= step.after.in_state("stopped")
+    record.replied |= step.after.in_state("replied")
 
 
 def stopped_people_get_nothing(record: Record, step: Step) -> None:
     """C9: a stopped recipient gets no other message of that campaign, and stays stopped."""
-    stopped = record.stopped | step.after.stopped()
+    stopped = record.stopped | step.after.in_state("stopped")
     written_to = {(one.campaign, one.to) for one in step.taken}
     assert not written_to & stopped, f"stopped, and written to: {written_to & stopped}"
     undone = {person for person in record.stopped if _state(step.after, person) not in ("stopped", None)}
     assert not undone, f"no longer stopped: {undone}"
-    assert step.after.tombstones >= len(record.stopped | step.after.stopped())
+    assert step.after.tombstones >= len(stopped)
 
 
 def _state(facts: Facts, person: Person) -> str | None:
@@ -109,23 +121,46 @@ def follow_ups_keep_their_mailbox(record: Record, step: Step) -> None:
     if step.words[:2] == ("mailbox", "connect"):
         # C5: a campaign with a single sender goes on from whatever is connected in its slot.
         for person in record.may_write:
-            if not step.after.campaigns[person[0]].rotates:
+            if step.after.campaigns[person[0]].rotation is None:
                 record.may_write[person].add(step.words[2])
 
 
+# How often an inbox is read (B10).
+_READ_EVERY = timedelta(minutes=5)
+
+
+def a_reply_ends_the_sequence(record: Record, step: Step) -> None:
+    """D6: a recipient who has replied gets no other message; nothing leaves a mailbox before it was read.
+
+    G2: what arrives in a mailbox that is disconnected afterwards need not be recognised.
+    """
+    for one in step.taken:
+        person = (one.campaign, one.to)
+        login, since = record.answers.get(person, ("", step.now))
+        assert person not in record.replied, f"{one}, after a reply"
+        assert login != one.login or step.now < since + _READ_EVERY, f"{one}, with a reply in the inbox"
+    for person, (login, since) in list(record.answers.items()):
+        box, state = step.after.boxes.get(login), _state(step.after, person)
+        is_read = step.is_whole_pass and step.now >= since + _READ_EVERY and login not in step.in_doubt
+        if box is None or box.state == "disconnected" or state in ("replied", "stopped", None):
+            del record.answers[person]
+        else:
+            assert not is_read, f"{person} has replied to {login}, and is {state}"
+
+
 def new_people_are_spread(step: Step) -> None:
-    """E1: the rotation's assignments to the able senders stay within one of each other.
+    """E1, E2: the rotation's assignments go to able senders alone, to the one with the least load first.
 
     A step may make some senders able, or take some away, before or after it assigns.
     """
     for name, campaign in step.after.campaigns.items():
-        if campaign.rotates and (given := _given_by_rotation(step, name)):
+        if campaign.rotation and (given := _given_by_rotation(step, name)):
             ways = [step.before.able(name), step.after.able(name)]
-            if step.is_pass and ways[0].keys() != ways[1].keys():
+            assert given.keys() <= ways[0].keys() | ways[1].keys(), f"{name}: {given}, of {ways}"
+            if campaign.rotation == "capacity" or (step.is_pass and ways[0].keys() != ways[1].keys()):
                 continue
-            spreads = [_spread(way, given) for way in ways if way]
-            assert any(max(counts) - min(counts) <= 1 for counts in spreads), (
-                f"{name}: {given} make {spreads}"
+            assert any(_is_fair(way, given, _weights(campaign)) for way in ways if way), (
+                f"{name}: {given}, of {ways}"
             )
 
 
@@ -133,7 +168,9 @@ def _given_by_rotation(step: Step, campaign: str) -> dict[int, int]:
     """How many recipients each sender got in this step by the rotation's own choice."""
     given: dict[int, int] = {}
     for person, one in step.after.people.items():
-        if person[0] != campaign or one.sender_id is None or one.assigned_by != "equal":
+        if person[0] != campaign or one.sender_id is None:
+            continue
+        if one.assigned_by != step.after.campaigns[campaign].rotation:
             continue
         known = step.before.people.get(person)
         if known is None or known.sender_id != one.sender_id:
@@ -141,16 +178,40 @@ def _given_by_rotation(step: Step, campaign: str) -> dict[int, int]:
     return given
 
 
-def _spread(able: dict[int, Sender], given: dict[int, int]) -> list[int]:
-    """The counts after the step: who joins or returns takes the count next to its own that is in reach."""
+def _weights(campaign: Campaign) -> dict[int, int]:
+    """The weight of each sender: where no present sender was given one, the daily limit, the same for all."""
+    has_weights = any(one.weight for one in campaign.senders if one.left_because is None)
+    usual = 500 if campaign.rotation == "weighted" and not has_weights else 1
+    return {one.id: (one.weight or 1) if has_weights else usual for one in campaign.senders}
+
+
+def _is_fair(able: dict[int, Sender], given: dict[int, int], weights: dict[int, int]) -> bool:
+    """Whether everyone went to the sender with the fewest assignments for its weight."""
+    after = {sender: count + given.get(sender, 0) for sender, count in _counts(able, weights).items()}
+    least = min(Fraction(count, weights[sender]) for sender, count in after.items())
+    is_equal = len({weights[sender] for sender in after}) == 1
+    return all(
+        Fraction(count - 1, weights[sender]) <= least
+        for sender, count in after.items()
+        if is_equal or sender in given
+    )
+
+
+def _counts(able: dict[int, Sender], weights: dict[int, int]) -> dict[int, int]:
+    """The counts to begin with: who joins or returns takes the count next to its own that is in reach."""
     order = sorted(able.values(), key=lambda one: one.position)
-    counts = {one.id: one.assigned_count for one in order if one.took_part}
+    counts = {one.id: one.assigned_count for one in order if one.counted_weight == weights[one.id]}
     for one in order:
         if one.id not in counts:
-            low, high = (max(counts.values()) - 1, min(counts.values()) + 1) if counts else (0, None)
-            own = max(one.assigned_count, low)
-            counts[one.id] = own if high is None else min(own, high)
-    return [count + given.get(sender, 0) for sender, count in counts.items()]
+            weight = weights[one.id]
+            loads = [Fraction(count, weights[sender]) for sender, count in counts.items()]
+            if not loads:
+                counts[one.id] = one.assigned_count
+                continue
+            is_equal = all(weights[sender] == weight for sender in counts)
+            low = ceil((max(loads) if is_equal else min(loads)) * weight) - 1
+            counts[one.id] = min(max(one.assigned_count, low), floor(min(loads) * weight) + 1)
+    return counts
 
 
 def only_its_own_people_pay_for_a_mailbox(record: Record, step: Step) -> None:
@@ -214,7 +275,7 @@ def pauses_have_reasons(step: Step) -> None:
     """C6: a campaign is paused exactly while it has a reason; C7: a rotation runs with an able sender."""
     for name, campaign in step.after.campaigns.items():
         assert (campaign.state == "paused") == bool(campaign.pauses), f"{name} is {campaign}"
-        if campaign.rotates and campaign.state == "active":
+        if campaign.rotation and campaign.state == "active":
             assert step.after.able(name), f"{name} runs without an able sender"
 
 
@@ -223,14 +284,24 @@ def everyone_has_a_mailbox_or_a_deadline(step: Step) -> None:
     after = step.after
     for person, one in after.people.items():
         campaign = after.campaigns[person[0]]
-        if not one.is_open or not campaign.rotates:
+        if not one.is_open or campaign.rotation is None:
             continue
         if one.sender_id is None:
-            assert campaign.state != "active" or not after.able(person[0]), f"{person} got no mailbox"
+            assert campaign.state != "active" or not _takers(step, person[0]), f"{person} got no mailbox"
             continue
         sender = _sender_of(after, person)
         if sender.left_because in ("disconnected", "failed") or _has_failed(after, sender):
             assert after.has_deadline(sender.mailbox, person[0]), f"{person} waits for {sender} without end"
+
+
+def _takers(step: Step, campaign: str) -> list[Sender]:
+    """The senders that should have taken the campaign's new recipients by now."""
+    able = list(step.after.able(campaign).values())
+    if step.after.campaigns[campaign].rotation != "capacity":
+        return able
+    # Who has room is asked by a pass.
+    away = step.in_doubt | {address for address, box in step.after.boxes.items() if box.is_paused}
+    return [one for one in able if one.mailbox not in away] if step.is_whole_pass else []
 
 
 def _has_failed(facts: Facts, sender: Sender) -> bool:
@@ -257,19 +328,22 @@ def waits_for_something(step: Step, person: Person, told: Explanation) -> None:
         has_end = step.after.has_deadline(one.sender, person[0])
         # Of a process that died: the next pass finds out.
         is_sending = any(each.person == person and each.state == "sending" for each in step.after.messages)
-        assert told.remedy is not None or has_end or is_sending, f"{person} waits without a way on: {told}"
+        is_taken_by_a_pass = step.after.campaigns[person[0]].rotation == "capacity" and one.sender_id is None
+        has_end |= is_sending or is_taken_by_a_pass
+        assert told.remedy is not None or has_end, f"{person} waits without a way on: {told}"
 
 
-def a_pass_does_what_why_said(step: Step, told: dict[Person, Explanation], in_doubt: Iterable[str]) -> None:
+def a_pass_does_what_why_said(record: Record, step: Step, told: dict[Person, Explanation]) -> None:
     """F5: after a whole pass, who was due has a message more, and who was not has none.
 
-    Not told by it: what the pass itself finds out, of a mailbox that works again or does not any more.
+    Not told by it: what the pass itself finds out, of a mailbox that works again or does not any more, and
+    of a reply.
     """
     written_to = {(one.campaign, one.to) for one in step.taken}
     for person, one in told.items():
         is_due = one.next_at is not None and one.next_at <= step.now
         mailbox = step.before.people[person].sender
-        if mailbox in in_doubt or mailbox is None:
+        if mailbox in step.in_doubt or mailbox is None or person in record.answers:
             continue
         if is_due:
             assert person in written_to, f"{person} was due and got nothing: {one}"

@@ -1,7 +1,7 @@
 """The world in which the machine plays: one workspace, its people and its clock; every command is typed.
 
-The scene, made once: three users with a mailbox each, two rotations over them and a campaign with a single
-sender. A fourth address can be connected. Each example plays on a copy.
+The scene, made once: three users with a mailbox each, a rotation of each kind over them and a campaign with a
+single sender. A fourth address can be connected. Each example plays on a copy.
 """
 
 import os
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +26,8 @@ from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.views import explaining, obstacles
 from mailrotate.core.services.views.explaining import Explanation
 from mailrotate.core.store.engine import Store, open_store
-from tests.model.facts import Facts, Person, look
+from mailrotate.core.store.people import recipients
+from tests.model.facts import Facts, Person, Recipient, look
 from tests.model.post import Post, Taken
 from tests.support.console import Console
 from tests.support.databases import PostgresqlServer
@@ -38,10 +39,15 @@ ANNA, BEN, CLEO, DORA = (f"{name}@rota.example.org" for name in ("anna", "ben", 
 USERS = {ANNA: ROOT, BEN: UNA, CLEO: VIC, DORA: ROOT}
 PEOPLE = tuple(f"p{number}@rota.example.com" for number in range(14))
 MONDAY = datetime(2031, 3, 3, 12, tzinfo=UTC)
-CAMPAIGNS = {"intro": PEOPLE[:5], "duo": PEOPLE[4:7], "solo": PEOPLE[7:9]}
+# The flags by which each campaign is created, and its first recipients.
+CAMPAIGNS = {
+    "intro": (("--from", ANNA, "--from", BEN, "--from", CLEO), PEOPLE[:4]),
+    "duo": (("--from", ANNA, "--from", BEN, "--weight", f"{ANNA}=2", "--weight", f"{BEN}=1"), PEOPLE[3:6]),
+    "room": (("--from", BEN, "--from", CLEO, "--rotate", "capacity"), PEOPLE[6:8]),
+    "solo": (("--from", ANNA), PEOPLE[8:9]),
+}
 # Imported after the first messages left.
 NOT_WRITTEN_TO = PEOPLE[9:11]
-_SENDERS = {"intro": (ANNA, BEN, CLEO), "duo": (ANNA, BEN), "solo": (ANNA,)}
 _PASSWORD = "of-the-model"
 # The exit status of a process that died in the middle of a command.
 _DIED = 9
@@ -110,11 +116,16 @@ class World:
         code, out, err = result.read_text().split("\0")
         return Completed(int(code), out, err)
 
-    def why(self, people: Iterable[Person]) -> dict[Person, Explanation]:
-        """What `why CAMPAIGN ADDRESS` says of each to the admin. One look for all saves most of the time."""
+    def why(self, people: dict[Person, Recipient]) -> dict[Person, Explanation]:
+        """What `why r_17` says of each to the admin. One look for all saves most of the time."""
         with looking(self.context, self.now) as connection:
             look = obstacles.prospects(self.context, connection, self.now)
-            return {person: explaining._found(self.context, look, *person) for person in people}
+            found = {person: recipients.by_id(connection, one.id) for person, one in people.items()}
+            return {
+                person: explaining._of_person(look, look.campaign(one.campaign_id), one)
+                for person, one in found.items()
+                if one is not None
+            }
 
     @property
     def context(self) -> Context:
@@ -246,10 +257,9 @@ def _scene(home: Path, database: str, drop: Callable[[], None]) -> World:
         done("mailbox", "set", mailbox, "--access", "shared")
         if USERS[mailbox] != ROOT:
             done("mailbox", "share", "add", mailbox, ROOT)
-    for name, people in CAMPAIGNS.items():
+    for name, (flags, people) in CAMPAIGNS.items():
         (home / f"{name}.toml").write_text(_text_of(name, 2 if name == "solo" else 3))
-        senders = [word for mailbox in _SENDERS[name] for word in ("--from", mailbox)]
-        done("campaign", "create", f"{name}.toml", *senders)
+        done("campaign", "create", f"{name}.toml", *flags)
         done("recipient", "import", name, "-", input="email\n" + "\n".join(people))
         done("campaign", "start", name)
     done("run", "--once")

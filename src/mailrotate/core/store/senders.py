@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Select, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, case, delete, func, insert, or_, select, update
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions
@@ -57,6 +57,40 @@ class StrandedSender:
     campaign: str
 
 
+_on_slot, _of_mailbox = t.connection.alias("on_slot"), t.connection.alias("of_mailbox")
+# A slot that a removed mailbox was in is empty.
+_gone = t.mailbox.alias("gone")
+_REMOVED = select(_gone.c.id).where(_gone.c.removed_at.is_not(None))
+_MAILBOX_ID = func.coalesce(t.campaign_sender.c.mailbox_id, _on_slot.c.mailbox_id)
+# Made once: SQLAlchemy takes longer to build it than the database takes to answer.
+_SENDERS = (
+    select(
+        t.campaign_sender,
+        _MAILBOX_ID.label("current_mailbox_id"),
+        t.mailbox.c.address,
+        func.coalesce(_of_mailbox.c.state, _on_slot.c.state).label("connection_state"),
+        t.mailbox.c.user_id.label("seat_user_id"),
+        (t.user.c.state == "locked").label("user_locked"),
+        t.mailbox.c.removed_at.is_not(None).label("is_removed"),
+    )
+    .select_from(t.campaign_sender)
+    .outerjoin(
+        _on_slot,
+        (_on_slot.c.slot_id == t.campaign_sender.c.slot_id)
+        & _on_slot.c.superseded_at.is_(None)
+        & _on_slot.c.mailbox_id.not_in(_REMOVED),
+    )
+    .outerjoin(
+        _of_mailbox,
+        (_of_mailbox.c.mailbox_id == t.campaign_sender.c.mailbox_id) & _of_mailbox.c.superseded_at.is_(None),
+    )
+    .outerjoin(t.mailbox, t.mailbox.c.id == _MAILBOX_ID)
+    .outerjoin(t.user, t.user.c.id == t.mailbox.c.user_id)
+    .where(t.campaign_sender.c.campaign_id.in_(bindparam("b_campaigns", expanding=True)))
+    .order_by(t.campaign_sender.c.position, _on_slot.c.id)
+)
+
+
 def senders_of(connection: Connection, campaign_id: int) -> list[StoredSender]:
     """All present and former (`left_at`) senders of the campaign, in the order of adding."""
     return senders_of_each(connection, [campaign_id])[campaign_id]
@@ -66,46 +100,10 @@ def senders_of_each(connection: Connection, campaign_ids: Sequence[int]) -> dict
     """Like `senders_of` for several campaigns, by campaign."""
     found: dict[int, dict[int, StoredSender]] = {campaign_id: {} for campaign_id in campaign_ids}
     for some in portions(campaign_ids):
-        for m in (row._mapping for row in connection.execute(_senders_of(some))):
+        for m in (row._mapping for row in connection.execute(_SENDERS, {"b_campaigns": list(some)})):
             # A slot may also have a disconnected former connection; the newest one, last in order, counts.
             found[m["campaign_id"]][m["id"]] = _read(m)
     return {campaign_id: list(senders.values()) for campaign_id, senders in found.items()}
-
-
-def _senders_of(campaign_ids: Sequence[int]) -> Select[tuple[object, ...]]:
-    on_slot = t.connection.alias("on_slot")
-    of_mailbox = t.connection.alias("of_mailbox")
-    # A slot that a removed mailbox was in is empty.
-    gone = t.mailbox.alias("gone")
-    removed = select(gone.c.id).where(gone.c.removed_at.is_not(None))
-    mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, on_slot.c.mailbox_id)
-    return (
-        select(
-            t.campaign_sender,
-            mailbox_id.label("current_mailbox_id"),
-            t.mailbox.c.address,
-            func.coalesce(of_mailbox.c.state, on_slot.c.state).label("connection_state"),
-            t.mailbox.c.user_id.label("seat_user_id"),
-            (t.user.c.state == "locked").label("user_locked"),
-            t.mailbox.c.removed_at.is_not(None).label("is_removed"),
-        )
-        .select_from(t.campaign_sender)
-        .outerjoin(
-            on_slot,
-            (on_slot.c.slot_id == t.campaign_sender.c.slot_id)
-            & on_slot.c.superseded_at.is_(None)
-            & on_slot.c.mailbox_id.not_in(removed),
-        )
-        .outerjoin(
-            of_mailbox,
-            (of_mailbox.c.mailbox_id == t.campaign_sender.c.mailbox_id)
-            & of_mailbox.c.superseded_at.is_(None),
-        )
-        .outerjoin(t.mailbox, t.mailbox.c.id == mailbox_id)
-        .outerjoin(t.user, t.user.c.id == t.mailbox.c.user_id)
-        .where(t.campaign_sender.c.campaign_id.in_(campaign_ids))
-        .order_by(t.campaign_sender.c.position, on_slot.c.id)
-    )
 
 
 def _read(m: RowMapping) -> StoredSender:

@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
     and_,
+    bindparam,
     delete,
     func,
     select,
@@ -51,50 +51,49 @@ class StoredRecipient:
     sent_count: int
 
 
-def _query() -> Select[tuple[object, ...]]:
-    sent = (
-        select(func.count())
-        .where(
-            t.message.c.recipient_id == t.recipient.c.id, t.is_living_step, t.message.c.sent_at.is_not(None)
-        )
-        .scalar_subquery()
+_SENT = (
+    select(func.count())
+    .where(t.message.c.recipient_id == t.recipient.c.id, t.is_living_step, t.message.c.sent_at.is_not(None))
+    .scalar_subquery()
+)
+_WAITING = (
+    select(func.min(t.message.c.ready_at))
+    .where(
+        t.message.c.recipient_id == t.recipient.c.id,
+        t.is_living_step,
+        t.message.c.state == MessageState.SCHEDULED,
     )
-    waiting = (
-        select(func.min(t.message.c.ready_at))
-        .where(
-            t.message.c.recipient_id == t.recipient.c.id,
-            t.is_living_step,
-            t.message.c.state == MessageState.SCHEDULED,
-        )
-        .scalar_subquery()
+    .scalar_subquery()
+)
+_MAILBOX_ID = func.coalesce(t.campaign_sender.c.mailbox_id, t.connection.c.mailbox_id)
+# Made once: SQLAlchemy takes longer to build it than the database takes to answer.
+_RECIPIENTS = (
+    select(
+        t.recipient,
+        t.contact.c.address.label("email"),
+        t.mailbox.c.address.label("sender"),
+        _SENT.label("sent_count"),
+        func.coalesce(t.recipient.c.next_at, _WAITING).label("expected_at"),
+        t.assignment.c.words.label("assigned_words"),
+        t.contact.c.owner_id.label("owner_id"),
     )
-    mailbox_id = func.coalesce(t.campaign_sender.c.mailbox_id, t.connection.c.mailbox_id)
-    return (
-        select(
-            t.recipient,
-            t.contact.c.address.label("email"),
-            t.mailbox.c.address.label("sender"),
-            sent.label("sent_count"),
-            func.coalesce(t.recipient.c.next_at, waiting).label("expected_at"),
-            t.assignment.c.words.label("assigned_words"),
-            t.contact.c.owner_id.label("owner_id"),
-        )
-        .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
-        .outerjoin(t.campaign_sender, t.campaign_sender.c.id == t.recipient.c.campaign_sender_id)
-        .outerjoin(
-            t.connection,
-            (t.connection.c.slot_id == t.campaign_sender.c.slot_id)
-            & t.connection.c.superseded_at.is_(None)
-            & (t.connection.c.state != "disconnected"),
-        )
-        .outerjoin(t.mailbox, t.mailbox.c.id == mailbox_id)
-        # The words are true as long as the rotation's choice is.
-        .outerjoin(
-            t.assignment,
-            (t.assignment.c.id == t.recipient.c.assignment_id)
-            & t.recipient.c.assigned_reason.in_(list(Rotation)),
-        )
+    .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
+    .outerjoin(t.campaign_sender, t.campaign_sender.c.id == t.recipient.c.campaign_sender_id)
+    .outerjoin(
+        t.connection,
+        (t.connection.c.slot_id == t.campaign_sender.c.slot_id)
+        & t.connection.c.superseded_at.is_(None)
+        & (t.connection.c.state != "disconnected"),
     )
+    .outerjoin(t.mailbox, t.mailbox.c.id == _MAILBOX_ID)
+    # The words are true as long as the rotation's choice is.
+    .outerjoin(
+        t.assignment,
+        (t.assignment.c.id == t.recipient.c.assignment_id)
+        & t.recipient.c.assigned_reason.in_(list(Rotation)),
+    )
+)
+_BY_ID = _RECIPIENTS.where(t.recipient.c.id == bindparam("b_id"))
 
 
 def _read(m: Mapping[str, object]) -> StoredRecipient:
@@ -127,14 +126,14 @@ def _has_address(address: str) -> ColumnElement[bool]:
 
 def find(connection: Connection, campaign_id: int, address: str) -> StoredRecipient | None:
     """The recipient with a normalised address; of two spellings in the campaign, the one that is written."""
-    query = _query().where(t.recipient.c.campaign_id == campaign_id, _has_address(address))
+    query = _RECIPIENTS.where(t.recipient.c.campaign_id == campaign_id, _has_address(address))
     query = query.order_by((t.contact.c.address == address).desc(), t.recipient.c.id).limit(1)
     row = connection.execute(query).one_or_none()
     return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
 
 
 def by_id(connection: Connection, recipient_id: int) -> StoredRecipient | None:
-    row = connection.execute(_query().where(t.recipient.c.id == recipient_id)).one_or_none()
+    row = connection.execute(_BY_ID, {"b_id": recipient_id}).one_or_none()
     return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
 
 
@@ -164,7 +163,7 @@ def listing(
     limit: int | None = None,
 ) -> Generator[StoredRecipient]:
     """List recipients in the order of enrolment, streamed."""
-    query = _query().where(t.recipient.c.campaign_id == campaign_id).order_by(t.recipient.c.id)
+    query = _RECIPIENTS.where(t.recipient.c.campaign_id == campaign_id).order_by(t.recipient.c.id)
     if state is not None:
         query = query.where(t.recipient.c.state == state)
     if sender is not None:

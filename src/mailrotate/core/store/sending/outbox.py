@@ -253,13 +253,20 @@ def by_ids(connection: Connection, message_ids: Sequence[int]) -> dict[int, Cand
     return {row.id: _candidate(row._mapping) for row in rows}
 
 
+_UNSENT_OF = (
+    _CANDIDATE.where(
+        _c.recipient_id == bindparam("b_recipient"),
+        t.is_living_step,
+        _c.state.in_((MessageState.SCHEDULED, MessageState.SENDING, MessageState.ERROR, MessageState.HELD)),
+    )
+    .order_by(_c.step_position.desc())
+    .limit(1)
+)
+
+
 def unsent_of(connection: Connection, recipient_id: int) -> Candidate | None:
     """A recipient's unsent message of the latest step."""
-    c = t.message.c
-    unsent = (MessageState.SCHEDULED, MessageState.SENDING, MessageState.ERROR, MessageState.HELD)
-    query = _CANDIDATE.where(c.recipient_id == recipient_id, t.is_living_step, c.state.in_(unsent))
-    row = connection.execute(query.order_by(c.step_position.desc()).limit(1)).one_or_none()
-    return None if row is None else _candidate(row._mapping)
+    return _one(connection.execute(_UNSENT_OF, {"b_recipient": recipient_id}))
 
 
 def thread_before(connection: Connection, recipient_id: int, step_position: int) -> Thread | None:
