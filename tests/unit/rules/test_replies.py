@@ -164,7 +164,7 @@ SEEN = [
     ("dot", "552 The message is larger than the space left", "soft"),
     ("rcpt", "550 Greylisted, temporarily deferred", "soft"),
     ("rcpt", "556 The number of RCPTs is over size", "limit"),
-    ("dot", "521 5.2.1 (CON:B1)", "soft"),
+    ("dot", "521 5.2.1 (CON:B1)", "sender"),
     ("dot", "550 Mail looks like spam or a virus", "sender"),
     ("dot", "550 The attachment has a virus", "message"),
     ("dot", "550 5.7.26 The DMARC policy of the recipient's server refuses the message", "sender"),
