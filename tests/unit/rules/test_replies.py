@@ -166,6 +166,8 @@ SEEN = [
     ("rcpt", "556 The number of RCPTs is over size", "limit"),
     ("dot", "521 5.2.1 (CON:B1)", "sender"),
     ("rcpt", "553 RP:RDN 163 mx9", "sender"),
+    ("rcpt", "550 Access denied...3f786850e387550fdab836ed7e6dc881de23001b...", "sender"),
+    ("rcpt", "550 You have sent more mail than is permitted", "limit"),
     ("rcpt", "550-Callout verification failed:\n550 550 5.1.1 No such user here", "hard"),
     ("rcpt", "550 The user has sent more than 150 messages in the last hour", "limit"),
     ("rcpt", "550 The recipient has blocked messages from this sender", "soft"),
