@@ -456,6 +456,18 @@ def test_d8_an_export_of_listmonk_has_the_whole_name_and_keeps_its_attributes(pr
     }
 
 
+def test_d8_of_several_addresses_in_a_cell_of_google_contacts_the_first_is_imported(program: Console) -> None:
+    draft(program, "Hello {{ first_name }}")
+    importing(
+        program,
+        "First Name,Last Name,E-mail 1 - Label,E-mail 1 - Value,E-mail 2 - Label,E-mail 2 - Value\n"
+        "Kim,Lee,* Work,kim@example.com ::: k.lee@example.net,Home,kim@example.org\n",
+    )
+    listed = program.run("recipient", "list", "autumn", "--json").json()
+    assert [recipient["email"] for recipient in listed] == ["kim@example.com"]
+    assert letter(program, "kim@example.com") == "Hello Kim"
+
+
 def test_d8_columns_are_chosen_by_header_name_or_number(program: Console) -> None:
     draft(program, "Hello {{ first_name }} of {{ company }}")
     content = "Mail (private),Mail (work),Called,Firm=Name\nx@example.net,kim@example.com,Kim,Acme\n"
