@@ -345,8 +345,8 @@ def test_d8_a_spreadsheet_is_named_as_what_it_is_with_how_to_export_it(
 
 
 # --- the exports of other programs, by their documented headers
-# Autoklose, Instantly, Klenty, lemlist and Woodpecker publish no headers of an export: theirs are the names
-# that their documentation gives to the fields of an import or of the API.
+# Autoklose, Instantly, Klenty and Woodpecker publish no headers of an export: theirs are the names that their
+# documentation gives to the fields of an import or of the API. lemlist's are those that its users show.
 
 EXPORTS = {
     "Google Contacts": (
