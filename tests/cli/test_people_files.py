@@ -345,6 +345,8 @@ def test_d8_a_spreadsheet_is_named_as_what_it_is_with_how_to_export_it(
 
 
 # --- the exports of other programs, by their documented headers
+# Autoklose, Instantly, Klenty, lemlist and Woodpecker publish no headers of an export: theirs are the names
+# that their documentation gives to the fields of an import or of the API.
 
 EXPORTS = {
     "Google Contacts": (
@@ -395,6 +397,27 @@ EXPORTS = {
     "Outlook in German": (
         'Vorname;Nachname;Firma;Position;E-Mail-Adresse\n"Kim";"Lee";"Acme";"CEO";"kim@example.com"\n'
     ),
+    "Autoklose": (
+        "First Name,Last Name,Email,Organization,Job Title,Industry,Phone\n"
+        "Kim,Lee,kim@example.com,Acme,CEO,Software,\n"
+    ),
+    "Instantly": (
+        "email,first_name,last_name,company_name,job_title,phone,website,personalization,is_subscribed\n"
+        'kim@example.com,Kim,Lee,Acme,CEO,,https://acme.example,"I saw your talk, Kim.",true\n'
+    ),
+    "Klenty": (
+        "Email,FirstName,LastName,MiddleName,FullName,Company,Account,Department,CompanyDomain,Title,Phone\n"
+        "kim@example.com,Kim,Lee,,Kim Lee,Acme,,Sales,acme.example,CEO,\n"
+    ),
+    "lemlist": (
+        "email,firstName,lastName,companyName,jobTitle,phone,linkedinUrl,icebreaker\n"
+        "kim@example.com,Kim,Lee,Acme,CEO,,,Hello there\n"
+    ),
+    "Woodpecker": (
+        "id,email,first_name,last_name,company,industry,website,linkedin_url,tags,title,phone,city,country,"
+        "last_contacted,last replied,snippet1,snippet2,status\n"
+        "4804,kim@example.com,Kim,Lee,Acme,Software,,,#VIP,CEO,,Bonn,Germany,2026-08-14T02:08:58+0200,,,,ACTIVE\n"
+    ),
     "Thunderbird": (
         "First Name,Last Name,Display Name,Nickname,Primary Email,Secondary Email,Work Phone,Organization\n"
         "Kim,Lee,Kim Lee,,kim@example.com,,,Acme\n"
@@ -414,6 +437,35 @@ def test_d8_the_export_of_a_usual_program_imports_with_one_command(program: Cons
         "problems": [],
     }
     assert letter(program, "kim@example.com") == "Hello Kim Lee of Acme"
+
+
+def test_d8_an_export_of_listmonk_has_the_whole_name_and_keeps_its_attributes(program: Console) -> None:
+    draft(program, "Hello {{ name }}")
+    done = importing(
+        program,
+        "uuid,email,name,attributes,status,created_at,updated_at\n"
+        '5a0d2f6e-8f0b-4c39-a6a5-7b1f64d9e3c1,kim@example.com,Kim Lee,"{""city"": ""Bonn, Rhein"", '
+        '""tags"": [""a"", ""b""]}",enabled,2026-11-01 10:00:00 +0000 UTC,2026-11-01 10:00:00 +0000 UTC\n',
+        "--json",
+    )
+    assert (done.json()["imported"], done.json()["problems"]) == (1, [])
+    assert letter(program, "kim@example.com") == "Hello Kim Lee"
+    assert json.loads(fields(program, "kim@example.com")["attributes"]) == {
+        "city": "Bonn, Rhein",
+        "tags": ["a", "b"],
+    }
+
+
+def test_d8_of_several_addresses_in_a_cell_of_google_contacts_the_first_is_imported(program: Console) -> None:
+    draft(program, "Hello {{ first_name }}")
+    importing(
+        program,
+        "First Name,Last Name,E-mail 1 - Label,E-mail 1 - Value,E-mail 2 - Label,E-mail 2 - Value\n"
+        "Kim,Lee,* Work,kim@example.com ::: k.lee@example.net,Home,kim@example.org\n",
+    )
+    listed = program.run("recipient", "list", "autumn", "--json").json()
+    assert [recipient["email"] for recipient in listed] == ["kim@example.com"]
+    assert letter(program, "kim@example.com") == "Hello Kim"
 
 
 def test_d8_columns_are_chosen_by_header_name_or_number(program: Console) -> None:

@@ -65,8 +65,11 @@ service anvil {{
     mode = 0
   }}
 }}
+# Processes that serve one session after another: else each session starts two programs.
 service imap-login {{
   chroot =
+  service_count = 0
+  process_min_avail = 1
   inet_listener imap {{
     port = {imap}
   }}
@@ -74,6 +77,9 @@ service imap-login {{
     port = {imaps}
     ssl = yes
   }}
+}}
+service imap {{
+  service_count = 1000
 }}
 service lmtp {{
   inet_listener lmtp {{

@@ -32,6 +32,17 @@ def test_f4_a_published_answer_means_what_its_source_says(system: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_f4_an_answer_copied_from_a_log_means_what_it_means_on_the_wire() -> None:
+    for answer in published():
+        wire = classify(parse_reply(answer.on_one_line, Phase(answer.phase)), "imap")
+        logged = (
+            f"<kim@example.com>: host mx1.example.com[203.0.113.5] said: {answer.on_one_line}"
+            " (in reply to RCPT TO command)"
+        )
+        verdict = classify(parse_reply(logged, Phase(answer.phase)), "imap")
+        assert (verdict.rule, verdict.code) == (wire.rule, wire.code), logged
+
+
 def test_f4_an_answer_beyond_the_rules_suppresses_nobody() -> None:
     answers = published("beyond")
     assert len(answers) <= len(published()) / 20

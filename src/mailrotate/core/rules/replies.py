@@ -52,6 +52,9 @@ _NUMBERS = re.compile(
     rf"(?:^\s*|(?<!\S))[2-5]\d\d-(?:{_STATUS})?|^\s*[2-5]\d\d(?:[ ,]|$)|(?<!\S)\(?{_STATUS}\)?(?!\S)",
     re.IGNORECASE | re.MULTILINE,
 )
+# A person copies an answer with what Postfix writes around it: which host said it, and to which command.
+_LOGGED_BEFORE = re.compile(r"^(?!\s*[245]\d\d\b).{0,300}?\bsaid:\s+(?=[245]\d\d\b)", re.DOTALL)
+_LOGGED_BEHIND = re.compile(r"\(in reply to [^()]{1,40}\)", re.IGNORECASE)
 # What an address, a link or a host name is made of says nothing: `<no-such-user@example.com>`,
 # `…/mail/?p=NoSuchUser`, `mx.spam-filter.example.com`; unless it is the name of a list of refused senders.
 _NO_ADDRESS = r"\s<>()\[\]:;,\"'"
@@ -239,7 +242,8 @@ def classify(reply: ServerReply, provider: str) -> ReplyVerdict:
 
 def plain(text: str) -> str:
     """The words of an answer: no code, status, link or accent; for an address or host only what it is."""
-    words = _ADDRESS.sub("address", text[:_LONGEST_WORDS])
+    said = _LOGGED_BEHIND.sub("", _LOGGED_BEFORE.sub("", text[:_LONGEST_WORDS]))
+    words = _ADDRESS.sub("address", said)
     words = _HOST.sub(partial(_named, "name"), _LINK.sub(partial(_named, ""), words))
     return _without_accents(" ".join(_NUMBERS.sub(" ", words).replace("_", " ").split()))
 
@@ -256,7 +260,7 @@ def _without_accents(text: str) -> str:
 
 def parse_reply(text: str, phase: Phase) -> ServerReply:
     """Take apart an answer as a person copies it from a log or a bounce, like `550-5.1.1 No such user`."""
-    found = _REPLY.match(text)
+    found = _REPLY.match(_LOGGED_BEFORE.sub("", text))
     assert found is not None  # every part is optional
     code, enhanced = found.groups()
     if enhanced is None and (last := _LAST_STATUS.search(text)) is not None:

@@ -190,6 +190,10 @@ def _row(line: int, email: str, fields: Mapping[str, str], as_json: str | None) 
     try:
         address = read_address(email)
     except BadInput as mistake:
+        # Google Contacts writes all addresses of one label into one cell.
+        first, several, _ = email.partition(" ::: ")
+        if several:
+            return _row(line, first, fields, as_json)
         return RowTrouble(line, email, mistake.message)
     return _Row(line, address, canonical_address(address), fields, as_json)
 
