@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MONDAY, Scene
+from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MINUTE, MONDAY, Scene
 
 
 def test_the_scene_has_three_people_contacted_by_anna_and_two_who_wait(scene: Scene) -> None:
@@ -38,6 +38,18 @@ def test_c6_story_05_a_failure_pauses_the_single_sender_campaign_and_leaves_the_
     assert (solo["state"], solo["pause_reasons"]) == ("paused", ["mailbox_failed"])
     intro = scene_with_solo.json(LATER, "campaign", "show", "intro")
     assert (intro["state"], intro["pause_reasons"]) == ("active", [])
+
+
+def test_c15_a_mailbox_that_fails_when_a_pass_reads_it_leaves_what_is_planned_then_in_error(
+    scene: Scene,
+) -> None:
+    # Too soon for the pass to test it again.
+    scene.at(LATER - MINUTE, "mailbox", "test", ANNA)
+    scene.refuse_login(ANNA)
+    scene.office.refuse_imap(ANNA)
+    scene.passes(LATER)
+    assert scene.outbox(LATER, "scheduled") == []
+    assert {row["to"] for row in scene.outbox(LATER, "error")} == set(scene.of(ANNA, LATER))
 
 
 def test_c15_story_07_planned_messages_of_a_failed_mailbox_are_errors(scene: Scene) -> None:

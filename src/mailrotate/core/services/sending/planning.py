@@ -119,9 +119,9 @@ def _plan_campaign(at: _Lane, campaign: StoredCampaign, priority: Priority, room
                 for person in people
             ]
             outbox.plan(at.connection, MESSAGE["plan"], rows, at.now)
+            # The lane's own mailbox may have failed a moment ago, when its inbox was read.
             for box in {box.id: box for box in boxes.values()}.values():
-                if box.id != at.box.id:
-                    connection_errors.cut_off_if_away(at.connection, box, at.now)
+                connection_errors.cut_off_if_away(at.connection, box, at.now)
             due_recipients.mark_planned(at.connection, [person.id for person in people])
             planned += len(people)
     return planned
