@@ -211,15 +211,3 @@ def test_d9_a_campaign_starts_only_while_the_mailbox_that_a_step_names_is_connec
     error = scene.refused(FIRST_AT, "campaign", "start", "stepwise", by=UNA, status=4)
     assert error["code"] == "campaign.sender_disconnected"
     assert error["hint"] == f"mailrotate mailbox connect {CLEO}"
-
-
-def test_c7_a_rotation_pauses_when_its_last_able_sender_is_removed_although_another_mailbox_replaces_it(
-    scene: Scene,
-) -> None:
-    connect_cleo(scene, LATER - HOUR)
-    scene.fail(ANNA, LATER)
-    remove = ("mailbox", "remove", BEN, "--move-to", CLEO)
-    (shown,) = scene.json(LATER, *remove, "--dry-run")["campaigns"]
-    assert (shown["campaign"], shown["moved"], shown["pauses"]) == ("intro", 5, True)
-    scene.at(LATER, *remove, "--yes")
-    assert scene.pauses(LATER) == ["mailbox_removed"]

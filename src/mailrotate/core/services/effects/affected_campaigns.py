@@ -147,15 +147,13 @@ def follow_to_slot(connection: Connection, actor: Actor, box: StoredMailbox, now
     return [sender.campaign for sender in stranded]
 
 
-def stops_without(
-    connection: Connection, campaign: Affected, box: StoredMailbox, *, is_replaced: bool
-) -> bool:
-    """Whether a campaign pauses when this mailbox is removed (B8).
+def stops_without(connection: Connection, campaign: Affected, box: StoredMailbox) -> bool:
+    """Whether a campaign pauses when this mailbox is removed without a replacement (B8).
 
-    A rotation pauses only if no other sender of it can send (C7): a replacement does not join it.
+    A rotation pauses only if no other sender of it can send (C7).
     """
     if not campaign.rotates:
-        return bool(campaign.bound_ids) and not is_replaced
+        return bool(campaign.bound_ids)
     return campaign.is_current_sender and not others_send(connection, campaign.id, {box.id})
 
 

@@ -101,7 +101,7 @@ def _case(connection: Connection, actor: Actor, address: str, move_to: str | Non
     stopping = [
         campaign
         for campaign in affected
-        if affected_campaigns.stops_without(connection, campaign, box, is_replaced=taker is not None)
+        if taker is None and affected_campaigns.stops_without(connection, campaign, box)
     ]
     return _Case(actor, box, taker, affected, stopping)
 
