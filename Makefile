@@ -27,7 +27,7 @@ demo: $(VENV)/run.stamp  ## the main job on a local mail server, in about a minu
 	$(BIN)/mailrotate demo
 
 # tests/test_house.py holds the import contract, so that it is part of the tests.
-test: $(VENV)/dev.stamp  ## every test but the long proofs (about 12 minutes on two cores)
+test: $(VENV)/dev.stamp  ## every test but the long proofs (about 10 minutes on two cores)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not proof" --durations=20
 
 proof: $(VENV)/dev.stamp  ## the long proofs: crashes, simulations, many runners (about 25 minutes on two cores)
