@@ -187,13 +187,11 @@ class PeopleRows:
 
 
 def _row(line: int, email: str, fields: Mapping[str, str], as_json: str | None) -> _Row | RowTrouble:
+    # Google Contacts writes all addresses of one label into one cell.
+    first, _, _ = email.partition(" ::: ")
     try:
-        address = read_address(email)
+        address = read_address(first)
     except BadInput as mistake:
-        # Google Contacts writes all addresses of one label into one cell.
-        first, several, _ = email.partition(" ::: ")
-        if several:
-            return _row(line, first, fields, as_json)
         return RowTrouble(line, email, mistake.message)
     return _Row(line, address, canonical_address(address), fields, as_json)
 
