@@ -1,6 +1,7 @@
 """Both databases for tests: an empty workspace's database each time, on a file and on a real PostgreSQL.
 
-A migrated template is made once for each test process; a test gets a copy of it, which is quick.
+A migrated template is made once for each test process. On SQLite a test gets a copy of it; on PostgreSQL one
+copy, which is emptied after each test.
 """
 
 import shutil
