@@ -376,13 +376,17 @@ def commands() -> Iterator[tuple[str, typer.Context]]:
     yield from walk(typer.main.get_command(root), "mailrotate", None)
 
 
-HELPS = {name: context.command.get_help(context) for name, context in commands()}
+CONTEXTS = dict(commands())
+HELPS = {name: context.command.get_help(context) for name, context in CONTEXTS.items()}
+_TYPE = r"<(?:str|int|list|path|file|bool|float)\b|range>"
 
 
 @pytest.mark.parametrize("name", HELPS)
 def test_help_has_placeholders_with_a_meaning_and_whole_summaries(name: str) -> None:
-    told = HELPS[name]
-    assert not re.search(r"<(?:str|int|list|path|file|bool|float)\b|range>", told)
+    told, context = HELPS[name], CONTEXTS[name]
+    assert not re.search(_TYPE, told)
+    on_terminal = [param.display_type_rich(ctx=context) for param in context.command.get_params(context)]
+    assert not re.search(_TYPE, " ".join(filter(None, on_terminal)))
     assert not re.search(r"\w\.\.\.$", told, re.MULTILINE), "a summary that is cut"
 
 
