@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from copy import copy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.mail import FolderCursor
+from mailrotate.sandbox.server import Sandbox
 from tests.support.console import Console
 from tests.support.inside import inside
 from tests.support.program import Program
@@ -199,6 +200,20 @@ def test_run_in_the_foreground_says_what_log_says(
         "mailbox.held            anna@example.org  error class: limit reached  reply: 452 slow down"
         "  until: 2026-12-01 09:00:00"
     )
+
+
+def test_a_pass_whose_tests_fail_says_so(home: Path) -> None:
+    program = Console(home, {"MAILROTATE_PASSWORD": "try-me"})
+    later = datetime.now(UTC) + timedelta(hours=2)
+    with Sandbox(password="try-me") as sandbox:
+        servers = (sandbox.info.smtp, sandbox.info.imap)
+        for address in ("anna@sandbox.example.org", "ben@sandbox.example.org"):
+            smtp, imap = (f"{server.host}:{server.port}" for server in servers)
+            program.run("mailbox", "connect", address, "--smtp", smtp, "--imap", imap, "--security", "none")
+        well = program.at(later).run("run", "--once", "--only", "test")
+        assert well.stdout.startswith("2 mailboxes tested in ")
+    failed = program.at(later + timedelta(hours=2)).run("run", "--once", "--only", "test")
+    assert failed.stdout.startswith("2 mailboxes tested, 2 tests failed in ")
 
 
 # --- README's cron lines
