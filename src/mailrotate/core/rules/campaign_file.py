@@ -19,6 +19,7 @@ from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.letter import LONGEST_FILENAME, LONGEST_SUBJECT, MOST_ATTACHED_BYTES, Attachment
+from mailrotate.core.values.remark import Remark
 from mailrotate.core.values.states import Rotation
 
 RECIPIENT_ZONE = "recipient"
@@ -53,14 +54,6 @@ class Unreadable:
 
 
 Files = Mapping[str, bytes | Unreadable]
-
-
-@dataclass(frozen=True)
-class Remark:
-    """What there is to say about a value; a mistake keeps the campaign from being used."""
-
-    message: str
-    is_mistake: bool
 
 
 HolidayCheck = Callable[[str], Remark | None]
