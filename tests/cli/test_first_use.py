@@ -308,6 +308,21 @@ def test_a_suppression_s_reason_is_words(program: Console, reason: str, words: s
     assert program.run("suppression", "list", "--json").json()[0]["reason"] == reason
 
 
+# --- `recipient assign`
+
+
+def test_recipient_assign_says_how_many_people_go_on(
+    program: Console, workspace: Workspace, anna: Sender
+) -> None:
+    workspace.add_mailbox(BEN)
+    campaign = workspace.add_campaign("autumn", [anna])
+    (sender,) = workspace.senders(campaign)
+    for address, state in ((KIM, "active"), ("lee@example.com", "active"), ("mia@example.com", "replied")):
+        workspace.add_recipient(campaign, address, sender_id=sender, state=state, next_at=NOW)
+    move = ("recipient", "assign", "autumn", "--from-sender", ANNA, "--to-sender", BEN)
+    assert program.run(*move).stdout.splitlines()[0] == f"2 recipients go on from {BEN} in 'autumn'"
+
+
 # --- completion
 
 
