@@ -301,8 +301,11 @@ def _body(step: Table, files: Files) -> str:
     # A line end right behind the opening quotes is not part of the text (TOML 1.0, String).
     written = step.report.text.splitlines()[line - 1].rstrip()
     before_first = line if written.endswith(('"""', "'''")) and "\n" in text else line - 1
+    # In a string of one line, each line end is an escape.
+    is_long = '"""' in written or "'''" in written
     for problem in check_text(text, Kind.BODY):
-        place = f"{step.report.file_name}:{before_first + problem.line}: {key_of((*step.path, 'text'))}"
+        number = before_first + problem.line if is_long else line
+        place = f"{step.report.file_name}:{number}: {key_of((*step.path, 'text'))}"
         _report(step, "text", place, problem)
     return text
 

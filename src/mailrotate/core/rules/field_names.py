@@ -79,7 +79,7 @@ def name_columns(headers: Sequence[str], choice: ColumnChoice) -> Columns:
     if problems:
         raise BadInput(
             "csv.header",
-            f"the text uses a field that several columns have: {'; '.join(problems)}",
+            "the text uses a field that several columns have",
             "choose one of them: --map COLUMN=FIELD (COLUMN is its header or its number)",
             problems,
         )
