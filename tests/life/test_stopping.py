@@ -67,7 +67,9 @@ def test_c9_story_27_no_command_brings_a_stopped_recipient_back(scene: Scene) ->
     assigned = typed(*words, status=8).json()
     assert (assigned["assigned"], len(assigned["problems"])) == (0, 3)
     removed = typed("mailbox", "remove", ANNA, "--move-to", BEN, "--yes", status=0).json()
-    assert [(row["campaign"], row["moved"], row["failed"]) for row in removed["campaigns"]] == [("intro", 0, 0)]
+    assert [(row["campaign"], row["moved"], row["failed"]) for row in removed["campaigns"]] == [
+        ("intro", 0, 0)
+    ]
     typed("campaign", "resume", "intro", status=0)
     for days in (0, 2, 5, 30):
         _, sent = scene.passes(AFTER + days * DAY, status=None)
