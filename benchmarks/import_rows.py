@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from benchmarks import fleet
+from benchmarks.peak import launch
 from benchmarks.place import Place, place, smtp_sink
 from benchmarks.table import Line
 
@@ -84,32 +85,14 @@ def _make_campaign(here: Place, name: str, address: str, count: int) -> None:
     here.run("recipient", "import", name, str(known))
 
 
-# The kernel counts what a process had before it became another program, so that a child of this one, which
-# is large, would seem large itself: a small one starts the import and says what it used.
-_LAUNCHER = """
-import os, subprocess, sys, time
-began = time.perf_counter()
-with open(sys.argv[1], "wb") as out:
-    child = subprocess.Popen(sys.argv[2:], stdout=out, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(child.pid, 0)
-    print(time.perf_counter() - began, used.ru_maxrss, os.waitstatus_to_exitcode(status))
-"""
-
-
 def _import(here: Place, campaign: str, file: Path) -> tuple[float, int, dict[str, object]]:
     """Seconds, peak memory in KiB, and the report."""
     report = here.folder / f"{campaign}.json"
     command = [sys.executable, "-m", "mailrotate", "recipient", "import", campaign, str(file), "--json"]
-    said = subprocess.run(
-        [sys.executable, "-c", _LAUNCHER, str(report), *command],
-        env=here.environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout.split()
-    if said[2] != "8":
-        raise RuntimeError(f"the import ended with {said[2]}, not with 8 (done in part)")
-    return float(said[0]), int(said[1]), json.loads(report.read_text(encoding="utf-8"))
+    seconds, peak, status = launch(command, report, here.environment)
+    if status != 8:
+        raise RuntimeError(f"the import ended with {status}, not with 8 (done in part)")
+    return seconds, peak, json.loads(report.read_text(encoding="utf-8"))
 
 
 def _assert_counts(report: dict[str, object]) -> None:

@@ -1,6 +1,7 @@
 """The end of a grace on which 100,000 recipients hang, against bare statements on the same rows (C9)."""
 
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import insert, select, text, update
 
+from benchmarks.peak import launch
 from benchmarks.table import Line, alternately
 from mailrotate.core.rules.transitions import DEADLINE
 from mailrotate.core.services.effects import grace_periods
@@ -20,6 +22,9 @@ from mailrotate.core.values.states import DeadlineKind, Departure
 from tests.support.rows import make_workspace
 
 PEOPLE = 100_000
+_SMALL = 10_000
+# Of the mailbox's recipients so many have had no message.
+_QUEUED = 100
 _TURNS = 3
 _NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
 _END = _NOW + timedelta(hours=1)
@@ -27,8 +32,9 @@ _END = _NOW + timedelta(hours=1)
 
 def measure() -> list[Line]:
     with TemporaryDirectory() as folder:
-        ready = _ready(Path(folder) / "ready.db")
+        ready, small = (_ready(Path(folder) / f"{count}.db", count) for count in (PEOPLE, _SMALL))
         bare, settled = alternately(_TURNS, lambda: _on_copy(ready, _bare), lambda: _on_copy(ready, _settle))
+        peak, small_peak = _peak(ready, PEOPLE), _peak(small, _SMALL)
     return [
         Line(
             f"end of a grace of {PEOPLE:,} recipients, against INSERT … SELECT and UPDATE of them",
@@ -36,11 +42,36 @@ def measure() -> list[Line]:
             f"{bare:.2f} s",
             settled / bare,
             "<= 4",
-        )
+        ),
+        Line(
+            f"peak memory of that end, against {_SMALL:,} recipients",
+            f"{peak / 1024:.1f} MiB",
+            f"{small_peak / 1024:.1f} MiB",
+            peak / small_peak,
+            "<= 1.1",
+        ),
     ]
 
 
-def _ready(path: Path) -> Path:
+def _peak(ready: Path, people: int) -> int:
+    """KiB of a process that does nothing but settle."""
+    settle = "from benchmarks import settlement; settlement.settle_alone()"
+    _, peak, status = launch(
+        [sys.executable, "-c", settle, str(ready), str(people)], ready.with_suffix(".out")
+    )
+    if status != 0:
+        raise RuntimeError(f"the settlement ended with {status}")
+    return peak
+
+
+def settle_alone() -> None:
+    """Settle in the database that the arguments of this process name."""
+    store = open_store(sys.argv[1])
+    _settle(store, int(sys.argv[2]))
+    store.close()
+
+
+def _ready(path: Path, count: int) -> Path:
     """Anna has written to all but a few of her people, and was disconnected an hour before `_END`."""
     store = open_store(str(path))
     migrate(store)
@@ -48,7 +79,7 @@ def _ready(path: Path) -> Path:
     anna, ben = (workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben"))
     campaign = workspace.add_campaign("autumn", [anna, ben])
     sender_id, _ = workspace.senders(campaign)
-    numbers = range(1, PEOPLE + 1)
+    numbers = range(1, count + 1)
     with store.writing() as connection:
         people = [
             {"id": n, "address": f"p{n}@example.com", "canonical": f"p{n}@example.com"} for n in numbers
@@ -64,7 +95,7 @@ def _ready(path: Path) -> Path:
             ),
             rows,
         )
-        connection.execute(update(t.recipient).where(t.recipient.c.id <= 100).values(state="queued"))
+        connection.execute(update(t.recipient).where(t.recipient.c.id <= _QUEUED).values(state="queued"))
         senders.depart(connection, [sender_id], Departure.DISCONNECTED, _NOW)
         deadlines.begin(
             connection, DEADLINE["begin"], anna.id, [campaign.id], DeadlineKind.DISCONNECT, _NOW, _END
@@ -86,9 +117,10 @@ def _on_copy(ready: Path, work: Callable[[Store], None]) -> float:
         copy.unlink()
 
 
-def _settle(store: Store) -> None:
+def _settle(store: Store, people: int = PEOPLE) -> None:
     with store.writing() as connection:
-        assert grace_periods.apply_passed(connection, _END).stopped == PEOPLE - 100
+        settled = grace_periods.apply_passed(connection, _END)
+    assert (settled.stopped, settled.reassigned) == (people - _QUEUED, _QUEUED)
 
 
 def _bare(store: Store) -> None:

@@ -96,7 +96,8 @@ def test_c7_story_11_field_23_without_an_able_sender_a_rotation_pauses_and_canno
     scene.fail(BEN, LATER + HOUR)
     shown = scene.json(LATER + HOUR, "campaign", "show", "intro")
     assert (shown["state"], shown["pause_reasons"]) == ("paused", ["no_sender"])
-    assert scene.refused(LATER + HOUR, "campaign", "resume", "intro", status=4)["code"]
+    error = scene.refused(LATER + HOUR, "campaign", "resume", "intro", status=4)
+    assert error["code"] == "campaign.no_sender_connected"
 
 
 def test_c7_story_12_one_sender_that_is_back_lets_the_rotation_go_on(scene: Scene) -> None:
@@ -107,7 +108,9 @@ def test_c7_story_12_one_sender_that_is_back_lets_the_rotation_go_on(scene: Scen
     assert (shown["state"], shown["pause_reasons"]) == ("active", [])
     _, sent = scene.passes(LATER + 2 * HOUR)
     assert {mailbox: len(to) for mailbox, to in sent.items()} == {BEN: 5}
-    assert {row["error"]["class"] for row in scene.outbox(LATER + 2 * HOUR, "error")} == {"connection"}
+    errors = scene.outbox(LATER + 2 * HOUR, "error")
+    assert {row["to"] for row in errors} == set(scene.of(ANNA, LATER + 2 * HOUR)), "her share, and all of it"
+    assert [row["error"]["class"] for row in errors] == ["connection"] * 5
     assert scene.outbox(LATER + 2 * HOUR, "scheduled") == []
 
 

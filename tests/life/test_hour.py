@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.life.scene import AFTER, ANNA, BEN, DAY, HOUR, LATER, MAX, MINUTE, SECOND, UNA, Scene
+from tests.life.scene import AFTER, ANNA, BEN, DAY, HOUR, INTRO, LATER, MAX, MINUTE, SECOND, UNA, Scene
 
 SOON = LATER + 20 * MINUTE
 
@@ -154,6 +154,24 @@ def test_c8_a_connect_within_the_hour_names_the_way_back_before_and_after(scene:
     assert f"hint: {back}" in again.stderr
     scene.at(SOON, *back.split()[1:], by=UNA)
     assert "hint: mailrotate mailbox reconnect" in scene.connect(SOON, ANNA, status=4).stderr
+
+
+def test_c8_e2_recipients_who_wait_for_the_mailbox_that_rejoins_get_it(scene: Scene) -> None:
+    for user in (UNA, MAX):
+        scene.at(LATER, "user", "set", user, "--role", "manager")
+    team = INTRO.replace("[[steps]]", "team = true\n[[steps]]", 1)
+    scene.start_campaign(LATER, "team", ["team0@life.example.com"], ANNA, BEN, text=team)
+    scene.disconnect()
+    scene.at(SOON, "campaign", "resume", "team", "--without", ANNA)
+    new = "team1@life.example.com"
+    scene.enrol(SOON, "team", [new])
+    assert scene.people(SOON, "team")[new]["sender"] is None, (
+        "only Anna's mailbox is of the user who added them"
+    )
+    scene.connect(SOON, ANNA, "--rejoin")
+    assert scene.people(SOON, "team")[new]["sender"] == ANNA
+    _, sent = scene.passes(SOON + MINUTE)
+    assert sorted(sent[ANNA]) == ["team0@life.example.com", new]
 
 
 def test_c8_a_connect_with_rejoin_says_nothing_about_it(scene: Scene) -> None:

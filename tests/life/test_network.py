@@ -137,4 +137,5 @@ def test_c2_story_15_a_mailbox_that_failed_by_the_network_is_back_when_a_test_pa
     assert scene.outbox(LATER + HOUR, "error") == []
     assert scene.deadlines(LATER + HOUR) == []
     assert scene.pauses(LATER + HOUR) == []
+    assert (len(scene.of(ANNA, LATER + HOUR)), len(scene.of(BEN, LATER + HOUR))) == (5, 5)
     assert scene.pauses(LATER + HOUR, "solo") == ["mailbox_failed"]

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from tests.life.scene import AFTER, ANNA, BEN, CLEO, LATER, MAX, MINUTE, UNA, Scene
+from tests.life.scene import AFTER, ANNA, BEN, CLEO, DAY, INTRO, LATER, MAX, MINUTE, UNA, Scene
 
 
 def test_e3_story_58_a_connected_sender_is_taken_out(scene: Scene) -> None:
@@ -49,6 +49,27 @@ def test_e5_story_50_field_41_field_42_a_message_and_all_later_ones_leave_from_a
     scene.refused(LATER, "mailbox", "show", ANNA, status=4, by=MAX)
     scene.disconnect(instant=LATER + 2 * MINUTE)
     assert person not in scene.stopped(AFTER + 2 * MINUTE), "its place has moved with it"
+
+
+def test_e5_story_50_every_later_message_leaves_from_the_other_mailbox_in_its_thread(scene: Scene) -> None:
+    one, other = (f"long{number}@life.example.com" for number in range(2))
+    third = '[[steps]]\ndelay = "2d"\ntext = "Once more, {{ first_name }}."\n'
+    scene.at(LATER, "mailbox", "set", ANNA, "--daily-limit", "500")
+    scene.start_campaign(
+        LATER, "long", [one, "of-ben@life.example.com", other], ANNA, BEN, text=INTRO + third
+    )
+    scene.passes(LATER)
+    due = LATER + 2 * DAY + MINUTE
+    (planned,) = [row["id"] for row in scene.plan(due) if row["to"] == one]
+    scene.at(due, "outbox", "send-from", planned, "--from", BEN, by=UNA)
+    for round_of in (due, due + 2 * DAY + MINUTE):
+        _, sent = scene.passes(round_of + MINUTE)
+        assert (one in sent[BEN], other in sent[ANNA]) == (True, True)
+    letters = scene.letters(one)
+    assert [str(letter["From"]).partition("<")[2].strip(">") for letter in letters] == [ANNA, BEN, BEN]
+    assert [letter["In-Reply-To"] for letter in letters[1:]] == [
+        letter["Message-ID"] for letter in letters[:2]
+    ]
 
 
 def test_e5_story_51_what_is_sent_or_stopped_stays_and_a_mailbox_that_is_away_takes_nothing(

@@ -1,5 +1,6 @@
 """The hour has ended: who is stopped, who goes to another sender, and that it is for good (B8, C9, C11)."""
 
+from tests.acceptance import autumn
 from tests.life.scene import AFTER, ANNA, BEN, DAY, LATER, MINUTE, UNA, Scene
 from tests.support.program import Completed
 from tests.support.scripted_smtp import answers, closes
@@ -34,34 +35,46 @@ def test_c11_story_26_every_reader_says_stopped_although_nothing_ran(scene: Scen
 
 
 def test_c9_story_27_no_command_brings_a_stopped_recipient_back(scene: Scene) -> None:
-    people = scene.contacted()
-    one = people[0]
-    planned = [row["id"] for row in scene.plan()]
-    scene.disconnect()
+    people, waiting = scene.contacted(), scene.waiting()
+    planned = {row["id"]: row["to"] for row in scene.plan()}
+    assert sorted(planned.values()) == sorted([*people, *waiting])
     letters = {person: len(scene.letters(person)) for person in people}
+    scene.disconnect()
 
     def typed(*words: str, status: int) -> Completed:
-        return scene.at(AFTER, *words, "--json", by=UNA, status=status)
+        ran = scene.at(AFTER, *words, "--json", by=UNA, status=status)
+        assert scene.stopped(AFTER) == set(people), words
+        return ran
 
-    assert typed("recipient", "remove", "intro", one, "--yes", status=4).error()["code"] == "recipient.ended"
+    for person in people:
+        error = typed("recipient", "remove", "intro", person, "--yes", status=4).error()
+        assert (error["code"], person in error["message"]) == ("recipient.ended", True)
     imported = typed("recipient", "import", "intro", "people.csv", status=8).json()
     told = {row["email"] for row in imported["problems"] if row["problem"] == FOR_GOOD}
-    assert (imported["imported"], told) == (0, set(people))
-    fields = ("--field", "first_name=P", "--field", "company=C")
-    assert FOR_GOOD in typed("recipient", "add", "intro", one, *fields, status=4).error()["message"]
+    assert (imported["imported"], told, len(imported["problems"])) == (0, set(people), 10)
+    for person in people:
+        fields = ("--field", "first_name=P", "--field", "company=C")
+        message = typed("recipient", "add", "intro", person, *fields, status=4).error()["message"]
+        assert message == f"{person}: {FOR_GOOD}"
     retried = typed("outbox", "retry", *planned, status=4).json()
     assert {row["id"]: row["reason"] for row in retried["refused"]} == dict.fromkeys(
         planned, "it is cancelled, not in error"
     )
     assigned = typed("recipient", "assign", "intro", *people, "--to-sender", BEN, status=8).json()
-    assert assigned["assigned"] == 0
+    assert (assigned["assigned"], len(assigned["problems"])) == (0, 3)
     assert {row["email"] for row in assigned["problems"] if "is stopped" in row["problem"]} == set(people)
+    words = ("recipient", "assign", "intro", "--from-sender", ANNA, "--to-sender", BEN)
+    assigned = typed(*words, status=8).json()
+    assert (assigned["assigned"], len(assigned["problems"])) == (0, 3)
     removed = typed("mailbox", "remove", ANNA, "--move-to", BEN, "--yes", status=0).json()
-    assert [(row["moved"], row["failed"]) for row in removed["campaigns"]] == [(0, 0)]
+    assert [(row["campaign"], row["moved"], row["failed"]) for row in removed["campaigns"]] == [
+        ("intro", 0, 0)
+    ]
     typed("campaign", "resume", "intro", status=0)
-    _, sent = scene.passes(AFTER + 5 * DAY)
-    assert {person for to in sent.values() for person in to}.isdisjoint(people)
-    assert scene.stopped(AFTER + 5 * DAY) == set(people)
+    for days in (0, 2, 5, 30):
+        _, sent = scene.passes(AFTER + days * DAY, status=None)
+        assert {person for to in sent.values() for person in to}.isdisjoint(people)
+    assert scene.states(AFTER + 30 * DAY) == {"stopped": 3, "finished": 7}
     assert {person: len(scene.letters(person)) for person in people} == letters
 
 
@@ -69,14 +82,35 @@ def test_c9_story_29_an_erased_address_is_still_stopped_in_this_campaign_and_in_
     scene: Scene,
 ) -> None:
     one = scene.contacted()[0]
+    letters = len(scene.letters(one))
     scene.disconnect()
     scene.passes(AFTER)
-    # What an erasure leaves of a contact.
-    scene.execute("UPDATE contact SET address = NULL, canonical = NULL, domain = NULL WHERE address = ?", one)
-    ran = scene.at(AFTER, "recipient", "import", "intro", "people.csv", by=UNA, status=8)
-    assert f"line 2: {one}: {FOR_GOOD}" in ran.stderr
+    # No command erases a contact yet: this is what an erasure leaves of one.
+    gone = "address = NULL, canonical = NULL, domain = NULL, fields = '{}', erased_at = created_at"
+    scene.execute(f"UPDATE contact SET {gone} WHERE address = ?", one)
+    scene.at(AFTER, "contact", "show", one, status=3)
+    ran = scene.at(
+        AFTER,
+        "recipient",
+        "import",
+        "intro",
+        "-",
+        "--json",
+        typed=autumn.people_file([one]),
+        by=UNA,
+        status=8,
+    ).json()
+    assert (ran["imported"], ran["problems"]) == (0, [{"line": 2, "email": one, "problem": FOR_GOOD}])
+    fields = ("--field", "first_name=P", "--field", "company=C")
+    error = scene.refused(AFTER, "recipient", "add", "intro", one, *fields, status=4, by=UNA)
+    assert error["message"] == f"{one}: {FOR_GOOD}"
+    scene.at(AFTER, "campaign", "resume", "intro")
     scene.start_campaign(AFTER, "second", [one], BEN)
     assert scene.people(AFTER, "second")[one]["state"] == "queued"
+    _, sent = scene.passes(AFTER + MINUTE)
+    assert sent[BEN].count(one) == 1, "of the second campaign"
+    assert len(scene.letters(one)) == letters + 1
+    assert scene.states(AFTER + MINUTE)["stopped"] == 3
 
 
 def test_c9_story_30_added_again_after_the_hour_it_is_a_new_sender(scene: Scene) -> None:

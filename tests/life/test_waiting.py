@@ -8,7 +8,7 @@ from subprocess import Popen
 
 import pytest
 
-from tests.life.scene import ANNA, BEN, LATER, PASSWORD, ROOT, Scene
+from tests.life.scene import AFTER, ANNA, BEN, LATER, MINUTE, PASSWORD, ROOT, Scene
 from tests.support.program import runner_of
 
 
@@ -79,6 +79,48 @@ def test_c3_c4_a_command_waits_for_the_message_in_flight_and_then_takes_the_lane
     else:
         assert "sent" in states
         assert "error" not in states
+
+
+def in_flight(scene: Scene) -> tuple[str, str]:
+    """The id of the message that is being sent, and its recipient."""
+    (row,) = scene.outbox(LATER, "sending")
+    return row["id"], row["to"]
+
+
+def test_c9_story_32_a_message_in_flight_at_the_disconnect_is_recorded_before_the_hour_begins(
+    scene: Scene, answer: LateAnswer, sending: Popen[str]
+) -> None:
+    message, person = in_flight(scene)
+    people = set(scene.contacted())
+    process = waiting(scene, *COMMANDS["disconnect"])
+    answer.may_come.set()
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    sending.wait(120)
+    assert scene.json(LATER, "outbox", "show", message)["state"] == "sent"
+    over = AFTER + 5 * MINUTE
+    assert scene.stopped(over) == people - {person}
+    ended = scene.people(over)[person]
+    assert (ended["sent"], ended["state"]) == (2, "finished"), "it was the last step"
+
+
+def test_c9_story_32_an_answer_that_comes_after_the_end_is_recorded_and_its_recipient_stays_stopped(
+    scene: Scene, answer: LateAnswer, sending: Popen[str]
+) -> None:
+    message, person = in_flight(scene)
+    people = set(scene.contacted())
+    # While its runner lives, the lane is free only if that runner has lost it with its connection.
+    scene.execute("UPDATE lane SET runner_id = NULL")
+    scene.disconnect()
+    scene.at(AFTER, "campaign", "resume", "intro")
+    assert person in people
+    assert scene.stopped(AFTER) == people
+    assert scene.json(AFTER, "outbox", "show", message)["state"] == "held"
+    answer.may_come.set()
+    sending.communicate(timeout=120)
+    assert scene.json(AFTER, "outbox", "show", message)["state"] == "sent"
+    assert scene.stopped(AFTER) == people
+    assert scene.people(AFTER)[person]["sent"] == 2
 
 
 def test_c4_ctrl_c_ends_the_wait_and_changes_nothing(

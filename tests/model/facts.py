@@ -3,20 +3,23 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, func, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 
 # A recipient: the campaign's name, and the address.
 Person = tuple[str, str]
+# The recipients that a campaign spreads together: all, or those that one user adds.
+Pool = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
 class Box:
-    """A mailbox: `state` of its connection, whether its user is locked, whether it is paused."""
+    """A mailbox of `user`: `state` of its connection, whether its user is locked, whether it is paused."""
 
     id: int
+    user: str
     state: str
     slot: int
     is_locked: bool
@@ -29,9 +32,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Recipient:
-    """One recipient; `sender` is the mailbox that its next message leaves from."""
+    """One recipient, added by the user `adder`; `sender` is the mailbox that its next message leaves from."""
 
     id: int
+    adder: str | None
     state: str
     reason: str | None
     sender: str | None
@@ -103,12 +107,16 @@ class Facts:
     def in_state(self, state: str) -> set[Person]:
         return {person for person, one in self.people.items() if one.state == state}
 
-    def able(self, campaign: str) -> dict[int, Sender]:
-        """The present senders of a campaign whose mailboxes can take new people."""
+    def able(self, campaign: str, adder: str | None = None) -> dict[int, Sender]:
+        """The present senders of a campaign whose mailboxes can take new people, of all or of those that
+        this user adds."""
         return {
             one.id: one
             for one in self.campaigns[campaign].senders
-            if one.left_because is None and one.mailbox in self.boxes and self.boxes[one.mailbox].is_able
+            if one.left_because is None
+            and (box := self.boxes.get(one.mailbox or "")) is not None
+            and box.is_able
+            and (adder is None or box.user == adder or self.campaigns[campaign].rotation != "adder")
         }
 
     def has_deadline(self, mailbox: str | None, campaign: str) -> bool:
@@ -122,7 +130,16 @@ _in_slot = t.connection.alias("in_slot")
 # Made once: building a statement takes longer than running it.
 _ADDRESSES = select(_m.id, _m.address)
 _BOXES = (
-    select(_m.id, _m.address, _m.paused_at, _m.removed_at, _c.state, _c.slot_id, t.user.c.state.label("user"))
+    select(
+        _m.id,
+        _m.address,
+        _m.paused_at,
+        _m.removed_at,
+        _c.state,
+        _c.slot_id,
+        t.user.c.email,
+        (t.user.c.state == "locked").label("is_locked"),
+    )
     .join(t.connection, and_(_c.mailbox_id == _m.id, _c.superseded_at.is_(None)))
     .join(t.user, t.user.c.id == _m.user_id)
 )
@@ -135,7 +152,10 @@ _SENDERS = (
 _CAMPAIGNS = select(t.campaign)
 _PAUSES = select(t.campaign_pause)
 _PEOPLE = (
-    select(t.recipient, t.contact.c.address).join(t.contact, t.contact.c.id == _r.contact_id).order_by(_r.id)
+    select(t.recipient, t.contact.c.address, t.user.c.email)
+    .join(t.contact, t.contact.c.id == _r.contact_id)
+    .outerjoin(t.user, t.user.c.id == func.coalesce(_r.added_for, _r.added_by))
+    .order_by(_r.id)
 )
 _MESSAGES = select(t.message).where(t.message.c.kind == "campaign").order_by(t.message.c.id)
 _DEADLINES = select(t.deadline).order_by(_d.ends_at, _d.id)
@@ -167,7 +187,9 @@ def look(store: Store) -> Facts:
 
 def _boxes(connection: Connection) -> dict[str, Box]:
     return {
-        row.address: Box(row.id, row.state, row.slot_id, row.user == "locked", row.paused_at is not None)
+        row.address: Box(
+            row.id, row.email, row.state, row.slot_id, bool(row.is_locked), row.paused_at is not None
+        )
         for row in connection.execute(_BOXES)
         if row.removed_at is None
     }
@@ -206,6 +228,7 @@ def _people(
     return {
         (names[row.campaign_id], row.address): Recipient(
             row.id,
+            row.email,
             row.state,
             row.reason,
             mailboxes.get(row.campaign_sender_id),

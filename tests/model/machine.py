@@ -1,7 +1,7 @@
 """Days of a rotation, played at random: each rule types one command, and then every promise is checked.
 
 Hypothesis takes every rule about as often, and leaves some out of an example altogether: therefore several
-rules make a pass, and a rule that nothing fits stands back.
+rules make a pass, a rule that nothing fits stands back, and each example begins with a whole episode.
 
 Not played: refused recipients, limits of the day, and steps with a sender of their own (D9).
 """
@@ -14,15 +14,30 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from mailrotate.core.services.views.explaining import Explanation
 from tests.model import promises
+from tests.model.draws import (
+    DAY,
+    MINUTE,
+    Episode,
+    around_an_end,
+    campaigns,
+    deaths,
+    deaths_in_a_pass,
+    episodes,
+    intervals,
+    mailboxes,
+    new_people,
+    picks,
+    rotations,
+    users,
+    ways_back,
+)
 from tests.model.facts import Facts, Message, Person, Recipient
 from tests.model.promises import Record, Step
 from tests.model.world import (
     ANNA,
     BEN,
-    CAMPAIGNS,
     CLEO,
     DORA,
-    PEOPLE,
     ROOT,
     UNA,
     USERS,
@@ -33,22 +48,10 @@ from tests.model.world import (
     servers_of,
 )
 
-SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 # What no command may end with: an unexpected failure.
 _UNEXPECTED = 1
 
 _ORDER = (ANNA, BEN, CLEO, DORA)
-mailboxes = st.sampled_from((ANNA, ANNA, BEN, BEN, CLEO, DORA))
-rotations = st.sampled_from(("intro", "intro", "duo", "room"))
-campaigns = st.sampled_from(tuple(CAMPAIGNS))
-picks = st.integers(0, 30)
-deaths = st.builds(Death, st.sampled_from((1, 1, 2, 2, 3, 4)), st.booleans())
-# Most commands have two or three transactions; a pass has about 70 when everyone is due.
-deaths_in_a_pass = st.builds(Death, st.integers(1, 60), st.booleans())
-intervals = st.sampled_from(
-    (SECOND, 10 * MINUTE, HOUR - SECOND, HOUR, 2 * HOUR, 12 * HOUR, DAY, DAY, DAY + MINUTE, 3 * DAY, 8 * DAY)
-)
-around_an_end = st.sampled_from((-10 * MINUTE, -SECOND, timedelta(), timedelta(), SECOND))
 
 
 class Days(RuleBasedStateMachine):
@@ -93,7 +96,8 @@ class Days(RuleBasedStateMachine):
         self.seen += len(taken)
         event(f"{' '.join(words[:2])}: {'died' if status is None else 'refused' if status else 'done'}")
         in_doubt |= self._in_doubt(self.facts)
-        step = Step(words, status, self.world.now, before, self.facts, taken, in_doubt)
+        turns = self.world.turns(self.facts) if self.facts != before else {}
+        step = Step(words, status, self.world.now, before, self.facts, taken, in_doubt, turns)
         if step.is_whole_pass:
             promises.a_pass_does_what_why_said(self.record, step, told)
         promises.check(self.record, step)
@@ -110,7 +114,7 @@ class Days(RuleBasedStateMachine):
         """One open recipient of each kind: the others differ in nothing that a gate looks at."""
         messages = {one.person: (one.step, one.state, one.mailbox) for one in self.facts.messages}
         kinds = {
-            (person[0], one.state, one.next_step, one.sender_id, messages.get(person)): person
+            (person[0], one.adder, one.state, one.next_step, one.sender_id, messages.get(person)): person
             for person, one in self.facts.people.items()
             if one.is_open
         }
@@ -126,26 +130,50 @@ class Days(RuleBasedStateMachine):
 
     # --- time, and passes
 
-    @initialize(mailbox=mailboxes, away=st.sampled_from(("", "failed", "disconnected")), by=intervals)
-    def begin(self, mailbox: str, away: str, by: timedelta) -> None:
-        """With a deadline that runs, most of the time."""
-        self.world.now += by
-        if away == "failed":
-            self.fail(mailbox)
-        elif away:
-            self.disconnect(mailbox)
+    @initialize(episode=episodes)
+    def begin(self, episode: Episode) -> None:
+        self.world.now += episode.after
+        self._live_through(episode)
 
-    @rule()
-    def run_a_pass(self) -> None:
-        self.type("run", "--once")
+    @rule(episode=episodes)
+    def live_through(self, episode: Episode) -> None:
+        self._live_through(episode)
+
+    def _live_through(self, episode: Episode) -> None:
+        mailbox = self._nearest(episode.mailbox, "connected")
+        user = USERS[mailbox]
+        if episode.has_messages:
+            self.type("mailbox", "pause", mailbox)
+            self.run_a_pass_when_follow_ups_are_due()
+            self.type("mailbox", "resume", mailbox)
+        if episode.trouble == "failed":
+            self.fail(mailbox)
+        elif episode.trouble == "disconnected":
+            self.disconnect(mailbox)
+        elif episode.trouble == "removed":
+            self.type("mailbox", "remove", mailbox, "--yes")
+        else:
+            # The admin cannot lock herself.
+            user = UNA if user == ROOT else user
+            self.type("user", "lock", user, "--yes")
+        for campaign in dict.fromkeys(("team", episode.campaign)):
+            self._import(campaign, episode.new, USERS[mailbox])
+        if episode.end == "over" and self.facts.deadlines:
+            self.wait_for_a_deadline(0, timedelta(), has_a_pass=True)
+        elif episode.end == "back" and episode.trouble == "failed":
+            self.come_back(mailbox, episode.way, works=True)
+        elif episode.end == "back" and episode.trouble == "disconnected":
+            self.connect(mailbox, ("--rejoin", "--resume"))
+        elif episode.end == "back" and episode.trouble == "locked":
+            self.type("user", "unlock", user)
 
     @rule()
     def run_a_pass_when_follow_ups_are_due(self) -> None:
         self.world.now += DAY + MINUTE
         self.type("run", "--once")
 
-    @rule(by=intervals)
-    def run_a_pass_later(self, by: timedelta) -> None:
+    @rule(by=st.just(timedelta()) | intervals)
+    def run_a_pass(self, by: timedelta) -> None:
         self.world.now += by
         self.type("run", "--once")
 
@@ -160,20 +188,13 @@ class Days(RuleBasedStateMachine):
         self.world.now += by
         self.world.restart()
 
-    def _wait_for_a_deadline(self, pick: int, beside: timedelta) -> None:
+    @precondition(lambda self: self.facts.deadlines)
+    @rule(pick=picks, beside=around_an_end, has_a_pass=st.booleans())
+    def wait_for_a_deadline(self, pick: int, beside: timedelta, has_a_pass: bool) -> None:
         deadline = self.facts.deadlines[pick % len(self.facts.deadlines)]
         self.world.now = max(self.world.now, deadline.ends_at + beside)
-
-    @precondition(lambda self: self.facts.deadlines)
-    @rule(pick=picks, beside=around_an_end)
-    def wait_for_a_deadline(self, pick: int, beside: timedelta) -> None:
-        self._wait_for_a_deadline(pick, beside)
-
-    @precondition(lambda self: self.facts.deadlines)
-    @rule(pick=picks, beside=around_an_end)
-    def run_a_pass_at_a_deadline(self, pick: int, beside: timedelta) -> None:
-        self._wait_for_a_deadline(pick, beside)
-        self.type("run", "--once")
+        if has_a_pass:
+            self.type("run", "--once")
 
     @precondition(lambda self: self.record.last)
     @rule(pick=picks)
@@ -208,23 +229,17 @@ class Days(RuleBasedStateMachine):
     def get_into_trouble_unseen(self, mailbox: str, is_silent: bool) -> None:
         (self.world.post.silent if is_silent else self.world.post.refusing).add(mailbox)
 
-    @precondition(lambda self: self._is_any("failed"))
-    @rule(mailbox=mailboxes)
-    def recover(self, mailbox: str) -> None:
-        mailbox = self._nearest(mailbox, "failed")
-        self._let_in(mailbox)
-        self.type("mailbox", "test", mailbox)
-
     def _let_in(self, mailbox: str) -> None:
         self.world.post.refusing.discard(mailbox)
         self.world.post.silent.discard(mailbox)
 
-    @rule(mailbox=mailboxes, works=st.booleans(), resume=st.booleans())
-    def reconnect(self, mailbox: str, works: bool, resume: bool) -> None:
+    @rule(mailbox=mailboxes, way=ways_back, works=st.sampled_from((True, True, False)))
+    def come_back(self, mailbox: str, way: tuple[str, ...], works: bool) -> None:
         mailbox = self._nearest(mailbox, "failed")
         if works:
             self._let_in(mailbox)
-        self.type("mailbox", "reconnect", mailbox, "--password-stdin", *(["--resume"] if resume else []))
+        verb, *flags = way
+        self.type("mailbox", verb, mailbox, *flags)
 
     @rule(mailbox=mailboxes)
     def disconnect(self, mailbox: str) -> None:
@@ -308,9 +323,13 @@ class Days(RuleBasedStateMachine):
         flags = [word for one in sorted(away) for word in ("--without", one)] if is_without else []
         self.type("campaign", "resume", name, *flags)
 
-    @rule(campaign=campaigns, people=st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=4, unique=True))
-    def import_people(self, campaign: str, people: list[str]) -> None:
-        self.type("recipient", "import", campaign, "-", input="\n".join(("email", *people)))
+    def _import(self, campaign: str, people: list[str], who: str) -> None:
+        who = who if campaign == "team" else ROOT
+        self.type("recipient", "import", campaign, "-", who=who, input="\n".join(("email", *people)))
+
+    @rule(campaign=campaigns, people=new_people, who=users)
+    def import_people(self, campaign: str, people: list[str], who: str) -> None:
+        self._import(campaign, people, who)
 
     @rule(pick=picks)
     def remove_recipient(self, pick: int) -> None:

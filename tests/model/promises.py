@@ -1,12 +1,14 @@
 """What must hold after every step, seen from outside: at the mail servers, in the database, and in `why`."""
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
 from math import ceil, floor
 
 from mailrotate.core.services.views.explaining import Explanation
-from tests.model.facts import Campaign, Facts, Person, Sender
+from tests.model.facts import Campaign, Facts, Person, Pool, Sender
 from tests.model.post import Taken
 
 
@@ -14,7 +16,8 @@ from tests.model.post import Taken
 class Step:
     """One command, and what it changed. `status` is None if its process died.
 
-    `in_doubt` are the mailboxes whose state a pass may change.
+    `in_doubt` are the mailboxes whose state a pass may change. `turns` are the senders that the next new
+    recipients would get.
     """
 
     words: tuple[str, ...]
@@ -24,6 +27,7 @@ class Step:
     after: Facts
     taken: list[Taken]
     in_doubt: set[str]
+    turns: Mapping[Pool, list[int]]
 
     @property
     def is_pass(self) -> bool:
@@ -70,6 +74,7 @@ def check(record: Record, step: Step) -> None:
     follow_ups_keep_their_mailbox(record, step)
     a_reply_ends_the_sequence(record, step)
     new_people_are_spread(step)
+    the_next_people_would_be_spread(step)
     only_its_own_people_pay_for_a_mailbox(record, step)
     passed_deadlines_are_settled(record, step)
     nothing_waits_in_a_mailbox_that_is_away(step)
@@ -153,29 +158,43 @@ def new_people_are_spread(step: Step) -> None:
 
     A step may make some senders able, or take some away, before or after it assigns.
     """
-    for name, campaign in step.after.campaigns.items():
-        if campaign.rotation and (given := _given_by_rotation(step, name)):
-            ways = [step.before.able(name), step.after.able(name)]
-            assert given.keys() <= ways[0].keys() | ways[1].keys(), f"{name}: {given}, of {ways}"
-            if campaign.rotation == "capacity" or (step.is_pass and ways[0].keys() != ways[1].keys()):
-                continue
-            assert any(_is_fair(way, given, _weights(campaign)) for way in ways if way), (
-                f"{name}: {given}, of {ways}"
-            )
-
-
-def _given_by_rotation(step: Step, campaign: str) -> dict[int, int]:
-    """How many recipients each sender got in this step by the rotation's own choice."""
-    given: dict[int, int] = {}
-    for person, one in step.after.people.items():
-        if person[0] != campaign or one.sender_id is None:
+    for (name, adder), given in _given_by_rotations(step).items():
+        campaign = step.after.campaigns[name]
+        ways = [step.before.able(name, adder), step.after.able(name, adder)]
+        assert given.keys() <= ways[0].keys() | ways[1].keys(), f"{name}: {given}, of {ways}"
+        if campaign.rotation == "capacity" or (step.is_pass and ways[0].keys() != ways[1].keys()):
             continue
-        if one.assigned_by != step.after.campaigns[campaign].rotation:
+        assert any(_is_fair(way, given, _weights(campaign)) for way in ways if way), (
+            f"{name}: {given}, of {ways}"
+        )
+
+
+def _given_by_rotations(step: Step) -> dict[Pool, Counter[int]]:
+    """How many recipients each sender got in this step by its rotation's own choice."""
+    given: dict[Pool, Counter[int]] = {}
+    for person, one in step.after.people.items():
+        rotation = step.after.campaigns[person[0]].rotation
+        if rotation is None or one.sender_id is None or one.assigned_by != rotation:
             continue
         known = step.before.people.get(person)
         if known is None or known.sender_id != one.sender_id:
-            given[one.sender_id] = given.get(one.sender_id, 0) + 1
+            pool = (person[0], one.adder if rotation == "adder" else None)
+            given.setdefault(pool, Counter())[one.sender_id] += 1
     return given
+
+
+def the_next_people_would_be_spread(step: Step) -> None:
+    """E1, E2: a new recipient would get the sender with the least load, of equal ones the one added first."""
+    for (name, adder), turns in step.turns.items():
+        able, weights = step.after.able(name, adder), _weights(step.after.campaigns[name])
+        counts, wanted = _counts(able, weights), []
+        for _ in turns:
+            wanted.append(
+                min(counts, key=lambda one: (Fraction(counts[one], weights[one]), able[one].position))
+            )
+            counts[wanted[-1]] += 1
+        assert bool(turns) == bool(able), f"{name} of {adder}: {turns}, of {able}"
+        assert turns == wanted, f"{name} of {adder}: {turns} instead of {wanted}, of {able}"
 
 
 def _weights(campaign: Campaign) -> dict[int, int]:
@@ -274,11 +293,12 @@ def ended_people_have_nothing_waiting(step: Step) -> None:
 def pauses_have_reasons(step: Step) -> None:
     """C6: a campaign is paused exactly while it has a reason.
 
-    C7: a rotation runs with an able sender, or for recipients that a removal gave to another mailbox (B8).
+    C6, C7: a campaign runs with an able sender, a rotation also for recipients that a removal gave to another
+    mailbox (B8).
     """
     for name, campaign in step.after.campaigns.items():
         assert (campaign.state == "paused") == bool(campaign.pauses), f"{name} is {campaign}"
-        if campaign.rotation and campaign.state == "active":
+        if campaign.state == "active":
             stand_ins = [one for one in campaign.senders if one.left_because == "took_over"]
             assert stand_ins or step.after.able(name), f"{name} runs without an able sender"
 
@@ -291,17 +311,17 @@ def everyone_has_a_mailbox_or_a_deadline(step: Step) -> None:
         if not one.is_open or campaign.rotation is None:
             continue
         if one.sender_id is None:
-            assert campaign.state != "active" or not _takers(step, person[0]), f"{person} got no mailbox"
+            assert campaign.state != "active" or not _takers(step, person), f"{person} got no mailbox"
             continue
         sender = _sender_of(after, person)
         if sender.left_because in ("disconnected", "failed") or _has_failed(after, sender):
             assert after.has_deadline(sender.mailbox, person[0]), f"{person} waits for {sender} without end"
 
 
-def _takers(step: Step, campaign: str) -> list[Sender]:
-    """The senders that should have taken the campaign's new recipients by now."""
-    able = list(step.after.able(campaign).values())
-    if step.after.campaigns[campaign].rotation != "capacity":
+def _takers(step: Step, person: Person) -> list[Sender]:
+    """The senders of which one should have taken a new recipient by now."""
+    able = list(step.after.able(person[0], step.after.people[person].adder).values())
+    if step.after.campaigns[person[0]].rotation != "capacity":
         return able
     # Who has room is asked by a pass.
     away = step.in_doubt | {address for address, box in step.after.boxes.items() if box.is_paused}

@@ -2,6 +2,9 @@
 
 The scene, made once: three users with a mailbox each, a rotation of each kind over them and a campaign with a
 single sender. A fourth address can be connected. Each example plays on a copy.
+
+A pass works one lane after another, so that a seed plays the same days again. `tests/proof` has lanes and
+runners that work at the same time.
 """
 
 import os
@@ -11,7 +14,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -20,14 +23,18 @@ from unittest.mock import patch
 
 from sqlalchemy import Connection
 
+from mailrotate import runner
 from mailrotate.app import App, load_settings
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.effects import assigning
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.views import explaining, obstacles
 from mailrotate.core.services.views.explaining import Explanation
+from mailrotate.core.store import campaigns, workspaces
 from mailrotate.core.store.engine import Store, open_store
 from mailrotate.core.store.people import recipients
-from tests.model.facts import Facts, Person, Recipient, look
+from mailrotate.core.values.spread import EVERYONE
+from tests.model.facts import Facts, Person, Pool, Recipient, look
 from tests.model.post import Post, Taken
 from tests.support.console import Console
 from tests.support.databases import PostgresqlServer
@@ -45,9 +52,12 @@ CAMPAIGNS = {
     "duo": (("--from", ANNA, "--from", BEN, "--weight", f"{ANNA}=2", "--weight", f"{BEN}=1"), PEOPLE[3:6]),
     "room": (("--from", BEN, "--from", CLEO, "--rotate", "capacity"), PEOPLE[6:8]),
     "solo": (("--from", ANNA), PEOPLE[8:9]),
+    "team": (("--from", ANNA, "--from", BEN, "--from", CLEO, "--team"), PEOPLE[11:12]),
 }
 # Imported after the first messages left.
 NOT_WRITTEN_TO = PEOPLE[9:11]
+# So many new recipients are offered to the rotations.
+_OFFERED = 6
 _PASSWORD = "of-the-model"
 # The exit status of a process that died in the middle of a command.
 _DIED = 9
@@ -60,6 +70,10 @@ class Death:
 
     transaction: int
     after_commit: bool
+
+
+class _Undone(Exception):
+    """Ends a transaction without its changes."""
 
 
 @dataclass
@@ -88,7 +102,7 @@ class World:
         self.typed.append(f"{self.now:%m-%d %H:%M:%S} {' '.join(words)}")
         console = self.console.at(self.now, standing_still=True)
         words = ("--as", who, *words)
-        with self.post.serving():
+        with self.post.serving(), patch.object(runner, "_MOST_LANES_AT_ONCE", 1):
             death, self.death = self.death, None
             if death is not None:
                 ran = self._dying(death, lambda: console.run(*words, input=input, check_status=None))
@@ -127,6 +141,23 @@ class World:
                 if one is not None
             }
 
+    def turns(self, facts: Facts) -> dict[Pool, list[int]]:
+        """The senders that the next new recipients would get, in order; nothing is changed."""
+        found: dict[Pool, list[int]] = {}
+        pools = [(name, adder) for name, one in facts.campaigns.items() for adder in _adders_of(one.rotation)]
+        with suppress(_Undone), self.store.writing() as connection:
+            for name, adder in pools:
+                user = None if adder is None else workspaces.user_by_email(connection, adder)
+                pool = EVERYONE if user is None else user.id
+                campaign = campaigns.find(connection, name)
+                assert campaign is not None
+                made = assigning.assignment_for(connection, campaign, {pool: _OFFERED}, self.now)
+                spread = None if made is None else made.spreads[pool]
+                ranks = range(0 if spread is None else _OFFERED)
+                found[name, adder] = [] if spread is None else [spread.sender_of(rank) for rank in ranks]
+            raise _Undone
+        return found
+
     @property
     def context(self) -> Context:
         """Of a process that only looks."""
@@ -148,6 +179,13 @@ class World:
         self.store.close()
         self.drop()
         shutil.rmtree(self.home)
+
+
+def _adders_of(rotation: str | None) -> tuple[str | None, ...]:
+    """The users whose recipients are spread on their own; a rotation by capacity has no turns."""
+    if rotation in (None, "capacity"):
+        return ()
+    return (ROOT, UNA, VIC) if rotation == "adder" else (None,)
 
 
 def _run_and_end(death: Death, run: Callable[[], Completed], result: Path) -> None:
@@ -240,8 +278,8 @@ def _scene(home: Path, database: str, drop: Callable[[], None]) -> World:
     post = Post(home / "taken.jsonl")
     world = World(home, Console(home, {"MAILROTATE_DB": database}), drop, post)
 
-    def done(*words: str, input: str = _PASSWORD) -> None:
-        ran = world.type(*words, input=input)
+    def done(*words: str, input: str = _PASSWORD, who: str = ROOT) -> None:
+        ran = world.type(*words, input=input, who=who)
         assert ran is not None
         assert ran.status == 0, ran.stderr
 
@@ -262,6 +300,8 @@ def _scene(home: Path, database: str, drop: Callable[[], None]) -> World:
         done("campaign", "create", f"{name}.toml", *flags)
         done("recipient", "import", name, "-", input="email\n" + "\n".join(people))
         done("campaign", "start", name)
+    for user, person in ((UNA, PEOPLE[12]), (VIC, PEOPLE[13])):
+        done("recipient", "import", "team", "-", input=f"email\n{person}", who=user)
     done("run", "--once")
     done("recipient", "import", "intro", "-", input="email\n" + "\n".join(NOT_WRITTEN_TO))
     world.store.close()

@@ -105,6 +105,8 @@ def rejoin(connection: Connection, actor: Actor, box: StoredMailbox, now: dateti
         if bring_back(connection, box, deadline.campaign_id, now):
             about = About(mailbox_id=box.id, campaign_id=deadline.campaign_id)
             events.record(connection, actor, "campaign.sender_added", now, about, came_back=True)
+            # Recipients that a user added meanwhile and that only this mailbox may take (E2).
+            assigning.assign_waiting(connection, deadline.campaign_id, now)
             came_back.append(deadline.campaign)
     return came_back
 
