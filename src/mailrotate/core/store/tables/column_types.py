@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKey, Intege
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeDecorator
 
+# SQLite makes only a plain INTEGER PRIMARY KEY the row's own id.
 ID = BigInteger().with_variant(Integer(), "sqlite")
 
 
