@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, ForeignKey, Integer, LargeBinary, String, Text
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, String, Text
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -36,8 +36,11 @@ class UtcInstant(TypeDecorator[datetime]):
 
 
 def number_of_row(name: str, refers_to: str | None = None, **options: Any) -> Column[Any]:
-    """The number of the row itself, or of another table's."""
-    return Column(name, ID, *([] if refers_to is None else [ForeignKey(refers_to)]), **options)
+    """The number of the row itself, or of another table's.
+
+    It is not a ForeignKey: a join has to say its condition.
+    """
+    return Column(name, ID, autoincrement=refers_to is None, info={"refers_to": refers_to}, **options)
 
 
 def number(name: str, **options: Any) -> Column[Any]:
