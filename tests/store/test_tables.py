@@ -29,6 +29,14 @@ def test_every_declared_table_can_be_queried_by_its_name() -> None:
     assert all(getattr(tables, name) is table for name, table in tables.METADATA.tables.items())
 
 
+def test_the_database_numbers_the_rows_of_the_same_tables() -> None:
+    numbered = {
+        name: [table.autoincrement_column is not None for table in (table, rows.METADATA.tables[name])]
+        for name, table in tables.METADATA.tables.items()
+    }
+    assert [name for name, (queried, declared) in numbered.items() if queried != declared] == []
+
+
 @given(instant=st.none() | INSTANTS, dialect=st.sampled_from([sqlite(), postgresql()]))
 def test_instants_go_in_and_come_out_as_sqlmodel_has_them(
     instant: datetime | None, dialect: sqlite | postgresql

@@ -40,7 +40,9 @@ def number_of_row(name: str, refers_to: str | None = None, **options: Any) -> Co
 
     It is not a ForeignKey: a join has to say its condition.
     """
-    return Column(name, ID, autoincrement=refers_to is None, info={"refers_to": refers_to}, **options)
+    # "auto" leaves out keys of several columns.
+    autoincrement: Any = "auto" if refers_to is None else False
+    return Column(name, ID, autoincrement=autoincrement, info={"refers_to": refers_to}, **options)
 
 
 def number(name: str, **options: Any) -> Column[Any]:
