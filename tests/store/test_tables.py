@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite
 from sqlmodel.sql.sqltypes import UTCDateTime
 
 from mailrotate.core.store import rows, tables
-from mailrotate.core.store.tables.column_types import UtcInstant
+from mailrotate.core.store.column_types import UtcInstant
 from tools import query_tables
 
 INSTANTS = st.datetimes(

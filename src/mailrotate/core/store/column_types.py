@@ -1,6 +1,7 @@
-"""The columns of the tables as queries need them: a name, a type, the default of an insert."""
+"""The columns that queries need: a name, a type, and the default for an insert."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Integer, LargeBinary, String, Text
@@ -35,35 +36,19 @@ class UtcInstant(TypeDecorator[datetime]):
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
 
 
-def number_of_row(name: str, refers_to: str | None = None, **options: Any) -> Column[Any]:
-    """The number of the row itself, or of another table's.
+def big_number(name: str, refers_to: str | None = None, **options: Any) -> Column[Any]:
+    """A number of 64 bits, such as the number of a row; `refers_to` names the column that it refers to.
 
-    It is not a ForeignKey: a join has to say its condition.
+    It is not a ForeignKey: each join states its condition.
     """
     # "auto" leaves out keys of several columns.
     autoincrement: Any = "auto" if refers_to is None else False
     return Column(name, ID, autoincrement=autoincrement, info={"refers_to": refers_to}, **options)
 
 
-def number(name: str, **options: Any) -> Column[Any]:
-    return Column(name, Integer, **options)
-
-
-def text(name: str, **options: Any) -> Column[Any]:
-    return Column(name, String, **options)
-
-
-def long_text(name: str, **options: Any) -> Column[Any]:
-    return Column(name, Text, **options)
-
-
-def flag(name: str, **options: Any) -> Column[Any]:
-    return Column(name, Boolean, **options)
-
-
-def blob(name: str, **options: Any) -> Column[Any]:
-    return Column(name, LargeBinary, **options)
-
-
-def instant(name: str, **options: Any) -> Column[Any]:
-    return Column(name, UtcInstant, **options)
+number = partial(Column[Any], type_=Integer)
+text = partial(Column[Any], type_=String)
+long_text = partial(Column[Any], type_=Text)
+flag = partial(Column[Any], type_=Boolean)
+blob = partial(Column[Any], type_=LargeBinary)
+instant = partial(Column[Any], type_=UtcInstant)
