@@ -49,6 +49,7 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "unsent": lambda c: outbox.unsent_of(c, 1),
     "attention": lambda c: outbox_lists.attention_counts(c),
     "overdue": lambda c: progress.overdue(c, [1]),
+    "sent": lambda c: progress.sent(c, [1]),
     "retryable": lambda c: outbox_lists.retryable(c, mailbox_id=1),
     "waits": lambda c: outbox_lists.waits_in(c, 1),
     "sent today": lambda c: mailboxes.sent_since(c, 1, NOW),
