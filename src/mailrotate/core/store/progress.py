@@ -57,7 +57,7 @@ def people(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, dic
 
 
 def sent(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, int]:
-    """Messages to recipients that left, by campaign; not its tests."""
+    """Count the sent messages of each campaign, without its test messages."""
     m = t.message.c
     to_recipients = (m.state == MessageState.SENT, m.kind == MessageKind.CAMPAIGN)
     found = _counted(connection, campaign_ids, m.campaign_id, m.state, *to_recipients)
