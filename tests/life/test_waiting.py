@@ -127,6 +127,27 @@ def test_c9_story_32_an_answer_that_comes_after_the_end_is_recorded_and_its_reci
     assert scene.people(AFTER)[person]["sent"] == 2
 
 
+def test_c4_field_26_a_runner_says_nothing_to_a_mailbox_that_was_disconnected(
+    scene: Scene, answer: LateAnswer
+) -> None:
+    scene.at(LATER, "mailbox", "pause", BEN)
+    with scene.misbehaving(ANNA, {}) as server:
+        server.before_reply = answer.before_reply
+        runner = scene.console.process.at(LATER).start("run", "--every", "1s", "--for", "20s")
+        assert answer.is_awaited.wait(120)
+        process = waiting(scene, *COMMANDS["disconnect"])
+        begun, connections = len(server.commands), server.connection_count
+        answer.may_come.set()
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        # It looks for work twenty times, and its session is still open.
+        _, err = runner.communicate(timeout=120)
+        assert runner.returncode == 0, err
+        later = [line.partition(" ")[0].upper() for line in server.commands[begun:]]
+    assert set(later) <= {"QUIT"}, "after the message in flight"
+    assert (len(server.taken), server.connection_count) == (1, connections)
+
+
 def test_c1_field_06_a_refusal_of_the_former_password_does_not_fail_a_renewed_login(
     scene_with_solo: Scene, answer: LateAnswer
 ) -> None:
