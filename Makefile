@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test proof contract lint types examples bench mutate lock clean
+.PHONY: help demo test proof contract lint types examples bench mutate tables lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -51,6 +51,9 @@ bench: $(VENV)/dev.stamp  ## the measurements, as ratios inside one run
 
 mutate: $(VENV)/mutate.stamp  ## small changes of the code that no test notices, against docs/mutants.md (by hand; it takes long)
 	$(BIN)/python tools/mutants.py
+
+tables: $(VENV)/dev.stamp  ## write the tables for queries from the rows that declare them
+	$(BIN)/python tools/query_tables.py
 
 # Pins that still fit stay; `make lock UPGRADE=--upgrade` takes the newest of each.
 # The other files take their versions from the first, so that all fit into one environment.

@@ -138,6 +138,7 @@ def test_every_file_of_the_store_stands_in_a_room() -> None:
     assert {path.parent.name for path in store.glob("*/*.py")} == {
         "migrations",
         "people",
+        "rows",
         "sending",
         "tables",
     }
@@ -338,7 +339,7 @@ def test_only_transitions_say_from_which_state_to_which() -> None:
         for path in sources()
         if inside(path).startswith(("core/services/", "core/store/"))
         # Tables declare which states there are, and a migration is never edited.
-        and not inside(path).startswith(("core/store/tables/", "core/store/migrations/"))
+        and not inside(path).startswith(("core/store/rows/", "core/store/migrations/"))
         and inside(path) != "core/store/moves.py"
         for node in ast.parse(path.read_bytes(), str(path)).body
         if spelled(node, inside(path).startswith("core/store/"))
@@ -432,7 +433,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 
 def test_glossary_explains_every_table() -> None:
-    from mailrotate.core.store.tables import METADATA
+    from mailrotate.core.store.rows import METADATA
 
     words = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     explained = {

@@ -108,7 +108,12 @@ PARTS = (
     Part(
         "finding",
         ("core/store/sending/due.py", "core/store/sending/outbox.py"),
-        ("tests/services/test_planning.py", "tests/store/test_outbox.py", "tests/store/test_work.py"),
+        (
+            "tests/services/test_planning.py",
+            "tests/store/test_due_lanes.py",
+            "tests/store/test_outbox.py",
+            "tests/store/test_work.py",
+        ),
         SQLITE,
     ),
     Part(

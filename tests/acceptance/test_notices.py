@@ -73,12 +73,12 @@ class Team:
 
 
 @pytest.fixture
-def empty_team(dovecot: Dovecot, authority: TlsAuthority, tmp_path: Path) -> Iterator[Team]:
+def empty_team(dovecot: Dovecot, authority: TlsAuthority, home: Path) -> Iterator[Team]:
     def server() -> ScriptedSmtp:
         return ScriptedSmtp(security=Security.TLS, tls=authority.server_context())
 
     with server() as anna, server() as ben:
-        yield Team(tmp_path, dovecot, authority, anna, ben)
+        yield Team(home, dovecot, authority, anna, ben)
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from tests.acceptance.autumn import MONDAY, start_campaign
 from tests.support.console import Console
 from tests.support.dovecot import Dovecot
 from tests.support.scripted_smtp import Move, ScriptedSmtp, answers, answers_and_closes
-from tests.support.tls import TlsAuthority
 
 ANNA, PASSWORD = "anna@answers.example.org", "of-the-answers"
 KIM, LEE, MIA, NOA = "kim@example.com", "lee@example.net", "mia@example.edu", "noa@example.info"
@@ -88,22 +87,20 @@ LATER = {
 
 
 @pytest.fixture(scope="module")
-def server(authority: TlsAuthority) -> Iterator[ScriptedSmtp]:
-    with ScriptedSmtp(security=Security.TLS, tls=authority.server_context()) as server:
+def server() -> Iterator[ScriptedSmtp]:
+    with ScriptedSmtp(security=Security.NONE) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def campaign(
-    server: ScriptedSmtp, dovecot: Dovecot, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory
-) -> Console:
+def campaign(server: ScriptedSmtp, dovecot: Dovecot, tmp_path_factory: pytest.TempPathFactory) -> Console:
     """A started campaign of one mailbox with four people at four domains; only ever copied."""
-    program = Console(tmp_path_factory.mktemp("answers"), {"SSL_CERT_FILE": str(authority.ca_file)})
+    program = Console(tmp_path_factory.mktemp("answers"))
     there = program.at(CONNECTED_AT)
     dovecot.add_user(ANNA, PASSWORD)
-    where = ("--smtp", f"localhost:{server.port}", "--imap", f"localhost:{dovecot.imaps_port}")
+    where = ("--smtp", f"localhost:{server.port}", "--imap", f"localhost:{dovecot.imap_port}")
     there.run(
-        *("mailbox", "connect", ANNA, "--gap", "0s", "--password-stdin", *where, "--security", "tls"),
+        *("mailbox", "connect", ANNA, "--gap", "0s", "--password-stdin", *where, "--security", "none"),
         input=PASSWORD,
     )
     start_campaign(there, [KIM, LEE, MIA, NOA], ANNA)

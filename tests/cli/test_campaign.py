@@ -139,6 +139,7 @@ def test_d8_an_import_reports_by_line_and_i4_obeys_suppressions(connected: Progr
         "duplicate": 0,
         "suppressed": 1,
         "invalid": 1,
+        "several_addresses": 0,
         "problems": [
             {"line": 2, "email": "kim@birchwood.example.com", "problem": "is suppressed"},
             {"line": 3, "email": "lee@example.com", "problem": "has no company, which the text needs"},

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from copy import copy
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.values.mail import FolderCursor
+from mailrotate.sandbox.server import Sandbox
 from tests.support.console import Console
 from tests.support.inside import inside
 from tests.support.program import Program
@@ -201,6 +202,20 @@ def test_run_in_the_foreground_says_what_log_says(
     )
 
 
+def test_a_pass_whose_tests_fail_says_so(home: Path) -> None:
+    program = Console(home, {"MAILROTATE_PASSWORD": "try-me"})
+    later = datetime.now(UTC) + timedelta(hours=2)
+    with Sandbox(password="try-me") as sandbox:
+        servers = (sandbox.info.smtp, sandbox.info.imap)
+        for address in ("anna@sandbox.example.org", "ben@sandbox.example.org"):
+            smtp, imap = (f"{server.host}:{server.port}" for server in servers)
+            program.run("mailbox", "connect", address, "--smtp", smtp, "--imap", imap, "--security", "none")
+        well = program.at(later).run("run", "--once", "--only", "test")
+        assert well.stdout.startswith("2 mailboxes tested in ")
+    failed = program.at(later + timedelta(hours=2)).run("run", "--once", "--only", "test")
+    assert failed.stdout.startswith("2 mailboxes tested, 2 tests failed in ")
+
+
 # --- README's cron lines
 
 
@@ -293,6 +308,21 @@ def test_a_suppression_s_reason_is_words(program: Console, reason: str, words: s
     assert program.run("suppression", "list", "--json").json()[0]["reason"] == reason
 
 
+# --- `recipient assign`
+
+
+def test_recipient_assign_says_how_many_people_go_on(
+    program: Console, workspace: Workspace, anna: Sender
+) -> None:
+    workspace.add_mailbox(BEN)
+    campaign = workspace.add_campaign("autumn", [anna])
+    (sender,) = workspace.senders(campaign)
+    for address, state in ((KIM, "active"), ("lee@example.com", "active"), ("mia@example.com", "replied")):
+        workspace.add_recipient(campaign, address, sender_id=sender, state=state, next_at=NOW)
+    move = ("recipient", "assign", "autumn", "--from-sender", ANNA, "--to-sender", BEN)
+    assert program.run(*move).stdout.splitlines()[0] == f"2 recipients go on from {BEN} in 'autumn'"
+
+
 # --- completion
 
 
@@ -376,13 +406,17 @@ def commands() -> Iterator[tuple[str, typer.Context]]:
     yield from walk(typer.main.get_command(root), "mailrotate", None)
 
 
-HELPS = {name: context.command.get_help(context) for name, context in commands()}
+CONTEXTS = dict(commands())
+HELPS = {name: context.command.get_help(context) for name, context in CONTEXTS.items()}
+_TYPE = r"<(?:str|int|list|path|file|bool|float)\b|range>"
 
 
 @pytest.mark.parametrize("name", HELPS)
 def test_help_has_placeholders_with_a_meaning_and_whole_summaries(name: str) -> None:
-    told = HELPS[name]
-    assert not re.search(r"<(?:str|int|list|path|file|bool|float)\b|range>", told)
+    told, context = HELPS[name], CONTEXTS[name]
+    assert not re.search(_TYPE, told)
+    on_terminal = [param.display_type_rich(ctx=context) for param in context.command.get_params(context)]
+    assert not re.search(_TYPE, " ".join(filter(None, on_terminal)))
     assert not re.search(r"\w\.\.\.$", told, re.MULTILINE), "a summary that is cut"
 
 

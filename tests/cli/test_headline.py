@@ -425,6 +425,15 @@ def test_c2_follow_ups_that_wait_for_unreachable_inboxes_show_the_machine_as_off
     assert running.code() == ("offline", False)
 
 
+def test_every_mailbox_whose_follow_ups_wait_for_a_server_is_counted(running: World) -> None:
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_step=2))
+        for box, minutes in zip(running.boxes, (5, 7), strict=True):
+            said = "connect: imap.example.org port 993: Connection refused"
+            inboxes.note_failure(connection, box.id, "INBOX", said, NOW - minutes * MINUTE, NOW)
+    assert running.line() == ("not sending: imap.example.org refuses connections since 08:53 (2 mailboxes)")
+
+
 def test_an_inbox_that_cannot_be_read_is_named_while_first_messages_leave(running: World) -> None:
     with running.workspace.store.writing() as connection:
         inboxes.note_failure(

@@ -24,6 +24,11 @@ CAMPAIGN = 'name = "x"\n[[steps]]\nsubject = "s"\nbody = "intro.md"\n'
         "postgresql:/u:hunter2@db.example.org/x",
         "cockroachdb+asyncpg://u:hunter2@db.example.org/x",
         "sqlite:///hunter2.db",
+        "postgresql:u:hunter2@db.example.org",
+        " postgresql://u:hunter2@db.example.org/x",
+        "u:hunter2@db.example.org/x",
+        "host=db.example.org user=u password=hunter2",
+        "redis://:hunter2@db.example.org",
     ],
 )
 def test_i1_an_unknown_database_scheme_is_refused_and_masked_also_in_db(tmp_path: Path, name: str) -> None:

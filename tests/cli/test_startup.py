@@ -3,8 +3,11 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.support.program import Program
 
 HEAVY = (
     "sqlmodel",
@@ -67,3 +70,27 @@ def test_a_verb_imports_no_other_verb_and_no_other_noun() -> None:
     }
     assert {room for room, *_ in ours} == {*shared, "mailbox"}
     assert {room[1] for room in ours if len(room) > 1} == {"show", "document"}
+
+
+def test_commands_that_list_import_nothing_that_sends_renders_or_migrates(home: Path) -> None:
+    """SQLModel, which declares the tables, takes longer to import than the rest of such a command."""
+    program = Program(home)
+    program.run("init", "--email", "ada@example.org", "--name", "Ada")
+    script = (
+        "import sys\n"
+        "from mailrotate.cli.main import main\n"
+        "for command in sys.argv[1:]:\n"
+        "    try:\n"
+        "        main(command.split())\n"
+        "    except SystemExit as end:\n"
+        "        assert end.code == 0, command\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    listing = ["mailbox list", "slot list", "campaign list", "contact list", "outbox list", "log", "status"]
+    asked = subprocess.run(
+        [sys.executable, "-c", script, *listing], capture_output=True, text=True, check=True, env=program.env
+    )
+    unwanted = {*HEAVY, "markdown_it", "holidays", "smtplib"} - {"sqlalchemy"}
+    imported = {name.partition(".")[0] for name in asked.stderr.splitlines()[-1].split()}
+    assert "sqlalchemy" in imported
+    assert imported & unwanted == set()

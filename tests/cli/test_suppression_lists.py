@@ -56,7 +56,7 @@ def test_i4_row_05_everybody_at_a_domain_is_read_as_the_domain_and_nonsense_refu
     done = suppressing(
         program,
         "*@wild.example\n%@wild3.example\n*@sub.wild.example\n*.below.example\n@at.example\n"
-        "kim*@wild5.example\n*\n*@*\nnobody\nhttps://wild6.example\n",
+        "kim*@wild5.example\n*\n*@*\nnobody\nhttps://wild6.example\nwww.site.example\n",
         status=8,
     )
     assert suppressed(program) == [
@@ -65,6 +65,7 @@ def test_i4_row_05_everybody_at_a_domain_is_read_as_the_domain_and_nonsense_refu
         ("domain", "sub.wild.example"),
         ("domain", "below.example"),
         ("domain", "at.example"),
+        ("domain", "site.example"),
     ]
     assert [problem["line"] for problem in done.json()["problems"]] == [6, 7, 8, 9, 10]
     assert problems(program, "kim@wild.example", "lee@wild4.example") == {"kim@wild.example": "is suppressed"}

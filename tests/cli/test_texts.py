@@ -154,7 +154,7 @@ def test_row_13_a_signature_is_checked_when_it_is_added_and_edited(sender: Autho
             *("line 1", "line 2", "line 3", "line 4"),
         ]
     warned = sender.run("mailbox", "signature", "edit", ANNA, "work", "--body", "-", input="Hi {name}")
-    assert "warning: line 1: '{name}' is no field" in warned.stderr
+    assert "warning: line 1: '{name}' is not a field" in warned.stderr
 
 
 def test_row_13_a_signature_of_an_earlier_version_is_sent_as_it_was_written(sender: Author) -> None:
@@ -198,6 +198,14 @@ def test_row_16_bare_text_stays_as_written_or_is_warned_about(sender: Author) ->
     sender.write("fine\nthe file __init__\n")
     (warning,) = sender.warnings()
     assert warning.startswith("body.md:2: '__init__' becomes bold")
+
+
+def test_row_16_the_backslashes_of_a_path_are_warned_about_where_they_are_dropped(author: Author) -> None:
+    author.write("See C:\\_new\\list and\n\\\\server\\files,\n\nC:\\temp\\x, 5 \\* 3 and `C:\\_new`.\n")
+    assert [warning.partition(";")[0] for warning in author.warnings()] == [
+        "body.md:1: the backslash before '_' is dropped",
+        "body.md:2: the backslash before '\\' is dropped",
+    ]
 
 
 def test_row_17_attachments_have_their_registered_types(sender: Author) -> None:
@@ -293,6 +301,36 @@ def test_unusable_placeholders_are_named_with_line_and_fix(author: Author) -> No
     assert first.endswith("write {{ first_name }}")
     assert second.startswith("body.md:3: '{{ 2nd_line }}'")
     assert second.endswith("write {{ field_2nd_line }}")
+    author.write("Hi\n{{{first_name}}}")
+    assert author.problems() == ["body.md:2: '{{{first_name}}}' has three braces; write {{ first_name }}"]
+
+
+def test_the_placeholders_of_other_programs_are_warned_about_with_the_fix(author: Author) -> None:
+    others = [
+        "{first_name}",
+        "${first_name}",
+        "{!first_name}",
+        "*|FIRST_NAME|*",
+        "%first_name%",
+        "%%First_Name%%",
+    ]
+    author.write("\n\n".join([*others, "<<first_name>>"]))
+    warnings = author.warnings()
+    assert [warning.partition(":")[2].partition(":")[0] for warning in warnings] == [
+        "1",
+        "3",
+        "5",
+        "7",
+        "9",
+        "11",
+        "13",
+    ]
+    assert all(
+        warning.endswith("is not a field and appears as it is; write {{ first_name }}")
+        for warning in warnings
+    )
+    author.write("100% sure, 5%_x, 50%off%sale, https://example.org/%C3%BC%FC%20x, a<<b, {{ first_name }}")
+    assert author.warnings() == []
 
 
 def test_d7_a_preview_says_which_step_and_recipient_and_shows_another_sender(sender: Author) -> None:

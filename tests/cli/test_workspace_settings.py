@@ -8,8 +8,8 @@ from tests.support.console import Console
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Console:
-    program = Console(tmp_path)
+def program(home: Path) -> Console:
+    program = Console(home)
     program.run("init", "--email", "ada@example.org")
     return program
 

@@ -5,48 +5,45 @@ from pathlib import Path
 
 import pytest
 
+from mailrotate.core.values.states import Security
 from tests.acceptance import autumn
 from tests.life.scene import ANNA, BEN, DAY, HOUR, MONDAY, PASSWORD, ROOT, SOLO, USER_OF, Scene
 from tests.support.console import Console
 from tests.support.dovecot import Dovecot
 from tests.support.post_office import PostOffice
 from tests.support.recording_smtp import RecordingSmtp
-from tests.support.tls import TlsAuthority
 
 
 @pytest.fixture(scope="session")
-def office(dovecot: Dovecot, authority: TlsAuthority) -> Iterator[PostOffice]:
-    with RecordingSmtp({}, tls=authority.server_context(), forward=dovecot.deliver) as smtp:
-        yield PostOffice(dovecot, smtp)
+def office(dovecot: Dovecot) -> Iterator[PostOffice]:
+    with RecordingSmtp({}, security=Security.NONE, forward=dovecot.deliver) as smtp:
+        yield PostOffice(dovecot, smtp, Security.NONE)
 
 
 @pytest.fixture(scope="session")
-def played(office: PostOffice, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory) -> Console:
+def played(office: PostOffice, tmp_path_factory: pytest.TempPathFactory) -> Console:
     """The scene after its first pass; only ever copied."""
-    return play(tmp_path_factory.mktemp("life"), office, authority)
+    return play(tmp_path_factory.mktemp("life"), office)
 
 
 @pytest.fixture(scope="session")
-def played_with_solo(
-    office: PostOffice, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory
-) -> Console:
+def played_with_solo(office: PostOffice, tmp_path_factory: pytest.TempPathFactory) -> Console:
     """The same, with a campaign that Anna sends alone and began a day earlier."""
-    return play(tmp_path_factory.mktemp("solo"), office, authority, SOLO)
+    return play(tmp_path_factory.mktemp("solo"), office, SOLO)
 
 
 def play(
     home: Path,
     office: PostOffice,
-    authority: TlsAuthority,
     solo: Sequence[str] = (),
     database: str = "",
     user_of: Mapping[str, str] = USER_OF,
 ) -> Console:
     """Play the scene, in a file or in a PostgreSQL database, whose clock stays where it is."""
-    console = Console(home, {"SSL_CERT_FILE": str(authority.ca_file)})
+    console = Console(home)
     if database:
         console.env["MAILROTATE_DB"] = database
-    scene = Scene(console, office, authority, user_of)
+    scene = Scene(console, office, user_of)
     before = MONDAY - DAY - HOUR
     for mailbox in USER_OF:
         office.add(mailbox, PASSWORD)
@@ -71,15 +68,13 @@ def play(
 
 
 @pytest.fixture
-def begin(
-    office: PostOffice, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Console], Scene]:
+def begin(office: PostOffice, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Console], Scene]:
     """Copy a scene, with logins that all work."""
 
     def begun(played: Console) -> Scene:
         for mailbox in USER_OF:
             office.add(mailbox, PASSWORD)
-        return Scene(played.moved(tmp_path_factory.mktemp("story")), office, authority)
+        return Scene(played.moved(tmp_path_factory.mktemp("story")), office)
 
     return begun
 

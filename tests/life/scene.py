@@ -7,13 +7,11 @@ from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
-from mailrotate.core.values.states import Security
 from tests.acceptance import autumn
 from tests.support.console import Console
 from tests.support.post_office import PostOffice, sent_by
 from tests.support.program import Completed
 from tests.support.scripted_smtp import Move, ScriptedSmtp
-from tests.support.tls import TlsAuthority
 
 # The admin, and the three users of the mailboxes. Nobody here can be reached through these mailboxes.
 ROOT, UNA, MAX, ZOE = (f"{name}@home.example.net" for name in ("root", "una", "max", "zoe"))
@@ -40,12 +38,10 @@ class Scene:
         self,
         console: Console,
         office: PostOffice,
-        authority: TlsAuthority,
         user_of: Mapping[str, str] = USER_OF,
     ) -> None:
         self.console = console
         self.office = office
-        self.authority = authority
         self.user_of = user_of
 
     # --- typing
@@ -79,7 +75,7 @@ class Scene:
     ) -> Completed:
         host = "127.0.0.1" if mailbox == ANNA else "localhost"
         where = ("--smtp", f"{host}:{self.office.smtp.port}", "--imap", self.office.imap_server)
-        how = ("--security", "tls", "--password-stdin", "--for", self.user_of[mailbox])
+        how = ("--security", self.office.security, "--password-stdin", "--for", self.user_of[mailbox])
         words = ("mailbox", "connect", mailbox, *where, *how, *(("--gap", gap) if gap else ()), *more)
         return self.at(instant, *words, status=status, standing=standing)
 
@@ -99,7 +95,7 @@ class Scene:
         self, mailbox: str, script: Mapping[str, Move | Sequence[Move]]
     ) -> Iterator[ScriptedSmtp]:
         """Let the mailbox send through a server that follows a script."""
-        with ScriptedSmtp(security=Security.TLS, tls=self.authority.server_context()) as server:
+        with ScriptedSmtp(security=self.office.security) as server:
             host = f"127.0.0.1:{server.port}"
             self.at(MONDAY + HOUR, "mailbox", "set", mailbox, "--smtp", host)
             server.follow(script)

@@ -13,7 +13,6 @@ from tests.support.console import Console
 from tests.support.databases import PostgresqlServer
 from tests.support.dovecot import Dovecot
 from tests.support.post_office import PostOffice, parsed
-from tests.support.tls import TlsAuthority
 
 TRIO = [f"t{number}@life.example.com" for number in range(12)]
 WEIGHTS = (f"{ANNA}=1", f"{BEN}=2", f"{CLEO}=3")
@@ -177,7 +176,6 @@ def test_c11_h4_after_an_absence_everybody_ends_as_with_a_pass_at_each_instant(
 def shared(
     postgresql: PostgresqlServer,
     office: PostOffice,
-    authority: TlsAuthority,
     dovecot: Dovecot,
     tmp_path: Path,
 ) -> Iterator[list[Scene]]:
@@ -186,8 +184,8 @@ def shared(
     scenes = []
     for name in names:
         (tmp_path / name).mkdir()
-        console = play(tmp_path / name, office, authority, database=postgresql.make(name))
-        scenes.append(Scene(console, office, authority))
+        console = play(tmp_path / name, office, database=postgresql.make(name))
+        scenes.append(Scene(console, office))
     yield scenes
     for name in names:
         postgresql.drop(name)

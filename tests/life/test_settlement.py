@@ -17,16 +17,13 @@ from tests.life.conftest import play
 from tests.life.scene import AFTER, ANNA, BEN, HOUR, LATER, MINUTE, SECOND, UNA, Scene
 from tests.support.databases import PostgresqlServer
 from tests.support.post_office import PostOffice
-from tests.support.tls import TlsAuthority
 
 
 @pytest.fixture
-def shared_scene(
-    office: PostOffice, authority: TlsAuthority, postgresql: PostgresqlServer, tmp_path: Path
-) -> Iterator[Scene]:
+def shared_scene(office: PostOffice, postgresql: PostgresqlServer, tmp_path: Path) -> Iterator[Scene]:
     """The scene on PostgreSQL."""
     database = "life_of_a_connection"
-    yield Scene(play(tmp_path, office, authority, database=postgresql.make(database)), office, authority)
+    yield Scene(play(tmp_path, office, database=postgresql.make(database)), office)
     postgresql.drop(database)
 
 

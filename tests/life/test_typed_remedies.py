@@ -13,16 +13,15 @@ from tests.life.scene import ANNA, BEN, CLEO, DAY, HOUR, LATER, MINUTE, MONDAY, 
 from tests.life.test_stand_ins import DUE_AT, lose, stepwise
 from tests.support.console import Console
 from tests.support.post_office import PostOffice
-from tests.support.tls import TlsAuthority
 
 ALL_OF_UNA = dict.fromkeys(USER_OF, UNA)
 
 
 @pytest.fixture(scope="module")
-def played(office: PostOffice, authority: TlsAuthority, tmp_path_factory: pytest.TempPathFactory) -> Console:
+def played(office: PostOffice, tmp_path_factory: pytest.TempPathFactory) -> Console:
     """The scene in which Una is an admin and the user of every mailbox."""
-    console = play(tmp_path_factory.mktemp("una"), office, authority, user_of=ALL_OF_UNA)
-    scene = Scene(console, office, authority)
+    console = play(tmp_path_factory.mktemp("una"), office, user_of=ALL_OF_UNA)
+    scene = Scene(console, office)
     scene.at(MONDAY, "user", "set", UNA, "--role", "admin")
     scene.at(MONDAY, "slot", "add", "--for", UNA, "--count", "2")
     return console
@@ -181,7 +180,7 @@ _numbers = count()
 def copied(scene: Scene) -> Scene:
     home = scene.console.home
     console = scene.console.moved(home.with_name(f"{home.name}-{next(_numbers)}"))
-    return Scene(console, scene.office, scene.authority, scene.user_of)
+    return Scene(console, scene.office, scene.user_of)
 
 
 def typed(command: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """One turn of a lane: its connections, what it waits for, and what each answer leaves (B3, F3, H5)."""
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ from mailrotate.core.values.mail import (
     MailTrouble,
     ServerReply,
 )
-from mailrotate.core.values.states import Phase
+from mailrotate.core.values.states import Phase, Priority
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -157,6 +158,13 @@ class Scene:
             recipient = self.workspace.add_recipient(self.campaign, address)
             made.append(self.workspace.add_message(self.anna, self.campaign, recipient, to=address))
         return made
+
+    def add_notices(self, count: int) -> None:
+        words = json.dumps({"subject": "ben@example.org has failed", "text": "It has failed."})
+        for _ in range(count):
+            self.workspace.add_message(
+                self.anna, to="una@home.example", kind="notice", priority=Priority.NOTICE, fields=words
+            )
 
     def add_sent_with_copy(self) -> None:
         """A sent message whose copy is still to be filed."""
@@ -700,3 +708,28 @@ def test_c1_the_inbox_of_a_mailbox_that_is_not_connected_is_left_alone(scene: Sc
     scene.set_connection(state="failed")
     scene.turn().sync()
     assert scene.server.seen == []
+
+
+# --- notices
+
+
+def test_c10_a_turn_for_notices_sends_all_of_them_and_nothing_else(scene: Scene) -> None:
+    scene.add("kim")
+    scene.add_notices(2)
+    assert scene.turn().notify() == {"notified": 2}
+    assert scene.states() == ["scheduled", "sent", "sent"]
+    assert "open inbox" not in scene.server.seen
+
+
+def test_c10_a_turn_for_notices_ends_at_the_first_that_may_not_leave(scene: Scene) -> None:
+    """The second one, because of the gap."""
+    tries: list[None] = []
+
+    def stopping() -> bool:
+        tries.append(None)
+        return False
+
+    scene.set_connection(gap_seconds=90)
+    scene.add_notices(3)
+    assert scene.turn(stopping=stopping).notify() == {"notified": 1}
+    assert (len(tries), scene.states()) == (2, ["sent", "scheduled", "scheduled"])

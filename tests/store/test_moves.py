@@ -9,6 +9,7 @@ from mailrotate.core.store import deadlines, moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.people import recipients
+from mailrotate.core.store.rows import METADATA
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.transition import Transition
 from tests.support.rows import NOW, Workspace
@@ -27,7 +28,7 @@ MOVING = [moving for machine in MACHINES for moving in machine.values() if movin
 
 def states_of(machine: str) -> list[str]:
     """Those that the table's CHECK allows."""
-    table = t.METADATA.tables[machine]
+    table = METADATA.tables[machine]
     (check,) = (
         str(each.sqltext)
         for each in table.constraints

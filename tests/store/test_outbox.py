@@ -470,3 +470,43 @@ def test_f3_a_message_takes_the_identity_of_the_mail_that_was_sent(
     known = found(store, one)
     assert (known.mailbox_id, known.token, known.message_id) == (other.id, "abc", "<abc@example.org>")
     assert found(store, two).mailbox_id == box.id
+
+
+def test_e5_a_message_leaves_from_another_mailbox_unless_it_changed_meanwhile(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    ben = workspace.add_mailbox("ben@example.org")
+    campaign = workspace.add_campaign(mailboxes=[box, ben])
+    _, sender = workspace.senders(campaign)
+    one, two = workspace.add_message(box), workspace.add_message(box)
+
+    def change(message: Candidate) -> bool:
+        with store.writing() as connection:
+            return outbox.change_sender(connection, message, ben.id, ben.address, "<new@example.org>", sender)
+
+    before = found(store, one)
+    assert not change(replace(before, state=MessageState.ERROR))
+    assert not change(replace(before, mailbox_id=ben.id))
+    assert found(store, one) == before
+    assert change(before)
+    after = found(store, one)
+    assert (after.mailbox_id, after.from_address, after.message_id, after.campaign_sender_id) == (
+        ben.id, ben.address, "<new@example.org>", sender,
+    )  # fmt: skip
+    assert found(store, two).mailbox_id == box.id
+
+
+def test_h4_the_earliest_message_that_is_not_late_is_found_behind_those_that_are(
+    store: Store, workspace: Workspace, box: Sender
+) -> None:
+    campaign = workspace.add_campaign(mailboxes=[box])
+    late, due_now = (
+        workspace.add_message(
+            box, campaign, workspace.add_recipient(campaign, f"{number}@example.com"), due_at=due_at
+        )
+        for number, due_at in enumerate((NOW - timedelta(days=9), NOW))
+    )
+    with store.reading() as connection:
+        for since, expected in ((None, late), (NOW, due_now), (SOON, None)):
+            first = outbox.earliest_ready(connection, box.id, campaign.id, Priority.FIRST, NOW, since)
+            assert (first and first.id) == expected

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.backups import upgrade
 from mailrotate.core.store.engine import Store
+from mailrotate.core.store.rows import METADATA
 from mailrotate.core.store.schema import REVISIONS, check_database, migrate, require_current
 from mailrotate.core.store.triggers import missing_triggers
 from mailrotate.core.values.errors import Refused, StoreTrouble
@@ -27,7 +28,7 @@ def test_models_and_migrations_agree(store: Store) -> None:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
         )
-        assert compare_metadata(context, t.METADATA) == []
+        assert compare_metadata(context, METADATA) == []
 
 
 def test_partial_indexes_have_the_same_conditions_on_both_databases() -> None:
@@ -38,7 +39,7 @@ def test_partial_indexes_have_the_same_conditions_on_both_databases() -> None:
     )
     declared = [
         str(index.dialect_options["sqlite"]["where"])
-        for table in t.METADATA.tables.values()
+        for table in METADATA.tables.values()
         for index in table.indexes
         if index.dialect_options["sqlite"]["where"] is not None
     ]

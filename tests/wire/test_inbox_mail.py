@@ -104,10 +104,14 @@ def test_g1_two_signs_are_a_machine_also_where_it_cites_us(wire: Wire, signs: tu
         "unsubscribe=20{}",
         "unsubscribe{}",
         "=?utf-8?q?=5BEXT=5D_unsubscribe_{}?=",
+        "unsubscribe%2520{}",
+        "unsubscribe {1}\r\n {2}",
     ],
 )
 def test_i4_an_unsubscribe_counts_however_its_subject_was_touched(wire: Wire, subject: str) -> None:
-    wire.imap.add(mail(f"From: {PIA}", f"To: {ANNA}", f"Subject: {subject.format(token_of(wire, PIA))}"))
+    token = token_of(wire, PIA)
+    touched = subject.format(token, token[:12], token[12:])
+    wire.imap.add(mail(f"From: {PIA}", f"To: {ANNA}", f"Subject: {touched}"))
     assert wire.pass_at(NOON)[0]["unsubscribes"] == 1
     assert sorted(wire.pass_at(THURSDAY)[1]) == [QUIN, ROB], "no step 2"
 

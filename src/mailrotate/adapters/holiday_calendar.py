@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from datetime import date
 from functools import cache
 
-from mailrotate.core.rules.campaign_file import Remark
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.remark import Remark
 
 # Whether a region has days of its own hardly changes from year to year.
 _ANY_YEAR = 2025

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.placeholders import former_names
+from mailrotate.cli.placeholders import former_names, hide_types_of_flags
 
 # The root declares the global options, in the help panel of this name; by the panel the others find them.
 GLOBAL_PANEL = "Global options"
@@ -41,6 +41,7 @@ class _GlobalAnywhere(_Reader):
     def get_params(self, ctx: Any) -> list[Any]:
         """Completion offers the global options at every level; help lists them at the root only."""
         own = super().get_params(ctx)
+        hide_types_of_flags(own)
         return [*own, *_inherited_options(ctx)] if ctx.resilient_parsing else own
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from functools import cache
 from typing import Annotated, Any, ClassVar
 
 import typer
@@ -112,9 +113,15 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status)
 
 
+@cache
+def _program() -> Any:
+    """The tree of commands; a process that runs several command lines builds it once."""
+    return typer.main.get_command(root)
+
+
 def _run(given: list[str], call: Call) -> int:
     try:
-        ended: Any = typer.main.get_command(root).main(given, "mailrotate", standalone_mode=False, obj=call)
+        ended: Any = _program().main(given, "mailrotate", standalone_mode=False, obj=call)
         # A full disk or a closed pipe must fail the command.
         sys.stdout.flush()
     except MailrotateError as error:

@@ -1,5 +1,6 @@
 """What stands for a value in help: a word with a meaning, in place of a type such as `<int range>`."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from typer.core import TyperArgument
@@ -17,6 +18,13 @@ def put_in(command: Any) -> None:
         elif not param.is_flag and param.metavar is None:
             param.metavar = _of_option(param)
     command.short_help = first_sentence(command.help or "")
+
+
+def hide_types_of_flags(params: Iterable[Any]) -> None:
+    """A flag takes no value; on a terminal Typer would show `<bool>` beside it."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.display_type_rich = _no_type
 
 
 def first_sentence(text: str) -> str:

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 _UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
 _WORK = "send|sync|test|deadlines|notify"
-_ONE = {"replies": "reply", "bounces": "bounce", "unsubscribes": "unsubscribe"}
+# What is counted, by its key in --json: one of it, and several.
+_NOUNS = {
+    "replies": ("reply", "replies"),
+    "bounces": ("bounce", "bounces"),
+    "unsubscribes": ("unsubscribe", "unsubscribes"),
+    "tested": ("mailbox tested", "mailboxes tested"),
+    "tests_failed": ("test failed", "tests failed"),
+}
 EndAfter = Annotated[
     str | None, typer.Option("--for", metavar="DURATION", help="End after this long, for cron with gaps.")
 ]
@@ -118,7 +125,7 @@ def _finish(call: Call, report: "Report", seconds: float) -> None:
 def _done(report: "Report") -> str:
     """Say `2 sent, 1 reply`: counts of things have a plural."""
     counts = {name: count for name, count in report.counts().items() if count}
-    words = [counted(n, _ONE[name], name) if name in _ONE else f"{n} {name}" for name, n in counts.items()]
+    words = [counted(n, *_NOUNS[name]) if name in _NOUNS else f"{n} {name}" for name, n in counts.items()]
     if words:
         return ", ".join(words)
     failed = report.outlook.failed_count

@@ -215,6 +215,7 @@ def test_d1_every_mistake_is_reported_at_once_with_file_line_and_key() -> None:
         (f'{SMALL}delay = "999999999w"', "c.toml:5: steps[1].delay: '999999999w' is too long"),
         (SMALL.replace('"x"', '"a\\nb"'), "c.toml:1: name: must be one line"),
         (SMALL.replace('"t"', '"{{ f() }}"'), "c.toml:4: steps[1].text: a call is not available"),
+        (SMALL.replace('"t"', '"a\\n\\n{{ f() }}"'), "c.toml:4: steps[1].text: a call is not available"),
         (SMALL.replace('text = "t"', 'body = "none.md"'), "c.toml:4: steps[1].body: 'none.md' was not read"),
         (SMALL.replace('text = "t"', 'body = "latin.md"'), "latin.md:2: is not UTF-8"),
         (SMALL.replace('text = "t"', 'body = "empty.md"'), "c.toml:4: steps[1].body: 'empty.md' is empty"),

@@ -47,6 +47,8 @@ DAYS = [("0", 0 * DAY), ("1", DAY), ("3", 3 * DAY), ("6", 6 * DAY), ("8", 8 * DA
             {1: 9 * DAY, 2: 9 * DAY + HOUR},
             [*DAYS, ("before 2", 8 * DAY + HOUR), ("end 1", 9 * DAY), ("end 2", 9 * DAY + HOUR)],
         ),
+        # The first notice is also the one of the day before the second end.
+        ({1: HOUR, 2: DAY}, [("0", 0 * DAY), ("end 1", HOUR), ("end 2", DAY)]),
     ],
 )
 def test_c10_notices_are_those_of_the_days_before_the_first_end_and_two_for_each_later_one(

@@ -31,6 +31,7 @@ SEEN = [
     ("connect", "Connection refused", "net"),
     ("connect", "421 4.7.0 Try again later, closing connection. x12-gsmtp", "limit"),
     # the system, for now
+    ("rcpt", "450 4.7.1 Recipient address rejected: Policy Service is unavailable", "retry"),
     ("mail", "421 4.3.0 Temporary System Problem. Try again later", "retry"),
     ("rcpt", "421 4.4.5 Server busy, try again later.", "retry"),
     ("data", "421 4.7.0 Temporary System Problem. Try again later", "retry"),
@@ -179,6 +180,7 @@ SEEN = [
     ("rcpt", "550 Access denied...3f786850e387550fdab836ed7e6dc881de23001b...", "sender"),
     ("rcpt", "550 You have sent more mail than is permitted", "limit"),
     ("rcpt", "550-Callout verification failed:\n550 550 5.1.1 No such user here", "hard"),
+    ("rcpt", "550-Postmaster verification failed for a@b.org\n550 Response: 550 User unknown", "sender"),
     ("rcpt", "550 The user has sent more than 150 messages in the last hour", "limit"),
     ("rcpt", "550 The recipient has blocked messages from this sender", "soft"),
     ("rcpt", "550 Recipient does not accept mail from you (user blocklist)", "soft"),

@@ -37,7 +37,8 @@ def test_c10_two_secrets_sign_side_by_side() -> None:
     ("status", "outcome"),
     [
         (200, Outcome.DELIVERED), (204, Outcome.DELIVERED), (299, Outcome.DELIVERED),
-        (199, Outcome.REFUSED), (301, Outcome.REFUSED), (308, Outcome.REFUSED), (400, Outcome.REFUSED),
+        (199, Outcome.REFUSED), (300, Outcome.REFUSED), (301, Outcome.REFUSED), (308, Outcome.REFUSED),
+        (400, Outcome.REFUSED),
         (404, Outcome.REFUSED), (429, Outcome.REFUSED), (500, Outcome.REFUSED), (503, Outcome.REFUSED),
         (410, Outcome.GONE),
     ],

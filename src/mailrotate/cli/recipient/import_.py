@@ -11,10 +11,10 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.output import Speech
+from mailrotate.cli.output import Speech, counted
 from mailrotate.cli.params import Campaign, DryRun, Encoding
 from mailrotate.cli.recipient.document import AddedFor
-from mailrotate.core.rules.text import same_name
+from mailrotate.core.rules.text import one_line, same_name
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command
 
@@ -101,7 +101,8 @@ def import_(
 
 def _report(speech: Speech, imported: "Imported", how: "HowToImport") -> None:
     if speech.as_json:
-        speech.report(_counts(imported), "problems", map(vars, imported.problems))
+        counts = {**_counts(imported), "several_addresses": imported.several_addresses}
+        speech.report(counts, "problems", map(vars, imported.problems))
     else:
         _tell(speech, imported, how.rehearse)
     if how.strict and imported.refused:
@@ -218,8 +219,12 @@ def _tell(speech: Speech, imported: "Imported", dry_run: bool) -> None:
     verb = "would be imported" if dry_run else "imported"
     others = ", ".join(f"{count} {name}" for name, count in list(counts.items())[1:] if count)
     speech.line(f"{imported.imported} {verb} into '{imported.campaign}'" + (f"; {others}" if others else ""))
+    if imported.several_addresses:
+        rows = counted(imported.several_addresses, "row has", "rows have")
+        speech.say(f"  {rows} several addresses in one cell; only the first of them is used")
     for number, trouble in enumerate(imported.problems):
         if number == _MOST_TOLD:
             speech.say(f"  … and {imported.refused - _MOST_TOLD} more; --json lists them all")
             break
-        speech.say(f"  line {trouble.line}: {trouble.email or '(no address)'}: {trouble.problem}")
+        address = one_line(trouble.email or "") or "(no address)"
+        speech.say(f"  line {trouble.line}: {address}: {one_line(trouble.problem)}")

@@ -9,8 +9,8 @@ from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.states import SuppressionKind
 
 # `@example.com`, `*@example.com` and `*.example.com` mean everybody at a domain, in lists of other programs
-# too; `%` is their database's word for `*`.
-_EVERYBODY_AT = re.compile(r"(?:[*%]?@)?(?:\*?\.)?")
+# too; `%` is their database's word for `*`. Nobody has an address at `www.example.com`, which is a web site.
+_EVERYBODY_AT = re.compile(r"(?:[*%]?@)?(?:\*?\.)?(?:www\.(?=[^.]+\.))?", re.IGNORECASE)
 _WILDCARD = re.compile(r"\*|\A%|%\Z")
 # A comment begins at the start of a line or after white space: `kim#1@example.com` is an address.
 _COMMENT = re.compile(r"(?:\A|(?<=\s))#.*", re.DOTALL)

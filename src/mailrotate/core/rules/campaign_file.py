@@ -19,6 +19,7 @@ from mailrotate.core.values.duration import parse_duration
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.letter import LONGEST_FILENAME, LONGEST_SUBJECT, MOST_ATTACHED_BYTES, Attachment
+from mailrotate.core.values.remark import Remark
 from mailrotate.core.values.states import Rotation
 
 RECIPIENT_ZONE = "recipient"
@@ -53,14 +54,6 @@ class Unreadable:
 
 
 Files = Mapping[str, bytes | Unreadable]
-
-
-@dataclass(frozen=True)
-class Remark:
-    """What there is to say about a value; a mistake keeps the campaign from being used."""
-
-    message: str
-    is_mistake: bool
 
 
 HolidayCheck = Callable[[str], Remark | None]
@@ -308,8 +301,11 @@ def _body(step: Table, files: Files) -> str:
     # A line end right behind the opening quotes is not part of the text (TOML 1.0, String).
     written = step.report.text.splitlines()[line - 1].rstrip()
     before_first = line if written.endswith(('"""', "'''")) and "\n" in text else line - 1
+    # In a string of one line, each line end is an escape.
+    is_long = '"""' in written or "'''" in written
     for problem in check_text(text, Kind.BODY):
-        place = f"{step.report.file_name}:{before_first + problem.line}: {key_of((*step.path, 'text'))}"
+        number = before_first + problem.line if is_long else line
+        place = f"{step.report.file_name}:{number}: {key_of((*step.path, 'text'))}"
         _report(step, "text", place, problem)
     return text
 

@@ -19,6 +19,7 @@ from mailrotate.core.values.errors import BadInput
 EMAIL = "email"
 # As many as a spreadsheet has at most.
 MOST_COLUMNS = 16_384
+_ADDRESS = re.compile(r"[^\s@]{1,64}@[^\s@.]+\.[^\s@]+")
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,15 @@ def has_known_email(headers: Sequence[str], choice: ColumnChoice) -> bool:
 def name_columns(headers: Sequence[str], choice: ColumnChoice) -> Columns:
     """Name the columns of a file, at most `MOST_COLUMNS`.
 
-    Raises BadInput: `csv.no_email`, `csv.no_column` (a column of `choice` that is not there), `csv.header`.
+    Raises BadInput: `csv.no_header`, `csv.no_email`, `csv.header`, `csv.no_column` (a column of `choice` that
+    is not there).
     """
+    if found := next(filter(_ADDRESS.fullmatch, headers), None):
+        raise BadInput(
+            "csv.no_header",
+            f"the file begins with a recipient ('{found[:80]}'), not with the names of its columns",
+            "put a line above it, such as email,first_name",
+        )
     written = [field_name(header) for header in headers]
     names: list[str | None] = [usable_name(header) or None for header in headers]
     fixed = {_find(headers, written, column): name for column, name in choice.mapped.items()}
@@ -71,7 +79,7 @@ def name_columns(headers: Sequence[str], choice: ColumnChoice) -> Columns:
     if problems:
         raise BadInput(
             "csv.header",
-            f"the text uses a field that several columns have: {'; '.join(problems)}",
+            "the text uses a field that several columns have",
             "choose one of them: --map COLUMN=FIELD (COLUMN is its header or its number)",
             problems,
         )

@@ -63,10 +63,18 @@ def stops_all(machine: Machine, now: datetime) -> Trouble | None:
     return Trouble(Code.NO_RUNNER, f"{since}; run it or install the cron line", Command("run", "--once"))
 
 
-def down(lane: Lane) -> Trouble | None:
-    """The server of this mailbox that cannot be used."""
+def down(lane: Lane, all_lanes: Sequence[Lane] = ()) -> Trouble | None:
+    """The server of this mailbox that cannot be used, with the other lanes that miss it too."""
     outage = lane.smtp or lane.imap
-    return None if outage is None else _outage({outage.host: [lane]}, [outage])
+    if outage is None:
+        return None
+    others = [each for each in all_lanes if each is not lane]
+    found = [(each, known) for each in (lane, *others) if (known := _outages(each, outage.host))]
+    return _outage({outage.host: [each for each, _ in found]}, [one for _, known in found for one in known])
+
+
+def _outages(lane: Lane, host: str) -> list[Outage]:
+    return [one for one in (lane.smtp, lane.imap) if one is not None and one.host == host]
 
 
 # --- what stops everything
@@ -95,7 +103,7 @@ def _stuck(world: World, now: datetime) -> Trouble | None:
         return _no_runner(world, now)
     if bound.gate is Gate.INBOX and first.imap is not None:
         found = _server_down(world, now)
-        return found if found is not None and found.code is Code.OFFLINE else down(first)
+        return found if found is not None and found.code is Code.OFFLINE else down(first, world.lanes)
     if bound.gate is Gate.CONNECTION:
         return _grace(world, now) or _away(world, now)
     code = _STUCK.get(bound.gate, Code.NO_SENDER)

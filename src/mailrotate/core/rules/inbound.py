@@ -161,13 +161,15 @@ def _is_to(fields: _Fields, own: Collection[str]) -> bool:
 def _plain_subject(fields: _Fields) -> str:
     """The subject in small letters, without what programs do to it on its way."""
     subject = in_clear(fields.get("subject", ("",))[0][:_LONGEST_RAW_SUBJECT])
-    # `%20`, `+` and `=20` come from links and from subjects that were encoded twice.
-    return _INVISIBLE.sub("", unescape(unquote(subject)).replace("=20", " ")).lower()
+    # `%20`, `%2520`, `+` and `=20` come from links and from subjects that were encoded twice.
+    return _INVISIBLE.sub("", unescape(unquote(unquote(subject))).replace("=20", " ")).lower()
 
 
 def _unsubscribe_token(fields: _Fields) -> str | None:
     # The word may touch the token, and its last letter could be a digit of one.
-    found = _WHOLE_TOKEN.search(_plain_subject(fields).replace(_UNSUBSCRIBE, " "))
+    subject = _plain_subject(fields).replace(_UNSUBSCRIBE, "|")
+    # A gateway may have folded the line within the token.
+    found = _WHOLE_TOKEN.search(subject) or _WHOLE_TOKEN.search("".join(subject.split()))
     return None if found is None else found[0]
 
 

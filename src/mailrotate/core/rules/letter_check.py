@@ -20,7 +20,16 @@ from mailrotate.core.rules.templates import fields_needed
 from mailrotate.core.rules.text import same_name, template_lines
 from mailrotate.core.values.letter import LETTER_FIELDS
 
-_ONE_BRACE = re.compile(r"(?<![{$\\])\{ ?([^\W\d]\w{0,40}) ?\}(?!\})")
+_NAME = r"[^\W\d]\w{0,40}"
+# How other programs write the place of a field: `{name}`, `{!name}`, `${name}`, `*|NAME|*`, `%NAME%` and
+# `<<name>>`.
+# Two hexadecimal digits behind a percent sign are a character of an address.
+_FOREIGN_FIELD = re.compile(
+    rf"(?<![{{\\])\$?\{{!? ?({_NAME}) ?\}}(?!\}})"
+    rf"|\*\|({_NAME})\|\*"
+    rf"|(?<![\w%])%%?(?![0-9A-Fa-f]{{2}}%)({_NAME})%%?(?!\w)"
+    rf"|<<({_NAME})>>"
+)
 
 
 class Kind(Enum):
@@ -54,9 +63,11 @@ def _contents(tree: nodes.Template, kind: Kind) -> Iterator[TemplateProblem]:
     yield from _doubtful_names(tree)
     yield from _constants(tree)
     source, lines = _as_rendered(tree)
-    for found in _ONE_BRACE.finditer(source):
+    for found in _FOREIGN_FIELD.finditer(source):
         line = lines[source.count("\n", 0, found.start())]
-        said = f"'{found[0]}' is no field and appears as it is; write {{{{ {found[1]} }}}}"
+        name = next(filter(None, found.groups()))
+        own = placeholder_name(name) or name
+        said = f"'{found[0]}' is not a field and appears as it is; write {{{{ {own} }}}}"
         yield TemplateProblem(line, said, is_mistake=False)
     if kind is not Kind.SUBJECT:
         for finding in markdown_check.findings(source):

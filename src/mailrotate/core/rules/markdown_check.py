@@ -36,6 +36,9 @@ _BY_DIALECT = {
 _LONGEST_WORDS = 200
 _EMPHASIS = ("em_open", "strong_open")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*")
+# Before and behind a backslash that Markdown takes for the escape of a sign: `C:\_new`, `\\server\files`.
+_IN_PATH = re.compile(r"(?:^|[\s(\"'])[A-Za-z]:(?:\\\S*)?$")
+_SERVER = re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def _of_inline(token: Token) -> Iterator[Finding]:
         said = "what stands between < and > is no link; it needs https://, and no blanks"
         yield Finding(line_at(found.start()), said)
     yield from _eaten(token)
+    yield from _of_paths(token)
 
 
 def _inline_words(address: str) -> str:
@@ -170,6 +174,35 @@ def _eaten(token: Token) -> Iterator[Finding]:
             marker = child.markup
             said = f"'{marker}' inside words becomes emphasis; write \\{marker[0]} to keep the character"
             yield Finding(line, said, is_mistake=False)
+
+
+def _of_paths(token: Token) -> Iterator[Finding]:
+    """The backslashes of Windows paths that are dropped before a sign."""
+    children = token.children or []
+    line = _line(token)
+    for place, child in enumerate(children):
+        line += child.type in ("softbreak", "hardbreak")
+        if not _is_escape(child) or child.content == child.markup:
+            continue
+        before = children[place - 1].content if place else ""
+        if _IN_PATH.search(before) or _begins_server(before, children[place:]):
+            said = f"the backslash before '{child.content}' is dropped; write a path between two `"
+            yield Finding(line, said, is_mistake=False)
+
+
+def _begins_server(before: str, rest: list[Token]) -> bool:
+    r"""Whether `\\` stands before the name of a server: `\\server\files`."""
+    return (
+        rest[0].content == "\\"
+        and (not before or before[-1] in " (\"'")
+        and len(rest) > 2
+        and _SERVER.fullmatch(rest[1].content) is not None
+        and _is_escape(rest[2])
+    )
+
+
+def _is_escape(token: Token) -> bool:
+    return token.type == "text_special" and token.markup.startswith("\\")
 
 
 def _closing(children: list[Token], opening: int) -> int:

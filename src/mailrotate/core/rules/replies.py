@@ -80,7 +80,8 @@ _SAME = (
     (re.compile(r"\bca(?:n|n')?not\b|\bcan'?t\b", re.IGNORECASE), "can not"),
     (
         re.compile(
-            r"\b(do|does?|dos|is|are|was|were|has|have|had|did|could|wo|ca|would|should)n'?t\b", re.IGNORECASE
+            r"\b(do|does?|dos|is|are|was|were|has|have|had|did|could|wo|ca|would|should)'?n'?t\b",
+            re.IGNORECASE,
         ),
         r"\1 not",
     ),

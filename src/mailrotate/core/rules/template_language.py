@@ -59,6 +59,7 @@ _INERT = re.compile(r"(\{#)|\{%[-+]?\s*raw\s*-?%\}")
 _END_OF_NOTE = re.compile(r"#\}")
 _END_OF_RAW = re.compile(r"\{%-?\s*endraw\s*[-+]?%\}")
 _UNCLOSED = re.compile(r"\{\{(?![^{}\n]*\}\})")
+_THREE_BRACES = re.compile(r"\{\{\{ ?(\w{1,40}) ?\}\}\}")
 _PLACEHOLDER = re.compile(r"\{\{[-+]?([^{}\n]{0,200}?)[-+]?\}\}")
 # A name that people type in braces and that Jinja2 does not read as one.
 _SPOKEN_NAME = re.compile(r"[\w.\- /'’&#:]+")
@@ -233,6 +234,10 @@ def _unreadable_placeholders(text: str) -> list[TemplateProblem]:
             found.append(TemplateProblem(line, _placeholder_words(inside)))
             if len(found) == _MOST_PLACEHOLDERS:
                 break
+    for placeholder in () if found else _THREE_BRACES.finditer(braces):
+        line = braces.count("\n", 0, placeholder.start()) + 1
+        said = f"'{placeholder[0]}' has three braces; write {{{{ {placeholder[1]} }}}}"
+        found.append(TemplateProblem(line, said))
     unclosed = None if found else _UNCLOSED.search(braces)
     if unclosed is not None:
         line = braces.count("\n", 0, unclosed.start()) + 1

@@ -30,10 +30,10 @@ def other_active_admins(connection: Connection, user_id: int) -> int:
 def referring_to(table: Table, key: ColumnElement[int]) -> ColumnElement[bool]:
     """Whether any row of any table refers to the row of `table` with this key."""
     columns = [
-        reference.parent
-        for other in t.METADATA.sorted_tables
-        for reference in other.foreign_keys
-        if reference.column.table is table
+        column
+        for other in t.METADATA.tables.values()
+        for column in other.columns
+        if column.info.get("refers_to") == f"{table.name}.id"
     ]
     return or_(*(exists().where(column == key) for column in columns))
 

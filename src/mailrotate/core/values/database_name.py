@@ -5,8 +5,12 @@ import re
 from mailrotate.core.values.errors import BadInput
 
 _POSTGRESQL = ("postgresql://", "postgres://")
-# Also in capitals, with a driver, or with a slash too few.
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,2}")
+# A scheme, also in capitals, with a driver, or with a slash too few; a login without a scheme; or libpq's
+# keywords.
+_NO_PATH = re.compile(
+    r"\s*([A-Za-z][A-Za-z0-9+.-]*:/{1,2}|[^/\s:@]+:(?=[^/\s@]+@)"
+    r"|(?:host|hostaddr|port|dbname|user|password|passfile|service)\s*=)"
+)
 
 
 def is_postgresql(name: str) -> bool:
@@ -16,11 +20,11 @@ def is_postgresql(name: str) -> bool:
 
 def refuse_scheme(name: str) -> None:
     """Raise BadInput (`db.scheme`) for the URL of anything else. It is not shown: it may have a password."""
-    scheme = _SCHEME.match(name)
-    if scheme is not None and not is_postgresql(name):
+    begins = _NO_PATH.match(name)
+    if begins is not None and not is_postgresql(name):
         raise BadInput(
             "db.scheme",
-            f"'{scheme[0]}…' is not a database that mailrotate can use",
+            f"'{begins[1]}…' is not a database that mailrotate can use",
             "name a file, or postgresql://HOST/DATABASE",
         )
 

@@ -63,13 +63,17 @@ class HowToImport:
 
 @dataclass(frozen=True)
 class Imported:
-    """The result of an import; `problems` can be read once, and only inside the import's block."""
+    """The result of an import; `problems` can be read once, and only inside the import's block.
+
+    `several_addresses` counts the rows of which only the first of several addresses was read.
+    """
 
     campaign: str
     imported: int
     duplicate: int
     suppressed: int
     invalid: int
+    several_addresses: int
     problems: Iterator[RowTrouble]
 
     @property
@@ -205,6 +209,7 @@ def _importing(
                 ),
                 suppressed=counts.get(RowProblem.SUPPRESSED, 0),
                 invalid=aside.count,
+                several_addresses=rows.several_addresses,
                 problems=_by_line(aside, staged_problems),
             )
 

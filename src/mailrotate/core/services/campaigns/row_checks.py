@@ -25,6 +25,8 @@ ZONE_FIELD = "timezone"
 _ROWS_BETWEEN_NEWS = 10_000
 # The contacts of so many rows are looked up by one query.
 _ROWS_AT_ONCE = 500
+# Google Contacts writes all addresses of one label into one cell.
+_BETWEEN_ADDRESSES = " ::: "
 
 
 class Unreadable(Protocol):
@@ -97,7 +99,10 @@ class _Row(NamedTuple):
 
 
 class PeopleRows:
-    """Turns records into rows for staging, and reports bad ones."""
+    """Turns records into rows for staging, and reports bad ones.
+
+    `several_addresses` counts the rows whose address is the first of several in one cell.
+    """
 
     def __init__(
         self, context: Context, demands: Demands, aside: Aside, progress: Callable[[int], None]
@@ -107,6 +112,7 @@ class PeopleRows:
         self._context = context
         self._progress = progress
         self._zones: dict[str, str] = {}
+        self.several_addresses = 0
 
     def of_file(self, records: Records) -> Iterator[StagedRow]:
         """Yield the rows of a file."""
@@ -134,7 +140,10 @@ class PeopleRows:
             cells = clean_values(written)
             address = cells.pop(email)
             complete = pattern % tuple(map(encode_basestring, cells)) if all(cells) else None
-            yield _row(line, address, dict(zip(names, cells, strict=True)), complete)
+            row = _row(line, address, dict(zip(names, cells, strict=True)), complete)
+            if _BETWEEN_ADDRESSES in address and isinstance(row, _Row):
+                self.several_addresses += 1
+            yield row
 
     def _checked(self, rows: Iterator[_Row | RowTrouble]) -> Iterator[StagedRow]:
         with self._context.store.reading() as connection:
@@ -187,8 +196,7 @@ class PeopleRows:
 
 
 def _row(line: int, email: str, fields: Mapping[str, str], as_json: str | None) -> _Row | RowTrouble:
-    # Google Contacts writes all addresses of one label into one cell.
-    first, _, _ = email.partition(" ::: ")
+    first, _, _ = email.partition(_BETWEEN_ADDRESSES)
     try:
         address = read_address(first)
     except BadInput as mistake:

@@ -39,7 +39,7 @@ from mailrotate.core.values.errors import MailrotateError
 from mailrotate.core.values.states import ConnectionState
 
 COUNTED = (
-    "sent", "failed", "deferred", "held", "stopped", "reassigned", "tested",
+    "sent", "failed", "deferred", "held", "stopped", "reassigned", "tested", "tests_failed",
     "replies", "bounces", "unsubscribes", "enrolled", "notified", "posted",
 )  # fmt: skip
 
@@ -144,8 +144,9 @@ def _work(context: Context, lane: Lane, pace: Pace, only: Work | None) -> Counte
     with context.store.reading() as connection:
         tests = health.due_for_test(connection, now, periods.period(connection, "test_every"))
     if only in (None, Work.TEST) and lane.mailbox_id in tests:
-        health.test(context, lane, now)
+        tested = health.test(context, lane, now)
         tally["tested"] += 1
+        tally["tests_failed"] += not tested.passed
     with context.store.reading() as connection:
         box = mailboxes.by_id(connection, lane.mailbox_id)
     if box.state is not ConnectionState.CONNECTED and only in (None, Work.SEND):

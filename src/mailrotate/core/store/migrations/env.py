@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from mailrotate.core.store.tables import METADATA
+from mailrotate.core.store.rows import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],

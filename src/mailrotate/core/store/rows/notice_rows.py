@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from mailrotate.core.store.tables.declaring import LASTING_IDS, own_id, refers
+from mailrotate.core.store.rows.declaring import LASTING_IDS, own_id, refers
 
 
 class Notice(SQLModel, table=True):

@@ -3,8 +3,10 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Integer, LargeBinary, text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, text
 from sqlmodel import Field, SQLModel
+
+from mailrotate.core.store.tables.column_types import ID
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -13,9 +15,6 @@ SQLModel.metadata.naming_convention = {
     "fk": "fk_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
 }
-
-# SQLite makes only a plain INTEGER PRIMARY KEY the row's own id.
-ID = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def own_id() -> Any:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlmodel import Field, SQLModel
 
-from mailrotate.core.store.tables.declaring import LASTING_IDS, blob, one_of, own_id, refers
+from mailrotate.core.store.rows.declaring import LASTING_IDS, blob, one_of, own_id, refers
 from mailrotate.core.values import states
 
 
