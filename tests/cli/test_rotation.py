@@ -195,6 +195,8 @@ def test_e2_story_52_field_43_by_owner_people_go_to_their_owners_mailboxes_and_w
     started = run.run("campaign", "start", "intro", "--json").json()
     assert started["assigned"] == {"una1@example.org": 2, "una2@example.org": 2, "max1@example.org": 1}
     assert people(run)[None] == 2
+    rows = run.run("recipient", "list", "intro", "--json").json()
+    assert {row["state"] for row in rows if row["sender"] is None} == {"queued"}
     assert because_of(run, "p0@example.com") == (
         "owner",
         f"fewest assigned of owner {UNA}: una1@example.org 0, una2@example.org 0",

@@ -1,6 +1,7 @@
 """After a pause: no burst, nothing twice, no follow-up to a person who has answered (D1, D6, E4, H5)."""
 
-from tests.life.scene import AFTER, ANNA, BEN, DAY, HOUR, INTRO, LATER, MINUTE, UNA, Scene
+from tests.acceptance import autumn
+from tests.life.scene import AFTER, ANNA, BEN, DAY, HOUR, INTRO, LATER, MINUTE, MONDAY, UNA, Scene
 
 
 def test_e4_field_18_a_limit_holds_after_a_reconnect(scene: Scene) -> None:
@@ -30,6 +31,60 @@ def test_d1_field_19_after_a_month_of_pause_a_person_gets_one_message_and_the_ne
         for hours in (1, 24, 47, 50)
     ]
     assert sent == [1, 0, 0, 1]
+
+
+def test_d1_field_21_a_delay_goes_on_during_a_pause_and_no_step_is_skipped(scene: Scene) -> None:
+    person = scene.waiting()[0]
+    scene.at(MONDAY + HOUR, "mailbox", "set", ANNA, "--daily-limit", "500")
+    first = MONDAY + 2 * HOUR
+    assert person in scene.passes(first)[1][ANNA]
+    scene.at(first + HOUR, "campaign", "pause", "intro")
+    scene.at(first + 2 * DAY - HOUR, "campaign", "resume", "intro")
+    sent = [scene.passes(first + 2 * DAY + late)[1].get(ANNA, []) for late in (-MINUTE, MINUTE)]
+    assert [to.count(person) for to in sent] == [0, 1], "two days after the message, not after the resume"
+    first_letter, second = scene.thread(person)
+    assert second["In-Reply-To"] == first_letter["Message-ID"]
+    assert scene.people(first + 3 * DAY)[person]["state"] == "finished"
+
+
+def test_d6_field_40_a_copy_of_our_own_follow_up_is_nobodys_reply(scene: Scene) -> None:
+    theirs = {ANNA: scene.contacted()[0], BEN: next(iter(scene.of(BEN, LATER)))}
+    other = {ANNA: BEN, BEN: ANNA}
+    # Ben is also a recipient: a colleague whom Anna writes to.
+    (scene.console.home / "house.toml").write_text(INTRO.replace('"intro"', '"house"'))
+    scene.at(LATER, "campaign", "create", "house.toml", "--from", ANNA, by=UNA)
+    scene.at(LATER, "recipient", "import", "house", "-", typed=autumn.people_file([BEN]), by=UNA)
+    scene.at(LATER, "campaign", "start", "house", by=UNA)
+    for mailbox in theirs:
+        scene.at(LATER, "mailbox", "set", mailbox, "--daily-limit", "500")
+        scene.at(LATER, "mailbox", "pause", mailbox)
+    scene.passes(LATER)
+    for mailbox, person in theirs.items():
+        scene.at(LATER, "mailbox", "resume", mailbox)
+        (message,) = [row["id"] for row in scene.outbox(LATER, "scheduled", mailbox) if row["to"] == person]
+        scene.at(LATER, "outbox", "send-from", message, "--from", other[mailbox], by=UNA)
+    _, sent = scene.passes(LATER + MINUTE)
+    assert BEN in sent[ANNA]
+    house = next(letter for letter in scene.letters(BEN) if letter["To"] == BEN)
+    try:
+        for mailbox, person in theirs.items():
+            assert person in sent[other[mailbox]]
+            letter = scene.letters(person)[-1]
+            assert other[mailbox] in str(letter["From"])
+            for inbox in (ANNA, BEN):
+                scene.office.copy(letter, inbox)
+        report, _ = scene.passes(LATER + HOUR)
+        colleague = scene.people(LATER + HOUR, "house")[BEN]
+        scene.office.answer(house)
+        later, _ = scene.passes(LATER + 2 * HOUR)
+    finally:
+        for inbox in (ANNA, BEN):
+            scene.office.empty(inbox)
+    assert (report["replies"], later["replies"]) == (0, 1)
+    people = scene.people(LATER + HOUR)
+    assert {people[person]["state"] for person in theirs.values()} == {"finished"}
+    assert colleague["state"] == "active", "that the copies are from Ben decides nothing"
+    assert scene.people(LATER + 2 * HOUR, "house")[BEN]["state"] == "replied"
 
 
 def test_f3_field_22_five_failures_and_pauses_send_each_step_once(scene: Scene) -> None:

@@ -27,6 +27,27 @@ def counts(scene: Scene) -> dict[str, int]:
     return {each["address"]: each["assigned"] for each in senders}
 
 
+def test_e1_story_49_a_sender_that_fails_and_recovers_eight_times_is_never_more_than_one_apart(
+    scene: Scene,
+) -> None:
+    assert counts(scene) == {ANNA: 5, BEN: 5}
+    scene.connect(LATER, CLEO)
+    scene.share(LATER, CLEO)
+    scene.at(LATER, "campaign", "sender", "add", "intro", CLEO, by=UNA)
+    for number in range(8):
+        if is_away := number % 2 == 0:
+            scene.fail(CLEO)
+        else:
+            scene.take_login(CLEO)
+            scene.at(LATER, "mailbox", "test", CLEO)
+        person = f"flap{number}@life.example.com"
+        scene.enrol(LATER, "intro", [person])
+        able = [count for mailbox, count in counts(scene).items() if mailbox != CLEO or not is_away]
+        assert (len(able), max(able) - min(able) <= 1) == (2 if is_away else 3, True)
+        assert scene.people(LATER)[person]["sender"] != CLEO or not is_away
+    assert counts(scene) == {ANNA: 9, BEN: 9, CLEO: 8}
+
+
 def test_e5_story_50_field_41_field_42_a_message_and_all_later_ones_leave_from_another_mailbox(
     scene: Scene,
 ) -> None:

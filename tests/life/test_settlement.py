@@ -2,17 +2,21 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from sqlalchemy import Connection
 
+from mailrotate.core.services.effects import grace_periods
+from mailrotate.core.services.effects.grace_periods import Settled
 from tests.life.conftest import play
 from tests.life.scene import AFTER, ANNA, BEN, HOUR, LATER, MINUTE, SECOND, UNA, Scene
 from tests.support.databases import PostgresqlServer
 from tests.support.post_office import PostOffice
-
-PEOPLE = 3_000
 
 
 @pytest.fixture
@@ -23,26 +27,41 @@ def shared_scene(office: PostOffice, postgresql: PostgresqlServer, tmp_path: Pat
     postgresql.drop(database)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("people", [3_000, pytest.param(100_000, marks=pytest.mark.proof)])
 def test_h3_story_59_field_55_many_people_are_settled_by_one_event_and_others_go_on_in_the_same_pass(
-    scene: Scene,
+    scene: Scene, people: int
 ) -> None:
-    rows = "".join(f"q{number}@life.example.com,Q,Q\n" for number in range(PEOPLE))
-    head = "email,first_name,company\n"
-    scene.at(LATER, "recipient", "import", "intro", "-", typed=head + rows)
+    # While Ben is away, everyone new is Anna's.
+    scene.fail(BEN)
+    rows = "".join(f"q{number}@life.example.com,Q,Q\n" for number in range(people - 5))
+    scene.at(LATER, "recipient", "import", "intro", "-", typed=f"email,first_name,company\n{rows}")
+    scene.come_back(LATER, BEN)
     # As if she had written to some of them.
     hanging = "campaign_sender_id = (SELECT min(id) FROM campaign_sender)"
     some = f"{hanging} AND state = 'queued' AND id % 3 = 0"
     scene.execute(f"UPDATE recipient SET state = 'active', next_step = 2 WHERE {some}")
     ((contacted,),) = scene.execute(f"SELECT count(*) FROM recipient WHERE {hanging} AND state = 'active'")
-    assert contacted > PEOPLE / 8
+    assert people / 4 < contacted < people / 2
     scene.disconnect()
     (row,) = scene.deadlines(LATER)
-    assert row["recipients"] == PEOPLE / 2 + 5
+    assert row["recipients"] == people
     other = "other@life.example.com"
     scene.start_campaign(LATER, "second", [other], BEN)
-    report, sent = scene.passes(AFTER)
-    assert (report["stopped"], report["reassigned"]) == (contacted, row["recipients"] - contacted)
+    seconds = []
+
+    def timed(connection: Connection, now: datetime) -> Settled:
+        began = time.process_time()
+        settled = settle(connection, now)
+        seconds.append(time.process_time() - began)
+        return settled
+
+    settle = grace_periods.apply_passed
+    with patch.object(grace_periods, "apply_passed", timed):
+        report, sent = scene.passes(AFTER)
+    # Of the processor, because the machine may be busy; 2 seconds, were it not. The benchmark has the ratio.
+    assert sum(seconds) <= 4
+    assert (report["stopped"], report["reassigned"]) == (contacted, people - contacted)
     assert sent == {BEN: [other]}
     (event,) = scene.json(AFTER, "log", "--action", "grace.ended")
     assert event["data"]["stopped"] == contacted

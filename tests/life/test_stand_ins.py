@@ -116,7 +116,7 @@ def moved_to_cleo(scene: Scene, way: str) -> str:
 
 @pytest.mark.parametrize("how", ["failed", "disconnected"])
 @pytest.mark.parametrize("way", ["assign", "send-from", "move-to"])
-def test_c14_people_on_a_mailbox_that_is_not_a_sender_wait_in_error_without_a_deadline(
+def test_c14_field_44_people_on_a_mailbox_that_is_not_a_sender_wait_in_error_without_a_deadline(
     scene: Scene, how: str, way: str
 ) -> None:
     person = moved_to_cleo(scene, way)
@@ -164,7 +164,7 @@ def sent_by(scene: Scene, instant: datetime) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("planned_first", [True, False], ids=["planned", "due later"])
-def test_b8_d9_a_removed_mailbox_that_only_a_step_names_is_replaced_in_that_step(
+def test_b8_d9_field_44_a_removed_mailbox_that_only_a_step_names_is_replaced_in_that_step(
     scene: Scene, planned_first: bool
 ) -> None:
     stepwise(scene)

@@ -10,18 +10,22 @@ import pytest
 
 from tests.life.scene import AFTER, ANNA, BEN, LATER, MINUTE, PASSWORD, ROOT, Scene
 from tests.support.program import runner_of
+from tests.support.scripted_smtp import answers
 
 
 class LateAnswer:
-    """Answers a final dot only when it may."""
+    """An answer of a server, by `before_reply` that to a final dot, comes only when it may."""
 
     def __init__(self) -> None:
         self.is_awaited, self.may_come = threading.Event(), threading.Event()
 
+    def hold(self) -> None:
+        self.is_awaited.set()
+        assert self.may_come.wait(120)
+
     def before_reply(self, phase: str) -> None:
         if phase == "dot":
-            self.is_awaited.set()
-            assert self.may_come.wait(120)
+            self.hold()
 
 
 @pytest.fixture
@@ -121,6 +125,51 @@ def test_c9_story_32_an_answer_that_comes_after_the_end_is_recorded_and_its_reci
     assert scene.json(AFTER, "outbox", "show", message)["state"] == "sent"
     assert scene.stopped(AFTER) == people
     assert scene.people(AFTER)[person]["sent"] == 2
+
+
+def test_c4_field_26_a_runner_says_nothing_to_a_mailbox_that_was_disconnected(
+    scene: Scene, answer: LateAnswer
+) -> None:
+    scene.at(LATER, "mailbox", "pause", BEN)
+    with scene.misbehaving(ANNA, {}) as server:
+        server.before_reply = answer.before_reply
+        runner = scene.console.process.at(LATER).start("run", "--every", "1s", "--for", "20s")
+        assert answer.is_awaited.wait(120)
+        process = waiting(scene, *COMMANDS["disconnect"])
+        begun, connections = len(server.commands), server.connection_count
+        answer.may_come.set()
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        # It looks for work twenty times, and its session is still open.
+        _, err = runner.communicate(timeout=120)
+        assert runner.returncode == 0, err
+        later = [line.partition(" ")[0].upper() for line in server.commands[begun:]]
+    assert set(later) <= {"QUIT"}, "after the message in flight"
+    assert (len(server.taken), server.connection_count) == (1, connections)
+
+
+def test_c1_field_06_a_refusal_of_the_former_password_does_not_fail_a_renewed_login(
+    scene_with_solo: Scene, answer: LateAnswer
+) -> None:
+    scene = scene_with_solo
+    once = [answers("535 5.7.8 wrong password")]
+    with scene.misbehaving(ANNA, {"auth": once, "login": once}) as server:
+        server.before_reply = lambda phase: answer.hold() if phase == "auth" else None
+        process = scene.console.process.at(LATER).start("mailbox", "test", ANNA, "--as", ROOT)
+        assert answer.is_awaited.wait(120)
+        server.before_reply = None
+        # While its process lives, the lane is free only if that process has lost it with its connection.
+        scene.execute("UPDATE lane SET runner_id = NULL")
+        scene.reconnect(LATER + MINUTE, ANNA)
+        answer.may_come.set()
+        process.communicate(timeout=120)
+        assert process.returncode == 5
+        report, _ = scene.passes(LATER + 2 * MINUTE)
+    assert scene.json(LATER + 2 * MINUTE, "mailbox", "show", ANNA)["state"] == "connected"
+    assert (scene.pauses(LATER + 2 * MINUTE, "solo"), scene.deadlines(LATER + 2 * MINUTE)) == ([], [])
+    assert report["notified"] == 0
+    actions = [row["action"] for row in scene.json(LATER + 2 * MINUTE, "log") if row["mailbox"] == ANNA]
+    assert ("mailbox.failed" in actions, actions.count("mailbox.outdated_verdict")) == (False, 1)
 
 
 def test_c4_ctrl_c_ends_the_wait_and_changes_nothing(

@@ -68,6 +68,10 @@ class PostOffice:
         reply.set_content("Thank you.")
         self.deliver(reply)
 
+    def copy(self, message: EmailMessage, address: str) -> None:
+        """Deliver a copy to an address that the message does not name."""
+        self._dovecot.deliver(address, bytes(message))
+
     def deliver(self, message: EmailMessage) -> None:
         self._dovecot.deliver(message["To"].addresses[0].addr_spec, bytes(message))
 

@@ -551,3 +551,10 @@ def test_e4_a_limit_of_one_lets_one_message_go_and_a_limit_of_none_nothing(name:
     assert closed_in(situation(**unused, **{f"mailbox__{name}": 1})) == []
     (shut,) = closed_in(situation(**unused, **{f"mailbox__{name}": 0}))
     assert (shut.gate, shut.until) == ("slot_cap" if name == "daily_cap" else name, None)
+
+
+def test_c10_the_limits_of_a_day_do_not_bind_a_notice() -> None:
+    full = situation(mailbox__sent_today=50, mailbox__slot_sent_today=500)
+    assert {verdict.gate for verdict in closed_in(full)} == {Gate.DAILY_LIMIT, Gate.SLOT_CAP}
+    notice = replace(full, message=replace(MESSAGE, is_notice=True))
+    assert closed_in(notice) == []

@@ -18,7 +18,7 @@ from mailrotate.core.services.effects.door import acting
 from mailrotate.core.store import connections, events, mailboxes, moves
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import inboxes, refusals, sending_mailboxes
+from mailrotate.core.store.sending import inboxes, lanes, refusals, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.address import domain_of
@@ -55,7 +55,7 @@ def note_trouble(
     """Record a trouble of the mailbox: hold it or fail it, in the caller's transaction."""
     said = _words(reply)
     if verdict.reply_class is ReplyClass.AUTH:
-        fail(connection, box, verdict.reply_class, said, now)
+        fail_by_verdict(connection, box, verdict.reply_class, said, now)
     elif verdict.reply_class is ReplyClass.NET:
         _note_unreachable(connection, box, said, now)
         _rest(connection, box, said, now)
@@ -77,6 +77,17 @@ def note_refusal(connection: Connection, box: StoredMailbox, now: datetime) -> N
     said = suspicion([refusal.to_address for refusal in run])
     if said is not None:
         _hold(connection, box.id, REFUSALS, said, None, now)
+
+
+def fail_by_verdict(
+    connection: Connection, box: SendingMailbox, reply_class: ReplyClass, said: str, now: datetime
+) -> None:
+    """Fail a mailbox after a login, unless its lane was lost meanwhile: the login may have been renewed
+    there, and the new one is not failed by the old (C1)."""
+    if lanes.was_taken_since(connection, box.id, box.lane_token):
+        events.record(connection, RUNNER, "mailbox.outdated_verdict", now, About(box.id), reply=said)
+    else:
+        fail(connection, box, reply_class, said, now)
 
 
 def fail(
@@ -167,7 +178,7 @@ def _note_only_inbox_unreachable(
     note_unreadable(connection, box, said, now)
     since = box.inbox.failing_since
     if since is not None and now - since >= periods.period(connection, "network_patience"):
-        fail(connection, box, ReplyClass.NET, said, now)
+        fail_by_verdict(connection, box, ReplyClass.NET, said, now)
 
 
 def _note_unreachable(connection: Connection, box: SendingMailbox, said: str, now: datetime) -> None:
@@ -186,7 +197,7 @@ def _note_unreachable(connection: Connection, box: SendingMailbox, said: str, no
         periods.period(connection, "offline_patience"),
     )
     if now - since >= patience:
-        fail(connection, box, ReplyClass.NET, said, now)
+        fail_by_verdict(connection, box, ReplyClass.NET, said, now)
 
 
 def _rest(connection: Connection, box: SendingMailbox, said: str, now: datetime) -> None:

@@ -289,7 +289,7 @@ def note_unreadable(context: Context, box: SendingMailbox, trouble: MailTrouble,
     with acting(context, now) as (connection, now):
         if verdict.reply_class is ReplyClass.AUTH:
             inboxes.note_failure(connection, box.id, INBOX, str(trouble), now)
-            health.fail(connection, box, verdict.reply_class, str(trouble), now)
+            health.fail_by_verdict(connection, box, verdict.reply_class, str(trouble), now)
         else:
             health.note_unreadable(connection, box, str(trouble), now)
 

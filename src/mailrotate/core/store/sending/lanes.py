@@ -66,6 +66,13 @@ def hold_on(connection: Connection, lane: Lane, now: datetime) -> bool:
     return connection.execute(_OURS, {**_known(lane), "acted_at": now}).rowcount == 1
 
 
+def was_taken_since(connection: Connection, mailbox_id: int, token: int) -> bool:
+    """Whether the lane was taken after it had this token. No other process can take it until the
+    transaction ends."""
+    query = select(t.lane.c.token).where(t.lane.c.mailbox_id == mailbox_id).with_for_update()
+    return bool(connection.execute(query).scalar_one() != token)
+
+
 def release(connection: Connection, lane: Lane) -> None:
     """Release the lane if it is still ours."""
     connection.execute(_OURS, {**_known(lane), "runner_id": None})

@@ -1,6 +1,6 @@
 """Mailboxes for sending: everything that gates and messages need, in one row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam
@@ -24,6 +24,8 @@ class SendingMailbox(StoredMailbox):
     inbox: InboxState
     next_send_at: datetime | None
     files_sent_copy: bool | None
+    # Changes whenever a process takes the lane.
+    lane_token: int = field(compare=False)
 
 
 _COLUMNS = (
@@ -32,6 +34,7 @@ _COLUMNS = (
     *connections.HEALTH,
     *inboxes.STATE,
     t.lane.c.next_send_at,
+    t.lane.c.token.label("lane_token"),
     t.mailbox.c.files_sent_copy,
 )
 _QUERY = (
@@ -51,6 +54,7 @@ def _read(r: RowMapping) -> SendingMailbox:
         inbox=inboxes.state(r),
         next_send_at=r["next_send_at"],
         files_sent_copy=r["files_sent_copy"],
+        lane_token=r["lane_token"],
     )
 
 
