@@ -2,17 +2,11 @@
 
 import json
 import subprocess
-import time
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
-from sqlalchemy import Connection
 
-from mailrotate.core.services.effects import grace_periods
-from mailrotate.core.services.effects.grace_periods import Settled
 from tests.life.conftest import play
 from tests.life.scene import AFTER, ANNA, BEN, HOUR, LATER, MINUTE, SECOND, UNA, Scene
 from tests.support.databases import PostgresqlServer
@@ -48,19 +42,8 @@ def test_h3_story_59_field_55_many_people_are_settled_by_one_event_and_others_go
     assert row["recipients"] == people
     other = "other@life.example.com"
     scene.start_campaign(LATER, "second", [other], BEN)
-    seconds = []
-
-    def timed(connection: Connection, now: datetime) -> Settled:
-        began = time.process_time()
-        settled = settle(connection, now)
-        seconds.append(time.process_time() - began)
-        return settled
-
-    settle = grace_periods.apply_passed
-    with patch.object(grace_periods, "apply_passed", timed):
-        report, sent = scene.passes(AFTER)
-    # Of the processor, because the machine may be busy; 2 seconds, were it not. The benchmark has the ratio.
-    assert sum(seconds) <= 4
+    # How long it takes is in the benchmarks.
+    report, sent = scene.passes(AFTER)
     assert (report["stopped"], report["reassigned"]) == (contacted, people - contacted)
     assert sent == {BEN: [other]}
     (event,) = scene.json(AFTER, "log", "--action", "grace.ended")

@@ -43,7 +43,7 @@ def play(ground: Ground, number: int, examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_the_promises_hold_on_every_day_of_a_rotation(ground: Ground) -> None:
-    play(ground, 1, examples=20, steps=8)
+    play(ground, 1, examples=25, steps=6)
 
 
 @pytest.mark.proof
