@@ -226,5 +226,6 @@ def _tell(speech: Speech, imported: "Imported", dry_run: bool) -> None:
         if number == _MOST_TOLD:
             speech.say(f"  … and {imported.refused - _MOST_TOLD} more; --json lists them all")
             break
-        address = one_line(trouble.email or "") or "(no address)"
-        speech.say(f"  line {trouble.line}: {address}: {one_line(trouble.problem)}")
+        address, problem = one_line(trouble.email or ""), one_line(trouble.problem)
+        about = f"{address}: " if address and address not in problem else ""
+        speech.say(f"  line {trouble.line}: {about}{problem}")
