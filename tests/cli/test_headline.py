@@ -176,6 +176,11 @@ def test_a_follow_up_that_is_due_later_is_no_work_now(running: World) -> None:
         connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
     line = "up to date: everything due has been sent; next at 2026-12-04 09:01; 0 today"
     assert running.line() == line, "an instant ahead is rounded up"
+    said = running.program.at(NOW).run("status").stdout
+    assert [each.split("  ")[-1].strip() for each in said.splitlines() if each.startswith((ANNA, BEN))] == [
+        "not due yet",
+        "not due yet",
+    ], "the instant is in the column before"
     assert running.code() == ("nothing_due", True)
 
 
