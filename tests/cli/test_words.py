@@ -21,6 +21,8 @@ def test_reasons_tell_instants_in_the_zone_of_people() -> None:
         localised(reason, "Europe/Berlin")
         == "due at 2026-07-01 11:00:00 Europe/Berlin, read at 2026-12-01 10:00:00 Europe/Berlin"
     )
+    # So it is in the details of an event.
+    assert localised("2026-07-01T09:00:00.341420+00:00", "UTC") == "2026-07-01 09:00:00 UTC"
     assert localised("5.1.1 no such user", "Europe/Berlin") == "5.1.1 no such user"
 
 
