@@ -16,7 +16,7 @@ Text = TypeVar("Text")
 Value = TypeVar("Value")
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would follow.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
 ParkLate = Annotated[
     bool,
     typer.Option(

@@ -216,9 +216,9 @@ def _tell_connected(
 ) -> None:
     document = _document(wanted, connected, made_workspace)
     copies = {
-        True: "the provider files sent copies itself",
-        False: "sent copies are filed by mailrotate",
-        None: "sent copies are filed by mailrotate unless the server is seen to do it",
+        True: "the provider saves copies of sent mail",
+        False: "mailrotate saves copies of sent mail",
+        None: "mailrotate saves copies of sent mail, until the server turns out to do so",
     }[connected.files_sent_copy]
     lines: list[AnyHint] = [
         f"connected {connected.address} for {connected.user}, slots {document['slots']}"
