@@ -22,7 +22,7 @@ from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
 
 # C0 and C1 control characters, and those that turn the direction of writing (Unicode TR36, section 3.2).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_RFC3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
+_RFC3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _MORE_PROBLEMS = 50
 _NOTHING = "-"
 
