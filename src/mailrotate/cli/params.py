@@ -35,7 +35,7 @@ Campaign = Annotated[
 ]
 ForUser = Annotated[
     str | None,
-    typer.Option("--for", metavar="USER", help="The user that it is for.", autocompletion=completion.users),
+    typer.Option("--for", metavar="USER", help="User of the mailbox.", autocompletion=completion.users),
 ]
 Encoding = Annotated[
     str | None,
