@@ -69,8 +69,10 @@ def test_c15_a_mailbox_is_away_while_mail_to_people_is_scheduled_in_its_lane(
         workspace.add_message(box, state="sent")
         workspace.add_message(box, kind="notice", priority=Priority.NOTICE)
     assert away(store) == []
-    for box in (clara, anna, ben):
+    for box in (ben, clara):
         workspace.add_message(box, ready_at=SOON)
+    assert away(store) == [clara.id]
+    workspace.add_message(anna, ready_at=SOON)
     assert away(store) == sorted([anna.id, clara.id])
 
 

@@ -154,6 +154,7 @@ def test_h3_people_whose_step_is_due_make_work_for_their_sender_alone(
 def test_c5_a_slots_people_make_work_for_the_mailbox_that_is_in_it(
     store: Store, workspace: Workspace, box: Sender
 ) -> None:
+    read_just_now(workspace, "ben@example.org")
     campaign = workspace.add_campaign(mailboxes=[box], rotates=False)
     (sender,) = workspace.senders(campaign)
     workspace.add_recipient(campaign, "kim@example.com", sender_id=sender, next_at=NOW)
