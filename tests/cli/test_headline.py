@@ -379,6 +379,14 @@ def test_a_runner_that_has_died_is_no_runner(world: World) -> None:
     assert world.code() == ("no_runner", False)
 
 
+def test_a_loop_that_could_send_nothing_does_not_say_that_nothing_was_due(world: World) -> None:
+    world.is_set_up()
+    for box in world.boxes:
+        world.change(box, state="failed", last_error="auth: 535 no")
+    ran = world.program.at(NOW).run("run", "--for", "1s", "--only", "send")
+    assert ran.stderr.splitlines()[-1] == "ended: nothing was sent"
+
+
 # --- servers
 
 
