@@ -87,7 +87,7 @@ def test_c10_people_get_the_secret_on_standard_output_alone(program: Console, re
     ran = program.run("webhook", "add", receiver.url, "--event", "mailbox.failed")
     assert ran.stdout.startswith("whsec_")
     assert len(ran.stdout.splitlines()) == 1
-    assert "shown this once" in ran.stderr
+    assert "shown only once" in ran.stderr
     rotated = program.at(MONDAY).run("webhook", "rotate", "w_1")
     assert rotated.stdout != ran.stdout
     assert "both secrets sign until 2031-03-04 09:00:00 UTC" in rotated.stderr

@@ -134,7 +134,7 @@ def test_why_campaign_shows_closed_gates_and_the_verdict_last(
     assert lines[3:] == [
         "",
         "autumn: on hold: 550 no",
-        f"next: mailrotate mailbox release {ANNA} (gate hold)",
+        f"next: mailrotate mailbox release {ANNA}",
     ]
     every = program.at(NOW).run("why", "autumn", "--all").stdout.splitlines()
     assert len(every) > 20

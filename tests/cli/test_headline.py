@@ -176,7 +176,22 @@ def test_a_follow_up_that_is_due_later_is_no_work_now(running: World) -> None:
         connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
     line = "up to date: everything due has been sent; next at 2026-12-04 09:01; 0 today"
     assert running.line() == line, "an instant ahead is rounded up"
+    said = running.program.at(NOW).run("status").stdout
+    assert [each.split("  ")[-1].strip() for each in said.splitlines() if each.startswith((ANNA, BEN))] == [
+        "not due yet",
+        "not due yet",
+    ], "the instant is in the column before"
     assert running.code() == ("nothing_due", True)
+
+
+def test_it_is_not_up_to_date_while_a_mailbox_with_recipients_has_failed(running: World) -> None:
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
+    running.change(running.boxes[0], state="failed", last_error="auth: 535 no")
+    assert running.line() == (
+        "everything else due has been sent; next at 2026-12-04 09:01; 0 today; "
+        "anna@example.org: the mailbox has failed: auth: 535 no"
+    )
 
 
 def test_with_nothing_due_it_is_up_to_date(world: World) -> None:
@@ -364,6 +379,14 @@ def test_a_runner_that_has_died_is_no_runner(world: World) -> None:
     assert world.code() == ("no_runner", False)
 
 
+def test_a_loop_that_could_send_nothing_does_not_say_that_nothing_was_due(world: World) -> None:
+    world.is_set_up()
+    for box in world.boxes:
+        world.change(box, state="failed", last_error="auth: 535 no")
+    ran = world.program.at(NOW).run("run", "--for", "1s", "--only", "send")
+    assert ran.stderr.splitlines()[-1] == "ended: nothing was sent"
+
+
 # --- servers
 
 
@@ -379,6 +402,15 @@ def test_while_others_send_the_failing_server_is_still_named(running: World) -> 
         "sending: 0 today, next now; smtp.example.net does not answer since 08:48 (1 mailbox)"
     )
     assert running.code() == ("server_down", True)
+
+
+def test_a_mailbox_that_has_nothing_due_for_days_does_not_hide_that_nothing_is_sent(running: World) -> None:
+    of_ben = t.recipient.c.campaign_sender_id == running.workspace.senders(running.campaign)[1]
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).where(of_ben).values(next_at=NOW + 3 * DAY))
+    running.goes_down(running.boxes[0])
+    assert running.line() == "not sending: smtp.example.org refuses connections since 08:48 (1 mailbox)"
+    assert running.code() == ("server_down", False)
 
 
 def test_two_servers_that_fail_are_counted(running: World) -> None:

@@ -181,7 +181,7 @@ def test_a_row_that_cannot_fit_has_its_cells_below_each_other(program: Console) 
     assert [re.split(r"\s{2,}", line) for line in lines] == [
         ["mailbox", BEN],
         ["campaign", CAMPAIGN],
-        ["since it", "failed"],
+        ["reason", "failed"],
         ["ends (America/Argentina/Buenos_Aires)", "2026-12-10 06:00:00"],
         ["left", "8d 23h"],
         ["recipients", "0"],

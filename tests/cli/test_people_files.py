@@ -484,6 +484,34 @@ def test_d8_the_report_of_an_import_counts_the_cells_with_several_addresses(prog
     assert one["several_addresses"] == 0
 
 
+@pytest.mark.parametrize(
+    ("cell", "imported"),
+    [
+        ("kim@example.com;k.lee@example.net", ["kim@example.com"]),
+        ("kim@example.com, k.lee@example.net", ["kim@example.com"]),
+        ('"Lee; of k@example.net" <kim@example.com>', []),
+        ("Lee, Kim <kim@example.com>", []),
+    ],
+)
+def test_d8_several_addresses_in_a_cell_may_stand_apart_by_a_semicolon_or_a_comma(
+    program: Console, cell: str, imported: list[str]
+) -> None:
+    draft(program, "Hello")
+    quoted = cell.replace('"', '""')
+    done = importing(program, f'email\n"{quoted}"\n', "--json", status=0 if imported else 8).json()
+    assert (done["imported"], done["several_addresses"]) == (len(imported), len(imported))
+    listed = program.run("recipient", "list", "autumn", "--json").json()
+    assert [recipient["email"] for recipient in listed] == imported
+
+
+def test_d8_a_row_with_a_bad_address_is_reported_with_the_address_once(program: Console) -> None:
+    draft(program, "Hello {{ first_name }}")
+    said = importing(program, "email,first_name\nnot an address,Kim\n,Lee\nmia@example.com,\n", status=8)
+    assert "  line 2: 'not an address' is not an e-mail address" in said.stderr
+    assert "  line 3: the address is empty\n" in said.stderr
+    assert "  line 4: mia@example.com: has no first_name" in said.stderr
+
+
 @pytest.mark.parametrize("options", [(), ("--email-column", "1")])
 @pytest.mark.parametrize("people", ["kim@example.com,Kim\nlee@example.com,Lee\n", "kim@example.com\n"])
 def test_d8_a_file_that_begins_with_a_recipient_is_refused_and_loses_nobody(
@@ -499,7 +527,7 @@ def test_d8_a_problem_takes_one_line_whatever_its_cell_holds(program: Console) -
     draft(program, "Hello")
     done = importing(program, 'email\n"kim@example.com\nlee@example.com"\n', status=8)
     assert [line for line in done.stderr.splitlines() if "lee@" in line] == [done.stderr.splitlines()[-1]]
-    assert done.stderr.splitlines()[-1].startswith("  line 2: kim@example.com lee@example.com: ")
+    assert done.stderr.splitlines()[-1].startswith("  line 2: 'kim@example.com lee@example.com' is not")
 
 
 def test_d8_columns_are_chosen_by_header_name_or_number(program: Console) -> None:

@@ -385,6 +385,21 @@ def test_e3_story_54_a_started_campaign_with_a_single_sender_gets_no_rotation(
     assert run.run("campaign", "show", "intro", "--json").json()["rotation"] is None
 
 
+@pytest.mark.parametrize("word", ["add", "remove"])
+def test_of_a_campaign_with_a_single_sender_it_is_said_how_a_rotation_is_made(
+    run: Console, two: tuple[Sender, Sender], word: str
+) -> None:
+    create(run, "--from", "anna@example.org")
+    fill(run, 2)
+    change = ("campaign", "sender", word, "intro", "ben@example.org", "--json")
+    in_draft = run.run(*change, check_status=4).error()
+    assert in_draft["hint"] == "mailrotate campaign start intro --from ADDRESS --from ADDRESS"
+    run.run("campaign", "start", "intro")
+    error = run.run(*change, check_status=4).error()
+    assert error["message"] == "campaign 'intro' does not rotate: it has a single sender"
+    assert error["hint"] == "mailrotate campaign copy intro"
+
+
 def test_e3_rotation_and_strategy_are_free_in_a_draft_with_recipients(
     run: Console, two: tuple[Sender, Sender]
 ) -> None:

@@ -74,7 +74,7 @@ def test_f2_an_error_is_told_retried_and_cancelled_only_with_a_word(
     name = message(workspace, **REFUSED)
     (row,) = program.run("outbox", "list", "--state", "error", "--json").json()
     # Whatever else is closed: it is the message that is asked about, and this opens it.
-    assert f"next: mailrotate outbox retry {name} (gate message)\n" in program.run("why", name).stdout
+    assert f"next: mailrotate outbox retry {name}\n" in program.run("why", name).stdout
     assert row["error"] == {
         "class": "message",
         "code": 552,

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mailrotate.cli.logged import line_of
 from mailrotate.cli.output import Speech, as_json, counted, instant, localised, zoned
 from mailrotate.core.services.access.naming import _alike
+from mailrotate.core.store.events import LoggedEvent
 
 
 def test_one_is_no_plural() -> None:
@@ -22,6 +24,14 @@ def test_reasons_tell_instants_in_the_zone_of_people() -> None:
         == "due at 2026-07-01 11:00:00 Europe/Berlin, read at 2026-12-01 10:00:00 Europe/Berlin"
     )
     assert localised("5.1.1 no such user", "Europe/Berlin") == "5.1.1 no such user"
+
+
+@pytest.mark.parametrize("key", ["ends_at", "left_at"])
+def test_the_log_tells_the_instants_of_an_event_in_the_zone_of_people(key: str) -> None:
+    at = datetime(2026, 7, 1, 9, tzinfo=UTC)
+    data = {key: "2026-07-01T10:00:00.341420+00:00"}
+    event = LoggedEvent(1, at, "grace.extended", None, None, "anna@example.org", None, None, None, data)
+    assert line_of(event, "Europe/Berlin").endswith(f"  {key.replace('_', ' ')}: 2026-07-01 12:00:00")
 
 
 def test_what_happened_is_told_at_its_second_and_what_is_permitted_not_before_its_own() -> None:

@@ -40,7 +40,7 @@ window = {{ days = "mon-sun", hours = "00:00-24:00" }}
 subject = "A question about {{{{ company }}}}"
 body = "intro.md"
 [[steps]]
-delay = "3s"       # weeks in earnest; no subject: a reply in the same thread
+delay = "3s"       # weeks in real use; no subject: a reply in the same thread
 body = "bump.md"
 """
 _INTRO = "Hello {{ first_name }}, who looks after mail at {{ company }}?\n"
@@ -196,7 +196,7 @@ def _show(speech: Speech, info: "SandboxInfo") -> None:
         if mail.in_reply_to
     }
     speech.line()
-    speech.line("What lies in the mailboxes of the twelve, read there by IMAP:")
+    speech.line("The mail of the twelve people, read from their mailboxes over IMAP:")
     speech.table(
         ("person", "first message from", "follow-up from", "in its thread", "answered"),
         (_row(name, mails, _address(name) in answered) for name, mails in received.items()),

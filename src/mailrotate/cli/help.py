@@ -13,12 +13,12 @@ _EXIT_STATUS = (
     (0, "done"),
     (1, "unexpected failure"),
     (2, "wrong usage or bad input"),
-    (3, "no such thing"),
+    (3, "not found"),
     (4, "refused by a rule"),
-    (5, "the mail server, the identity provider or the network said no; "
-        "of `run --once`: something is due and no mailbox can send"),
+    (5, "the mail server, the identity provider or the network refused or failed; "
+        "with `run --once`: something is due and no mailbox can send"),
     (6, "busy: another runner holds this workspace"),
-    (7, "a confirmation is needed, and there is no terminal to ask on"),
+    (7, "a confirmation is needed, and there is no terminal to ask for it"),
     (8, "done in part; the report lists what was not"),
     (130, "interrupted"),
 )  # fmt: skip
@@ -29,7 +29,9 @@ def help_(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="COMMAND|exit-status", help="What to tell about.", autocompletion=completion.commands
+            metavar="COMMAND|exit-status",
+            help="Command to show the help of.",
+            autocompletion=completion.commands,
         ),
     ] = None,
 ) -> None:

@@ -22,44 +22,49 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 1.0
 _NEWEST = 100
 
-Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on as things happen; Ctrl-C ends.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show new events as they happen; Ctrl-C ends.")]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="DURATION|INSTANT", help="Nothing older, like 2h or 2026-12-01 09:00."),
+    typer.Option(metavar="DURATION|INSTANT", help="Time of the oldest event, like 2h or 2026-12-01 09:00."),
 ]
-Until = Annotated[str | None, typer.Option(metavar="DURATION|INSTANT", help="Only what was before that.")]
+Until = Annotated[
+    str | None, typer.Option(metavar="DURATION|INSTANT", help="Time before which the events happened.")
+]
 OfMailbox = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="Of this mailbox only.", autocompletion=completion.mailboxes),
+    typer.Option(
+        metavar="ADDRESS", help="Mailbox that the events are about.", autocompletion=completion.mailboxes
+    ),
 ]
 OfCampaign = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of this campaign only.", autocompletion=completion.campaigns),
+    typer.Option(
+        metavar="NAME", help="Campaign that the events are about.", autocompletion=completion.campaigns
+    ),
 ]
 ByUser = Annotated[
     str | None,
-    typer.Option(metavar="EMAIL", help="Only what this user did.", autocompletion=completion.users),
+    typer.Option(metavar="EMAIL", help="User who caused the events.", autocompletion=completion.users),
 ]
 OfUser = Annotated[
     str | None,
     typer.Option(
         metavar="EMAIL",
-        help="Only what is about this user, their slots and mailboxes.",
+        help="User that the events are about, with their slots and mailboxes.",
         autocompletion=completion.users,
     ),
 ]
 Beginning = Annotated[
     str | None,
-    typer.Option(metavar="BEGINNING", help="Only actions that begin so, like user. or mailbox.set."),
+    typer.Option(metavar="BEGINNING", help="Beginning of the action, like user. or mailbox.set."),
 ]
 AtMost = Annotated[
     int | None,
-    typer.Option(
-        min=1, help="Show so many at most: the newest, or the first after --after.", show_default="100"
-    ),
+    typer.Option(min=1, help="Number of events: the newest, or the first after --after.", show_default="100"),
 ]
 AfterLine = Annotated[
-    int | None, typer.Option(min=0, metavar="ID", help="Go on after this line; all that follow.")
+    int | None,
+    typer.Option(min=0, metavar="ID", help="Event after which the list begins; it has no limit then."),
 ]
 
 

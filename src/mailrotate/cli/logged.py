@@ -47,6 +47,8 @@ _WORDS: Mapping[str, Callable[[object, str], str]] = {
     "until": _until,
     "made_at": _until,
     "failed_at": _until,
+    "ends_at": _until,
+    "left_at": _until,
 }
 
 

@@ -16,7 +16,7 @@ Text = TypeVar("Text")
 Value = TypeVar("Value")
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would follow.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")]
 ParkLate = Annotated[
     bool,
     typer.Option(
@@ -35,7 +35,7 @@ Campaign = Annotated[
 ]
 ForUser = Annotated[
     str | None,
-    typer.Option("--for", metavar="USER", help="The user that it is for.", autocompletion=completion.users),
+    typer.Option("--for", metavar="USER", help="User of the mailbox.", autocompletion=completion.users),
 ]
 Encoding = Annotated[
     str | None,

@@ -122,12 +122,16 @@ def _finish(call: Call, report: "Report", seconds: float) -> None:
         raise typer.Exit(_NOBODY_CAN_SEND)
 
 
-def _done(report: "Report") -> str:
+def _counted_words(report: "Report") -> str:
     """Say `2 sent, 1 reply`: counts of things have a plural."""
     counts = {name: count for name, count in report.counts().items() if count}
     words = [counted(n, *_NOUNS[name]) if name in _NOUNS else f"{n} {name}" for name, n in counts.items()]
-    if words:
-        return ", ".join(words)
+    return ", ".join(words)
+
+
+def _done(report: "Report") -> str:
+    if words := _counted_words(report):
+        return words
     failed = report.outlook.failed_count
     if failed:
         # Its campaigns may be paused, so that nothing of them counts as due.
@@ -149,6 +153,6 @@ def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | No
             call.speech.stream(logbook.as_row(line), line_of(line, call.zone))
 
     report = host.serve(call.app.host, every, end_after, show_news)
-    call.speech.say(f"ended: {_done(report)}")
+    call.speech.say(f"ended: {_counted_words(report) or 'nothing was sent'}")
     if report.broken:
         raise typer.Exit(_UNEXPECTED)

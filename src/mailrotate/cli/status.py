@@ -96,7 +96,9 @@ def _mailbox_cells(line: "MailboxLine", call: Call) -> tuple[object, ...]:
         next_at = "now"
     if line.waits and line.next_at is None:
         next_at = "when its inbox is read" if line.binding is Gate.INBOX else "after an action"
-    why = localised(line.waits_for or line.reason or "", call.zone)
+    # The instant is in the column before.
+    is_due_later = line.binding is Gate.DUE
+    why = "not due yet" if is_due_later else localised(line.waits_for or line.reason or "", call.zone)
     return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
 
 

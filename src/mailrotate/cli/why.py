@@ -58,11 +58,10 @@ def why(
         call.speech.line()
     # The answer comes last, where it stays on the screen.
     call.speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
-    gate = "" if found.binding is None else f" (gate {spoken(found.binding)})"
     if found.remedy is not None:
-        call.speech.line(f"next: {in_words(found.remedy)}{gate}")
+        call.speech.line(f"next: {in_words(found.remedy)}")
     elif found.next_at is not None and found.next_at > call.now:
-        call.speech.line(f"next: {zoned(found.next_at, call.zone)}{gate}")
+        call.speech.line(f"next: {zoned(found.next_at, call.zone)}")
 
 
 def _show_gates(call: Call, gates: "list[ExplainedGate]", *, with_open: bool) -> None:

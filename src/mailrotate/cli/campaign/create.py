@@ -22,7 +22,7 @@ from mailrotate.core.values.hint import Command
 def create(
     ctx: typer.Context,
     file: File,
-    name: Annotated[str | None, typer.Option(help="Instead of the name in the file.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name that replaces the one in the file.")] = None,
     sender: From = None,
     rotate: Rotate = None,
     weight: Weight = None,

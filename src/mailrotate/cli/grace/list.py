@@ -25,7 +25,7 @@ def list_(ctx: typer.Context) -> None:
     call = call_of(ctx)
     zone = call.zone
     call.speech.listing(
-        ("mailbox", "campaign", "since it", f"ends ({zone})", "left", "recipients"),
+        ("mailbox", "campaign", "reason", f"ends ({zone})", "left", "recipients"),
         map(row_of, grace_extension.listing(call.context, call.now)),
         lambda r: (
             r["mailbox"],
@@ -36,5 +36,5 @@ def list_(ctx: typer.Context) -> None:
             r["recipients"],
         ),
         "no deadline is running",
-        drop=("since it", "recipients", "left"),
+        drop=("reason", "recipients", "left"),
     )

@@ -42,14 +42,14 @@ Provider = Annotated[
     str | None,
     typer.Option(
         metavar="google|microsoft|imap|…",
-        help="Whose servers these are.",
+        help="Provider whose servers are used.",
         autocompletion=completion.values("google|microsoft|imap"),
     ),
 ]
-Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="The least time between two messages.")]
+Gap = Annotated[str | None, typer.Option(metavar="DURATION", help="Minimum time between two messages.")]
 Wanted = Annotated[
     str | None,
-    typer.Option(metavar="ID", help="In which slot of theirs.", autocompletion=completion.slots),
+    typer.Option(metavar="ID", help="Slot of the user to connect it in.", autocompletion=completion.slots),
 ]
 SenderName = Annotated[str | None, typer.Option(help="The name that recipients see.")]
 DailyLimit = Annotated[int | None, typer.Option(min=1, help="Messages a day at most.")]
@@ -216,9 +216,9 @@ def _tell_connected(
 ) -> None:
     document = _document(wanted, connected, made_workspace)
     copies = {
-        True: "the provider files sent copies itself",
-        False: "sent copies are filed by mailrotate",
-        None: "sent copies are filed by mailrotate unless the server is seen to do it",
+        True: "the provider saves copies of sent mail",
+        False: "mailrotate saves copies of sent mail",
+        None: "mailrotate saves copies of sent mail, until the server turns out to do so",
     }[connected.files_sent_copy]
     lines: list[AnyHint] = [
         f"connected {connected.address} for {connected.user}, slots {document['slots']}"

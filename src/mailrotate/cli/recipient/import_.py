@@ -67,12 +67,12 @@ def import_(
     map_: Map = None,
     email_column: EmailColumn = None,
     encoding: Encoding = None,
-    strict: Annotated[bool, typer.Option("--strict", help="One bad row, and nothing is imported.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Import nothing if any row is bad.")] = False,
     dry_run: DryRun = False,
 ) -> None:
     """Import recipients from a CSV file with a header line and an 'email' column; other columns are fields.
 
-    The separator is a comma, semicolon, tab or bar; the headers of usual address books and CRMs are known.
+    The separator is a comma, semicolon, tab or bar; headers of common address books and CRMs are known.
     Good rows are imported together, the others reported by line. Present and former recipients never restart.
 
     Examples:
@@ -226,5 +226,6 @@ def _tell(speech: Speech, imported: "Imported", dry_run: bool) -> None:
         if number == _MOST_TOLD:
             speech.say(f"  … and {imported.refused - _MOST_TOLD} more; --json lists them all")
             break
-        address = one_line(trouble.email or "") or "(no address)"
-        speech.say(f"  line {trouble.line}: {address}: {one_line(trouble.problem)}")
+        address, problem = one_line(trouble.email or ""), one_line(trouble.problem)
+        about = f"{address}: " if address and address not in problem else ""
+        speech.say(f"  line {trouble.line}: {about}{problem}")

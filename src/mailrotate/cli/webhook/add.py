@@ -20,7 +20,7 @@ def add(
         list[str],
         typer.Option(
             metavar="EVENT",
-            help=f"An event to tell; may be repeated: {_EVENTS.replace('|', ', ')}.",
+            help=f"Event to report; can be repeated: {_EVENTS.replace('|', ', ')}.",
             autocompletion=completion.values(_EVENTS),
         ),
     ],

@@ -44,4 +44,4 @@ def print_secret(speech: Speech, made: "WithSecret", done: str) -> None:
     secret = made.secret.reveal()
     row = row_of(made.endpoint) | {"secret": secret, "former_secret_until": made.former_until}
     speech.result(row, secret)
-    speech.say(f"{done}; the signing secret is shown this once: give it to the receiver")
+    speech.say(f"{done}; the signing secret is shown only once; give it to the receiver")

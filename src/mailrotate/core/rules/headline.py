@@ -22,6 +22,7 @@ from mailrotate.core.values.states import CampaignState, ConnectionState
 PASS_IS_RECENT = timedelta(minutes=2)
 # A next message within this belongs to a running series; a later one is waited for.
 _SOON = timedelta(minutes=10)
+_UP_TO_DATE = "up to date: everything due has been sent"
 # Up to here people read "in 12 min" faster than an instant.
 _COUNTED_DOWN = timedelta(minutes=90)
 
@@ -156,8 +157,9 @@ def _all_broken(world: World, now: datetime) -> Trouble | None:
 
 
 def _all_down(world: World, now: datetime) -> Trouble | None:
-    waiting = world.waiting
-    return _server_down(world, now) if waiting and all(lane.smtp for lane in waiting) else None
+    """No mailbox that has something to send now can reach its server."""
+    pressing = [lane for lane in world.waiting if lane.is_due(now + _SOON)] or world.waiting
+    return _server_down(world, now) if pressing and all(lane.smtp for lane in pressing) else None
 
 
 def _only_errors(world: World, now: datetime) -> Trouble | None:
@@ -297,6 +299,9 @@ def _flow(world: World, now: datetime) -> Headline:
         code, text, command = _ongoing(world, waiting[0], now)
     if notice is None:
         return Headline(code, text, bool(waiting), command)
+    if notice.code is Code.NO_SENDER:
+        # A mailbox that is away may have messages due too.
+        text = text.replace(_UP_TO_DATE, "everything else due has been sent")
     return Headline(notice.code, f"{text}; {notice.says}", bool(waiting), notice.command)
 
 
@@ -309,9 +314,8 @@ def _ongoing(world: World, first: Lane, now: datetime) -> tuple[Code, str, AnyHi
     if at is None:
         # An inbox that was never read: the runner that works, or the next pass, reads it first.
         return Code.WAITING, f"waiting: {decision.summary}; {counts}", command
-    if gate is Gate.DUE and at - now > _SOON:
-        says = f"up to date: everything due has been sent; next at {_ahead(at)}; {counts}"
-        return Code.NOTHING_DUE, says, command
+    if not first.is_due(now + _SOON):
+        return Code.NOTHING_DUE, f"{_UP_TO_DATE}; next at {_ahead(at)}; {counts}", command
     if at - now > _SOON and gate is not Gate.GAP:
         why = _WAITS.get(gate, decision.summary) if gate else decision.summary
         return Code.WAITING, f"waiting: {why}; next at {_ahead(at)}; {counts}", command
@@ -334,8 +338,8 @@ def _idle(world: World) -> tuple[Code, str, AnyHint]:
     active = next((one for one in world.campaigns if one.state is CampaignState.ACTIVE), None)
     draft = next((one for one in world.campaigns if one.state is CampaignState.DRAFT), None)
     if active is not None:
-        says = f"up to date: everything due has been sent; {_counts(world)}"
-        return Code.NOTHING_DUE, says, Command("campaign", "show", active.name)
+        command = Command("campaign", "show", active.name)
+        return Code.NOTHING_DUE, f"{_UP_TO_DATE}; {_counts(world)}", command
     if draft is not None:
         says = f"not sending: {draft.name} is a draft"
         return Code.NOTHING_DUE, says, Command("campaign", "start", draft.name)

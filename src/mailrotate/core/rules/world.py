@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from mailrotate.core.rules.decision import Decision, Verdict
+from mailrotate.core.rules.gates import Gate
 from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.states import CampaignState, ConnectionState
 
@@ -75,6 +76,11 @@ class Lane:
     @property
     def next_at(self) -> datetime | None:
         return None if self.decision is None else self.decision.next_at
+
+    def is_due(self, by: datetime) -> bool:
+        """Whether a message is due by then, whatever else holds it back."""
+        bound = None if self.decision is None else self.decision.bound
+        return bound is None or bound.gate is not Gate.DUE or self.next_at is None or self.next_at <= by
 
 
 @dataclass(frozen=True)

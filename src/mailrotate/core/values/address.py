@@ -36,7 +36,8 @@ def _normalise_exactly(candidate: str) -> str:
         # (RFC 6531) at every server on the way: better refused here than three times at the claim.
         valid = validate_email(candidate, check_deliverability=False, strict=True, allow_smtputf8=False)
     except EmailNotValidError as problem:
-        raise BadInput("address.invalid", f"'{candidate[:80]}' is not an e-mail address: {problem}") from None
+        says = f"'{candidate[:80]}' is not an e-mail address: {problem}"
+        raise BadInput("address.invalid", says if candidate else "the address is empty") from None
     return f"{valid.local_part}@{valid.ascii_domain}".lower()
 
 

@@ -109,10 +109,13 @@ def add(context: Context, name: str, address: str, now: datetime) -> Joined:
 
 def _require_rotation(campaign: StoredCampaign) -> None:
     if campaign.rotation is None:
+        is_draft = campaign.state is CampaignState.DRAFT
         raise Refused(
             "campaign.no_rotation",
-            f"campaign '{campaign.name}' has a single sender",
-            Command("campaign", "show", campaign.name),
+            f"campaign '{campaign.name}' does not rotate: it has a single sender",
+            Command("campaign", "start", campaign.name, "--from", "ADDRESS", "--from", "ADDRESS")
+            if is_draft
+            else Command("campaign", "copy", campaign.name),
         )
     if campaign.state not in _ROTATES:
         is_draft = campaign.state is CampaignState.DRAFT

@@ -4,6 +4,7 @@ A field that a row lacks may be the contact's own. Blank is missing: a blank cel
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -25,8 +26,9 @@ ZONE_FIELD = "timezone"
 _ROWS_BETWEEN_NEWS = 10_000
 # The contacts of so many rows are looked up by one query.
 _ROWS_AT_ONCE = 500
-# Google Contacts writes all addresses of one label into one cell.
-_BETWEEN_ADDRESSES = " ::: "
+# Google Contacts writes all addresses of one label into one cell, and people write lists into it. The comma
+# of a name like `Lee, Kim <kim@example.com>` ends no address.
+_BETWEEN_ADDRESSES = re.compile(r" ::: |[;,](?=[^<>\"]*@)")
 
 
 class Unreadable(Protocol):
@@ -141,7 +143,7 @@ class PeopleRows:
             address = cells.pop(email)
             complete = pattern % tuple(map(encode_basestring, cells)) if all(cells) else None
             row = _row(line, address, dict(zip(names, cells, strict=True)), complete)
-            if _BETWEEN_ADDRESSES in address and isinstance(row, _Row):
+            if isinstance(row, _Row) and _BETWEEN_ADDRESSES.search(address):
                 self.several_addresses += 1
             yield row
 
@@ -196,9 +198,8 @@ class PeopleRows:
 
 
 def _row(line: int, email: str, fields: Mapping[str, str], as_json: str | None) -> _Row | RowTrouble:
-    first, _, _ = email.partition(_BETWEEN_ADDRESSES)
     try:
-        address = read_address(first)
+        address = read_address(_BETWEEN_ADDRESSES.split(email, maxsplit=1)[0])
     except BadInput as mistake:
         return RowTrouble(line, email, mistake.message)
     return _Row(line, address, canonical_address(address), fields, as_json)
