@@ -13,12 +13,13 @@ from sqlalchemy import Column
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from mailrotate.core.store.rows import METADATA
+from mailrotate.core.store.tables.column_types import ID
 
 WRITTEN = Path(__file__).resolve().parent.parent / "src/mailrotate/core/store/tables/columns.py"
 
 KINDS = {
     "AutoString": "text",
-    "BigInteger": "number_of_row",
+    "BigInteger": "big_number",
     "Boolean": "flag",
     "Integer": "number",
     "LargeBinary": "blob",
@@ -50,7 +51,8 @@ def column(of: Column[Any]) -> str:
         given.append("primary_key=True")
     if isinstance(of.default, ScalarElementColumnDefault):
         given.append(f"default={of.default.arg!r}")
-    return f"{KINDS[type(of.type).__name__]}({', '.join(given)})".replace("'", '"')
+    kind = "number_of_row" if of.type is ID else KINDS[type(of.type).__name__]
+    return f"{kind}({', '.join(given)})".replace("'", '"')
 
 
 def lines_of(items: Iterable[str]) -> str:
@@ -64,7 +66,7 @@ def written() -> str:
     """The whole file."""
     tables = sorted(METADATA.tables.items())
     head = HEAD.format(
-        kinds=textwrap.indent(",\n".join(sorted(KINDS.values())) + ",", "    "),
+        kinds=textwrap.indent(",\n".join(sorted(["number_of_row", *KINDS.values()])) + ",", "    "),
         names=lines_of(f'"{name}"' for name in sorted(("METADATA", *METADATA.tables))),
     )
     made = (

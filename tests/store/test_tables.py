@@ -2,8 +2,10 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Table, insert
 from sqlalchemy.dialects.postgresql import dialect as postgresql
 from sqlalchemy.dialects.sqlite import dialect as sqlite
 from sqlmodel.sql.sqltypes import UTCDateTime
@@ -27,6 +29,22 @@ def test_tables_for_queries_are_written_from_the_rows_as_they_are_now() -> None:
 def test_every_declared_table_can_be_queried_by_its_name() -> None:
     assert set(tables.METADATA.tables) == set(rows.METADATA.tables)
     assert all(getattr(tables, name) is table for name, table in tables.METADATA.tables.items())
+
+
+@pytest.mark.parametrize("dialect", [sqlite(), postgresql()], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("name", sorted(rows.METADATA.tables))
+def test_a_row_goes_into_a_table_for_queries_as_into_the_declared_one(
+    name: str, dialect: sqlite | postgresql
+) -> None:
+    declared, queried = rows.METADATA.tables[name], tables.METADATA.tables[name]
+    numbered = list(queried.primary_key) if queried.autoincrement_column is not None else []
+    given = [column.name for column in queried.columns if column not in numbered]
+
+    def inserted(table: Table) -> tuple[str, list[str]]:
+        types = [column.type.compile(dialect) for column in table.columns]
+        return str(insert(table).compile(dialect=dialect, column_keys=given)), types
+
+    assert inserted(queried) == inserted(declared)
 
 
 @given(instant=st.none() | INSTANTS, dialect=st.sampled_from([sqlite(), postgresql()]))

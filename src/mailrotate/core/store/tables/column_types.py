@@ -47,6 +47,11 @@ def number(name: str, **options: Any) -> Column[Any]:
     return Column(name, Integer, **options)
 
 
+def big_number(name: str, **options: Any) -> Column[Any]:
+    """A number that no database makes, also in a primary key."""
+    return Column(name, BigInteger, autoincrement=False, **options)
+
+
 def text(name: str, **options: Any) -> Column[Any]:
     return Column(name, String, **options)
 

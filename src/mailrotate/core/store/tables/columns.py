@@ -3,6 +3,7 @@
 from sqlalchemy import MetaData, Table
 
 from mailrotate.core.store.tables.column_types import (
+    big_number,
     blob,
     flag,
     instant,
@@ -119,7 +120,7 @@ event = Table(
 folder = Table(
     "folder", METADATA,
     number_of_row("mailbox_id", "mailbox.id", primary_key=True), text("name", primary_key=True),
-    number_of_row("uid_validity"), number_of_row("last_uid"), instant("read_at"), instant("failing_since"),
+    big_number("uid_validity"), big_number("last_uid"), instant("read_at"), instant("failing_since"),
     instant("next_try_at"), text("last_error"),
 )
 
@@ -244,7 +245,7 @@ step = Table(
 step_version = Table(
     "step_version", METADATA,
     number_of_row("id", primary_key=True), number_of_row("step_id", "step.id"), number("version"),
-    number_of_row("delay_seconds"), text("subject"), long_text("body"),
+    big_number("delay_seconds"), text("subject"), long_text("body"),
     number_of_row("sender_mailbox_id", "mailbox.id"),
 )
 
@@ -270,7 +271,7 @@ timeline = Table(
 unread_mail = Table(
     "unread_mail", METADATA,
     number_of_row("mailbox_id", "mailbox.id", primary_key=True), text("folder", primary_key=True),
-    number_of_row("uid_validity", primary_key=True), number_of_row("uid", primary_key=True), text("reason"),
+    big_number("uid_validity", primary_key=True), big_number("uid", primary_key=True), text("reason"),
     number("tries"), instant("first_at"), instant("last_at"), instant("given_up_at"),
 )
 
