@@ -52,7 +52,7 @@ bench: $(VENV)/dev.stamp  ## the measurements, as ratios inside one run
 mutate: $(VENV)/mutate.stamp  ## small changes of the code that no test notices, against docs/mutants.md (by hand; it takes long)
 	$(BIN)/python tools/mutants.py
 
-tables: $(VENV)/dev.stamp  ## write the tables for queries from the rows that declare them
+tables: $(VENV)/dev.stamp  ## write the tables that queries use, after a change in core/store/rows/
 	$(BIN)/python tools/query_tables.py
 
 # Pins that still fit stay; `make lock UPGRADE=--upgrade` takes the newest of each.

@@ -1,12 +1,12 @@
-"""What a command uses: a process of its own, its time and its peak memory."""
+"""Measure the time and the peak memory of a command, in a process of its own."""
 
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# The kernel counts what a process had before it became another program, so that a child of this one, which
-# is large, would seem large itself: a small one starts the command and says what it used.
+# A child begins with the memory of its parent, and the kernel counts that in its peak. A benchmark is large,
+# so that a small process between the two starts the command and prints what it used.
 _LAUNCHER = """
 import os, subprocess, sys, time
 began = time.perf_counter()
@@ -20,7 +20,7 @@ with open(sys.argv[1], "wb") as out:
 def launch(
     command: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
 ) -> tuple[float, int, int]:
-    """Run a command, its output into a file; return seconds, peak memory in KiB, and the exit status."""
+    """Run a command with its output in a file; return seconds, peak memory in KiB, and the exit status."""
     seconds, peak, status = subprocess.run(
         [sys.executable, "-c", _LAUNCHER, str(output), *command],
         env=environment,

@@ -1,4 +1,4 @@
-"""The end of a grace on which 100,000 recipients hang, against bare statements on the same rows (C9)."""
+"""The end of the grace period of 100,000 recipients, against bare statements on the same rows (C9)."""
 
 import shutil
 import sys
@@ -23,7 +23,7 @@ from tests.support.rows import make_workspace
 
 PEOPLE = 100_000
 _SMALL = 10_000
-# Of the mailbox's recipients so many have had no message.
+# How many of the recipients have had no message yet.
 _QUEUED = 100
 _TURNS = 3
 _NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
@@ -44,7 +44,7 @@ def measure() -> list[Line]:
             "<= 4",
         ),
         Line(
-            f"peak memory of that end, against {_SMALL:,} recipients",
+            f"peak memory at that end, against {_SMALL:,} recipients",
             f"{peak / 1024:.1f} MiB",
             f"{small_peak / 1024:.1f} MiB",
             peak / small_peak,
@@ -54,7 +54,7 @@ def measure() -> list[Line]:
 
 
 def _peak(ready: Path, people: int) -> int:
-    """KiB of a process that does nothing but settle."""
+    """Return the peak memory in KiB of a process that only settles."""
     settle = "from benchmarks import settlement; settlement.settle_alone()"
     _, peak, status = launch(
         [sys.executable, "-c", settle, str(ready), str(people)], ready.with_suffix(".out")

@@ -21,7 +21,14 @@ def measure() -> list[Line]:
                 "mailbox list, against import sqlmodel",
                 ["mailbox", "list"],
                 "import sqlmodel",
-                "<= 1.35",
+                "<= 1.15",
+            ),
+            _line(
+                here,
+                "status, against import sqlmodel",
+                ["status"],
+                "import sqlmodel",
+                "<= 1.25",
             ),
         ]
 

@@ -1,7 +1,7 @@
-"""Write the tables for queries from the rows that declare them: `make tables`, after a change of `rows/`.
+"""Write the tables that queries use from the rows that declare them (`make tables`).
 
-SQLModel, which declares the rows, takes longer to import than the rest of a command; SQLAlchemy alone serves
-the queries.
+The rows are SQLModel classes, which take longer to import than the rest of a command. Queries need only
+SQLAlchemy.
 """
 
 import textwrap
@@ -13,7 +13,6 @@ from sqlalchemy import Column
 from sqlalchemy.sql.schema import ScalarElementColumnDefault
 
 from mailrotate.core.store.rows import METADATA
-from mailrotate.core.store.tables.column_types import ID
 
 WRITTEN = Path(__file__).resolve().parent.parent / "src/mailrotate/core/store/tables/columns.py"
 
@@ -26,11 +25,11 @@ KINDS = {
     "Text": "long_text",
     "UTCDateTime": "instant",
 }
-HEAD = '''"""The tables as queries need them, written by `make tables` from the declarations in `rows/`."""
+HEAD = '''"""The tables that queries use. `make tables` writes this file from the declarations in `rows/`."""
 
 from sqlalchemy import MetaData, Table
 
-from mailrotate.core.store.tables.column_types import (
+from mailrotate.core.store.column_types import (
 {kinds}
 )
 
@@ -45,28 +44,27 @@ __all__ = [
 
 
 def column(of: Column[Any]) -> str:
-    """The call that makes this column."""
+    """Return the call that makes this column."""
     given = [repr(of.name), *(repr(key.target_fullname) for key in of.foreign_keys)]
     if of.primary_key:
         given.append("primary_key=True")
     if isinstance(of.default, ScalarElementColumnDefault):
         given.append(f"default={of.default.arg!r}")
-    kind = "number_of_row" if of.type is ID else KINDS[type(of.type).__name__]
-    return f"{kind}({', '.join(given)})".replace("'", '"')
+    return f"{KINDS[type(of.type).__name__]}({', '.join(given)})".replace("'", '"')
 
 
 def lines_of(items: Iterable[str]) -> str:
-    """The items in indented lines of at most 110 characters."""
-    # A space inside an item is no place to break the line.
+    """Join the items into indented lines that fit the line length of the project."""
+    # Lines break between items only.
     listed = ", ".join(item.replace(" ", "\0") for item in items)
     return textwrap.indent(textwrap.fill(listed, width=105), "    ").replace("\0", " ")
 
 
 def written() -> str:
-    """The whole file."""
+    """Return the text of the whole file."""
     tables = sorted(METADATA.tables.items())
     head = HEAD.format(
-        kinds=textwrap.indent(",\n".join(sorted(["number_of_row", *KINDS.values()])) + ",", "    "),
+        kinds=textwrap.indent(",\n".join(sorted(KINDS.values())) + ",", "    "),
         names=lines_of(f'"{name}"' for name in sorted(("METADATA", *METADATA.tables))),
     )
     made = (

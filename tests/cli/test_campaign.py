@@ -93,6 +93,8 @@ def test_e1_e3_from_a_file_to_a_running_rotation_and_its_end(connected: Program)
         (3, 604_800, 0),
     ]
     assert shown["next_send_at"].endswith("Z")
+    (row,) = run("status", "--json").json()["campaigns"]
+    assert row["sent"] == 12, "the test message went to no recipient"
 
     # Nothing is asked, and no consequence told, of what is refused anyway.
     assert run("campaign", "delete", "autumn-intro", check_status=4).stderr.splitlines() == [

@@ -431,7 +431,7 @@ def test_every_mailbox_whose_follow_ups_wait_for_a_server_is_counted(running: Wo
         for box, minutes in zip(running.boxes, (5, 7), strict=True):
             said = "connect: imap.example.org port 993: Connection refused"
             inboxes.note_failure(connection, box.id, "INBOX", said, NOW - minutes * MINUTE, NOW)
-    assert running.line() == ("not sending: imap.example.org refuses connections since 08:53 (2 mailboxes)")
+    assert running.line() == "not sending: imap.example.org refuses connections since 08:53 (2 mailboxes)"
 
 
 def test_an_inbox_that_cannot_be_read_is_named_while_first_messages_leave(running: World) -> None:

@@ -477,7 +477,7 @@ def test_d8_the_report_of_an_import_counts_the_cells_with_several_addresses(prog
         "No,no ::: no@example.com\n"
     )
     said = importing(program, people, "--dry-run", status=8)
-    assert "2 rows have several addresses in one cell; only the first of them is used" in said.stderr
+    assert "2 rows have several addresses in one cell; only the first address is used" in said.stderr
     done = importing(program, people, "--json", status=8).json()
     assert (done["imported"], done["invalid"], done["several_addresses"]) == (3, 1, 2)
     one = importing(program, "email,first_name\nnoa@example.com,Noa\n", "--json").json()

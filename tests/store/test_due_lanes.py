@@ -30,9 +30,15 @@ def notices(store: Store) -> list[int]:
 def add_person(
     workspace: Workspace, campaign: StoredCampaign, due_at: datetime, *, step: int = 2, place: int = 0
 ) -> None:
-    """One who waits for a step of one of the campaign's senders."""
+    """Add a recipient who waits for a step from one of the campaign's senders."""
     sender, address = workspace.senders(campaign)[place], f"p{due_at:%S}-{step}-{place}@example.com"
     workspace.add_recipient(campaign, address, sender_id=sender, next_at=due_at, next_step=step)
+
+
+def add_notice(
+    workspace: Workspace, box: Sender, *, ready_at: datetime = NOW, state: str = "scheduled"
+) -> None:
+    workspace.add_message(box, ready_at=ready_at, kind="notice", priority=Priority.NOTICE, state=state)
 
 
 @pytest.fixture
@@ -67,10 +73,12 @@ def test_c15_a_mailbox_is_away_while_mail_to_people_is_scheduled_in_its_lane(
     anna, clara = (workspace.add_mailbox(f"{name}@example.org", state=state) for name in ("anna", "clara"))
     for box in (ben, anna):
         workspace.add_message(box, state="sent")
-        workspace.add_message(box, kind="notice", priority=Priority.NOTICE)
+        add_notice(workspace, box)
     assert away(store) == []
-    for box in (clara, anna, ben):
+    for box in (ben, clara):
         workspace.add_message(box, ready_at=SOON)
+    assert away(store) == [clara.id]
+    workspace.add_message(anna, ready_at=SOON)
     assert away(store) == sorted([anna.id, clara.id])
 
 
@@ -99,7 +107,6 @@ def test_c6_people_of_a_sender_that_left_by_a_disconnect_make_no_work_for_it(
 def test_c10_the_lanes_with_a_notice_are_those_connected_in_which_one_is_ready(
     store: Store, workspace: Workspace, ben: Sender
 ) -> None:
-    notice = {"kind": "notice", "priority": Priority.NOTICE}
     gone = workspace.add_mailbox("anna@example.org", state="failed")
     replaced = workspace.add_mailbox("clara@example.org")
     other = workspace.add_mailbox("dora@example.org")
@@ -107,13 +114,13 @@ def test_c10_the_lanes_with_a_notice_are_those_connected_in_which_one_is_ready(
         own = update(t.connection).where(t.connection.c.id == replaced.connection_id)
         connection.execute(own.values(superseded_at=NOW))
     for box in (gone, replaced):
-        workspace.add_message(box, **notice)  # type: ignore[arg-type]  # columns of the row
-    workspace.add_message(ben, ready_at=SOON, **notice)  # type: ignore[arg-type]  # columns of the row
-    workspace.add_message(ben, state="sent", **notice)  # type: ignore[arg-type]  # columns of the row
+        add_notice(workspace, box)
+    add_notice(workspace, ben, ready_at=SOON)
+    add_notice(workspace, ben, state="sent")
     workspace.add_message(other)
     assert notices(store) == []
     for _ in range(2):
-        workspace.add_message(ben, **notice)  # type: ignore[arg-type]  # columns of the row
+        add_notice(workspace, ben)
     assert notices(store) == [ben.id]
 
 

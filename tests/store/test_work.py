@@ -49,6 +49,7 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "unsent": lambda c: outbox.unsent_of(c, 1),
     "attention": lambda c: outbox_lists.attention_counts(c),
     "overdue": lambda c: progress.overdue(c, [1]),
+    "sent": lambda c: progress.sent(c, [1]),
     "retryable": lambda c: outbox_lists.retryable(c, mailbox_id=1),
     "waits": lambda c: outbox_lists.waits_in(c, 1),
     "sent today": lambda c: mailboxes.sent_since(c, 1, NOW),
@@ -153,6 +154,7 @@ def test_h3_people_whose_step_is_due_make_work_for_their_sender_alone(
 def test_c5_a_slots_people_make_work_for_the_mailbox_that_is_in_it(
     store: Store, workspace: Workspace, box: Sender
 ) -> None:
+    read_just_now(workspace, "ben@example.org")
     campaign = workspace.add_campaign(mailboxes=[box], rotates=False)
     (sender,) = workspace.senders(campaign)
     workspace.add_recipient(campaign, "kim@example.com", sender_id=sender, next_at=NOW)

@@ -233,7 +233,7 @@ def _find_header(head: Sequence[str], choice: ColumnChoice, name: str) -> _Heade
             f"the header line of {name} has {len(header.cells):,} columns; at most {MOST_COLUMNS:,} are read",
         )
     if _NO_TEXT.search("".join(header.cells)):
-        raise BadInput("csv.header", f"the header line of {name} holds bytes that are no text")
+        raise BadInput("csv.header", f"the header line of {name} contains bytes that are not text")
     return header
 
 

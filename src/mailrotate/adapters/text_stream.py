@@ -49,7 +49,7 @@ _SAVE_AS = (
 )
 _NUMBERS = "in Numbers, choose File > Export To > CSV with the encoding UTF-8, and import that file"
 _UNPACK = "unpack it and import the CSV file in it"
-_EXPORT = "export it again in the format CSV"
+_EXPORT = "export it again as CSV"
 _ZIPS = (
     (b"xl/", "an Excel workbook (.xlsx)", _SAVE_AS),
     (b"opendocument.spreadsheet", "an OpenDocument spreadsheet (.ods)", _SAVE_AS),

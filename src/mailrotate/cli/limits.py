@@ -16,9 +16,9 @@ app = noun("Show or change the mail providers' limits.", __name__, "show", "set"
 
 def show(
     ctx: typer.Context,
-    provider: Annotated[str | None, typer.Option(help="Of this one only, like google.")] = None,
+    provider: Annotated[str | None, typer.Option(help="Provider to show, such as google.")] = None,
 ) -> None:
-    """The limits in force, with where they come from and when that was read.
+    """Show the limits in force, with the source of each and the day it was read.
 
     Examples:
 

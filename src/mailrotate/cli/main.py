@@ -115,7 +115,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 @cache
 def _program() -> Any:
-    """The tree of commands; a process that runs several command lines builds it once."""
+    """Build the tree of commands, once in a process that runs several command lines."""
     return typer.main.get_command(root)
 
 

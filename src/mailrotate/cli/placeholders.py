@@ -21,7 +21,7 @@ def put_in(command: Any) -> None:
 
 
 def hide_types_of_flags(params: Iterable[Any]) -> None:
-    """A flag takes no value; on a terminal Typer would show `<bool>` beside it."""
+    """Hide the type of each flag: a flag takes no value, but on a terminal Typer shows `<bool>` beside it."""
     for param in params:
         if getattr(param, "is_flag", False):
             param.display_type_rich = _no_type

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _UNEXPECTED = 1
 _NOBODY_CAN_SEND = 5
 _WORK = "send|sync|test|deadlines|notify"
-# What is counted, by its key in --json: one of it, and several.
+# Singular and plural of what is counted, by its key in --json.
 _NOUNS = {
     "replies": ("reply", "replies"),
     "bounces": ("bounce", "bounces"),

@@ -69,7 +69,9 @@ def serve(
 def read(
     ctx: typer.Context,
     address: Person,
-    folder: Annotated[str, typer.Option(help="Which folder; 'Sent' has what was sent.")] = "INBOX",
+    folder: Annotated[
+        str, typer.Option(help="Folder to show; 'Sent' has the mail that the address sent.")
+    ] = "INBOX",
 ) -> None:
     """Show the mail of an address in the running sandbox, oldest first.
 

@@ -158,7 +158,7 @@ class MarkPlace(Protocol):
 
 
 class WebhookPoster(Protocol):
-    """The way to webhook endpoints (C10)."""
+    """Posts to webhook endpoints (C10)."""
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> WebhookAnswer:
         """Post JSON and return the answer, all within 10 seconds; follow no redirect.

@@ -19,7 +19,10 @@ _IN_PART = 8
 def adopt(
     ctx: typer.Context,
     accept: Annotated[
-        bool, typer.Option("--accept", help="Your word that what sent mail does not show may be passed over.")
+        bool,
+        typer.Option(
+            "--accept", help="Release the workspace even if the sent mail is incomplete or unreadable."
+        ),
     ] = False,
     yes: Yes = False,
     dry_run: DryRun = False,

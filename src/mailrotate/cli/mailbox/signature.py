@@ -74,7 +74,7 @@ def edit(ctx: typer.Context, address: Address, name: Name, body: Body) -> None:
 
     call = call_of(ctx)
     found = signature_editing.edit(call.context, address, name, _read(body), call.now)
-    _tell(call.speech, found, f"signature '{name}' has these words now")
+    _tell(call.speech, found, f"changed signature '{name}'")
 
 
 def list_(ctx: typer.Context, address: Address) -> None:

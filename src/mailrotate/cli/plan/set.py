@@ -87,4 +87,4 @@ def _tell_change(speech: Speech, changed: "Changed") -> None:
         speech.warn(f"{address} exceeds it: it stays, but once removed it cannot be connected again")
     if changed.unapproved:
         stay = counted(changed.unapproved, "mailbox that a user has", "mailboxes that users have")
-        speech.say(f"approval concerns what is connected from now on; {stay} need none")
+        speech.say(f"approval applies to mailboxes connected from now on; {stay} need none")

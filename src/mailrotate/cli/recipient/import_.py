@@ -221,7 +221,7 @@ def _tell(speech: Speech, imported: "Imported", dry_run: bool) -> None:
     speech.line(f"{imported.imported} {verb} into '{imported.campaign}'" + (f"; {others}" if others else ""))
     if imported.several_addresses:
         rows = counted(imported.several_addresses, "row has", "rows have")
-        speech.say(f"  {rows} several addresses in one cell; only the first of them is used")
+        speech.say(f"  {rows} several addresses in one cell; only the first address is used")
     for number, trouble in enumerate(imported.problems):
         if number == _MOST_TOLD:
             speech.say(f"  … and {imported.refused - _MOST_TOLD} more; --json lists them all")

@@ -19,7 +19,7 @@ _COMMENT = re.compile(r"(?:\A|(?<=\s))#.*", re.DOTALL)
 def read_address(written: str) -> str:
     """Return the normalised address in a cell or an argument. Raises BadInput (`address.invalid`).
 
-    A spreadsheet's apostrophe before it is cut off: it keeps a cell as text, and no address begins with one.
+    A leading apostrophe is removed: spreadsheets keep a cell as text with it, and no address begins with one.
     """
     return normalise_address(_without_apostrophes(written))
 

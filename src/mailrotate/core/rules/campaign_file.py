@@ -231,7 +231,7 @@ def _holidays(table: Table) -> str | tuple[str, ...] | None:
     days = [_day(entry) for entry in value]
     for entry, day in zip(value, days, strict=True):
         if day is None:
-            table.add("holidays", f"{str(entry)!r} is no date; write a day like 2026-12-24")
+            table.add("holidays", f"{str(entry)!r} is not a date; write a day like 2026-12-24")
     return tuple(sorted({day for day in days if day is not None}))
 
 
@@ -308,7 +308,7 @@ def _body(step: Table, files: Files) -> str:
     # A line end right behind the opening quotes is not part of the text (TOML 1.0, String).
     written = step.report.text.splitlines()[line - 1].rstrip()
     before_first = line if written.endswith(('"""', "'''")) and "\n" in text else line - 1
-    # In a string of one line, each line end is an escape.
+    # A one-line string has escapes for its line ends, so that all its problems are on that line.
     is_long = '"""' in written or "'''" in written
     for problem in check_text(text, Kind.BODY):
         number = before_first + problem.line if is_long else line

@@ -59,7 +59,7 @@ def name_columns(headers: Sequence[str], choice: ColumnChoice) -> Columns:
         raise BadInput(
             "csv.no_header",
             f"the file begins with a recipient ('{found[:80]}'), not with the names of its columns",
-            "put a line above it, such as email,first_name",
+            "put a line with column names above it, such as: email,first_name",
         )
     written = [field_name(header) for header in headers]
     names: list[str | None] = [usable_name(header) or None for header in headers]

@@ -64,7 +64,7 @@ def stops_all(machine: Machine, now: datetime) -> Trouble | None:
 
 
 def down(lane: Lane, all_lanes: Sequence[Lane] = ()) -> Trouble | None:
-    """The server of this mailbox that cannot be used, with the other lanes that miss it too."""
+    """Trouble with a server of this mailbox; other lanes with the same trouble are counted."""
     outage = lane.smtp or lane.imap
     if outage is None:
         return None

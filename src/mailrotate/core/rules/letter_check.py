@@ -21,9 +21,8 @@ from mailrotate.core.rules.text import same_name, template_lines
 from mailrotate.core.values.letter import LETTER_FIELDS
 
 _NAME = r"[^\W\d]\w{0,40}"
-# How other programs write the place of a field: `{name}`, `{!name}`, `${name}`, `*|NAME|*`, `%NAME%` and
-# `<<name>>`.
-# Two hexadecimal digits behind a percent sign are a character of an address.
+# How other programs write a placeholder: `{name}`, `{!name}`, `${name}`, `*|NAME|*`, `%NAME%` or `<<name>>`.
+# A percent sign before two hexadecimal digits encodes a character of a URL.
 _FOREIGN_FIELD = re.compile(
     rf"(?<![{{\\])\$?\{{!? ?({_NAME}) ?\}}(?!\}})"
     rf"|\*\|({_NAME})\|\*"

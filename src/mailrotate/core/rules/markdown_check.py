@@ -36,7 +36,7 @@ _BY_DIALECT = {
 _LONGEST_WORDS = 200
 _EMPHASIS = ("em_open", "strong_open")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*")
-# Before and behind a backslash that Markdown takes for the escape of a sign: `C:\_new`, `\\server\files`.
+# The text before and after a backslash that Markdown reads as an escape: `C:\_new`, `\\server\files`.
 _IN_PATH = re.compile(r"(?:^|[\s(\"'])[A-Za-z]:(?:\\\S*)?$")
 _SERVER = re.compile(r"[\w.-]+")
 
@@ -89,7 +89,7 @@ def _of_inline(token: Token) -> Iterator[Finding]:
         if re.search(rf"[./:@#]|{VALUE.pattern}", found[2]):
             yield Finding(line_at(found.start(1)), _beginning_words(found[2]))
     for found in _IN_ANGLES.finditer(text):
-        said = "what stands between < and > is no link; it needs https://, and no blanks"
+        said = "the text between < and > is not a link; a link needs https:// and has no blanks"
         yield Finding(line_at(found.start()), said)
     yield from _eaten(token)
     yield from _of_paths(token)
@@ -177,7 +177,7 @@ def _eaten(token: Token) -> Iterator[Finding]:
 
 
 def _of_paths(token: Token) -> Iterator[Finding]:
-    """The backslashes of Windows paths that are dropped before a sign."""
+    """Warn about backslashes that Markdown drops from Windows paths."""
     children = token.children or []
     line = _line(token)
     for place, child in enumerate(children):
@@ -186,12 +186,12 @@ def _of_paths(token: Token) -> Iterator[Finding]:
             continue
         before = children[place - 1].content if place else ""
         if _IN_PATH.search(before) or _begins_server(before, children[place:]):
-            said = f"the backslash before '{child.content}' is dropped; write a path between two `"
+            said = f"the backslash before '{child.content}' is dropped; put a path between backticks (`)"
             yield Finding(line, said, is_mistake=False)
 
 
 def _begins_server(before: str, rest: list[Token]) -> bool:
-    r"""Whether `\\` stands before the name of a server: `\\server\files`."""
+    r"""Whether a path such as `\\server\files` begins here."""
     return (
         rest[0].content == "\\"
         and (not before or before[-1] in " (\"'")

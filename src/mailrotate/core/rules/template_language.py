@@ -226,7 +226,7 @@ def placeholder_name(words: str) -> str:
 
 
 def is_usable(name: str) -> bool:
-    """Whether `{{ name }}` places a field of that name."""
+    """Whether `{{ name }}` is replaced by the field of that name."""
     if not name.isidentifier() or len(name) > _LONGEST_WORD:
         return name.isidentifier()
     tree = tree_of(f"{{{{ {name} }}}}")

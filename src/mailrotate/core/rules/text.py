@@ -60,7 +60,7 @@ def clean_value(text: str) -> str:
 
 
 def clean_values(texts: Sequence[str]) -> list[str]:
-    """Return the `clean_value` of each text; of the cells of a row, faster than one by one."""
+    """Return the `clean_value` of each text; faster than a call for each where all are plain ASCII."""
     joined = "".join(texts)
     plain = joined.isascii() and joined.isprintable()
     return list(map(str.strip if plain else clean_value, texts))

@@ -57,9 +57,10 @@ def people(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, dic
 
 
 def sent(connection: Connection, campaign_ids: Sequence[int]) -> dict[int, int]:
-    """Messages that left, by campaign."""
+    """Count the sent messages of each campaign, without its test messages."""
     m = t.message.c
-    found = _counted(connection, campaign_ids, m.campaign_id, m.state, m.state == MessageState.SENT)
+    to_recipients = (m.state == MessageState.SENT, m.kind == MessageKind.CAMPAIGN)
+    found = _counted(connection, campaign_ids, m.campaign_id, m.state, *to_recipients)
     return {campaign_id: sum(counts.values()) for campaign_id, counts in found.items()}
 
 

@@ -16,7 +16,7 @@ def check_config(path: Path, content: Mapping[str, Any]) -> None:
     timeouts = content.get("timeouts", {})
     known = [f.name for f in fields(Timeouts)]
     problems = [
-        f"{path}: '{key}' is no setting; allowed are {', '.join((*_FILE_KEYS, 'timeouts'))}"
+        f"{path}: '{key}' is not a setting; allowed are {', '.join((*_FILE_KEYS, 'timeouts'))}"
         for key in content
         if key not in (*_FILE_KEYS, "timeouts")
     ]

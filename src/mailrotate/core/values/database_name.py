@@ -5,9 +5,9 @@ import re
 from mailrotate.core.values.errors import BadInput
 
 _POSTGRESQL = ("postgresql://", "postgres://")
-# A scheme, also in capitals, with a driver, or with a slash too few; a login without a scheme; or libpq's
-# keywords.
-_NO_PATH = re.compile(
+# The beginning of a name that is not a path: a scheme (also in capitals, with a driver, or with one slash too
+# few), a login without a scheme, or a keyword of libpq.
+_NOT_A_PATH = re.compile(
     r"\s*([A-Za-z][A-Za-z0-9+.-]*:/{1,2}|[^/\s:@]+:(?=[^/\s@]+@)"
     r"|(?:host|hostaddr|port|dbname|user|password|passfile|service)\s*=)"
 )
@@ -19,12 +19,15 @@ def is_postgresql(name: str) -> bool:
 
 
 def refuse_scheme(name: str) -> None:
-    """Raise BadInput (`db.scheme`) for the URL of anything else. It is not shown: it may have a password."""
-    begins = _NO_PATH.match(name)
-    if begins is not None and not is_postgresql(name):
+    """Raise BadInput (`db.scheme`) for a name that is neither a path nor the URL of a PostgreSQL database.
+
+    The message shows only its beginning, because the rest may contain a password.
+    """
+    beginning = _NOT_A_PATH.match(name)
+    if beginning is not None and not is_postgresql(name):
         raise BadInput(
             "db.scheme",
-            f"'{begins[1]}…' is not a database that mailrotate can use",
+            f"'{beginning[1]}…' is not a database that mailrotate can use",
             "name a file, or postgresql://HOST/DATABASE",
         )
 

@@ -1,11 +1,11 @@
-"""What there is to say about a value of a campaign file."""
+"""A remark about a value of a campaign file."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Remark:
-    """A sentence about a value; a mistake keeps the campaign from being used."""
+    """One sentence; if it is about a mistake, the campaign cannot be used."""
 
     message: str
     is_mistake: bool

@@ -127,9 +127,13 @@ def checks(connection: Connection, actor: Actor, user: StoredUser, address: str)
         _hard(
             "role_address",
             _role_refusal(connection, actor, address),
-            "it is no role's, or the plan permits it",
+            "it is not a role address, or the plan permits those",
         ),
-        _hard("another_user", _others_refusal(connection, actor, user, address), "it is no other user's own"),
+        _hard(
+            "another_user",
+            _others_refusal(connection, actor, user, address),
+            "it is not another user's own address",
+        ),
         _hard("free", held_refusal(connection, actor, user, address), "no user has it"),
         Check("shows_user", odd is None, odd or "it shows something of its user's name"),
         Check("slot", bool(free), slots),

@@ -65,7 +65,7 @@ class HowToImport:
 class Imported:
     """The result of an import; `problems` can be read once, and only inside the import's block.
 
-    `several_addresses` counts the rows of which only the first of several addresses was read.
+    `several_addresses` counts the rows with several addresses in one cell, of which the first was read.
     """
 
     campaign: str

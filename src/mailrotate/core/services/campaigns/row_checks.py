@@ -101,7 +101,7 @@ class _Row(NamedTuple):
 class PeopleRows:
     """Turns records into rows for staging, and reports bad ones.
 
-    `several_addresses` counts the rows whose address is the first of several in one cell.
+    `several_addresses` counts the rows with several addresses in one cell, of which the first is read.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class StillPaused:
 
 
 def still_paused(connection: Connection, actor: Actor, box: StoredMailbox) -> list[StillPaused]:
-    """The campaigns that a mailbox which is back does not let go on by itself (C6)."""
+    """Campaigns that stay paused although their mailbox is back, and what to run for each (C6)."""
     hanging = affected_campaigns.all_hanging_on(connection, box)
     waiting = {one.id: one.people for one in hanging if one.state is CampaignState.PAUSED and one.people}
     paused = [campaigns.by_id(connection, campaign_id) for campaign_id in waiting]

@@ -61,8 +61,8 @@ def look(context: Context, now: datetime) -> Standing:
 def adopt(context: Context, accept: bool, now: datetime) -> Adoption:
     """Hold the workspace, compare the sent mail of every mailbox, and release it if nothing is unknown.
 
-    With `accept` a person has said that what cannot be known may be passed over. Killed anywhere, the
-    workspace stays held. Raises Refused, KeyTrouble, and Busy while a runner works.
+    `accept` releases it in any case. If the process dies before that, the workspace stays held. Raises
+    Refused, KeyTrouble, and Busy while a runner works.
     """
     with liveness.sole_host(context.store):
         with context.store.writing() as connection:

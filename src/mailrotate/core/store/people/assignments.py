@@ -111,7 +111,7 @@ def _assign(connection: Connection, how: Assignment, ranked: Subquery, next_at: 
 
 
 def make_due(connection: Connection, campaign_id: int, due_at: datetime) -> None:
-    """Let the recipients of a rotation by capacity wait for a sender from an instant on."""
+    """Set the due time of recipients that wait for a sender, unless they have one (rotation by capacity)."""
     c = t.recipient.c
     waits = update(t.recipient).where(_waits_unassigned(campaign_id), c.next_at.is_(None))
     connection.execute(waits.values(next_at=due_at))

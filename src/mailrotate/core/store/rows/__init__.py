@@ -6,8 +6,8 @@ Tables are rows, not the domain: they validate nothing, and no row leaves the st
 CHECK, because an enum column would store the names of the members instead of their values. Instants are
 aware UTC (`UTCDateTime` of SQLModel): fixed-width text on SQLite, `timestamptz` on PostgreSQL.
 
-Only migrations and tests import this package, because SQLModel takes longer to import than the rest of a
-command. What queries need stands in `tables/columns.py`, which `make tables` writes from these modules.
+No command imports this package except to migrate, because SQLModel takes longer to import than the rest of a
+command. Queries use `tables/columns.py`, which `make tables` writes from these modules.
 """
 
 from sqlalchemy import MetaData

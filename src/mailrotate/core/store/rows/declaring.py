@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Column, ForeignKey, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
-from mailrotate.core.store.tables.column_types import ID
+from mailrotate.core.store.column_types import ID
 
 SQLModel.metadata.naming_convention = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

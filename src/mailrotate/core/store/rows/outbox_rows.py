@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import Column, Index, Text
 from sqlmodel import Field, SQLModel
 
+from mailrotate.core.store.column_types import ID
 from mailrotate.core.store.rows.declaring import LASTING_IDS, blob, one_of, only_while, own_id, refers
-from mailrotate.core.store.tables.column_types import ID
 from mailrotate.core.values import states
 
 # The conditions of the partial indexes; `tables` has them again as expressions for queries.
@@ -39,7 +39,7 @@ class Message(SQLModel, table=True):
         Index("ix_message_in_flight", "runner_id", **only_while("state = 'sending'")),
         Index("ix_message_attention", "state", "mailbox_id", **only_while(_ATTENTION)),
         Index("uq_message_unsubscribe_token", "unsubscribe_token", unique=True),
-        Index("ix_message_campaign", "campaign_id", "state"),
+        Index("ix_message_campaign", "campaign_id", "state", "kind"),
         LASTING_IDS,
     )
     id: int = own_id()

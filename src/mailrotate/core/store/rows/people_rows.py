@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import Column, Index, Text
 from sqlmodel import Field, SQLModel
 
+from mailrotate.core.store.column_types import ID
 from mailrotate.core.store.rows.declaring import LASTING_IDS, one_of, only_while, own_id, refers
-from mailrotate.core.store.tables.column_types import ID
 from mailrotate.core.values import states
 
 # The conditions of the partial indexes; `tables` has them again as expressions for queries.

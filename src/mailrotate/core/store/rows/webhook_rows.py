@@ -5,8 +5,8 @@ from datetime import datetime
 from sqlalchemy import Column, Index, Text
 from sqlmodel import Field, SQLModel
 
+from mailrotate.core.store.column_types import ID
 from mailrotate.core.store.rows.declaring import LASTING_IDS, blob, only_while, own_id, refers
-from mailrotate.core.store.tables.column_types import ID
 
 # The condition of the partial index; `tables` has it again as an expression for queries.
 _UNDELIVERED = "delivered_at IS NULL AND given_up_at IS NULL"

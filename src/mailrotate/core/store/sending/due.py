@@ -158,7 +158,7 @@ def _campaign_ready(now: datetime, follow_ups: bool) -> ColumnElement[bool]:
         t.message.c.ready_at <= now,
     )
     active = t.campaign.c.state == CampaignState.ACTIVE
-    return exists().where(active, ready.correlate(t.mailbox, t.campaign)).correlate(t.mailbox)
+    return exists().where(active, ready.correlate(t.mailbox, t.campaign))
 
 
 def _people_due(

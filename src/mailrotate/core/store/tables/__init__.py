@@ -1,4 +1,4 @@
-"""Every table, for queries, with the conditions of the partial indexes. `rows/` declares them."""
+"""Every table that queries use, and the conditions of the partial indexes."""
 
 from typing import Any
 
