@@ -82,6 +82,24 @@ def test_c14_messages_of_a_steps_own_sender_are_errors_while_it_is_away(
     assert [scene.letters(person)[-1]["From"].addresses[0].addr_spec for person in PEOPLE] == [CLEO] * 3
 
 
+@pytest.mark.parametrize("how", ["failed", "disconnected"])
+def test_h4_d9_late_messages_of_a_steps_own_sender_are_told_and_parked(scene: Scene, how: str) -> None:
+    stepwise(scene)
+    lose(scene, how, DUE_AT)
+    for days in (0, 3, 6, 8):
+        scene.passes(DUE_AT + days * DAY, status=None)
+    late = DUE_AT + 8 * DAY + MINUTE
+    scene.take_login(CLEO)
+    if how == "failed":
+        back = scene.reconnect(late, CLEO, "--park-late", "--json").json()
+    else:
+        back = scene.connect(late, CLEO, "--park-late", "--json").json()
+    assert back["late"] == [{"campaign": "stepwise", "messages": 3, "parked": True}]
+    assert scene.passes(late + MINUTE)[1] == {}
+    assert scene.json(late + HOUR, "outbox", "release", "--campaign", "stepwise")["released"] == 3
+    assert sorted(scene.passes(late + HOUR)[1][CLEO]) == PEOPLE
+
+
 def test_f1_errors_of_a_steps_own_sender_stay_within_the_room_of_the_campaigns_mailbox(scene: Scene) -> None:
     stepwise(scene)
     scene.at(FIRST_AT, "mailbox", "set", BEN, "--daily-limit", "1")

@@ -120,6 +120,19 @@ def test_d9_a_step_names_its_own_sender_without_a_rotation() -> None:
     assert small(step='from = "CEO@example.org"').steps[0].sender == "ceo@example.org"
 
 
+def test_d1_a_name_that_a_command_takes_for_an_option_is_refused() -> None:
+    (problem,) = problems_of('name = "--json"\n[[steps]]\nsubject = "s"\ntext = "t"\n', {})
+    assert problem == (
+        "c.toml:1: name: must be one line of at most 100 characters that does not begin with '-'"
+    )
+
+
+def test_d4_a_single_date_is_named_as_it_was_written() -> None:
+    text = 'name = "x"\nholidays = 2026-12-24\n[[steps]]\nsubject = "s"\ntext = "t"\n'
+    (problem,) = problems_of(text, {})
+    assert problem.startswith("c.toml:2: holidays: '2026-12-24' names no holidays; write a country")
+
+
 BROKEN = """\
 nam = "x"
 timezone = "Europe/Berlim"

@@ -19,6 +19,19 @@ def words(text: str, kind: Kind = Kind.BODY) -> str:
     return problem.message
 
 
+@pytest.mark.parametrize("fields", [51, 200, 3000])
+def test_d1_a_text_too_deep_to_be_sent_from_everywhere_is_a_mistake(fields: int) -> None:
+    assert words(f"{{{{ {' + '.join(['name'] * fields)} }}}}") == "is nested too deeply"
+
+
+def test_d1_a_text_of_many_branches_and_pieces_is_not_deep() -> None:
+    branches = "".join(f'{{% elif name == "{number}" %}}{number}' for number in range(200))
+    assert (
+        told(f'{{% if name == "a" %}}a{branches}{{% endif %}}{" ~ ".join(["{{ name"] + ["name"] * 200)} }}}}')
+        == []
+    )
+
+
 LINKS_THAT_ARE_NONE = """Read [our page][1] or [this][p].
 Call [us](tel:+49 30 123456). Read [that](https://example.org/a b). Read [page] (https://example.org).
 

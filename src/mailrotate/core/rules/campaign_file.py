@@ -24,6 +24,7 @@ from mailrotate.core.values.states import Rotation
 
 RECIPIENT_ZONE = "recipient"
 LONGEST_NAME = 100
+A_NAME = f"one line of at most {LONGEST_NAME} characters that does not begin with '-'"
 MOST_STEPS = 50
 LONGEST_DELAY = timedelta(days=366)
 
@@ -184,9 +185,15 @@ def _name(table: Table) -> str:
     if "name" not in table.values:
         table.add("name", 'is missing; write name = "autumn-intro"')
     name = (table.text("name", "autumn-intro") or "").strip()
-    if len(name) > LONGEST_NAME or not name.isprintable():
-        table.add("name", f"must be one line of at most {LONGEST_NAME} characters")
+    if name and not is_name(name):
+        table.add("name", f"must be {A_NAME}")
     return name
+
+
+def is_name(name: str) -> bool:
+    """Whether people can name a campaign so: a command takes a dash at the beginning for an option."""
+    is_line = name.isprintable() and name == name.strip()
+    return 0 < len(name) <= LONGEST_NAME and is_line and not name.startswith("-")
 
 
 def _timezone(table: Table) -> str | None:
@@ -219,7 +226,7 @@ def _holidays(table: Table) -> str | tuple[str, ...] | None:
     if value is None or (isinstance(value, str) and _HOLIDAYS.fullmatch(value)):
         return value
     if not isinstance(value, list):
-        table.add("holidays", f"{value!r} names no holidays; {_HOLIDAYS_HINT}")
+        table.add("holidays", f"{str(value)!r} names no holidays; {_HOLIDAYS_HINT}")
         return None
     days = [_day(entry) for entry in value]
     for entry, day in zip(value, days, strict=True):

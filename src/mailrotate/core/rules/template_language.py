@@ -68,6 +68,7 @@ _PREFIX = "field_"
 # A longer name is never one of the words that a template reserves.
 _LONGEST_WORD = 40
 _MOST_PLACEHOLDERS = 50
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def language_problems(text: str, *, is_subject: bool = False) -> list[TemplatePr
     if has_mark(text):
         return [TemplateProblem(1, "contains a character of the private-use area (U+E000 to U+E004)")]
     try:
-        tree = ENVIRONMENT.parse(text)
+        tree = _parsed(text)
         found = dict.fromkeys(_node_problems(tree, is_subject))
         if not found:
             ENVIRONMENT.from_string(tree)
@@ -173,12 +174,24 @@ def _name_problems(node: nodes.Name, is_placed: bool, is_subject: bool) -> Itera
         yield node.lineno, f"'{node.name}' can only be placed: write {{{{ {node.name} }}}}"
 
 
+def _parsed(text: str) -> nodes.Template:
+    """The syntax tree. Raises TemplateSyntaxError, and RecursionError for a tree of more than `_DEEPEST`
+    levels: Jinja reads such a tree, but not every function can walk it, and a runner has less room."""
+    tree = ENVIRONMENT.parse(text)
+    level: list[nodes.Node] = [tree]
+    for _ in range(_DEEPEST):
+        level = [child for node in level for child in node.iter_child_nodes()]
+        if not level:
+            return tree
+    raise RecursionError
+
+
 def tree_of(text: str) -> nodes.Template | None:
     """The syntax tree of a template that can be read, whether or not all of it is allowed."""
     if len(text) > LONGEST_TEMPLATE or has_mark(text):
         return None
     try:
-        return ENVIRONMENT.parse(text)
+        return _parsed(text)
     except (TemplateSyntaxError, RecursionError):
         return None
 

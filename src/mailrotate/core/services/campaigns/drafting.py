@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules.campaign_file import LONGEST_NAME, CampaignPlan, PlannedStep
+from mailrotate.core.rules.campaign_file import A_NAME, LONGEST_NAME, CampaignPlan, PlannedStep, is_name
 from mailrotate.core.rules.steps import shifts
 from mailrotate.core.rules.text_needs import TextNeeds
 from mailrotate.core.rules.transitions import CAMPAIGN, MESSAGE
@@ -71,8 +71,8 @@ def _insert(connection: Connection, actor: Actor, name: str, team: bool, now: da
 
 
 def _require_free_name(connection: Connection, name: str) -> None:
-    if not (0 < len(name) <= LONGEST_NAME and name.isprintable() and name == name.strip()):
-        raise BadInput("campaign.name", f"a name is one line of at most {LONGEST_NAME} characters")
+    if not is_name(name):
+        raise BadInput("campaign.name", f"a name is {A_NAME}")
     if campaigns.find(connection, name) is not None:
         raise Refused(
             "campaign.exists",

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from mailrotate.core.services import periods
 from mailrotate.core.services.effects import affected_campaigns
 from mailrotate.core.services.effects.assigning import is_able
-from mailrotate.core.store import campaigns, events, senders
+from mailrotate.core.store import campaigns, events, senders, step_senders
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -65,8 +65,17 @@ def of_mailboxes(
     mailbox_ids = {box.id for box in boxes}
     hanging = {one.id: one for box in boxes for one in affected_campaigns.all_hanging_on(connection, box)}
     running = [one.id for one in hanging.values() if one.state is CampaignState.ACTIVE]
+    # What a step's own sender sends is in the place of the campaign's single sender (D9).
+    by_step = {one for box in boxes for one in step_senders.steps_naming(connection, box.id)}
     found = (
-        of_campaign(connection, actor, campaigns.by_id(connection, one), park, now, mailbox_ids)
+        of_campaign(
+            connection,
+            actor,
+            campaigns.by_id(connection, one),
+            park,
+            now,
+            None if one in by_step else mailbox_ids,
+        )
         for one in running
     )
     return [late for late in found if late is not None]
