@@ -175,7 +175,8 @@ def test_b9_i4_nothing_is_put_on_the_timeline_of_who_is_being_erased(
     with before(workspace, second) as (connection, _):
         connection.execute(update(t.contact).values(address=None, domain=None, erased_at=NOW))
     with workspace.store.reading() as connection:
-        erased = select(t.timeline.c.id).join(t.contact).where(t.contact.c.erased_at.is_not(None))
+        erased = select(t.timeline.c.id).join(t.contact, t.contact.c.id == t.timeline.c.contact_id)
+        erased = erased.where(t.contact.c.erased_at.is_not(None))
         assert connection.execute(erased).all() == []
 
 

@@ -314,7 +314,8 @@ def test_b9_an_erased_contact_gets_no_entry_and_comes_back_as_another(
     link(context, incoming=Whose.ALL)
     read(context, anna, [mail(KIM)])
     with workspace.store.reading() as connection:
-        erased = select(t.timeline.c.id).join(t.contact).where(t.contact.c.erased_at.is_not(None))
+        erased = select(t.timeline.c.id).join(t.contact, t.contact.c.id == t.timeline.c.contact_id)
+        erased = erased.where(t.contact.c.erased_at.is_not(None))
         assert connection.execute(erased).all() == []
     assert timeline(workspace) == [(KIM, "incoming", "Mail 1")]
 
