@@ -50,7 +50,7 @@ def test_d1_field_21_a_delay_goes_on_during_a_pause_and_no_step_is_skipped(scene
 def test_d6_field_40_a_copy_of_our_own_follow_up_is_nobodys_reply(scene: Scene) -> None:
     theirs = {ANNA: scene.contacted()[0], BEN: next(iter(scene.of(BEN, LATER)))}
     other = {ANNA: BEN, BEN: ANNA}
-    # Ben is also a recipient: a colleague whom Anna writes to.
+    # The campaign also writes to Ben.
     (scene.console.home / "house.toml").write_text(INTRO.replace('"intro"', '"house"'))
     scene.at(LATER, "campaign", "create", "house.toml", "--from", ANNA, by=UNA)
     scene.at(LATER, "recipient", "import", "house", "-", typed=autumn.people_file([BEN]), by=UNA)

@@ -15,9 +15,9 @@ from tests.support.tls import TlsAuthority
 
 
 class PostOffice:
-    """Dovecot for everybody's inbox, and an SMTP server that delivers into it by LMTP.
+    """An SMTP server, and a Dovecot with every inbox, to which it delivers what it accepts.
 
-    Both with TLS, or both in clear, which takes less time.
+    Both use TLS, or neither does, which takes less time.
     """
 
     def __init__(self, dovecot: Dovecot, smtp: RecordingSmtp, security: Security = Security.TLS) -> None:

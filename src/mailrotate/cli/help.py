@@ -18,7 +18,7 @@ _EXIT_STATUS = (
     (5, "the mail server, the identity provider or the network refused or failed; "
         "with `run --once`: something is due and no mailbox can send"),
     (6, "busy: another runner holds this workspace"),
-    (7, "a confirmation is needed, and there is no terminal to ask for it"),
+    (7, "the command needs a confirmation, and it cannot ask without a terminal; confirm with --yes"),
     (8, "done in part; the report lists what was not"),
     (130, "interrupted"),
 )  # fmt: skip

@@ -86,7 +86,7 @@ def remove(ctx: typer.Context, address: Address, alias: Alias) -> None:
 
     call = call_of(ctx)
     changed = alias_choice.remove(call.context, address, alias, call.now)
-    _tell(call.speech, changed, f"{alias} is no longer an alias of {changed.address}")
+    _tell(call.speech, changed, f"removed the alias {alias} of {changed.address}")
 
 
 def use(

@@ -23,6 +23,8 @@ PASS_IS_RECENT = timedelta(minutes=2)
 # A next message within this belongs to a running series; a later one is waited for.
 _SOON = timedelta(minutes=10)
 _UP_TO_DATE = "up to date: everything due has been sent"
+# A mailbox that is away may have messages due too.
+_ELSE_UP_TO_DATE = "everything else due has been sent"
 # Up to here people read "in 12 min" faster than an instant.
 _COUNTED_DOWN = timedelta(minutes=90)
 
@@ -292,20 +294,19 @@ _NOTICES: tuple[Asked, ...] = (_grace, _broken, _server_down, _failed, _content,
 
 def _flow(world: World, now: datetime) -> Headline:
     notice = next((found for ask in _NOTICES if (found := ask(world, now))), None)
+    is_one_away = notice is not None and notice.code is Code.NO_SENDER
+    all_sent = _ELSE_UP_TO_DATE if is_one_away else _UP_TO_DATE
     waiting = world.waiting
     if not waiting:
-        code, text, command = _idle(world)
+        code, text, command = _idle(world, all_sent)
     else:
-        code, text, command = _ongoing(world, waiting[0], now)
+        code, text, command = _ongoing(world, waiting[0], now, all_sent)
     if notice is None:
         return Headline(code, text, bool(waiting), command)
-    if notice.code is Code.NO_SENDER:
-        # A mailbox that is away may have messages due too.
-        text = text.replace(_UP_TO_DATE, "everything else due has been sent")
     return Headline(notice.code, f"{text}; {notice.says}", bool(waiting), notice.command)
 
 
-def _ongoing(world: World, first: Lane, now: datetime) -> tuple[Code, str, AnyHint]:
+def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[Code, str, AnyHint]:
     decision, at = first.decision, first.next_at
     assert decision is not None
     gate = None if decision.bound is None else decision.bound.gate
@@ -315,7 +316,7 @@ def _ongoing(world: World, first: Lane, now: datetime) -> tuple[Code, str, AnyHi
         # An inbox that was never read: the runner that works, or the next pass, reads it first.
         return Code.WAITING, f"waiting: {decision.summary}; {counts}", command
     if not first.is_due(now + _SOON):
-        return Code.NOTHING_DUE, f"{_UP_TO_DATE}; next at {_ahead(at)}; {counts}", command
+        return Code.NOTHING_DUE, f"{all_sent}; next at {_ahead(at)}; {counts}", command
     if at - now > _SOON and gate is not Gate.GAP:
         why = _WAITS.get(gate, decision.summary) if gate else decision.summary
         return Code.WAITING, f"waiting: {why}; next at {_ahead(at)}; {counts}", command
@@ -333,13 +334,13 @@ _WAITS: Mapping[Gate, str] = {
 }
 
 
-def _idle(world: World) -> tuple[Code, str, AnyHint]:
+def _idle(world: World, all_sent: str) -> tuple[Code, str, AnyHint]:
     """Nothing waits in any lane, and nothing stops it: all is done, or there is nothing to do."""
     active = next((one for one in world.campaigns if one.state is CampaignState.ACTIVE), None)
     draft = next((one for one in world.campaigns if one.state is CampaignState.DRAFT), None)
     if active is not None:
         command = Command("campaign", "show", active.name)
-        return Code.NOTHING_DUE, f"{_UP_TO_DATE}; {_counts(world)}", command
+        return Code.NOTHING_DUE, f"{all_sent}; {_counts(world)}", command
     if draft is not None:
         says = f"not sending: {draft.name} is a draft"
         return Code.NOTHING_DUE, says, Command("campaign", "start", draft.name)
