@@ -119,7 +119,12 @@ PARTS = (
     Part(
         "deadlines",
         ("core/services/effects/grace_periods.py", "core/store/deadlines.py"),
-        ("tests/services/test_grace_periods.py", "tests/store/test_deadlines.py"),
+        (
+            "tests/services/test_grace_begins.py",
+            "tests/services/test_grace_periods.py",
+            "tests/services/test_settlements.py",
+            "tests/store/test_deadlines.py",
+        ),
         SQLITE,
     ),
 )
