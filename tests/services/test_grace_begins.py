@@ -292,5 +292,6 @@ def test_c7_only_a_running_rotation_without_any_able_sender_pauses(
     with workspace.store.writing() as connection:
         grace_periods.pause_without_sender(connection, campaign.id, LATER)
         found = campaigns.by_id(connection, campaign.id)
-        reasons = list(connection.execute(select(t.campaign_pause.c.reason)).scalars())
-    assert (found.state, reasons) == (becomes, [reason] if reason else [])
+        p = t.campaign_pause.c
+        pauses = [tuple(row) for row in connection.execute(select(p.reason, p.mailbox_id, p.paused_at))]
+    assert (found.state, pauses) == (becomes, [(reason, 0, LATER)] if reason else []), "of no mailbox"

@@ -1,5 +1,6 @@
 """What the end of a deadline does to people, senders and messages, on both databases (C8, C9, C11, F6)."""
 
+import json
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from mailrotate.core.store import deadlines, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.engine import Store, open_store
+from mailrotate.core.store.events import RUNNER
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import ClockTrouble, Refused
 from mailrotate.core.values.mail import ServerReply
@@ -120,6 +122,46 @@ def test_c9_the_contacted_are_stopped_for_good_and_the_others_go_to_another_send
         select(t.campaign_sender.c.left_reason).where(t.campaign_sender.c.id == rotation.annas)
     )
     assert anna.left_reason == {"disconnect": "disconnected", "failure": "failed"}[kind]
+
+
+@pytest.mark.parametrize("kind", DeadlineKind)
+@pytest.mark.parametrize("has_other", [True, False])
+def test_f5_a_settlement_is_one_event_that_says_whose_it_was_and_what_became_of_the_people(
+    rotation: Rotation, kind: DeadlineKind, has_other: bool
+) -> None:
+    rotation.away(kind=kind)
+    if not has_other:
+        with rotation.workspace.store.writing() as connection:
+            of_ben = t.connection.c.mailbox_id == rotation.ben.id
+            connection.execute(update(t.connection).where(of_ben).values(state="failed"))
+    settle(rotation.workspace.store, END + HOUR)
+    e, d = t.event.c, t.deadline.c
+    query = select(e.actor_id, e.mailbox_id, e.campaign_id, e.data, e.at).where(e.action == "grace.ended")
+    (event,) = rotation.rows(query)
+    assert event.actor_id is RUNNER.user_id
+    assert (event.mailbox_id, event.campaign_id) == (rotation.anna.id, rotation.campaign.id)
+    assert event.at == END + HOUR, "when it was done, which may be long after the end"
+    assert json.loads(event.data) == {
+        "kind": kind,
+        "ends_at": END.isoformat(),
+        "stopped": 3,
+        "given_back": 3,
+        "assigned": 3 if has_other else 0,
+    }
+    (counts,) = rotation.rows(select(d.stopped_count, d.reassigned_count))
+    assert tuple(counts) == (3, 3)
+
+
+def test_c9_a_deadline_on_which_nobody_hangs_ends_and_assigns_nobody(workspace: Workspace) -> None:
+    rotation = Rotation(workspace)
+    with workspace.store.writing() as connection:
+        connection.execute(delete(t.message))
+        connection.execute(delete(t.recipient))
+    rotation.away()
+    assert settle(workspace.store, END) == Settled()
+    (event,) = rotation.rows(select(t.event.c.data).where(t.event.c.action == "grace.ended"))
+    data = json.loads(event.data)
+    assert (data["stopped"], data["given_back"], data["assigned"]) == (0, 0, 0)
 
 
 WALLS = {

@@ -13,7 +13,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.deadlines import AwaitedReturn, RunningDeadline, StoredDeadline
 from mailrotate.core.store.engine import Store
-from mailrotate.core.values.states import CampaignState, Departure
+from mailrotate.core.values.states import CampaignState, DeadlineKind, Departure
 from tests.support.rows import NOW, Sender, Workspace
 
 SOON, LATER = NOW + timedelta(hours=1), NOW + timedelta(days=2)
@@ -236,9 +236,9 @@ def test_c8_of_each_unfinished_campaign_the_latest_settlement_is_told(
     )
     rejoined = workspace.add_campaign("rejoined", [gone])
     settled = {"ended_by": "settled", "ended_at": LATER, "stopped_count": 3}
+    run(workspace, gone, again, **{**settled, "stopped_count": None, "ended_at": SOON})
     run(workspace, gone, told, **{**settled, "stopped_count": 1})
     run(workspace, gone, told, **settled)
-    run(workspace, gone, again, **{**settled, "stopped_count": None, "ended_at": SOON})
     run(workspace, gone, over, **settled)
     run(workspace, gone, readded, **settled)
     run(workspace, gone, readded, **{**settled, "ended_by": "readded"})
@@ -252,8 +252,8 @@ def test_c8_of_each_unfinished_campaign_the_latest_settlement_is_told(
             update(t.campaign).where(t.campaign.c.id == over.id).values(state=CampaignState.FINISHED)
         )
         assert deadlines.last_settled(connection, gone.id, "settled") == [
-            ("told", 3, LATER),
             ("again", 0, SOON),
+            ("told", 3, LATER),
         ]
 
 
@@ -269,3 +269,33 @@ def test_c11_an_ended_deadline_is_not_ended_again(
         d = t.deadline.c
         (row,) = connection.execute(select(d.ended_by, d.ended_at, d.stopped_count, d.reassigned_count))
     assert tuple(row) == ("settled", LATER, 2, 3)
+
+
+def test_c11_of_all_deadlines_those_that_have_passed_are_settled_soonest_first(
+    workspace: Workspace, gone: Sender
+) -> None:
+    names = ("first", "second", "third", "fourth")
+    first, second, third, fourth = (workspace.add_campaign(name, [gone]) for name in names)
+    run(workspace, gone, first, ends_at=LATER)
+    run(workspace, gone, second, ends_at=SOON)
+    run(workspace, gone, third, ends_at=LATER + timedelta(microseconds=1))
+    run(workspace, gone, fourth, ends_at=SOON, ended_at=SOON)
+    with workspace.store.writing() as connection:
+        assert [one.campaign for one in deadlines.lock_passed(connection, LATER)] == ["second", "first"]
+        assert deadlines.lock_passed(connection, NOW) == []
+    assert [one.campaign for one in all_running(workspace.store)] == ["second", "first", "third"]
+
+
+def test_c4_of_a_campaign_some_kinds_of_deadlines_are_asked_for_or_all(
+    workspace: Workspace, gone: Sender, autumn: StoredCampaign
+) -> None:
+    other = workspace.add_mailbox("other@example.org", state="failed")
+    run(workspace, gone, autumn)
+    run(workspace, other, autumn, kind="failure")
+
+    def asked(*kinds: DeadlineKind) -> list[str]:
+        return [one.address for one in all_running(workspace.store, deadlines.of_campaign(autumn.id, *kinds))]
+
+    assert asked(DeadlineKind.DISCONNECT) == ["gone@example.org"]
+    assert asked(DeadlineKind.FAILURE) == ["other@example.org"]
+    assert asked() == asked(*DeadlineKind) == ["gone@example.org", "other@example.org"]
