@@ -390,6 +390,23 @@ def test_a_loop_that_could_send_nothing_does_not_say_that_nothing_was_due(world:
 # --- servers
 
 
+def test_nothing_is_sent_while_one_server_is_down_and_the_other_mailbox_has_reached_its_limit(
+    running: World,
+) -> None:
+    anna, ben = running.boxes
+    running.sent(2)
+    running.change(ben, daily_limit=1)
+    running.goes_down(anna)
+    running.change(anna, hold_class="net", hold_reason=REFUSED, hold_until=NOW + 30 * MINUTE)
+    assert running.line() == "not sending: smtp.example.org refuses connections since 08:48 (1 mailbox)"
+    assert running.code() == ("server_down", False)
+    # A gap is part of sending.
+    running.change(ben, daily_limit=None, gap_seconds=3600)
+    with running.workspace.store.writing() as connection:
+        lanes.rest(connection, ben.id, NOW + 20 * MINUTE)
+    assert running.line().startswith("sending: 2 today, next in 20 min; smtp.example.org refuses")
+
+
 def test_a_server_that_refuses_connections_is_named_with_its_mailboxes(running: World) -> None:
     running.goes_down(*running.boxes)
     assert running.line() == ("not sending: smtp.example.org refuses connections since 08:48 (2 mailboxes)")
@@ -547,6 +564,16 @@ def test_a_campaign_that_was_paused_by_hand_is_told_as_such(running: World) -> N
     assert running.line() == "not sending: autumn is paused by hand"
     assert running.code() == ("paused", False)
     assert "next: mailrotate campaign resume autumn" in running.program.at(NOW).run("status").stdout
+
+
+@pytest.mark.parametrize("reason", ["mailbox_failed", "no_sender"])
+def test_c6_a_paused_campaign_with_a_sender_that_is_able_again_is_resumed_while_another_has_failed(
+    running: World, reason: str
+) -> None:
+    running.change(running.boxes[1], state="failed", last_error="auth: 535 no")
+    running.change_campaign(reason, state="paused")
+    assert running.line().startswith("not sending: autumn is paused because ")
+    assert "next: mailrotate campaign resume autumn\n" in running.program.at(NOW).run("status").stdout
 
 
 def test_b8_a_campaign_whose_mailbox_was_removed_is_resumed_once_another_can_send(running: World) -> None:

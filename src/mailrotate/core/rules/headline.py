@@ -135,12 +135,12 @@ def _paused(world: World, now: datetime) -> Trouble | None:
     if world.waiting or running or one is None:
         return None
     away = {reasons.MAILBOX_DISCONNECTED, reasons.MAILBOX_FAILED, reasons.NO_SENDER} & {*one.pause_reasons}
-    trouble = (_grace(world, now) or _away(world, now)) if away else None
-    if trouble is not None:
-        return trouble
+    resume = Command("campaign", "resume", one.name)
+    # A campaign that can be resumed has another sender: the mailbox that is away does not stop it.
+    if away and one.way_on != resume and (stop := _grace(world, now) or _away(world, now)):
+        return stop
     code = Code.ERRORS if reasons.CONTENT_ERRORS in one.pause_reasons else Code.PAUSED
-    command = one.way_on or Command("campaign", "resume", one.name)
-    return Trouble(code, f"{one.name} is {reasons.paused(one.pause_reasons)}", command)
+    return Trouble(code, f"{one.name} is {reasons.paused(one.pause_reasons)}", one.way_on or resume)
 
 
 def _without_sender(world: World, now: datetime) -> Trouble | None:
@@ -159,8 +159,9 @@ def _all_broken(world: World, now: datetime) -> Trouble | None:
 
 
 def _all_down(world: World, now: datetime) -> Trouble | None:
-    """No mailbox that has something to send now can reach its server."""
-    pressing = [lane for lane in world.waiting if lane.is_due(now + _SOON)] or world.waiting
+    """No mailbox that would send now can reach its server; one at its daily limit would not."""
+    due = [lane for lane in world.waiting if lane.is_due(now + _SOON)] or world.waiting
+    pressing = [lane for lane in due if lane.goes(now + _SOON)] or due
     return _server_down(world, now) if pressing and all(lane.smtp for lane in pressing) else None
 
 
@@ -309,7 +310,6 @@ def _flow(world: World, now: datetime) -> Headline:
 def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[Code, str, AnyHint]:
     decision, at = first.decision, first.next_at
     assert decision is not None
-    gate = None if decision.bound is None else decision.bound.gate
     command = Command("log", "--follow") if world.machine.runner_works else Command("run")
     counts = _counts(world)
     if at is None:
@@ -317,8 +317,8 @@ def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[C
         return Code.WAITING, f"waiting: {decision.summary}; {counts}", command
     if not first.is_due(now + _SOON):
         return Code.NOTHING_DUE, f"{all_sent}; next at {_ahead(at)}; {counts}", command
-    if at - now > _SOON and gate is not Gate.GAP:
-        why = _WAITS.get(gate, decision.summary) if gate else decision.summary
+    if at - now > _SOON and first.gate is not Gate.GAP:
+        why = _WAITS.get(first.gate, decision.summary) if first.gate else decision.summary
         return Code.WAITING, f"waiting: {why}; next at {_ahead(at)}; {counts}", command
     if not world.machine.runner_works and world.machine.last_pass_at is not None:
         return Code.SENDING, f"sending: {counts}, more with the next run", command

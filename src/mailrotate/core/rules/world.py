@@ -77,10 +77,20 @@ class Lane:
     def next_at(self) -> datetime | None:
         return None if self.decision is None else self.decision.next_at
 
+    @property
+    def gate(self) -> Gate | None:
+        """The gate that holds its first message back."""
+        bound = None if self.decision is None else self.decision.bound
+        return None if bound is None else bound.gate
+
     def is_due(self, by: datetime) -> bool:
         """Whether a message is due by then, whatever else holds it back."""
-        bound = None if self.decision is None else self.decision.bound
-        return bound is None or bound.gate is not Gate.DUE or self.next_at is None or self.next_at <= by
+        return self.gate is not Gate.DUE or self.next_at is None or self.next_at <= by
+
+    def goes(self, by: datetime) -> bool:
+        """Whether its first message goes by then, or after its gap or the next try at its server."""
+        retries = self.gate is Gate.HOLD and self.smtp is not None
+        return retries or self.gate in (None, Gate.GAP) or (self.next_at is not None and self.next_at <= by)
 
 
 @dataclass(frozen=True)
