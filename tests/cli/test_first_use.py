@@ -146,6 +146,20 @@ def test_why_says_the_verdict_alone_when_no_gate_is_closed(program: Console, aut
     assert said == "autumn: nothing holds it back: the next pass of a runner sends it\n"
 
 
+def test_why_says_what_a_mailbox_sends_next_when_nothing_holds_it_back(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    said = f"{ANNA}: nothing holds it back: the next pass of a runner sends its next message\n"
+    assert program.at(NOW).run("why", ANNA).stdout == said
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + timedelta(hours=3)))
+    said = f"{ANNA}: nothing holds the mailbox back, but what it sends next waits: due at 2026-12-01 12:00:"
+    assert program.at(NOW).run("why", ANNA).stdout.startswith(said)
+    program.at(NOW).run("campaign", "pause", "autumn")
+    said = f"{ANNA}: nothing holds the mailbox back, and nothing waits to be sent from it\n"
+    assert program.at(NOW).run("why", ANNA).stdout == said
+
+
 def test_why_names_a_missing_runner(program: Console, workspace: Workspace, autumn: list[Sender]) -> None:
     with workspace.store.writing() as connection:
         workspaces.change(connection, last_pass_at=NOW - 3 * MINUTE)

@@ -192,7 +192,18 @@ def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipie
 
 def _of_mailbox(look: Prospects, mailbox_id: int) -> Explanation:
     known = look.mailbox_facts(mailbox_id)
-    return _explained(look, known.address, Situation(None, known, None))
+    found = _explained(look, known.address, Situation(None, known, None))
+    return found if found.binding is not None else replace(found, summary=_of_open_lane(look, mailbox_id))
+
+
+def _of_open_lane(look: Prospects, mailbox_id: int) -> str:
+    """What a mailbox sends next that nothing holds back."""
+    first = look.of_lane(mailbox_id)
+    if first is None:
+        return "nothing holds the mailbox back, and nothing waits to be sent from it"
+    if first.open:
+        return "nothing holds it back: the next pass of a runner sends its next message"
+    return f"nothing holds the mailbox back, but what it sends next waits: {first.summary}"
 
 
 def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
