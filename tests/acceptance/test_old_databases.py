@@ -1,5 +1,6 @@
 """F3: an older or copied database sends nothing that was sent, however it came there."""
 
+import re
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -37,7 +38,9 @@ def test_f3_after_a_quick_restore_the_replaced_database_tells_what_no_sent_mail_
     old.console.run("db", "backup", "backup.db")
     old.send(file_copies=False)
     old.console.run("db", "restore", "backup.db", "--yes")
-    told = old.console.run("db", "adopt", "--yes").stdout.splitlines()
+    adopted = old.console.run("db", "adopt", "--yes")
+    assert re.search(r"what was sent since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ is to be", adopted.stderr)
+    told = adopted.stdout.splitlines()
     assert told[0].startswith("4 messages left since ")
     assert told[1:] == ["the workspace sends again"]
     old.console.run("run", "--once")

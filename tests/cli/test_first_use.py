@@ -187,6 +187,21 @@ def test_why_names_a_missing_key(program: Console, autumn: list[Sender]) -> None
     assert "key" in program.at(NOW).run("why", "autumn", "--json").json()["summary"]
 
 
+# --- `log`
+
+
+def test_each_instant_in_a_line_of_the_log_is_in_the_zone_of_its_heading(
+    program: Console, workspace: Workspace
+) -> None:
+    with workspace.store.writing() as connection:
+        for name in ("latest_at", "ends_at", "until"):
+            events.record(
+                connection, RUNNER, "clock.accepted", NOW, About(), **{name: "2026-11-29T14:07:57.98Z"}
+            )
+    said = program.run("log", "--action", "clock.").stdout
+    assert said.count(": 2026-11-29 14:07:57\n") == 3
+
+
 # --- `run` in the foreground
 
 

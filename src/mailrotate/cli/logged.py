@@ -33,22 +33,19 @@ def _said(line: "LoggedEvent", zone: str) -> Iterator[str]:
             yield f"{'' if key is None else f'{key} '}{_value(before)} → {_value(after)}"
     for key, value in rest.items():
         if value is not None:
-            yield f"{spoken(key)}: {_WORDS.get(key, _value)(value, zone)}"
+            said = _until if key.endswith("_at") else _WORDS.get(key, _value)
+            yield f"{spoken(key)}: {said(value, zone)}"
 
 
 def _until(value: object, zone: str) -> str:
     return instant(datetime.fromisoformat(str(value)), zone)
 
 
-# What has a code or an instant in the log.
+# What has a code in the log, or an instant under a name without `_at`.
 _WORDS: Mapping[str, Callable[[object, str], str]] = {
     "error_class": lambda value, _zone: answered(str(value)),
     "reason": lambda value, _zone: spoken(str(value)),
     "until": _until,
-    "made_at": _until,
-    "failed_at": _until,
-    "ends_at": _until,
-    "left_at": _until,
 }
 
 

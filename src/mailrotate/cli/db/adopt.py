@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailrotate.cli.call import call_of
-from mailrotate.cli.output import counted, zoned
+from mailrotate.cli.output import counted, localised, zoned
 from mailrotate.cli.params import DryRun, Yes
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
@@ -46,7 +46,7 @@ def adopt(
         return
     since = zoned(standing.since, call.zone)
     consequences = [
-        standing.reason,
+        localised(standing.reason, call.zone),
         f"The sent mail of {counted(len(standing.mailboxes), 'mailbox', 'mailboxes')} since {since} is read, "
         "and what it shows is recorded as sent.",
         "From then on this database sends. No other copy of it may send: stop those first.",
