@@ -7,6 +7,7 @@ import select
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import join, split
 from urllib.parse import quote
 
 import pytest
@@ -46,6 +47,28 @@ def connect(
         "mailbox", "connect", address, *flags(server), "--password-stdin", *more,
         input=f"{CANARY}\n", check_status=status,
     )  # fmt: skip
+
+
+def test_b2_the_hint_of_a_refused_login_repeats_the_flags_but_not_those_of_the_password(
+    server: SandboxInfo, tmp_path: Path
+) -> None:
+    program = Console(tmp_path)
+    anna = server.senders[0]
+    typed = (*flags(server), "--sender-name", "Anna A.", "--gap", "5s", "--rejoin")
+    given = ("--password-stdin", "--json")
+    wrong = program.run("mailbox", "connect", anna, *typed, *given, input="wrong", check_status=5)
+    again = join(["mailrotate", "mailbox", "connect", anna, *typed])
+    assert wrong.error()["hint"] == f"sign in again: {again}"
+    program.run(*split(again)[1:], "--password-stdin", input=CANARY)
+
+    closed = program.run(
+        "mailbox", "reconnect", anna, "--imap", "127.0.0.1:1", "--resume", *given,
+        input=CANARY, check_status=5,
+    )  # fmt: skip
+    assert "--resume" in closed.error()["hint"]
+    assert "--imap HOST:PORT" in closed.error()["hint"]
+    closed = program.run("mailbox", "reconnect", anna, *given, input="wrong", check_status=5)
+    assert closed.error()["hint"] == f"sign in again: mailrotate mailbox reconnect {anna}"
 
 
 def test_a6_b2_the_first_connect_makes_the_workspace_and_a_refused_one_makes_nothing(

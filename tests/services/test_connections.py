@@ -365,7 +365,7 @@ def test_b2_a_refused_reconnect_changes_nothing(workspace: Workspace, server: Sa
             context, ANNA, LoginChange(credential=Password(Secret("wrong"))), unheard, resume=True, now=LATER
         )
     assert refused.value.code == "connect.auth"
-    assert refused.value.hint == Hint("sign in again:", Command("mailbox", "reconnect", ANNA))
+    assert refused.value.hint == Hint("sign in again:", Command("mailbox", "reconnect", ANNA, "--resume"))
     assert whole_of(workspace) == before
 
 

@@ -36,6 +36,7 @@ from mailrotate.core.values.own_settings import Given, parse
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.connecting import Connected, NewConnection, Return
+    from mailrotate.core.services.mailboxes.reconnecting import Flags
     from mailrotate.core.values.mail import ServerGuess
 
 Provider = Annotated[
@@ -108,7 +109,7 @@ def connect(
     wanted = connecting.NewConnection(
         address, servers, password, given, for_user, slot_id, takes, rejoin, resume, park_late
     )
-    _log_in(call, wanted)
+    _log_in(call, wanted, _typed(ctx))
     made = _prepare_workspace(call, address, sender_name, starts_key=starts_key)
     _tell_connected(call, wanted, connecting.connect(call.context, wanted, call.now), made)
 
@@ -197,7 +198,17 @@ def _tell_of_return(call: Call, address: str, for_user: str | None, *, rejoins: 
         )
 
 
-def _log_in(call: Call, wanted: "NewConnection") -> None:
+def _typed(ctx: typer.Context) -> dict[str, str | None]:
+    """The flags of this command as they were typed, but not where its password is."""
+    flags = {param.opts[0]: ctx.params[str(param.name)] for param in ctx.command.params}
+    return {
+        flag: None if value is True else str(value)
+        for flag, value in flags.items()
+        if value and flag.startswith("--") and not flag.startswith("--password")
+    }
+
+
+def _log_in(call: Call, wanted: "NewConnection", typed: "Flags") -> None:
     from mailrotate.core.services.mailboxes import reconnecting
 
     servers = wanted.servers
@@ -207,7 +218,10 @@ def _log_in(call: Call, wanted: "NewConnection") -> None:
     )
     with call.speech.progress("logging in"):
         reconnecting.prove(
-            call.app.provider(servers.provider), wanted.account, lambda step: show_step(call.speech, step)
+            call.app.provider(servers.provider),
+            wanted.account,
+            lambda step: show_step(call.speech, step),
+            typed=typed,
         )
 
 

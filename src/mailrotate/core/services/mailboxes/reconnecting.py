@@ -3,9 +3,10 @@
 Both servers must accept the login before anything is stored; each step is reported as it happens.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -36,6 +37,8 @@ from mailrotate.core.values.states import ConnectionState, Phase, ReplyClass, Se
 
 # Called with each step of a login.
 Tell = Callable[[CheckStep], None]
+# The flags of a command with their values; None for a flag without a value.
+Flags = Mapping[str, str | None]
 
 _STEP_NAMES = {
     Phase.RESOLVE: "name lookup",
@@ -78,11 +81,17 @@ class Renewed:
     late: Sequence[Late] = field(default=())
 
 
-def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = "connect") -> None:
+def prove(
+    provider: MailProvider,
+    account: MailAccount,
+    tell: Tell,
+    verb: str = "connect",
+    typed: Flags = MappingProxyType({}),
+) -> None:
     """Log in to both servers, before anything is stored.
 
     Raises RemoteError (`connect.<phase>`) that names the first step that failed, in the server's words, and
-    how to go on with the command `verb`.
+    how to go on with the command `verb`, of which the flags `typed` are repeated.
     """
     steps = provider.check(account)
     for step in steps:
@@ -95,26 +104,38 @@ def prove(provider: MailProvider, account: MailAccount, tell: Tell, verb: str = 
         f"connect.{failed.step}",
         f"{account.address}: {failed.service.upper()} {_STEP_NAMES.get(failed.step, failed.step)} at "
         f"{server.host}:{server.port} failed: {failed.message}",
-        _way_on(failed, account, verb),
+        _way_on(failed, account, verb, typed),
     )
 
 
-def _way_on(failed: CheckStep, account: MailAccount | StoredMailbox, verb: str) -> AnyHint:
+def _way_on(
+    failed: CheckStep,
+    account: MailAccount | StoredMailbox,
+    verb: str,
+    typed: Flags = MappingProxyType({}),
+) -> AnyHint:
     """Build the hint for a failed step. Nothing was stored, so nothing retries by itself."""
-    again = Command("mailbox", verb, account.address)
+    plain = Command("mailbox", verb, account.address)
+    again = _with_flags(plain, typed)
     if failed.reply is None:
         return again
     verdict = classify(failed.reply, account.provider)
     if verdict.reply_class is ReplyClass.NET and failed.service != "token":
-        elsewhere = (*again.words, f"--{failed.service}", "HOST:PORT")
+        elsewhere = {**typed, f"--{failed.service}": "HOST:PORT"}
         if failed.step is Phase.TLS:
-            return Hint("check the server:", Command(*elsewhere, "--security", "tls"), "(or starttls)")
-        return Hint("check the server:", Command(*elsewhere))
+            secure = _with_flags(plain, {**elsewhere, "--security": "tls"})
+            return Hint("check the server:", secure, "(or starttls)")
+        return Hint("check the server:", _with_flags(plain, elsewhere))
     if verdict.reply_class in (ReplyClass.NET, ReplyClass.RETRY, ReplyClass.LIMIT):
         return Hint("later:", again)
     # `set` does not ask for a password; `reconnect` does.
     signs_in = "connect" if verb == "connect" else "reconnect"
-    return verdict.hint.filled({"ADDRESS": account.address, "reconnect": signs_in})
+    hint = verdict.hint.filled({"ADDRESS": account.address, "reconnect": signs_in})
+    return Hint(*(again if part == plain else part for part in hint.parts))
+
+
+def _with_flags(command: Command, flags: Flags) -> Command:
+    return Command(*command.words, *(word for flag in flags.items() for word in flag if word is not None))
 
 
 def refuse_reconnect(context: Context, address: str, username: str | None) -> None:
@@ -149,7 +170,9 @@ def reconnect(
         accounts.prove_key(context)
     with holding_lane(context, box.id, now):
         account = login_after(context, box, change, now, "reconnect")
-        prove(context.provider(box.provider), account, tell, "reconnect")
+        asked = {"--resume": resume, "--park-late": park_late}
+        typed = {flag: None for flag, is_asked in asked.items() if is_asked}
+        prove(context.provider(box.provider), account, tell, "reconnect", typed)
         if start_key is not None:
             start_key()
         with acting(context, now) as (connection, now):
