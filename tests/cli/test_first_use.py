@@ -106,6 +106,18 @@ def test_mailbox_list_shows_no_trouble_that_is_over(
     assert trouble(program) == "None"
 
 
+def test_a_mailbox_whose_server_does_not_answer_a_test_stays_connected(home: Path) -> None:
+    program = Console(home)
+    with Sandbox() as sandbox:
+        server, address = sandbox.info, sandbox.info.senders[0]
+        ends = (f"--smtp=127.0.0.1:{server.smtp.port}", f"--imap=127.0.0.1:{server.imap.port}")
+        connect = ("mailbox", "connect", address, *ends, "--security", "none", "--password-stdin")
+        program.run(*connect, input=server.password)
+        assert program.run("mailbox", "test", address).stdout == f"{address} is connected\n"
+    refused = program.run("mailbox", "test", address, check_status=5)
+    assert refused.stdout == f"{address} stays connected\n"
+
+
 # --- `why CAMPAIGN`
 
 

@@ -78,9 +78,10 @@ def _test_one(call: Call, address: str) -> None:
     with call.speech.progress("logging in"):
         result = login_tests.test(call.context, address, call.now)
     report = _report(call.speech, result)
-    call.speech.result(
-        [report], f"{result.address} {'has failed' if result.state == 'failed' else f'is {result.state}'}"
-    )
+    # A server that does not answer fails no mailbox.
+    stands = "is" if result.passed else "stays"
+    known = "has failed" if result.state == "failed" else f"{stands} {result.state}"
+    call.speech.result([report], f"{result.address} {known}")
     if not result.passed:
         raise _refused(result)
 
