@@ -14,6 +14,8 @@ from tests.support.databases import PostgresqlServer
 from tests.support.post_office import PostOffice
 from tests.support.tls import TlsAuthority
 
+pytestmark = pytest.mark.proof
+
 _numbers = count(1)
 
 

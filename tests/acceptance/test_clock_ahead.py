@@ -3,7 +3,11 @@
 from collections import Counter
 from datetime import timedelta
 
+import pytest
+
 from tests.acceptance.old_workspace import PEOPLE, Old
+
+pytestmark = pytest.mark.proof
 
 
 def test_f6_after_a_pass_40_days_ahead_runner_clock_accept_takes_the_present_clock(old: Old) -> None:

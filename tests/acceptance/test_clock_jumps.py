@@ -8,6 +8,8 @@ import pytest
 from tests.acceptance.old_workspace import Old
 from tests.support.console import Console
 
+pytestmark = pytest.mark.proof
+
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
 

@@ -9,6 +9,8 @@ import pytest
 from mailrotate.core.values.clock import monotonic_seconds
 from tests.support.program import Program
 
+pytestmark = pytest.mark.proof
+
 SENDERS = ["anna", "ben", "clara"]
 
 
@@ -47,8 +49,6 @@ def test_the_demo_shows_the_main_job_in_under_a_minute_and_leaves_nothing(tmp_pa
     assert [line.split()[0] for line in lines[-3:]] == ["next:"] * 3
 
 
-# A second whole demo; the first is part of every run.
-@pytest.mark.proof
 def test_what_is_kept_is_a_workspace_that_answers(tmp_path: Path) -> None:
     program = newcomer(tmp_path)
     kept = Path(program.run("demo", "--keep").stdout.partition("kept: ")[2].splitlines()[0])

@@ -28,6 +28,8 @@ from tests.support.program import Program
 from tests.support.scripted_smtp import ScriptedSmtp
 from tests.support.tls import TlsAuthority
 
+pytestmark = pytest.mark.proof
+
 CARLA = "carla@hosting.example.org"
 CANARY = "Canary+of/hosts=mine 0815"
 PEOPLE = [f"hosting-{number}@example.com" for number in range(3)]

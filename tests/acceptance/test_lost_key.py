@@ -3,7 +3,11 @@
 import base64
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.old_workspace import Old
+
+pytestmark = pytest.mark.proof
 
 PASSWORD = "of the old"
 

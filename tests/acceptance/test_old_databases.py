@@ -14,6 +14,8 @@ from mailrotate.adapters import mark_file
 from tests.acceptance.old_workspace import PEOPLE, Old
 from tests.support.post_office import PostOffice
 
+pytestmark = pytest.mark.proof
+
 
 def test_f3_db_restore_then_mailbox_release_sends_nothing_twice(old: Old) -> None:
     old.console.run("campaign", "start", "autumn")

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.old_workspace import PEOPLE, Old
+
+pytestmark = pytest.mark.proof
 
 
 def _open_to_others(folder: Path) -> dict[str, str]:

@@ -6,6 +6,8 @@ import pytest
 
 from tests.acceptance.old_workspace import PEOPLE, Old
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.mark.parametrize("wish", [PEOPLE[0], "example.com"])
 def test_f3_a_restore_carries_over_the_suppressions_of_the_present_database(old: Old, wish: str) -> None:

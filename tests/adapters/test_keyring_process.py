@@ -16,6 +16,8 @@ from mailrotate.adapters.keyring_process import KeyringUnusable, read_keyring, w
 from tests.support import keyring_backends
 from tests.support.keyring_backends import environment_for
 
+pytestmark = pytest.mark.proof
+
 CANARY = "canary-7d1f"
 
 

@@ -277,6 +277,7 @@ def test_under_cron_without_a_key_file_the_real_keyring_neither_hangs_nor_prompt
     assert under_cron(tmp_path, HOME=str(tmp_path)).startswith("key.missing the workspace's key is not here")
 
 
+@pytest.mark.proof
 def test_under_cron_a_keyring_that_hangs_costs_its_time_limit(tmp_path: Path) -> None:
     answer = under_cron(tmp_path, **environment_without_path(keyring_backends.Hanging, tmp_path))
     assert answer.startswith("key.missing")
@@ -348,6 +349,7 @@ print(kills)
 """
 
 
+@pytest.mark.proof
 def test_a_rekey_killed_at_any_line_leaves_every_secret_readable(tmp_path: Path) -> None:
     """I1. And the next rekey that ends retires all older keys."""
     done = subprocess.run(
@@ -361,6 +363,7 @@ def test_a_rekey_killed_at_any_line_leaves_every_secret_readable(tmp_path: Path)
     assert int(done.stdout) > 100
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(shutil.which("strace") is None and not os.environ.get("CI"), reason="apt install strace")
 def test_a_key_file_that_is_being_replaced_is_killed_at_each_system_call(tmp_path: Path) -> None:
     """I1: the file holds the old ring or the new one, whole, whichever call the process died in."""

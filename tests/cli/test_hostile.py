@@ -101,6 +101,7 @@ def test_i3_a_toml_value_that_python_cannot_hold_is_a_clear_error(tmp_path: Path
     assert told["code"] == "config.invalid"
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "command", [("status",), ("db", "check"), ("run", "--once"), ("db", "backup", "copy.db")]
 )
@@ -128,6 +129,7 @@ def by_another_user(place: Path, *command: str) -> Completed:
     return told
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
 def test_a_folder_without_locks_is_said_with_cause_and_cure(home: Path, error: str) -> None:
     if shutil.which("strace") is None:
@@ -141,6 +143,7 @@ def test_a_folder_without_locks_is_said_with_cause_and_cure(home: Path, error: s
     assert "local disk" in told["hint"]
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     "command", [("status",), ("campaign", "list", "--json"), ("run", "--once"), ("help", "exit-status")]
 )

@@ -41,7 +41,5 @@ def try_each(inputs: Iterable[Input], read: Callable[[Input], object]) -> int:
         "%s read, the slowest in %.2f s; %s bytes at first, %s at last", tried, slowest, peak_of_first, peak
     )
     if tried > FIRST:
-        # Where so little is held, what other threads of the process hold would decide.
-        allowed = max(_GROWTH * peak_of_first, peak_of_first + 2**20)
-        assert peak <= allowed, f"{peak} bytes, after {FIRST} inputs {peak_of_first}"
+        assert peak <= _GROWTH * peak_of_first, f"{peak} bytes, after {FIRST} inputs {peak_of_first}"
     return tried

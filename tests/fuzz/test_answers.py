@@ -27,6 +27,17 @@ PHASES = list(Phase)
 PROVIDERS = ("google", "microsoft", "imap")
 # A socket holds this much that nobody has read yet.
 LONGEST = 60_000
+# One line of each kind, and as many lines as fit.
+LONGEST_FIRST = [
+    start + piece * (LONGEST // len(piece))
+    for start, piece in (
+        (b"550 ", b"x"),
+        (b"550 ", b"5.1.1 <a@b.example> "),
+        (b"550 ", b"\xff"),
+        (b"", b"550-x\r\n"),
+        (b"", b"550-5.1.1 <a@b.example>\r\n"),
+    )
+]
 # As many answers are read as a message has commands, and a few more.
 COMMANDS = 20
 ODD = [
@@ -71,7 +82,7 @@ def _join_another(random: Random, said: bytes) -> bytes:
 
 
 def _fold(_random: Random, said: bytes) -> bytes:
-    return b"\r\n".join(b"550-" + word for word in said.split()[:900])
+    return b"\r\n".join(b"550-" + word for word in said.split(maxsplit=900)[:900])
 
 
 def _change_case(random: Random, said: bytes) -> bytes:
@@ -86,7 +97,10 @@ MUTATORS: tuple[Callable[[Random, bytes], bytes], ...] = (
 def mutated(count: int) -> Iterator[tuple[bytes, Phase, str]]:
     """Answers that no server has given yet, the same ones for a seed."""
     random = Random(int(os.environ.get("MAILROTATE_FUZZ_SEED", "4711")))
-    for _ in range(count):
+    # What the longest need is known from the beginning: more than that is growth.
+    for longest in LONGEST_FIRST[:count]:
+        yield longest[:LONGEST], Phase.RCPT, "imap"
+    for _ in range(count - len(LONGEST_FIRST)):
         said = random.choice(published()).text.replace("\n", "\r\n").encode()
         for mutate in random.choices(MUTATORS, k=random.randint(1, 4)):
             said = mutate(random, said)

@@ -14,6 +14,8 @@ from tests.support.databases import PostgresqlServer
 from tests.support.dovecot import Dovecot
 from tests.support.post_office import PostOffice, parsed
 
+pytestmark = pytest.mark.proof
+
 TRIO = [f"t{number}@life.example.com" for number in range(12)]
 WEIGHTS = (f"{ANNA}=1", f"{BEN}=2", f"{CLEO}=3")
 NOTICES = (0, 1, 3, 6, 8, 9)

@@ -50,6 +50,7 @@ def test_h3_story_59_field_55_many_people_are_settled_by_one_event_and_others_go
     assert event["data"]["stopped"] == contacted
 
 
+@pytest.mark.proof
 @pytest.mark.timeout(300)
 def test_c11_story_60_two_runners_at_the_end_settle_it_once(shared_scene: Scene) -> None:
     scene = shared_scene

@@ -12,6 +12,8 @@ from tests.life.scene import AFTER, ANNA, BEN, LATER, MINUTE, PASSWORD, ROOT, Sc
 from tests.support.program import runner_of
 from tests.support.scripted_smtp import answers
 
+pytestmark = pytest.mark.proof
+
 
 class LateAnswer:
     """An answer of a server, by `before_reply` that to a final dot, comes only when it may."""

@@ -173,6 +173,7 @@ def test_b8_nobody_fails_by_the_removal_of_whoever_has_the_slot_now(
     assert row(workspace, failed).state == "failed"
 
 
+@pytest.mark.proof
 def test_b8_more_people_may_be_named_than_a_statement_takes(workspace: Workspace, anna: Sender) -> None:
     campaign = workspace.add_campaign("autumn", [anna], rotates=False, steps=STEPS)
     failed = person(workspace, campaign, "active@example.com", "active", anna)
@@ -248,6 +249,7 @@ def test_b8_c6_people_go_only_to_a_connected_mailbox_of_the_owners_and_by_whom_t
     assert code(BEN) == "campaign.not_running"
 
 
+@pytest.mark.proof
 def test_b8_thousands_are_taken_on_in_one_transaction(
     workspace: Workspace, context: Context, anna: Sender, ben: Sender
 ) -> None:

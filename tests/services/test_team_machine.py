@@ -515,7 +515,7 @@ def play(ground: Ground, examples: int, steps: int) -> None:
 def test_a1_a10_a_team_that_types_in_any_order_keeps_to_the_rules(ground: Ground) -> None:
     # A copy of a PostgreSQL database takes a second: there, only the long run tries hints.
     ground.tries -= 1
-    play(ground, examples=3, steps=30)
+    play(ground, examples=3, steps=20)
 
 
 @pytest.mark.proof

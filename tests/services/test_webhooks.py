@@ -180,6 +180,7 @@ def hang(receiver: Receiver) -> Answer:
     return lambda handler: (receiver.ending.wait(20), None)[-1]
 
 
+@pytest.mark.proof
 def test_c10_field_14_a_dead_endpoint_with_a_thousand_events_is_tried_once_and_told_once(
     context: Context, workspace: Workspace, anna: Sender, receiver: Receiver
 ) -> None:

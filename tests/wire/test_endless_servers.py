@@ -143,6 +143,7 @@ def waiting_in(wire: Wire, verb: str, at_least: int = 1) -> "subprocess.Popen[st
     raise AssertionError(f"no {verb} within 30 s")
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("verb", ["LOGIN", "EXAMINE", "UID FETCH"])
 def test_h2_a_signal_ends_a_pass_whose_server_never_ends_its_answer(wire: Wire, verb: str) -> None:
     wire.imap.add(wire.reply(PEOPLE[0]))

@@ -8,8 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailrotate.core.rules.rotation import Room, Seat, by_room, settle, spread
+from mailrotate.core.rules.rotation import (
+    HIGHEST_WEIGHT,
+    Room,
+    Seat,
+    by_room,
+    is_weight,
+    meant,
+    settle,
+    spread,
+)
 from mailrotate.core.values.spread import Spread
+from mailrotate.core.values.states import Rotation
 
 
 def seats(*sender_ids: int) -> list[Seat]:
@@ -58,6 +68,45 @@ def after(before: Sequence[Seat], count: int) -> list[Seat]:
 def apart(now: Sequence[Seat]) -> int:
     counts = [seat.assigned_count for seat in now if seat.able]
     return max(counts) - min(counts)
+
+
+@pytest.mark.parametrize(
+    ("number", "is_one"),
+    [
+        (1, True),
+        (HIGHEST_WEIGHT, True),
+        (0, False),
+        (-1, False),
+        (HIGHEST_WEIGHT + 1, False),
+        (True, False),
+        (1.0, False),
+        ("2", False),
+        (None, False),
+    ],
+)
+def test_e2_a_weight_is_a_whole_number_from_one_on(number: object, is_one: bool) -> None:
+    assert is_weight(number) is is_one
+
+
+@pytest.mark.parametrize(
+    ("named", "senders", "is_team", "has_weights", "rotation"),
+    [
+        (None, 1, False, False, None),
+        (None, 1, True, False, None),
+        (None, 1, False, True, Rotation.WEIGHTED),
+        (None, 2, False, False, Rotation.EQUAL),
+        (None, 2, True, False, Rotation.ADDER),
+        (None, 2, True, True, Rotation.WEIGHTED),
+        (Rotation.CAPACITY, 1, False, False, Rotation.CAPACITY),
+        (Rotation.EQUAL, 3, True, True, Rotation.EQUAL),
+        (Rotation.OWNER, 2, False, False, Rotation.OWNER),
+        (Rotation.OWNER, 2, True, False, Rotation.ADDER),
+    ],
+)
+def test_e2_the_rotation_is_the_named_one_or_what_senders_weights_and_team_mean(
+    named: Rotation | None, senders: int, is_team: bool, has_weights: bool, rotation: Rotation | None
+) -> None:
+    assert meant(named, senders, is_team=is_team, has_weights=has_weights) is rotation
 
 
 def test_e1_ten_over_two_is_five_and_five() -> None:
@@ -281,6 +330,8 @@ def by_rooms(*rooms: tuple[int, int], people: int) -> list[int]:
         # Equal room: the sender with the fewest assigned, then the one that was added first.
         (((5, 4), (5, 3)), [1, 0, 1]),
         (((5, 4), (5, 4)), [0, 1, 0]),
+        # Each person counts once: with the third both have been given two.
+        (((4, 1), (2, 3)), [0, 0, 0, 1]),
         (((2, 9),), [0, 0]),
     ],
 )

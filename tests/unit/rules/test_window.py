@@ -143,23 +143,28 @@ def test_d4_no_minute_of_a_night_of_change_is_missed(zone: str, change: str, min
 
 
 @pytest.mark.parametrize(
-    ("begins", "gap", "most", "room"),
+    ("begins", "ends", "gap", "most", "room"),
     [
         # Between 09:00 and 10:00 a message every ten minutes are six, from 09:35 on three.
-        ("09:00", 10, 100, 6),
-        ("09:35", 10, 100, 3),
-        ("08:00", 10, 100, 6),
-        ("09:00", 10, 4, 4),
-        ("09:00", 0, 100, 100),
-        ("10:00", 10, 100, 0),
-        ("10:00", 0, 100, 0),
-        ("09:00", 0, -3, 0),
+        ("09:00", "24:00", 10, 100, 6),
+        ("09:35", "24:00", 10, 100, 3),
+        ("08:00", "24:00", 10, 100, 6),
+        ("09:00", "24:00", 10, 4, 4),
+        ("09:00", "24:00", 0, 100, 100),
+        ("10:00", "24:00", 10, 100, 0),
+        ("10:00", "24:00", 0, 100, 0),
+        ("09:00", "24:00", 0, -3, 0),
+        # What would leave at the very end belongs to what follows.
+        ("09:00", "09:20", 10, 100, 2),
+        ("09:20", "09:20", 10, 100, 0),
+        ("09:20", "09:20", 0, 100, 0),
     ],
 )
 def test_e2_room_is_what_can_leave_inside_the_window_before_the_day_ends(
-    begins: str, gap: int, most: int, room: int
+    begins: str, ends: str, gap: int, most: int, room: int
 ) -> None:
     window = DeliveryWindow.parse({"days": "mon-sun", "hours": "09:00-10:00"}, "UTC")
     instant = datetime.fromisoformat(f"2026-12-01T{begins}:00+00:00")
-    midnight = datetime.fromisoformat("2026-12-02T00:00:00+00:00")
-    assert room_until(window, instant, midnight, timedelta(minutes=gap), most) == room
+    hour, _, minute = ends.partition(":")
+    end = datetime(2026, 12, 1, tzinfo=UTC) + timedelta(hours=int(hour), minutes=int(minute))
+    assert room_until(window, instant, end, timedelta(minutes=gap), most) == room
