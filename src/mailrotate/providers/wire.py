@@ -4,7 +4,7 @@ import base64
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from urllib.parse import quote
 
 from mailrotate.core.values.credential import Password
@@ -127,7 +127,7 @@ def _is_loopback(address: str) -> bool:
     return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
-def _connect(endpoint: Endpoint, addresses: Iterable[str], timeout: float) -> socket.socket:
+def _connect(endpoint: Endpoint, addresses: Collection[str], timeout: float) -> socket.socket:
     problems = []
     for address in addresses:
         try:
@@ -138,4 +138,5 @@ def _connect(endpoint: Endpoint, addresses: Iterable[str], timeout: float) -> so
             # Otherwise the final dot waits for the delayed acknowledgement of the data before it (Nagle).
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return connection
-    raise trouble(Phase.CONNECT, f"{endpoint.host}: {'; '.join(problems)}")
+    named = "" if endpoint.host in addresses else f"{endpoint.host}: "
+    raise trouble(Phase.CONNECT, named + "; ".join(problems))
