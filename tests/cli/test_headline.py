@@ -566,6 +566,16 @@ def test_a_campaign_that_was_paused_by_hand_is_told_as_such(running: World) -> N
     assert "next: mailrotate campaign resume autumn" in running.program.at(NOW).run("status").stdout
 
 
+def test_a_message_of_no_campaign_does_not_hide_that_every_campaign_is_paused(running: World) -> None:
+    running.workspace.add_message(running.boxes[0])
+    assert running.line() == "sending: 0 today, next now"
+    running.change_campaign("by_hand", state="paused")
+    assert running.line() == "not sending: autumn is paused by hand"
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(state="finished"))
+    assert running.line() == "sending: 0 today, next now", "nobody waits for the campaign"
+
+
 @pytest.mark.parametrize("reason", ["mailbox_failed", "no_sender"])
 def test_c6_a_paused_campaign_with_a_sender_that_is_able_again_is_resumed_while_another_has_failed(
     running: World, reason: str

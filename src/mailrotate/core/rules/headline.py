@@ -129,10 +129,10 @@ def busiest_paused(campaigns: Sequence[Campaign]) -> Campaign | None:
 
 
 def _paused(world: World, now: datetime) -> Trouble | None:
-    """Nothing waits in any lane, because every campaign with open recipients is paused."""
+    """Every campaign with open recipients is paused: at most a notice or a test message waits in a lane."""
     running = any(one.state is CampaignState.ACTIVE and one.open for one in world.campaigns)
     one = busiest_paused(world.campaigns)
-    if world.waiting or running or one is None:
+    if running or one is None or (world.waiting and not one.open):
         return None
     away = {reasons.MAILBOX_DISCONNECTED, reasons.MAILBOX_FAILED, reasons.NO_SENDER} & {*one.pause_reasons}
     resume = Command("campaign", "resume", one.name)
