@@ -1,7 +1,11 @@
 """After a pause: no burst, nothing twice, no follow-up to a person who has answered (D1, D6, E4, H5)."""
 
+import pytest
+
 from tests.acceptance import autumn
 from tests.life.scene import AFTER, ANNA, BEN, DAY, HOUR, INTRO, LATER, MINUTE, MONDAY, UNA, Scene
+
+pytestmark = pytest.mark.proof
 
 
 def test_e4_field_18_a_limit_holds_after_a_reconnect(scene: Scene) -> None:

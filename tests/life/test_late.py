@@ -7,6 +7,8 @@ import pytest
 
 from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MAX, MINUTE, MONDAY, SECOND, SOLO, Scene
 
+pytestmark = pytest.mark.proof
+
 WEEK = 7 * DAY
 LATE = LATER + 8 * DAY
 # What one command says: 3 follow-ups and 2 first messages of Anna.

@@ -10,6 +10,8 @@ import pytest
 from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MINUTE, MONDAY, SECOND, Scene
 from tests.support.relay import Relay
 
+pytestmark = pytest.mark.proof
+
 # Minutes after which the servers are tried: as long again as the trouble has lasted, fifteen at most.
 TRIES = (0, 8, 16, 31.5)
 

@@ -7,6 +7,8 @@ import pytest
 from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MINUTE, UNA, Scene
 from tests.support.post_office import parsed
 
+pytestmark = pytest.mark.proof
+
 END = LATER + 9 * DAY
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.life.scene import ANNA, BEN, CLEO, DAY, HOUR, INTRO, LATER, MINUTE, UNA, Scene
 
+pytestmark = pytest.mark.proof
+
 STEPWISE = INTRO.replace('delay = "2d"', f'delay = "1d"\nfrom = "{CLEO}"')
 FIRST_AT = LATER
 DUE_AT = LATER + DAY + MINUTE

@@ -8,6 +8,8 @@ from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MINUTE, PASSWORD, UNA,
 from tests.support.scripted_smtp import answers
 from tests.support.webhook_server import Receiver
 
+pytestmark = pytest.mark.proof
+
 
 def test_a3_field_02_every_list_tells_the_same_state_of_a_failed_mailbox(
     scene: Scene, receiver: Receiver

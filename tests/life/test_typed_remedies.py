@@ -14,6 +14,8 @@ from tests.life.test_stand_ins import DUE_AT, lose, stepwise
 from tests.support.console import Console
 from tests.support.post_office import PostOffice
 
+pytestmark = pytest.mark.proof
+
 ALL_OF_UNA = dict.fromkeys(USER_OF, UNA)
 
 
