@@ -378,7 +378,63 @@ def test_f5_a_message_of_a_paused_campaign_asked_for_by_name_names_the_pause(
     assert found.closed.gate == "campaign"
 
 
+# --- a notice beside a used-up limit
+
+
+@pytest.fixture
+def used_up(workspace: Workspace, anna: Sender) -> None:
+    """The mailbox has sent all that it may today."""
+    workspace.add_sent(anna, EARLIER)
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.connection).values(daily_limit=1, gap_seconds=0))
+
+
+def add_notice(workspace: Workspace, box: Sender, **values: object) -> int:
+    words = json.dumps({"subject": "ben@example.org has failed", "text": "It has failed."})
+    of_notice = {"kind": MessageKind.NOTICE, "priority": Priority.NOTICE, "fields": words}
+    return workspace.add_message(box, **{**of_notice, **values})  # type: ignore[arg-type]  # columns by name
+
+
+@pytest.mark.usefixtures("used_up")
+def test_c10_only_a_notice_leaves_beyond_the_days_limit(
+    workspace: Workspace, anna: Sender, lane: Lane, context: Context, autumn: StoredCampaign
+) -> None:
+    add(workspace, anna, autumn, "kim")
+    closed = claim_next(context, lane, StepCache(), NOW)
+    assert isinstance(closed, Nothing)
+    assert closed.closed is not None
+    assert closed.closed.gate == "daily_limit"
+    notice = add_notice(workspace, anna)
+    assert claimed(context, lane) == notice
+    assert claimed(context, lane) is None
+
+
+@pytest.mark.usefixtures("used_up")
+def test_f5_a_message_of_another_lane_asked_for_by_name_names_what_closes_this_one(
+    workspace: Workspace, lane: Lane, context: Context, autumn: StoredCampaign
+) -> None:
+    elsewhere = add(workspace, workspace.add_mailbox("ben@example.org"), autumn, "mia")
+    found = claim_next(context, lane, StepCache(), NOW, elsewhere)
+    assert isinstance(found, Nothing)
+    assert found.closed is not None
+    assert found.closed.gate == "daily_limit"
+
+
 # --- whether a lane is worth a login
+
+
+@pytest.mark.usefixtures("used_up")
+def test_c10_a_lane_is_worth_a_login_for_a_notice_that_may_leave(
+    workspace: Workspace, anna: Sender, context: Context, autumn: StoredCampaign
+) -> None:
+    add(workspace, anna, autumn, "kim")
+    assert not may_send(context, anna.id, NOW)
+    add_notice(workspace, anna, ready_at=SOON, due_at=SOON)
+    assert not may_send(context, anna.id, NOW)
+    assert may_send(context, anna.id, SOON)
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.mailbox).values(paused_at=NOW))
+    assert not may_send(context, anna.id, SOON), "a paused mailbox sends no notice either"
 
 
 def test_b10_a_lane_may_send_while_a_campaign_of_its_mailbox_is_open(

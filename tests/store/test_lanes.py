@@ -216,3 +216,35 @@ def test_a_lanes_work_that_breaks_is_news_once_for_each_error_and_its_end_is_new
         assert lanes.note_work(connection, anna.id, None, later)
         assert lanes.broken(connection) == {ben.id: "KeyError"}
     assert rows() == [(anna.id, None, None), (ben.id, "KeyError", later)]
+
+
+def test_c4_a_lane_is_asked_for_until_it_is_taken_or_the_request_is_taken_back(
+    store: Store, workspace: Workspace
+) -> None:
+    anna, ben = (workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben"))
+    with store.writing() as connection:
+        lanes.ask_for(connection, anna.id, NOW)
+        assert lanes.is_asked_for(connection, anna.id)
+        assert not lanes.is_asked_for(connection, ben.id)
+        lanes.ask_for(connection, ben.id, NOW)
+        lanes.ask_for(connection, anna.id, None)
+        assert not lanes.is_asked_for(connection, anna.id)
+        assert lanes.is_asked_for(connection, ben.id)
+    workspace.own_lane(ben, workspace.add_runner())
+    with store.reading() as connection:
+        assert not lanes.is_asked_for(connection, ben.id)
+
+
+def test_c1_whether_a_lane_was_taken_since_is_told_by_its_own_token(
+    store: Store, workspace: Workspace
+) -> None:
+    anna, ben = (workspace.add_mailbox(f"{name}@example.org") for name in ("anna", "ben"))
+    runner = workspace.add_runner()
+    lane = workspace.own_lane(anna, runner)
+    with store.writing() as connection:
+        lanes.release(connection, lane)
+        assert not lanes.was_taken_since(connection, anna.id, lane.token)
+        assert lanes.was_taken_since(connection, ben.id, lane.token), "another lane, and another token"
+    workspace.own_lane(anna, runner)
+    with store.writing() as connection:
+        assert lanes.was_taken_since(connection, anna.id, lane.token)
