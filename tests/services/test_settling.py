@@ -9,12 +9,13 @@ from sqlalchemy import select, update
 
 from mailrotate.core.rules.quota import rest_until
 from mailrotate.core.rules.replies import hint_for
+from mailrotate.core.rules.transitions import DEADLINE
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import settling
 from mailrotate.core.services.sending.claiming import claim_next
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.settling import Settled
-from mailrotate.core.store import events
+from mailrotate.core.store import deadlines, events
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import suppressions
@@ -22,7 +23,7 @@ from mailrotate.core.store.sending import inboxes, lanes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.mail import ServerReply
-from mailrotate.core.values.states import MessageKind, MessageState, Phase, Priority, ReplyClass
+from mailrotate.core.values.states import DeadlineKind, MessageKind, MessageState, Phase, Priority, ReplyClass
 from tests.support.contexts import context_of
 from tests.support.people import campaign_of, row
 from tests.support.rows import NOW, Sender, Workspace
@@ -311,6 +312,27 @@ def test_d1_the_last_step_finishes_its_recipient(
     assert recipient(workspace, claimed) == ("finished", "all_steps_sent", True)
     assert claimed.message.recipient_id is not None
     assert row(workspace, claimed.message.recipient_id).next_step == 2
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_c12_a_deadline_ends_with_the_last_recipient_who_waited_for_its_mailbox(
+    workspace: Workspace, context: Context, anna: Sender, campaign: StoredCampaign, lane: Lane, others: int
+) -> None:
+    """Kim's message was in flight when the mailbox was disconnected."""
+    (sender,) = workspace.senders(campaign)
+    kim = workspace.add_recipient(campaign, KIM, sender_id=sender)
+    for number in range(others):
+        workspace.add_recipient(campaign, f"p{number}@example.com", sender_id=sender)
+    workspace.add_message(anna, campaign, kim, to=KIM, campaign_sender_id=sender)
+    claimed = claim(context, lane)
+    with workspace.store.writing() as connection:
+        ends_at = NOW + timedelta(hours=1)
+        kind = DeadlineKind.DISCONNECT
+        deadlines.begin(connection, DEADLINE["begin"], anna.id, [campaign.id], kind, NOW, ends_at)
+    settle_sent(context, claimed)
+    with workspace.store.reading() as connection:
+        (ended,) = connection.execute(select(t.deadline.c.ended_by, t.deadline.c.ended_at))
+    assert tuple(ended) == ((None, None) if others else ("campaign_ended", LATER))
 
 
 def test_f3_an_answer_that_comes_late_settles_the_held_message_as_sent(
