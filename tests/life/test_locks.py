@@ -1,5 +1,7 @@
 """A user is locked while a mailbox is away, and the other way round (A10)."""
 
+import pytest
+
 from tests.life.scene import ANNA, BEN, DAY, HOUR, LATER, MAX, MINUTE, ROOT, UNA, Scene
 
 
@@ -57,3 +59,29 @@ def test_a10_field_51_a_mailbox_that_fails_during_its_users_lock_has_its_nine_da
     scene.passes(over, status=None)
     scene.at(over, "user", "unlock", UNA)
     assert scene.stopped(over) == people, "an unlock restores nothing that was stopped"
+
+
+@pytest.mark.parametrize("how", ["reconnect", "connect"])
+def test_a10_no_campaign_goes_on_from_the_mailbox_of_a_locked_user_that_comes_back(
+    scene: Scene, how: str
+) -> None:
+    """An admin brings it back; without another able sender its campaign waits for the unlock and a resume."""
+    scene.at(LATER, "user", "lock", MAX, "--yes")
+    scene.fail(ANNA)
+    assert scene.pauses(LATER) == ["no_sender"]
+    if how == "reconnect":
+        scene.fail(BEN)
+        back = scene.come_back(LATER + MINUTE, BEN, "--resume")
+    else:
+        scene.disconnect(BEN)
+        flags = ("--rejoin", "--resume", "--yes", "--json")
+        back = scene.connect(LATER + MINUTE, BEN, *flags).json()
+        assert back["rejoined"] == ["intro"]
+    assert back["resumed"] == []
+    assert "no_sender" in scene.pauses(LATER + MINUTE)
+    refused = scene.at(LATER + MINUTE, "campaign", "resume", "intro", status=4)
+    assert f"mailrotate user unlock {MAX}" in refused.stderr
+    scene.at(LATER + HOUR, "user", "unlock", MAX)
+    scene.at(LATER + HOUR, "campaign", "resume", "intro")
+    _, sent = scene.passes(LATER + HOUR, status=None)
+    assert list(sent) == [BEN]

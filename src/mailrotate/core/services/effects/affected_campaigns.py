@@ -184,10 +184,14 @@ def way_on(connection: Connection, campaign: StoredCampaign) -> Command | None:
 
 
 def lift_pauses(connection: Connection, actor: Actor, box: StoredMailbox, now: datetime) -> list[str]:
-    """Lift the pauses of this mailbox's trouble where it is a sender; return the campaigns that run again."""
+    """Lift the pauses of this mailbox's trouble where it is a sender; return the campaigns that run again.
+
+    While its user is locked it cannot send: a campaign without another able sender stays paused (A10).
+    """
     running = []
     for campaign_id, name in connections.paused_by(connection, box.id, NO_SENDER):
-        if not any(one.mailbox_id == box.id for one in assigning.current_senders(connection, campaign_id)):
+        present = assigning.current_senders(connection, campaign_id)
+        if box.id not in {one.mailbox_id for one in present} or not any(map(assigning.is_able, present)):
             continue
         if connections.lift_pauses_of(connection, campaign_id, box.id, NO_SENDER) and moves.move(
             connection, CAMPAIGN["resume"], campaign_id, resumed_at=now
