@@ -1,5 +1,6 @@
 """The two doors to the database, its instants, and what its errors are called."""
 
+import logging
 import multiprocessing
 import os
 import sqlite3
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import event, insert, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from mailrotate.core.store import tables as t
@@ -72,6 +73,22 @@ def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
         fail_half_way()
     with store.reading() as connection:
         assert connection.execute(select(t.setting)).all() == []
+
+
+def test_ctrl_c_while_a_connection_goes_back_to_the_pool_prints_nothing(
+    sqlite_store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As in the program, which sets up no logging: then Python prints what no handler takes.
+    monkeypatch.setattr(logging.root, "handlers", [])
+
+    def interrupt(*_reset: object) -> None:
+        raise KeyboardInterrupt
+
+    event.listen(sqlite_store.engine, "reset", interrupt)
+    with pytest.raises(KeyboardInterrupt), sqlite_store.reading():
+        pass
+    event.remove(sqlite_store.engine, "reset", interrupt)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_reader_sees_one_state_while_another_writes(store: Store) -> None:

@@ -6,6 +6,7 @@ another commit fails at once, whatever the timeout. `docs/decisions/two-database
 PostgreSQL.
 """
 
+import logging
 import os
 import shutil
 import sqlite3
@@ -33,6 +34,8 @@ from mailrotate.core.store.dialects import (
 from mailrotate.core.values.errors import BadInput, StoreTrouble
 
 _POOL_SIZE = 80
+# Ctrl-C while a connection goes back to the pool is logged there as an error, and would be printed.
+logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
 
 class Store:
