@@ -389,12 +389,6 @@ def used_up(workspace: Workspace, anna: Sender) -> None:
         connection.execute(update(t.connection).values(daily_limit=1, gap_seconds=0))
 
 
-def add_notice(workspace: Workspace, box: Sender, **values: object) -> int:
-    words = json.dumps({"subject": "ben@example.org has failed", "text": "It has failed."})
-    of_notice = {"kind": MessageKind.NOTICE, "priority": Priority.NOTICE, "fields": words}
-    return workspace.add_message(box, **{**of_notice, **values})  # type: ignore[arg-type]  # columns by name
-
-
 @pytest.mark.usefixtures("used_up")
 def test_c10_only_a_notice_leaves_beyond_the_days_limit(
     workspace: Workspace, anna: Sender, lane: Lane, context: Context, autumn: StoredCampaign
@@ -404,7 +398,7 @@ def test_c10_only_a_notice_leaves_beyond_the_days_limit(
     assert isinstance(closed, Nothing)
     assert closed.closed is not None
     assert closed.closed.gate == "daily_limit"
-    notice = add_notice(workspace, anna)
+    notice = workspace.add_notice(anna)
     assert claimed(context, lane) == notice
     assert claimed(context, lane) is None
 
@@ -429,7 +423,7 @@ def test_c10_a_lane_is_worth_a_login_for_a_notice_that_may_leave(
 ) -> None:
     add(workspace, anna, autumn, "kim")
     assert not may_send(context, anna.id, NOW)
-    add_notice(workspace, anna, ready_at=SOON, due_at=SOON)
+    workspace.add_notice(anna, ready_at=SOON, due_at=SOON)
     assert not may_send(context, anna.id, NOW)
     assert may_send(context, anna.id, SOON)
     with workspace.store.writing() as connection:

@@ -1,6 +1,5 @@
 """One turn of a lane: its connections, what it waits for, and what each answer leaves (B3, F3, H5)."""
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -32,7 +31,7 @@ from mailrotate.core.values.mail import (
     MailTrouble,
     ServerReply,
 )
-from mailrotate.core.values.states import Phase, Priority
+from mailrotate.core.values.states import Phase
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -160,11 +159,8 @@ class Scene:
         return made
 
     def add_notices(self, count: int) -> None:
-        words = json.dumps({"subject": "ben@example.org has failed", "text": "It has failed."})
         for _ in range(count):
-            self.workspace.add_message(
-                self.anna, to="una@home.example", kind="notice", priority=Priority.NOTICE, fields=words
-            )
+            self.workspace.add_notice(self.anna, to="una@home.example")
 
     def add_sent_with_copy(self) -> None:
         """A sent message whose copy is still to be filed."""

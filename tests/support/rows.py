@@ -221,6 +221,12 @@ class Workspace:
             connection.execute(update(t.message).where(t.message.c.id == message_id).values(**set_to))
         return message_id
 
+    def add_notice(self, mailbox: Sender, **values: object) -> int:
+        """A planned notice that leaves through this mailbox."""
+        words = json.dumps({"subject": "ben@example.org has failed", "text": "It has failed."})
+        notice = {"kind": MessageKind.NOTICE, "priority": Priority.NOTICE, "fields": words}
+        return self.add_message(mailbox, **{**notice, **values})  # type: ignore[arg-type]  # columns by name
+
     def add_sent(self, mailbox: Sender, claimed_at: datetime, **values: object) -> int:
         """A message that counts: one that left through this mailbox at that instant."""
         sent: dict[str, object] = {
