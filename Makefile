@@ -30,7 +30,7 @@ demo: $(VENV)/run.stamp  ## the main job on a local mail server, in about a minu
 test: $(VENV)/dev.stamp  ## every test but the long proofs (about 6 minutes on two cores)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not proof" --durations=20
 
-proof: $(VENV)/dev.stamp  ## the long proofs: crashes, restores, days that are played (about 19 minutes on two cores)
+proof: $(VENV)/dev.stamp  ## the long proofs: crashes, restores, simulated days (about 19 minutes on two cores)
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m proof --durations=20
 
 contract: $(VENV)/dev.stamp  ## which package may import which

@@ -97,7 +97,7 @@ MUTATORS: tuple[Callable[[Random, bytes], bytes], ...] = (
 def mutated(count: int) -> Iterator[tuple[bytes, Phase, str]]:
     """Answers that no server has given yet, the same ones for a seed."""
     random = Random(int(os.environ.get("MAILROTATE_FUZZ_SEED", "4711")))
-    # What the longest need is known from the beginning: more than that is growth.
+    # The longest answers come first, so that later growth of the memory is not due to length.
     for longest in LONGEST_FIRST[:count]:
         yield longest[:LONGEST], Phase.RCPT, "imap"
     for _ in range(count - len(LONGEST_FIRST)):

@@ -98,7 +98,7 @@ class Days(RuleBasedStateMachine):
         in_doubt |= self._in_doubt(self.facts)
         turns = self.world.turns(self.facts) if self.facts != before else {}
         step = Step(words, status, self.world.now, before, self.facts, taken, in_doubt, turns)
-        # A command that is to die is not preceded by a `why`, and may come to its end all the same.
+        # A pass that was meant to die may complete; `why` was not asked before it.
         if step.is_whole_pass and self.told_at == self.world.now:
             promises.a_pass_does_what_why_said(self.record, step, told)
         promises.check(self.record, step)

@@ -1,7 +1,7 @@
-"""On which database the services are tested when: in `make test` on a file, in `make proof` on PostgreSQL.
+"""`make test` tests the services on SQLite, and `make proof` tests them on PostgreSQL as well.
 
-The store's tests run every statement on both in `make test`. For a service the two differ in who waits for
-whom; the tests of that are in `make test` on both as well.
+Every statement of the store is tested on both databases in `make test`. Locks are what differs for a service:
+the files in `_LOCKS` test them, and run on both databases in `make test`.
 """
 
 from pathlib import Path

@@ -56,6 +56,13 @@ def disconnect(workspace: Workspace, box: Sender, at: datetime = NOW) -> None:
         grace_periods.begin_disconnect(connection, mailboxes.by_id(connection, box.id), at)
 
 
+def leave(workspace: Workspace, campaign: StoredCampaign, box: Sender) -> None:
+    """Take a mailbox out of a rotation."""
+    with workspace.store.writing() as connection:
+        (own,) = (one for one in senders.senders_of(connection, campaign.id) if one.mailbox_id == box.id)
+        senders.depart(connection, [own.id], Departure.SENDER_REMOVED, NOW)
+
+
 def told(workspace: Workspace) -> list[Any]:
     """Every deadline ever: campaign, mailbox, kind, beginning, end, and by what it ended when."""
     d = t.deadline.c
@@ -132,20 +139,17 @@ def test_c10_days_do_not_begin_before_the_campaign_runs_with_this_sender(
 def test_c10_a_sender_that_joins_again_has_its_days_from_its_latest_joining(
     workspace: Workspace, anna: Sender, autumn: StoredCampaign
 ) -> None:
+    leave(workspace, autumn, anna)
     with workspace.store.writing() as connection:
-        own = senders.senders_of(connection, autumn.id)[0]
-        senders.depart(connection, [own.id], Departure.SENDER_REMOVED, NOW)
         senders.join(connection, autumn.id, anna.id, LATER)
     fail(workspace, anna, NOW + HOUR)
     assert told(workspace) == [running("autumn", anna, FAILURE, LATER, LATER + DAYS)]
 
 
-def test_c10_who_has_left_the_rotation_has_no_days_in_it(
+def test_c10_a_sender_that_has_left_the_rotation_has_no_days_in_it(
     workspace: Workspace, anna: Sender, autumn: StoredCampaign
 ) -> None:
-    with workspace.store.writing() as connection:
-        own = senders.senders_of(connection, autumn.id)[0]
-        senders.depart(connection, [own.id], Departure.SENDER_REMOVED, NOW)
+    leave(workspace, autumn, anna)
     fail(workspace, anna)
     assert told(workspace) == []
 
@@ -160,14 +164,14 @@ def test_c10_the_days_last_as_long_as_the_workspace_says(
 
 
 def test_c10_senders_that_had_failed_before_the_start_have_their_days_from_it(
-    workspace: Workspace, anna: Sender, ben: Sender, autumn: StoredCampaign
+    workspace: Workspace, anna: Sender, autumn: StoredCampaign
 ) -> None:
     set_state(workspace, anna, "failed")
     alone = workspace.add_campaign("alone", [anna], rotates=False)
     with workspace.store.writing() as connection:
         for campaign in (autumn, alone):
             grace_periods.begin_for_failed_senders(connection, campaign.id, LATER)
-    assert told(workspace) == [running("autumn", anna, FAILURE, LATER, LATER + DAYS)], ben
+    assert told(workspace) == [running("autumn", anna, FAILURE, LATER, LATER + DAYS)]
 
 
 @pytest.mark.usefixtures("autumn", "winter")
@@ -238,7 +242,7 @@ def test_c8_a_mailbox_has_its_place_back_where_it_is_added_again_and_only_there(
     with workspace.store.writing() as connection:
         (hour, _) = deadlines.running_where(connection)
         assert grace_periods.readd(connection, hour, LATER)
-        assert not grace_periods.readd(connection, hour, LATER), "there is no place any more"
+        assert not grace_periods.readd(connection, hour, LATER), "its place is already taken back"
     assert left(workspace, autumn)[anna.address] == (None, None)
     assert left(workspace, winter)[anna.address] == (Departure.DISCONNECTED, NOW)
     assert [row[-2:] for row in told(workspace)] == [("readded", LATER), (None, None)]
@@ -261,13 +265,12 @@ def test_c12_the_deadlines_of_a_campaign_end_with_it_and_no_others(
     }
 
 
-def test_b8_what_ended_with_a_removed_mailbox_says_so(
-    workspace: Workspace, anna: Sender, autumn: StoredCampaign
-) -> None:
+@pytest.mark.usefixtures("autumn")
+def test_b8_what_ended_with_a_removed_mailbox_says_so(workspace: Workspace, anna: Sender) -> None:
     fail(workspace, anna)
     with workspace.store.writing() as connection:
         grace_periods.end_with_mailbox(connection, anna.id, LATER)
-    assert [row[-2:] for row in told(workspace)] == [("mailbox_removed", LATER)], autumn
+    assert [row[-2:] for row in told(workspace)] == [("mailbox_removed", LATER)]
 
 
 # --- without any sender
