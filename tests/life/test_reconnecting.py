@@ -93,7 +93,7 @@ def test_c3_a_reconnect_tells_one_story_while_its_campaign_stays_paused(scene: S
     told = scene.reconnect(LATER + HOUR, ANNA).stdout.splitlines()
     assert told[-2:] == [
         f"reconnected {ANNA}; its recipients go on when their campaigns are resumed",
-        "campaign 'intro' is still paused because no sender is able to send (5 people wait): "
+        "campaign 'intro' is still paused because no sender was able to send (5 people wait): "
         "mailrotate campaign resume intro",
     ]
 

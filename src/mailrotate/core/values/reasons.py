@@ -19,7 +19,7 @@ REFUSALS = "refusals"
 
 _AFTER_PAUSED = {
     BY_HAND: "by hand",
-    NO_SENDER: "because no sender is able to send",
+    NO_SENDER: "because no sender was able to send",
     CONTENT_ERRORS: "after repeated content errors",
     MAILBOX_DISCONNECTED: "because a mailbox was disconnected",
     MAILBOX_FAILED: "because a mailbox failed",
