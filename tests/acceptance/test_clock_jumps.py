@@ -56,7 +56,7 @@ def test_f6_a_clock_set_ahead_within_one_boot_decides_nothing_and_is_named(machi
         assert (refused["code"], "runner clock --accept" in refused["hint"]) == ("clock.jumped", True), (
             command
         )
-        assert "jumped 7200 s forward" in refused["message"] or "jumped 7199 s forward" in refused["message"]
+        assert "jumped 2h forward" in refused["message"] or "jumped 1h59m59s forward" in refused["message"]
     seen = ahead.run("status", "--json").json()
     assert (seen["sending"], seen["obstacle"]["code"]) == (False, "clock")
     assert ahead.run("runner", "clock", "--json").json()["trusted"] is False

@@ -43,7 +43,7 @@ def test_f6_a_clock_more_than_5_s_off_postgresqls_is_named_by_status_and_why(
     wrong = off_by(program, shift)
     first, *_, last = wrong.run("status").stdout.splitlines()
     assert first.startswith("not sending: this machine's clock is ")
-    assert first.endswith(" s off the database server's")
+    assert first.endswith(" off the database server's")
     assert last == "next: mailrotate runner clock"
     seen = wrong.run("status", "--json").json()
     assert (seen["headline"]["code"], seen["sending"], seen["obstacle"]["code"]) == ("clock", False, "clock")

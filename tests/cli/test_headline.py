@@ -335,7 +335,7 @@ def test_an_open_key_stops_everything_and_a_server_that_is_down_comes_before_a_w
 
 def test_a_clock_that_is_wrong_is_named(running: World) -> None:
     running.passed(-10 * MINUTE)
-    assert running.line().startswith("not sending: this machine's clock is 600 s behind")
+    assert running.line().startswith("not sending: this machine's clock is 10m behind")
     assert running.code() == ("clock", False)
 
 

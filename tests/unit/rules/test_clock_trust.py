@@ -6,6 +6,7 @@ import pytest
 
 from mailrotate.core.rules.clock_trust import Distrust, judge, judge_boot, judge_pace
 from mailrotate.core.values.clock import Boot
+from mailrotate.core.values.duration import format_duration
 
 NOW = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
 MOMENT = timedelta(microseconds=1)
@@ -22,7 +23,7 @@ def test_f6_a_clock_may_lag_a_minute_behind_the_latest_instant_acted_on() -> Non
     latest = NOW + MINUTE
     assert judge(NOW, latest_acted_at=latest, database_now=None) is None
     assert judge(NOW - MINUTE, latest_acted_at=latest, database_now=NOW) == Distrust(
-        "clock.behind", "this machine's clock is 120 s behind the latest instant that was acted on"
+        "clock.behind", "this machine's clock is 2m behind the latest instant that was acted on"
     )
     assert judge(NOW - MOMENT, latest_acted_at=latest, database_now=None) is not None
     assert judge(NOW - MINUTE, latest_acted_at=latest, database_now=None, behind=2 * MINUTE) is None
@@ -34,7 +35,7 @@ def test_f6_a_clock_may_be_five_seconds_off_the_database_servers(side: int) -> N
     assert judge(edge, latest_acted_at=None, database_now=NOW) is None
     assert judge(edge + side * MOMENT, latest_acted_at=None, database_now=NOW) is not None
     assert judge(NOW + side * MINUTE, latest_acted_at=NOW, database_now=NOW) == Distrust(
-        "clock.off", "this machine's clock is 60 s off the database server's"
+        "clock.off", "this machine's clock is 1m off the database server's"
     )
 
 
@@ -43,7 +44,7 @@ def test_f6_a_wall_clock_that_moves_against_the_time_since_boot_has_jumped(side:
     assert judge_pace(MINUTE + side * FIVE_SECONDS, MINUTE) is None
     assert judge_pace(MINUTE + side * (FIVE_SECONDS + MOMENT), MINUTE) is not None
     assert judge_pace(MINUTE + side * MINUTE, MINUTE) == Distrust(
-        "clock.jumped", f"the clock jumped 60 s {way}"
+        "clock.jumped", f"the clock jumped 1m {way}"
     )
 
 
@@ -76,7 +77,8 @@ SECOND_PASSES = {
 def test_f6_the_clock_of_a_later_process_is_compared_with_the_time_since_the_same_boot(what: str) -> None:
     name, wall, since_boot, seconds = SECOND_PASSES[what]
     way = "forward" if seconds > 0 else "back"
-    words = f"since the latest pass this machine's clock has jumped {abs(seconds)} s {way}"
+    length = format_duration(timedelta(seconds=abs(seconds)))
+    words = f"since the latest pass this machine's clock has jumped {length} {way}"
     expected = Distrust("clock.jumped", words) if seconds else None
     assert judge_boot(KNOWN, Boot(name, wall - since_boot)) == expected
 

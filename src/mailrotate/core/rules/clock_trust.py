@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mailrotate.core.values.clock import Boot
+from mailrotate.core.values.duration import format_duration
 
 # How far a runner's clock may lag behind the latest instant in the database (`clock_tolerance`).
 BEHIND = timedelta(seconds=60)
@@ -33,13 +34,13 @@ def judge(
 ) -> Distrust | None:
     """Compare the clock with the instants in the database; None if it can be trusted."""
     if latest_acted_at is not None and now < latest_acted_at - behind:
-        lag = int((latest_acted_at - now).total_seconds())
+        lag = format_duration(latest_acted_at - now)
         return Distrust(
-            "clock.behind", f"this machine's clock is {lag} s behind the latest instant that was acted on"
+            "clock.behind", f"this machine's clock is {lag} behind the latest instant that was acted on"
         )
     if database_now is not None and abs(now - database_now) > off:
-        seconds = int(abs(now - database_now).total_seconds())
-        return Distrust("clock.off", f"this machine's clock is {seconds} s off the database server's")
+        distance = format_duration(abs(now - database_now))
+        return Distrust("clock.off", f"this machine's clock is {distance} off the database server's")
     return None
 
 
@@ -64,4 +65,4 @@ def _judge_jump(jump: timedelta, most: timedelta, words: str) -> Distrust | None
     if abs(jump) <= most:
         return None
     way = "forward" if jump > timedelta() else "back"
-    return Distrust("clock.jumped", f"{words} {int(abs(jump).total_seconds())} s {way}")
+    return Distrust("clock.jumped", f"{words} {format_duration(abs(jump))} {way}")
