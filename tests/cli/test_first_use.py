@@ -188,10 +188,19 @@ def test_why_names_a_server_that_is_down(
 ) -> None:
     down = {"trouble_since": NOW - 5 * MINUTE, "last_error": REFUSED}
     change(workspace, autumn[0], **down)
-    assert "refuses connections" in program.at(NOW).run("why", ANNA).stdout
+    said = program.at(NOW).run("why", ANNA).stdout.splitlines()[0]
+    since = "refuses connections since 2026-12-01 08:55:00 UTC"
+    assert said == f"{ANNA}: its gates are open, but smtp.example.org {since}"
     assert "nothing holds it back" in program.at(NOW).run("why", "autumn").stdout, "the other one sends"
     change(workspace, autumn[1], **down)
     assert "refuses connections" in program.at(NOW).run("why", "autumn").stdout
+
+
+def test_connect_looks_for_the_servers_before_it_needs_a_password(program: Console) -> None:
+    wrong = (("--provider", "acme", "provider.unknown"), ("--smtp", "a b", "server.invalid"))
+    for flag, named, code in wrong:
+        refused = program.run("mailbox", "connect", ANNA, flag, named, "--json", check_status=2)
+        assert refused.error()["code"] == code
 
 
 def test_why_names_a_missing_key(program: Console, autumn: list[Sender]) -> None:

@@ -67,13 +67,13 @@ def stops_all(machine: Machine, now: datetime) -> Trouble | None:
 
 
 def down(lane: Lane, all_lanes: Sequence[Lane] = ()) -> Trouble | None:
-    """Trouble with a server of this mailbox; other lanes with the same trouble are counted."""
+    """Trouble with a server of this mailbox; with all lanes, those that miss it are counted."""
     outage = lane.smtp or lane.imap
     if outage is None:
         return None
-    others = [each for each in all_lanes if each is not lane]
-    found = [(each, known) for each in (lane, *others) if (known := _outages(each, outage.host))]
-    return _outage({outage.host: [each for each, _ in found]}, [one for _, known in found for one in known])
+    found = [(each, known) for each in all_lanes or (lane,) if (known := _outages(each, outage.host))]
+    lanes = {outage.host: [each for each, _ in found]}
+    return _outage(lanes, [one for _, known in found for one in known], bool(all_lanes))
 
 
 def _outages(lane: Lane, host: str) -> list[Outage]:
@@ -226,13 +226,13 @@ def _offline(world: World, known: Sequence[Outage]) -> Trouble | None:
     return Trouble(Code.OFFLINE, says, Command("mailbox", "test", "--all"))
 
 
-def _outage(lanes: Mapping[str, Sequence[Lane]], outages: Sequence[Outage]) -> Trouble:
+def _outage(lanes: Mapping[str, Sequence[Lane]], outages: Sequence[Outage], counts: bool = True) -> Trouble:
     """The server that most mailboxes miss, and how many more there are."""
     host = max(lanes, key=lambda each: len(lanes[each]))
     of_host = [outage for outage in outages if outage.host == host]
     others = f" and {_counted(len(lanes) - 1, 'more server')}" if len(lanes) > 1 else ""
-    missed = _counted(len(lanes[host]), "mailbox", "mailboxes")
-    says = f"{host} {_words(of_host[0])}{_since(of_host)} ({missed}){others}"
+    missed = f" ({_counted(len(lanes[host]), 'mailbox', 'mailboxes')})" if counts else ""
+    says = f"{host} {_words(of_host[0])}{_since(of_host)}{missed}{others}"
     return Trouble(Code.SERVER_DOWN, says, Command("mailbox", "test", lanes[host][0].address))
 
 
