@@ -102,10 +102,10 @@ def connect(
     _refuse_early(call, address, for_user, slot_id, given, starts_key=starts_key)
     takes = ask_for_slot(call, address, for_user, slot_id, yes=yes)
     _tell_of_return(call, address, for_user, rejoins=rejoin)
-    password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     servers = _find_servers(
         call, address, provider=provider, smtp=smtp, imap=imap, security=security, username=username
     )
+    password = needed_password(call.app, call.speech, address, password_stdin, password_file)
     wanted = connecting.NewConnection(
         address, servers, password, given, for_user, slot_id, takes, rejoin, resume, park_late
     )
@@ -115,7 +115,10 @@ def connect(
 
 
 def _find_servers(call: Call, address: str, **named: Any) -> "ServerGuess":
-    """The servers that flags name, else those from before a disconnect, else those that can be found."""
+    """The servers that flags name, else those from before a disconnect, else those that can be found.
+
+    Comes before the password: nobody types one for servers that cannot be found.
+    """
     from mailrotate.core.services.mailboxes import connecting
 
     known = connecting.former_servers(call.context, address) if call.app.has_workspace else None
