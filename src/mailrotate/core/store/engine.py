@@ -11,7 +11,6 @@ import os
 import shutil
 import sqlite3
 import stat
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -31,6 +30,7 @@ from mailrotate.core.store.dialects import (
     set_foreign_keys,
     shares_backends,
 )
+from mailrotate.core.store.group_commit import GroupWriter
 from mailrotate.core.values.errors import BadInput, StoreTrouble
 
 _POOL_SIZE = 80
@@ -45,8 +45,8 @@ class Store:
         self.engine = engine
         self.name = name
         self.path = path
-        # Writers of one process queue here, in order, instead of polling SQLite's lock.
-        self._writers = threading.Lock() if path else None
+        # SQLite lets one transaction write; PostgreSQL has a connection for each writer.
+        self._writer = GroupWriter(self._transaction) if path else None
 
     @property
     def is_sqlite(self) -> bool:
@@ -72,17 +72,32 @@ class Store:
                 yield connection
 
     @contextmanager
-    def writing(self, session: Connection | None = None) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
         """Open a transaction that may write; commit at the end, roll back on an exception.
+
+        On SQLite, threads share a transaction and its commit (`group_commit.py`): a block is short, and what
+        may take long uses `writing_alone`. Raises StoreTrouble, Busy.
+        """
+        with self.telling(), self._writer.shared() if self._writer else self._transaction() as connection:
+            yield connection
+
+    @contextmanager
+    def writing_alone(self, session: Connection | None = None) -> Iterator[Connection]:
+        """Open a transaction as `writing` does, but share it with no other thread.
 
         It uses a connection of the pool, or `session`, which must not be inside a transaction.
         Raises StoreTrouble, Busy.
         """
         with (
-            self._writers or nullcontext(),
             self.telling(),
-            self.engine.connect() if session is None else nullcontext(session) as connection,
+            self._writer.alone() if self._writer else nullcontext(),
+            self._transaction(session) as connection,
         ):
+            yield connection
+
+    @contextmanager
+    def _transaction(self, session: Connection | None = None) -> Iterator[Connection]:
+        with self.engine.connect() if session is None else nullcontext(session) as connection:
             connection.execution_options(mailrotate_writes=True)
             try:
                 with connection.begin():

@@ -160,7 +160,7 @@ class Staging:
         """
         with self._store.telling(), self._session.begin():
             self._number_good_ones(self._session)
-        with self._store.writing(self._session) as connection:
+        with self._store.writing_alone(self._session) as connection:
             dialects.lock_contacts(connection)
             before(connection)
             present = self._present(connection)

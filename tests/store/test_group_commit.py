@@ -1,0 +1,254 @@
+"""Threads of one process share a transaction on SQLite: what they may rely on."""
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import pytest
+from sqlalchemy import Connection, event, insert, select, text
+from sqlalchemy.exc import IntegrityError
+
+from mailrotate.core.store import group_commit
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.engine import Store
+from mailrotate.core.store.group_commit import GroupWriter
+from mailrotate.core.values.errors import Busy, StoreTrouble
+
+Block = Callable[[Connection], object]
+
+
+class Threads:
+    """Threads that queue behind a block in the order of their calls."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.pool = ThreadPoolExecutor(64)
+        self.commits = 0
+        event.listen(store.engine, "commit", self._count)
+
+    def _count(self, connection: Connection) -> None:
+        self.commits += bool(connection.get_execution_options().get("mailrotate_writes"))
+
+    def queue(self, block: Block, *, alone: bool = False) -> Future[None]:
+        """Start a thread that runs the block, and return once it waits for its turn."""
+        before = self.queued()
+        ran = self.pool.submit(self.write, block, alone)
+        while self.queued() == before:
+            assert not ran.done()
+        return ran
+
+    def write(self, block: Block, alone: bool = False) -> None:
+        door = self.store.writing_alone if alone else self.store.writing
+        with door() as connection:
+            block(connection)
+
+    @property
+    def writer(self) -> GroupWriter:
+        assert self.store._writer is not None
+        return self.store._writer
+
+    def queued(self) -> int:
+        return self.writer.queued
+
+    def is_busy(self) -> bool:
+        return self.writer._group is not None
+
+    @contextmanager
+    def behind(self, block: Block = lambda connection: None) -> Iterator[None]:
+        """Let threads queue behind a first block, which ends with the `with`."""
+        with self.store.writing() as connection:
+            yield
+            block(connection)
+
+
+@pytest.fixture
+def threads(sqlite_store: Store) -> Iterator[Threads]:
+    found = Threads(sqlite_store)
+    yield found
+    found.pool.shutdown()
+
+
+def keep(key: str) -> Block:
+    return lambda connection: connection.execute(insert(t.setting).values(key=key, value="v"))
+
+
+def kept(store: Store) -> list[str]:
+    with store.reading() as connection:
+        return list(connection.execute(select(t.setting.c.key).order_by(t.setting.c.key)).scalars())
+
+
+def test_threads_that_queue_meanwhile_share_one_commit(threads: Threads) -> None:
+    with threads.behind(keep("first")):
+        ran = [threads.queue(keep(f"n{n}")) for n in range(9)]
+    for each in ran:
+        each.result()
+    assert threads.commits == 1
+    assert kept(threads.store) == ["first", *(f"n{n}" for n in range(9))]
+
+
+def test_no_block_returns_before_its_commit(threads: Threads) -> None:
+    seen: list[list[str]] = []
+
+    def look(connection: Connection) -> None:
+        seen.append(kept(threads.store))
+
+    with threads.behind(keep("first")):
+        first = threads.queue(keep("second"))
+        last = threads.queue(look)
+    for each in (first, last):
+        each.result()
+    assert seen == [[]], "another connection saw what was not committed"
+    assert kept(threads.store) == ["first", "second"]
+
+
+def test_a_block_that_raises_takes_back_only_its_own_changes(threads: Threads) -> None:
+    def fail(connection: Connection) -> None:
+        keep("lost")(connection)
+        raise ZeroDivisionError
+
+    with threads.behind(keep("first")):
+        failing, last = threads.queue(fail), threads.queue(keep("last"))
+    last.result()
+    with pytest.raises(ZeroDivisionError):
+        failing.result()
+    assert kept(threads.store) == ["first", "last"]
+    assert threads.commits == 1
+
+
+def test_a_refused_statement_takes_back_only_its_own_block(threads: Threads) -> None:
+    with threads.behind(keep("first")):
+        failing, last = threads.queue(keep("first")), threads.queue(keep("last"))
+    with pytest.raises(IntegrityError):
+        failing.result()
+    last.result()
+    assert kept(threads.store) == ["first", "last"]
+
+
+def lose_transaction(connection: Connection) -> None:
+    """Let SQLite roll back the whole transaction, as it does by itself when the disk is full."""
+    connection.execute(text("CREATE TEMP TRIGGER lose BEFORE INSERT ON main.setting WHEN NEW.key = 'lose'"
+                            " BEGIN SELECT RAISE(ROLLBACK, 'database or disk is full'); END"))  # fmt: skip
+    keep("lose")(connection)
+
+
+def test_when_the_transaction_is_lost_every_block_of_it_fails_and_the_next_one_works(
+    threads: Threads,
+) -> None:
+    def begin() -> None:
+        with threads.behind(keep("first")):
+            ran.extend(map(threads.queue, (keep("second"), lose_transaction, keep("after"))))
+
+    ran: list[Future[None]] = []
+    with pytest.raises(StoreTrouble, match="is full"):
+        begin()
+    second, losing, after = ran
+    for each in (second, losing):
+        with pytest.raises(StoreTrouble, match="is full"):
+            each.result()
+    after.result()
+    assert kept(threads.store) == ["after"]
+
+
+def test_when_the_commit_fails_every_block_fails(threads: Threads) -> None:
+    def break_a_promise(connection: Connection) -> None:
+        parent = "REFERENCES setting(key) DEFERRABLE INITIALLY DEFERRED"
+        connection.execute(text(f"CREATE TABLE child (parent TEXT {parent})"))
+        connection.execute(text("INSERT INTO child VALUES ('missing')"))
+
+    with pytest.raises(IntegrityError):
+        _with_another(threads, keep("first"), break_a_promise)
+    assert kept(threads.store) == []
+    with threads.store.writing() as connection:
+        keep("next")(connection)
+    assert kept(threads.store) == ["next"]
+
+
+def _with_another(threads: Threads, first: Block, second: Block) -> None:
+    with threads.behind(first):
+        ran = threads.queue(second)
+    ran.result()
+
+
+def test_what_may_take_long_has_a_transaction_of_its_own(threads: Threads) -> None:
+    order: list[str] = []
+
+    def note(name: str) -> Block:
+        return lambda connection: order.append(f"{name} after {threads.commits}")
+
+    with threads.behind(keep("first")):
+        ran = [threads.queue(note("alone"), alone=True), threads.queue(note("shared"))]
+    for each in ran:
+        each.result()
+    assert sorted(order) == ["alone after 1", "shared after 2"]
+    assert threads.commits == 3
+
+
+def test_a_group_ends_when_it_is_full(threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "_MOST_BLOCKS", 4)
+    with threads.behind(keep("first")):
+        ran = [threads.queue(keep(f"n{n}")) for n in range(7)]
+    for each in ran:
+        each.result()
+    assert threads.commits == 2
+
+
+def test_a_group_that_was_open_for_long_ends_although_others_queue(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "_LONGEST", 0.0)
+    with threads.behind(keep("first")):
+        ran = [threads.queue(keep(f"n{n}")) for n in range(4)]
+    for each in ran:
+        each.result()
+    assert threads.commits == 5
+
+
+def test_ctrl_c_while_it_waits_takes_a_thread_out_of_the_line(threads: Threads) -> None:
+    def interrupt(connection: Connection) -> None:
+        keep("first")(connection)
+        while not threads.queued():
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+        while threads.queued():
+            pass
+
+    first = threads.pool.submit(threads.write, interrupt)
+    while not threads.is_busy():
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        threads.write(keep("interrupted"))
+    first.result()
+    threads.write(keep("next"))
+    assert kept(threads.store) == ["first", "next"]
+
+
+def test_a_group_ends_also_when_its_next_thread_is_interrupted_at_its_turn(threads: Threads) -> None:
+    def interrupted() -> None:
+        with suppress(KeyboardInterrupt), threads.writer._turns.one():
+            raise KeyboardInterrupt
+
+    with threads.behind(keep("first")):
+        ran = threads.pool.submit(interrupted)
+        while not threads.queued():
+            pass
+    ran.result()
+    assert kept(threads.store) == ["first"]
+
+
+def test_a_file_that_another_process_has_locked_is_busy_for_each_block(threads: Threads) -> None:
+    path = threads.store.path
+    assert path is not None
+    other = sqlite3.connect(path, isolation_level=None)
+    threads.store.engine.dispose()
+    event.listen(threads.store.engine, "connect", lambda raw, _: raw.execute("PRAGMA busy_timeout=0").close())
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Busy), threads.store.writing():
+        pass
+    other.execute("COMMIT")
+    other.close()
+    with threads.store.writing() as connection:
+        keep("next")(connection)
+    assert kept(threads.store) == ["next"]
