@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, or_, select, update
 
 from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions
+from mailrotate.core.store.ready import Ready
 from mailrotate.core.values.states import CampaignState, Rotation
 from mailrotate.core.values.transition import Transition
 
@@ -64,33 +65,45 @@ class NewStep:
 
 
 _ALL = (
-    select(t.campaign, t.campaign_version)
+    select(
+        *(
+            t.campaign.c[name]
+            for name in (
+                "id", "name", "owner_id", "team", "state", "rotation", "version", "created_at", "started_at",
+                "resumed_at", "finished_at",
+            )
+        ),
+        *(t.campaign_version.c[name] for name in ("window", "timezone", "holidays", "on_auto_reply")),
+    )
     .join(
         t.campaign_version,
         (t.campaign_version.c.campaign_id == t.campaign.c.id)
         & (t.campaign_version.c.n == t.campaign.c.version),
     )
     .order_by(t.campaign.c.id)
-)
-_BY_NAME = _ALL.where(t.campaign.c.name == bindparam("b_name"))
-_BY_ID = _ALL.where(t.campaign.c.id == bindparam("b_id"))
-_ACTIVE_IN_LANE = _ALL.where(
-    t.campaign.c.state == CampaignState.ACTIVE,
-    or_(
-        t.campaign.c.id.in_(
-            select(t.campaign_sender.c.campaign_id).where(
-                or_(
-                    t.campaign_sender.c.mailbox_id == bindparam("b_mailbox"),
-                    t.campaign_sender.c.slot_id == bindparam("b_slot"),
+)  # fmt: skip
+_LISTING = Ready(_ALL)
+_BY_NAME = Ready(_ALL.where(t.campaign.c.name == bindparam("b_name")))
+_BY_ID = Ready(_ALL.where(t.campaign.c.id == bindparam("b_id")))
+_ACTIVE_IN_LANE = Ready(
+    _ALL.where(
+        t.campaign.c.state == CampaignState.ACTIVE,
+        or_(
+            t.campaign.c.id.in_(
+                select(t.campaign_sender.c.campaign_id).where(
+                    or_(
+                        t.campaign_sender.c.mailbox_id == bindparam("b_mailbox"),
+                        t.campaign_sender.c.slot_id == bindparam("b_slot"),
+                    )
                 )
-            )
+            ),
+            t.campaign.c.id.in_(
+                select(t.step.c.campaign_id)
+                .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
+                .where(t.step_version.c.sender_mailbox_id == bindparam("b_mailbox"))
+            ),
         ),
-        t.campaign.c.id.in_(
-            select(t.step.c.campaign_id)
-            .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
-            .where(t.step_version.c.sender_mailbox_id == bindparam("b_mailbox"))
-        ),
-    ),
+    )
 )
 _PAUSES = (
     select(t.campaign_pause.c.campaign_id, t.campaign_pause.c.reason)
@@ -108,7 +121,7 @@ def by_id(connection: Connection, campaign_id: int) -> StoredCampaign:
 
 
 def listing(connection: Connection) -> list[StoredCampaign]:
-    return _read(connection, _ALL)
+    return _read(connection, _LISTING)
 
 
 def active_in_lane(connection: Connection, mailbox_id: int, slot_id: int) -> list[StoredCampaign]:
@@ -116,34 +129,23 @@ def active_in_lane(connection: Connection, mailbox_id: int, slot_id: int) -> lis
     return _read(connection, _ACTIVE_IN_LANE, b_mailbox=mailbox_id, b_slot=slot_id)
 
 
-def _read(connection: Connection, query: Select[Any], **known: object) -> list[StoredCampaign]:
-    rows = connection.execute(query, known).all()
+def _read(connection: Connection, query: Ready, **known: object) -> list[StoredCampaign]:
+    rows = query.rows(connection, **known)
     reasons: dict[int, list[str]] = {}
     # Only a paused campaign has reasons.
-    paused = [row[0] for row in rows if row._mapping[t.campaign.c.state] == CampaignState.PAUSED]
+    paused = [row["id"] for row in rows if row["state"] == CampaignState.PAUSED]
     for campaign_id, reason in connection.execute(_PAUSES, {"b_ids": paused}) if paused else ():
         reasons.setdefault(campaign_id, []).append(reason)
-    c, v = t.campaign.c, t.campaign_version.c
     return [
         StoredCampaign(
-            id=m[c.id],
-            name=m[c.name],
-            owner_id=m[c.owner_id],
-            team=m[c.team],
-            state=CampaignState(m[c.state]),
-            rotation=None if m[c.rotation] is None else Rotation(m[c.rotation]),
-            version=m[c.version],
-            created_at=m[c.created_at],
-            started_at=m[c.started_at],
-            resumed_at=m[c.resumed_at],
-            finished_at=m[c.finished_at],
-            pause_reasons=tuple(dict.fromkeys(reasons.get(m[c.id], ()))),
-            window=m[v.window],
-            timezone=m[v.timezone],
-            holidays=m[v.holidays],
-            on_auto_reply=m[v.on_auto_reply],
+            **{
+                **row,
+                "state": CampaignState(row["state"]),
+                "rotation": None if row["rotation"] is None else Rotation(row["rotation"]),
+            },
+            pause_reasons=tuple(dict.fromkeys(reasons.get(row["id"], ()))),
         )
-        for m in (row._mapping for row in rows)
+        for row in rows
     ]
 
 
@@ -256,7 +258,7 @@ _CURRENT_STEPS = _ALL_STEPS.join(
     t.campaign,
     (t.campaign.c.id == t.step.c.campaign_id) & (t.campaign.c.version == t.step_version.c.version),
 ).where(t.campaign.c.id.in_(bindparam("b_campaigns", expanding=True)))
-_SEQUENCE = (
+_SEQUENCE = Ready(
     select(t.step.c.position, t.step_version.c.delay_seconds)
     .join(t.step_version, t.step_version.c.step_id == t.step.c.id)
     .join(t.campaign, t.campaign.c.id == t.step.c.campaign_id)
@@ -267,8 +269,8 @@ _SEQUENCE = (
 
 def sequence_of(connection: Connection, campaign_id: int) -> list[Pace]:
     """The steps of the campaign's present version, without their texts."""
-    rows = connection.execute(_SEQUENCE, {"b_campaign": campaign_id})
-    return [Pace(position, timedelta(seconds=seconds)) for position, seconds in rows]
+    rows = _SEQUENCE.rows(connection, b_campaign=campaign_id)
+    return [Pace(row["position"], timedelta(seconds=row["delay_seconds"])) for row in rows]
 
 
 def steps_of(connection: Connection, campaign_id: int, version: int) -> list[StoredStep]:

@@ -7,7 +7,6 @@ from datetime import datetime
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
     and_,
     case,
     delete,
@@ -22,6 +21,7 @@ from sqlalchemy import (
 from mailrotate.core.store import deadlines, moves, seat_addresses
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import rows_with
+from mailrotate.core.store.ready import Record
 from mailrotate.core.values.mail import Endpoint
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
@@ -89,7 +89,7 @@ HEALTH = tuple(
 )
 
 
-def health(r: RowMapping) -> Health:
+def health(r: Record) -> Health:
     """Read the health from a row with these columns."""
     return Health(*(r[column.key] for column in HEALTH))
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import rows_with
+from mailrotate.core.store.ready import Ready
 from mailrotate.core.values.states import (
     CampaignState,
     ConnectionState,
@@ -35,6 +36,8 @@ _IS = {DeadlineState.RUNNING: _d.ended_at.is_(None), DeadlineState.ENDED: _d.end
 # How a sender has left whose recipients a deadline concerns.
 HAS_DEADLINE = (Departure.DISCONNECTED, Departure.FAILED)
 _IS_RUNNING = _IS[DeadlineState.RUNNING]
+_RUNNING = select(_d.id).where(_IS_RUNNING).limit(1)
+_ANY = Ready(_RUNNING)
 
 
 @dataclass(frozen=True)
@@ -159,8 +162,9 @@ def ending_by(now: datetime) -> ColumnElement[bool]:
 
 def is_any(connection: Connection, *where: ColumnElement[bool]) -> bool:
     """Whether any open deadline meets the conditions."""
-    query = select(_d.id).where(_IS_RUNNING, *where).limit(1)
-    return connection.execute(query).first() is not None
+    if not where:
+        return _ANY.first(connection) is not None
+    return connection.execute(_RUNNING.where(*where)).first() is not None
 
 
 def lock_passed(connection: Connection, now: datetime) -> list[StoredDeadline]:

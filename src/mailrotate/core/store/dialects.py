@@ -18,6 +18,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Dialect,
     Integer,
     MetaData,
     Select,
@@ -228,12 +229,15 @@ _STAGING_PRAGMAS = (
 
 
 @contextmanager
-def _driver_errors(session: Connection) -> Iterator[None]:
-    """Wrap the driver's errors as SQLAlchemy would, where we bypass it."""
+def driver_errors(session: Connection) -> Iterator[Dialect]:
+    """Wrap the driver's errors as SQLAlchemy would, where we bypass it; yield what compiles statements."""
+    dialect, error = session.dialect, session.dialect.loaded_dbapi.Error
     try:
-        yield
-    except session.dialect.loaded_dbapi.Error as problem:
-        raise DBAPIError(None, None, problem) from problem
+        yield dialect
+    except error as problem:
+        if dialect.is_disconnect(problem, session.connection.driver_connection, None):
+            session.invalidate(problem)
+        raise DBAPIError.instance(None, None, problem, error, dialect=dialect) from problem
 
 
 def open_staging(session: Connection, database: Path | None, tables: MetaData) -> None:
@@ -251,7 +255,7 @@ def open_staging(session: Connection, database: Path | None, tables: MetaData) -
     descriptor, name = tempfile.mkstemp(prefix=f"{database.name}.staging-", dir=database.parent)
     os.close(descriptor)
     try:
-        with _driver_errors(session):
+        with driver_errors(session):
             raw.execute("ATTACH DATABASE ? AS staging", (name,)).close()
             for pragma in _STAGING_PRAGMAS:
                 raw.execute(f"PRAGMA {pragma}").close()
@@ -270,7 +274,7 @@ def _column(column: Column[Any]) -> str:
 def load(session: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Load a stream of rows into a staging table in the fastest way."""
     fill = _insert_many if is_sqlite(session) else _copy
-    with _driver_errors(session):
+    with driver_errors(session):
         fill(session.connection.driver_connection, table, columns, iter(rows))
 
 

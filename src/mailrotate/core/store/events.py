@@ -14,6 +14,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store import visibility, webhooks
 from mailrotate.core.store.dialects import json_text
 from mailrotate.core.store.portions import AT_A_TIME, rows_with
+from mailrotate.core.store.ready import Ready
 from mailrotate.core.values.webhook import OFFERED
 
 
@@ -76,7 +77,7 @@ class Wanted(TypedDict, total=False):
     message_id: int | None
 
 
-_RECORD = insert(t.event)
+_RECORD = Ready(insert(t.event))
 # For these keys, `before` and `after` are ids of users.
 USER_KEYS = ("user", "default_user", "owner")
 # Servers repeat the recipient, and people note who asked: `<kim@example.com>: no such user`.
@@ -107,9 +108,9 @@ def record(
         "message_id": about.message_id,
     }
     text = json.dumps(data, sort_keys=True, default=str) if data else "{}"
-    made = connection.execute(_RECORD, row | {"data": text})
+    event_id = _RECORD.insert(connection, **row, data=text)
     if action in OFFERED:
-        webhooks.enqueue(connection, row | {"data": json.loads(text)}, (made.inserted_primary_key or (0,))[0])
+        webhooks.enqueue(connection, row | {"data": json.loads(text)}, event_id)
 
 
 def listing(

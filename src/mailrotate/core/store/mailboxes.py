@@ -9,7 +9,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    RowMapping,
     Select,
     and_,
     bindparam,
@@ -23,6 +22,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions, rows_with
+from mailrotate.core.store.ready import Ready, Record
 from mailrotate.core.values.mail import DEFAULT_GAP
 from mailrotate.core.values.states import ConnectionState, ReplyClass, UserState
 
@@ -72,7 +72,7 @@ def with_connections(*columns: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-def fields(r: RowMapping) -> dict[str, Any]:
+def fields(r: Record) -> dict[str, Any]:
     """Read the fields of a StoredMailbox from a row with these columns."""
     known = {column.key: r[column.key] for column in COLUMNS}
     return {
@@ -93,8 +93,8 @@ def _read(row: Row[Any]) -> StoredMailbox:
 # Built once, because every claim runs it: building a statement costs ten times as much as running it.
 _BY_ID = _QUERY.where(t.mailbox.c.id == bindparam("b_id"))
 _COUNTED_SINCE = select(func.count()).where(t.message.c.claimed_at >= bindparam("b_start"), t.is_counted)
-_SENT_SINCE = _COUNTED_SINCE.where(t.message.c.mailbox_id == bindparam("b_mailbox"))
-_SENT_THROUGH_SLOT = _COUNTED_SINCE.where(t.message.c.slot_id == bindparam("b_slot"))
+_SENT_SINCE = Ready(_COUNTED_SINCE.where(t.message.c.mailbox_id == bindparam("b_mailbox")))
+_SENT_THROUGH_SLOT = Ready(_COUNTED_SINCE.where(t.message.c.slot_id == bindparam("b_slot")))
 _NTH_LATEST = (
     select(t.message.c.claimed_at)
     .where(
@@ -106,9 +106,11 @@ _NTH_LATEST = (
     .offset(bindparam("b_offset"))
     .limit(1)
 )
-_GAP = select(t.connection.c.gap_seconds).where(t.connection.c.id == bindparam("b_connection"))
-_MAIN_SIGNATURE = select(t.signature.c.body).where(
-    t.signature.c.connection_id == bindparam("b_connection"), t.signature.c.is_main
+_GAP = Ready(select(t.connection.c.gap_seconds).where(t.connection.c.id == bindparam("b_connection")))
+_MAIN_SIGNATURE = Ready(
+    select(t.signature.c.body).where(
+        t.signature.c.connection_id == bindparam("b_connection"), t.signature.c.is_main
+    )
 )
 
 
@@ -162,7 +164,7 @@ def lock_present(connection: Connection, mailbox_id: int) -> bool:
 
 def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:
     """Count the messages that the daily limit counts: sent, being sent, and held (they may have left)."""
-    return int(connection.execute(_SENT_SINCE, {"b_mailbox": mailbox_id, "b_start": start}).scalar_one())
+    return int(_SENT_SINCE.value(connection, b_mailbox=mailbox_id, b_start=start))
 
 
 def sent_since_each(connection: Connection, starts: Mapping[int, datetime]) -> dict[int, int]:
@@ -198,7 +200,7 @@ def last_sent_each(connection: Connection, mailbox_ids: Sequence[int]) -> dict[i
 
 
 def sent_through_slot_since(connection: Connection, slot_id: int, start: datetime) -> int:
-    return int(connection.execute(_SENT_THROUGH_SLOT, {"b_slot": slot_id, "b_start": start}).scalar_one())
+    return int(_SENT_THROUGH_SLOT.value(connection, b_slot=slot_id, b_start=start))
 
 
 def nth_latest_send(connection: Connection, mailbox_id: int, n: int, since: datetime) -> datetime | None:
@@ -256,12 +258,12 @@ def not_tested_since(connection: Connection, instant: datetime, now: datetime) -
 
 def gap_of(connection: Connection, connection_id: int) -> timedelta:
     """The present gap between two messages."""
-    own = connection.execute(_GAP, {"b_connection": connection_id}).scalar_one()
+    own = _GAP.value(connection, b_connection=connection_id)
     return DEFAULT_GAP if own is None else timedelta(seconds=own)
 
 
 def main_signature(connection: Connection, connection_id: int) -> str | None:
-    found = connection.execute(_MAIN_SIGNATURE, {"b_connection": connection_id}).scalar_one_or_none()
+    found = _MAIN_SIGNATURE.value(connection, b_connection=connection_id)
     return None if found is None else str(found)
 
 

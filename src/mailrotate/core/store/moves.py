@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Update, bindparam, or_, update
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.ready import Ready
 from mailrotate.core.values.transition import Transition
 
 
@@ -24,13 +25,13 @@ def moving(transition: Transition) -> Update:
 
 
 @cache
-def _moving_one(transition: Transition) -> Update:
-    return moving(transition).where(t.METADATA.tables[transition.machine].c.id == bindparam("b_id"))
+def _moving_one(transition: Transition) -> Ready:
+    return Ready(moving(transition).where(t.METADATA.tables[transition.machine].c.id == bindparam("b_id")))
 
 
 def move(connection: Connection, transition: Transition, row_id: int, **values: object) -> bool:
     """Move one row; False if it is no longer in one of the transition's origin states."""
-    return connection.execute(_moving_one(transition), {"b_id": row_id, **values}).rowcount == 1
+    return _moving_one(transition).change(connection, b_id=row_id, **values) == 1
 
 
 def move_many(

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, case, delete, func, in
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions
+from mailrotate.core.store.ready import Ready
 from mailrotate.core.values.states import CampaignState, Departure
 
 
@@ -162,10 +163,12 @@ def note_counts(connection: Connection, campaign_id: int, took_part: Mapping[int
     )
 
 
+_SENDER = Ready(update(t.campaign_sender).where(t.campaign_sender.c.id == bindparam("b_id")))
+
+
 def note_turn(connection: Connection, campaign_sender_id: int, now: datetime) -> None:
     """Record that this sender has just sent for this campaign, so that other campaigns come next (E4)."""
-    by_id = t.campaign_sender.c.id == campaign_sender_id
-    connection.execute(update(t.campaign_sender).where(by_id).values(turn_at=now))
+    _SENDER.change(connection, b_id=campaign_sender_id, turn_at=now)
 
 
 def bound_to_removed_slots(connection: Connection, user_id: int, mailbox_id: int) -> list[StrandedSender]:

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam
+from sqlalchemy import Connection, Select, bindparam
 
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.ready import Record
 from mailrotate.core.values import own_settings
 from mailrotate.core.values.address import name_for
 from mailrotate.core.values.mail import DEFAULT_GAP, INBOX
@@ -72,7 +73,7 @@ def joined(query: Select[Any]) -> Select[Any]:
     return query.join(t.plan, t.plan.c.id == 1).join(t.workspace, t.workspace.c.id == 1)
 
 
-def read(r: RowMapping) -> StoredSettings:
+def read(r: Record) -> StoredSettings:
     """Read the settings from a row with these columns."""
     return StoredSettings(
         own=own_settings.load(r.__getitem__),

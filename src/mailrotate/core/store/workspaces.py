@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.ready import Ready
 from mailrotate.core.values.states import Role, SlotKind, UserState
 from mailrotate.core.values.transition import Transition
 
@@ -81,13 +82,13 @@ def change(connection: Connection, **values: object) -> None:
     connection.execute(update(t.workspace).where(t.workspace.c.id == 1).values(**values))
 
 
-_SETTINGS = select(t.setting.c.key, t.setting.c.value)
-_ABSENCES = select(t.absence.c.from_at, t.absence.c.until_at).order_by(t.absence.c.id)
+_SETTINGS = Ready(select(t.setting.c.key, t.setting.c.value))
+_ABSENCES = Ready(select(t.absence.c.from_at, t.absence.c.until_at).order_by(t.absence.c.id))
 
 
 def settings(connection: Connection) -> Mapping[str, str]:
     """The settings that have been set."""
-    return {row.key: row.value for row in connection.execute(_SETTINGS)}
+    return {row["key"]: row["value"] for row in _SETTINGS.rows(connection)}
 
 
 def set_setting(connection: Connection, key: str, value: str) -> None:
@@ -159,7 +160,7 @@ def slots_of(connection: Connection, user_id: int) -> list[int]:
 
 def absences(connection: Connection) -> list[tuple[datetime, datetime]]:
     """Periods without a runner that were longer than the allowed lateness (H4)."""
-    return [(row[0], row[1]) for row in connection.execute(_ABSENCES)]
+    return [(row["from_at"], row["until_at"]) for row in _ABSENCES.rows(connection)]
 
 
 def note_absence(connection: Connection, from_at: datetime, until_at: datetime) -> None:

@@ -4,12 +4,25 @@ import hashlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions, rows_with
+from mailrotate.core.store.ready import Ready
 from mailrotate.core.values.address import (
     canonical_address,
     canonical_domain,
@@ -40,12 +53,12 @@ def canonical_of(kind: SuppressionKind, value: str) -> str:
     return canonical_domain(value) if kind is SuppressionKind.DOMAIN else canonical_address(value)
 
 
-_COVERING = (
-    select(t.suppression)
-    .where(t.suppression.c.hash.in_(bindparam("b_hashes", expanding=True)))
-    .order_by(t.suppression.c.kind)
-    .limit(1)
-)
+@cache
+def _covering(count: int) -> Ready:
+    """The first suppression that has one of so many hashes."""
+    hashes: list[ColumnElement[str]] = [bindparam(f"b_hash_{n}") for n in range(count)]
+    is_one = t.suppression.c.hash.in_(hashes)
+    return Ready(select(t.suppression).where(is_one).order_by(t.suppression.c.kind).limit(1))
 
 
 def covering(connection: Connection, address: str) -> Suppressed | None:
@@ -53,8 +66,9 @@ def covering(connection: Connection, address: str) -> Suppressed | None:
     canonical = canonical_address(address)
     # The plain address for hashes that are older than the canonical form, and cannot be made again.
     covers = {canonical, address, *domain_and_parents(domain_of(canonical))}
-    row = connection.execute(_COVERING, {"b_hashes": list(map(fingerprint, covers))}).one_or_none()
-    return None if row is None else _read(row._mapping)
+    hashes = {f"b_hash_{n}": fingerprint(each) for n, each in enumerate(covers)}
+    row = _covering(len(covers)).first(connection, **hashes)
+    return None if row is None else _read(row)
 
 
 def canonical_addresses() -> Select[tuple[str]]:

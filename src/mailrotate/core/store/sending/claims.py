@@ -9,10 +9,11 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Update, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.ready import Ready
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.transition import Transition
@@ -31,7 +32,7 @@ _IS_STILL_WANTED = or_(
     _m.recipient_id.is_(None),
     select(t.recipient.c.id).where(t.recipient.c.id == _m.recipient_id, t.is_open).exists(),
 )
-_MARK = (
+_MARK = Ready(
     update(t.message)
     .where(
         _m.id == bindparam("b_id"),
@@ -50,8 +51,9 @@ _STILL_OURS = (
 
 
 @cache
-def _settling(transition: Transition) -> Update:
-    return moves.moving(transition).where(_m.id == bindparam("b_id"), _m.claim_token == bindparam("b_claim"))
+def _settling(transition: Transition) -> Ready:
+    is_this = and_(_m.id == bindparam("b_id"), _m.claim_token == bindparam("b_claim"))
+    return Ready(moves.moving(transition).where(is_this))
 
 
 def claim(
@@ -100,7 +102,7 @@ def mark(connection: Connection, claimed: Claim, lane: Lane, now: datetime) -> b
         "b_token": lane.token,
         "b_now": now,
     }
-    return connection.execute(_MARK, known).rowcount == 1
+    return _MARK.change(connection, **known) == 1
 
 
 def still_ours(connection: Connection, claimed: Claim) -> bool:
@@ -118,8 +120,7 @@ def settle(
     **values: object,
 ) -> bool:
     """Record the result of a claimed message; False if it is no longer ours."""
-    known = {"b_id": message_id, "b_claim": claim_token}
-    return connection.execute(_settling(transition), {**known, **values}).rowcount == 1
+    return _settling(transition).change(connection, b_id=message_id, b_claim=claim_token, **values) == 1
 
 
 def in_flight_runners(connection: Connection) -> list[int]:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.ready import Record
 from mailrotate.core.values.mail import FolderCursor
 
 
@@ -36,7 +37,7 @@ STATE = (
 )
 
 
-def state(r: RowMapping) -> InboxState:
+def state(r: Record) -> InboxState:
     """Read the state from a row with these columns."""
     return InboxState(*(r[column.key] for column in STATE))
 

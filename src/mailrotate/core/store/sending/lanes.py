@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, or_, select, update
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.ready import Ready
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,11 @@ class Lane:
     token: int
 
 
-_LANE = update(t.lane).where(t.lane.c.mailbox_id == bindparam("b_mailbox"))
-_OURS = _LANE.where(t.lane.c.runner_id == bindparam("b_runner"), t.lane.c.token == bindparam("b_token"))
+_THE_LANE = t.lane.c.mailbox_id == bindparam("b_mailbox")
+_IS_OURS = and_(t.lane.c.runner_id == bindparam("b_runner"), t.lane.c.token == bindparam("b_token"))
+_LANE = Ready(update(t.lane).where(_THE_LANE))
+_OURS = Ready(update(t.lane).where(_THE_LANE, _IS_OURS))
+_ASKED_AT = Ready(select(t.lane.c.asked_at).where(_THE_LANE))
 
 _LAST_MESSAGE = (
     select(t.message.c.token, t.message.c.sent_at, t.message.c.marked_at)
@@ -57,13 +61,12 @@ def ask_for(connection: Connection, mailbox_id: int, asked_at: datetime | None) 
 
 def is_asked_for(connection: Connection, mailbox_id: int) -> bool:
     """Whether a command waits for the lane."""
-    query = select(t.lane.c.asked_at).where(t.lane.c.mailbox_id == mailbox_id)
-    return connection.execute(query).scalar_one() is not None
+    return _ASKED_AT.value(connection, b_mailbox=mailbox_id) is not None
 
 
 def hold_on(connection: Connection, lane: Lane, now: datetime) -> bool:
     """Lock the lane's row for this transaction and note the instant (F6); False if the lane is lost."""
-    return connection.execute(_OURS, {**_known(lane), "acted_at": now}).rowcount == 1
+    return _OURS.change(connection, **_known(lane), acted_at=now) == 1
 
 
 def was_taken_since(connection: Connection, mailbox_id: int, token: int) -> bool:
@@ -75,7 +78,7 @@ def was_taken_since(connection: Connection, mailbox_id: int, token: int) -> bool
 
 def release(connection: Connection, lane: Lane) -> None:
     """Release the lane if it is still ours."""
-    connection.execute(_OURS, {**_known(lane), "runner_id": None})
+    _OURS.change(connection, **_known(lane), runner_id=None)
 
 
 def note_work(connection: Connection, mailbox_id: int, broke_by: str | None, now: datetime) -> bool:
@@ -116,4 +119,4 @@ def last_message(connection: Connection, mailbox_id: int) -> tuple[str, datetime
 
 def rest(connection: Connection, mailbox_id: int, until: datetime | None) -> None:
     """Set when the mailbox may send next."""
-    connection.execute(_LANE, {"b_mailbox": mailbox_id, "next_send_at": until})
+    _LANE.change(connection, b_mailbox=mailbox_id, next_send_at=until)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, update
 
 from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.ready import Ready, Record
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState, ReplyClass
 from mailrotate.core.values.transition import Transition
@@ -189,7 +190,7 @@ def scheduled_elsewhere(
     return int(connection.execute(_SCHEDULED_ELSEWHERE, known).scalar_one())
 
 
-_EARLIEST = (
+_IS_EARLIEST = (
     _CANDIDATE.where(
         _c.mailbox_id == bindparam("b_mailbox"),
         _c.priority == bindparam("b_priority"),
@@ -199,20 +200,24 @@ _EARLIEST = (
     .order_by(_c.ready_at, _c.id)
     .limit(1)
 )
-_EARLIEST_OF_CAMPAIGN = _EARLIEST.where(_c.campaign_id == bindparam("b_campaign"))
-_EARLIEST_SINCE = _EARLIEST_OF_CAMPAIGN.where(_c.due_at >= bindparam("b_since"))
+_IS_EARLIEST_OF_CAMPAIGN = _IS_EARLIEST.where(_c.campaign_id == bindparam("b_campaign"))
+_EARLIEST = Ready(_IS_EARLIEST)
+_EARLIEST_OF_CAMPAIGN = Ready(_IS_EARLIEST_OF_CAMPAIGN)
+_EARLIEST_SINCE = Ready(_IS_EARLIEST_OF_CAMPAIGN.where(_c.due_at >= bindparam("b_since")))
 
 
 def earliest_by_hand(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
     """The first ready hand-written message of a lane, tests of a campaign included."""
-    known = {"b_mailbox": mailbox_id, "b_priority": Priority.BY_HAND, "b_now": now}
-    return _one(connection.execute(_EARLIEST, known))
+    return _earliest(connection, mailbox_id, Priority.BY_HAND, now)
 
 
 def earliest_notice(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
     """The first ready notice of a lane."""
-    known = {"b_mailbox": mailbox_id, "b_priority": Priority.NOTICE, "b_now": now}
-    return _one(connection.execute(_EARLIEST, known))
+    return _earliest(connection, mailbox_id, Priority.NOTICE, now)
+
+
+def _earliest(connection: Connection, mailbox_id: int, priority: Priority, now: datetime) -> Candidate | None:
+    return _one(_EARLIEST.first(connection, b_mailbox=mailbox_id, b_priority=priority, b_now=now))
 
 
 def earliest_ready(
@@ -226,13 +231,12 @@ def earliest_ready(
     """The first ready message of one campaign and priority in a lane; with `since`, of those due later."""
     known = {"b_mailbox": mailbox_id, "b_priority": priority, "b_now": now, "b_campaign": campaign_id}
     if since is None:
-        return _one(connection.execute(_EARLIEST_OF_CAMPAIGN, known))
-    return _one(connection.execute(_EARLIEST_SINCE, {**known, "b_since": since}))
+        return _one(_EARLIEST_OF_CAMPAIGN.first(connection, **known))
+    return _one(_EARLIEST_SINCE.first(connection, **known, b_since=since))
 
 
-def _one(found: CursorResult[Any]) -> Candidate | None:
-    row = found.one_or_none()
-    return None if row is None else _candidate(row._mapping)
+def _one(row: Record | None) -> Candidate | None:
+    return None if row is None else _candidate(row)
 
 
 def next_ready_at(connection: Connection, mailbox_id: int) -> datetime | None:
@@ -266,7 +270,8 @@ _UNSENT_OF = (
 
 def unsent_of(connection: Connection, recipient_id: int) -> Candidate | None:
     """A recipient's unsent message of the latest step."""
-    return _one(connection.execute(_UNSENT_OF, {"b_recipient": recipient_id}))
+    row = connection.execute(_UNSENT_OF, {"b_recipient": recipient_id}).mappings().one_or_none()
+    return _one(row)
 
 
 def thread_before(connection: Connection, recipient_id: int, step_position: int) -> Thread | None:

@@ -6,11 +6,12 @@ from sqlalchemy import Connection, insert, select, update
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.ready import Ready
 from mailrotate.core.values.lineage import DatabaseMark
 
 _m = t.send_mark.c
 _READ = select(_m.number, _m.home, _m.pass_id)
-_COUNT = update(t.send_mark).values(number=_m.number + 1).returning(_m.number)
+_COUNT = Ready(update(t.send_mark).values(number=_m.number + 1).returning(_m.number))
 
 
 def read(connection: Connection) -> DatabaseMark:
@@ -26,7 +27,7 @@ def begin_pass(connection: Connection, home: str, pass_id: str | None) -> None:
 
 def count(connection: Connection) -> int:
     """Count one more mark; return its number. The last statement of its transaction: others wait for it."""
-    return int(connection.execute(_COUNT).scalar_one())
+    return int(_COUNT.value(connection))
 
 
 def hold(connection: Connection, since: datetime) -> None:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam
+from sqlalchemy import Connection, and_, bindparam
 
 from mailrotate.core.store import connections, mailboxes, settings
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.connections import Health
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.ready import Ready, Record
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.store.sending.inboxes import InboxState
 from mailrotate.core.store.settings import StoredSettings
@@ -42,11 +43,10 @@ _QUERY = (
     .join(t.lane, t.lane.c.mailbox_id == t.mailbox.c.id)
     .outerjoin(t.folder, and_(t.folder.c.mailbox_id == t.mailbox.c.id, t.folder.c.name == INBOX))
 )
-# Built once, because every claim runs it: building a statement costs ten times as much as running it.
-_BY_ID = _QUERY.where(t.mailbox.c.id == bindparam("b_id"))
+_BY_ID = Ready(_QUERY.where(t.mailbox.c.id == bindparam("b_id")))
 
 
-def _read(r: RowMapping) -> SendingMailbox:
+def _read(r: Record) -> SendingMailbox:
     return SendingMailbox(
         **mailboxes.fields(r),
         settings=settings.read(r),
@@ -59,7 +59,9 @@ def _read(r: RowMapping) -> SendingMailbox:
 
 
 def by_id(connection: Connection, mailbox_id: int) -> SendingMailbox:
-    return _read(connection.execute(_BY_ID, {"b_id": mailbox_id}).mappings().one())
+    row = _BY_ID.first(connection, b_id=mailbox_id)
+    assert row is not None
+    return _read(row)
 
 
 def listing(connection: Connection, *, removed: bool = False) -> list[SendingMailbox]:
