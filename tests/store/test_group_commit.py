@@ -65,7 +65,9 @@ class Threads:
 
 
 @pytest.fixture
-def threads(sqlite_store: Store) -> Iterator[Threads]:
+def threads(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Threads]:
+    # However slow this machine is.
+    monkeypatch.setattr(group_commit, "_LONGEST", 60.0)
     found = Threads(sqlite_store)
     yield found
     found.pool.shutdown()
@@ -225,7 +227,11 @@ def test_ctrl_c_while_it_waits_takes_a_thread_out_of_the_line(threads: Threads) 
     assert kept(threads.store) == ["first", "next"]
 
 
-def test_a_group_ends_also_when_its_next_thread_is_interrupted_at_its_turn(threads: Threads) -> None:
+def test_a_group_ends_also_when_its_next_thread_is_interrupted_at_its_turn(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "_LONGEST", 0.05)
+
     def interrupted() -> None:
         with suppress(KeyboardInterrupt), threads.writer._turns.one():
             raise KeyboardInterrupt
