@@ -38,7 +38,7 @@ class LaneLost(Exception):
 
 @dataclass(frozen=True)
 class Nothing:
-    """No message may go now: the closed gate of the mailbox, or None when nothing is ready."""
+    """No message may go now: the closed gate of the mailbox, or None for nothing ready or a lane to leave."""
 
     closed: Verdict | None
 
@@ -81,10 +81,15 @@ def claim_next(
     only: int | None = None,
     note_unfit: Callable[[], None] = lambda: None,
 ) -> Claim | Nothing:
-    """Claim the next message of a lane (`only`: this one or none). Raises LaneLost."""
+    """Claim the next message of a lane (`only`: this one or none); none if a command waits for the lane.
+
+    Raises LaneLost.
+    """
     with acting(context, now) as (connection, now):
         if not lanes.hold_on(connection, lane, now):
             raise LaneLost
+        if only is None and lanes.is_asked_for(connection, lane.mailbox_id):
+            return Nothing(None)
         box = sending_mailboxes.by_id(connection, lane.mailbox_id)
         known = facts.mailbox_facts(connection, box, now)
         closed = first_closed(Situation(None, known, None), now)

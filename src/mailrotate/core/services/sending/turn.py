@@ -89,8 +89,6 @@ class LaneTurn:
                     return self.tally
             while not self._pace.stopping() and self._pace.trusted():
                 if only is None:
-                    if self._is_asked_for():
-                        break
                     self._look_again()
                 if not self._send_one(only) or only is not None:
                     break
