@@ -51,7 +51,7 @@ def end_recipients(
 
 def end_deadline_if_last(connection: Connection, campaign_sender_id: int | None, now: datetime) -> None:
     """End the deadline of a sender's mailbox when its last open recipient has ended (C12)."""
-    if campaign_sender_id is None:
+    if campaign_sender_id is None or not deadlines.is_any(connection):
         return
     running = deadlines.running_where(connection, deadlines.of_sender(campaign_sender_id))
     people = deadlines.hanging(connection, running)
