@@ -3,15 +3,17 @@
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 
 import pytest
 from sqlalchemy import Connection, event, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from mailrotate.core.store import group_commit
+from mailrotate.core.store import engine, group_commit
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.group_commit import GroupWriter
@@ -242,6 +244,69 @@ def test_a_group_ends_also_when_its_next_thread_is_interrupted_at_its_turn(
             pass
     ran.result()
     assert kept(threads.store) == ["first"]
+
+
+class Clock:
+    """Stands still but for what is added and slept."""
+
+    def __init__(self) -> None:
+        self.now = self.began = time.monotonic()
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(self.now)
+        self.now += seconds
+
+
+def test_a_process_that_writes_without_a_gap_leaves_one_several_times_a_second(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(group_commit, "time", clock)
+    for n in range(100):
+        threads.write(keep(f"n{n}"))
+        clock.now += 0.005
+    assert 0 < len(clock.slept) <= 3
+    assert all(after - before <= 0.25 for before, after in pairwise([clock.began, *clock.slept]))
+
+
+def test_a_process_that_leaves_gaps_by_itself_does_not_wait(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(group_commit, "time", clock)
+    for n in range(20):
+        clock.now += 0.05
+        threads.write(keep(f"n{n}"))
+    assert clock.slept == []
+
+
+def test_who_waits_for_the_file_looks_often_enough_for_such_a_gap(
+    threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite's own waiting looks ever more rarely, at last every 100 ms."""
+    path = threads.store.path
+    assert path is not None
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waited: list[float] = []
+
+    class Waiting(Clock):
+        def sleep(self, seconds: float) -> None:
+            waited.append(seconds)
+            if len(waited) == 3:
+                other.execute("COMMIT")
+
+    monkeypatch.setattr(engine, "time", Waiting())
+    threads.write(keep("waited"))
+    assert waited == [group_commit.LOOK_EVERY] * 3
+    assert group_commit.LOOK_EVERY < group_commit._ROOM / 2
+    other.close()
+    with threads.store.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 60_000
 
 
 def test_a_file_that_another_process_has_locked_is_busy_for_each_block(threads: Threads) -> None:

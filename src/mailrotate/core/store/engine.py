@@ -11,6 +11,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -24,13 +25,14 @@ from mailrotate.core.store.database_errors import explain
 from mailrotate.core.store.dialects import (
     BUSY_WAIT_SECONDS,
     POSTGRESQL_ARGUMENTS,
+    driver_errors,
     has_pooler,
     prepare_postgresql,
     prepare_sqlite,
     set_foreign_keys,
     shares_backends,
 )
-from mailrotate.core.store.group_commit import GroupWriter
+from mailrotate.core.store.group_commit import LOOK_EVERY, GroupWriter
 from mailrotate.core.values.errors import BadInput, StoreTrouble
 
 _POOL_SIZE = 80
@@ -166,10 +168,40 @@ def _open_sqlite(path: Path) -> Store:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("mailrotate_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get("mailrotate_writes", False):
+            _begin_writing(connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return Store(engine, str(path), path)
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Wait for the file as long as its connection does, but look often.
+
+    SQLite looks ever more rarely, at last every 100 ms. A process that writes all the time leaves the file
+    for a few milliseconds only, and others would wait for seconds.
+    """
+    driver: Any = connection.connection.driver_connection
+    with driver_errors(connection):
+        ((wait,),) = driver.execute("PRAGMA busy_timeout").fetchall()
+        ends_at = time.monotonic() + wait / 1000
+        driver.execute("PRAGMA busy_timeout=0").close()
+        try:
+            while not _has_begun(driver, is_last=time.monotonic() >= ends_at):
+                time.sleep(LOOK_EVERY)
+        finally:
+            driver.execute(f"PRAGMA busy_timeout={wait}").close()
+
+
+def _has_begun(driver: sqlite3.Connection, *, is_last: bool) -> bool:
+    try:
+        driver.execute("BEGIN IMMEDIATE").close()
+    except sqlite3.OperationalError as problem:
+        if is_last or problem.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _make_private_file(path: Path) -> None:

@@ -21,6 +21,9 @@ from mailrotate.core.values.errors import Busy
 # Other processes wait while a group is open: it ends after so many blocks, or so many seconds.
 _MOST_BLOCKS = 64
 _LONGEST = 0.05
+# Seconds between two looks of a process that waits for the file; how long a process may write without a gap
+# in which another one finds it free; and how long that gap is.
+LOOK_EVERY, _CROWDED, _ROOM = 0.002, 0.2, 0.008
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
 
@@ -35,6 +38,7 @@ class GroupWriter:
         self._transaction = transaction
         self._turns = _Turns()
         self._group: _Group | None = None
+        self._left_at = self._crowded_since = time.monotonic()
 
     @property
     def queued(self) -> int:
@@ -49,7 +53,7 @@ class GroupWriter:
         lost as a whole, every block raises the database's error (DBAPIError), or Busy.
         """
         with self._turns.one():
-            group = self._group = self._group or _Group(self._transaction)
+            group = self._group = self._group or self._begin_group()
             try:
                 with group.savepoint() as connection:
                     yield connection
@@ -69,10 +73,20 @@ class GroupWriter:
             self._end_group()
             yield
 
+    def _begin_group(self) -> "_Group":
+        now = time.monotonic()
+        if now - self._left_at >= _ROOM:
+            self._crowded_since = now
+        elif now - self._crowded_since >= _CROWDED:
+            time.sleep(_ROOM)
+            self._crowded_since = time.monotonic()
+        return _Group(self._transaction)
+
     def _end_group(self) -> None:
         group, self._group = self._group, None
         if group is not None:
             group.end()
+            self._left_at = time.monotonic()
 
 
 class _Turns:

@@ -66,7 +66,7 @@ def begin(context: Context, now: datetime) -> Counter[str]:
     marking.begin_pass(context)
     _note_pass(context, now)
     held = recovery.recover(context, now)
-    with context.store.writing() as connection:
+    with context.store.writing_alone() as connection:
         settled = grace_periods.apply_passed(connection, now)
     return Counter(held=held, stopped=settled.stopped, reassigned=settled.reassigned)
 
