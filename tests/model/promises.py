@@ -160,13 +160,20 @@ def new_people_are_spread(step: Step) -> None:
     """
     for (name, adder), given in _given_by_rotations(step).items():
         campaign = step.after.campaigns[name]
-        ways = [step.before.able(name, adder), step.after.able(name, adder)]
+        ways = [step.before.able(name, adder), _before_it(step, name, step.after.able(name, adder))]
         assert given.keys() <= ways[0].keys() | ways[1].keys(), f"{name}: {given}, of {ways}"
         if campaign.rotation == "capacity" or (step.is_pass and ways[0].keys() != ways[1].keys()):
             continue
         assert any(_is_fair(way, given, _weights(campaign)) for way in ways if way), (
             f"{name}: {given}, of {ways}"
         )
+
+
+def _before_it(step: Step, name: str, able: dict[int, Sender]) -> dict[int, Sender]:
+    """These senders with what the step did not assign yet."""
+    known = step.before.campaigns.get(name)
+    former = {} if known is None else {one.id: one for one in known.senders}
+    return {number: former.get(number, one) for number, one in able.items()}
 
 
 def _given_by_rotations(step: Step) -> dict[Pool, Counter[int]]:
