@@ -303,7 +303,8 @@ def moves(draw: some.DrawFn, yes: int) -> Move:
     code = draw(some.sampled_from([yes, yes, 250, 334, 421, 450, 452, 500, 503, 550, 554]))
     *first, last = draw(_LINES)
     reply = "\r\n".join([*(f"{code}-{line}" for line in first), f"{code} {last}"])
-    return Move(reply, draw(some.sampled_from(["go_on", "go_on", "go_on", "close"])))
+    # A server that agrees and closes is seen to close or to reset, by chance.
+    return Move(reply, draw(some.sampled_from(["go_on", "close"])) if code >= 400 else "go_on")
 
 
 @settings(max_examples=60)
@@ -325,6 +326,16 @@ def test_f4_whatever_a_server_answers_groups_change_no_verdict(
         script |= {"data": behind}
     found, _ = play(script, GROUPS, delivery=delivery)
     assert found == expected
+
+
+def test_f4_a_server_that_closes_with_a_part_of_the_group_unread_is_heard() -> None:
+    """Its kernel then sends a reset after the answer, as if the connection had broken."""
+    script = {"mail": answers_and_closes("421 4.7.0 too many messages")}
+    with ScriptedSmtp(script, features=GROUPS, reads_at_once=4) as server:
+        session = smtp.open_session(account_at(server.port), TIMEOUTS)
+        said = refusal(lambda: session.stage(envelope()))
+    assert (said.phase, said.code) == (Phase.MAIL, 421)
+    assert not b"".join(server.heard).endswith(b"DATA\r\n")
 
 
 # --- servers that count otherwise

@@ -106,6 +106,7 @@ class ScriptedSmtp:
         features: Sequence[str] = ("AUTH PLAIN LOGIN", "8BITMIME"),
         features_before_tls: Sequence[str] = ("STARTTLS",),
         delivery: Delivery = Delivery.EACH,
+        reads_at_once: int = 65536,
         before_reply: Callable[[str], None] | None = None,
     ) -> None:
         self.commands: list[str] = []
@@ -119,7 +120,7 @@ class ScriptedSmtp:
         self.follow(script or {})
         self._security, self._features = security, features
         self._features_before_tls = features_before_tls
-        self._delivery = delivery
+        self._delivery, self._reads_at_once = delivery, reads_at_once
         self.before_reply = before_reply
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -296,7 +297,7 @@ class _Conversation:
         while (end := self._unread.find(b"\n")) < 0:
             self._flush()
             try:
-                more = self._socket.recv(65536)
+                more = self._socket.recv(self._server._reads_at_once)
             except TimeoutError:
                 if self._server._stopping.is_set():
                     raise _Over from None

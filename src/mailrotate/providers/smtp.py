@@ -195,7 +195,7 @@ class SmtpSession:
         return [(Phase.MAIL, mail), *recipients, (Phase.DATA, "DATA")]
 
     def _say_all(self, commands: Sequence[tuple[Phase, str]], together: bool) -> None:
-        """Raises MailTrouble for the first command that is refused; the others of a group are heard out."""
+        """Send commands and read their answers. Raises MailTrouble for the first that is refused."""
         if together:
             try:
                 self._talk.put_together([command for _, command in commands])
