@@ -22,6 +22,7 @@ _REPLIES = {
     "rset": "250 2.0.0 forgotten",
     "quit": "221 2.0.0 bye",
 }
+_PIPELINING = "250-mail.example.org\r\n250 PIPELINING"
 PHASES = ("connect", "ehlo", "mail", "rcpt", "data", "dot", "quit")
 
 
@@ -101,12 +102,14 @@ class MailHost(_Listener):
         self.data_count = 0
         self.most_open = 0
         self.watch: Callable[[str], None] = lambda moment: None
+        self.takes_groups = False
         super().__init__()
 
     def reset(self) -> None:
         """Forget what was taken; for the next situation."""
         self.taken, self.data_count, self.most_open = [], 0, 0
         self.watch = lambda moment: None
+        self.takes_groups = False
 
     def taken_ids(self) -> list[str]:
         with self.guard:
@@ -152,7 +155,8 @@ class MailHost(_Listener):
         self.watch(f"before {phase}")
         if answering is not None:
             answering.answered_at = time.monotonic()
-        client.sendall(f"{_REPLIES[phase]}\r\n".encode())
+        said = _PIPELINING if phase == "ehlo" and self.takes_groups else _REPLIES[phase]
+        client.sendall(f"{said}\r\n".encode())
         self.watch(f"after {phase}")
 
 

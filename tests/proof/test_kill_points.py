@@ -88,13 +88,15 @@ def test_f3_killed_at_any_point_around_a_pass_nothing_is_lost_or_sent_twice(
         _assert_carried_on(scene, ground, f"killed at {syscall} {number} of the main thread")
 
 
+@pytest.mark.parametrize("groups", [False, True], ids=["one by one", "together"])
 @pytest.mark.parametrize(
     "moment", ["content", *(f"{when} {phase}" for phase in PHASES for when in ("before", "after"))]
 )
 def test_f3_killed_by_the_server_at_any_reply_nothing_is_lost_or_sent_twice(
-    scene: Scene, moment: str
+    scene: Scene, moment: str, groups: bool
 ) -> None:
     ground = scene.fresh()
+    scene.host.takes_groups = groups
     process = ground.program.start("run", "--once")
 
     def kill(reached: str) -> None:

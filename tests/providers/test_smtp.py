@@ -375,7 +375,7 @@ def test_a_server_that_has_hung_up_meanwhile_is_noticed_before_the_next_letter(
 
 
 def test_nothing_is_said_before_the_answer_to_what_was_said_last() -> None:
-    """No pipelining: when the server is about to answer, exactly one command more has come."""
+    """Without PIPELINING: when the server is about to answer, exactly one command more has come."""
     heard: list[tuple[str, int]] = []
     with ScriptedSmtp(before_reply=lambda phase: heard.append((phase, len(server.commands)))) as server:
         session = smtp.open_session(account_at(server.port), TIMEOUTS)

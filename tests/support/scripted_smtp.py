@@ -15,6 +15,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import repeat
 from types import TracebackType
 from typing import Literal, Self
@@ -76,6 +77,14 @@ def drips(reply: str) -> Move:
     return Move(reply, "hang", dripping=True)
 
 
+class Delivery(StrEnum):
+    """How answers travel: each in a packet of its own, those to a group in one, or every byte in its own."""
+
+    EACH = "each"
+    TOGETHER = "together"
+    BYTES = "bytes"
+
+
 class _Over(Exception):
     """This connection has ended."""
 
@@ -84,7 +93,8 @@ class ScriptedSmtp:
     """Serves each connection in a thread, from `start` to `stop`; also a context manager.
 
     `commands` are the lines of all connections, `dots` the contents whose dot arrived whatever was said
-    to it, `taken` those that were answered by 250. `before_reply(phase)` is called before each answer.
+    to it, `taken` those that were answered by 250, and `cut` those that ended without a dot. `heard` are the
+    pieces in which everything came. `before_reply(phase)` is called before each answer.
     """
 
     def __init__(
@@ -94,16 +104,23 @@ class ScriptedSmtp:
         security: Security = Security.NONE,
         tls: ssl.SSLContext | None = None,
         features: Sequence[str] = ("AUTH PLAIN LOGIN", "8BITMIME"),
+        features_before_tls: Sequence[str] = ("STARTTLS",),
+        delivery: Delivery = Delivery.EACH,
+        reads_at_once: int = 65536,
         before_reply: Callable[[str], None] | None = None,
     ) -> None:
         self.commands: list[str] = []
         self.dots: list[bytes] = []
         self.taken: list[bytes] = []
+        self.cut: list[bytes] = []
+        self.heard: list[bytes] = []
         self.connection_count = 0
         self._script: dict[str, Iterator[Move]]
         self._tls = tls
         self.follow(script or {})
         self._security, self._features = security, features
+        self._features_before_tls = features_before_tls
+        self._delivery, self._reads_at_once = delivery, reads_at_once
         self.before_reply = before_reply
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -168,6 +185,7 @@ class _Conversation:
         self._server = server
         self._socket = connection
         self._unread = bytearray()
+        self._unsent = bytearray()
         connection.settimeout(0.05)
 
     def run(self) -> None:
@@ -204,6 +222,7 @@ class _Conversation:
         elif verb in _USUAL:
             self._reply(verb)
             if verb == "quit":
+                self._flush()
                 raise _Over
         else:
             self._send("500 5.5.1 what?")
@@ -212,16 +231,20 @@ class _Conversation:
         secured = isinstance(self._socket, ssl.SSLSocket)
         features = list(self._server._features)
         if self._server._security is Security.STARTTLS and not secured:
-            features = ["STARTTLS"]
+            features = list(self._server._features_before_tls)
         lines = ["mail.example.org", *features]
         return "\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"])
 
     def _content(self) -> None:
         content = bytearray()
-        while (line := self._line()) != b".\r\n":
-            content += line
-            if "content" in self._server._script and len(content) > 1000:
-                self._reply("content", "")
+        try:
+            while (line := self._line()) != b".\r\n":
+                content += line
+                if "content" in self._server._script and len(content) > 1000:
+                    self._reply("content", "")
+        except (_Over, OSError):
+            self._server.cut.append(bytes(content))
+            raise
         self._server.dots.append(bytes(content))
         if self._reply("dot").startswith("250"):
             self._server.taken.append(bytes(content))
@@ -232,11 +255,13 @@ class _Conversation:
         if self._server.before_reply is not None:
             self._server.before_reply(phase)
         if move.dripping:
+            self._flush()
             self._drip(reply)
         elif reply and not move.silent:
             self._send(reply)
         if move.then == "go_on":
             return "" if move.silent else reply
+        self._flush()
         if phase == "dot" and reply.startswith("250") and not move.silent:
             self._server.taken.append(self._server.dots[-1])
         if move.then == "hang":
@@ -252,7 +277,15 @@ class _Conversation:
             self._socket.sendall(bytes([letter]))
 
     def _send(self, reply: str) -> None:
-        self._socket.sendall(f"{reply}\r\n".encode())
+        self._unsent += f"{reply}\r\n".encode()
+        if self._server._delivery is not Delivery.TOGETHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        step = 1 if self._server._delivery is Delivery.BYTES else max(1, len(self._unsent))
+        for start in range(0, len(self._unsent), step):
+            self._socket.sendall(self._unsent[start : start + step])
+        self._unsent.clear()
 
     def _hear(self) -> str:
         line = self._line().decode("latin-1").rstrip("\r\n")
@@ -262,14 +295,16 @@ class _Conversation:
     def _line(self) -> bytes:
         """The next line; looks up now and then whether the server is to stop."""
         while (end := self._unread.find(b"\n")) < 0:
+            self._flush()
             try:
-                more = self._socket.recv(65536)
+                more = self._socket.recv(self._server._reads_at_once)
             except TimeoutError:
                 if self._server._stopping.is_set():
                     raise _Over from None
                 continue
             if not more:
                 raise _Over
+            self._server.heard.append(more)
             self._unread += more
         line = bytes(self._unread[: end + 1])
         del self._unread[: end + 1]
@@ -277,6 +312,7 @@ class _Conversation:
 
     def _secure(self) -> None:
         assert self._server._tls is not None
+        self._flush()
         self._socket.settimeout(5)
         self._socket = self._server._tls.wrap_socket(self._socket, server_side=True)
         self._socket.settimeout(0.05)

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -16,7 +16,7 @@ from mailrotate.core.values.mail import (
 )
 from mailrotate.core.values.states import Phase, Security
 from mailrotate.providers import wire
-from mailrotate.providers.smtp_conversation import Broken, Conversation, OutOfStep
+from mailrotate.providers.smtp_conversation import Broken, Conversation, OutOfStep, Silence
 
 # RFC 3463 section 2: class.subject.detail, at the start of the text.
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?=\s|$)")
@@ -25,8 +25,12 @@ _WIRE_ADDRESS = re.compile(r"[^\x00-\x20\x7f<>]+@[^\x00-\x20\x7f<>@]+")
 # Fits with the dot into one TLS record (16 kB), which arrives whole or not at all.
 _LAST_CHUNK = 8 * 1024
 _FAREWELL_SECONDS = 5.0
+_TOO_MANY_ANSWERS = "the server gives more answers than it was sent commands"
+_TOO_FEW_ANSWERS = "the server gives fewer answers than it was sent commands"
 # With these, servers also refuse a login method that they announce and do not support.
 _METHOD_REFUSED = (502, 504, 535, 553)
+# Unknown command, not implemented, bad sequence: some servers refuse the group so, and not what it says.
+_GROUP_REFUSED = (500, 502, 503)
 
 
 class SmtpSession:
@@ -37,6 +41,7 @@ class SmtpSession:
         self._timeouts = timeouts
         self._redact = redact
         self._last_chunk: bytes | None = None
+        self._takes_groups = True
         self._alive = True
 
     def stage(self, envelope: Envelope) -> None:
@@ -46,13 +51,7 @@ class SmtpSession:
             if not _WIRE_ADDRESS.fullmatch(address):
                 raise ValueError(f"{address!r} is not an address for an envelope")
         self._talk.reply_within = self._timeouts.command
-        options = self._mail_options(envelope, len(content))
-        # Not smtplib's `mail` and `rcpt`: they extract anything that looks like an address.
-        command = " ".join((f"MAIL FROM:<{envelope.sender}>", *options))
-        self._say(Phase.MAIL, partial(self._talk.docmd, command))
-        for recipient in envelope.recipients:
-            self._say(Phase.RCPT, partial(self._talk.docmd, f"RCPT TO:<{recipient}>"))
-        self._say(Phase.DATA, lambda: self._talk.docmd("DATA"), expected=(354,))
+        self._announce(envelope, len(content))
         split = max(0, len(content) - _LAST_CHUNK)
         self._last_chunk = content[split:]
         try:
@@ -177,6 +176,36 @@ class SmtpSession:
             answer = self._talk.docmd(base64.b64encode(part).decode())
         return answer
 
+    def _announce(self, envelope: Envelope, size: int) -> None:
+        """Say MAIL, RCPT and DATA: together if the server offers PIPELINING (RFC 2920), else one by one."""
+        if self._takes_groups and self._talk.has_extn("pipelining"):
+            try:
+                return self._say_all(self._commands(envelope, size), together=True)
+            except MailTrouble as trouble:
+                if trouble.reply.code not in _GROUP_REFUSED or not self._alive:
+                    raise
+                # Some proxies offer PIPELINING for a server that does not have it.
+                self._takes_groups = False
+        self._say_all(self._commands(envelope, size), together=False)
+
+    def _commands(self, envelope: Envelope, size: int) -> list[tuple[Phase, str]]:
+        # Not smtplib's `mail` and `rcpt`: they extract anything that looks like an address.
+        mail = " ".join((f"MAIL FROM:<{envelope.sender}>", *self._mail_options(envelope, size)))
+        recipients = [(Phase.RCPT, f"RCPT TO:<{recipient}>") for recipient in envelope.recipients]
+        return [(Phase.MAIL, mail), *recipients, (Phase.DATA, "DATA")]
+
+    def _say_all(self, commands: Sequence[tuple[Phase, str]], together: bool) -> None:
+        """Send commands and read their answers. Raises MailTrouble for the first that is refused."""
+        if together:
+            try:
+                self._talk.put_together([command for _, command in commands])
+            except Broken as broken:
+                raise self._impossible(Phase.MAIL, str(broken)) from None
+        for place, (phase, command) in enumerate(commands, 1):
+            speak = self._talk.getreply if together else partial(self._talk.docmd, command)
+            expected = (354,) if phase is Phase.DATA else None
+            self._say(phase, speak, expected, unheard=len(commands) - place if together else 0)
+
     def _mail_options(self, envelope: Envelope, size: int) -> list[str]:
         """Return the parameters of MAIL; refuse a message that exceeds what the server announced."""
         options = []
@@ -201,13 +230,17 @@ class SmtpSession:
         phase: Phase,
         speak: Callable[[], tuple[int, bytes]],
         expected: tuple[int, ...] | None = None,
+        unheard: int = 0,
     ) -> ServerReply:
-        """Send a command and read its answer. Raises MailTrouble without the expected code (any 2xx)."""
+        """Send a command and read its answer. Raises MailTrouble without the expected code (any 2xx).
+
+        `unheard` is the number of commands that were sent together with it and are behind it.
+        """
         reply = self._ask(phase, speak)
         assert reply.code is not None
         if reply.code in expected if expected else 200 <= reply.code < 300:
             return reply
-        raise self._refused(reply)
+        raise self._refused(reply, unheard)
 
     def _ask(self, phase: Phase, speak: Callable[[], tuple[int, bytes]]) -> ServerReply:
         """Send a command and read its answer, whatever it is."""
@@ -216,34 +249,61 @@ class SmtpSession:
         except Broken as broken:
             raise self._impossible(phase, str(broken)) from None
 
-    def _refused(self, reply: ServerReply) -> MailTrouble:
+    def _refused(self, reply: ServerReply, unheard: int = 0) -> MailTrouble:
         """Reset the connection for the next message, if that is still possible."""
         if reply.code == 421 or reply.phase not in (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT):
             # 421: the server is closing (RFC 5321 3.8). Before MAIL there is nothing to reset.
             self._hang_up()
-        elif reply.code is not None and reply.code < 400 and reply.phase is Phase.DATA:
-            # The server may be waiting for content, and would take a command for a part of the message.
-            self._hang_up()
-        elif reply.phase is not Phase.DOT and not self._reset():
-            return self._impossible(reply.phase, "the server gives more answers than it was sent commands")
+        elif reply.phase is not Phase.DOT:
+            try:
+                self._reset(reply, unheard)
+            except OutOfStep as trouble:
+                return self._impossible(reply.phase, str(trouble))
         return MailTrouble(reply)
 
-    def _reset(self) -> bool:
-        """Reset the connection or hang up; False when what was taken for a refusal answered something else.
+    def _reset(self, refused: ServerReply, unheard: int) -> None:
+        """Reset the connection or hang up. Raises OutOfStep if `refused` may have answered something else.
 
         A server that answers a command twice is noticed by EHLO: no other answer lists extensions.
         """
+        if not self._can_reset(refused, unheard):
+            return self._hang_up()
         expected = bool(self._talk.esmtp_features)
         try:
             codes = {self._talk.rset()[0], self._talk.ehlo()[0]}
         except OutOfStep:
-            return False
+            raise OutOfStep(_TOO_MANY_ANSWERS) from None
         except Broken:
             codes = set()
         if codes != {250}:
             self._hang_up()
+        elif expected and not self._talk.esmtp_features:
+            raise OutOfStep(_TOO_MANY_ANSWERS)
+
+    def _can_reset(self, refused: ServerReply, unheard: int) -> bool:
+        """Read the other answers of a group; whether the server waits for a command after them.
+
+        A server must refuse DATA after a refused MAIL or RCPT (RFC 2920 3.1), but a broken one may not: it
+        would take a command for a part of the message.
+        """
+        last = refused.code
+        try:
+            for _ in range(unheard):
+                last = self._talk.getreply()[0]
+                if last == 421:
+                    return False
+        except Silence:
+            # It lost a command, so that the refusal may be the answer to a later one.
+            raise OutOfStep(_TOO_FEW_ANSWERS) from None
+        except Broken:
+            return False
+        if not unheard and refused.phase is not Phase.DATA:
             return True
-        return bool(self._talk.esmtp_features) or not expected
+        assert last is not None
+        if last < 300:
+            # No server accepts a message that it has not got: this answers an earlier command.
+            raise OutOfStep(_TOO_MANY_ANSWERS)
+        return last >= 400
 
     def _impossible(self, phase: Phase, text: str) -> MailTrouble:
         self._hang_up()

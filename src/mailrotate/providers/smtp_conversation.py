@@ -1,13 +1,14 @@
 """The commands and answers of one SMTP connection, read strictly and within a time limit (RFC 5321).
 
-A command is sent only after the previous one was answered: a server may not support pipelining, and an answer
-must never be taken for the answer to a different command.
+A command is sent only after the previous one was answered, except in a group where the server offers that
+(RFC 2920). Answers are counted to commands: none may be taken for the answer to a different command.
 """
 
 import re
 import smtplib
 import socket
 import ssl
+from collections.abc import Sequence
 
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.mail import Endpoint
@@ -25,6 +26,10 @@ class Broken(Exception):
 
 class OutOfStep(Broken):
     """The server answers more often than it was asked: nothing it said last can be trusted."""
+
+
+class Silence(Broken):
+    """The server did not answer in time; the connection is open."""
 
 
 class Conversation(smtplib.SMTP):
@@ -60,13 +65,24 @@ class Conversation(smtplib.SMTP):
 
     def putcmd(self, cmd: str, args: str = "") -> None:
         """Send a command. Raises Broken if the server has meanwhile closed the connection or spoken again."""
+        self._expect_silence()
+        super().putcmd(cmd, args)
+
+    def put_together(self, commands: Sequence[str]) -> None:
+        """Send commands in one write, before the first is answered (RFC 2920). Raises Broken like `putcmd`.
+
+        They must be few: no answer is read while they are written.
+        """
+        self._expect_silence()
+        self.send("".join(f"{command}\r\n" for command in commands))
+
+    def _expect_silence(self) -> None:
         if self.spoken():
             words = bytes(self._unread).partition(b"\n")[0].decode("utf-8", "replace").strip()
             # A server that ends the connection may say so at any time (RFC 5321 3.8).
             if not words or words.startswith("421"):
                 raise Broken(f"the server closed the connection{words and ': '}{words}")
             raise OutOfStep(f"the server gave an answer to no command: {words}")
-        super().putcmd(cmd, args)
 
     def send(self, s: str | bytes | bytearray | memoryview) -> None:  # type: ignore[override]  # typeshed's union names private types
         """Send all bytes. Raises Broken if the network did not accept all of them."""
@@ -117,12 +133,12 @@ class Conversation(smtplib.SMTP):
         assert self.sock is not None
         rest = deadline - monotonic_seconds()
         if rest <= 0:
-            raise Broken(f"the server did not answer within {self.reply_within:g} s")
+            raise Silence(f"the server did not answer within {self.reply_within:g} s")
         self.sock.settimeout(rest)
         try:
             received = self.sock.recv(_LONGEST_REPLY)
         except TimeoutError:
-            raise Broken(f"the server did not answer within {self.reply_within:g} s") from None
+            raise Silence(f"the server did not answer within {self.reply_within:g} s") from None
         except OSError as error:
             raise Broken(f"the connection broke: {wire.said(error)}") from None
         if not received:
