@@ -145,9 +145,10 @@ def look(context: Context, now: datetime) -> Overview:
         seen = _lanes_seen(prospects, viewer)
         lanes = survey.lanes(connection, seen, now)
         unread = unread_mail.counts(connection, now - _UNREAD_IS_RECENT)
+        remedies = advice.remedies(connection, context.actor, [shut for _, shut, _ in seen])
         boxes = tuple(
-            _mailbox_line(prospects, *each, unread.get(each[0].id, 0), lane.broke_by)
-            for each, lane in zip(seen, lanes, strict=True)
+            _mailbox_line(prospects, *each, remedy, unread.get(each[0].id, 0), lane.broke_by)
+            for each, remedy, lane in zip(seen, remedies, lanes, strict=True)
         )
         found = _campaigns_seen(connection, viewer)
         lines = _campaign_lines(connection, found)
@@ -201,12 +202,13 @@ def _lanes_seen(prospects: Prospects, viewer: int | None) -> list[LaneSeen]:
     """Each mailbox with its first closed gate and the decision on what it may send first."""
     connection = prospects.connection
     numbers = None if viewer is None else visibility.mailbox_ids(connection, viewer)
+    boxes = [box.id for box in mailboxes.listing(connection) if numbers is None or box.id in numbers]
+    prospects.know_mailboxes(boxes)
+    decisions = prospects.of_lanes(boxes)
     found = []
-    for box in mailboxes.listing(connection):
-        if numbers is None or box.id in numbers:
-            facts = Situation(None, prospects.mailbox_facts(box.id), None)
-            shut = first_closed(facts, prospects.now)
-            found.append((prospects.box(box.id), shut, prospects.of_lane(box.id)))
+    for mailbox_id in boxes:
+        shut = first_closed(Situation(None, prospects.mailbox_facts(mailbox_id), None), prospects.now)
+        found.append((prospects.box(mailbox_id), shut, decisions[mailbox_id]))
     return found
 
 
@@ -279,6 +281,7 @@ def _mailbox_line(
     box: SendingMailbox,
     shut: Verdict | None,
     decision: Decision | None,
+    remedy: AnyHint | None,
     unread_mails: int,
     broke_by: str | None,
 ) -> MailboxLine:
@@ -289,7 +292,7 @@ def _mailbox_line(
         gate=None if shut is None else shut.gate,
         reason=None if shut is None else shut.reason,
         until=None if shut is None else shut.until,
-        remedy=advice.remedy(prospects.connection, prospects.context.actor, shut),
+        remedy=remedy,
         sent_today=known.sent_today,
         daily_limit=known.daily_limit,
         waits=decision is not None,

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, CursorResult, and_, bindparam,
 
 from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState, ReplyClass
 from mailrotate.core.values.transition import Transition
@@ -200,7 +201,6 @@ _EARLIEST = (
     .limit(1)
 )
 _EARLIEST_OF_CAMPAIGN = _EARLIEST.where(_c.campaign_id == bindparam("b_campaign"))
-_EARLIEST_SINCE = _EARLIEST_OF_CAMPAIGN.where(_c.due_at >= bindparam("b_since"))
 
 
 def earliest_by_hand(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
@@ -216,18 +216,11 @@ def earliest_notice(connection: Connection, mailbox_id: int, now: datetime) -> C
 
 
 def earliest_ready(
-    connection: Connection,
-    mailbox_id: int,
-    campaign_id: int,
-    priority: Priority,
-    now: datetime,
-    since: datetime | None = None,
+    connection: Connection, mailbox_id: int, campaign_id: int, priority: Priority, now: datetime
 ) -> Candidate | None:
-    """The first ready message of one campaign and priority in a lane; with `since`, of those due later."""
+    """The first ready message of one campaign and priority in a lane."""
     known = {"b_mailbox": mailbox_id, "b_priority": priority, "b_now": now, "b_campaign": campaign_id}
-    if since is None:
-        return _one(connection.execute(_EARLIEST_OF_CAMPAIGN, known))
-    return _one(connection.execute(_EARLIEST_SINCE, {**known, "b_since": since}))
+    return _one(connection.execute(_EARLIEST_OF_CAMPAIGN, known))
 
 
 def _one(found: CursorResult[Any]) -> Candidate | None:
@@ -248,8 +241,8 @@ def by_id(connection: Connection, message_id: int) -> Candidate | None:
 
 
 def by_ids(connection: Connection, message_ids: Sequence[int]) -> dict[int, Candidate]:
-    """The messages with these ids, at most a few hundred."""
-    rows = connection.execute(_CANDIDATE.where(t.message.c.id.in_(message_ids)))
+    """The messages with these ids."""
+    rows = rows_with(connection, _CANDIDATE, t.message.c.id, message_ids)
     return {row.id: _candidate(row._mapping) for row in rows}
 
 
