@@ -2,17 +2,20 @@
 
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
-from mailrotate.core.rules.decision import Verdict
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.store import workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.workspaces import StoredUser
 from mailrotate.core.values.hint import AnyHint, Ask, Command
 from mailrotate.core.values.states import UserState
+
+if TYPE_CHECKING:
+    from mailrotate.core.rules.decision import Verdict
 
 
 def way(
@@ -25,13 +28,13 @@ def way(
     return _way(who_may(connection, deed, seat_id), actor, command)
 
 
-def remedy(connection: Connection, actor: Actor, verdict: Verdict | None) -> AnyHint | None:
+def remedy(connection: Connection, actor: Actor, verdict: "Verdict | None") -> AnyHint | None:
     """The command that opens a closed gate, or the users to ask; None if only time opens it, or nothing."""
     return remedies(connection, actor, [verdict])[0]
 
 
 def remedies(
-    connection: Connection, actor: Actor, verdicts: Sequence[Verdict | None]
+    connection: Connection, actor: Actor, verdicts: "Sequence[Verdict | None]"
 ) -> list[AnyHint | None]:
     """The remedy of each verdict; the users are looked up once."""
     users = functools.cache(lambda: workspaces.users(connection))

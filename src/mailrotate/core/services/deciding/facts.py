@@ -26,7 +26,6 @@ from mailrotate.core.store.people.suppressions import Suppressed
 from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
-from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.states import (
@@ -41,17 +40,6 @@ from mailrotate.core.values.states import (
 # A window looks this many years ahead for holidays; a campaign rarely waits longer.
 _HOLIDAY_YEARS = 2
 RECIPIENT_ZONE = "recipient"
-
-
-def limit_of_day(settings: StoredSettings, day_starts_at: datetime) -> tuple[int, int | None]:
-    """Return the mailbox's daily limit for one of its days, and the day of the ramp-up if that sets
-    the limit (B4)."""
-    ramp = settings.own.ramp
-    if ramp is not None:
-        day = ramp.day(day_starts_at)
-        if ramp.limit(day) < settings.highest_limit:
-            return ramp.limit(day), day
-    return settings.highest_limit, None
 
 
 @dataclass(frozen=True)
@@ -148,7 +136,7 @@ def _day_of(box: SendingMailbox, now: datetime) -> tuple[datetime, datetime]:
 
 def _facts_of(box: SendingMailbox, sent: _Sent, now: datetime, obstacle: Obstacle | None) -> MailboxFacts:
     start, end = _day_of(box, now)
-    daily_limit, ramp_day = limit_of_day(box.settings, start)
+    daily_limit, ramp_day = box.settings.limit_of_day(start)
     return MailboxFacts(
         address=box.address,
         connection=box.state,

@@ -16,13 +16,12 @@ from mailrotate.core.rules.world import Campaign, Trouble, World
 from mailrotate.core.services.access import advice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import resuming
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.mailboxes import grace_extension, slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
-from mailrotate.core.services.sending import webhook_endpoints
+from mailrotate.core.services.sending import webhook_health
 from mailrotate.core.services.sending.runners import RunnerEntry
-from mailrotate.core.services.sending.webhook_endpoints import Endpoint
+from mailrotate.core.services.sending.webhook_health import Endpoint
 from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import (
@@ -192,6 +191,11 @@ def _in_world(
     """The campaigns as the headline sees them; only of the one that it may name, also the way on."""
     seen = [Campaign(one.name, one.state, one.pause_reasons, one.total - one.ended) for one in lines]
     named = busiest_paused(seen)
+    if named is None:
+        return tuple(seen)
+    # Imported only for a paused campaign, because it brings all that follows from a resumption.
+    from mailrotate.core.services.effects import resuming
+
     return tuple(
         replace(one, way_on=resuming.way(connection, actor, campaign)) if one is named else one
         for one, campaign in zip(seen, found, strict=True)
@@ -247,7 +251,7 @@ def _telling(context: Context, connection: Connection, seen: Collection[str]) ->
     return Telling(
         tuple(one for one in notices.untold(connection) if one in seen),
         tuple(one for one in notices.refused(connection) if one.address in seen),
-        tuple(webhook_endpoints.in_trouble(connection)) if may_see else (),
+        tuple(webhook_health.in_trouble(connection)) if may_see else (),
     )
 
 
