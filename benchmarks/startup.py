@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping
 
 from benchmarks.place import Place, place
+from benchmarks.quick import full_or_quick
 from benchmarks.table import Line, alternately
 
-_TURNS = 15
+_TURNS = full_or_quick(15, 3)
 
 
 def measure() -> list[Line]:
