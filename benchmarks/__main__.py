@@ -10,7 +10,7 @@ import sys
 from benchmarks.table import Line, Skipped, render
 
 NAMES = (
-    "startup", "dispatch", "runners", "send_mark", "settlement", "slow_lane", "tick", "import_rows",
+    "startup", "dispatch", "runners", "send_mark", "settlement", "slow_lane", "tick", "import_rows", "growth",
 )  # fmt: skip
 
 
