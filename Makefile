@@ -46,7 +46,7 @@ types: $(VENV)/dev.stamp  ## strict types
 examples: $(VENV)/dev.stamp  ## the commands of the README and of every --help still run
 	$(BIN)/python tools/check_examples.py
 
-bench: $(VENV)/dev.stamp  ## the measurements, as ratios inside one run
+bench: $(VENV)/dev.stamp  ## the measurements, as ratios inside one run (QUICK=1: smaller ones, in about five minutes)
 	$(BIN)/python -m benchmarks
 
 mutate: $(VENV)/mutate.stamp  ## small changes of the code that no test notices, against docs/mutants.md (by hand; it takes long)

@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import insert, literal, select, update
+
 from benchmarks.place import PASSWORD, Place
+from mailrotate.core.store import tables as t
+from mailrotate.core.store.engine import open_store
 from mailrotate.sandbox.server import Sandbox, SandboxInfo
 
 MAILBOX_COUNT = 10
@@ -19,7 +23,8 @@ I saw what **{{ company }}** does in {{ city }}, and have one question about it.
 - Who looks after the mail that you send?
 - Would a second pair of eyes help?
 
-You can read [what we do](https://example.org/about) first, if you like.
+You can read [what we do](https://example.org/about) first, if you like. We keep it short, because we would
+rather hear from you than write about ourselves.
 
 Kind regards
 """
@@ -32,17 +37,24 @@ class Fleet:
     here: Place
     addresses: Sequence[str]
 
-    def copy(self, name: str) -> Path:
+    def copy(self, name: str) -> Path | str:
+        if self.here.server is not None:
+            return self.here.server.make(name, "bench")
         target = self.here.folder / name
         with sqlite3.connect(self.here.database) as source:
             source.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         shutil.copyfile(self.here.database, target)
         return target
 
-    def environment(self, database: Path) -> dict[str, str]:
+    def environment(self, database: Path | str) -> dict[str, str]:
         """For a program on one of the copies, which are one workspace: each has a mark of its own."""
-        marks = {"MAILROTATE_MARK_FOLDER": f"{database}.marks"}
-        return {**self.here.environment, "MAILROTATE_DB": str(database), **marks}
+        name = Path(str(database).partition("?")[0]).name
+        marks = self.here.folder / f"{name}.marks"
+        marks.mkdir(exist_ok=True)
+        for mark in self.here.folder.glob("*.mark"):
+            shutil.copy(mark, marks)
+        own = {"MAILROTATE_DB": str(database), "MAILROTATE_MARK_FOLDER": str(marks)}
+        return {**self.here.environment, **own}
 
 
 def open_inboxes(info: SandboxInfo, addresses: Sequence[str]) -> None:
@@ -62,12 +74,13 @@ def connect(here: Place, info: SandboxInfo, smtp_ports: Sequence[int]) -> list[s
     addresses = [f"sender{n}@example.org" for n in range(len(smtp_ports))]
     open_inboxes(info, addresses)
     here.run("init", "--email", "anna@example.org", "--name", "Anna Example")
-    with sqlite3.connect(here.database) as database:
-        database.execute("UPDATE plan SET daily_cap = 1000000")
-        database.executemany(
-            "INSERT INTO slot (user_id, kind, created_at) SELECT id, ?, created_at FROM user",
-            [("included",)] * len(smtp_ports),
-        )
+    store = open_store(here.environment["MAILROTATE_DB"])
+    with store.writing() as connection:
+        connection.execute(update(t.plan).values(daily_cap=1_000_000))
+        slot = select(t.user.c.id, literal("included"), t.user.c.created_at)
+        for _ in smtp_ports:
+            connection.execute(insert(t.slot).from_select(["user_id", "kind", "created_at"], slot))
+    store.close()
     for address, port in zip(addresses, smtp_ports, strict=True):
         here.run(
             "mailbox", "connect", address, "--smtp", f"127.0.0.1:{port}",

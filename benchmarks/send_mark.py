@@ -3,19 +3,19 @@
 import time
 
 from benchmarks import fleet
-from benchmarks.dispatch import as_environment, dispatch
+from benchmarks.dispatch import dispatch
 from benchmarks.fleet import MAILBOX_COUNT, Fleet
-from benchmarks.place import place, smtp_sink
+from benchmarks.place import as_environment, place, smtp_sink
+from benchmarks.quick import full_or_quick
 from benchmarks.table import Line, alternately
 from mailrotate.app import App, load_settings
 from mailrotate.core.store.sending import send_mark
 
-MESSAGES = 2000
-_TURNS = 3
+MESSAGES = full_or_quick(2000, 200)
+_TURNS = full_or_quick(3, 1)
 
 
 def measure() -> list[Line]:
-    notes: list[str] = []
     with place() as here, smtp_sink() as port, fleet.start_sandbox() as sandbox:
         addresses = fleet.connect(here, sandbox.info, [port] * MAILBOX_COUNT)
         people = fleet.write_people(here.folder / "people.csv", MESSAGES)
@@ -24,7 +24,7 @@ def measure() -> list[Line]:
         turn = iter(range(_TURNS))
         messages, marks = alternately(
             _TURNS,
-            lambda: dispatch(ready, ready.copy(f"turn{next(turn)}.db"), notes, MESSAGES),
+            lambda: dispatch(ready, ready.copy(f"turn{next(turn)}.db"), messages=MESSAGES),
             lambda: _mark(ready),
         )
     return [

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import insert, select, text, update
 
 from benchmarks.peak import launch
+from benchmarks.quick import full_or_quick
 from benchmarks.table import Line, alternately
 from mailrotate.core.rules.transitions import DEADLINE
 from mailrotate.core.services.effects import grace_periods
@@ -21,11 +22,11 @@ from mailrotate.core.store.schema import migrate
 from mailrotate.core.values.states import DeadlineKind, Departure
 from tests.support.rows import make_workspace
 
-PEOPLE = 100_000
+PEOPLE = full_or_quick(100_000, 20_000)
 _SMALL = 10_000
 # How many of the recipients have had no message yet.
 _QUEUED = 100
-_TURNS = 3
+_TURNS = full_or_quick(3, 1)
 _NOW = datetime(2026, 12, 1, 9, tzinfo=UTC)
 _END = _NOW + timedelta(hours=1)
 

@@ -2,23 +2,22 @@
 
 import sqlite3
 from datetime import UTC, datetime
-from pathlib import Path
 
 from benchmarks import fleet
-from benchmarks.dispatch import as_environment
 from benchmarks.fleet import MAILBOX_COUNT, Fleet
-from benchmarks.place import Place, place, smtp_sink
+from benchmarks.place import Place, as_environment, place, smtp_sink
+from benchmarks.quick import full_or_quick
 from benchmarks.table import Line, alternately
 from mailrotate.app import App, load_settings
 from mailrotate.core.values.clock import system_clock
 from mailrotate.runner import Host
 from mailrotate.sandbox.server import Sandbox
 
-_PER_MAILBOX = 150
+_PER_MAILBOX = full_or_quick(150, 15)
 _SLOW_SECONDS = 2
 # So many of the slow one's people are left in, or the pass would last five minutes for nothing.
-_SLOW_PEOPLE = 5
-_TURNS = 3
+_SLOW_PEOPLE = full_or_quick(5, 2)
+_TURNS = full_or_quick(3, 1)
 
 
 def measure() -> list[Line]:
@@ -65,7 +64,7 @@ def _prepare(here: Place, sandbox: Sandbox, ports: list[int]) -> Fleet:
 
 def _nine_others(ready: Fleet, name: str) -> float:
     """Seconds from the start until the last message of the nine others was settled."""
-    database: Path = ready.copy(name)
+    database = ready.copy(name)
     with as_environment(ready.environment(database)):
         app = App(load_settings())
     began = system_clock()

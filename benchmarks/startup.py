@@ -5,41 +5,44 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 
-from benchmarks.place import Place, place
+from benchmarks.place import place
+from benchmarks.quick import full_or_quick
 from benchmarks.table import Line, alternately
 
-_TURNS = 15
+_TURNS = full_or_quick(15, 3)
+_READING = (
+    "status", "campaign list", "contact list", "grace list", "limits show", "log", "outbox list", "plan show",
+    "settings show", "slot list", "suppression list", "user list", "webhook list",
+)  # fmt: skip
+# What is run, what must be imported for it, and how much longer it may take.
+_CASES = (
+    ("--help", "typer", "<= 1.3"),
+    ("mailbox list", "sqlmodel", "<= 1.15"),
+    *((command, "sqlmodel", "<= 1.25") for command in _READING),
+)
 
 
 def measure() -> list[Line]:
     with place() as here:
         here.run("init", "--email", "anna@example.org")
-        return [
-            _line(here, "--help in a pipe, against import typer", ["--help"], "import typer", "<= 1.3"),
-            _line(
-                here,
-                "mailbox list, against import sqlmodel",
-                ["mailbox", "list"],
-                "import sqlmodel",
-                "<= 1.15",
-            ),
-            _line(
-                here,
-                "status, against import sqlmodel",
-                ["status"],
-                "import sqlmodel",
-                "<= 1.25",
-            ),
-        ]
-
-
-def _line(here: Place, what: str, arguments: list[str], imported: str, aim: str) -> Line:
-    ours, reference = alternately(
-        _TURNS,
-        _timed([sys.executable, "-m", "mailrotate", *arguments], here.environment),
-        _timed([sys.executable, "-c", imported], here.environment),
-    )
-    return Line(what, f"{ours * 1000:.0f} ms", f"{reference * 1000:.0f} ms", ours / reference, aim)
+        works = {
+            name: _timed([sys.executable, "-c", f"import {name}"], here.environment)
+            for name in ("typer", "sqlmodel")
+        }
+        for command, _, _ in _CASES:
+            words = [sys.executable, "-m", "mailrotate", *command.split()]
+            works[command] = _timed(words, here.environment)
+        took = dict(zip(works, alternately(_TURNS, *works.values()), strict=True))
+    return [
+        Line(
+            f"{command}, against import {imported}",
+            f"{took[command] * 1000:.0f} ms",
+            f"{took[imported] * 1000:.0f} ms",
+            took[command] / took[imported],
+            aim,
+        )
+        for command, imported, aim in _CASES
+    ]
 
 
 def _timed(command: list[str], environment: Mapping[str, str]) -> Callable[[], float]:

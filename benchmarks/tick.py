@@ -5,18 +5,18 @@ import time
 from pathlib import Path
 
 from benchmarks import fleet
-from benchmarks.dispatch import as_environment
 from benchmarks.fleet import Fleet
-from benchmarks.place import Place, place, smtp_sink
+from benchmarks.place import Place, as_environment, place, smtp_sink
+from benchmarks.quick import full_or_quick
 from benchmarks.table import Line, alternately
 from mailrotate.app import App, load_settings
 from mailrotate.core.values.clock import system_clock
 from mailrotate.runner import Host
 from mailrotate.sandbox.server import Sandbox
 
-_FEW, _MANY = 1_000, 1_000_000
+_FEW, _MANY = 1_000, full_or_quick(1_000_000, 30_000)
 _DUE = 10
-_TURNS = 7
+_TURNS = full_or_quick(7, 3)
 
 
 def measure() -> list[Line]:

@@ -19,6 +19,7 @@ HEAVY = (
     "apscheduler",
     "imap_tools",
     "jinja2",
+    "pydantic",
 )
 
 
@@ -72,8 +73,8 @@ def test_a_verb_imports_no_other_verb_and_no_other_noun() -> None:
     assert {room[1] for room in ours if len(room) > 1} == {"show", "document"}
 
 
-def test_commands_that_list_import_nothing_that_sends_renders_or_migrates(home: Path) -> None:
-    """SQLModel, which declares the tables, takes longer to import than the rest of such a command."""
+def imported_by(home: Path, *commands: str) -> set[str]:
+    """The modules that a process has imported when these commands have succeeded in it."""
     program = Program(home)
     program.run("init", "--email", "ada@example.org", "--name", "Ada")
     script = (
@@ -86,11 +87,37 @@ def test_commands_that_list_import_nothing_that_sends_renders_or_migrates(home: 
         "        assert end.code == 0, command\n"
         "print(*sys.modules, file=sys.stderr)\n"
     )
-    listing = ["mailbox list", "slot list", "campaign list", "contact list", "outbox list", "log", "status"]
     asked = subprocess.run(
-        [sys.executable, "-c", script, *listing], capture_output=True, text=True, check=True, env=program.env
+        [sys.executable, "-c", script, *commands], capture_output=True, text=True, check=True, env=program.env
     )
+    return set(asked.stderr.splitlines()[-1].split())
+
+
+def test_commands_that_list_import_nothing_that_sends_renders_or_migrates(home: Path) -> None:
+    """SQLModel, which declares the tables, takes longer to import than the rest of such a command."""
+    listing = (
+        "mailbox list", "slot list", "campaign list", "contact list --limit 5", "outbox list",
+        "log --limit 5", "suppression list", "status",
+    )  # fmt: skip
     unwanted = {*HEAVY, "markdown_it", "holidays", "smtplib"} - {"sqlalchemy"}
-    imported = {name.partition(".")[0] for name in asked.stderr.splitlines()[-1].split()}
+    imported = {name.partition(".")[0] for name in imported_by(home, *listing)}
     assert "sqlalchemy" in imported
     assert imported & unwanted == set()
+
+
+def test_a_list_of_mailboxes_imports_neither_what_decides_nor_what_changes_them(home: Path) -> None:
+    unwanted = (
+        "services.deciding.facts", "services.deciding.next_send", "services.effects.grace_periods",
+        "services.mailboxes.mailbox_settings", "services.sending.", "services.team.", "store.people.",
+        "store.sending.outbox",
+    )  # fmt: skip
+    beginnings = tuple(f"mailrotate.core.{name}" for name in unwanted)
+    imported = imported_by(home, "mailbox list")
+    assert "mailrotate.core.services.mailboxes.mailbox_views" in imported
+    assert {name for name in imported if name.startswith(beginnings)} == set()
+
+
+def test_status_imports_what_follows_from_a_resumption_only_for_a_paused_campaign(home: Path) -> None:
+    imported = imported_by(home, "status")
+    assert "mailrotate.core.services.views.overview" in imported
+    assert "mailrotate.core.services.effects.resuming" not in imported

@@ -269,6 +269,7 @@ VERBS: dict[str, Verb] = {
     "login_tests.test": lambda c: login_tests.test(c, BOX, NOW),
     "login_tests.testable": lambda c: login_tests.testable(c),
     "mailbox_views.listing": lambda c: mailbox_views.listing(c, NOW),
+    "mailbox_views.is_among_others": lambda c: mailbox_views.is_among_others(c),
     "mailbox_views.show": lambda c: mailbox_views.show(c, BOX, NOW),
     "mailbox_settings.check": lambda c: mailbox_settings.check(c, BOX, {}),
     "mailbox_settings.change": lambda c: mailbox_settings.change(c, BOX, {"daily_limit": "7"}, NOW),

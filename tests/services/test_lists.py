@@ -2,24 +2,30 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import pairwise
 
 import pytest
 from sqlalchemy import insert
 
+from mailrotate.core.rules.transitions import DEADLINE
 from mailrotate.core.services.campaigns import campaign_views
 from mailrotate.core.services.contacts import contact_records
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding import facts
+from mailrotate.core.services.deciding.next_send import Prospects
 from mailrotate.core.services.mailboxes import mailbox_requests, mailbox_views, slot_pool
 from mailrotate.core.services.team import user_admin
 from mailrotate.core.services.views import overview
+from mailrotate.core.store import deadlines, mailboxes
 from mailrotate.core.store import tables as t
-from mailrotate.core.values.states import Role
+from mailrotate.core.store.people import suppressions
+from mailrotate.core.store.sending import sending_mailboxes
+from mailrotate.core.values.states import DeadlineKind, Role, SuppressionKind
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Workspace, contact_of
 from tests.support.statements import statements
 
 FEW, MANY = 3, 30
+STEPS = ((timedelta(), "Hello", "Hello {{ name }}"), (timedelta(days=2), None, "Again"))
 
 
 def list_contacts(context: Context) -> list[object]:
@@ -61,6 +67,44 @@ def grow(workspace: Workspace, start: int, end: int) -> None:
         mailbox_requests.request(context_of(workspace, user), f"new{n}@example.org", None, NOW)
 
 
+def fill_lanes(workspace: Workspace, start: int, end: int) -> None:
+    """A running campaign and a mailbox more for each number, and what can be in its lane: recipients who
+    wait, a suppressed one, planned messages that are late or not, one written by hand; each mailbox is
+    connected, failed, paused, away for an hour, or has used up its day."""
+    for n in range(start, end):
+        kind = n % 5
+        state = {1: "failed", 3: "disconnected"}.get(kind, "connected")
+        provider, zone = ("imap", "google", "microsoft")[n % 3], ("Asia/Tokyo", None)[n % 2]
+        values = {"state": state, "provider": provider, "timezone": zone, "daily_limit": 1}
+        box = workspace.add_mailbox(f"b{n}@example.org", **values)
+        campaign = workspace.add_campaign(f"c{n}", [box], steps=STEPS)
+        (sender_id,) = workspace.senders(campaign)
+        for step, at in ((1, NOW), (2, NOW - timedelta(days=9)), (2, NOW)):
+            workspace.add_recipient(
+                campaign, f"p{n}.{step}.{at:%d}@example.com", sender_id=sender_id, next_step=step, next_at=at,
+                state="queued" if step == 1 else "active",
+            )  # fmt: skip
+        person = workspace.add_recipient(campaign, f"planned{n}@example.com", sender_id=sender_id)
+        workspace.add_message(box, campaign, person, to=f"planned{n}@example.com")
+        with workspace.store.writing() as connection:
+            if kind == 0:
+                suppressions.add(
+                    connection, SuppressionKind.ADDRESS, f"planned{n}@example.com",
+                    reason="by_hand", source="test", added_by=None, now=NOW,
+                )  # fmt: skip
+            if kind == 2:
+                mailboxes.change(connection, box.id, paused_at=NOW)
+            if kind == 3:
+                deadlines.begin(
+                    connection, DEADLINE["begin"], box.id, [campaign.id], DeadlineKind.DISCONNECT, NOW,
+                    NOW + timedelta(hours=1),
+                )  # fmt: skip
+        if kind == 4:
+            sent_to = workspace.add_recipient(campaign, f"sent{n}@example.com", sender_id=sender_id)
+            workspace.add_sent(box, NOW, campaign=campaign, recipient_id=sent_to)
+            workspace.add_message(box, to="kim@example.com")
+
+
 def asked(workspace: Workspace, show: Callable[[Context], object]) -> int:
     context = context_of(workspace)
     with statements(workspace.store) as seen:
@@ -76,18 +120,14 @@ def counts(workspace: Workspace) -> dict[str, tuple[int, int]]:
     return {name: (few[name], asked(workspace, show)) for name, show in LISTS.items()}
 
 
-def test_campaigns_that_run_ask_more_for_their_next_send_alone(workspace: Workspace) -> None:
-    """What the gates say of each lane and campaign is asked one by one, as when it is sent."""
-
+def test_campaigns_that_run_ask_as_much_for_many_as_for_few(workspace: Workspace) -> None:
     def look() -> int:
         return asked(workspace, lambda c: campaign_views.listing(c, NOW))
 
-    box = workspace.add_mailbox("anna@example.org")
-    counts = []
-    for n in range(5):
-        workspace.add_campaign(f"c{n}", [box])
-        counts.append(look())
-    assert {more - few for few, more in pairwise(counts)} == {5}
+    fill_lanes(workspace, 0, 5)
+    few = look()
+    fill_lanes(workspace, 5, 15)
+    assert look() == few
 
 
 def test_a_list_asks_as_much_for_many_as_for_few(counts: dict[str, tuple[int, int]]) -> None:
@@ -107,6 +147,39 @@ def test_status_asks_as_much_for_many_users_and_campaigns_as_for_few(workspace: 
         workspace.add_user(f"u{n}@example.org", Role.MEMBER)
         workspace.add_campaign(f"c{n}", [box], state="paused")
     assert look() == few
+
+
+def test_status_asks_as_much_for_200_mailboxes_as_for_5(workspace: Workspace) -> None:
+    def look() -> int:
+        return asked(workspace, lambda c: overview.look(c, NOW))
+
+    fill_lanes(workspace, 0, 5)
+    few = look()
+    fill_lanes(workspace, 5, 10)
+    boxes = [workspace.add_mailbox(f"rotated{n}@example.org") for n in range(190)]
+    campaign = workspace.add_campaign("rotated", boxes)
+    for n, sender_id in enumerate(workspace.senders(campaign)):
+        workspace.add_recipient(campaign, f"rotated{n}@example.com", sender_id=sender_id, next_at=NOW)
+    assert look() == few
+
+
+def test_many_lanes_together_are_decided_like_each_alone(workspace: Workspace) -> None:
+    fill_lanes(workspace, 0, 15)
+    context = context_of(workspace)
+    with workspace.store.reading() as connection:
+        ids = [box.id for box in mailboxes.listing(connection)]
+
+        def prospects() -> Prospects:
+            return Prospects(context, connection, NOW)
+
+        together = prospects()
+        assert together.of_lanes(ids) == {one: prospects().of_lane(one) for one in ids}
+        assert sum(decision is not None for decision in together.of_lanes(ids).values()) > 5
+        as_sent = {
+            one: facts.mailbox_facts(connection, sending_mailboxes.by_id(connection, one), NOW) for one in ids
+        }
+        assert {one: together.mailbox_facts(one) for one in ids} == as_sent
+        assert {known.sent_today for known in as_sent.values()} == {0, 1}
 
 
 def test_a3_b4_a_list_of_mailboxes_counts_each_ones_own_day_and_shows_its_deadlines(

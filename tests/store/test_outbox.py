@@ -12,7 +12,8 @@ from mailrotate.core.store import mailboxes, moves, progress
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.portions import portions
-from mailrotate.core.store.sending import claims, lanes, outbox, outbox_lists, sending_mailboxes
+from mailrotate.core.store.sending import claims, lane_fronts, lanes, outbox, outbox_lists, sending_mailboxes
+from mailrotate.core.store.sending.lane_fronts import Front
 from mailrotate.core.store.sending.outbox import Candidate, Claim
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
 from tests.support.rows import NOW, Sender, Workspace
@@ -507,6 +508,7 @@ def test_h4_the_earliest_message_that_is_not_late_is_found_behind_those_that_are
         for number, due_at in enumerate((NOW - timedelta(days=9), NOW))
     )
     with store.reading() as connection:
+        front = Front(box.id, campaign.id)
         for since, expected in ((None, late), (NOW, due_now), (SOON, None)):
-            first = outbox.earliest_ready(connection, box.id, campaign.id, Priority.FIRST, NOW, since)
+            first = lane_fronts.first_of_campaigns(connection, {front: since}, Priority.FIRST).get(front)
             assert (first and first.id) == expected

@@ -12,7 +12,8 @@ from mailrotate.core.store import mailboxes, moves, progress
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.people import due_recipients, recipients
-from mailrotate.core.store.sending import claims, due, inboxes, outbox, outbox_lists
+from mailrotate.core.store.sending import claims, due, inboxes, lane_fronts, outbox, outbox_lists
+from mailrotate.core.store.sending.lane_fronts import Front
 from mailrotate.core.values.states import Priority, UserState
 from tests.support.rows import NOW, Sender, Workspace
 
@@ -61,6 +62,15 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "first messages due": lambda c: due_recipients.due_in_lane(c, 1, NOW, False, 10),
     "follow-ups due": lambda c: due_recipients.due_in_lane(c, 1, NOW, True, 10),
     "people due, not late": lambda c: due_recipients.due_in_lane(c, 1, NOW, False, 10, NOW, lock=True),
+    "fronts of lanes": lambda c: lane_fronts.first_in_lanes(c, [1, 2], Priority.NOTICE),
+    "fronts of campaigns": lambda c: lane_fronts.first_of_campaigns(
+        c, {Front(1, 1): None, Front(2, 1): NOW}, Priority.FIRST
+    ),
+    "first people": lambda c: lane_fronts.first_people(c, {1: None, 2: NOW}, follow_ups=False),
+    "first people of follow-ups": lambda c: lane_fronts.first_people(c, {1: None}, follow_ups=True),
+    "sent today of many": lambda c: mailboxes.sent_since_each(c, {1: NOW, 2: NOW}),
+    "slots sent today": lambda c: mailboxes.sent_through_slots_since(c, [(1, NOW), (2, NOW)]),
+    "rolling limits": lambda c: mailboxes.nth_latest_sends(c, [1, 2], 5, NOW),
     "recipient": lambda c: recipients.find(c, 1, "kim@example.com"),
     "open of an address": lambda c: recipients.open_of_address(c, "kim@example.com", None),
     "open of a domain": lambda c: recipients.open_of_address(c, None, "example.com"),

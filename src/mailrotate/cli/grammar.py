@@ -1,6 +1,7 @@
-"""Parse the command line: global options anywhere, and "did you mean"."""
+"""Parse the command line: global options anywhere, plain values, and "did you mean"."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mailrotate.cli.placeholders import former_names, hide_types_of_flags
 GLOBAL_PANEL = "Global options"
 GLOBAL_LINE = f"{GLOBAL_PANEL}: --db, --as, --json, --debug, --no-color (mailrotate --help)"
 _SUGGESTION_COUNT = 3
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 if TYPE_CHECKING:
     # The mixin comes before Typer's command or group in the base classes; these have no public common base.
@@ -42,6 +44,7 @@ class _GlobalAnywhere(_Reader):
         """Completion offers the global options at every level; help lists them at the root only."""
         own = super().get_params(ctx)
         hide_types_of_flags(own)
+        _take_plainly(own)
         return [*own, *_inherited_options(ctx)] if ctx.resilient_parsing else own
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -123,3 +126,37 @@ def _same_verb_elsewhere(ctx: Any, verb: str) -> Iterator[str]:
         noun = root.command.get_command(root, name)
         if isinstance(noun, Noun) and verb in noun.list_commands(root):
             yield f"{name} {verb}"
+
+
+def _take_plainly(params: Iterable[Any]) -> None:
+    """Take what needs no conversion past Typer, which converts with Pydantic; twice has no effect.
+
+    Importing Pydantic takes longer than importing Typer, and most options are absent, text or a small number.
+    """
+    for param in params:
+        if "process_value" not in vars(param):
+            param.process_value = _plainly(param, param.process_value)
+
+
+def _plainly(param: Any, convert: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def process(ctx: Any, value: Any) -> Any:
+        if value is None and not param.required:
+            plain: object = () if param.multiple or param.nargs == -1 else None
+        elif isinstance(value, str) and _is_plain(param, value):
+            plain = value if param.type_descriptor.annotation is str else int(value)
+        else:
+            return convert(ctx, value)
+        return plain if param.callback is None else param.callback(ctx, param, plain)
+
+    return process
+
+
+def _is_plain(param: Any, value: str) -> bool:
+    """Whether a value is valid as it is; whatever is not, Typer refuses in its own words."""
+    wanted, info = param.type_descriptor.annotation, param.type_descriptor.parameter_info
+    if info.parser is not None:
+        return False
+    if wanted is int and _NUMBER.fullmatch(value):
+        least, most = info.min, info.max
+        return (least is None or int(value) >= least) and (most is None or int(value) <= most)
+    return wanted is str

@@ -16,7 +16,7 @@ from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.grace_extension import Running
-    from mailrotate.core.services.sending.webhook_endpoints import Endpoint
+    from mailrotate.core.services.sending.webhook_health import Endpoint
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
     from mailrotate.core.store.sending.outbox_lists import UnfitStep
 

@@ -23,14 +23,13 @@ def list_(
       mailrotate mailbox list --json
     """
     from mailrotate.core.services.mailboxes import mailbox_views
-    from mailrotate.core.services.team import user_admin
 
     call = call_of(ctx)
     zone = call.zone
     rows = [row_of(listed) for listed in mailbox_views.listing(call.context, call.now, removed=removed)]
     # A member may see mailboxes of others, who share them, but not their seats.
     several = not call.speech.as_json and (
-        len({row["user"] for row in rows}) > 1 or len(user_admin.listing(call.context)) > 1
+        len({row["user"] for row in rows}) > 1 or mailbox_views.is_among_others(call.context)
     )
     call.speech.listing(
         ("address", *(["user"] * several), "state", "today", "default", "slot", "provider", "trouble"),

@@ -9,7 +9,8 @@ from mailrotate.cli.output import Speech
 from mailrotate.cli.params import read_id
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.sending.webhook_endpoints import Endpoint, WithSecret
+    from mailrotate.core.services.sending.webhook_endpoints import WithSecret
+    from mailrotate.core.services.sending.webhook_health import Endpoint
 
 WebhookId = Annotated[
     str,

@@ -1,7 +1,7 @@
 """Campaigns, their versions and steps."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, or_, s
 
 from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
-from mailrotate.core.store.portions import portions
-from mailrotate.core.store.ready import Ready
+from mailrotate.core.store.portions import portions, rows_with
+from mailrotate.core.store.ready import Ready, Record
 from mailrotate.core.values.states import CampaignState, Rotation
 from mailrotate.core.values.transition import Transition
 
@@ -83,6 +83,7 @@ _ALL = (
     .order_by(t.campaign.c.id)
 )  # fmt: skip
 _LISTING = Ready(_ALL)
+_ACTIVE = Ready(_ALL.where(t.campaign.c.state == CampaignState.ACTIVE))
 _BY_NAME = Ready(_ALL.where(t.campaign.c.name == bindparam("b_name")))
 _BY_ID = Ready(_ALL.where(t.campaign.c.id == bindparam("b_id")))
 _ACTIVE_IN_LANE = Ready(
@@ -113,24 +114,55 @@ _PAUSES = (
 
 
 def find(connection: Connection, name: str) -> StoredCampaign | None:
-    return next(iter(_read(connection, _BY_NAME, b_name=name)), None)
+    return next(iter(_read(connection, _BY_NAME.rows(connection, b_name=name))), None)
 
 
 def by_id(connection: Connection, campaign_id: int) -> StoredCampaign:
-    return next(iter(_read(connection, _BY_ID, b_id=campaign_id)))
+    return next(iter(_read(connection, _BY_ID.rows(connection, b_id=campaign_id))))
+
+
+def by_ids(connection: Connection, campaign_ids: Sequence[int]) -> list[StoredCampaign]:
+    rows = rows_with(connection, _ALL, t.campaign.c.id, campaign_ids)
+    return _read(connection, [row._mapping for row in rows])
 
 
 def listing(connection: Connection) -> list[StoredCampaign]:
-    return _read(connection, _LISTING)
+    return _read(connection, _LISTING.rows(connection))
 
 
 def active_in_lane(connection: Connection, mailbox_id: int, slot_id: int) -> list[StoredCampaign]:
     """The active, unpaused campaigns whose messages may be in this mailbox's lane."""
-    return _read(connection, _ACTIVE_IN_LANE, b_mailbox=mailbox_id, b_slot=slot_id)
+    return _read(connection, _ACTIVE_IN_LANE.rows(connection, b_mailbox=mailbox_id, b_slot=slot_id))
 
 
-def _read(connection: Connection, query: Ready, **known: object) -> list[StoredCampaign]:
-    rows = query.rows(connection, **known)
+def active_in_lanes(connection: Connection, slots: Mapping[int, int]) -> dict[int, list[StoredCampaign]]:
+    """Like `active_in_lane` for many mailboxes, each with its slot."""
+    active = {campaign.id: campaign for campaign in _read(connection, _ACTIVE.rows(connection))}
+    # A slot can have a disconnected mailbox beside the connected one.
+    of_slot: dict[int, list[int]] = {}
+    for mailbox_id, slot_id in slots.items():
+        of_slot.setdefault(slot_id, []).append(mailbox_id)
+    s, v = t.campaign_sender.c, t.step_version.c
+    by_mailbox = select(s.campaign_id, s.mailbox_id.label("lane"))
+    by_slot = select(s.campaign_id, s.slot_id.label("lane"))
+    by_step = select(t.step.c.campaign_id, v.sender_mailbox_id.label("lane")).join(
+        t.step_version, v.step_id == t.step.c.id
+    )
+    lanes, pairs = list(slots), set[tuple[int, int]]()
+    for row in rows_with(connection, by_mailbox, s.mailbox_id, lanes):
+        pairs.add((row.lane, row.campaign_id))
+    for row in rows_with(connection, by_slot, s.slot_id, list(of_slot)):
+        pairs |= {(mailbox_id, row.campaign_id) for mailbox_id in of_slot[row.lane]}
+    for row in rows_with(connection, by_step, v.sender_mailbox_id, lanes):
+        pairs.add((row.lane, row.campaign_id))
+    found: dict[int, list[StoredCampaign]] = {mailbox_id: [] for mailbox_id in slots}
+    for mailbox_id, campaign_id in sorted(pairs):
+        if campaign_id in active:
+            found[mailbox_id].append(active[campaign_id])
+    return found
+
+
+def _read(connection: Connection, rows: Sequence[Record]) -> list[StoredCampaign]:
     reasons: dict[int, list[str]] = {}
     # Only a paused campaign has reasons.
     paused = [row["id"] for row in rows if row["state"] == CampaignState.PAUSED]

@@ -167,6 +167,12 @@ def is_any(connection: Connection, *where: ColumnElement[bool]) -> bool:
     return connection.execute(_RUNNING.where(*where)).first() is not None
 
 
+def mailboxes_with(connection: Connection, mailbox_ids: Sequence[int], kind: DeadlineKind) -> set[int]:
+    """Those of some mailboxes that have an open deadline of this kind."""
+    query = select(_d.mailbox_id).where(_IS_RUNNING, _d.kind == kind)
+    return {int(row.mailbox_id) for row in rows_with(connection, query, _d.mailbox_id, mailbox_ids)}
+
+
 def lock_passed(connection: Connection, now: datetime) -> list[StoredDeadline]:
     """The deadlines that have passed, in the order of their instants, locked until the transaction ends.
 

@@ -169,19 +169,33 @@ def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:
 
 def sent_since_each(connection: Connection, starts: Mapping[int, datetime]) -> dict[int, int]:
     """Like `sent_since` for many mailboxes, each with the start of its own day; zeros are missing."""
+    found = _counted_since(connection, t.message.c.mailbox_id, list(starts.items()))
+    return {mailbox_id: count for (mailbox_id, _), count in found.items()}
+
+
+def sent_through_slots_since(
+    connection: Connection, starts: Sequence[tuple[int, datetime]]
+) -> dict[tuple[int, datetime], int]:
+    """Like `sent_through_slot_since` for many slots and starts; zeros are missing."""
+    return _counted_since(connection, t.message.c.slot_id, starts)
+
+
+def _counted_since(
+    connection: Connection, counted_by: ColumnElement[int], starts: Sequence[tuple[int, datetime]]
+) -> dict[tuple[int, datetime], int]:
     m = t.message.c
-    days = values(column("mailbox_id", m.mailbox_id.type), column("start", m.claimed_at.type), name="days")
-    found: dict[int, int] = {}
-    for some in portions(list(starts.items())):
-        # Joined, so that each mailbox's day is looked up in the index.
+    days = values(column("id", counted_by.type), column("start", m.claimed_at.type), name="days")
+    found: dict[tuple[int, datetime], int] = {}
+    for some in portions(starts):
+        # Joined, so that each day is looked up in the index.
         day = days.data([*some]).cte("day")
         query = (
-            select(m.mailbox_id, func.count())
-            .join(day, and_(m.mailbox_id == day.c.mailbox_id, m.claimed_at >= day.c.start))
+            select(day.c.id, day.c.start, func.count())
+            .join(t.message, and_(counted_by == day.c.id, m.claimed_at >= day.c.start))
             .where(t.is_counted)
-            .group_by(m.mailbox_id)
+            .group_by(day.c.id, day.c.start)
         )
-        found |= {int(row[0]): int(row[1]) for row in connection.execute(query)}
+        found |= {(row[0], row[1]): row[2] for row in connection.execute(query)}
     return found
 
 
@@ -208,6 +222,24 @@ def nth_latest_send(connection: Connection, mailbox_id: int, n: int, since: date
     known = {"b_mailbox": mailbox_id, "b_since": since, "b_offset": n - 1}
     found = connection.execute(_NTH_LATEST, known).scalar_one_or_none()
     return found if isinstance(found, datetime) else None
+
+
+def nth_latest_sends(
+    connection: Connection, mailbox_ids: Sequence[int], n: int, since: datetime
+) -> dict[int, datetime]:
+    """Like `nth_latest_send` for many mailboxes; those with fewer are missing."""
+    m = t.message.c
+    nth = (
+        select(m.claimed_at)
+        .where(m.mailbox_id == t.mailbox.c.id, m.claimed_at > since, t.is_counted)
+        .order_by(m.claimed_at.desc())
+        .offset(n - 1)
+        .limit(1)
+        .correlate(t.mailbox)
+        .scalar_subquery()
+    )
+    rows = rows_with(connection, select(t.mailbox.c.id, nth.label("nth")), t.mailbox.c.id, mailbox_ids)
+    return {row.id: row.nth for row in rows if row.nth is not None}
 
 
 def change(connection: Connection, mailbox_id: int, **values: object) -> None:

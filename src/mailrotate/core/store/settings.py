@@ -12,7 +12,7 @@ from mailrotate.core.store.ready import Record
 from mailrotate.core.values import own_settings
 from mailrotate.core.values.address import name_for
 from mailrotate.core.values.mail import DEFAULT_GAP, INBOX
-from mailrotate.core.values.own_settings import SETTINGS, OwnSettings
+from mailrotate.core.values.own_settings import SETTINGS, OwnSettings, Setting, ShownSetting
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,30 @@ class StoredSettings:
     def highest_limit(self) -> int:
         """The mailbox's own daily limit, never above the plan's cap; a ramp-up may lower it (B4)."""
         return min(self.own.daily_limit or self.daily_cap, self.daily_cap)
+
+    def limit_of_day(self, day_starts_at: datetime) -> tuple[int, int | None]:
+        """Return the daily limit for one of the mailbox's days, and the day of the ramp-up if that sets
+        the limit (B4)."""
+        ramp = self.own.ramp
+        if ramp is not None:
+            day = ramp.day(day_starts_at)
+            if ramp.limit(day) < self.highest_limit:
+                return ramp.limit(day), day
+        return self.highest_limit, None
+
+    def in_force(self, setting: Setting) -> ShownSetting:
+        """Return a setting's value and its origin."""
+        own = getattr(self.own, setting.key)
+        # The plan's cap binds where it is lower (B4).
+        if own is None or (setting.key == "daily_limit" and own > self.daily_cap):
+            followed = {
+                "user": self.user_name,
+                "plan": self.daily_cap,
+                "workspace": self.workspace_timezone,
+                "default": setting.default,
+            }
+            return ShownSetting(setting.key, followed[setting.follows], setting.follows)
+        return ShownSetting(setting.key, setting.show(own), "own")
 
 
 COLUMNS = (

@@ -1,6 +1,7 @@
 """Who may act on a campaign, pick a mailbox as sender, or see the team (A6, A10, B6, C6)."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -11,10 +12,11 @@ from mailrotate.core.store import plans, visibility, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
-from mailrotate.core.store.sending import outbox_lists
-from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.values.errors import Refused
 from mailrotate.core.values.hint import AnyHint, Command, Hint
+
+if TYPE_CHECKING:
+    from mailrotate.core.store.sending.outbox import Candidate
 
 
 def find_campaign(connection: Connection, actor: Actor, name: str) -> StoredCampaign:
@@ -74,7 +76,7 @@ def viewer_of(connection: Connection, actor: Actor) -> int | None:
     return None if roles.may(acting.role, Deed.SEE_TEAM) else acting.id
 
 
-def require_sight_of(connection: Connection, actor: Actor, message: Candidate) -> None:
+def require_sight_of(connection: Connection, actor: Actor, message: "Candidate") -> None:
     """Refuse unless the acting user may see the message's mailbox or campaign."""
     viewer = viewer_of(connection, actor)
     if viewer is None or message.mailbox_id in visibility.mailbox_ids(connection, viewer):
@@ -93,6 +95,8 @@ def settler_of(connection: Connection, actor: Actor) -> int | None:
 
 def require_messages(connection: Connection, actor: Actor, ids: Sequence[int]) -> None:
     """Refuse unless the acting user may act on the mailbox or the campaign of each message."""
+    from mailrotate.core.store.sending import outbox_lists
+
     settler = settler_of(connection, actor)
     foreign = None if settler is None else outbox_lists.foreign_to(connection, settler, ids)
     if foreign is not None:

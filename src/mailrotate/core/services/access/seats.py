@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import roles
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.services.access import advice, naming, ownership
+from mailrotate.core.services.access import advice, naming
 from mailrotate.core.store import connections, shares, slots, workspaces
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.mailboxes import StoredMailbox
@@ -108,6 +108,9 @@ def seat_for(
 
     Raises NotFound (`user.none`), Refused (`user.…`, `mailbox.…`, `address.…`, `request.…`, `slot.…`).
     """
+    # Only a new address asks whose it is.
+    from mailrotate.core.services.access import ownership
+
     user = user_for(connection, actor, user_email)
     former = ownership.former_of(connection, actor, user, address)
     if former is None or former.removed_at is not None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mailrotate.core.rules.decision import Decision
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
@@ -13,6 +14,7 @@ from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.people import reassignments
 from mailrotate.core.store.progress import Progress
 from mailrotate.core.store.senders import StoredSender
+from mailrotate.core.store.sending.lane_fronts import Front
 from mailrotate.core.values import reasons
 from mailrotate.core.values.states import REMOVED_MAILBOX, CampaignState, RecipientState
 
@@ -81,7 +83,7 @@ def show(context: Context, name: str, now: datetime) -> CampaignView:
 
 
 def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[CampaignView]:
-    """Build many views with as few statements as one, except the gates of running campaigns."""
+    """Build many views with as few statements as one."""
     connection, ids = prospects.connection, [campaign.id for campaign in found]
     steps = campaigns.current_steps(connection, ids)
     all_senders = senders.senders_of_each(connection, ids)
@@ -91,6 +93,7 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
     )
     owners = users.emails(connection)
     graces = deadlines.ends_of_each(connection, ids)
+    next_sends = _next_sends(prospects, found, all_senders, steps)
     return [
         _view(
             campaign,
@@ -100,7 +103,7 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
             graces,
             done[campaign.id],
             tuple(gone.get(campaign.id, ())),
-            _next_send_at(prospects, campaign, all_senders[campaign.id], steps[campaign.id]),
+            next_sends.get(campaign.id),
         )
         for campaign in found
     ]
@@ -150,23 +153,27 @@ def _view(
     )
 
 
-def _next_send_at(
+def _next_sends(
     prospects: Prospects,
-    campaign: StoredCampaign,
-    campaign_senders: Sequence[StoredSender],
-    steps: Sequence[StoredStep],
-) -> datetime | None:
-    """When the first of its messages may leave; None if none waits, or if it waits for a user's action."""
-    if campaign.state is not CampaignState.ACTIVE:
-        return None
-    lanes = {sender.mailbox_id for sender in campaign_senders if sender.left_at is None}
-    lanes |= {step.sender_mailbox_id for step in steps}
-    first = earliest(
-        [
-            prospects.decide(message)
-            for mailbox_id in lanes
-            if mailbox_id is not None
-            for message in prospects.first_of_campaign(campaign, mailbox_id)
-        ]
-    )
-    return None if first is None else first.next_at
+    found: Sequence[StoredCampaign],
+    all_senders: Mapping[int, Sequence[StoredSender]],
+    steps: Mapping[int, Sequence[StoredStep]],
+) -> dict[int, datetime]:
+    """When the first message of each campaign may leave; those are missing of which none waits, or only
+    for a user's action."""
+    fronts: list[Front] = []
+    for campaign in found:
+        if campaign.state is CampaignState.ACTIVE:
+            lanes = {sender.mailbox_id for sender in all_senders[campaign.id] if sender.left_at is None}
+            lanes |= {step.sender_mailbox_id for step in steps[campaign.id]}
+            fronts += [Front(lane, campaign.id) for lane in lanes if lane is not None]
+    messages = [one for first in prospects.first_of_campaigns(fronts).values() for one in first]
+    decisions: dict[int, list[Decision]] = {}
+    for message, decision in zip(messages, prospects.decide_each(messages), strict=True):
+        decisions.setdefault(message.campaign_id or 0, []).append(decision)
+    first_of_each = {campaign_id: earliest(each) for campaign_id, each in decisions.items()}
+    return {
+        campaign_id: first.next_at
+        for campaign_id, first in first_of_each.items()
+        if first is not None and first.next_at is not None
+    }

@@ -15,6 +15,7 @@ from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.late_release import Late
 from mailrotate.core.store import campaigns, progress, senders
 from mailrotate.core.store.people import recipients
+from mailrotate.core.store.sending.lane_fronts import Front
 from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.states import OPEN_RECIPIENTS
 
@@ -47,9 +48,14 @@ class GoingOn:
 
 def first_send(context: Context, connection: Connection, campaign_id: int, now: datetime) -> Decision | None:
     """The decision on the message of a campaign that may leave first."""
-    look, campaign = Prospects(context, connection, now), campaigns.by_id(connection, campaign_id)
-    lanes = [s.mailbox_id for s in current_senders(connection, campaign_id) if s.mailbox_id is not None]
-    return earliest([look.decide(one) for lane in lanes for one in look.first_of_campaign(campaign, lane)])
+    look = Prospects(context, connection, now)
+    fronts = [
+        Front(sender.mailbox_id, campaign_id)
+        for sender in current_senders(connection, campaign_id)
+        if sender.mailbox_id is not None
+    ]
+    found = look.first_of_campaigns(fronts)
+    return earliest(look.decide_each([message for front in fronts for message in found[front]]))
 
 
 def of_resumed(

@@ -22,10 +22,10 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.store import campaigns, deadlines, mailboxes, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import suppressions
+from mailrotate.core.store.people.suppressions import Suppressed
 from mailrotate.core.store.sending import sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
-from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.states import (
@@ -42,26 +42,22 @@ _HOLIDAY_YEARS = 2
 RECIPIENT_ZONE = "recipient"
 
 
-def limit_of_day(settings: StoredSettings, day_starts_at: datetime) -> tuple[int, int | None]:
-    """Return the mailbox's daily limit for one of its days, and the day of the ramp-up if that sets
-    the limit (B4)."""
-    ramp = settings.own.ramp
-    if ramp is not None:
-        day = ramp.day(day_starts_at)
-        if ramp.limit(day) < settings.highest_limit:
-            return ramp.limit(day), day
-    return settings.highest_limit, None
+@dataclass(frozen=True)
+class _Sent:
+    """What was counted for a mailbox: its day, that of its slot, and each limit of its provider.
 
-
-def mailbox_facts(
-    connection: Connection, box: SendingMailbox, now: datetime, obstacle: Obstacle | None = None
-) -> MailboxFacts:
-    """The mailbox's state and its sent messages, counted in this transaction.
-
-    Readers pass `obstacle`; a sender meets it before it takes a lane.
+    `may_rejoin`: it is disconnected, and its hour in some campaign goes on.
     """
-    start, end = quota.day_of(now, box.settings.timezone, box.settings.day_from, box.settings.day_until)
-    daily_limit, ramp_day = limit_of_day(box.settings, start)
+
+    today: int
+    slot_today: int
+    rolling: tuple[RollingUse, ...]
+    may_rejoin: bool
+
+
+def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) -> MailboxFacts:
+    """The mailbox's state and its sent messages, counted in this transaction."""
+    start, _ = _day_of(box, now)
     overrides = provider_limits.overrides_in(workspaces.settings(connection))
     rolling = tuple(
         RollingUse(
@@ -71,6 +67,76 @@ def mailbox_facts(
         )
         for limit in provider_limits.limits_for(box.provider, overrides, box.address)
     )
+    sent = _Sent(
+        today=mailboxes.sent_since(connection, box.id, start),
+        slot_today=mailboxes.sent_through_slot_since(connection, box.slot_id, start),
+        rolling=rolling,
+        may_rejoin=box.state is ConnectionState.DISCONNECTED
+        and deadlines.is_any(connection, deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)),
+    )
+    return _facts_of(box, sent, now, None)
+
+
+def facts_of_mailboxes(
+    connection: Connection, boxes: Sequence[SendingMailbox], now: datetime, obstacle: Obstacle | None
+) -> dict[int, MailboxFacts]:
+    """Like `mailbox_facts` for many mailboxes, in as few statements as for one.
+
+    Readers pass `obstacle`; a sender meets it before it takes a lane.
+    """
+    starts = {box.id: _day_of(box, now)[0] for box in boxes}
+    slots = {box.id: (box.slot_id, starts[box.id]) for box in boxes}
+    today = mailboxes.sent_since_each(connection, starts)
+    slot_today = mailboxes.sent_through_slots_since(connection, list(dict.fromkeys(slots.values())))
+    away = [box.id for box in boxes if box.state is ConnectionState.DISCONNECTED]
+    rejoining = deadlines.mailboxes_with(connection, away, DeadlineKind.DISCONNECT)
+    rolling = _rolling_of_each(connection, boxes, now)
+    return {
+        box.id: _facts_of(
+            box,
+            _Sent(
+                today=today.get(box.id, 0),
+                slot_today=slot_today.get(slots[box.id], 0),
+                rolling=tuple(rolling[box.id]),
+                may_rejoin=box.id in rejoining,
+            ),
+            now,
+            obstacle,
+        )
+        for box in boxes
+    }
+
+
+def _rolling_of_each(
+    connection: Connection, boxes: Sequence[SendingMailbox], now: datetime
+) -> dict[int, list[RollingUse]]:
+    """Count for each mailbox what its provider limits; one statement for each limit."""
+    overrides = provider_limits.overrides_in(workspaces.settings(connection))
+    limits = {box.id: provider_limits.limits_for(box.provider, overrides, box.address) for box in boxes}
+    bound: dict[tuple[int, timedelta], list[int]] = {}
+    for mailbox_id, each in limits.items():
+        for limit in each:
+            bound.setdefault((limit.limit, limit.period), []).append(mailbox_id)
+    nth = {
+        (n, period): mailboxes.nth_latest_sends(connection, lanes, n, now - period)
+        for (n, period), lanes in bound.items()
+    }
+    return {
+        mailbox_id: [
+            RollingUse(limit.description, limit.period, nth[limit.limit, limit.period].get(mailbox_id))
+            for limit in each
+        ]
+        for mailbox_id, each in limits.items()
+    }
+
+
+def _day_of(box: SendingMailbox, now: datetime) -> tuple[datetime, datetime]:
+    return quota.day_of(now, box.settings.timezone, box.settings.day_from, box.settings.day_until)
+
+
+def _facts_of(box: SendingMailbox, sent: _Sent, now: datetime, obstacle: Obstacle | None) -> MailboxFacts:
+    start, end = _day_of(box, now)
+    daily_limit, ramp_day = box.settings.limit_of_day(start)
     return MailboxFacts(
         address=box.address,
         connection=box.state,
@@ -80,11 +146,11 @@ def mailbox_facts(
         hold_reason=box.health.hold_reason,
         hold_until=box.health.hold_until,
         daily_limit=daily_limit,
-        sent_today=mailboxes.sent_since(connection, box.id, start),
+        sent_today=sent.today,
         day_ends_at=end,
         daily_cap=box.settings.daily_cap,
-        slot_sent_today=mailboxes.sent_through_slot_since(connection, box.slot_id, start),
-        rolling=rolling,
+        slot_sent_today=sent.slot_today,
+        rolling=sent.rolling,
         next_send_at=box.next_send_at,
         inbox_read_at=box.inbox.read_at,
         inbox_failing_since=box.inbox.failing_since,
@@ -92,8 +158,7 @@ def mailbox_facts(
         ramp_day=ramp_day,
         obstacle=obstacle,
         hold_class=box.health.hold_class,
-        may_rejoin=box.state is ConnectionState.DISCONNECTED
-        and deadlines.is_any(connection, deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)),
+        may_rejoin=sent.may_rejoin,
     )
 
 
@@ -181,14 +246,28 @@ def message_facts(
     absences: Absences | None = None,
 ) -> MessageFacts:
     """Gather the facts for the recipient's gates; pass `absences` if already known."""
+    suppression = None
+    if message.kind is MessageKind.CAMPAIGN:
+        suppression = suppressions.covering(connection, message.to_address)
+    known = absences or absences_in(connection)
+    return facts_of_message(context, message, box, campaign, suppression, now, known)
+
+
+def facts_of_message(
+    context: Context,
+    message: Candidate,
+    box: SendingMailbox,
+    campaign: StoredCampaign | None,
+    suppression: Suppressed | None,
+    now: datetime,
+    absences: Absences,
+) -> MessageFacts:
+    """Gather the same facts when absences and suppression are known."""
     window = None
     if campaign is not None and campaign.timezone == RECIPIENT_ZONE and message.kind is MessageKind.CAMPAIGN:
         zone = box.settings.workspace_timezone
         window = window_of(context, campaign, zone, now, message.recipient_timezone)
     is_parked = message.parked_before is not None and message.due_at < message.parked_before
-    suppression = None
-    if message.kind is MessageKind.CAMPAIGN:
-        suppression = suppression_of(connection, message.to_address)
     return MessageFacts(
         id=message.id or None,
         is_follow_up=message.priority is Priority.FOLLOW_UP,
@@ -198,7 +277,7 @@ def message_facts(
         released_at=message.released_at,
         # A parked row stays parked until it is released, even if later settings would not park it.
         late_since=(message.due_at if is_parked else message.overdue_at)
-        or _late_since(context, message, box, campaign, absences or absences_in(connection)),
+        or _late_since(context, message, box, campaign, absences),
         is_parked=is_parked,
         last_error=message.error_text,
         unfit_campaign=None if campaign is None or not message.is_unfit else campaign.name,
@@ -206,14 +285,17 @@ def message_facts(
         sender_is_away=message.sender_left_reason == Departure.DISCONNECTED,
         recipient=message.recipient_state,
         recipient_reason=message.recipient_reason,
-        suppression=suppression,
+        suppression=_in_words(suppression, message.to_address),
         window=window,
     )
 
 
 def suppression_of(connection: Connection, address: str) -> tuple[str, str] | None:
     """Find the suppression of an address: the address or domain, and the reason."""
-    found = suppressions.covering(connection, address)
+    return _in_words(suppressions.covering(connection, address), address)
+
+
+def _in_words(found: Suppressed | None, address: str) -> tuple[str, str] | None:
     # Of an erased contact only the hash of the address is kept.
     return None if found is None else (found.value or address, found.reason)
 

@@ -9,7 +9,6 @@ from sqlalchemy import Connection
 
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard
-from mailrotate.core.services.effects import grace_periods
 from mailrotate.core.store import deadlines
 from mailrotate.core.values.errors import StoreTrouble
 
@@ -37,6 +36,8 @@ def enter(context: Context, connection: Connection, now: datetime) -> datetime:
     """Do what `acting` does first, in a transaction that is open already; return the instant that decides."""
     now = context.later(now)
     if deadlines.is_any(connection):
+        from mailrotate.core.services.effects import grace_periods
+
         clock_guard.require_right(context, connection, now)
         grace_periods.apply_passed(connection, now)
     return now
@@ -83,6 +84,9 @@ class _Looked(Exception):
 @contextmanager
 def _settled(context: Context, now: datetime) -> Iterator[Connection]:
     """Open a transaction in which the passed deadlines are settled; take that back at its end."""
+    # Imported where a deadline has passed: most commands that read would wait for it in vain.
+    from mailrotate.core.services.effects import grace_periods
+
     with suppress(_Looked), context.store.writing() as connection:
         grace_periods.apply_passed(connection, now)
         yield connection

@@ -45,7 +45,6 @@ from mailrotate.core.values.own_settings import (
     Given,
     OwnSettings,
     Ramp,
-    Setting,
     ShownSetting,
     Wanted,
     parse,
@@ -66,21 +65,6 @@ class Unshared:
 
     users: Sequence[str]
     campaigns: Sequence[str]
-
-
-def in_force(stored: StoredSettings, setting: Setting) -> ShownSetting:
-    """Return a setting's value and its origin."""
-    own = getattr(stored.own, setting.key)
-    # The plan's cap binds where it is lower (B4).
-    if own is None or (setting.key == "daily_limit" and own > stored.daily_cap):
-        followed = {
-            "user": stored.user_name,
-            "plan": stored.daily_cap,
-            "workspace": stored.workspace_timezone,
-            "default": setting.default,
-        }
-        return ShownSetting(setting.key, followed[setting.follows], setting.follows)
-    return ShownSetting(setting.key, setting.show(own), "own")
 
 
 def check(context: Context, address: str, given: Given) -> StoredMailbox:
@@ -164,7 +148,7 @@ def _change_within(
 def _shown(connection: Connection, box: StoredMailbox, wanted: Wanted) -> list[ShownSetting]:
     """Return the values of the settings that a change may affect, in the order of the table."""
     stored = settings.of(connection, box.id)
-    shown = [in_force(stored, setting) for key, setting in SETTINGS.items() if key in wanted]
+    shown = [stored.in_force(setting) for key, setting in SETTINGS.items() if key in wanted]
     return shown + ([sharing.setting(connection, box)] if "access" in wanted else [])
 
 

@@ -6,14 +6,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from mailrotate.core.rules import quota
+from mailrotate.core.rules import quota, roles
+from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.timeline_filter import NEVER_LINKED, read_link
 from mailrotate.core.services import periods
 from mailrotate.core.services.access import authority, seats
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.effects.door import acting, looking
-from mailrotate.core.services.mailboxes import mailbox_settings, sharing
+from mailrotate.core.services.mailboxes import sharing
 from mailrotate.core.store import (
     aliases,
     connections,
@@ -104,6 +104,13 @@ def listing(context: Context, now: datetime, *, removed: bool = False) -> list[L
         return _listed(connection, [box for box in boxes if seen is None or box.id in seen], now)
 
 
+def is_among_others(context: Context) -> bool:
+    """Whether the acting user sees other users (A6), with mailboxes or without."""
+    with context.store.reading() as connection:
+        acting_user = seats.require_active(connection, context.actor)
+        return roles.may(acting_user.role, Deed.SEE_TEAM) and len(workspaces.users(connection)) > 1
+
+
 def _listed(connection: Connection, boxes: Sequence[SendingMailbox], now: datetime) -> list[ListedMailbox]:
     days = {box.id: _day_of(box, now)[0] for box in boxes}
     sent = mailboxes.sent_since_each(connection, days)
@@ -137,7 +144,7 @@ def _line(
     checked_after: datetime,
     deadlines: Sequence[RunningDeadline],
 ) -> ListedMailbox:
-    daily_limit, ramp_day = facts.limit_of_day(box.settings, day_from)
+    daily_limit, ramp_day = box.settings.limit_of_day(day_from)
     health = box.health
     worked = (health.last_test_at, last_sent_at, box.inbox.read_at)
     last_worked = max((instant for instant in worked if instant is not None), default=health.connected_at)
@@ -220,7 +227,7 @@ def _settings_of(connection: Connection, box: StoredMailbox, stored: StoredSetti
     known = signatures.of_connection(connection, box.connection_id)
     main = next((each.name for each in known if each.is_main), None)
     return [
-        *(mailbox_settings.in_force(stored, setting) for setting in SETTINGS.values()),
+        *(stored.in_force(setting) for setting in SETTINGS.values()),
         sharing.setting(connection, box),
         ShownSetting("sync_every", stored.sync_every, "plan"),
         ShownSetting("sends_as", stored.sends_as or box.address, "own" if stored.sends_as else "default"),

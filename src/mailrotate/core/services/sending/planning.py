@@ -67,7 +67,7 @@ def plan_lane(context: Context, lane: Lane, cache: StepCache, now: datetime) -> 
         horizon = quota.midnight_after(known.day_ends_at, box.settings.timezone)
         late_before = facts.absences_in(connection).late_before
         at = _Lane(context, connection, cache, box, running, horizon, late_before, now)
-        tomorrow, _ = facts.limit_of_day(box.settings, known.day_ends_at)
+        tomorrow, _ = box.settings.limit_of_day(known.day_ends_at)
         room = max(0, known.daily_limit - known.sent_today) + tomorrow
         room -= cut_off_messages.count(connection, box.id, box.slot_id)
         waiting, planned = _fill(at, Priority.FOLLOW_UP, room)

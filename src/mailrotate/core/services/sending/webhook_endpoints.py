@@ -16,6 +16,7 @@ from mailrotate.core.rules.webhook_url import read_url
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.access.secrets import seal_as
 from mailrotate.core.services.context import Context, webhook_secret_name
+from mailrotate.core.services.sending.webhook_health import Endpoint, all_endpoints
 from mailrotate.core.services.sending.webhook_posting import note_working, post
 from mailrotate.core.store import events, webhooks
 from mailrotate.core.store.events import About
@@ -28,20 +29,6 @@ from mailrotate.core.values.webhook import OFFERED, TEST_EVENT
 
 BOTH_SIGN_FOR = timedelta(hours=24)
 EVERY_EVENT = "all"
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """An endpoint as it is shown: without its secrets."""
-
-    hook: StoredWebhook
-    queue: Queue
-
-    @property
-    def state(self) -> str:
-        if self.hook.off_at is not None:
-            return "off"
-        return "working" if self.hook.failing_since is None else "failing"
 
 
 @dataclass(frozen=True)
@@ -88,17 +75,7 @@ def listing(context: Context) -> list[Endpoint]:
     """List the endpoints. Raises Refused."""
     with context.store.reading() as connection:
         seats.require_deed(connection, context.actor, Deed.WEBHOOKS)
-        return _all(connection)
-
-
-def in_trouble(connection: Connection) -> list[Endpoint]:
-    """List the endpoints that a user should look at."""
-    return [one for one in _all(connection) if one.state != "working" or one.queue.given_up]
-
-
-def _all(connection: Connection) -> list[Endpoint]:
-    queues = webhooks.queues(connection)
-    return [Endpoint(hook, queues.get(hook.id, Queue())) for hook in webhooks.listing(connection)]
+        return all_endpoints(connection)
 
 
 def remove(context: Context, webhook_id: int, now: datetime) -> Endpoint:

@@ -24,6 +24,7 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
 from mailrotate.core.store.sending import outbox, outbox_lists
+from mailrotate.core.store.sending.lane_fronts import Front
 from mailrotate.core.values import reasons
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
@@ -212,7 +213,7 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     bound = look.campaign_facts(campaign.id, "UTC" if workspace is None else workspace.timezone)
     own = decide(Situation(bound, None, None), look.now)
     shown = [_shown(verdict) for verdict in own.gates]
-    first: list[Decision] = []
+    fronts: list[Front] = []
     awaited = recipients.awaited_senders(look.connection, campaign.id)
     for sender in senders.senders_of(look.connection, campaign.id):
         goes_on = sender.left_at is None or sender.id in awaited
@@ -222,8 +223,9 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
         shown += [
             _shown(verdict, known.address) for verdict in verdicts(Situation(None, known, None), look.now)
         ]
-        first += [look.decide(message) for message in look.first_of_campaign(campaign, sender.mailbox_id)]
-    decision = earliest(first)
+        fronts.append(Front(sender.mailbox_id, campaign.id))
+    found = look.first_of_campaigns(fronts)
+    decision = earliest(look.decide_each([message for front in fronts for message in found[front]]))
     if decision is None:
         waits = not own.open and own.next_at is None
         summary = own.summary if waits else "nothing of it waits to be sent"

@@ -16,13 +16,12 @@ from mailrotate.core.rules.world import Campaign, Trouble, World
 from mailrotate.core.services.access import advice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import resuming
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.mailboxes import grace_extension, slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
-from mailrotate.core.services.sending import webhook_endpoints
+from mailrotate.core.services.sending import webhook_health
 from mailrotate.core.services.sending.runners import RunnerEntry
-from mailrotate.core.services.sending.webhook_endpoints import Endpoint
+from mailrotate.core.services.sending.webhook_health import Endpoint
 from mailrotate.core.services.views import obstacles, survey
 from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import (
@@ -145,9 +144,10 @@ def look(context: Context, now: datetime) -> Overview:
         seen = _lanes_seen(prospects, viewer)
         lanes = survey.lanes(connection, seen, now)
         unread = unread_mail.counts(connection, now - _UNREAD_IS_RECENT)
+        remedies = advice.remedies(connection, context.actor, [shut for _, shut, _ in seen])
         boxes = tuple(
-            _mailbox_line(prospects, *each, unread.get(each[0].id, 0), lane.broke_by)
-            for each, lane in zip(seen, lanes, strict=True)
+            _mailbox_line(prospects, *each, remedy, unread.get(each[0].id, 0), lane.broke_by)
+            for each, remedy, lane in zip(seen, remedies, lanes, strict=True)
         )
         found = _campaigns_seen(connection, viewer)
         lines = _campaign_lines(connection, found)
@@ -191,6 +191,11 @@ def _in_world(
     """The campaigns as the headline sees them; only of the one that it may name, also the way on."""
     seen = [Campaign(one.name, one.state, one.pause_reasons, one.total - one.ended) for one in lines]
     named = busiest_paused(seen)
+    if named is None:
+        return tuple(seen)
+    # Imported only for a paused campaign, because it brings all that follows from a resumption.
+    from mailrotate.core.services.effects import resuming
+
     return tuple(
         replace(one, way_on=resuming.way(connection, actor, campaign)) if one is named else one
         for one, campaign in zip(seen, found, strict=True)
@@ -201,12 +206,13 @@ def _lanes_seen(prospects: Prospects, viewer: int | None) -> list[LaneSeen]:
     """Each mailbox with its first closed gate and the decision on what it may send first."""
     connection = prospects.connection
     numbers = None if viewer is None else visibility.mailbox_ids(connection, viewer)
+    boxes = [box.id for box in mailboxes.listing(connection) if numbers is None or box.id in numbers]
+    prospects.know_mailboxes(boxes)
+    decisions = prospects.of_lanes(boxes)
     found = []
-    for box in mailboxes.listing(connection):
-        if numbers is None or box.id in numbers:
-            facts = Situation(None, prospects.mailbox_facts(box.id), None)
-            shut = first_closed(facts, prospects.now)
-            found.append((prospects.box(box.id), shut, prospects.of_lane(box.id)))
+    for mailbox_id in boxes:
+        shut = first_closed(Situation(None, prospects.mailbox_facts(mailbox_id), None), prospects.now)
+        found.append((prospects.box(mailbox_id), shut, decisions[mailbox_id]))
     return found
 
 
@@ -245,7 +251,7 @@ def _telling(context: Context, connection: Connection, seen: Collection[str]) ->
     return Telling(
         tuple(one for one in notices.untold(connection) if one in seen),
         tuple(one for one in notices.refused(connection) if one.address in seen),
-        tuple(webhook_endpoints.in_trouble(connection)) if may_see else (),
+        tuple(webhook_health.in_trouble(connection)) if may_see else (),
     )
 
 
@@ -279,6 +285,7 @@ def _mailbox_line(
     box: SendingMailbox,
     shut: Verdict | None,
     decision: Decision | None,
+    remedy: AnyHint | None,
     unread_mails: int,
     broke_by: str | None,
 ) -> MailboxLine:
@@ -289,7 +296,7 @@ def _mailbox_line(
         gate=None if shut is None else shut.gate,
         reason=None if shut is None else shut.reason,
         until=None if shut is None else shut.until,
-        remedy=advice.remedy(prospects.connection, prospects.context.actor, shut),
+        remedy=remedy,
         sent_today=known.sent_today,
         daily_limit=known.daily_limit,
         waits=decision is not None,

@@ -137,6 +137,11 @@ def by_id(connection: Connection, recipient_id: int) -> StoredRecipient | None:
     return None if row is None else _read(row._mapping)  # type: ignore[arg-type]
 
 
+def by_ids(connection: Connection, recipient_ids: Sequence[int]) -> dict[int, StoredRecipient]:
+    rows = rows_with(connection, _RECIPIENTS, t.recipient.c.id, recipient_ids)
+    return {int(row.id): _read(row._mapping) for row in rows}  # type: ignore[arg-type]
+
+
 def of_contacts(connection: Connection, campaign_id: int, contact_ids: Sequence[int]) -> dict[int, int]:
     """Which of these contacts are recipients of the campaign, by contact."""
     r = t.recipient.c

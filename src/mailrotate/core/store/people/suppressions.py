@@ -1,14 +1,16 @@
 """Addresses and domains that are never written to again. Erased ones remain as a hash (I4)."""
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Row,
     Select,
     bindparam,
     delete,
@@ -63,12 +65,31 @@ def _covering(count: int) -> Ready:
 
 def covering(connection: Connection, address: str) -> Suppressed | None:
     """The suppression that forbids writing to a normalised address: its own, its domain's or one above."""
+    hashes = {f"b_hash_{n}": digest for n, digest in enumerate(_hashes_of(address))}
+    row = _covering(len(hashes)).first(connection, **hashes)
+    return None if row is None else _read(row)
+
+
+def _hashes_of(address: str) -> list[str]:
     canonical = canonical_address(address)
     # The plain address for hashes that are older than the canonical form, and cannot be made again.
     covers = {canonical, address, *domain_and_parents(domain_of(canonical))}
-    hashes = {f"b_hash_{n}": fingerprint(each) for n, each in enumerate(covers)}
-    row = _covering(len(covers)).first(connection, **hashes)
-    return None if row is None else _read(row)
+    return list(map(fingerprint, covers))
+
+
+def covering_each(connection: Connection, addresses: Collection[str]) -> dict[str, Suppressed]:
+    """Like `covering` for many addresses; those that are not suppressed are missing."""
+    hashes = {address: _hashes_of(address) for address in addresses}
+    wanted = sorted({digest for each in hashes.values() for digest in each})
+    by_hash: dict[str, Row[Any]] = {}
+    for row in rows_with(connection, select(t.suppression), t.suppression.c.hash, wanted):
+        by_hash[row.hash] = row
+    found = {}
+    for address, each in hashes.items():
+        covers = [by_hash[digest] for digest in each if digest in by_hash]
+        if covers:
+            found[address] = _read(min(covers, key=lambda row: str(row.kind))._mapping)
+    return found
 
 
 def canonical_addresses() -> Select[tuple[str]]:

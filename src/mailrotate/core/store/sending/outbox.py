@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert,
 
 from mailrotate.core.store import moves
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.store.ready import Ready, Record
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.states import MessageKind, MessageState, Priority, RecipientState, ReplyClass
@@ -200,10 +201,8 @@ _IS_EARLIEST = (
     .order_by(_c.ready_at, _c.id)
     .limit(1)
 )
-_IS_EARLIEST_OF_CAMPAIGN = _IS_EARLIEST.where(_c.campaign_id == bindparam("b_campaign"))
 _EARLIEST = Ready(_IS_EARLIEST)
-_EARLIEST_OF_CAMPAIGN = Ready(_IS_EARLIEST_OF_CAMPAIGN)
-_EARLIEST_SINCE = Ready(_IS_EARLIEST_OF_CAMPAIGN.where(_c.due_at >= bindparam("b_since")))
+_EARLIEST_OF_CAMPAIGN = Ready(_IS_EARLIEST.where(_c.campaign_id == bindparam("b_campaign")))
 
 
 def earliest_by_hand(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
@@ -221,18 +220,11 @@ def _earliest(connection: Connection, mailbox_id: int, priority: Priority, now: 
 
 
 def earliest_ready(
-    connection: Connection,
-    mailbox_id: int,
-    campaign_id: int,
-    priority: Priority,
-    now: datetime,
-    since: datetime | None = None,
+    connection: Connection, mailbox_id: int, campaign_id: int, priority: Priority, now: datetime
 ) -> Candidate | None:
-    """The first ready message of one campaign and priority in a lane; with `since`, of those due later."""
+    """The first ready message of one campaign and priority in a lane."""
     known = {"b_mailbox": mailbox_id, "b_priority": priority, "b_now": now, "b_campaign": campaign_id}
-    if since is None:
-        return _one(_EARLIEST_OF_CAMPAIGN.first(connection, **known))
-    return _one(_EARLIEST_SINCE.first(connection, **known, b_since=since))
+    return _one(_EARLIEST_OF_CAMPAIGN.first(connection, **known))
 
 
 def _one(row: Record | None) -> Candidate | None:
@@ -252,8 +244,8 @@ def by_id(connection: Connection, message_id: int) -> Candidate | None:
 
 
 def by_ids(connection: Connection, message_ids: Sequence[int]) -> dict[int, Candidate]:
-    """The messages with these ids, at most a few hundred."""
-    rows = connection.execute(_CANDIDATE.where(t.message.c.id.in_(message_ids)))
+    """The messages with these ids."""
+    rows = rows_with(connection, _CANDIDATE, t.message.c.id, message_ids)
     return {row.id: _candidate(row._mapping) for row in rows}
 
 

@@ -1,5 +1,6 @@
 """Mailboxes for sending: everything that gates and messages need, in one row."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from mailrotate.core.store import connections, mailboxes, settings
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.connections import Health
 from mailrotate.core.store.mailboxes import StoredMailbox
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.store.ready import Ready, Record
 from mailrotate.core.store.sending import inboxes
 from mailrotate.core.store.sending.inboxes import InboxState
@@ -62,6 +64,10 @@ def by_id(connection: Connection, mailbox_id: int) -> SendingMailbox:
     row = _BY_ID.first(connection, b_id=mailbox_id)
     assert row is not None
     return _read(row)
+
+
+def by_ids(connection: Connection, mailbox_ids: Sequence[int]) -> list[SendingMailbox]:
+    return [_read(r._mapping) for r in rows_with(connection, _QUERY, t.mailbox.c.id, mailbox_ids)]
 
 
 def listing(connection: Connection, *, removed: bool = False) -> list[SendingMailbox]:
