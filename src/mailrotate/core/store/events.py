@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, literal, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import visibility, webhooks
@@ -93,9 +93,6 @@ def record(
 
     In `data`, users are ids under `user`; a change has `key`, `before` and `after`.
     """
-    for key in _WORDS_OF_OTHERS:
-        if isinstance(said := data.get(key), str):
-            data[key] = _ADDRESS.sub("(address)", said)
     row = {
         "at": now,
         "action": action,
@@ -106,10 +103,42 @@ def record(
         "recipient_id": about.recipient_id,
         "message_id": about.message_id,
     }
-    text = json.dumps(data, sort_keys=True, default=str) if data else "{}"
+    text = _text_of(data)
     made = connection.execute(_RECORD, row | {"data": text})
     if action in OFFERED:
         webhooks.enqueue(connection, row | {"data": json.loads(text)}, (made.inserted_primary_key or (0,))[0])
+
+
+def record_each(
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    now: datetime,
+    recipient_ids: Sequence[int],
+    **data: object,
+) -> None:
+    """Append an event for each of some hundred recipients. No webhook is told of these."""
+    assert action not in OFFERED
+    e, r = t.event.c, t.recipient.c
+    columns = {
+        "at": literal(now, e.at.type),
+        "action": literal(action, e.action.type),
+        "actor_id": literal(actor.user_id, e.actor_id.type),
+        "os_user": literal(actor.os_user, e.os_user.type),
+        "campaign_id": r.campaign_id,
+        "recipient_id": r.id,
+        "data": literal(_text_of(data), e.data.type),
+    }
+    rows = select(*columns.values()).where(r.id.in_(recipient_ids)).order_by(r.id)
+    connection.execute(insert(t.event).from_select(list(columns), rows))
+
+
+def _text_of(data: Mapping[str, object]) -> str:
+    kept = {
+        key: _ADDRESS.sub("(address)", value) if key in _WORDS_OF_OTHERS and isinstance(value, str) else value
+        for key, value in data.items()
+    }
+    return json.dumps(kept, sort_keys=True, default=str) if kept else "{}"
 
 
 def listing(

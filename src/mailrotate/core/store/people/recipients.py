@@ -248,6 +248,16 @@ def end(
     return moves.move(connection, transition, recipient_id, **ending(reason, now))
 
 
+def end_each(
+    connection: Connection, transition: Transition, reason: str, recipient_ids: Sequence[int], now: datetime
+) -> dict[int, int | None]:
+    """End some hundred recipients in one statement; return the sender of each that had not ended yet."""
+    r = t.recipient.c
+    columns = (r.id, r.campaign_sender_id)
+    moved = moves.move_each(connection, transition, recipient_ids, *columns, **ending(reason, now))
+    return {row.id: row.campaign_sender_id for row in moved}
+
+
 def end_many(
     connection: Connection, transition: Transition, reason: str, where: ColumnElement[bool], now: datetime
 ) -> int:
@@ -292,7 +302,6 @@ def open_of_address(connection: Connection, address: str | None, domain: str | N
 def open_covered(connection: Connection, addresses: Sequence[str], domains: Sequence[str]) -> list[int]:
     """The open recipients whom suppressions of these addresses and domains cover."""
     c = t.contact.c
-    found = set(contacts.known(connection, addresses).values())
     by_contact = (
         select(t.recipient.c.id)
         .join(t.contact, c.id == t.recipient.c.contact_id)
@@ -304,8 +313,9 @@ def open_covered(connection: Connection, addresses: Sequence[str], domains: Sequ
         for domain in (contacts.domains(connection) if suppressed else ())
         if not suppressed.isdisjoint(domain_and_parents(domain))
     ]
+    canonical = sorted(set(map(canonical_address, addresses)))
     ids = {row.id for row in rows_with(connection, by_contact, c.domain, covered)}
-    return sorted(ids | {row.id for row in rows_with(connection, by_contact, c.id, sorted(found))})
+    return sorted(ids | {row.id for row in contacts.with_canonical(connection, by_contact, canonical)})
 
 
 def remove_uncontacted(connection: Connection, recipient_id: int) -> None:
