@@ -34,8 +34,8 @@ LOCKS = ("run.txt", "dev.txt", "mutate.txt")
 # What stands in the store beside its rooms, each a subject of one file.
 STORE_SUBJECTS = {
     "aliases", "backups", "campaign_edits", "campaigns", "column_types", "connections", "database_errors",
-    "deadlines", "dialects", "engine", "events", "instants", "mailboxes", "moves", "names", "notices",
-    "plans", "portions", "progress", "removals", "requests", "schema", "seat_addresses", "senders",
+    "deadlines", "dialects", "engine", "events", "index_steps", "instants", "mailboxes", "moves", "names",
+    "notices", "plans", "portions", "progress", "removals", "requests", "schema", "seat_addresses", "senders",
     "settings", "shares", "signatures", "slots", "statistics", "step_senders", "triggers", "users",
     "visibility", "webhooks", "workspaces",
 }  # fmt: skip

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, inser
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import visibility, webhooks
 from mailrotate.core.store.dialects import json_text
+from mailrotate.core.store.index_steps import among_first, each_value
 from mailrotate.core.store.portions import AT_A_TIME, rows_with
 from mailrotate.core.values.webhook import OFFERED
 
@@ -77,6 +78,18 @@ class Wanted(TypedDict, total=False):
 
 
 _RECORD = insert(t.event)
+_OF_MAILBOX = t.mailbox.c.id == t.event.c.mailbox_id
+_EVENTS = (
+    select(
+        t.event,
+        t.mailbox.c.address.label("mailbox"),
+        t.campaign.c.name.label("campaign"),
+        t.user.c.email.label("actor"),
+    )
+    .outerjoin(t.mailbox, _OF_MAILBOX)
+    .outerjoin(t.campaign, t.campaign.c.id == t.event.c.campaign_id)
+    .outerjoin(t.user, t.user.c.id == t.event.c.actor_id)
+)
 # For these keys, `before` and `after` are ids of users.
 USER_KEYS = ("user", "default_user", "owner")
 # Servers repeat the recipient, and people note who asked: `<kim@example.com>: no such user`.
@@ -153,23 +166,26 @@ def listing(
 
     The stream lasts as long as the caller's transaction.
     """
-    query = (
-        select(
-            t.event,
-            t.mailbox.c.address.label("mailbox"),
-            t.campaign.c.name.label("campaign"),
-            t.user.c.email.label("actor"),
-        )
-        .outerjoin(t.mailbox, t.mailbox.c.id == t.event.c.mailbox_id)
-        .outerjoin(t.campaign, t.campaign.c.id == t.event.c.campaign_id)
-        .outerjoin(t.user, t.user.c.id == t.event.c.actor_id)
-        .where(*_conditions(connection, wanted))
-    )
+    e = t.event.c
+    where = _conditions(connection, wanted)
     if ids is not None:
-        query = query.where(t.event.c.id.in_(ids))
+        where.append(e.id.in_(ids))
     if after is not None:
-        query = query.where(t.event.c.id > after)
-    with connection.execute(_in_order(query, after, limit).execution_options(yield_per=AT_A_TIME)) as rows:
+        where.append(e.id > after)
+    beginning = wanted.get("action")
+    if beginning is not None and limit is not None:
+        by_id = e.id.desc() if after is None else e.id
+        parts = [
+            select(e.id).outerjoin(t.mailbox, _OF_MAILBOX).where(e.action == action, *where).order_by(by_id)
+            for action in each_value(connection, e.action)
+            # In any case, as LIKE compares on SQLite.
+            if action.lower().startswith(beginning.lower())
+        ]
+        if not parts:
+            return
+        where.append(among_first(e.id, parts, limit))
+    query = _in_order(_EVENTS.where(*where), after, limit)
+    with connection.execute(query.execution_options(yield_per=AT_A_TIME)) as rows:
         yield from map(_read, rows)
 
 

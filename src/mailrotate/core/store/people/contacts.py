@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import dialects, visibility
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.index_steps import each_value
 from mailrotate.core.store.people import tags
 from mailrotate.core.store.portions import portions, rows_with
 from mailrotate.core.values.address import canonical_address, domain_of
@@ -163,13 +164,8 @@ def with_canonical(
 
 
 def domains(connection: Connection) -> Iterator[str]:
-    """Each domain that contacts have, once, by one step of the index for each instead of for each contact."""
-    c = t.contact.c
-    each = select(func.min(c.domain).label("domain")).cte("each", recursive=True)
-    following = select(func.min(c.domain)).where(c.domain > each.c.domain).scalar_subquery()
-    each = each.union_all(select(following).where(each.c.domain.is_not(None)))
-    with connection.execute(select(each.c.domain).where(each.c.domain.is_not(None))) as rows:
-        yield from rows.scalars()
+    """Each domain that contacts have, once."""
+    return each_value(connection, t.contact.c.domain)
 
 
 def among(connection: Connection, contact_ids: Sequence[int]) -> set[int]:

@@ -104,7 +104,7 @@ class SentCopy(SQLModel, table=True):
 class Event(SQLModel, table=True):
     """The append-only log. People are named by id only, so that the log and an erasure live together."""
 
-    __table_args__ = (LASTING_IDS,)
+    __table_args__ = (Index("ix_event_action", "action", "id"), LASTING_IDS)
     id: int = own_id()
     at: datetime
     action: str

@@ -71,7 +71,9 @@ class Recipient(SQLModel, table=True):
         Index(
             "ix_recipient_follow_up", "campaign_sender_id", "next_at", "id", **only_while(_AWAITS_FOLLOW_UP)
         ),
-        Index("ix_recipient_campaign", "campaign_id", "state"),
+        # Their ends put the ids of each state in order on PostgreSQL too.
+        Index("ix_recipient_campaign", "campaign_id", "state", "id"),
+        Index("ix_recipient_sender", "campaign_sender_id", "state", "id"),
         LASTING_IDS,
     )
     id: int = own_id()
