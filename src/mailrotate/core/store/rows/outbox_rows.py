@@ -39,7 +39,7 @@ class Message(SQLModel, table=True):
         Index("ix_message_in_flight", "runner_id", **only_while("state = 'sending'")),
         Index("ix_message_attention", "state", "mailbox_id", **only_while(_ATTENTION)),
         Index("uq_message_unsubscribe_token", "unsubscribe_token", unique=True),
-        Index("ix_message_campaign", "campaign_id", "state", "kind"),
+        Index("ix_message_campaign", "campaign_id", "state", "kind", "campaign_sender_id", "step_position"),
         LASTING_IDS,
     )
     id: int = own_id()
