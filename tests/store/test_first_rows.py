@@ -90,3 +90,15 @@ def test_a_page_of_recipients_is_the_beginning_of_the_whole_list(
         place = ("anna@example.org", "ben@example.org", "x@example.org").index(sender)
         fits = [n for n in fits if n % 3 and n % 2 == place]
     assert [one.email for one in whole] == [f"p{n}@example.com" for n in fits]
+
+
+def test_c5_the_recipients_of_a_slot_are_those_of_the_mailbox_in_it(
+    store: Store, workspace: Workspace
+) -> None:
+    campaign = workspace.add_campaign(mailboxes=[workspace.add_mailbox("anna@example.org")], rotates=False)
+    (sender,) = workspace.senders(campaign)
+    person = workspace.add_recipient(campaign, "kim@example.com", sender_id=sender)
+    with store.reading() as connection:
+        for limit in (None, 2):
+            found = recipients.listing(connection, campaign.id, sender="anna@example.org", limit=limit)
+            assert [one.id for one in found] == [person]
