@@ -1,5 +1,6 @@
 """What people read: plurals, zones, and which name they are told they meant. No process is needed for it."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -51,6 +52,23 @@ def test_a_script_can_order_what_happened_in_one_second() -> None:
 def test_a_table_in_a_pipe_writes_its_zone_as_it_is_spelled(capsys: pytest.CaptureFixture[str]) -> None:
     Speech().table(("id", "when (Europe/Berlin)"), [("m_1", "2026-07-01 11:00:00")])
     assert capsys.readouterr().out == "ID   WHEN (Europe/Berlin)\nm_1  2026-07-01 11:00:00\n"
+
+
+def test_h3_a_long_table_is_printed_while_its_rows_are_read(capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+
+    def rows() -> Iterator[tuple[str, str]]:
+        for number in range(5_000):
+            printed.append(capsys.readouterr().out)
+            yield f"k_{number}", "kim@example.com"
+
+    Speech().table(("id", "email"), rows())
+    behind = [number - "".join(printed[: number + 1]).count("@") for number in range(0, 5_000, 100)]
+    assert max(behind) <= 1_000
+    lines = ("".join(printed) + capsys.readouterr().out).splitlines()
+    assert len(lines) == 5_001
+    assert lines[:2] == ["ID     EMAIL", "k_0    kim@example.com"]
+    assert lines[-1] == "k_4999  kim@example.com"
 
 
 def test_mailboxes_of_one_domain_are_not_alike_for_their_domain() -> None:

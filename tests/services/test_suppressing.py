@@ -12,6 +12,7 @@ from mailrotate.core.values.errors import BadInput, NotFound
 from mailrotate.core.values.states import RecipientState, SuppressionKind
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Workspace
+from tests.support.statements import statements
 
 
 @pytest.fixture
@@ -119,3 +120,33 @@ def test_a_list_ends_the_open_people_of_each_portion_once(
     with context.store.reading() as connection:
         logged = [line for line in events.listing(connection) if line.action == "suppressions.imported"]
     assert [line.data["imported"] for line in logged] == [1, 2]
+
+
+def test_h3_a_list_ends_many_with_as_many_statements_as_a_few(workspace: Workspace, context: Context) -> None:
+    campaign = workspace.add_campaign("one", [workspace.add_mailbox("anna@example.org")])
+    people = [f"p{n}@example.com" for n in range(40)]
+    ids = [workspace.add_recipient(campaign, address) for address in people]
+
+    def suppress(lines: list[str]) -> list[str]:
+        with statements(workspace.store) as seen:
+            done = suppressing.add_many(context, lines, "left kim@b.example", _drop, _drop, NOW)
+        assert done == AddedMany(len(lines), 0, len(lines))
+        return seen
+
+    assert len(suppress(people[:2])) == len(suppress(people[2:]))
+    with context.store.reading() as connection:
+        logged = [line for line in events.listing(connection) if line.action == "recipient.unsubscribed"]
+    assert [line.recipient_id for line in logged] == ids
+    assert {(line.campaign, line.data["reason"]) for line in logged} == {("one", "left (address)")}
+
+
+def test_both_spellings_of_a_suppressed_address_end(workspace: Workspace, context: Context) -> None:
+    """Before addresses were compared in one form, each spelling became a contact."""
+    anna = workspace.add_mailbox("anna@example.org")
+    for name, address in (("one", "pi.a@gmail.com"), ("two", "p.ia@gmail.com")):
+        workspace.add_recipient(workspace.add_campaign(name, [anna]), address)
+    assert suppressing.add(context, "pi.a@gmail.com", "asked", NOW).ended == 2
+
+
+def _drop(_told: object) -> None:
+    pass

@@ -103,6 +103,25 @@ def test_h3_no_hot_query_walks_the_people_or_the_outbox(sqlite_store: Store, que
                 assert not any("TEMP B-TREE" in line for line in lines), lines
 
 
+def test_h3_the_progress_of_campaigns_is_counted_from_indexes_alone(sqlite_store: Store) -> None:
+    with sqlite_store.reading() as connection:
+        with statements_of(connection) as seen:
+            progress.of_campaigns(connection, [1, 2], "mailbox_removed")
+            progress.sent(connection, [1, 2])
+            progress.replied_since(connection, [1, 2], NOW)
+        lines = [
+            str(row[3])
+            for statement, parameters in seen
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]  # as the driver had them
+        ]
+    read = [line for line in lines if line.split()[1] in ("recipient", "message")]
+    assert [line for line in read if "COVERING INDEX" not in line] == [
+        # Those that failed, for the reason, and those that replied since.
+        "SEARCH recipient USING INDEX ix_recipient_campaign (campaign_id=? AND state=?)",
+        "SEARCH recipient USING INDEX ix_recipient_replied (ended_at>?)",
+    ], lines
+
+
 def planned(store: Store) -> list[int]:
     with store.reading() as connection:
         return due.lanes_with_work(connection, NOW)

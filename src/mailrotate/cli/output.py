@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
+from itertools import chain
 from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.table import aligned, print_on_terminal, stacked
+from mailrotate.cli.table import aligned, pages, print_on_terminal, stacked
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.duration import format_duration
 from mailrotate.core.values.errors import BadInput, ConfirmationNeeded, MailrotateError
@@ -163,18 +164,21 @@ class Speech:
         *,
         whole: bool = False,
     ) -> None:
-        """Aligned text in a pipe; on a terminal what fits of it, one row a line.
+        """Aligned text in a pipe; on a terminal what fits of it, one row a line, each page under its heading.
 
         `drop` are the columns that a narrow terminal does without, the least important first. With `whole`,
         prose goes on in further lines and is not cut.
         """
-        filled = [[cell(value) for value in row] for row in rows]
-        if not filled:
+        found = pages([cell(value) for value in row] for row in rows)
+        first = next(found, None)
+        if first is None:
             self.say(nothing)
         elif is_terminal(sys.stdout):
-            print_on_terminal(columns, filled, drop, whole=whole)
+            for page in chain([first], found):
+                print_on_terminal(columns, page, drop, whole=whole)
         else:
-            print("\n".join(aligned(columns, filled)))
+            for line in aligned(columns, chain([first], found)):
+                print(line)
 
     def facts(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Names and values of one thing, below each other."""

@@ -3,11 +3,14 @@
 On a terminal a row takes one line. Columns that a command can do without are left out until the others have
 room, and a line below the table names them; then prose is cut. An address, a link, an id, a name or an
 instant is never cut: people copy them. If a row still does not fit, its cells stand below each other.
+
+A long table is printed in pages, so that its memory does not grow with its rows.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,15 +20,29 @@ CELL_GAP = "  "
 _COPIED = re.compile(r"\S*(?:@|://)\S*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\S{1,40}")
 # Of longer prose a narrow column shows at least so much.
 _SHORT = 18
+# Few lists are longer, so that their columns keep one width.
+_PAGE = 1_000
+
+Page: TypeAlias = list[Sequence[str]]
 
 
-def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The lines of a table with every column in its full width."""
-    table = [[_capitals(column) for column in columns], *rows]
-    widths = [max(len(row[index]) for row in table) for index in range(len(columns))]
-    for row in table:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield CELL_GAP.join(cells).rstrip()
+def pages(rows: Iterable[Sequence[str]]) -> Iterator[Page]:
+    """Read rows as they are needed, a page at a time."""
+    left = iter(rows)
+    while page := list(islice(left, _PAGE)):
+        yield page
+
+
+def aligned(columns: Sequence[str], found: Iterable[Page]) -> Iterator[str]:
+    """The lines of a table with every column in its full width; a later page only makes columns wider."""
+    widths = [0] * len(columns)
+    heading = [[_capitals(column) for column in columns]]
+    for page in found:
+        lines, heading = [*heading, *page], []
+        widths = [max(width, *(len(line[index]) for line in lines)) for index, width in enumerate(widths)]
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            yield CELL_GAP.join(cells).rstrip()
 
 
 def stacked(names: Sequence[str], values: Sequence[str]) -> Iterator[str]:

@@ -23,7 +23,6 @@ from sqlalchemy import (
     MetaData,
     Select,
     Subquery,
-    TableValuedAlias,
     Text,
     case,
     cast,
@@ -321,33 +320,36 @@ def reserve_ids(connection: Connection, table: str, count: int) -> int:
     return int(found)
 
 
-def texts(connection: Connection, values: Sequence[str]) -> TableValuedAlias:
-    """Return a table of many texts, in the column `value`, as one parameter.
+def text_rows(connection: Connection, rows: Sequence[Sequence[str]], *names: str) -> Subquery:
+    """Return a table of many rows of texts as one parameter: `place` (from 0) and columns of these names.
 
     A VALUES list of so many rows takes longer to compile than to run.
     """
-    listed = literal(json.dumps(values))
+    listed = literal(json.dumps(rows))
     if is_sqlite(connection):
-        return func.json_each(listed).table_valued(column("value", Text), name="listed")
-    from sqlalchemy.dialects.postgresql import JSONB
+        each = func.json_each(listed).table_valued(column("key", Integer), column("value", Text))
+        place: ColumnElement[Any] = each.c.key
+        cells = [func.json_extract(each.c.value, f"$[{n}]", type_=Text()) for n in range(len(names))]
+    else:
+        from sqlalchemy.dialects.postgresql import JSONB
 
-    return func.jsonb_array_elements_text(cast(listed, JSONB)).table_valued(
-        column("value", Text), name="listed"
-    )
+        parts = func.jsonb_array_elements(cast(listed, JSONB))
+        each = parts.table_valued(column("value", JSONB), with_ordinality="ordinality")
+        place = each.c.ordinality - 1
+        cells = [each.c.value[n].astext for n in range(len(names))]
+    labelled = (cell.label(name) for cell, name in zip(cells, names, strict=True))
+    return select(place.label("place"), *labelled).subquery("rows")
+
+
+def texts(connection: Connection, values: Sequence[str]) -> Subquery:
+    """Return a table of many texts, in the column `value`, as one parameter."""
+    return text_rows(connection, [[value] for value in values], "value")
 
 
 def numbered(connection: Connection, values: Sequence[int]) -> Subquery:
     """Return a table of many whole numbers, in the columns `place` (from 0) and `value`, as one parameter."""
-    listed = literal(json.dumps(values))
-    if is_sqlite(connection):
-        each = func.json_each(listed).table_valued(column("key", Integer), column("value", Integer))
-        rows = select(each.c.key.label("place"), each.c.value)
-    else:
-        from sqlalchemy.dialects.postgresql import JSONB
-
-        texts = func.jsonb_array_elements_text(cast(listed, JSONB))
-        each = texts.table_valued(column("value", Text), with_ordinality="ordinality")
-        rows = select((each.c.ordinality - 1).label("place"), cast(each.c.value, BigInteger).label("value"))
+    listed = texts(connection, list(map(str, values)))
+    rows = select(listed.c.place, cast(listed.c.value, BigInteger).label("value"))
     # With the limit SQLite keeps the table; without it, it reads the whole list again for every joined row.
     return rows.limit(len(values)).subquery("numbered")
 

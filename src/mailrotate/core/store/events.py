@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, literal, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.store import visibility, webhooks
 from mailrotate.core.store.dialects import json_text
+from mailrotate.core.store.index_steps import among_first, each_value
 from mailrotate.core.store.portions import AT_A_TIME, rows_with
 from mailrotate.core.store.ready import Ready
 from mailrotate.core.values.webhook import OFFERED
@@ -78,6 +79,18 @@ class Wanted(TypedDict, total=False):
 
 
 _RECORD = Ready(insert(t.event))
+_OF_MAILBOX = t.mailbox.c.id == t.event.c.mailbox_id
+_EVENTS = (
+    select(
+        t.event,
+        t.mailbox.c.address.label("mailbox"),
+        t.campaign.c.name.label("campaign"),
+        t.user.c.email.label("actor"),
+    )
+    .outerjoin(t.mailbox, _OF_MAILBOX)
+    .outerjoin(t.campaign, t.campaign.c.id == t.event.c.campaign_id)
+    .outerjoin(t.user, t.user.c.id == t.event.c.actor_id)
+)
 # For these keys, `before` and `after` are ids of users.
 USER_KEYS = ("user", "default_user", "owner")
 # Servers repeat the recipient, and people note who asked: `<kim@example.com>: no such user`.
@@ -94,9 +107,6 @@ def record(
 
     In `data`, users are ids under `user`; a change has `key`, `before` and `after`.
     """
-    for key in _WORDS_OF_OTHERS:
-        if isinstance(said := data.get(key), str):
-            data[key] = _ADDRESS.sub("(address)", said)
     row = {
         "at": now,
         "action": action,
@@ -107,10 +117,42 @@ def record(
         "recipient_id": about.recipient_id,
         "message_id": about.message_id,
     }
-    text = json.dumps(data, sort_keys=True, default=str) if data else "{}"
+    text = _text_of(data)
     event_id = _RECORD.insert(connection, **row, data=text)
     if action in OFFERED:
         webhooks.enqueue(connection, row | {"data": json.loads(text)}, event_id)
+
+
+def record_each(
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    now: datetime,
+    recipient_ids: Sequence[int],
+    **data: object,
+) -> None:
+    """Append an event for each of some hundred recipients. No webhook is told of these."""
+    assert action not in OFFERED
+    e, r = t.event.c, t.recipient.c
+    columns = {
+        "at": literal(now, e.at.type),
+        "action": literal(action, e.action.type),
+        "actor_id": literal(actor.user_id, e.actor_id.type),
+        "os_user": literal(actor.os_user, e.os_user.type),
+        "campaign_id": r.campaign_id,
+        "recipient_id": r.id,
+        "data": literal(_text_of(data), e.data.type),
+    }
+    rows = select(*columns.values()).where(r.id.in_(recipient_ids)).order_by(r.id)
+    connection.execute(insert(t.event).from_select(list(columns), rows))
+
+
+def _text_of(data: Mapping[str, object]) -> str:
+    kept = {
+        key: _ADDRESS.sub("(address)", value) if key in _WORDS_OF_OTHERS and isinstance(value, str) else value
+        for key, value in data.items()
+    }
+    return json.dumps(kept, sort_keys=True, default=str) if kept else "{}"
 
 
 def listing(
@@ -125,23 +167,26 @@ def listing(
 
     The stream lasts as long as the caller's transaction.
     """
-    query = (
-        select(
-            t.event,
-            t.mailbox.c.address.label("mailbox"),
-            t.campaign.c.name.label("campaign"),
-            t.user.c.email.label("actor"),
-        )
-        .outerjoin(t.mailbox, t.mailbox.c.id == t.event.c.mailbox_id)
-        .outerjoin(t.campaign, t.campaign.c.id == t.event.c.campaign_id)
-        .outerjoin(t.user, t.user.c.id == t.event.c.actor_id)
-        .where(*_conditions(connection, wanted))
-    )
+    e = t.event.c
+    where = _conditions(connection, wanted)
     if ids is not None:
-        query = query.where(t.event.c.id.in_(ids))
+        where.append(e.id.in_(ids))
     if after is not None:
-        query = query.where(t.event.c.id > after)
-    with connection.execute(_in_order(query, after, limit).execution_options(yield_per=AT_A_TIME)) as rows:
+        where.append(e.id > after)
+    beginning = wanted.get("action")
+    if beginning is not None and limit is not None:
+        by_id = e.id.desc() if after is None else e.id
+        parts = [
+            select(e.id).outerjoin(t.mailbox, _OF_MAILBOX).where(e.action == action, *where).order_by(by_id)
+            for action in each_value(connection, e.action)
+            # In any case, as LIKE compares on SQLite.
+            if action.lower().startswith(beginning.lower())
+        ]
+        if not parts:
+            return
+        where.append(among_first(e.id, parts, limit))
+    query = _in_order(_EVENTS.where(*where), after, limit)
+    with connection.execute(query.execution_options(yield_per=AT_A_TIME)) as rows:
         yield from map(_read, rows)
 
 

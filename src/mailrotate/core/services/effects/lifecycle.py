@@ -33,20 +33,18 @@ def end_recipients(
 ) -> int:
     """End recipients that are still open; cancel their scheduled and error messages, keep held ones.
 
-    Return how many ended. One reply or suppression concerns few recipients, so a loop is enough.
+    Return how many ended.
     """
-    ended = 0
-    for recipient_id in recipient_ids:
-        if recipients.end(connection, transition, reason, recipient_id, now):
-            ended += 1
-            found = recipients.by_id(connection, recipient_id)
-            campaign_id = None if found is None else found.campaign_id
-            end_deadline_if_last(connection, None if found is None else found.campaign_sender_id, now)
-            about = About(campaign_id=campaign_id, recipient_id=recipient_id)
-            events.record(connection, actor, f"recipient.{transition.event}", now, about, reason=reason)
+    senders: list[int | None] = []
     for some in portions(recipient_ids):
+        ended = recipients.end_each(connection, transition, reason, some, now)
+        action = f"recipient.{transition.event}"
+        events.record_each(connection, actor, action, now, list(ended), reason=reason)
         moves.move_many(connection, MESSAGE["cancel"], outbox.of_recipients(some))
-    return ended
+        senders += ended.values()
+    for sender_id in set(senders):
+        end_deadline_if_last(connection, sender_id, now)
+    return len(senders)
 
 
 def end_deadline_if_last(connection: Connection, campaign_sender_id: int | None, now: datetime) -> None:

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    Column,
     Connection,
     Row,
     Select,
@@ -22,6 +21,7 @@ from sqlalchemy import (
 
 from mailrotate.core.store import dialects, visibility
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.index_steps import each_value
 from mailrotate.core.store.people import tags
 from mailrotate.core.store.portions import portions, rows_with
 from mailrotate.core.values.address import canonical_address, domain_of
@@ -128,7 +128,8 @@ def known(connection: Connection, addresses: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     spelled: dict[str, int] = {}
     c = t.contact.c
-    for row in _with_canonical(connection, list(set(wanted.values())), c.id, c.address):
+    query = select(c.canonical, c.id, c.address)
+    for row in with_canonical(connection, query, list(set(wanted.values()))):
         found[row.canonical] = min(row.id, found.get(row.canonical, row.id))
         spelled[row.address] = row.id
     return {
@@ -147,28 +148,24 @@ def have_fields(connection: Connection) -> bool:
 def fields_of(connection: Connection, canonical: Sequence[str]) -> dict[str, Mapping[str, str]]:
     """Return the fields of the contacts with these canonical addresses, as far as they have any."""
     c = t.contact.c
-    rows = _with_canonical(connection, canonical, c.id, c.fields)
+    rows = with_canonical(connection, select(c.canonical, c.id, c.fields), canonical)
     return {row.canonical: json.loads(row.fields) for row in rows if row.fields != "{}"}
 
 
-def _with_canonical(
-    connection: Connection, canonical: Sequence[str], *columns: Column[Any]
+def with_canonical(
+    connection: Connection, query: Select[Any], canonical: Sequence[str]
 ) -> Iterator[Row[Any]]:
+    """Run a query of contacts for those with one of many canonical addresses."""
     c = t.contact.c
     for some in portions(canonical):
         listed = dialects.texts(connection, some).c.value
         same = (c.domain == dialects.domain_of(connection, listed)) & (c.canonical == listed)
-        yield from connection.execute(select(c.canonical, *columns).where(same))
+        yield from connection.execute(query.where(same))
 
 
 def domains(connection: Connection) -> Iterator[str]:
-    """Each domain that contacts have, once, by one step of the index for each instead of for each contact."""
-    c = t.contact.c
-    each = select(func.min(c.domain).label("domain")).cte("each", recursive=True)
-    following = select(func.min(c.domain)).where(c.domain > each.c.domain).scalar_subquery()
-    each = each.union_all(select(following).where(each.c.domain.is_not(None)))
-    with connection.execute(select(each.c.domain).where(each.c.domain.is_not(None))) as rows:
-        yield from rows.scalars()
+    """Each domain that contacts have, once."""
+    return each_value(connection, t.contact.c.domain)
 
 
 def among(connection: Connection, contact_ids: Sequence[int]) -> set[int]:

@@ -12,12 +12,15 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    or_,
     select,
+    true,
     update,
 )
 
 from mailrotate.core.store import dialects, moves
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.index_steps import among_first
 from mailrotate.core.store.people import contacts
 from mailrotate.core.store.portions import rows_with
 from mailrotate.core.values.address import (
@@ -66,6 +69,11 @@ _WAITING = (
     .scalar_subquery()
 )
 _MAILBOX_ID = func.coalesce(t.campaign_sender.c.mailbox_id, t.connection.c.mailbox_id)
+_IS_IN_SLOT = and_(
+    t.connection.c.slot_id == t.campaign_sender.c.slot_id,
+    t.connection.c.superseded_at.is_(None),
+    t.connection.c.state != "disconnected",
+)
 # Made once: SQLAlchemy takes longer to build it than the database takes to answer.
 _RECIPIENTS = (
     select(
@@ -79,12 +87,7 @@ _RECIPIENTS = (
     )
     .join(t.contact, t.contact.c.id == t.recipient.c.contact_id)
     .outerjoin(t.campaign_sender, t.campaign_sender.c.id == t.recipient.c.campaign_sender_id)
-    .outerjoin(
-        t.connection,
-        (t.connection.c.slot_id == t.campaign_sender.c.slot_id)
-        & t.connection.c.superseded_at.is_(None)
-        & (t.connection.c.state != "disconnected"),
-    )
+    .outerjoin(t.connection, _IS_IN_SLOT)
     .outerjoin(t.mailbox, t.mailbox.c.id == _MAILBOX_ID)
     # The words are true as long as the rotation's choice is.
     .outerjoin(
@@ -168,18 +171,34 @@ def listing(
     limit: int | None = None,
 ) -> Generator[StoredRecipient]:
     """List recipients in the order of enrolment, streamed."""
-    query = _RECIPIENTS.where(t.recipient.c.campaign_id == campaign_id).order_by(t.recipient.c.id)
-    if state is not None:
-        query = query.where(t.recipient.c.state == state)
+    r = t.recipient.c
+    among = [r.campaign_id == campaign_id]
     if sender is not None:
-        query = query.where(t.mailbox.c.address == sender)
-    if after is not None:
-        query = query.where(t.recipient.c.id > after)
-    if limit is not None:
-        query = query.limit(limit)
+        among = [r.campaign_sender_id == number for number in _senders_at(connection, campaign_id, sender)]
+        if not among:
+            return
+    states = [*RecipientState] if state is None else [state]
+    is_after = true() if after is None else r.id > after
+    if limit is None:
+        which = and_(or_(*among), r.state.in_(states), is_after)
+    else:
+        parts = [(where, r.state == each, is_after) for where in among for each in states]
+        which = among_first(r.id, [select(r.id).where(*part).order_by(r.id) for part in parts], limit)
+    query = _RECIPIENTS.where(which).order_by(r.id).limit(limit)
     with connection.execute(query.execution_options(yield_per=500)) as rows:
         for row in rows:
             yield _read(row._mapping)  # type: ignore[arg-type]
+
+
+def _senders_at(connection: Connection, campaign_id: int, address: str) -> list[int]:
+    """The senders of a campaign whose recipients this mailbox writes to."""
+    query = (
+        select(t.campaign_sender.c.id)
+        .outerjoin(t.connection, _IS_IN_SLOT)
+        .join(t.mailbox, t.mailbox.c.id == _MAILBOX_ID)
+        .where(t.campaign_sender.c.campaign_id == campaign_id, t.mailbox.c.address == address)
+    )
+    return list(connection.execute(query).scalars())
 
 
 def people(connection: Connection, campaign_id: int) -> Generator[tuple[str, dict[str, str]]]:
@@ -253,6 +272,16 @@ def end(
     return moves.move(connection, transition, recipient_id, **ending(reason, now))
 
 
+def end_each(
+    connection: Connection, transition: Transition, reason: str, recipient_ids: Sequence[int], now: datetime
+) -> dict[int, int | None]:
+    """End some hundred recipients in one statement; return the sender of each that had not ended yet."""
+    r = t.recipient.c
+    columns = (r.id, r.campaign_sender_id)
+    moved = moves.move_each(connection, transition, recipient_ids, *columns, **ending(reason, now))
+    return {row.id: row.campaign_sender_id for row in moved}
+
+
 def end_many(
     connection: Connection, transition: Transition, reason: str, where: ColumnElement[bool], now: datetime
 ) -> int:
@@ -297,7 +326,6 @@ def open_of_address(connection: Connection, address: str | None, domain: str | N
 def open_covered(connection: Connection, addresses: Sequence[str], domains: Sequence[str]) -> list[int]:
     """The open recipients whom suppressions of these addresses and domains cover."""
     c = t.contact.c
-    found = set(contacts.known(connection, addresses).values())
     by_contact = (
         select(t.recipient.c.id)
         .join(t.contact, c.id == t.recipient.c.contact_id)
@@ -309,8 +337,9 @@ def open_covered(connection: Connection, addresses: Sequence[str], domains: Sequ
         for domain in (contacts.domains(connection) if suppressed else ())
         if not suppressed.isdisjoint(domain_and_parents(domain))
     ]
+    canonical = sorted(set(map(canonical_address, addresses)))
     ids = {row.id for row in rows_with(connection, by_contact, c.domain, covered)}
-    return sorted(ids | {row.id for row in rows_with(connection, by_contact, c.id, sorted(found))})
+    return sorted(ids | {row.id for row in contacts.with_canonical(connection, by_contact, canonical)})
 
 
 def remove_uncontacted(connection: Connection, recipient_id: int) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
     true,
     update,
@@ -115,21 +116,6 @@ def covered_domains(connection: Connection, domains: Select[tuple[str]]) -> Sele
 
 
 _s = t.suppression.c
-_ADD = insert(t.suppression).from_select(
-    ["kind", "value", "canonical", "hash", "reason", "source", "added_by", "added_at"],
-    dialects.but_not_twice(
-        select(
-            bindparam("b_kind", type_=_s.kind.type),
-            bindparam("b_value", type_=_s.value.type),
-            bindparam("b_canonical", type_=_s.canonical.type),
-            bindparam("b_hash", type_=_s.hash.type),
-            bindparam("b_reason", type_=_s.reason.type),
-            bindparam("b_source", type_=_s.source.type),
-            bindparam("b_added_by", type_=_s.added_by.type),
-            bindparam("b_added_at", type_=_s.added_at.type),
-        ).where(true())
-    ),
-)
 
 
 def add(
@@ -173,23 +159,25 @@ def add_many(
             .values(reason=reason, source=source, added_by=added_by)
         )
     rows = [
-        {
-            "b_kind": kind,
-            "b_value": value,
-            "b_canonical": canonical_of(kind, value),
-            "b_hash": digest,
-            "b_reason": reason,
-            "b_source": source,
-            "b_added_by": added_by,
-            "b_added_at": now,
-        }
+        (kind, value, canonical_of(kind, value), digest)
         for digest, (kind, value) in reversed(forms.items())
         if digest not in known
     ]
     if not rows:
         return 0
+    names = ("kind", "value", "canonical", "hash")
+    new = dialects.text_rows(connection, rows, *names)
+    columns = {
+        **{name: new.c[name] for name in names},
+        "reason": literal(reason, _s.reason.type),
+        "source": literal(source, _s.source.type),
+        "added_by": literal(added_by, _s.added_by.type),
+        "added_at": literal(now, _s.added_at.type),
+    }
+    query = select(*columns.values()).where(true()).order_by(new.c.place)
     # An entry that another process adds at the same moment stays as that process writes it.
-    return max(0, connection.execute(_ADD.execution_options(preserve_rowcount=True), rows).rowcount)
+    adding = insert(t.suppression).from_select(list(columns), dialects.but_not_twice(query))
+    return connection.execute(adding.execution_options(preserve_rowcount=True)).rowcount
 
 
 def remove(connection: Connection, kind: SuppressionKind, value: str, now: datetime) -> bool:

@@ -39,7 +39,7 @@ class Message(SQLModel, table=True):
         Index("ix_message_in_flight", "runner_id", **only_while("state = 'sending'")),
         Index("ix_message_attention", "state", "mailbox_id", **only_while(_ATTENTION)),
         Index("uq_message_unsubscribe_token", "unsubscribe_token", unique=True),
-        Index("ix_message_campaign", "campaign_id", "state", "kind"),
+        Index("ix_message_campaign", "campaign_id", "state", "kind", "campaign_sender_id", "step_position"),
         LASTING_IDS,
     )
     id: int = own_id()
@@ -104,7 +104,7 @@ class SentCopy(SQLModel, table=True):
 class Event(SQLModel, table=True):
     """The append-only log. People are named by id only, so that the log and an erasure live together."""
 
-    __table_args__ = (LASTING_IDS,)
+    __table_args__ = (Index("ix_event_action", "action", "id"), LASTING_IDS)
     id: int = own_id()
     at: datetime
     action: str

@@ -12,6 +12,7 @@ from mailrotate.core.values import states
 # The conditions of the partial indexes; `tables` has them again as expressions for queries.
 _AWAITS_FIRST = "next_at IS NOT NULL AND next_step = 1"
 _AWAITS_FOLLOW_UP = "next_at IS NOT NULL AND next_step > 1"
+_HAS_REPLIED = "state = 'replied'"
 
 
 class Contact(SQLModel, table=True):
@@ -71,7 +72,10 @@ class Recipient(SQLModel, table=True):
         Index(
             "ix_recipient_follow_up", "campaign_sender_id", "next_at", "id", **only_while(_AWAITS_FOLLOW_UP)
         ),
-        Index("ix_recipient_campaign", "campaign_id", "state"),
+        # Their ends put the ids of each state in order on PostgreSQL too.
+        Index("ix_recipient_campaign", "campaign_id", "state", "id"),
+        Index("ix_recipient_sender", "campaign_sender_id", "state", "id"),
+        Index("ix_recipient_replied", "ended_at", **only_while(_HAS_REPLIED)),
         LASTING_IDS,
     )
     id: int = own_id()

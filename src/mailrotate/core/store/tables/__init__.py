@@ -27,6 +27,7 @@ is_living_step = and_(
     message.c.state != literal(states.MessageState.CANCELLED.value),
     message.c.kind == literal(states.MessageKind.CAMPAIGN.value),
 )
+has_replied = recipient.c.state == literal(states.RecipientState.REPLIED.value)
 is_open = recipient.c.state.in_([literal(state.value) for state in states.OPEN_RECIPIENTS])
 is_undelivered = and_(webhook_delivery.c.delivered_at.is_(None), webhook_delivery.c.given_up_at.is_(None))
 is_current_request = and_(
