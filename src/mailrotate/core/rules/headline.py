@@ -5,16 +5,16 @@ headline names the one thing that the operator must act on first. Where nothing 
 when the next message goes, with the first of `_NOTICES`. The facts are in `world.py`.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from mailrotate.core.rules.gates import Gate
+from mailrotate.core.rules.headline_words import ahead, countdown, counted, past
+from mailrotate.core.rules.outages import down, server_down
 from mailrotate.core.rules.sign_in import sign_in
-from mailrotate.core.rules.world import Campaign, Code, Lane, Machine, Outage, Trouble, World
+from mailrotate.core.rules.world import Campaign, Code, Lane, Machine, Trouble, World
 from mailrotate.core.values import reasons
-from mailrotate.core.values.clock import rfc3339
 from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import CampaignState, ConnectionState
 
@@ -25,8 +25,6 @@ _SOON = timedelta(minutes=10)
 _UP_TO_DATE = "up to date: everything due has been sent"
 # A mailbox that is away may have messages due too.
 _ELSE_UP_TO_DATE = "everything else due has been sent"
-# Up to here people read "in 12 min" faster than an instant.
-_COUNTED_DOWN = timedelta(minutes=90)
 
 
 @dataclass(frozen=True)
@@ -60,24 +58,10 @@ def stops_all(machine: Machine, now: datetime) -> Trouble | None:
     if machine.last_pass_at is None:
         since = "no runner has run yet"
     elif now - machine.last_pass_at > PASS_IS_RECENT:
-        since = f"no runner since {_past(machine.last_pass_at)}"
+        since = f"no runner since {past(machine.last_pass_at)}"
     else:
         return None
     return Trouble(Code.NO_RUNNER, f"{since}; run it or install the cron line", Command("run", "--once"))
-
-
-def down(lane: Lane, all_lanes: Sequence[Lane] = ()) -> Trouble | None:
-    """Trouble with a server of this mailbox; with all lanes, those that miss it are counted."""
-    outage = lane.smtp or lane.imap
-    if outage is None:
-        return None
-    found = [(each, known) for each in all_lanes or (lane,) if (known := _outages(each, outage.host))]
-    lanes = {outage.host: [each for each, _ in found]}
-    return _outage(lanes, [one for _, known in found for one in known], bool(all_lanes))
-
-
-def _outages(lane: Lane, host: str) -> list[Outage]:
-    return [one for one in (lane.smtp, lane.imap) if one is not None and one.host == host]
 
 
 # --- what stops everything
@@ -105,7 +89,7 @@ def _stuck(world: World, now: datetime) -> Trouble | None:
     if bound is None or (bound.gate is Gate.INBOX and bound.remedy == Command("run", "--once")):
         return _no_runner(world, now)
     if bound.gate is Gate.INBOX and first.imap is not None:
-        found = _server_down(world, now)
+        found = server_down(world, now)
         return found if found is not None and found.code is Code.OFFLINE else down(first, world.lanes)
     if bound.gate is Gate.CONNECTION:
         return _grace(world, now) or _away(world, now)
@@ -162,7 +146,7 @@ def _all_down(world: World, now: datetime) -> Trouble | None:
     """No mailbox that would send now can reach its server; one at its daily limit would not."""
     due = [lane for lane in world.waiting if lane.is_due(now + _SOON)] or world.waiting
     pressing = [lane for lane in due if lane.goes(now + _SOON)] or due
-    return _server_down(world, now) if pressing and all(lane.smtp for lane in pressing) else None
+    return server_down(world, now) if pressing and all(lane.smtp for lane in pressing) else None
 
 
 def _only_errors(world: World, now: datetime) -> Trouble | None:
@@ -191,7 +175,7 @@ def _grace(world: World, now: datetime) -> Trouble | None:
     if not running:
         return None
     campaign, ends_at, address = min(running, key=lambda one: one[1])
-    says = f"{address} is disconnected; its hour in {campaign} ends at {_past(ends_at)}"
+    says = f"{address} is disconnected; its hour in {campaign} ends at {past(ends_at)}"
     return Trouble(Code.NO_SENDER, says, Command("mailbox", "connect", address, "--rejoin", "--resume"))
 
 
@@ -201,39 +185,6 @@ def _broken(world: World, now: datetime) -> Trouble | None:
         return None
     says = f"{lane.address}: its last pass ended in an unexpected failure ({lane.broke_by})"
     return Trouble(Code.LANE_DOWN, says, Command("run", "--once", "--debug"))
-
-
-def _server_down(world: World, now: datetime) -> Trouble | None:
-    """The servers that cannot be used: of those that send before those that are read."""
-    for outages in ([lane.smtp for lane in world.lanes], [lane.imap for lane in world.lanes]):
-        known = [outage for outage in outages if outage is not None]
-        lanes = defaultdict[str, list[Lane]](list)
-        for lane, outage in zip(world.lanes, outages, strict=True):
-            if outage is not None:
-                lanes[outage.host].append(lane)
-        if known:
-            return _offline(world, known) or _outage(lanes, known)
-    return None
-
-
-def _offline(world: World, known: Sequence[Outage]) -> Trouble | None:
-    """This machine, when several servers are known and no connected mailbox reaches its own (C2)."""
-    connected = [lane for lane in world.lanes if lane.state is ConnectionState.CONNECTED]
-    is_one_server = len({outage.host for outage in known}) == 1
-    if is_one_server or len(known) < len(connected) or any(map(_refuses, known)):
-        return None
-    says = f"no mail server can be reached{_since(known)}; check the network of this machine"
-    return Trouble(Code.OFFLINE, says, Command("mailbox", "test", "--all"))
-
-
-def _outage(lanes: Mapping[str, Sequence[Lane]], outages: Sequence[Outage], counts: bool = True) -> Trouble:
-    """The server that most mailboxes miss, and how many more there are."""
-    host = max(lanes, key=lambda each: len(lanes[each]))
-    of_host = [outage for outage in outages if outage.host == host]
-    others = f" and {_counted(len(lanes) - 1, 'more server')}" if len(lanes) > 1 else ""
-    missed = f" ({_counted(len(lanes[host]), 'mailbox', 'mailboxes')})" if counts else ""
-    says = f"{host} {_words(of_host[0])}{_since(of_host)}{missed}{others}"
-    return Trouble(Code.SERVER_DOWN, says, Command("mailbox", "test", lanes[host][0].address))
 
 
 def _away(world: World, now: datetime) -> Trouble | None:
@@ -256,7 +207,7 @@ def _unable(world: World, states: Sequence[ConnectionState]) -> Trouble | None:
         return None
     lane, shut = unable[0]
     by_user = shut.remedy if shut.gate is Gate.USER else None
-    more = f" (and {_counted(len(unable) - 1, 'more mailbox', 'more mailboxes')})" if len(unable) > 1 else ""
+    more = f" (and {counted(len(unable) - 1, 'more mailbox', 'more mailboxes')})" if len(unable) > 1 else ""
     says = f"{lane.address}: {shut.reason}{more}"
     return Trouble(Code.NO_SENDER, says, by_user or sign_in(lane.state, lane.address))
 
@@ -272,14 +223,14 @@ def _content(world: World, now: datetime) -> Trouble | None:
 def _errors(world: World, now: datetime) -> Trouble | None:
     if not world.errors:
         return None
-    says = f"{_counted(world.errors, 'message')} in error"
+    says = f"{counted(world.errors, 'message')} in error"
     return Trouble(Code.ERRORS, says, Command("outbox", "list", "--state", "error"))
 
 
 def _held(world: World, now: datetime) -> Trouble | None:
     if not world.held:
         return None
-    says = f"{_counted(world.held, 'message')} may or may not have left"
+    says = f"{counted(world.held, 'message')} may or may not have left"
     return Trouble(Code.HELD, says, Command("outbox", "list", "--state", "held"))
 
 
@@ -287,7 +238,7 @@ def _warned(world: World, now: datetime) -> Trouble | None:
     return next(iter(world.machine.warnings), None)
 
 
-_NOTICES: tuple[Asked, ...] = (_grace, _broken, _server_down, _failed, _content, _errors, _held, _warned)
+_NOTICES: tuple[Asked, ...] = (_grace, _broken, server_down, _failed, _content, _errors, _held, _warned)
 
 
 # --- while something is sent
@@ -316,13 +267,13 @@ def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[C
         # An inbox that was never read: the runner that works, or the next pass, reads it first.
         return Code.WAITING, f"waiting: {decision.summary}; {counts}", command
     if not first.is_due(now + _SOON):
-        return Code.NOTHING_DUE, f"{all_sent}; next at {_ahead(at)}; {counts}", command
+        return Code.NOTHING_DUE, f"{all_sent}; next at {ahead(at)}; {counts}", command
     if at - now > _SOON and first.gate is not Gate.GAP:
         why = _WAITS.get(first.gate, decision.summary) if first.gate else decision.summary
-        return Code.WAITING, f"waiting: {why}; next at {_ahead(at)}; {counts}", command
+        return Code.WAITING, f"waiting: {why}; next at {ahead(at)}; {counts}", command
     if not world.machine.runner_works and world.machine.last_pass_at is not None:
         return Code.SENDING, f"sending: {counts}, more with the next run", command
-    return Code.SENDING, f"sending: {counts}, next {_next(at, now)}", command
+    return Code.SENDING, f"sending: {counts}, next {countdown(at, now)}", command
 
 
 # The reasons of other gates say it without the instant, which follows.
@@ -354,47 +305,5 @@ def _idle(world: World, all_sent: str) -> tuple[Code, str, AnyHint]:
 
 
 def _counts(world: World) -> str:
-    replies = f", {_counted(world.replies_today, 'reply', 'replies')}" if world.replies_today else ""
+    replies = f", {counted(world.replies_today, 'reply', 'replies')}" if world.replies_today else ""
     return f"{world.sent_today} today{replies}"
-
-
-def _counted(number: int, one: str, several: str | None = None) -> str:
-    return f"{number} {one if number == 1 else several or one + 's'}"
-
-
-def _next(at: datetime, now: datetime) -> str:
-    rest = at - now
-    if rest <= timedelta():
-        return "now"
-    if rest <= timedelta(seconds=90):
-        return f"in {max(1, round(rest.total_seconds()))} s"
-    return f"in {round(rest / timedelta(minutes=1))} min" if rest <= _COUNTED_DOWN else f"at {_ahead(at)}"
-
-
-def _refuses(outage: Outage) -> bool:
-    return "connection refused" in outage.said.lower()
-
-
-def _words(outage: Outage) -> str:
-    said = outage.said.lower()
-    if _refuses(outage):
-        return "refuses connections"
-    if "has no address" in said:
-        return "has no address"
-    return "does not answer" if "timed out" in said else f"cannot be used: {outage.said}"
-
-
-def _since(outages: Iterable[Outage]) -> str:
-    known = [outage.since for outage in outages if outage.since is not None]
-    return f" since {_past(min(known))}" if known else ""
-
-
-def _ahead(at: datetime) -> str:
-    """A future instant, rounded up to the minute that people read: never too early."""
-    start = at.replace(second=0, microsecond=0)
-    return rfc3339(start if start == at else start + timedelta(minutes=1))
-
-
-def _past(at: datetime) -> str:
-    """An instant in the past, or a deadline: never too late."""
-    return rfc3339(at.replace(microsecond=0))

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from mailrotate.core.ports import MarkPlace
 from mailrotate.core.rules.decision import Decision, Verdict
 from mailrotate.core.rules.grace import has_passed
-from mailrotate.core.rules.headline import PASS_IS_RECENT, down
+from mailrotate.core.rules.headline import PASS_IS_RECENT
+from mailrotate.core.rules.outages import down
 from mailrotate.core.rules.situation import Obstacle
 from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble
 from mailrotate.core.services.context import Context
