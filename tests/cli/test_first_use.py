@@ -132,7 +132,7 @@ def autumn(workspace: Workspace, anna: Sender) -> list[Sender]:
         with workspace.store.writing() as connection:
             inboxes.note_read(connection, box.id, "INBOX", FolderCursor(1, 0), NOW)
     with workspace.store.writing() as connection:
-        workspaces.change(connection, last_pass_at=NOW - MINUTE)
+        workspaces.change(connection, last_sending_pass_at=NOW - MINUTE)
     return boxes
 
 
@@ -174,7 +174,7 @@ def test_why_says_what_a_mailbox_sends_next_when_nothing_holds_it_back(
 
 def test_why_names_a_missing_runner(program: Console, workspace: Workspace, autumn: list[Sender]) -> None:
     with workspace.store.writing() as connection:
-        workspaces.change(connection, last_pass_at=NOW - 3 * MINUTE)
+        workspaces.change(connection, last_sending_pass_at=NOW - 3 * MINUTE)
     for subject in ("autumn", ANNA):
         assert program.at(NOW).run("why", subject).stdout.splitlines() == [
             f"{subject}: its gates are open, but no runner since 2026-12-01 08:57:00 UTC; "

@@ -1,5 +1,6 @@
 """The first line of `status`, in every state of the world: is it sending, and if not why (F5)."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -60,7 +61,7 @@ class World:
 
     def passed(self, before: timedelta = timedelta()) -> None:
         with self.workspace.store.writing() as connection:
-            workspaces.change(connection, last_pass_at=NOW - before)
+            workspaces.change(connection, last_pass_at=NOW - before, last_sending_pass_at=NOW - before)
 
     def rests(self, until: datetime) -> None:
         with self.workspace.store.writing() as connection:
@@ -379,12 +380,121 @@ def test_a_runner_that_has_died_is_no_runner(world: World) -> None:
     assert world.code() == ("no_runner", False)
 
 
+def test_a_loop_that_was_ended_or_died_is_missed_at_once(world: World) -> None:
+    world.is_set_up()
+    world.passed(MINUTE)
+    loop = liveness.register(world.workspace.store, "loop", NOW - 5 * MINUTE, "here")
+    assert world.code() == ("sending", True)
+    loop.end(NOW - MINUTE)
+    missed = "not sending: no runner since 08:59; run it or install the cron line"
+    assert world.line() == missed
+    died = update(t.runner).values(ended_at=None)
+    with world.workspace.store.writing() as connection:
+        connection.execute(died)
+    assert world.line() == missed
+    assert "runner: none now" in world.program.at(NOW).run("status").stdout
+
+
+def test_after_a_loop_that_ended_by_itself_cron_starts_the_next(world: World) -> None:
+    world.is_set_up()
+    world.passed(MINUTE)
+    ends_at = NOW - MINUTE
+    loop = liveness.register(world.workspace.store, "loop", NOW - 5 * MINUTE, "here", ends_at=ends_at)
+    loop.end(ends_at - SECOND)
+    assert world.code() == ("no_runner", False), "it was ended before its time"
+    with world.workspace.store.writing() as connection:
+        connection.execute(update(t.runner).values(ended_at=ends_at))
+    assert world.line() == "sending: 0 today, more with the next run"
+
+
+@pytest.mark.parametrize(
+    ("only", "does"),
+    [
+        ("sync", "read inboxes"),
+        ("test", "test connections"),
+        ("deadlines", "settle deadlines"),
+        ("notify", "send notices"),
+    ],
+)
+def test_a_runner_that_does_other_work_does_not_send(world: World, only: str, does: str) -> None:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    runner = liveness.register(world.workspace.store, "loop", NOW, "here", only=only)
+    assert world.line() == f"not sending: the only runner does nothing but {does}"
+    assert world.code() == ("no_runner", False)
+    said = world.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"runner: run_{runner.id} (here, pid {os.getpid()}, only {only})" in said
+    assert "next: end it, then run without --only: mailrotate run\n" in said
+    world.passed(MINUTE)
+    assert world.code() == ("sending", True), "cron's passes send beside it"
+    runner.end(NOW)
+
+
+def test_a_command_that_holds_a_lane_is_no_runner(world: World) -> None:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    command = liveness.register(world.workspace.store, "command", NOW, "here")
+    assert world.code() == ("no_runner", False)
+    command.end(NOW)
+
+
+def test_a_pass_limited_to_other_work_is_no_pass_that_sends(world: World) -> None:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    world.program.at(NOW).run("run", "--once", "--only", "deadlines")
+    assert world.line() == "not sending: no runner since 08:57; run it or install the cron line"
+    document = world.program.at(NOW).run("status", "--json").json()
+    assert document["last_pass_at"] >= "2026-12-01T09:00:00"
+    assert document["last_sending_pass_at"].startswith("2026-12-01T08:57:00")
+
+
 def test_a_loop_that_could_send_nothing_does_not_say_that_nothing_was_due(world: World) -> None:
     world.is_set_up()
     for box in world.boxes:
         world.change(box, state="failed", last_error="auth: 535 no")
     ran = world.program.at(NOW).run("run", "--for", "1s", "--only", "send")
     assert ran.stderr.splitlines()[-1] == "ended: nothing was sent"
+
+
+@pytest.fixture
+def without_runner(world: World) -> World:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    return world
+
+
+def test_at_the_daily_limit_a_missing_runner_is_told_beside_it(without_runner: World) -> None:
+    without_runner.sent(2)
+    for box in without_runner.boxes:
+        without_runner.change(box, daily_limit=1)
+    line = "waiting: the daily limit is reached; next at 2026-12-02 00:00; 2 today; no runner since 08:57"
+    assert without_runner.line() == line
+    assert without_runner.code() == ("no_runner", False)
+    said = without_runner.program.at(NOW, standing_still=True).run("status").stdout
+    assert "next: mailrotate run\n" in said, "a pass would send nothing now"
+
+
+def test_outside_the_window_a_missing_runner_is_told_beside_it(without_runner: World) -> None:
+    window = '{"blocks": [{"days": "mon-fri", "hours": "14:00-17:00"}]}'
+    with without_runner.workspace.store.writing() as connection:
+        connection.execute(update(t.campaign_version).values(window=window))
+    line = "waiting: outside the delivery window; next at 14:00; 0 today; no runner since 08:57"
+    assert without_runner.line() == line
+
+
+def test_while_nothing_is_due_a_missing_runner_is_told_beside_it(without_runner: World) -> None:
+    with without_runner.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
+    assert without_runner.line() == (
+        "up to date: everything due has been sent; next at 2026-12-04 09:01; 0 today; no runner since 08:57"
+    )
+    assert without_runner.code() == ("no_runner", False)
+
+
+def test_shortly_before_something_is_due_a_missing_runner_is_the_cause(without_runner: World) -> None:
+    with without_runner.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + 5 * MINUTE))
+    assert without_runner.line().startswith("not sending: no runner since 08:57; ")
 
 
 # --- servers

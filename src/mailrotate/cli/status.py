@@ -16,6 +16,7 @@ from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.grace_extension import Running
+    from mailrotate.core.services.sending.runners import RunnerEntry
     from mailrotate.core.services.sending.webhook_endpoints import Endpoint
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
     from mailrotate.core.store.sending.outbox_lists import UnfitStep
@@ -39,7 +40,7 @@ def status(ctx: typer.Context) -> None:
         return
     zone = call.zone
     call.speech.line(_headline(found, call))
-    runners = ", ".join(f"run_{runner.id} ({runner.host}, pid {runner.pid})" for runner in found.runners)
+    runners = ", ".join(map(_runner, found.runners))
     last_pass = "none yet" if found.last_pass_at is None else zoned(found.last_pass_at, zone)
     call.speech.line(f"runner: {runners or 'none now'}; last pass: {last_pass}")
     _slots(call.speech, found)
@@ -71,6 +72,11 @@ def status(ctx: typer.Context) -> None:
 
 def _headline(found: "Overview", call: Call) -> str:
     return localised(found.headline.text, call.zone, brief_on=call.now)
+
+
+def _runner(one: "RunnerEntry") -> str:
+    only = "" if one.only is None else f", only {one.only}"
+    return f"run_{one.id} ({one.host}, pid {one.pid}{only})"
 
 
 def _slots(speech: Speech, found: "Overview") -> None:

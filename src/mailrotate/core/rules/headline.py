@@ -15,7 +15,7 @@ from mailrotate.core.rules.outages import down, server_down
 from mailrotate.core.rules.sign_in import sign_in
 from mailrotate.core.rules.world import Campaign, Code, Lane, Machine, Trouble, World
 from mailrotate.core.values import reasons
-from mailrotate.core.values.hint import AnyHint, Command
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState
 
 # Cron passes by every minute; without a pass for longer than this, no runner runs.
@@ -53,15 +53,36 @@ def stops_all(machine: Machine, now: datetime) -> Trouble | None:
     """What keeps every message back although its own gates are open."""
     order = list(Code)
     trouble = min(machine.troubles, key=lambda each: order.index(each.code), default=None)
-    if trouble is not None or machine.runner_works:
+    if trouble is not None or (missing := _missing_runner(machine, now)) is None:
         return trouble
-    if machine.last_pass_at is None:
-        since = "no runner has run yet"
-    elif now - machine.last_pass_at > PASS_IS_RECENT:
-        since = f"no runner since {past(machine.last_pass_at)}"
-    else:
+    if machine.other_work is not None:
+        return missing
+    return replace(
+        missing, says=f"{missing.says}; run it or install the cron line", command=Command("run", "--once")
+    )
+
+
+def _missing_runner(machine: Machine, now: datetime) -> Trouble | None:
+    """Since when no runner sends. Only cron's passes have gaps: a loop that is over is missed at once."""
+    last = machine.last_pass_at
+    is_expected = last is not None and not machine.loop_is_over and now - last <= PASS_IS_RECENT
+    if machine.runner_works or is_expected:
         return None
-    return Trouble(Code.NO_RUNNER, f"{since}; run it or install the cron line", Command("run", "--once"))
+    if machine.other_work is not None:
+        does = _OTHER_WORK.get(machine.other_work, machine.other_work)
+        way = Hint("end it, then run without --only:", Command("run"))
+        return Trouble(Code.NO_RUNNER, f"the only runner does nothing but {does}", way)
+    since = "no runner has run yet" if last is None else f"no runner since {past(last)}"
+    return Trouble(Code.NO_RUNNER, since, Command("run"))
+
+
+# What a runner with `--only` does.
+_OTHER_WORK: Mapping[str, str] = {
+    "sync": "read inboxes",
+    "test": "test connections",
+    "deadlines": "settle deadlines",
+    "notify": "send notices",
+}
 
 
 # --- what stops everything
@@ -138,6 +159,11 @@ def _no_runner(world: World, now: datetime) -> Trouble | None:
     return stops_all(world.machine, now) if world.waiting else None
 
 
+def _needs_runner(world: World, now: datetime) -> Trouble | None:
+    """Something would go now; a window, a limit or a date that is waited for comes before the runner."""
+    return _no_runner(world, now) if any(lane.goes(now + _SOON) for lane in world.waiting) else None
+
+
 def _all_broken(world: World, now: datetime) -> Trouble | None:
     return _broken(world, now) if all(lane.broke_by for lane in world.waiting) else None
 
@@ -159,7 +185,7 @@ _STOPS: tuple[Asked, ...] = (
     _stuck,
     _paused,
     _without_sender,
-    _no_runner,
+    _needs_runner,
     _all_broken,
     _all_down,
     _only_errors,
@@ -234,11 +260,25 @@ def _held(world: World, now: datetime) -> Trouble | None:
     return Trouble(Code.HELD, says, Command("outbox", "list", "--state", "held"))
 
 
+def _runner(world: World, now: datetime) -> Trouble | None:
+    return _missing_runner(world.machine, now) if world.waiting else None
+
+
 def _warned(world: World, now: datetime) -> Trouble | None:
     return next(iter(world.machine.warnings), None)
 
 
-_NOTICES: tuple[Asked, ...] = (_grace, _broken, server_down, _failed, _content, _errors, _held, _warned)
+_NOTICES: tuple[Asked, ...] = (
+    _runner,
+    _grace,
+    _broken,
+    server_down,
+    _failed,
+    _content,
+    _errors,
+    _held,
+    _warned,
+)
 
 
 # --- while something is sent
@@ -255,7 +295,8 @@ def _flow(world: World, now: datetime) -> Headline:
         code, text, command = _ongoing(world, waiting[0], now, all_sent)
     if notice is None:
         return Headline(code, text, bool(waiting), command)
-    return Headline(notice.code, f"{text}; {notice.says}", bool(waiting), notice.command)
+    sends = bool(waiting) and notice.code is not Code.NO_RUNNER
+    return Headline(notice.code, f"{text}; {notice.says}", sends, notice.command)
 
 
 def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[Code, str, AnyHint]:

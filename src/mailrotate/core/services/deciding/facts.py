@@ -156,9 +156,9 @@ def absences_in(connection: Connection) -> Absences:
 
 
 def absence_until(connection: Connection, now: datetime) -> tuple[datetime, datetime] | None:
-    """The time without a pass before `now`, if it is longer than the allowed lateness."""
+    """The time without a pass that sends before `now`, if it is longer than the allowed lateness."""
     workspace = workspaces.find(connection)
-    last = None if workspace is None else workspace.last_pass_at
+    last = None if workspace is None else workspace.last_sending_pass_at
     if last is None or now - last <= periods.period(connection, "lateness"):
         return None
     return last, now

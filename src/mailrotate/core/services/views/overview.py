@@ -119,6 +119,8 @@ class Overview:
     next_send_at: datetime | None
     runners: tuple[RunnerEntry, ...]
     last_pass_at: datetime | None
+    # Of the passes that send, not those with `--only sync`, for example.
+    last_sending_pass_at: datetime | None
     sent_today: int
     replies_today: int
     slots: TeamSlots
@@ -168,8 +170,9 @@ def look(context: Context, now: datetime) -> Overview:
             headline=headline(facts, now),
             next_send_at=None if first is None else first.next_at,
             runners=alive,
-            last_pass_at=machine.last_pass_at,
-            sent_today=facts.sent_today,
+            last_pass_at=_last_pass_at(connection),
+            last_sending_pass_at=machine.last_pass_at,
+            sent_today=sum(box.sent_today for box in boxes),
             replies_today=facts.replies_today,
             slots=slot_pool.team(connection, context.actor, now),
             mailboxes=boxes,
@@ -266,6 +269,11 @@ def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> 
         )
         for campaign in found
     )
+
+
+def _last_pass_at(connection: Connection) -> datetime | None:
+    workspace = workspaces.find(connection)
+    return None if workspace is None else workspace.last_pass_at
 
 
 def _today(connection: Connection, now: datetime) -> datetime:

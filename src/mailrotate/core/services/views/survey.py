@@ -46,9 +46,19 @@ def machine(
     return Machine(
         troubles=tuple(troubles),
         warnings=tuple(_exposures(context.store, context.mark)),
-        runner_works=bool(alive),
-        last_pass_at=None if workspace is None else workspace.last_pass_at,
+        runner_works=any(runner.sends for runner in alive),
+        last_pass_at=None if workspace is None else workspace.last_sending_pass_at,
+        loop_is_over=_loop_is_over(connection),
+        other_work=next((runner.only for runner in alive if runner.only), None),
     )
+
+
+def _loop_is_over(connection: Connection) -> bool:
+    """Whether the latest runner was a loop that did not end by itself, as `run --for` under cron does."""
+    last = liveness.latest_sender(connection)
+    if last is None or last.kind != "loop":
+        return False
+    return last.ends_at is None or last.ended_at is None or last.ended_at < last.ends_at
 
 
 def _exposures(store: Store, mark: MarkPlace) -> Iterator[Trouble]:
