@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, select, update
 
 from mailrotate.core.store import mailboxes, workspaces
 from mailrotate.core.store import tables as t
@@ -135,6 +135,16 @@ def test_the_headline_counts_the_replies_of_today(running: World) -> None:
             own = update(t.recipient).where(t.recipient.c.id == person)
             connection.execute(own.values(ended_at=ended_at))
     assert running.line() == "sending: 0 today, 2 replies, next now"
+
+
+def test_the_headline_counts_no_notice_to_a_user_as_sent(running: World) -> None:
+    running.sent(3)
+    notice = update(t.message).where(t.message.c.id == select(func.max(t.message.c.id)).scalar_subquery())
+    with running.workspace.store.writing() as connection:
+        connection.execute(notice.values(kind="notice"))
+    assert running.line() == "sending: 2 today, next now"
+    document = running.program.at(NOW).run("status", "--json").json()
+    assert document["sent_today"] == 3, "the limits count it"
 
 
 def test_between_two_passes_of_cron_the_next_run_sends_more(world: World) -> None:

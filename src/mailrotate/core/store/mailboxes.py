@@ -24,7 +24,7 @@ from sqlalchemy import (
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions, rows_with
 from mailrotate.core.values.mail import DEFAULT_GAP
-from mailrotate.core.values.states import ConnectionState, ReplyClass, UserState
+from mailrotate.core.values.states import ConnectionState, MessageKind, ReplyClass, UserState
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,11 @@ def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:
     return int(connection.execute(_SENT_SINCE, {"b_mailbox": mailbox_id, "b_start": start}).scalar_one())
 
 
-def sent_since_each(connection: Connection, starts: Mapping[int, datetime]) -> dict[int, int]:
+def sent_since_each(
+    connection: Connection, starts: Mapping[int, datetime], kind: MessageKind | None = None
+) -> dict[int, int]:
     """Like `sent_since` for many mailboxes, each with the start of its own day; zeros are missing."""
+    wanted = t.is_counted if kind is None else and_(t.is_counted, t.message.c.kind == kind)
     m = t.message.c
     days = values(column("mailbox_id", m.mailbox_id.type), column("start", m.claimed_at.type), name="days")
     found: dict[int, int] = {}
@@ -176,7 +179,7 @@ def sent_since_each(connection: Connection, starts: Mapping[int, datetime]) -> d
         query = (
             select(m.mailbox_id, func.count())
             .join(day, and_(m.mailbox_id == day.c.mailbox_id, m.claimed_at >= day.c.start))
-            .where(t.is_counted)
+            .where(wanted)
             .group_by(m.mailbox_id)
         )
         found |= {int(row[0]): int(row[1]) for row in connection.execute(query)}

@@ -46,6 +46,7 @@ from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
     ConnectionState,
+    MessageKind,
     MessageState,
 )
 
@@ -158,7 +159,7 @@ def look(context: Context, now: datetime) -> Overview:
             machine=machine,
             lanes=lanes,
             campaigns=_in_world(connection, context.actor, found, lines),
-            sent_today=sum(box.sent_today for box in boxes),
+            sent_today=sum(box.sent_today for box in boxes) - _notices_today(connection, seen, now),
             replies_today=progress.replied_since(
                 connection, [line.id for line in lines], _today(connection, now)
             ),
@@ -269,6 +270,15 @@ def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> 
         )
         for campaign in found
     )
+
+
+def _notices_today(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> int:
+    """Mail to users about failed mailboxes, which counts for the limits and not as what was sent."""
+    starts = {}
+    for box, _, _ in seen:
+        own = box.settings
+        starts[box.id] = quota.day_of(now, own.timezone, own.day_from, own.day_until)[0]
+    return sum(mailboxes.sent_since_each(connection, starts, MessageKind.NOTICE).values())
 
 
 def _last_pass_at(connection: Connection) -> datetime | None:
