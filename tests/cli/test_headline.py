@@ -676,6 +676,59 @@ def test_mailboxes_that_are_paused_send_nothing(running: World) -> None:
     assert running.code() == ("paused", False)
 
 
+def next_and_why(world: World, address: str = ANNA) -> tuple[str, str]:
+    """The last two cells of a mailbox's row."""
+    said = world.program.at(NOW, standing_still=True).run("status").stdout
+    row = next(line for line in said.splitlines() if line.startswith(address))
+    _, _, _, next_at, why = (cell.strip() for cell in row.split("  ") if cell.strip())
+    return next_at, why
+
+
+@pytest.mark.parametrize("state", ["failed", "disconnected"])
+def test_recipients_of_a_mailbox_that_is_away_wait_for_an_action(running: World, state: str) -> None:
+    running.change(running.boxes[0], state=state, last_error="auth: 535 no")
+    running.change_campaign("no_sender", state="paused")
+    assert next_and_why(running)[0] == "after an action"
+
+
+def test_messages_that_are_in_error_because_their_mailbox_is_away_wait_for_an_action(world: World) -> None:
+    world.is_set_up(people=0)
+    world.change(world.boxes[0], state="failed", last_error="auth: 535 no")
+    assert next_and_why(world)[0] == "nothing waits"
+    message = world.workspace.add_message(world.boxes[0], world.campaign, state="error")
+    with world.workspace.store.writing() as connection:
+        own = update(t.message).where(t.message.c.id == message)
+        connection.execute(own.values(error_class="connection"))
+    assert next_and_why(world) == ("after an action", "the mailbox has failed: auth: 535 no")
+
+
+def test_recipients_of_a_paused_campaign_wait_for_an_action(running: World) -> None:
+    running.change_campaign("by_hand", state="paused")
+    assert next_and_why(running) == ("after an action", "its campaign is paused by hand")
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=None, state="finished"))
+    assert next_and_why(running)[0] == "nothing waits"
+
+
+def test_a_paused_mailbox_of_a_paused_campaign_names_its_own_pause(running: World) -> None:
+    running.change(running.boxes[0], paused_at=NOW - MINUTE)
+    running.change_campaign("by_hand", state="paused")
+    assert next_and_why(running) == (
+        "after an action",
+        "the mailbox is paused since 2026-12-01 08:59:00 UTC",
+    )
+
+
+def test_planned_messages_of_a_paused_campaign_wait_for_an_action(world: World) -> None:
+    world.is_set_up(people=0)
+    world.change_campaign("by_hand", state="paused")
+    world.workspace.add_message(world.boxes[0], world.campaign)
+    assert next_and_why(world) == ("after an action", "its campaign is paused by hand")
+    assert next_and_why(world, BEN)[0] == "nothing waits"
+    lines = world.program.at(NOW).run("status", "--json").json()["mailboxes"]
+    assert [(line["waits"], line["waits_for_act"]) for line in lines] == [(False, True), (False, False)]
+
+
 # --- campaigns and messages
 
 

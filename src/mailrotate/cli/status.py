@@ -100,7 +100,7 @@ def _mailbox_cells(line: "MailboxLine", call: Call) -> tuple[object, ...]:
     next_at = instant(line.next_at, call.zone) if line.waits else "nothing waits"
     if line.next_at is not None and line.next_at <= call.now:
         next_at = "now"
-    if line.waits and line.next_at is None:
+    if line.waits_for_act:
         next_at = "when its inbox is read" if line.binding is Gate.INBOX else "after an action"
     # The instant is in the column before.
     is_due_later = line.binding is Gate.DUE

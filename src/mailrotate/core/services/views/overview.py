@@ -37,10 +37,11 @@ from mailrotate.core.store import (
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.notices import Refused
-from mailrotate.core.store.sending import outbox_lists, unread_mail
+from mailrotate.core.store.sending import kept_lanes, outbox_lists, unread_mail
 from mailrotate.core.store.sending.outbox_lists import UnfitStep
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.workspaces import StoredUser
+from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
@@ -69,6 +70,8 @@ class MailboxLine:
     sent_today: int
     daily_limit: int
     waits: bool
+    # Something waits, but for a user's action alone.
+    waits_for_act: bool
     next_at: datetime | None
     binding: Gate | None
     waits_for: str | None
@@ -301,6 +304,11 @@ def _mailbox_line(
     broke_by: str | None,
 ) -> MailboxLine:
     known = prospects.mailbox_facts(box.id)
+    kept = None if decision is not None else _kept(prospects, box)
+    # The mailbox's own gate comes before its campaign's.
+    waits_for = (kept if shut is None else None) or (
+        None if decision is None or decision.open else decision.summary
+    )
     return MailboxLine(
         address=known.address,
         state=box.state,
@@ -311,9 +319,24 @@ def _mailbox_line(
         sent_today=known.sent_today,
         daily_limit=known.daily_limit,
         waits=decision is not None,
+        waits_for_act=kept is not None or (decision is not None and decision.next_at is None),
         next_at=None if decision is None else decision.next_at,
         binding=None if decision is None else decision.binding,
-        waits_for=None if decision is None or decision.open else decision.summary,
+        waits_for=waits_for or None,
         unread_mails=unread_mails,
         broke_by=broke_by,
     )
+
+
+def _kept(prospects: Prospects, box: SendingMailbox) -> str | None:
+    """Why everything in this lane waits for a user's action, or '' if only the mailbox can say it.
+
+    None if nothing waits.
+    """
+    kept = kept_lanes.campaigns_kept(prospects.connection, box.id, box.slot_id)
+    if box.state is ConnectionState.CONNECTED:
+        found = [prospects.campaign(number) for number in kept]
+        paused = next((one for one in found if one.state is CampaignState.PAUSED), None)
+        # Not by name: a member may not see a campaign for which the mailbox is shared.
+        return None if paused is None else f"its campaign is {reasons.paused(paused.pause_reasons)}"
+    return "" if kept or kept_lanes.any_cut_off(prospects.connection, box.id) else None
