@@ -18,8 +18,9 @@ from mailrotate.cli.call import Call
 from mailrotate.cli.main import root
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import inboxes, liveness
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.sandbox.server import Sandbox
 from tests.support.console import Console
@@ -54,7 +55,7 @@ def anna(workspace: Workspace) -> Sender:
 def change(workspace: Workspace, box: Sender, **values: object) -> None:
     """Columns of a mailbox or of its connection."""
     with workspace.store.writing() as connection:
-        own = {name: value for name, value in values.items() if name.startswith("hold_")}
+        own = {name: value for name, value in values.items() if name.startswith(("hold_", "paused_"))}
         rest = {name: value for name, value in values.items() if name not in own}
         if own:
             mailboxes.change(connection, box.id, **own)
@@ -151,6 +152,54 @@ def test_why_campaign_shows_closed_gates_and_the_verdict_last(
     every = program.at(NOW).run("why", "autumn", "--all").stdout.splitlines()
     assert len(every) > 20
     assert every[-2:] == lines[-2:]
+
+
+# --- `campaign start`: the next step
+
+
+@pytest.fixture
+def draft(workspace: Workspace, anna: Sender) -> StoredCampaign:
+    found = workspace.add_campaign("spring", [anna], state="draft", rotates=False)
+    workspace.add_recipient(found, KIM)
+    return found
+
+
+def started(program: Console) -> list[str]:
+    """What it says: the result on a terminal, then the next step."""
+    shown = program.at(NOW, standing_still=True).on_terminal(100, "campaign", "start", "spring")
+    return shown + program.said[-1].splitlines()
+
+
+def test_after_a_start_the_first_pass_is_next(program: Console, draft: StoredCampaign) -> None:
+    assert started(program)[-1] == "next: mailrotate run --once"
+
+
+def test_after_a_start_under_a_runner_its_work_is_looked_at(
+    program: Console, workspace: Workspace, draft: StoredCampaign
+) -> None:
+    runner = liveness.register(workspace.store, "loop", NOW, "here")
+    assert started(program)[-1] == "next: mailrotate status"
+    runner.end(NOW)
+
+
+def test_after_a_start_outside_the_window_a_runner_is_next_and_no_single_pass(
+    program: Console, workspace: Workspace, draft: StoredCampaign
+) -> None:
+    window = '{"blocks": [{"days": "mon-fri", "hours": "14:00-17:00"}]}'
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.campaign_version).values(window=window))
+    said = started(program)
+    assert "first messages go out from 2026-12-01 14:00:00 UTC" in said
+    assert said[-1] == "next: mailrotate run"
+
+
+def test_after_a_start_with_a_paused_mailbox_its_resume_is_next(
+    program: Console, workspace: Workspace, anna: Sender, draft: StoredCampaign
+) -> None:
+    change(workspace, anna, paused_at=NOW - MINUTE)
+    said = started(program)
+    assert f"nothing leaves yet: {ANNA}: the mailbox is paused since 2026-12-01 08:59:00 UTC" in said
+    assert said[-1] == f"next: mailrotate mailbox resume {ANNA}"
 
 
 def test_why_says_the_verdict_alone_when_no_gate_is_closed(program: Console, autumn: list[Sender]) -> None:

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
-from mailrotate.core.store import mailboxes, workspaces
+from mailrotate.core.store import campaigns, mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import inboxes, lanes, liveness, send_mark
@@ -220,6 +220,11 @@ def test_without_a_campaign_or_with_a_draft_it_says_what_is_missing(world: World
     world.boxes = [world.workspace.add_mailbox(ANNA)]
     assert world.line() == "not sending: there is no campaign"
     world.workspace.add_campaign("spring", world.boxes, state="draft")
+    assert world.line() == "not sending: spring is a draft without recipients"
+    assert "next: mailrotate recipient import spring FILE\n" in world.program.run("status").stdout
+    with world.workspace.store.reading() as connection:
+        spring = campaigns.listing(connection)[0]
+    world.workspace.add_recipient(spring, "kim@example.com")
     assert world.line() == "not sending: spring is a draft"
     assert "next: mailrotate campaign start spring" in world.program.run("status").stdout
 
@@ -627,6 +632,21 @@ def test_when_every_mailbox_has_failed_the_first_is_named_with_the_way_back(runn
     assert f"next: mailrotate mailbox reconnect {ANNA}" in said
 
 
+def test_c6_the_way_back_also_resumes_the_campaigns_that_were_paused_without_it(running: World) -> None:
+    for box in running.boxes:
+        running.change(box, state="failed", last_error="auth: 535 no")
+    running.change_campaign("no_sender", state="paused")
+    for subject in (("status",), ("why", "autumn"), ("why", ANNA)):
+        said = running.program.at(NOW, standing_still=True).run(*subject).stdout
+        assert f"next: mailrotate mailbox reconnect {ANNA} --resume\n" in said
+        assert f"mailbox reconnect {ANNA}\n" not in said
+    running.change_campaign(state="active")
+    with running.workspace.store.writing() as connection:
+        connection.execute(delete(t.campaign_pause))
+    said = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"next: mailrotate mailbox reconnect {ANNA}\n" in said
+
+
 def test_a_failed_mailbox_is_named_while_the_other_sends(running: World) -> None:
     running.change(running.boxes[0], state="failed", last_error="auth: 535 no")
     assert running.line() == (
@@ -657,7 +677,7 @@ def test_while_the_hour_of_a_disconnect_runs_its_end_is_told(running: World) -> 
 def test_a_hold_that_waits_for_a_person_stops_it(running: World) -> None:
     for box in running.boxes:
         running.change(box, hold_reason="550 sender refused", hold_class="sender")
-    assert running.line() == "not sending: anna@example.org: on hold: 550 sender refused"
+    assert running.line() == "not sending: anna@example.org: on hold: 550 sender refused (and 1 more mailbox)"
     assert running.code() == ("held", False)
     assert f"next: mailrotate why {ANNA}" in running.program.at(NOW).run("status").stdout
 
@@ -665,15 +685,21 @@ def test_a_hold_that_waits_for_a_person_stops_it(running: World) -> None:
 def test_a_locked_user_s_mailboxes_send_nothing(running: World) -> None:
     with running.workspace.store.writing() as connection:
         connection.execute(update(t.user).values(state="locked"))
-    assert running.line() == "not sending: anna@example.org: its user is locked"
+    assert running.line() == "not sending: anna@example.org: its user is locked (and 1 more mailbox)"
     assert running.code() == ("no_sender", False)
 
 
 def test_mailboxes_that_are_paused_send_nothing(running: World) -> None:
     for box in running.boxes:
         running.change(box, paused_at=NOW - MINUTE)
-    assert running.line() == "not sending: anna@example.org: the mailbox is paused since 08:59"
+    assert running.line() == (
+        "not sending: anna@example.org: the mailbox is paused since 08:59 (and 1 more mailbox)"
+    )
     assert running.code() == ("paused", False)
+    said = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"next: mailrotate mailbox resume {ANNA}\n" in said
+    running.change(running.boxes[1], paused_at=None, hold_reason="550 no", hold_class="sender")
+    assert running.line() == "not sending: anna@example.org: the mailbox is paused since 08:59"
 
 
 def next_and_why(world: World, address: str = ANNA) -> tuple[str, str]:

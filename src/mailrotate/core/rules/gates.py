@@ -122,9 +122,10 @@ def _connection(facts: MailboxFacts, now: datetime) -> Answer:
 
 
 def _reconnection(facts: MailboxFacts) -> Command:
-    """The command that brings a mailbox back, and within its hour also its place in rotations (C8)."""
-    within_hour = ("--rejoin", "--resume") if facts.may_rejoin else ()
-    return sign_in(facts.connection, facts.address, *within_hour)
+    """The command that brings a mailbox back, its place in rotations (C8) and its paused campaigns (C6)."""
+    rejoin = ("--rejoin",) if facts.may_rejoin else ()
+    resume = ("--resume",) if facts.may_rejoin or facts.pauses_campaign else ()
+    return sign_in(facts.connection, facts.address, *rejoin, *resume)
 
 
 @_of_mailbox

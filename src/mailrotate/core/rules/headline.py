@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from mailrotate.core.rules.gates import Gate
+from mailrotate.core.rules.decision import Verdict
+from mailrotate.core.rules.gates import Gate, Scope
 from mailrotate.core.rules.headline_words import ahead, countdown, counted, past
 from mailrotate.core.rules.outages import down, server_down
 from mailrotate.core.rules.sign_in import sign_in
@@ -115,7 +116,22 @@ def _stuck(world: World, now: datetime) -> Trouble | None:
     if bound.gate is Gate.CONNECTION:
         return _grace(world, now) or _away(world, now)
     code = _STUCK.get(bound.gate, Code.NO_SENDER)
-    return Trouble(code, f"{first.address}: {bound.reason}", Command("why", first.address))
+    alike = [lane for lane in world.waiting if lane.gate is bound.gate]
+    says = f"{first.address}: {bound.reason}{_more(alike)}"
+    return Trouble(code, says, _way_of(bound) or Command("why", first.address))
+
+
+def _way_of(bound: Verdict) -> AnyHint | None:
+    """The command that opens a mailbox's gate, unless only some users may run it; what a hold is about is
+    read before it is released."""
+    gate = bound.gate
+    is_plain = gate.scope is Scope.MAILBOX and gate.deed is None and gate is not Gate.HOLD
+    return bound.remedy if is_plain else None
+
+
+def _more(lanes: Sequence[object]) -> str:
+    """How many there are beside the one that is named."""
+    return f" (and {counted(len(lanes) - 1, 'more mailbox', 'more mailboxes')})" if len(lanes) > 1 else ""
 
 
 _STUCK: Mapping[Gate, Code] = {
@@ -232,10 +248,8 @@ def _unable(world: World, states: Sequence[ConnectionState]) -> Trouble | None:
     if not unable:
         return None
     lane, shut = unable[0]
-    by_user = shut.remedy if shut.gate is Gate.USER else None
-    more = f" (and {counted(len(unable) - 1, 'more mailbox', 'more mailboxes')})" if len(unable) > 1 else ""
-    says = f"{lane.address}: {shut.reason}{more}"
-    return Trouble(Code.NO_SENDER, says, by_user or sign_in(lane.state, lane.address))
+    says = f"{lane.address}: {shut.reason}{_more(unable)}"
+    return Trouble(Code.NO_SENDER, says, shut.remedy or sign_in(lane.state, lane.address))
 
 
 def _content(world: World, now: datetime) -> Trouble | None:
@@ -334,6 +348,9 @@ def _idle(world: World, all_sent: str) -> tuple[Code, str, AnyHint]:
         command = Command("campaign", "show", active.name)
         return Code.NOTHING_DUE, f"{all_sent}; {_counts(world)}", command
     if draft is not None:
+        if not draft.open:
+            says = f"not sending: {draft.name} is a draft without recipients"
+            return Code.NOTHING_DUE, says, Command("recipient", "import", draft.name, "FILE")
         says = f"not sending: {draft.name} is a draft"
         return Code.NOTHING_DUE, says, Command("campaign", "start", draft.name)
     if world.campaigns:

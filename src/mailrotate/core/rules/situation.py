@@ -63,6 +63,8 @@ class MailboxFacts:
     hold_class: str | None = None
     # Disconnected, and its hour runs in a rotation (C8).
     may_rejoin: bool = False
+    # Not connected, and a campaign is paused until it is.
+    pauses_campaign: bool = False
 
 
 @dataclass(frozen=True)

@@ -347,6 +347,18 @@ def paused_by(connection: Connection, mailbox_id: int, shared_reason: str) -> li
     return [(row.id, row.name) for row in connection.execute(query)]
 
 
+def pauses_any(connection: Connection, mailbox_id: int, slot_id: int, shared_reason: str) -> bool:
+    """Whether a campaign that this mailbox sends for is paused by its trouble, or for want of any sender."""
+    p, sender = t.campaign_pause.c, t.campaign_sender.c
+    query = exists().where(
+        sender.campaign_id == p.campaign_id,
+        sender.left_at.is_(None),
+        or_(sender.mailbox_id == mailbox_id, sender.slot_id == slot_id),
+        or_(p.mailbox_id == mailbox_id, p.reason == shared_reason),
+    )
+    return bool(connection.execute(select(query)).scalar_one())
+
+
 def lift_pauses_of(connection: Connection, campaign_id: int, mailbox_id: int, shared_reason: str) -> bool:
     """Lift a mailbox's pause reasons of one campaign, and one that belongs to no mailbox; True if no reason
     of any kind is left."""

@@ -14,8 +14,9 @@ from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.late_release import Late
 from mailrotate.core.store import campaigns, progress, senders
+from mailrotate.core.store.events import Actor
 from mailrotate.core.store.people import recipients
-from mailrotate.core.values.hint import AnyHint
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import OPEN_RECIPIENTS
 
 
@@ -50,6 +51,21 @@ def first_send(context: Context, connection: Connection, campaign_id: int, now: 
     look, campaign = Prospects(context, connection, now), campaigns.by_id(connection, campaign_id)
     lanes = [s.mailbox_id for s in current_senders(connection, campaign_id) if s.mailbox_id is not None]
     return earliest([look.decide(one) for lane in lanes for one in look.first_of_campaign(campaign, lane)])
+
+
+def next_step(
+    connection: Connection, actor: Actor, first: Decision | None, runner_works: bool, now: datetime
+) -> AnyHint:
+    """The command after a start, by the decision on the first message.
+
+    `first` is None where a pass chooses the sender.
+    """
+    if first is not None and first.next_at is None:
+        return advice.remedy(connection, actor, first.bound) or Command("status")
+    if runner_works:
+        return Command("status")
+    is_due = first is None or first.next_at is None or first.next_at <= now
+    return Command("run", "--once") if is_due else Command("run")
 
 
 def of_resumed(

@@ -19,7 +19,7 @@ from mailrotate.core.rules.situation import (
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, deadlines, mailboxes, workspaces
+from mailrotate.core.store import campaigns, connections, deadlines, mailboxes, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import suppressions
 from mailrotate.core.store.sending import sending_mailboxes
@@ -28,6 +28,7 @@ from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.settings import StoredSettings
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.reasons import NO_SENDER
 from mailrotate.core.values.states import (
     ConnectionState,
     DeadlineKind,
@@ -94,6 +95,8 @@ def mailbox_facts(
         hold_class=box.health.hold_class,
         may_rejoin=box.state is ConnectionState.DISCONNECTED
         and deadlines.is_any(connection, deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)),
+        pauses_campaign=box.state is not ConnectionState.CONNECTED
+        and connections.pauses_any(connection, box.id, box.slot_id, NO_SENDER),
     )
 
 

@@ -33,3 +33,8 @@ def listing(context: Context) -> list[RunnerEntry]:
     with context.store.reading() as connection:
         found = liveness.living_runners(connection)
     return [RunnerEntry(*entry, liveness.is_alive(context.store, entry[0])) for entry in found]
+
+
+def any_sends(context: Context) -> bool:
+    """Whether a living runner sends campaigns."""
+    return any(runner.alive and runner.sends for runner in listing(context))
