@@ -146,12 +146,60 @@ def test_why_campaign_shows_closed_gates_and_the_verdict_last(
     assert [line.split()[:2] for line in lines[1:3]] == [[ANNA, "hold"], [BEN, "hold"]]
     assert lines[3:] == [
         "",
-        "autumn: on hold: 550 no",
+        f"autumn: {ANNA}: on hold: 550 no",
         f"next: mailrotate mailbox release {ANNA}",
     ]
     every = program.at(NOW).run("why", "autumn", "--all").stdout.splitlines()
     assert len(every) > 20
     assert every[-2:] == lines[-2:]
+
+
+def test_why_campaign_names_the_mailbox_that_holds_it_back(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    for box in autumn:
+        change(workspace, box, paused_at=NOW - MINUTE)
+    lines = program.at(NOW).run("why", "autumn").stdout.splitlines()
+    assert lines[1].startswith(f"{ANNA}  mailbox pause  ")
+    assert lines[-2:] == [
+        f"autumn: {ANNA}: the mailbox is paused since 2026-12-01 08:59:00 UTC",
+        f"next: mailrotate mailbox resume {ANNA}",
+    ]
+    assert [row["gate"] for row in program.at(NOW).run("why", ANNA, "--json").json()["gates"]].count("rest")
+
+
+def test_why_campaign_names_an_inbox_that_keeps_some_of_its_follow_ups_back(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_step=2))
+        inboxes.note_failure(connection, autumn[1].id, "INBOX", "timed out", NOW - 5 * MINUTE, NOW)
+    stuck = "the inbox cannot be read since 2026-12-01 08:55:00 UTC: timed out"
+    lines = program.at(NOW).run("why", "autumn").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:2]] == [[BEN, "inbox"]]
+    assert lines[-2:] == [
+        f"autumn: nothing holds it back: the next pass of a runner sends it; {BEN}: {stuck}",
+        f"next: mailrotate mailbox test {BEN}",
+    ]
+
+
+def test_why_campaign_names_a_server_that_keeps_one_of_its_mailboxes_back(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    change(workspace, autumn[1], trouble_since=NOW - 5 * MINUTE, last_error=REFUSED)
+    assert program.at(NOW).run("why", "autumn").stdout == (
+        "autumn: nothing holds it back: the next pass of a runner sends it; "
+        f"{BEN}: smtp.example.org refuses connections since 2026-12-01 08:55:00 UTC\n"
+    )
+
+
+def test_why_says_that_a_hold_follows_network_trouble(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    for box in autumn:
+        change(workspace, box, hold_class="net", hold_reason=REFUSED, hold_until=NOW + MINUTE)
+    said = program.at(NOW).run("why", "autumn").stdout
+    assert f"autumn: {ANNA}: on hold after network trouble: {REFUSED}\n" in said
 
 
 # --- `campaign start`: the next step

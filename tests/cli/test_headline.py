@@ -618,6 +618,23 @@ def test_an_inbox_that_cannot_be_read_is_named_while_first_messages_leave(runnin
     )
 
 
+def test_while_the_campaign_is_paused_the_failing_server_is_still_named(running: World) -> None:
+    running.goes_down(running.boxes[1])
+    running.change_campaign("by_hand", state="paused")
+    assert running.line() == (
+        "not sending: autumn is paused by hand; smtp.example.org refuses connections since 08:48 (1 mailbox)"
+    )
+    assert running.code() == ("paused", False)
+
+
+def test_beside_a_failing_server_failed_mailboxes_are_counted(running: World) -> None:
+    running.goes_down(running.boxes[0])
+    running.change(running.boxes[1], state="failed", last_error="auth: 535 no")
+    assert running.line() == (
+        "not sending: smtp.example.org refuses connections since 08:48 (1 mailbox); 1 mailbox has failed"
+    )
+
+
 # --- mailboxes
 
 

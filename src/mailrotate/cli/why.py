@@ -1,5 +1,6 @@
 """`mailrotate why`: what holds something back, and until when."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -64,7 +65,11 @@ def why(
         call.speech.line(f"next: {zoned(found.next_at, call.zone)}")
 
 
-def _show_gates(call: Call, gates: "list[ExplainedGate]", *, with_open: bool) -> None:
+# The gate `pause` is the campaign's.
+_NAMES = {"rest": "mailbox pause"}
+
+
+def _show_gates(call: Call, gates: "Sequence[ExplainedGate]", *, with_open: bool) -> None:
     """The column `mailbox` where a campaign's senders are told apart, `open` where some are."""
     several = any(gate.mailbox for gate in gates)
     columns = (*(["mailbox"] * several), "gate", *(["open"] * with_open), f"until ({call.zone})", "reason")
@@ -73,7 +78,7 @@ def _show_gates(call: Call, gates: "list[ExplainedGate]", *, with_open: bool) ->
         (
             (
                 *([gate.mailbox] * several),
-                spoken(gate.gate),
+                _NAMES.get(gate.gate) or spoken(gate.gate),
                 *([gate.open] * with_open),
                 instant(gate.until, call.zone),
                 localised(gate.reason, call.zone),

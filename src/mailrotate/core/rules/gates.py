@@ -20,7 +20,7 @@ from mailrotate.core.rules.window import next_open
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.hint import AnyHint, Command, Hint
-from mailrotate.core.values.reasons import BY_HAND, CONTENT_ERRORS, REFUSALS, ended, paused, spoken
+from mailrotate.core.values.reasons import BY_HAND, CONTENT_ERRORS, REFUSALS, ended, held, paused, spoken
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -147,7 +147,7 @@ def _rest(facts: MailboxFacts, now: datetime) -> Answer:
 def _hold(facts: MailboxFacts, now: datetime) -> Answer:
     if facts.hold_reason is None or (facts.hold_until is not None and now >= facts.hold_until):
         return "no hold"
-    said = f"on hold: {facts.hold_reason}"
+    said = held(facts.hold_class, facts.hold_reason)
     releasing = Command("mailbox", "release", facts.address)
     if facts.hold_class == REFUSALS:
         undoing = Command("mailbox", "release", facts.address, "--undo-refusals")

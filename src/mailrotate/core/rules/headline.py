@@ -5,7 +5,7 @@ headline names the one thing that the operator must act on first. Where nothing 
 when the next message goes, with the first of `_NOTICES`. The facts are in `world.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -46,8 +46,19 @@ def headline(world: World, now: datetime) -> Headline:
     for ask in _STOPS:
         stop = ask(world, now)
         if stop is not None:
-            return Headline(stop.code, f"not sending: {stop.says}", False, stop.command)
+            says = "; ".join(("not sending: " + stop.says, *_beside(world, stop, now)))
+            return Headline(stop.code, says, False, stop.command)
     return _flow(world, now)
+
+
+def _beside(world: World, stop: Trouble, now: datetime) -> Iterator[str]:
+    """What stays wrong once the stop is over: a server until it was used with success, a failed mailbox."""
+    down_too = server_down(world, now) if stop.code is Code.PAUSED else None
+    if down_too is not None:
+        yield down_too.says
+    failed = sum(lane.state is ConnectionState.FAILED for lane in world.lanes)
+    if failed and stop.code in (Code.SERVER_DOWN, Code.OFFLINE):
+        yield f"{counted(failed, 'mailbox has', 'mailboxes have')} failed"
 
 
 def stops_all(machine: Machine, now: datetime) -> Trouble | None:

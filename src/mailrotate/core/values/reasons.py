@@ -91,6 +91,14 @@ def paused(codes: Iterable[str]) -> str:
     return f"paused {reasons}".rstrip()
 
 
+def held(hold_class: str | None, said: str) -> str:
+    """Why a mailbox is on hold; the answer alone may be only a step of the connection and an error."""
+    return f"on hold{_AFTER_HOLD.get(hold_class or '', '')}: {said}"
+
+
+_AFTER_HOLD = {"net": " after network trouble", "retry": " after a temporary refusal"}
+
+
 def spoken(code: str) -> str:
     """A code such as `hard_bounce` as words; what a person wrote as a reason stays as it is."""
     return code.replace("_", " ") if code.isidentifier() else code

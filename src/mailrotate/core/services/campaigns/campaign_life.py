@@ -116,7 +116,7 @@ def start(
             _shares(connection, campaign.id),
             assigning.first_due_at(connection, campaign, now),
             None if first is None else first.next_at,
-            _no_sender_yet(campaign) if first is None else first.summary,
+            _no_sender_yet(campaign) if first is None else first.summary_of_mailbox,
             sender_choice.misnamed(connection, campaign.id),
             going_on.next_step(connection, context.actor, first, runner_works, now),
         )

@@ -79,7 +79,7 @@ def of_resumed(
         campaigns.by_id(connection, campaign_id).name,
         sum(counts.get(state, 0) for state in OPEN_RECIPIENTS) - sum(sender.people for sender in held),
         None if first is None else first.next_at,
-        first.summary if first is not None and first.next_at is None else None,
+        first.summary_of_mailbox if first is not None and first.next_at is None else None,
         held,
         late,
     )

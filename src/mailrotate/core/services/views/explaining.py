@@ -1,13 +1,14 @@
 """Why something waits: the gates' own decision, in words, for messages, people, mailboxes, campaigns."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict, decide, verdicts
-from mailrotate.core.rules.gates import Cause, Gate
+from mailrotate.core.rules.gates import Cause, Gate, Scope
 from mailrotate.core.rules.headline import stops_all
 from mailrotate.core.rules.situation import MessageFacts, Situation
 from mailrotate.core.rules.steps import is_follow_up
@@ -72,11 +73,13 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
         if found.next_at is None or found.next_at > now:
             return found
         outside = stops_all(survey.machine(context, connection, alive, look.obstacle), now)
-        troubles = [survey.server_trouble(connection, box) for box in look.boxes]
-    if outside is None and troubles and all(troubles):
-        outside = troubles[0]
+        troubles = [(box.address, survey.server_trouble(connection, box)) for box in look.boxes]
+    down = [(address, trouble) for address, trouble in troubles if trouble is not None]
+    if outside is None and down and len(down) == len(troubles):
+        outside = down[0][1]
     if outside is None:
-        return found
+        says = (f"{address}: {trouble.says}" for address, trouble in down)
+        return replace(found, summary="; ".join((found.summary, *says)))
     # Its own gates are open, and yet it waits.
     return replace(found, summary=f"its gates are open, but {outside.says}", remedy=outside.command)
 
@@ -219,10 +222,10 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
         if sender.mailbox_id is None or not goes_on:
             continue
         known = look.mailbox_facts(sender.mailbox_id)
-        shown += [
-            _shown(verdict, known.address) for verdict in verdicts(Situation(None, known, None), look.now)
-        ]
-        first += [look.decide(message) for message in look.first_of_campaign(campaign, sender.mailbox_id)]
+        here = [look.decide(message) for message in look.first_of_campaign(campaign, sender.mailbox_id)]
+        own_gates = verdicts(Situation(None, known, None), look.now)
+        shown += [_shown(verdict, known.address) for verdict in (*own_gates, *_stuck_at(here))]
+        first += here
     decision = earliest(first)
     if decision is None:
         waits = not own.open and own.next_at is None
@@ -232,9 +235,28 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     remedy = _remedy(look, decision, campaign)
     if decision.binding is Gate.OVERDUE:
         remedy = Command("outbox", "release", "--campaign", campaign.name)
-    return Explanation(
-        campaign.name, decision.next_at, decision.binding, tuple(shown), _summary(decision), remedy
-    )
+    summary = _summary(decision) if decision.open else decision.summary_of_mailbox
+    stuck = [one for one in first if one.next_at is None and _is_due(one)]
+    if decision.next_at is not None and stuck:
+        # Its other recipients go on without these.
+        summary = f"{summary}; {stuck[0].summary_of_mailbox}"
+        remedy = _remedy(look, stuck[0], campaign) if decision.open else None
+    return Explanation(campaign.name, decision.next_at, decision.binding, tuple(shown), summary, remedy)
+
+
+def _is_due(decision: Decision) -> bool:
+    return all(verdict.open for verdict in decision.gates if verdict.gate is Gate.DUE)
+
+
+def _stuck_at(decisions: Iterable[Decision]) -> list[Verdict]:
+    """What holds due messages back in a lane beside its own gates, such as an inbox that cannot be read."""
+    found = {
+        verdict.gate: verdict
+        for decision in filter(_is_due, decisions)
+        for verdict in decision.gates
+        if not verdict.open and verdict.gate.scope is Scope.RECIPIENT and verdict.gate.cause is Cause.TROUBLE
+    }
+    return list(found.values())
 
 
 def _with_unfit_step(look: Prospects, campaign: StoredCampaign, found: Explanation) -> Explanation:
