@@ -211,9 +211,35 @@ def test_with_nothing_due_it_is_up_to_date(world: World) -> None:
     assert world.code() == ("nothing_due", False)
 
 
-def test_finished_campaigns_leave_nothing_to_do(world: World) -> None:
-    world.is_set_up(people=0, state="finished")
-    assert world.line() == "up to date: every campaign is finished; 0 today"
+def test_stopped_campaigns_leave_nothing_to_do(world: World) -> None:
+    world.is_set_up()
+    world.sent(1)
+    world.program.run("campaign", "stop", "autumn", "--yes")
+    assert world.line() == "not sending: every campaign was stopped; 1 today"
+    assert world.code() == ("nothing_due", False)
+
+
+def test_a_campaign_that_was_stopped_is_not_shown_as_completed(world: World) -> None:
+    world.is_set_up()
+    world.program.run("campaign", "stop", "autumn", "--yes")
+    at_now = world.program.at(NOW)
+    for command in (("status",), ("campaign", "list"), ("campaign", "show", "autumn")):
+        assert "finished: stopped" in at_now.run(*command).stdout
+    assert at_now.run("campaign", "show", "autumn", "--json").json()["state"] == "finished"
+    assert at_now.run("why", "autumn").stdout.splitlines()[-1] == "autumn: the campaign was stopped"
+
+
+def test_why_of_a_recipient_that_has_ended_names_nothing_that_would_open(world: World) -> None:
+    world.is_set_up()
+    window = '{"blocks": [{"days": "mon-fri", "hours": "14:00-17:00"}]}'
+    with world.workspace.store.writing() as connection:
+        connection.execute(update(t.campaign_version).values(window=window))
+    world.program.run("campaign", "stop", "autumn", "--yes")
+    said = world.program.at(NOW).run("why", "autumn", "p0@example.com").stdout.splitlines()
+    assert [line.split("  ")[0] for line in said[1:-2]] == ["recipient"]
+    assert said[-1].endswith("the recipient has finished: the campaign was stopped")
+    every = world.program.at(NOW).run("why", "autumn", "p0@example.com", "--all").stdout
+    assert "window" in every
 
 
 def test_without_a_campaign_or_with_a_draft_it_says_what_is_missing(world: World) -> None:

@@ -109,7 +109,7 @@ def _mailbox_cells(line: "MailboxLine", call: Call) -> tuple[object, ...]:
 
 
 def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
-    state = reasons.paused(line.pause_reasons) if line.pause_reasons else line.state
+    state = reasons.of_campaign(line.state, line.pause_reasons)
     people = ", ".join(f"{count} {state}" for state, count in line.recipients.items())
     return line.name, state, line.sent, f"{line.ended}/{line.total}", people
 

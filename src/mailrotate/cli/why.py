@@ -53,7 +53,7 @@ def why(
             rows = [{key: row[key] for key in ("gate", "open", "reason", "until")} for row in rows]
         call.speech.document({**vars(found), "gates": rows})
         return
-    gates = [gate for gate in found.gates if every or not gate.open]
+    gates = found.gates if every else found.closed
     if gates:
         _show_gates(call, gates, with_open=every)
         call.speech.line()

@@ -148,7 +148,7 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
     [
         ({"campaign__state": CampaignState.DRAFT}, "campaign", None, "the campaign is a draft"),
         ({"campaign__state": CampaignState.PAUSED}, "campaign", None, "the campaign is paused"),
-        ({"campaign__state": CampaignState.FINISHED}, "campaign", None, "the campaign is finished"),
+        ({"campaign__state": CampaignState.FINISHED}, "campaign", None, "the campaign was stopped"),
         (
             {"campaign__pause_reasons": ("by_hand", "mailbox_failed")},
             "pause",

@@ -77,7 +77,7 @@ def _campaign(facts: CampaignFacts, now: datetime) -> Answer:
         case CampaignState.PAUSED:
             return Shut("the campaign is paused", remedy=Command("campaign", "resume", facts.name))
         case CampaignState.FINISHED:
-            return Shut("the campaign is finished")
+            return Shut("the campaign was stopped")
 
 
 @_of_campaign

@@ -365,7 +365,7 @@ def _idle(world: World, all_sent: str) -> tuple[Code, str, AnyHint]:
         says = f"not sending: {draft.name} is a draft"
         return Code.NOTHING_DUE, says, Command("campaign", "start", draft.name)
     if world.campaigns:
-        says = f"up to date: every campaign is finished; {_counts(world)}"
+        says = f"not sending: every campaign was stopped; {_counts(world)}"
         return Code.NOTHING_DUE, says, Command("campaign", "create", "FILE")
     return Code.NOTHING_DUE, "not sending: there is no campaign", Command("campaign", "create", "FILE")
 

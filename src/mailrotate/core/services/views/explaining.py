@@ -59,6 +59,12 @@ class Explanation:
     # The command that opens the binding gate, where only an act does.
     remedy: AnyHint | None = None
 
+    @property
+    def closed(self) -> list[ExplainedGate]:
+        """The gates that hold it back; once it is over, only the one that says so."""
+        is_over = self.binding is not None and self.binding.cause is Cause.STATE and self.remedy is None
+        return [gate for gate in self.gates if not gate.open and (not is_over or gate.gate is self.binding)]
+
 
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
     """Explain a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
