@@ -771,6 +771,39 @@ def test_messages_that_are_in_error_because_their_mailbox_is_away_wait_for_an_ac
     assert next_and_why(world) == ("after an action", "the mailbox has failed: auth: 535 no")
 
 
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"paused_at": NOW - MINUTE}, "connected, paused"),
+        ({"hold_reason": "550 no", "hold_class": "sender"}, "connected, on hold"),
+        ({"hold_reason": "550 no", "hold_class": "net", "hold_until": NOW - MINUTE}, "connected"),
+    ],
+)
+def test_the_state_of_a_mailbox_is_the_same_on_every_screen(
+    running: World, change: dict[str, object], state: str
+) -> None:
+    running.change(running.boxes[0], **change)
+    at_now = running.program.at(NOW, standing_still=True)
+    for screen in (("status",), ("mailbox", "list"), ("campaign", "show", "autumn")):
+        lines = at_now.run(*screen).stdout.splitlines()
+        row = next(line for line in lines if line.startswith(ANNA))
+        assert row.split("  ")[1].strip() == state, screen
+    (sender, _) = at_now.run("campaign", "show", "autumn", "--json").json()["senders"]
+    assert sender["state"] == "connected"
+
+
+def test_campaign_show_gives_no_date_while_only_an_action_helps(running: World) -> None:
+    for box in running.boxes:
+        running.change(box, paused_at=NOW - MINUTE)
+    at_now = running.program.at(NOW, standing_still=True)
+    waits = f"after an action: {ANNA}: the mailbox is paused since 2026-12-01 08:59:00 UTC"
+    assert waits in at_now.run("campaign", "show", "autumn").stdout
+    running.passed(-10 * MINUTE)
+    said = at_now.run("campaign", "show", "autumn").stdout
+    assert "after an action: this machine's clock is 10m behind" in said
+    assert at_now.run("campaign", "list", "--json").json()[0]["next_send_at"] is None
+
+
 def test_recipients_of_a_paused_campaign_wait_for_an_action(running: World) -> None:
     running.change_campaign("by_hand", state="paused")
     assert next_and_why(running) == ("after an action", "its campaign is paused by hand")

@@ -8,6 +8,7 @@ import typer
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.grace.document import left, row_of
 from mailrotate.cli.hints import in_words
+from mailrotate.cli.mailbox.document import health_of
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot.team import team_line, team_row
 from mailrotate.cli.webhook.document import row_of as webhook_row
@@ -105,7 +106,7 @@ def _mailbox_cells(line: "MailboxLine", call: Call) -> tuple[object, ...]:
     # The instant is in the column before.
     is_due_later = line.binding is Gate.DUE
     why = "not due yet" if is_due_later else localised(line.waits_for or line.reason or "", call.zone)
-    return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
+    return line.address, health_of(vars(line)), f"{line.sent_today}/{line.daily_limit}", next_at, why
 
 
 def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:

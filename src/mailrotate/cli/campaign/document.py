@@ -33,4 +33,5 @@ def row_of(view: "CampaignView") -> dict[str, Any]:
         "removed_senders": list(view.removed_senders),
         "steps": [vars(step) for step in view.steps],
         "next_send_at": view.next_send_at,
+        "waits_for": view.waits_for,
     }

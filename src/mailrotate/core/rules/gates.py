@@ -145,7 +145,7 @@ def _rest(facts: MailboxFacts, now: datetime) -> Answer:
 
 @_of_mailbox
 def _hold(facts: MailboxFacts, now: datetime) -> Answer:
-    if facts.hold_reason is None or (facts.hold_until is not None and now >= facts.hold_until):
+    if facts.hold_reason is None or not facts.is_on_hold(now):
         return "no hold"
     said = held(facts.hold_class, facts.hold_reason)
     releasing = Command("mailbox", "release", facts.address)

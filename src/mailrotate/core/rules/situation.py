@@ -66,6 +66,9 @@ class MailboxFacts:
     # Not connected, and a campaign is paused until it is.
     pauses_campaign: bool = False
 
+    def is_on_hold(self, now: datetime) -> bool:
+        return self.hold_reason is not None and (self.hold_until is None or now < self.hold_until)
+
 
 @dataclass(frozen=True)
 class Lack:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     column,
     func,
     or_,
@@ -158,6 +159,16 @@ def lock_present(connection: Connection, mailbox_id: int) -> bool:
     return (
         connection.execute(query.with_for_update(read=True, of=[t.connection, t.mailbox])).first() is not None
     )
+
+
+def resting(connection: Connection, now: datetime) -> dict[int | None, tuple[datetime | None, str | None]]:
+    """Since when the mailboxes that are paused or on hold are paused, and why they are on hold, by id."""
+    c = t.mailbox.c
+    is_on_hold = and_(c.hold_reason.is_not(None), or_(c.hold_until.is_(None), c.hold_until > now))
+    query = select(c.id, c.paused_at, case((is_on_hold, c.hold_reason))).where(
+        or_(c.paused_at.is_not(None), is_on_hold)
+    )
+    return {mailbox_id: (paused_at, reason) for mailbox_id, paused_at, reason in connection.execute(query)}
 
 
 def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:

@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
+from mailrotate.core.rules.decision import Decision
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
+from mailrotate.core.services.effects import obstacles
 from mailrotate.core.services.effects.door import looking
-from mailrotate.core.store import campaigns, deadlines, progress, senders, users, visibility
+from mailrotate.core.store import campaigns, deadlines, mailboxes, progress, senders, users, visibility
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.people import reassignments
 from mailrotate.core.store.progress import Progress
@@ -28,6 +32,8 @@ class SenderShare:
     sent: int
     # Until when it may come back, while it is away (C8, C10).
     grace_until: datetime | None
+    paused_at: datetime | None = None
+    hold_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,14 @@ class CampaignView:
     removed_senders: tuple[str, ...]
     steps: tuple[StepProgress, ...]
     next_send_at: datetime | None
+    # Why its next message waits for a user's action.
+    waits_for: str | None
 
 
 def listing(context: Context, now: datetime) -> list[CampaignView]:
     """List campaigns in the order of creation."""
     with looking(context, now) as connection:
-        prospects = Prospects(context, connection, now)
+        prospects = _prospects(context, connection, now)
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else visibility.campaign_ids(connection, viewer)
         known = campaigns.listing(connection)
@@ -77,7 +85,13 @@ def show(context: Context, name: str, now: datetime) -> CampaignView:
     """Show a campaign. Raises NotFound (`campaign.none`)."""
     with looking(context, now) as connection:
         campaign = authority.find_seen_campaign(connection, context.actor, name)
-        return _views(Prospects(context, connection, now), [campaign])[0]
+        return _views(_prospects(context, connection, now), [campaign])[0]
+
+
+def _prospects(context: Context, connection: Connection, now: datetime) -> Prospects:
+    """A look that knows what keeps the whole workspace from sending, except a missing key: no secret is
+    opened to list campaigns."""
+    return obstacles.prospects(context, connection, now, is_working=True)
 
 
 def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[CampaignView]:
@@ -91,6 +105,7 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
     )
     owners = users.emails(connection)
     graces = deadlines.ends_of_each(connection, ids)
+    resting = mailboxes.resting(connection, prospects.now)
     return [
         _view(
             campaign,
@@ -98,9 +113,10 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
             all_senders[campaign.id],
             steps[campaign.id],
             graces,
+            resting,
             done[campaign.id],
             tuple(gone.get(campaign.id, ())),
-            _next_send_at(prospects, campaign, all_senders[campaign.id], steps[campaign.id]),
+            _next_send(prospects, campaign, all_senders[campaign.id], steps[campaign.id]),
         )
         for campaign in found
     ]
@@ -112,9 +128,10 @@ def _view(
     campaign_senders: Sequence[StoredSender],
     steps: Sequence[StoredStep],
     graces: Mapping[tuple[int, int | None], datetime],
+    resting: Mapping[int | None, tuple[datetime | None, str | None]],
     done: Progress,
     removed_senders: tuple[str, ...],
-    next_send_at: datetime | None,
+    first: Decision | None,
 ) -> CampaignView:
     return CampaignView(
         id=campaign.id,
@@ -135,6 +152,7 @@ def _view(
                 done.people_by_sender.get(sender.id, 0),
                 done.sent_by_sender.get(sender.id, 0),
                 graces.get((campaign.id, sender.mailbox_id)),
+                *resting.get(sender.mailbox_id, (None, None)),
             )
             for sender in campaign_senders
         ),
@@ -146,22 +164,23 @@ def _view(
             StepProgress(step.position, step.delay, step.subject, done.sent_by_step.get(step.position, 0))
             for step in steps
         ),
-        next_send_at=next_send_at,
+        next_send_at=None if first is None else first.next_at,
+        waits_for=first.summary_of_mailbox if first is not None and first.next_at is None else None,
     )
 
 
-def _next_send_at(
+def _next_send(
     prospects: Prospects,
     campaign: StoredCampaign,
     campaign_senders: Sequence[StoredSender],
     steps: Sequence[StoredStep],
-) -> datetime | None:
-    """When the first of its messages may leave; None if none waits, or if it waits for a user's action."""
+) -> Decision | None:
+    """The decision on the message that may leave first; None if none waits."""
     if campaign.state is not CampaignState.ACTIVE:
         return None
     lanes = {sender.mailbox_id for sender in campaign_senders if sender.left_at is None}
     lanes |= {step.sender_mailbox_id for step in steps}
-    first = earliest(
+    return earliest(
         [
             prospects.decide(message)
             for mailbox_id in lanes
@@ -169,4 +188,3 @@ def _next_send_at(
             for message in prospects.first_of_campaign(campaign, mailbox_id)
         ]
     )
-    return None if first is None else first.next_at

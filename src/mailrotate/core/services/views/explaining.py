@@ -17,9 +17,9 @@ from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import assigning, resuming
+from mailrotate.core.services.effects import assigning, obstacles, resuming
 from mailrotate.core.services.effects.door import looking
-from mailrotate.core.services.views import obstacles, survey
+from mailrotate.core.services.views import survey
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import recipients

@@ -16,14 +16,14 @@ from mailrotate.core.rules.world import Campaign, Trouble, World
 from mailrotate.core.services.access import advice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import resuming
+from mailrotate.core.services.effects import obstacles, resuming
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.mailboxes import grace_extension, slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
 from mailrotate.core.services.sending import webhook_endpoints
 from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.services.sending.webhook_endpoints import Endpoint
-from mailrotate.core.services.views import obstacles, survey
+from mailrotate.core.services.views import survey
 from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import (
     campaigns,
@@ -63,6 +63,8 @@ class MailboxLine:
 
     address: str
     state: ConnectionState
+    paused_at: datetime | None
+    hold_reason: str | None
     gate: Gate | None
     reason: str | None
     until: datetime | None
@@ -312,6 +314,8 @@ def _mailbox_line(
     return MailboxLine(
         address=known.address,
         state=box.state,
+        paused_at=known.paused_at,
+        hold_reason=known.hold_reason if known.is_on_hold(prospects.now) else None,
         gate=None if shut is None else shut.gate,
         reason=None if shut is None else shut.reason,
         until=None if shut is None else shut.until,
