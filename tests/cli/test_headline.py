@@ -589,6 +589,17 @@ def test_two_servers_that_fail_are_counted(running: World) -> None:
     )
 
 
+def test_two_ports_of_a_host_are_two_servers(running: World) -> None:
+    anna, ben = running.boxes
+    running.goes_down(*running.boxes)
+    running.change(ben, smtp_port=587, trouble_since=NOW - 20 * MINUTE)
+    assert running.line() == (
+        "not sending: smtp.example.org port 465 refuses connections since 08:48 (1 mailbox) and 1 more server"
+    )
+    running.change(anna, smtp_port=587)
+    assert running.line() == "not sending: smtp.example.org refuses connections since 08:40 (2 mailboxes)"
+
+
 def test_without_any_network_the_machine_is_offline(running: World) -> None:
     said = "resolve: smtp has no address: Temporary failure in name resolution"
     running.goes_down(running.boxes[0], said=said)

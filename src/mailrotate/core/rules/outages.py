@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeAlias
 
 from mailrotate.core.rules.headline_words import counted, past
 from mailrotate.core.rules.world import Code, Lane, Outage, Trouble, World
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import ConnectionState
+
+Server: TypeAlias = tuple[str, int | None]
 
 
 def down(lane: Lane, all_lanes: Sequence[Lane] = ()) -> Trouble | None:
@@ -15,23 +18,23 @@ def down(lane: Lane, all_lanes: Sequence[Lane] = ()) -> Trouble | None:
     outage = lane.smtp or lane.imap
     if outage is None:
         return None
-    found = [(each, known) for each in all_lanes or (lane,) if (known := _outages(each, outage.host))]
-    lanes = {outage.host: [each for each, _ in found]}
+    found = [(each, known) for each in all_lanes or (lane,) if (known := _outages(each, outage.server))]
+    lanes = {outage.server: [each for each, _ in found]}
     return _outage(lanes, [one for _, known in found for one in known], bool(all_lanes))
 
 
-def _outages(lane: Lane, host: str) -> list[Outage]:
-    return [one for one in (lane.smtp, lane.imap) if one is not None and one.host == host]
+def _outages(lane: Lane, server: Server) -> list[Outage]:
+    return [one for one in (lane.smtp, lane.imap) if one is not None and one.server == server]
 
 
 def server_down(world: World, now: datetime) -> Trouble | None:
     """The servers that cannot be used: of those that send before those that are read."""
     for outages in ([lane.smtp for lane in world.lanes], [lane.imap for lane in world.lanes]):
         known = [outage for outage in outages if outage is not None]
-        lanes = defaultdict[str, list[Lane]](list)
+        lanes = defaultdict[Server, list[Lane]](list)
         for lane, outage in zip(world.lanes, outages, strict=True):
             if outage is not None:
-                lanes[outage.host].append(lane)
+                lanes[outage.server].append(lane)
         if known:
             return _offline(world, known) or _outage(lanes, known)
     return None
@@ -47,14 +50,19 @@ def _offline(world: World, known: Sequence[Outage]) -> Trouble | None:
     return Trouble(Code.OFFLINE, says, Command("mailbox", "test", "--all"))
 
 
-def _outage(lanes: Mapping[str, Sequence[Lane]], outages: Sequence[Outage], counts: bool = True) -> Trouble:
+def _outage(
+    lanes: Mapping[Server, Sequence[Lane]], outages: Sequence[Outage], counts: bool = True
+) -> Trouble:
     """The server that most mailboxes miss, and how many more there are."""
-    host = max(lanes, key=lambda each: len(lanes[each]))
-    of_host = [outage for outage in outages if outage.host == host]
+    server = max(lanes, key=lambda each: len(lanes[each]))
+    host, port = server
+    is_one_of_host = sum(each == host for each, _ in lanes) > 1
+    name = f"{host} port {port}" if is_one_of_host else host
+    own = [outage for outage in outages if outage.server == server]
     others = f" and {counted(len(lanes) - 1, 'more server')}" if len(lanes) > 1 else ""
-    missed = f" ({counted(len(lanes[host]), 'mailbox', 'mailboxes')})" if counts else ""
-    says = f"{host} {_words(of_host[0])}{_since(of_host)}{missed}{others}"
-    return Trouble(Code.SERVER_DOWN, says, Command("mailbox", "test", lanes[host][0].address))
+    missed = f" ({counted(len(lanes[server]), 'mailbox', 'mailboxes')})" if counts else ""
+    says = f"{name} {_words(own[0])}{_since(own)}{missed}{others}"
+    return Trouble(Code.SERVER_DOWN, says, Command("mailbox", "test", lanes[server][0].address))
 
 
 def _refuses(outage: Outage) -> bool:

@@ -55,6 +55,12 @@ class Outage:
     host: str
     said: str
     since: datetime | None
+    port: int | None = None
+
+    @property
+    def server(self) -> tuple[str, int | None]:
+        """Two ports of a host may be two servers, of which one fails earlier."""
+        return self.host, self.port
 
 
 @dataclass(frozen=True)

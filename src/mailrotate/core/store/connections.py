@@ -123,12 +123,16 @@ def login_of(connection: Connection, mailbox_id: int) -> StoredLogin:
     )
 
 
-def hosts_of(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """The names of each mailbox's SMTP and IMAP server."""
+def servers_of(
+    connection: Connection, mailbox_ids: Sequence[int]
+) -> dict[int, tuple[tuple[str, int], tuple[str, int]]]:
+    """Host and port of each mailbox's SMTP server, and of its IMAP server."""
     c = t.connection.c
-    query = select(c.mailbox_id, c.smtp_host, c.imap_host).where(c.superseded_at.is_(None))
+    query = select(c.mailbox_id, c.smtp_host, c.smtp_port, c.imap_host, c.imap_port).where(
+        c.superseded_at.is_(None)
+    )
     found = rows_with(connection, query, c.mailbox_id, mailbox_ids)
-    return {row.mailbox_id: (row.smtp_host, row.imap_host) for row in found}
+    return {row.mailbox_id: ((row.smtp_host, row.smtp_port), (row.imap_host, row.imap_port)) for row in found}
 
 
 @dataclass(frozen=True)

@@ -89,14 +89,14 @@ def _disk_troubles(context: Context, connection: Connection) -> Iterator[Trouble
 
 def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tuple[Lane, ...]:
     numbers = [box.id for box, _, _ in seen]
-    hosts = connections.hosts_of(connection, numbers)
+    servers = connections.servers_of(connection, numbers)
     broken = stored_lanes.broken(connection)
     running = deadlines.running(connection, numbers)
     found = []
     for box, shut, decision in seen:
         is_away = box.state is ConnectionState.DISCONNECTED
         graces = [each for each in running.get(box.id, ()) if is_away and not has_passed(each.ends_at, now)]
-        smtp, imap = outages(box, *hosts[box.id])
+        smtp, imap = outages(box, *servers[box.id])
         found.append(
             Lane(
                 address=box.address,
@@ -114,11 +114,13 @@ def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tu
 
 def server_trouble(connection: Connection, box: SendingMailbox) -> Trouble | None:
     """The server that keeps this mailbox from sending."""
-    smtp, _ = outages(box, *connections.hosts_of(connection, [box.id])[box.id])
+    smtp, _ = outages(box, *connections.servers_of(connection, [box.id])[box.id])
     return None if smtp is None else down(Lane(box.address, box.state, smtp=smtp))
 
 
-def outages(box: SendingMailbox, smtp_host: str, imap_host: str) -> tuple[Outage | None, Outage | None]:
+def outages(
+    box: SendingMailbox, smtp_server: tuple[str, int], imap_server: tuple[str, int]
+) -> tuple[Outage | None, Outage | None]:
     """The servers of a connected mailbox that were in trouble at the last try."""
     health, inbox = box.health, box.inbox
     if box.state is not ConnectionState.CONNECTED:
@@ -127,7 +129,9 @@ def outages(box: SendingMailbox, smtp_host: str, imap_host: str) -> tuple[Outage
     passing = health.hold_class in (ReplyClass.NET, ReplyClass.RETRY)
     if health.trouble_since is not None or passing:
         said = health.hold_reason if passing else health.last_error
-        smtp = Outage(smtp_host, said or "no answer", health.trouble_since)
+        host, port = smtp_server
+        smtp = Outage(host, said or "no answer", health.trouble_since, port)
     if inbox.failing_since is not None:
-        imap = Outage(imap_host, inbox.error or "no answer", inbox.failing_since)
+        host, port = imap_server
+        imap = Outage(host, inbox.error or "no answer", inbox.failing_since, port)
     return smtp, imap
