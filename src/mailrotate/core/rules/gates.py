@@ -295,7 +295,7 @@ def _recipient_window(facts: MessageFacts, now: datetime) -> Answer:
 
 @_of_message
 def _retry(facts: MessageFacts, now: datetime) -> Answer:
-    if now >= facts.ready_at:
+    if now >= facts.ready_at or facts.ready_at <= facts.due_at:
         return "no retry pending"
     at = _from(facts.ready_at)
     return Shut(
