@@ -332,7 +332,7 @@ def test_a_database_that_others_can_reach_is_warned_about_with_the_chmod_to_type
     assert line.endswith(says)
     assert running.code() == ("exposed", True)
     shown = running.program.at(NOW, standing_still=True).run("status").stdout
-    assert f"{says}: chmod o-rwx {path}\n" in shown
+    assert shown.endswith(f"next: chmod o-rwx {path}\n")
     assert says in running.program.run("db", "check").stderr
     document = running.program.run("status", "--json").json()
     assert document["warnings"] == [{"code": "exposed", "reason": says, "command": f"chmod o-rwx {path}"}]
@@ -372,7 +372,9 @@ def test_an_open_key_stops_everything_and_a_server_that_is_down_comes_before_a_w
     said = running.program.at(NOW, standing_still=True).run("status")
     assert running.code() == ("no_key", False)
     assert f"chmod 600 {key}" in said.stdout
-    assert f"chmod o-rwx {path}" in said.stdout
+    assert (
+        f"{path} can be read and changed by every user of this machine: chmod o-rwx {path}\n" in said.stdout
+    )
 
 
 def test_a_clock_that_is_wrong_is_named(running: World) -> None:
@@ -911,3 +913,36 @@ def test_messages_that_are_late_wait_for_a_release(running: World) -> None:
             connection.execute(update(t.connection).where(own).values(connected_at=NOW - 50 * DAY))
     assert running.line().startswith("not sending: anna@example.org: late since 2026-11-01")
     assert running.code() == ("held", False)
+
+
+# --- what wants a person: each command once
+
+
+def test_the_command_that_is_next_is_not_said_twice(running: World) -> None:
+    for box in running.boxes:
+        running.change(box, state="failed", last_error="auth: 535 no")
+    said = running.program.at(NOW, standing_still=True).run("status").stdout.splitlines()
+    assert said[-2:] == [
+        f"{BEN}: mailrotate mailbox reconnect {BEN}",
+        f"next: mailrotate mailbox reconnect {ANNA}",
+    ]
+    assert sum("mailbox reconnect" in line for line in said) == 2
+
+
+def test_what_wants_a_person_is_told_although_its_command_is_next(running: World) -> None:
+    running.workspace.add_message(running.boxes[0], running.campaign, state="error")
+    said = running.program.at(NOW, standing_still=True).run("status").stdout.splitlines()
+    assert said[0].endswith("; 1 message in error")
+    assert said[-1] == "next: mailrotate outbox list --state error"
+    assert "1 message in error" not in said[1:], "the headline has said it"
+    running.workspace.add_message(running.boxes[0], running.campaign, state="held")
+    said = running.program.at(NOW, standing_still=True).run("status").stdout.splitlines()
+    assert "1 message of unknown fate: mailrotate outbox list --state held" in said
+
+
+def test_a_lost_key_is_told_once_with_its_command(running: World) -> None:
+    Path(running.program.env["MAILROTATE_KEY_FILE"]).unlink()
+    running.passed(10 * MINUTE)
+    said = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert "before anything is sent" not in said
+    assert said.splitlines()[-1].startswith("next: ")

@@ -67,8 +67,8 @@ def status(ctx: typer.Context) -> None:
             drop=("recipients", "left", "campaign"),
         )
     call.speech.line()
-    for what, command in (*_attention(found), ("next", found.headline.command)):
-        call.speech.line(f"{what}: {in_words(command)}")
+    for line in _advice(found):
+        call.speech.line(line)
 
 
 def _headline(found: "Overview", call: Call) -> str:
@@ -121,12 +121,31 @@ def _grace_cells(running: "Running", call: Call) -> tuple[object, ...]:
     return one.address, one.campaign, ends_at, left(one.ends_at, call.now), running.recipients
 
 
+def _advice(found: "Overview") -> Iterator[str]:
+    """What wants a person, each command once, and the next one at the end."""
+    following = in_words(found.headline.command)
+    said = {following}
+    # Without its command such a line says nothing.
+    bare = {_FIRST, *(box.address for box in found.mailboxes)}
+    for what, hint in _attention(found):
+        command = in_words(hint)
+        if command not in said:
+            yield f"{what}: {command}"
+        elif what not in bare and what not in found.headline.text:
+            yield what
+        said.add(command)
+    yield f"next: {following}"
+
+
+_FIRST = "before anything is sent"
+
+
 def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     """What wants a person, with the command for it."""
     from mailrotate.core.rules.gates import Gate
 
     if found.obstacle is not None and found.obstacle.remedy is not None:
-        yield "before anything is sent", found.obstacle.remedy
+        yield _FIRST, found.obstacle.remedy
     for box in found.mailboxes:
         if box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:
             yield box.address, box.remedy
@@ -144,13 +163,14 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
         yield asked, Command("mailbox", "requests")
+    ways = {box.address: box.remedy for box in found.mailboxes}
     for address in found.telling.untold:
         nobody = f"{address}: nobody could be told by mail that it failed, because no other mailbox works"
-        yield nobody, Command("mailbox", "reconnect", address)
+        yield nobody, ways.get(address) or Command("mailbox", "reconnect", address)
     for refused in found.telling.refused:
         said = f": {refused.said}" if refused.said else ""
         what = f"{refused.address}: the notice to {refused.addressee} was refused{said}"
-        yield what, Command("mailbox", "reconnect", refused.address)
+        yield what, ways.get(refused.address) or Command("mailbox", "reconnect", refused.address)
     for endpoint in found.telling.webhooks:
         yield _webhook_words(endpoint), Command("webhook", "list")
     for line in found.campaigns:
