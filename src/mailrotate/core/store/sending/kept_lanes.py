@@ -11,7 +11,8 @@ _RUNNING = (CampaignState.ACTIVE, CampaignState.PAUSED)
 
 def any_cut_off(connection: Connection, mailbox_id: int) -> bool:
     """Whether a message of the mailbox is in error because the mailbox was away."""
-    query = select(exists().where(t.message.c.mailbox_id == mailbox_id, is_cut_off))
+    # `wants_attention` lets SQLite use the index of errors.
+    query = select(exists().where(t.message.c.mailbox_id == mailbox_id, is_cut_off, t.wants_attention))
     return bool(connection.execute(query).scalar_one())
 
 
@@ -26,12 +27,13 @@ def campaigns_kept(connection: Connection, mailbox_id: int, slot_id: int) -> lis
         )
     )
     own = or_(sender.mailbox_id == mailbox_id, sender.slot_id == slot_id)
-    planned = select(m.campaign_id).where(m.mailbox_id == mailbox_id, t.is_scheduled)
+    # By the campaign, whose index also has the messages that are late.
+    planned = exists().where(m.campaign_id == c.id, t.is_scheduled, m.mailbox_id == mailbox_id)
     query = (
         select(c.id)
         .where(
             c.state.in_(_RUNNING),
-            or_(c.id.in_(select(sender.campaign_id).where(own, awaits)), c.id.in_(planned)),
+            or_(c.id.in_(select(sender.campaign_id).where(own, awaits)), planned),
         )
         .order_by(c.id)
     )
