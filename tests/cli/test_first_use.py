@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, select, update
 
 from mailrotate.cli.call import Call
 from mailrotate.cli.main import root
@@ -181,6 +181,18 @@ def test_why_campaign_names_an_inbox_that_keeps_some_of_its_follow_ups_back(
         f"autumn: nothing holds it back: the next pass of a runner sends it; {BEN}: {stuck}",
         f"next: mailrotate mailbox test {BEN}",
     ]
+
+
+def test_why_campaign_names_no_inbox_that_nothing_due_waits_for(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    with workspace.store.writing() as connection:
+        inboxes.note_failure(connection, autumn[1].id, "INBOX", "timed out", NOW - 5 * MINUTE, NOW)
+        newest = select(func.max(t.recipient.c.id)).scalar_subquery()
+        waits = update(t.recipient).where(t.recipient.c.id == newest)
+        connection.execute(waits.values(next_step=2, next_at=NOW + timedelta(days=3)))
+    said = program.at(NOW).run("why", "autumn").stdout
+    assert said == "autumn: nothing holds it back: the next pass of a runner sends it\n"
 
 
 def test_why_campaign_names_a_server_that_keeps_one_of_its_mailboxes_back(

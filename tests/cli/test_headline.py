@@ -274,7 +274,12 @@ def test_an_inbox_that_was_never_read_is_read_first_by_the_runner_that_works(unr
     assert unread.line() == "waiting: the inbox has not been read yet; 0 today"
     assert unread.code() == ("waiting", True)
     assert "when its inbox is read" in unread.program.at(NOW, standing_still=True).run("status").stdout
+    why = ("why", "autumn", "kim@example.com")
+    said = unread.program.at(NOW, standing_still=True).run(*why).stdout
+    assert said.endswith("next: mailrotate log --follow\n"), "a second runner would be refused"
     runner.end(NOW)
+    said = unread.program.at(NOW, standing_still=True).run(*why).stdout
+    assert said.endswith("next: mailrotate run --once\n")
 
 
 def test_an_inbox_that_was_never_read_waits_for_the_next_pass_of_cron(unread: World) -> None:
@@ -468,6 +473,7 @@ def test_a_runner_that_does_other_work_does_not_send(world: World, only: str, do
     said = world.program.at(NOW, standing_still=True).run("status").stdout
     assert f"runner: run_{runner.id} (here, pid {os.getpid()}, only {only})" in said
     assert "next: end it, then run without --only: mailrotate run\n" in said
+    assert f"loop, only {only}" in world.program.run("runner", "list").stdout
     world.passed(MINUTE)
     assert world.code() == ("sending", True), "cron's passes send beside it"
     runner.end(NOW)
@@ -478,6 +484,7 @@ def test_a_command_that_holds_a_lane_is_no_runner(world: World) -> None:
     world.passed(3 * MINUTE)
     command = liveness.register(world.workspace.store, "command", NOW, "here")
     assert world.code() == ("no_runner", False)
+    assert "runner: none now" in world.program.at(NOW).run("status").stdout
     command.end(NOW)
 
 
@@ -742,6 +749,8 @@ def test_a_locked_user_s_mailboxes_send_nothing(running: World) -> None:
     with running.workspace.store.writing() as connection:
         connection.execute(update(t.user).values(state="locked"))
     assert running.line() == "not sending: anna@example.org: its user is locked (and 1 more mailbox)"
+    said = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"next: mailrotate why {ANNA}\n" in said, "not everybody may unlock a user"
     assert running.code() == ("no_sender", False)
 
 

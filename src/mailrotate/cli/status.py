@@ -41,7 +41,8 @@ def status(ctx: typer.Context) -> None:
         return
     zone = call.zone
     call.speech.line(_headline(found, call))
-    runners = ", ".join(map(_runner, found.runners))
+    # A command that holds a lane sends only its own message.
+    runners = ", ".join(_runner(one) for one in found.runners if one.kind != "command")
     last_pass = "none yet" if found.last_pass_at is None else zoned(found.last_pass_at, zone)
     call.speech.line(f"runner: {runners or 'none now'}; last pass: {last_pass}")
     _slots(call.speech, found)

@@ -76,6 +76,9 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
     with looking(context, now) as connection:
         look = obstacles.prospects(context, connection, now, is_working=survey.works(connection, alive, now))
         found = _found(context, look, subject, address)
+        if found.remedy == _A_PASS and any(runner.sends for runner in alive):
+            # The runner makes it; a second one is refused on SQLite.
+            found = replace(found, remedy=Command("log", "--follow"))
         if found.next_at is None or found.next_at > now:
             return found
         outside = stops_all(survey.machine(context, connection, alive, look.obstacle), now)
@@ -88,6 +91,9 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
         return replace(found, summary="; ".join((found.summary, *says)))
     # Its own gates are open, and yet it waits.
     return replace(found, summary=f"its gates are open, but {outside.says}", remedy=outside.command)
+
+
+_A_PASS = Command("run", "--once")
 
 
 def _found(context: Context, look: Prospects, subject: str, address: str | None) -> Explanation:
