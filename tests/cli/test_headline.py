@@ -524,6 +524,20 @@ def test_at_the_daily_limit_a_missing_runner_is_told_beside_it(without_runner: W
     assert "next: mailrotate run\n" in said, "a pass would send nothing now"
 
 
+def test_why_tells_a_missing_runner_beside_what_is_waited_for(without_runner: World) -> None:
+    without_runner.sent(2)
+    for box in without_runner.boxes:
+        without_runner.change(box, daily_limit=1)
+    at_now = without_runner.program.at(NOW, standing_still=True)
+    waits = f"autumn: {ANNA}: 1 of 1 sent today"
+    assert at_now.run("why", "autumn").stdout.splitlines()[-2:] == [
+        f"{waits}; no runner since 2026-12-01 08:57:00 UTC",
+        "next: 2026-12-02 00:00:00 UTC",
+    ]
+    without_runner.passed(MINUTE)
+    assert f"{waits}\n" in at_now.run("why", "autumn").stdout
+
+
 def test_outside_the_window_a_missing_runner_is_told_beside_it(without_runner: World) -> None:
     window = '{"blocks": [{"days": "mon-fri", "hours": "14:00-17:00"}]}'
     with without_runner.workspace.store.writing() as connection:

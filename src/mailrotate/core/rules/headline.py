@@ -65,7 +65,7 @@ def stops_all(machine: Machine, now: datetime) -> Trouble | None:
     """What keeps every message back although its own gates are open."""
     order = list(Code)
     trouble = min(machine.troubles, key=lambda each: order.index(each.code), default=None)
-    if trouble is not None or (missing := _missing_runner(machine, now)) is None:
+    if trouble is not None or (missing := missing_runner(machine, now)) is None:
         return trouble
     if machine.other_work is not None:
         return missing
@@ -74,7 +74,7 @@ def stops_all(machine: Machine, now: datetime) -> Trouble | None:
     )
 
 
-def _missing_runner(machine: Machine, now: datetime) -> Trouble | None:
+def missing_runner(machine: Machine, now: datetime) -> Trouble | None:
     """Since when no runner sends. Only cron's passes have gaps: a loop that is over is missed at once."""
     last = machine.last_pass_at
     is_expected = last is not None and not machine.loop_is_over and now - last <= PASS_IS_RECENT
@@ -286,7 +286,7 @@ def _held(world: World, now: datetime) -> Trouble | None:
 
 
 def _runner(world: World, now: datetime) -> Trouble | None:
-    return _missing_runner(world.machine, now) if world.waiting else None
+    return missing_runner(world.machine, now) if world.waiting else None
 
 
 def _warned(world: World, now: datetime) -> Trouble | None:

@@ -9,9 +9,10 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict, decide, verdicts
 from mailrotate.core.rules.gates import Cause, Gate, Scope
-from mailrotate.core.rules.headline import stops_all
+from mailrotate.core.rules.headline import missing_runner, stops_all
 from mailrotate.core.rules.situation import MessageFacts, Situation
 from mailrotate.core.rules.steps import is_follow_up
+from mailrotate.core.rules.world import Machine
 from mailrotate.core.services.access import advice, authority
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
@@ -79,9 +80,12 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
         if found.remedy == _A_PASS and any(runner.sends for runner in alive):
             # The runner makes it; a second one is refused on SQLite.
             found = replace(found, remedy=Command("log", "--follow"))
-        if found.next_at is None or found.next_at > now:
+        if found.next_at is None:
             return found
-        outside = stops_all(survey.machine(context, connection, alive, look.obstacle), now)
+        machine = survey.machine(context, connection, alive, look.obstacle)
+        if found.next_at > now:
+            return _without_runner(found, machine, now)
+        outside = stops_all(machine, now)
         troubles = [(box.address, survey.server_trouble(connection, box)) for box in look.boxes]
     down = [(address, trouble) for address, trouble in troubles if trouble is not None]
     if outside is None and down and len(down) == len(troubles):
@@ -91,6 +95,12 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
         return replace(found, summary="; ".join((found.summary, *says)))
     # Its own gates are open, and yet it waits.
     return replace(found, summary=f"its gates are open, but {outside.says}", remedy=outside.command)
+
+
+def _without_runner(found: Explanation, machine: Machine, now: datetime) -> Explanation:
+    """Say of what waits for an instant that no runner runs any more, unless none ever did."""
+    missing = missing_runner(machine, now) if machine.last_pass_at is not None else None
+    return found if missing is None else replace(found, summary=f"{found.summary}; {missing.says}")
 
 
 _A_PASS = Command("run", "--once")
