@@ -441,6 +441,11 @@ def test_a_loop_that_was_ended_or_died_is_missed_at_once(world: World) -> None:
         connection.execute(died)
     assert world.line() == missed
     assert "runner: none now" in world.program.at(NOW).run("status").stdout
+    for kind, only in (("command", None), ("once", "sync")):
+        liveness.register(world.workspace.store, kind, NOW, "here", only=only).end(NOW)
+        assert world.line() == missed, "it sends no campaign"
+    liveness.register(world.workspace.store, "once", NOW, "here", only="send").end(NOW)
+    assert world.code() == ("sending", True), "cron sends now"
 
 
 def test_after_a_loop_that_ended_by_itself_cron_starts_the_next(world: World) -> None:
