@@ -560,6 +560,22 @@ def test_while_nothing_is_due_a_missing_runner_is_told_beside_it(without_runner:
     assert without_runner.code() == ("no_runner", False)
 
 
+def test_the_hour_of_a_disconnect_is_told_before_a_missing_runner(without_runner: World) -> None:
+    world, ben = without_runner, without_runner.boxes[1]
+    with world.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
+    world.change(ben, state="failed", last_error="auth: 535 no")
+    elsewhere = "everything else due has been sent; next at 2026-12-04 09:01; 0 today"
+    assert world.line() == f"{elsewhere}; no runner since 08:57", "it is away, and not up to date"
+    world.change(ben, state="disconnected")
+    hour = {"campaign_id": world.campaign.id, "mailbox_id": ben.id, "kind": "disconnect"}
+    with world.workspace.store.writing() as connection:
+        ends_at = NOW + 59 * MINUTE
+        connection.execute(insert(t.deadline).values(**hour, started_at=NOW - MINUTE, ends_at=ends_at))
+    assert world.line() == f"{elsewhere}; {BEN} is disconnected; its hour in autumn ends at 09:59"
+    assert world.code() == ("no_sender", False)
+
+
 def test_shortly_before_something_is_due_a_missing_runner_is_the_cause(without_runner: World) -> None:
     with without_runner.workspace.store.writing() as connection:
         connection.execute(update(t.recipient).values(next_at=NOW + 5 * MINUTE))

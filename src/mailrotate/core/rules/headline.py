@@ -294,8 +294,8 @@ def _warned(world: World, now: datetime) -> Trouble | None:
 
 
 _NOTICES: tuple[Asked, ...] = (
-    _runner,
     _grace,
+    _runner,
     _broken,
     server_down,
     _failed,
@@ -311,7 +311,7 @@ _NOTICES: tuple[Asked, ...] = (
 
 def _flow(world: World, now: datetime) -> Headline:
     notice = next((found for ask in _NOTICES if (found := ask(world, now))), None)
-    is_one_away = notice is not None and notice.code is Code.NO_SENDER
+    is_one_away = (_grace(world, now) or _failed(world, now)) is not None
     all_sent = _ELSE_UP_TO_DATE if is_one_away else _UP_TO_DATE
     waiting = world.waiting
     if not waiting:
@@ -320,7 +320,7 @@ def _flow(world: World, now: datetime) -> Headline:
         code, text, command = _ongoing(world, waiting[0], now, all_sent)
     if notice is None:
         return Headline(code, text, bool(waiting), command)
-    sends = bool(waiting) and notice.code is not Code.NO_RUNNER
+    sends = bool(waiting) and missing_runner(world.machine, now) is None
     return Headline(notice.code, f"{text}; {notice.says}", sends, notice.command)
 
 
