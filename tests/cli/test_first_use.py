@@ -277,6 +277,9 @@ def test_why_says_what_a_mailbox_sends_next_when_nothing_holds_it_back(
     said = f"{ANNA}: nothing holds the mailbox back, but what it sends next waits: due at 2026-12-01 12:00:"
     assert program.at(NOW).run("why", ANNA).stdout.startswith(said)
     program.at(NOW).run("campaign", "pause", "autumn")
+    said = f"{ANNA}: nothing holds the mailbox back, but what it would send waits: "
+    assert program.at(NOW).run("why", ANNA).stdout == f"{said}its campaign is paused by hand\n"
+    program.at(NOW).run("campaign", "stop", "autumn", "--yes")
     said = f"{ANNA}: nothing holds the mailbox back, and nothing waits to be sent from it\n"
     assert program.at(NOW).run("why", ANNA).stdout == said
 

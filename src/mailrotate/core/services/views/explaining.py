@@ -225,6 +225,9 @@ def _of_open_lane(look: Prospects, mailbox_id: int) -> str:
     """What a mailbox sends next that nothing holds back."""
     first = look.of_lane(mailbox_id)
     if first is None:
+        kept = survey.kept(look, look.box(mailbox_id))
+        if kept:
+            return f"nothing holds the mailbox back, but what it would send waits: {kept}"
         return "nothing holds the mailbox back, and nothing waits to be sent from it"
     if first.open:
         return "nothing holds it back: the next pass of a runner sends its next message"

@@ -37,11 +37,10 @@ from mailrotate.core.store import (
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import Actor
 from mailrotate.core.store.notices import Refused
-from mailrotate.core.store.sending import kept_lanes, outbox_lists, unread_mail
+from mailrotate.core.store.sending import outbox_lists, unread_mail
 from mailrotate.core.store.sending.outbox_lists import UnfitStep
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.workspaces import StoredUser
-from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
@@ -306,7 +305,7 @@ def _mailbox_line(
     broke_by: str | None,
 ) -> MailboxLine:
     known = prospects.mailbox_facts(box.id)
-    kept = None if decision is not None else _kept(prospects, box)
+    kept = None if decision is not None else survey.kept(prospects, box)
     # The mailbox's own gate comes before its campaign's.
     waits_for = (kept if shut is None else None) or (
         None if decision is None or decision.open else decision.summary
@@ -330,17 +329,3 @@ def _mailbox_line(
         unread_mails=unread_mails,
         broke_by=broke_by,
     )
-
-
-def _kept(prospects: Prospects, box: SendingMailbox) -> str | None:
-    """Why everything in this lane waits for a user's action, or '' if only the mailbox can say it.
-
-    None if nothing waits.
-    """
-    kept = kept_lanes.campaigns_kept(prospects.connection, box.id, box.slot_id)
-    if box.state is ConnectionState.CONNECTED:
-        found = [prospects.campaign(number) for number in kept]
-        paused = next((one for one in found if one.state is CampaignState.PAUSED), None)
-        # Not by name: a member may not see a campaign for which the mailbox is shared.
-        return None if paused is None else f"its campaign is {reasons.paused(paused.pause_reasons)}"
-    return "" if kept or kept_lanes.any_cut_off(prospects.connection, box.id) else None

@@ -14,15 +14,17 @@ from mailrotate.core.rules.outages import down
 from mailrotate.core.rules.situation import Obstacle
 from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding.next_send import Prospects
 from mailrotate.core.services.sending import runners
 from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.store import connections, deadlines, workspaces
 from mailrotate.core.store.engine import Store, exposure
+from mailrotate.core.store.sending import kept_lanes, liveness
 from mailrotate.core.store.sending import lanes as stored_lanes
-from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
+from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import Command, Shell
-from mailrotate.core.values.states import ConnectionState, ReplyClass
+from mailrotate.core.values.states import CampaignState, ConnectionState, ReplyClass
 
 # A mailbox with its first closed gate and the decision on what it may send first (None: nothing waits).
 LaneSeen: TypeAlias = tuple[SendingMailbox, Verdict | None, Decision | None]
@@ -135,3 +137,17 @@ def outages(
         host, port = imap_server
         imap = Outage(host, inbox.error or "no answer", inbox.failing_since, port)
     return smtp, imap
+
+
+def kept(prospects: Prospects, box: SendingMailbox) -> str | None:
+    """Why everything in this lane waits for a user's action, or '' if only the mailbox can say it.
+
+    None if nothing waits.
+    """
+    campaign_ids = kept_lanes.campaigns_kept(prospects.connection, box.id, box.slot_id)
+    if box.state is ConnectionState.CONNECTED:
+        found = [prospects.campaign(number) for number in campaign_ids]
+        paused = next((one for one in found if one.state is CampaignState.PAUSED), None)
+        # Not by name: a member may not see a campaign for which the mailbox is shared.
+        return None if paused is None else f"its campaign is {reasons.paused(paused.pause_reasons)}"
+    return "" if campaign_ids or kept_lanes.any_cut_off(prospects.connection, box.id) else None
