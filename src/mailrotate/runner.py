@@ -75,6 +75,7 @@ class Host:
         self._lasting: Exception | None = None
         self._posting: set[int] = set()
         self._runner: LivingRunner
+        self._ends_at: datetime | None = None
         self._guard = threading.Lock()
 
     def once(self, machine: str) -> Report:
@@ -91,7 +92,7 @@ class Host:
                 future.result()
             # Not by the wall clock: after a refused clock jump, every other runner would wait for it.
             ended_at = now + timedelta(seconds=monotonic_seconds() - steady)
-            passes.conclude(self._context, ended_at)
+            passes.conclude(self._context, ended_at, self._only)
             self.report.outlook = passes.outlook(self._context, ended_at)
         return self.report
 
@@ -101,7 +102,7 @@ class Host:
         """Tick until a signal comes or `end_after` is over. Raises Busy."""
         from apscheduler.schedulers.background import BackgroundScheduler
 
-        with self._alive("loop", machine):
+        with self._alive("loop", machine, end_after):
             scheduler = BackgroundScheduler(
                 job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
             )
@@ -128,12 +129,12 @@ class Host:
             now = self._clock()
             if not self._runner.is_alive():
                 # Other runners consider the old entry dead and take its lanes; register again.
-                self._runner = liveness.register(self._context.store, "loop", now, machine)
+                self._runner = self._registered("loop", now, machine)
             self._begin(now)
             self._plan_notices()
             self._start_lanes(passes.lanes_due(self._context, now, self._only), True)
             self._start_posts(now)
-            passes.conclude(self._context, now)
+            passes.conclude(self._context, now, self._only)
             after_tick()
             if self._lasting is not None:
                 passes.note_recovery(self._context, self._lasting, now)
@@ -144,8 +145,8 @@ class Host:
             self._lasting = trouble
 
     def _begin(self, now: datetime) -> None:
-        self._count(passes.begin(self._context, now))
-        if self._only in (None, passes.Work.SEND):
+        self._count(passes.begin(self._context, now, self._only))
+        if passes.sends(self._only):
             dealing.deal(self._context, now)
 
     def _count(self, tally: Counter[str]) -> None:
@@ -232,10 +233,12 @@ class Host:
         self._tell(trouble)
 
     @contextmanager
-    def _alive(self, kind: str, machine: str) -> Iterator[None]:
+    def _alive(self, kind: str, machine: str, end_after: timedelta | None = None) -> Iterator[None]:
         """Hold the life lock (on SQLite, be the only runner) and handle signals."""
         with liveness.sole_host(self._context.store), self._heeding_signals():
-            self._runner = liveness.register(self._context.store, kind, self._clock(), machine)
+            now = self._clock()
+            self._ends_at = None if end_after is None else now + end_after
+            self._runner = self._registered(kind, now, machine)
             self._pool = ThreadPoolExecutor(_MOST_LANES_AT_ONCE, thread_name_prefix="lane")
             self._post_pool = ThreadPoolExecutor(_MOST_ENDPOINTS_AT_ONCE, thread_name_prefix="webhook")
             try:
@@ -245,6 +248,11 @@ class Host:
                 self._pool.shutdown(wait=True)
                 self._post_pool.shutdown(wait=True)
                 self._runner.end(self._clock())
+
+    def _registered(self, kind: str, now: datetime, machine: str) -> LivingRunner:
+        return liveness.register(
+            self._context.store, kind, now, machine, only=self._only, ends_at=self._ends_at
+        )
 
     @contextmanager
     def _heeding_signals(self) -> Iterator[None]:

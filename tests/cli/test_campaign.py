@@ -83,7 +83,15 @@ def test_e1_e3_from_a_file_to_a_running_rotation_and_its_end(connected: Program)
     run("run", "--once")
     shown = run("campaign", "show", "autumn-intro", "--json").json()
     assert shown["senders"] == [
-        {"address": address, "state": "connected", "assigned": 6, "sent": 6, "grace_until": None}
+        {
+            "address": address,
+            "state": "connected",
+            "assigned": 6,
+            "sent": 6,
+            "grace_until": None,
+            "paused_at": None,
+            "hold_reason": None,
+        }
         for address in (ANNA, BEN)
     ]
     assert shown["recipients"]["active"] == 12

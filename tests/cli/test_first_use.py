@@ -12,14 +12,15 @@ from pathlib import Path
 
 import pytest
 import typer
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, select, update
 
 from mailrotate.cli.call import Call
 from mailrotate.cli.main import root
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER, About
-from mailrotate.core.store.sending import inboxes
+from mailrotate.core.store.sending import inboxes, liveness
 from mailrotate.core.values.mail import FolderCursor
 from mailrotate.sandbox.server import Sandbox
 from tests.support.console import Console
@@ -54,7 +55,7 @@ def anna(workspace: Workspace) -> Sender:
 def change(workspace: Workspace, box: Sender, **values: object) -> None:
     """Columns of a mailbox or of its connection."""
     with workspace.store.writing() as connection:
-        own = {name: value for name, value in values.items() if name.startswith("hold_")}
+        own = {name: value for name, value in values.items() if name.startswith(("hold_", "paused_"))}
         rest = {name: value for name, value in values.items() if name not in own}
         if own:
             mailboxes.change(connection, box.id, **own)
@@ -132,7 +133,7 @@ def autumn(workspace: Workspace, anna: Sender) -> list[Sender]:
         with workspace.store.writing() as connection:
             inboxes.note_read(connection, box.id, "INBOX", FolderCursor(1, 0), NOW)
     with workspace.store.writing() as connection:
-        workspaces.change(connection, last_pass_at=NOW - MINUTE)
+        workspaces.change(connection, last_sending_pass_at=NOW - MINUTE)
     return boxes
 
 
@@ -145,12 +146,120 @@ def test_why_campaign_shows_closed_gates_and_the_verdict_last(
     assert [line.split()[:2] for line in lines[1:3]] == [[ANNA, "hold"], [BEN, "hold"]]
     assert lines[3:] == [
         "",
-        "autumn: on hold: 550 no",
+        f"autumn: {ANNA}: on hold: 550 no",
         f"next: mailrotate mailbox release {ANNA}",
     ]
     every = program.at(NOW).run("why", "autumn", "--all").stdout.splitlines()
     assert len(every) > 20
     assert every[-2:] == lines[-2:]
+
+
+def test_why_campaign_names_the_mailbox_that_holds_it_back(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    for box in autumn:
+        change(workspace, box, paused_at=NOW - MINUTE)
+    lines = program.at(NOW).run("why", "autumn").stdout.splitlines()
+    assert lines[1].startswith(f"{ANNA}  mailbox pause  ")
+    assert lines[-2:] == [
+        f"autumn: {ANNA}: the mailbox is paused since 2026-12-01 08:59:00 UTC",
+        f"next: mailrotate mailbox resume {ANNA}",
+    ]
+    assert [row["gate"] for row in program.at(NOW).run("why", ANNA, "--json").json()["gates"]].count("rest")
+
+
+def test_why_campaign_names_an_inbox_that_keeps_some_of_its_follow_ups_back(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_step=2))
+        inboxes.note_failure(connection, autumn[1].id, "INBOX", "timed out", NOW - 5 * MINUTE, NOW)
+    stuck = "the inbox cannot be read since 2026-12-01 08:55:00 UTC: timed out"
+    lines = program.at(NOW).run("why", "autumn").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[1:2]] == [[BEN, "inbox"]]
+    assert lines[-2:] == [
+        f"autumn: nothing holds it back: the next pass of a runner sends it; {BEN}: {stuck}",
+        f"next: mailrotate mailbox test {BEN}",
+    ]
+
+
+def test_why_campaign_names_no_inbox_that_nothing_due_waits_for(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    with workspace.store.writing() as connection:
+        inboxes.note_failure(connection, autumn[1].id, "INBOX", "timed out", NOW - 5 * MINUTE, NOW)
+        newest = select(func.max(t.recipient.c.id)).scalar_subquery()
+        waits = update(t.recipient).where(t.recipient.c.id == newest)
+        connection.execute(waits.values(next_step=2, next_at=NOW + timedelta(days=3)))
+    said = program.at(NOW).run("why", "autumn").stdout
+    assert said == "autumn: nothing holds it back: the next pass of a runner sends it\n"
+
+
+def test_why_campaign_names_a_server_that_keeps_one_of_its_mailboxes_back(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    change(workspace, autumn[1], trouble_since=NOW - 5 * MINUTE, last_error=REFUSED)
+    assert program.at(NOW).run("why", "autumn").stdout == (
+        "autumn: nothing holds it back: the next pass of a runner sends it; "
+        f"{BEN}: smtp.example.org refuses connections since 2026-12-01 08:55:00 UTC\n"
+    )
+
+
+def test_why_says_that_a_hold_follows_network_trouble(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    for box in autumn:
+        change(workspace, box, hold_class="net", hold_reason=REFUSED, hold_until=NOW + MINUTE)
+    said = program.at(NOW).run("why", "autumn").stdout
+    assert f"autumn: {ANNA}: on hold after network trouble: {REFUSED}\n" in said
+
+
+# --- `campaign start`: the next step
+
+
+@pytest.fixture
+def draft(workspace: Workspace, anna: Sender) -> StoredCampaign:
+    found = workspace.add_campaign("spring", [anna], state="draft", rotates=False)
+    workspace.add_recipient(found, KIM)
+    return found
+
+
+def started(program: Console) -> list[str]:
+    """What it says: the result on a terminal, then the next step."""
+    shown = program.at(NOW, standing_still=True).on_terminal(100, "campaign", "start", "spring")
+    return shown + program.said[-1].splitlines()
+
+
+def test_after_a_start_the_first_pass_is_next(program: Console, draft: StoredCampaign) -> None:
+    assert started(program)[-1] == "next: mailrotate run --once"
+
+
+def test_after_a_start_under_a_runner_its_work_is_looked_at(
+    program: Console, workspace: Workspace, draft: StoredCampaign
+) -> None:
+    runner = liveness.register(workspace.store, "loop", NOW, "here")
+    assert started(program)[-1] == "next: mailrotate status"
+    runner.end(NOW)
+
+
+def test_after_a_start_outside_the_window_a_runner_is_next_and_no_single_pass(
+    program: Console, workspace: Workspace, draft: StoredCampaign
+) -> None:
+    window = '{"blocks": [{"days": "mon-fri", "hours": "14:00-17:00"}]}'
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.campaign_version).values(window=window))
+    said = started(program)
+    assert "first messages go out from 2026-12-01 14:00:00 UTC" in said
+    assert said[-1] == "next: mailrotate run"
+
+
+def test_after_a_start_with_a_paused_mailbox_its_resume_is_next(
+    program: Console, workspace: Workspace, anna: Sender, draft: StoredCampaign
+) -> None:
+    change(workspace, anna, paused_at=NOW - MINUTE)
+    said = started(program)
+    assert f"nothing leaves yet: {ANNA}: the mailbox is paused since 2026-12-01 08:59:00 UTC" in said
+    assert said[-1] == f"next: mailrotate mailbox resume {ANNA}"
 
 
 def test_why_says_the_verdict_alone_when_no_gate_is_closed(program: Console, autumn: list[Sender]) -> None:
@@ -168,13 +277,16 @@ def test_why_says_what_a_mailbox_sends_next_when_nothing_holds_it_back(
     said = f"{ANNA}: nothing holds the mailbox back, but what it sends next waits: due at 2026-12-01 12:00:"
     assert program.at(NOW).run("why", ANNA).stdout.startswith(said)
     program.at(NOW).run("campaign", "pause", "autumn")
+    said = f"{ANNA}: nothing holds the mailbox back, but what it would send waits: "
+    assert program.at(NOW).run("why", ANNA).stdout == f"{said}its campaign is paused by hand\n"
+    program.at(NOW).run("campaign", "stop", "autumn", "--yes")
     said = f"{ANNA}: nothing holds the mailbox back, and nothing waits to be sent from it\n"
     assert program.at(NOW).run("why", ANNA).stdout == said
 
 
 def test_why_names_a_missing_runner(program: Console, workspace: Workspace, autumn: list[Sender]) -> None:
     with workspace.store.writing() as connection:
-        workspaces.change(connection, last_pass_at=NOW - 3 * MINUTE)
+        workspaces.change(connection, last_sending_pass_at=NOW - 3 * MINUTE)
     for subject in ("autumn", ANNA):
         assert program.at(NOW).run("why", subject).stdout.splitlines() == [
             f"{subject}: its gates are open, but no runner since 2026-12-01 08:57:00 UTC; "

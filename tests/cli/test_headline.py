@@ -1,14 +1,15 @@
 """The first line of `status`, in every state of the world: is it sending, and if not why (F5)."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, func, insert, select, update
 
-from mailrotate.core.store import mailboxes, workspaces
+from mailrotate.core.store import campaigns, mailboxes, workspaces
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import inboxes, lanes, liveness, send_mark
@@ -60,7 +61,7 @@ class World:
 
     def passed(self, before: timedelta = timedelta()) -> None:
         with self.workspace.store.writing() as connection:
-            workspaces.change(connection, last_pass_at=NOW - before)
+            workspaces.change(connection, last_pass_at=NOW - before, last_sending_pass_at=NOW - before)
 
     def rests(self, until: datetime) -> None:
         with self.workspace.store.writing() as connection:
@@ -136,6 +137,16 @@ def test_the_headline_counts_the_replies_of_today(running: World) -> None:
     assert running.line() == "sending: 0 today, 2 replies, next now"
 
 
+def test_the_headline_counts_no_notice_to_a_user_as_sent(running: World) -> None:
+    running.sent(3)
+    notice = update(t.message).where(t.message.c.id == select(func.max(t.message.c.id)).scalar_subquery())
+    with running.workspace.store.writing() as connection:
+        connection.execute(notice.values(kind="notice"))
+    assert running.line() == "sending: 2 today, next now"
+    document = running.program.at(NOW).run("status", "--json").json()
+    assert document["sent_today"] == 3, "the limits count it"
+
+
 def test_between_two_passes_of_cron_the_next_run_sends_more(world: World) -> None:
     world.is_set_up()
     world.passed(MINUTE)
@@ -200,15 +211,46 @@ def test_with_nothing_due_it_is_up_to_date(world: World) -> None:
     assert world.code() == ("nothing_due", False)
 
 
-def test_finished_campaigns_leave_nothing_to_do(world: World) -> None:
-    world.is_set_up(people=0, state="finished")
-    assert world.line() == "up to date: every campaign is finished; 0 today"
+def test_stopped_campaigns_leave_nothing_to_do(world: World) -> None:
+    world.is_set_up()
+    world.sent(1)
+    world.program.run("campaign", "stop", "autumn", "--yes")
+    assert world.line() == "not sending: every campaign was stopped; 1 today"
+    assert world.code() == ("nothing_due", False)
+
+
+def test_a_campaign_that_was_stopped_is_not_shown_as_completed(world: World) -> None:
+    world.is_set_up()
+    world.program.run("campaign", "stop", "autumn", "--yes")
+    at_now = world.program.at(NOW)
+    for command in (("status",), ("campaign", "list"), ("campaign", "show", "autumn")):
+        assert "finished: stopped" in at_now.run(*command).stdout
+    assert at_now.run("campaign", "show", "autumn", "--json").json()["state"] == "finished"
+    assert at_now.run("why", "autumn").stdout.splitlines()[-1] == "autumn: the campaign was stopped"
+
+
+def test_why_of_a_recipient_that_has_ended_names_nothing_that_would_open(world: World) -> None:
+    world.is_set_up()
+    window = '{"blocks": [{"days": "mon-fri", "hours": "14:00-17:00"}]}'
+    with world.workspace.store.writing() as connection:
+        connection.execute(update(t.campaign_version).values(window=window))
+    world.program.run("campaign", "stop", "autumn", "--yes")
+    said = world.program.at(NOW).run("why", "autumn", "p0@example.com").stdout.splitlines()
+    assert [line.split("  ")[0] for line in said[1:-2]] == ["recipient"]
+    assert said[-1].endswith("the recipient has finished: the campaign was stopped")
+    every = world.program.at(NOW).run("why", "autumn", "p0@example.com", "--all").stdout
+    assert "window" in every
 
 
 def test_without_a_campaign_or_with_a_draft_it_says_what_is_missing(world: World) -> None:
     world.boxes = [world.workspace.add_mailbox(ANNA)]
     assert world.line() == "not sending: there is no campaign"
     world.workspace.add_campaign("spring", world.boxes, state="draft")
+    assert world.line() == "not sending: spring is a draft without recipients"
+    assert "next: mailrotate recipient import spring FILE\n" in world.program.run("status").stdout
+    with world.workspace.store.reading() as connection:
+        spring = campaigns.listing(connection)[0]
+    world.workspace.add_recipient(spring, "kim@example.com")
     assert world.line() == "not sending: spring is a draft"
     assert "next: mailrotate campaign start spring" in world.program.run("status").stdout
 
@@ -232,7 +274,12 @@ def test_an_inbox_that_was_never_read_is_read_first_by_the_runner_that_works(unr
     assert unread.line() == "waiting: the inbox has not been read yet; 0 today"
     assert unread.code() == ("waiting", True)
     assert "when its inbox is read" in unread.program.at(NOW, standing_still=True).run("status").stdout
+    why = ("why", "autumn", "kim@example.com")
+    said = unread.program.at(NOW, standing_still=True).run(*why).stdout
+    assert said.endswith("next: mailrotate log --follow\n"), "a second runner would be refused"
     runner.end(NOW)
+    said = unread.program.at(NOW, standing_still=True).run(*why).stdout
+    assert said.endswith("next: mailrotate run --once\n")
 
 
 def test_an_inbox_that_was_never_read_waits_for_the_next_pass_of_cron(unread: World) -> None:
@@ -290,7 +337,7 @@ def test_a_database_that_others_can_reach_is_warned_about_with_the_chmod_to_type
     assert line.endswith(says)
     assert running.code() == ("exposed", True)
     shown = running.program.at(NOW, standing_still=True).run("status").stdout
-    assert f"{says}: chmod o-rwx {path}\n" in shown
+    assert shown.endswith(f"next: chmod o-rwx {path}\n")
     assert says in running.program.run("db", "check").stderr
     document = running.program.run("status", "--json").json()
     assert document["warnings"] == [{"code": "exposed", "reason": says, "command": f"chmod o-rwx {path}"}]
@@ -330,7 +377,9 @@ def test_an_open_key_stops_everything_and_a_server_that_is_down_comes_before_a_w
     said = running.program.at(NOW, standing_still=True).run("status")
     assert running.code() == ("no_key", False)
     assert f"chmod 600 {key}" in said.stdout
-    assert f"chmod o-rwx {path}" in said.stdout
+    assert (
+        f"{path} can be read and changed by every user of this machine: chmod o-rwx {path}\n" in said.stdout
+    )
 
 
 def test_a_clock_that_is_wrong_is_named(running: World) -> None:
@@ -379,12 +428,158 @@ def test_a_runner_that_has_died_is_no_runner(world: World) -> None:
     assert world.code() == ("no_runner", False)
 
 
+def test_a_loop_that_was_ended_or_died_is_missed_at_once(world: World) -> None:
+    world.is_set_up()
+    world.passed(MINUTE)
+    loop = liveness.register(world.workspace.store, "loop", NOW - 5 * MINUTE, "here")
+    assert world.code() == ("sending", True)
+    loop.end(NOW - MINUTE)
+    missed = "not sending: no runner since 08:59; run it or install the cron line"
+    assert world.line() == missed
+    died = update(t.runner).values(ended_at=None)
+    with world.workspace.store.writing() as connection:
+        connection.execute(died)
+    assert world.line() == missed
+    assert "runner: none now" in world.program.at(NOW).run("status").stdout
+    for kind, only in (("command", None), ("once", "sync")):
+        liveness.register(world.workspace.store, kind, NOW, "here", only=only).end(NOW)
+        assert world.line() == missed, "it sends no campaign"
+    liveness.register(world.workspace.store, "once", NOW, "here", only="send").end(NOW)
+    assert world.code() == ("sending", True), "cron sends now"
+
+
+def test_after_a_loop_that_ended_by_itself_cron_starts_the_next(world: World) -> None:
+    world.is_set_up()
+    world.passed(MINUTE)
+    ends_at = NOW - MINUTE
+    loop = liveness.register(world.workspace.store, "loop", NOW - 5 * MINUTE, "here", ends_at=ends_at)
+    loop.end(ends_at - SECOND)
+    assert world.code() == ("no_runner", False), "it was ended before its time"
+    with world.workspace.store.writing() as connection:
+        connection.execute(update(t.runner).values(ended_at=ends_at))
+    assert world.line() == "sending: 0 today, more with the next run"
+
+
+@pytest.mark.parametrize(
+    ("only", "does"),
+    [
+        ("sync", "read inboxes"),
+        ("test", "test connections"),
+        ("deadlines", "settle deadlines"),
+        ("notify", "send notices"),
+    ],
+)
+def test_a_runner_that_does_other_work_does_not_send(world: World, only: str, does: str) -> None:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    runner = liveness.register(world.workspace.store, "loop", NOW, "here", only=only)
+    assert world.line() == f"not sending: the only runner does nothing but {does}"
+    assert world.code() == ("no_runner", False)
+    said = world.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"runner: run_{runner.id} (here, pid {os.getpid()}, only {only})" in said
+    assert "next: end it, then run without --only: mailrotate run\n" in said
+    assert f"loop, only {only}" in world.program.run("runner", "list").stdout
+    world.passed(MINUTE)
+    assert world.code() == ("sending", True), "cron's passes send beside it"
+    runner.end(NOW)
+
+
+def test_a_command_that_holds_a_lane_is_no_runner(world: World) -> None:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    command = liveness.register(world.workspace.store, "command", NOW, "here")
+    assert world.code() == ("no_runner", False)
+    assert "runner: none now" in world.program.at(NOW).run("status").stdout
+    command.end(NOW)
+
+
+def test_a_pass_limited_to_other_work_is_no_pass_that_sends(world: World) -> None:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    world.program.at(NOW).run("run", "--once", "--only", "deadlines")
+    assert world.line() == "not sending: no runner since 08:57; run it or install the cron line"
+    document = world.program.at(NOW).run("status", "--json").json()
+    assert document["last_pass_at"] >= "2026-12-01T09:00:00"
+    assert document["last_sending_pass_at"].startswith("2026-12-01T08:57:00")
+
+
 def test_a_loop_that_could_send_nothing_does_not_say_that_nothing_was_due(world: World) -> None:
     world.is_set_up()
     for box in world.boxes:
         world.change(box, state="failed", last_error="auth: 535 no")
     ran = world.program.at(NOW).run("run", "--for", "1s", "--only", "send")
     assert ran.stderr.splitlines()[-1] == "ended: nothing was sent"
+
+
+@pytest.fixture
+def without_runner(world: World) -> World:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    return world
+
+
+def test_at_the_daily_limit_a_missing_runner_is_told_beside_it(without_runner: World) -> None:
+    without_runner.sent(2)
+    for box in without_runner.boxes:
+        without_runner.change(box, daily_limit=1)
+    line = "waiting: the daily limit is reached; next at 2026-12-02 00:00; 2 today; no runner since 08:57"
+    assert without_runner.line() == line
+    assert without_runner.code() == ("no_runner", False)
+    said = without_runner.program.at(NOW, standing_still=True).run("status").stdout
+    assert "next: mailrotate run\n" in said, "a pass would send nothing now"
+
+
+def test_why_tells_a_missing_runner_beside_what_is_waited_for(without_runner: World) -> None:
+    without_runner.sent(2)
+    for box in without_runner.boxes:
+        without_runner.change(box, daily_limit=1)
+    at_now = without_runner.program.at(NOW, standing_still=True)
+    waits = f"autumn: {ANNA}: 1 of 1 sent today"
+    assert at_now.run("why", "autumn").stdout.splitlines()[-2:] == [
+        f"{waits}; no runner since 2026-12-01 08:57:00 UTC",
+        "next: 2026-12-02 00:00:00 UTC",
+    ]
+    without_runner.passed(MINUTE)
+    assert f"{waits}\n" in at_now.run("why", "autumn").stdout
+
+
+def test_outside_the_window_a_missing_runner_is_told_beside_it(without_runner: World) -> None:
+    window = '{"blocks": [{"days": "mon-fri", "hours": "14:00-17:00"}]}'
+    with without_runner.workspace.store.writing() as connection:
+        connection.execute(update(t.campaign_version).values(window=window))
+    line = "waiting: outside the delivery window; next at 14:00; 0 today; no runner since 08:57"
+    assert without_runner.line() == line
+
+
+def test_while_nothing_is_due_a_missing_runner_is_told_beside_it(without_runner: World) -> None:
+    with without_runner.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
+    assert without_runner.line() == (
+        "up to date: everything due has been sent; next at 2026-12-04 09:01; 0 today; no runner since 08:57"
+    )
+    assert without_runner.code() == ("no_runner", False)
+
+
+def test_the_hour_of_a_disconnect_is_told_before_a_missing_runner(without_runner: World) -> None:
+    world, ben = without_runner, without_runner.boxes[1]
+    with world.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + 3 * DAY))
+    world.change(ben, state="failed", last_error="auth: 535 no")
+    elsewhere = "everything else due has been sent; next at 2026-12-04 09:01; 0 today"
+    assert world.line() == f"{elsewhere}; no runner since 08:57", "it is away, and not up to date"
+    world.change(ben, state="disconnected")
+    hour = {"campaign_id": world.campaign.id, "mailbox_id": ben.id, "kind": "disconnect"}
+    with world.workspace.store.writing() as connection:
+        ends_at = NOW + 59 * MINUTE
+        connection.execute(insert(t.deadline).values(**hour, started_at=NOW - MINUTE, ends_at=ends_at))
+    assert world.line() == f"{elsewhere}; {BEN} is disconnected; its hour in autumn ends at 09:59"
+    assert world.code() == ("no_sender", False)
+
+
+def test_shortly_before_something_is_due_a_missing_runner_is_the_cause(without_runner: World) -> None:
+    with without_runner.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + 5 * MINUTE))
+    assert without_runner.line().startswith("not sending: no runner since 08:57; ")
 
 
 # --- servers
@@ -436,6 +631,17 @@ def test_two_servers_that_fail_are_counted(running: World) -> None:
     assert running.line() == (
         "not sending: smtp.example.org refuses connections since 08:48 (1 mailbox) and 1 more server"
     )
+
+
+def test_two_ports_of_a_host_are_two_servers(running: World) -> None:
+    anna, ben = running.boxes
+    running.goes_down(*running.boxes)
+    running.change(ben, smtp_port=587, trouble_since=NOW - 20 * MINUTE)
+    assert running.line() == (
+        "not sending: smtp.example.org port 465 refuses connections since 08:48 (1 mailbox) and 1 more server"
+    )
+    running.change(anna, smtp_port=587)
+    assert running.line() == "not sending: smtp.example.org refuses connections since 08:40 (2 mailboxes)"
 
 
 def test_without_any_network_the_machine_is_offline(running: World) -> None:
@@ -493,6 +699,23 @@ def test_an_inbox_that_cannot_be_read_is_named_while_first_messages_leave(runnin
     )
 
 
+def test_while_the_campaign_is_paused_the_failing_server_is_still_named(running: World) -> None:
+    running.goes_down(running.boxes[1])
+    running.change_campaign("by_hand", state="paused")
+    assert running.line() == (
+        "not sending: autumn is paused by hand; smtp.example.org refuses connections since 08:48 (1 mailbox)"
+    )
+    assert running.code() == ("paused", False)
+
+
+def test_beside_a_failing_server_failed_mailboxes_are_counted(running: World) -> None:
+    running.goes_down(running.boxes[0])
+    running.change(running.boxes[1], state="failed", last_error="auth: 535 no")
+    assert running.line() == (
+        "not sending: smtp.example.org refuses connections since 08:48 (1 mailbox); 1 mailbox has failed"
+    )
+
+
 # --- mailboxes
 
 
@@ -505,6 +728,21 @@ def test_when_every_mailbox_has_failed_the_first_is_named_with_the_way_back(runn
     assert running.code() == ("no_sender", False)
     said = running.program.at(NOW).run("status").stdout
     assert f"next: mailrotate mailbox reconnect {ANNA}" in said
+
+
+def test_c6_the_way_back_also_resumes_the_campaigns_that_were_paused_without_it(running: World) -> None:
+    for box in running.boxes:
+        running.change(box, state="failed", last_error="auth: 535 no")
+    running.change_campaign("no_sender", state="paused")
+    for subject in (("status",), ("why", "autumn"), ("why", ANNA)):
+        said = running.program.at(NOW, standing_still=True).run(*subject).stdout
+        assert f"next: mailrotate mailbox reconnect {ANNA} --resume\n" in said
+        assert f"mailbox reconnect {ANNA}\n" not in said
+    running.change_campaign(state="active")
+    with running.workspace.store.writing() as connection:
+        connection.execute(delete(t.campaign_pause))
+    said = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"next: mailrotate mailbox reconnect {ANNA}\n" in said
 
 
 def test_a_failed_mailbox_is_named_while_the_other_sends(running: World) -> None:
@@ -537,7 +775,7 @@ def test_while_the_hour_of_a_disconnect_runs_its_end_is_told(running: World) -> 
 def test_a_hold_that_waits_for_a_person_stops_it(running: World) -> None:
     for box in running.boxes:
         running.change(box, hold_reason="550 sender refused", hold_class="sender")
-    assert running.line() == "not sending: anna@example.org: on hold: 550 sender refused"
+    assert running.line() == "not sending: anna@example.org: on hold: 550 sender refused (and 1 more mailbox)"
     assert running.code() == ("held", False)
     assert f"next: mailrotate why {ANNA}" in running.program.at(NOW).run("status").stdout
 
@@ -545,15 +783,109 @@ def test_a_hold_that_waits_for_a_person_stops_it(running: World) -> None:
 def test_a_locked_user_s_mailboxes_send_nothing(running: World) -> None:
     with running.workspace.store.writing() as connection:
         connection.execute(update(t.user).values(state="locked"))
-    assert running.line() == "not sending: anna@example.org: its user is locked"
+    assert running.line() == "not sending: anna@example.org: its user is locked (and 1 more mailbox)"
+    said = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"next: mailrotate why {ANNA}\n" in said, "not everybody may unlock a user"
     assert running.code() == ("no_sender", False)
 
 
 def test_mailboxes_that_are_paused_send_nothing(running: World) -> None:
     for box in running.boxes:
         running.change(box, paused_at=NOW - MINUTE)
-    assert running.line() == "not sending: anna@example.org: the mailbox is paused since 08:59"
+    assert running.line() == (
+        "not sending: anna@example.org: the mailbox is paused since 08:59 (and 1 more mailbox)"
+    )
     assert running.code() == ("paused", False)
+    said = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"next: mailrotate mailbox resume {ANNA}\n" in said
+    running.change(running.boxes[1], paused_at=None, hold_reason="550 no", hold_class="sender")
+    assert running.line() == "not sending: anna@example.org: the mailbox is paused since 08:59"
+
+
+def next_and_why(world: World, address: str = ANNA) -> tuple[str, str]:
+    """The last two cells of a mailbox's row."""
+    said = world.program.at(NOW, standing_still=True).run("status").stdout
+    row = next(line for line in said.splitlines() if line.startswith(address))
+    _, _, _, next_at, why = (cell.strip() for cell in row.split("  ") if cell.strip())
+    return next_at, why
+
+
+@pytest.mark.parametrize("state", ["failed", "disconnected"])
+def test_recipients_of_a_mailbox_that_is_away_wait_for_an_action(running: World, state: str) -> None:
+    running.change(running.boxes[0], state=state, last_error="auth: 535 no")
+    running.change_campaign("no_sender", state="paused")
+    assert next_and_why(running)[0] == "after an action"
+
+
+def test_messages_that_are_in_error_because_their_mailbox_is_away_wait_for_an_action(world: World) -> None:
+    world.is_set_up(people=0)
+    world.change(world.boxes[0], state="failed", last_error="auth: 535 no")
+    assert next_and_why(world)[0] == "nothing waits"
+    message = world.workspace.add_message(world.boxes[0], world.campaign, state="error")
+    with world.workspace.store.writing() as connection:
+        own = update(t.message).where(t.message.c.id == message)
+        connection.execute(own.values(error_class="connection"))
+    assert next_and_why(world) == ("after an action", "the mailbox has failed: auth: 535 no")
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({"paused_at": NOW - MINUTE}, "connected, paused"),
+        ({"hold_reason": "550 no", "hold_class": "sender"}, "connected, on hold"),
+        ({"hold_reason": "550 no", "hold_class": "net", "hold_until": NOW - MINUTE}, "connected"),
+    ],
+)
+def test_the_state_of_a_mailbox_is_the_same_on_every_screen(
+    running: World, change: dict[str, object], state: str
+) -> None:
+    running.change(running.boxes[0], **change)
+    at_now = running.program.at(NOW, standing_still=True)
+    for screen in (("status",), ("mailbox", "list"), ("campaign", "show", "autumn")):
+        lines = at_now.run(*screen).stdout.splitlines()
+        row = next(line for line in lines if line.startswith(ANNA))
+        assert row.split("  ")[1].strip() == state, screen
+    (sender, _) = at_now.run("campaign", "show", "autumn", "--json").json()["senders"]
+    assert sender["state"] == "connected"
+
+
+def test_campaign_show_gives_no_date_while_only_an_action_helps(running: World) -> None:
+    for box in running.boxes:
+        running.change(box, paused_at=NOW - MINUTE)
+    at_now = running.program.at(NOW, standing_still=True)
+    waits = f"after an action: {ANNA}: the mailbox is paused since 2026-12-01 08:59:00 UTC"
+    assert waits in at_now.run("campaign", "show", "autumn").stdout
+    running.passed(-10 * MINUTE)
+    said = at_now.run("campaign", "show", "autumn").stdout
+    assert "after an action: this machine's clock is 10m behind" in said
+    assert at_now.run("campaign", "list", "--json").json()[0]["next_send_at"] is None
+
+
+def test_recipients_of_a_paused_campaign_wait_for_an_action(running: World) -> None:
+    running.change_campaign("by_hand", state="paused")
+    assert next_and_why(running) == ("after an action", "its campaign is paused by hand")
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=None, state="finished"))
+    assert next_and_why(running)[0] == "nothing waits"
+
+
+def test_a_paused_mailbox_of_a_paused_campaign_names_its_own_pause(running: World) -> None:
+    running.change(running.boxes[0], paused_at=NOW - MINUTE)
+    running.change_campaign("by_hand", state="paused")
+    assert next_and_why(running) == (
+        "after an action",
+        "the mailbox is paused since 2026-12-01 08:59:00 UTC",
+    )
+
+
+def test_planned_messages_of_a_paused_campaign_wait_for_an_action(world: World) -> None:
+    world.is_set_up(people=0)
+    world.change_campaign("by_hand", state="paused")
+    world.workspace.add_message(world.boxes[0], world.campaign)
+    assert next_and_why(world) == ("after an action", "its campaign is paused by hand")
+    assert next_and_why(world, BEN)[0] == "nothing waits"
+    lines = world.program.at(NOW).run("status", "--json").json()["mailboxes"]
+    assert [(line["waits"], line["waits_for_act"]) for line in lines] == [(False, True), (False, False)]
 
 
 # --- campaigns and messages
@@ -625,3 +957,36 @@ def test_messages_that_are_late_wait_for_a_release(running: World) -> None:
             connection.execute(update(t.connection).where(own).values(connected_at=NOW - 50 * DAY))
     assert running.line().startswith("not sending: anna@example.org: late since 2026-11-01")
     assert running.code() == ("held", False)
+
+
+# --- what wants a person: each command once
+
+
+def test_the_command_that_is_next_is_not_said_twice(running: World) -> None:
+    for box in running.boxes:
+        running.change(box, state="failed", last_error="auth: 535 no")
+    said = running.program.at(NOW, standing_still=True).run("status").stdout.splitlines()
+    assert said[-2:] == [
+        f"{BEN}: mailrotate mailbox reconnect {BEN}",
+        f"next: mailrotate mailbox reconnect {ANNA}",
+    ]
+    assert sum("mailbox reconnect" in line for line in said) == 2
+
+
+def test_what_wants_a_person_is_told_although_its_command_is_next(running: World) -> None:
+    running.workspace.add_message(running.boxes[0], running.campaign, state="error")
+    said = running.program.at(NOW, standing_still=True).run("status").stdout.splitlines()
+    assert said[0].endswith("; 1 message in error")
+    assert said[-1] == "next: mailrotate outbox list --state error"
+    assert "1 message in error" not in said[1:], "the headline has said it"
+    running.workspace.add_message(running.boxes[0], running.campaign, state="held")
+    said = running.program.at(NOW, standing_still=True).run("status").stdout.splitlines()
+    assert "1 message of unknown fate: mailrotate outbox list --state held" in said
+
+
+def test_a_lost_key_is_told_once_with_its_command(running: World) -> None:
+    Path(running.program.env["MAILROTATE_KEY_FILE"]).unlink()
+    running.passed(10 * MINUTE)
+    said = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert "before anything is sent" not in said
+    assert said.splitlines()[-1].startswith("next: ")

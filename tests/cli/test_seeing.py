@@ -132,7 +132,8 @@ def test_f5_status_says_what_to_do_next_from_the_very_first(tmp_path: Path) -> N
 def test_f5_status_shows_lanes_campaigns_and_errors(program: Program, workspace: Workspace) -> None:
     message(workspace, **REFUSED)
     text = program.run("status").stdout
-    assert "1 message in error: mailrotate outbox list --state error" in text
+    assert text.startswith("not sending: 1 message in error\n")
+    assert text.endswith("next: mailrotate outbox list --state error\n")
     found = program.run("status", "--json").json()
     assert found["mailboxes"][0]["address"] == "anna@example.org"
     assert found["campaigns"][0]["recipients"] == {"queued": 1}

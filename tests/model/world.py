@@ -26,9 +26,9 @@ from sqlalchemy import Connection
 from mailrotate import runner
 from mailrotate.app import App, load_settings
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import assigning
+from mailrotate.core.services.effects import assigning, obstacles
 from mailrotate.core.services.effects.door import looking
-from mailrotate.core.services.views import explaining, obstacles
+from mailrotate.core.services.views import explaining
 from mailrotate.core.services.views.explaining import Explanation
 from mailrotate.core.store import campaigns, workspaces
 from mailrotate.core.store.engine import Store, open_store

@@ -191,7 +191,7 @@ def test_h4_why_foresees_that_a_pass_after_a_long_absence_parks_what_is_late(
 ) -> None:
     message_id = workspace.add_message(anna, campaign, ready_at=NOW)
     with workspace.store.writing() as connection:
-        workspaces.change(connection, last_pass_at=NOW)
+        workspaces.change(connection, last_sending_pass_at=NOW)
     context, week = context_of(workspace), timedelta(days=7)
     assert explain(context, f"m_{message_id}", None, NOW + week).binding is None
     said = explain(context, f"m_{message_id}", None, NOW + week + timedelta(seconds=1))

@@ -61,7 +61,7 @@ def test_h1_a_trouble_that_lasts_is_told_once_and_again_when_it_comes_back(
     told: list[Exception] = []
     host = Host(context_of(workspace), system_clock, None, told.append)
 
-    def begin(_context: object, _now: object) -> Counter[str]:
+    def begin(_context: object, _now: object, _only: object) -> Counter[str]:
         trouble = ends.pop(0) if ends else None
         if not ends:
             host._stop.set()

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from mailrotate.core.services.running import passes
+from mailrotate.core.store import workspaces
 from mailrotate.core.store.sending import inboxes
 from tests.support.contexts import context_of
 from tests.support.rows import NOW, Sender, Workspace
@@ -61,3 +62,19 @@ def test_h5_one_mailbox_that_can_send_is_enough(workspace: Workspace, anna: Send
     assert passes.outlook(context_of(workspace), NOW) == passes.Outlook(False, (anna.address,))
     break_inbox(workspace, ben)
     assert passes.outlook(context_of(workspace), NOW) == passes.Outlook(True, (anna.address, ben.address))
+
+
+def test_h4_passes_that_do_not_send_are_part_of_an_absence(workspace: Workspace, anna: Sender) -> None:
+    context, back = context_of(workspace), NOW + timedelta(days=9)
+    passes.begin(context, NOW)
+    for days in range(1, 9):
+        passes.begin(context, NOW + timedelta(days=days), passes.Work.SYNC)
+        passes.conclude(context, NOW + timedelta(days=days), passes.Work.SYNC)
+    with workspace.store.reading() as connection:
+        assert workspaces.absences(connection) == []
+    passes.begin(context, back, passes.Work.SEND)
+    with workspace.store.reading() as connection:
+        assert workspaces.absences(connection) == [(NOW, back)]
+        known = workspaces.find(connection)
+    assert known is not None
+    assert (known.last_pass_at, known.last_sending_pass_at) == (back, back)

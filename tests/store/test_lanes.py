@@ -75,7 +75,7 @@ def test_f3_a_runner_lives_until_it_ends(store: Store, workspace: Workspace) -> 
     assert liveness.is_alive(elsewhere, runner.id)
     assert list(liveness.dead_runners(elsewhere, [runner.id])) == []
     with store.reading() as connection:
-        assert liveness.living_runners(connection) == [(runner.id, "run", "here", os.getpid(), NOW)]
+        assert liveness.living_runners(connection) == [(runner.id, "run", "here", os.getpid(), NOW, None)]
     runner.end(NOW)
     assert not liveness.is_alive(elsewhere, runner.id)
     with store.reading() as connection:

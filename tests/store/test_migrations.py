@@ -201,3 +201,19 @@ def test_e1_an_upgrade_keeps_the_counts_of_a_rotation(empty_store: Store) -> Non
         known = senders.senders_of(connection, campaign_id)
     # The one that was away takes a count near to the others' when it can take part again.
     assert [(one.assigned_count, one.counted_weight) for one in known] == [(7, 1), (0, None), (6, 1)]
+
+
+def test_h4_an_upgrade_takes_the_latest_pass_for_one_that_sent(empty_store: Store) -> None:
+    make_first(empty_store, "0014")
+    made = text(
+        "INSERT INTO workspace (id, identity, name, timezone, created_at, last_pass_at) "
+        "VALUES (1, 'w', 'test', 'UTC', :at, :at)"
+    )
+    with empty_store.writing() as connection:
+        connection.execute(made.bindparams(bindparam("at", NOW, t.workspace.c.created_at.type)))
+    migrate(empty_store)
+    assert check_database(empty_store) == []
+    with empty_store.reading() as connection:
+        known = workspaces.find(connection)
+    assert known is not None
+    assert (known.last_pass_at, known.last_sending_pass_at) == (NOW, NOW)

@@ -12,9 +12,18 @@ from mailrotate.core.store import mailboxes, moves, progress
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.people import due_recipients, recipients
-from mailrotate.core.store.sending import claims, due, inboxes, lane_fronts, outbox, outbox_lists
+from mailrotate.core.store.sending import (
+    claims,
+    due,
+    inboxes,
+    kept_lanes,
+    lane_fronts,
+    liveness,
+    outbox,
+    outbox_lists,
+)
 from mailrotate.core.store.sending.lane_fronts import Front
-from mailrotate.core.values.states import Priority, UserState
+from mailrotate.core.values.states import MessageKind, Priority, UserState
 from tests.support.rows import NOW, Sender, Workspace
 
 LATER = NOW + timedelta(days=1)
@@ -59,6 +68,9 @@ HOT: dict[str, Callable[[Connection], object]] = {
     "copies": lambda c: inboxes.pending_copies(c, 1, NOW, 10),
     "lanes with work": lambda c: due.lanes_with_work(c, NOW),
     "lanes ready": lambda c: due.lanes_ready(c, NOW),
+    "lanes kept": lambda c: (kept_lanes.campaigns_kept(c, 1, 1), kept_lanes.any_cut_off(c, 1)),
+    "last runner": liveness.latest_sender,
+    "notices today": lambda c: mailboxes.sent_since_each(c, {1: NOW}, MessageKind.NOTICE),
     "first messages due": lambda c: due_recipients.due_in_lane(c, 1, NOW, False, 10),
     "follow-ups due": lambda c: due_recipients.due_in_lane(c, 1, NOW, True, 10),
     "people due, not late": lambda c: due_recipients.due_in_lane(c, 1, NOW, False, 10, NOW, lock=True),

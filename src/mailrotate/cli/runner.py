@@ -1,6 +1,7 @@
 """`mailrotate runner`: the running processes of this workspace, and the clock they trust."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,10 +31,14 @@ def list_(ctx: typer.Context) -> None:
     call.speech.listing(
         ("id", "kind", "host", "pid", f"started ({call.zone})", "alive"),
         rows,
-        lambda r: (r["id"], r["kind"], r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
+        lambda r: (r["id"], _kind(r), r["host"], r["pid"], instant(r["started_at"], call.zone), r["alive"]),
         Hint("no runner is running; to start one:", Command("run")),
         drop=("kind", "host"),
     )
+
+
+def _kind(row: Mapping[str, Any]) -> str:
+    return f"{row['kind']}, only {row['only']}" if row["only"] else str(row["kind"])
 
 
 def clock(

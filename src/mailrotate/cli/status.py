@@ -8,6 +8,7 @@ import typer
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.grace.document import left, row_of
 from mailrotate.cli.hints import in_words
+from mailrotate.cli.mailbox.document import health_of
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot.team import team_line, team_row
 from mailrotate.cli.webhook.document import row_of as webhook_row
@@ -16,6 +17,7 @@ from mailrotate.core.values.hint import AnyHint, Command
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.grace_extension import Running
+    from mailrotate.core.services.sending.runners import RunnerEntry
     from mailrotate.core.services.sending.webhook_health import Endpoint
     from mailrotate.core.services.views.overview import CampaignLine, MailboxLine, Overview
     from mailrotate.core.store.sending.outbox_lists import UnfitStep
@@ -39,7 +41,8 @@ def status(ctx: typer.Context) -> None:
         return
     zone = call.zone
     call.speech.line(_headline(found, call))
-    runners = ", ".join(f"run_{runner.id} ({runner.host}, pid {runner.pid})" for runner in found.runners)
+    # A command that holds a lane sends only its own message.
+    runners = ", ".join(_runner(one) for one in found.runners if one.kind != "command")
     last_pass = "none yet" if found.last_pass_at is None else zoned(found.last_pass_at, zone)
     call.speech.line(f"runner: {runners or 'none now'}; last pass: {last_pass}")
     _slots(call.speech, found)
@@ -65,12 +68,17 @@ def status(ctx: typer.Context) -> None:
             drop=("recipients", "left", "campaign"),
         )
     call.speech.line()
-    for what, command in (*_attention(found), ("next", found.headline.command)):
-        call.speech.line(f"{what}: {in_words(command)}")
+    for line in _advice(found):
+        call.speech.line(line)
 
 
 def _headline(found: "Overview", call: Call) -> str:
     return localised(found.headline.text, call.zone, brief_on=call.now)
+
+
+def _runner(one: "RunnerEntry") -> str:
+    only = "" if one.only is None else f", only {one.only}"
+    return f"run_{one.id} ({one.host}, pid {one.pid}{only})"
 
 
 def _slots(speech: Speech, found: "Overview") -> None:
@@ -94,16 +102,16 @@ def _mailbox_cells(line: "MailboxLine", call: Call) -> tuple[object, ...]:
     next_at = instant(line.next_at, call.zone) if line.waits else "nothing waits"
     if line.next_at is not None and line.next_at <= call.now:
         next_at = "now"
-    if line.waits and line.next_at is None:
+    if line.waits_for_act:
         next_at = "when its inbox is read" if line.binding is Gate.INBOX else "after an action"
     # The instant is in the column before.
     is_due_later = line.binding is Gate.DUE
     why = "not due yet" if is_due_later else localised(line.waits_for or line.reason or "", call.zone)
-    return line.address, line.state, f"{line.sent_today}/{line.daily_limit}", next_at, why
+    return line.address, health_of(vars(line)), f"{line.sent_today}/{line.daily_limit}", next_at, why
 
 
 def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
-    state = reasons.paused(line.pause_reasons) if line.pause_reasons else line.state
+    state = reasons.of_campaign(line.state, line.pause_reasons)
     people = ", ".join(f"{count} {state}" for state, count in line.recipients.items())
     return line.name, state, line.sent, f"{line.ended}/{line.total}", people
 
@@ -114,12 +122,31 @@ def _grace_cells(running: "Running", call: Call) -> tuple[object, ...]:
     return one.address, one.campaign, ends_at, left(one.ends_at, call.now), running.recipients
 
 
+def _advice(found: "Overview") -> Iterator[str]:
+    """What wants a person, each command once, and the next one at the end."""
+    following = in_words(found.headline.command)
+    said = {following}
+    # Without its command such a line says nothing.
+    bare = {_FIRST, *(box.address for box in found.mailboxes)}
+    for what, hint in _attention(found):
+        command = in_words(hint)
+        if command not in said:
+            yield f"{what}: {command}"
+        elif what not in bare and what not in found.headline.text:
+            yield what
+        said.add(command)
+    yield f"next: {following}"
+
+
+_FIRST = "before anything is sent"
+
+
 def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     """What wants a person, with the command for it."""
     from mailrotate.core.rules.gates import Gate
 
     if found.obstacle is not None and found.obstacle.remedy is not None:
-        yield "before anything is sent", found.obstacle.remedy
+        yield _FIRST, found.obstacle.remedy
     for box in found.mailboxes:
         if box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:
             yield box.address, box.remedy
@@ -137,13 +164,14 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     if found.requests:
         asked = counted(found.requests, "requested mailbox", "requested mailboxes")
         yield asked, Command("mailbox", "requests")
+    ways = {box.address: box.remedy for box in found.mailboxes}
     for address in found.telling.untold:
         nobody = f"{address}: nobody could be told by mail that it failed, because no other mailbox works"
-        yield nobody, Command("mailbox", "reconnect", address)
+        yield nobody, ways.get(address) or Command("mailbox", "reconnect", address)
     for refused in found.telling.refused:
         said = f": {refused.said}" if refused.said else ""
         what = f"{refused.address}: the notice to {refused.addressee} was refused{said}"
-        yield what, Command("mailbox", "reconnect", refused.address)
+        yield what, ways.get(refused.address) or Command("mailbox", "reconnect", refused.address)
     for endpoint in found.telling.webhooks:
         yield _webhook_words(endpoint), Command("webhook", "list")
     for line in found.campaigns:

@@ -1,5 +1,6 @@
 """`mailrotate why`: what holds something back, and until when."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,7 +53,7 @@ def why(
             rows = [{key: row[key] for key in ("gate", "open", "reason", "until")} for row in rows]
         call.speech.document({**vars(found), "gates": rows})
         return
-    gates = [gate for gate in found.gates if every or not gate.open]
+    gates = found.gates if every else found.closed
     if gates:
         _show_gates(call, gates, with_open=every)
         call.speech.line()
@@ -64,7 +65,11 @@ def why(
         call.speech.line(f"next: {zoned(found.next_at, call.zone)}")
 
 
-def _show_gates(call: Call, gates: "list[ExplainedGate]", *, with_open: bool) -> None:
+# The gate `pause` is the campaign's.
+_NAMES = {"rest": "mailbox pause"}
+
+
+def _show_gates(call: Call, gates: "Sequence[ExplainedGate]", *, with_open: bool) -> None:
     """The column `mailbox` where a campaign's senders are told apart, `open` where some are."""
     several = any(gate.mailbox for gate in gates)
     columns = (*(["mailbox"] * several), "gate", *(["open"] * with_open), f"until ({call.zone})", "reason")
@@ -73,7 +78,7 @@ def _show_gates(call: Call, gates: "list[ExplainedGate]", *, with_open: bool) ->
         (
             (
                 *([gate.mailbox] * several),
-                spoken(gate.gate),
+                _NAMES.get(gate.gate) or spoken(gate.gate),
                 *([gate.open] * with_open),
                 instant(gate.until, call.zone),
                 localised(gate.reason, call.zone),

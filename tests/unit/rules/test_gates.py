@@ -148,7 +148,7 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
     [
         ({"campaign__state": CampaignState.DRAFT}, "campaign", None, "the campaign is a draft"),
         ({"campaign__state": CampaignState.PAUSED}, "campaign", None, "the campaign is paused"),
-        ({"campaign__state": CampaignState.FINISHED}, "campaign", None, "the campaign is finished"),
+        ({"campaign__state": CampaignState.FINISHED}, "campaign", None, "the campaign was stopped"),
         (
             {"campaign__pause_reasons": ("by_hand", "mailbox_failed")},
             "pause",
@@ -283,6 +283,13 @@ def test_f5_gates_of_parts_that_are_missing_do_not_apply() -> None:
             "retry",
             NOW + HOUR,
             "retry at 2026-11-24T11:00:00Z after: 451 Later",
+        ),
+        # What is not due yet was not put off.
+        (
+            {"message__due_at": NOW + HOUR, "message__ready_at": NOW + HOUR},
+            "due",
+            NOW + HOUR,
+            "due at 2026-11-24T11:00:00Z",
         ),
         ({"message__ready_at": NOW + HOUR}, "retry", NOW + HOUR, "not before 2026-11-24T11:00:00Z"),
         (
@@ -466,7 +473,7 @@ def test_f5_until_is_rounded_up_to_a_whole_second() -> None:
 def test_f5_reasons_tell_whole_seconds_and_of_what_is_permitted_none_that_is_too_early() -> None:
     part = timedelta(milliseconds=1)
     waits = situation(
-        message__due_at=NOW + part, message__ready_at=NOW + part, mailbox__next_send_at=NOW + part
+        message__due_at=NOW + part, message__ready_at=NOW + 2 * part, mailbox__next_send_at=NOW + part
     )
     told = [closed.reason for closed in closed_in(waits)]
     assert len(told) == 3

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mailrotate.core.values.reasons import paused
+from mailrotate.core.values.reasons import of_campaign
 
 if TYPE_CHECKING:
     from mailrotate.core.services.campaigns.campaign_views import CampaignView
 
 
 def state_of(row: Mapping[str, Any]) -> str:
-    return paused(row["pause_reasons"]) if row["pause_reasons"] else str(row["state"])
+    return of_campaign(row["state"], row["pause_reasons"])
 
 
 def row_of(view: "CampaignView") -> dict[str, Any]:
@@ -33,4 +33,5 @@ def row_of(view: "CampaignView") -> dict[str, Any]:
         "removed_senders": list(view.removed_senders),
         "steps": [vars(step) for step in view.steps],
         "next_send_at": view.next_send_at,
+        "waits_for": view.waits_for,
     }

@@ -1,13 +1,20 @@
 """`mailrotate campaign show`."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.document import row_of, state_of
 from mailrotate.cli.campaign.options import Name
 from mailrotate.cli.hints import in_words
-from mailrotate.cli.output import counted, zoned
+from mailrotate.cli.mailbox.document import health_of
+from mailrotate.cli.output import counted, localised, zoned
 from mailrotate.core.values.hint import Command
+
+if TYPE_CHECKING:
+    from mailrotate.core.services.campaigns.campaign_views import CampaignView
 
 
 def show(ctx: typer.Context, name: Name) -> None:
@@ -33,7 +40,7 @@ def show(ctx: typer.Context, name: Name) -> None:
             ("state", state_of(row)),
             ("rotation", view.rotation or "none, one sender"),
             ("recipients", people or "none"),
-            ("next", zoned(view.next_send_at, call.zone)),
+            ("next", _next(view, call.zone)),
         )
     )
     if view.waiting and view.started_at is not None:
@@ -51,10 +58,21 @@ def show(ctx: typer.Context, name: Name) -> None:
     call.speech.line()
     call.speech.table(
         ("sender", "state", "assigned", "sent"),
-        [(s["address"] or "(empty slot)", s["state"], s["assigned"], s["sent"]) for s in row["senders"]],
+        map(_sender_cells, row["senders"]),
     )
     call.speech.line()
     call.speech.table(
         ("step", "delay", "subject", "sent"),
         [(step.n, step.delay, step.subject or "(reply in the thread)", step.sent) for step in view.steps],
     )
+
+
+def _sender_cells(sender: Mapping[str, Any]) -> tuple[object, ...]:
+    state = sender["state"] and health_of(sender)
+    return sender["address"] or "(empty slot)", state, sender["assigned"], sender["sent"]
+
+
+def _next(view: "CampaignView", zone: str) -> str:
+    if view.waits_for is None:
+        return zoned(view.next_send_at, zone)
+    return f"after an action: {localised(view.waits_for, zone)}"

@@ -6,7 +6,6 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import warn_misnamed
 from mailrotate.cli.campaign.options import From, Name, Rotate, Team, Weight, read_rotation, read_weights
 from mailrotate.cli.output import localised, zoned
-from mailrotate.core.values.hint import Command
 
 
 def start(
@@ -55,4 +54,4 @@ def start(
         begins,
     )
     warn_misnamed(call.speech, started.misnamed)
-    call.speech.next(Command("run", "--once"))
+    call.speech.next(started.next_step)

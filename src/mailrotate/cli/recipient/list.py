@@ -10,6 +10,7 @@ from mailrotate.cli.output import instant
 from mailrotate.cli.params import After, Campaign, Limit, read_id
 from mailrotate.cli.recipient.document import row_of
 from mailrotate.core.values.reasons import ended
+from mailrotate.core.values.states import OPEN_RECIPIENTS
 
 _STATES = "queued|active|replied|bounced|unsubscribed|stopped|failed|finished"
 
@@ -65,7 +66,7 @@ def list_(
                 r["email"],
                 ended(r["state"], r["reason"]),
                 r["sender"],
-                r["step"],
+                r["step"] if r["state"] in OPEN_RECIPIENTS else None,
                 r["sent"],
                 instant(r["next_at"], zone, ahead=True),
             ),

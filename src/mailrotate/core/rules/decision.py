@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mailrotate.core.rules.gates import Answer, Gate
+from mailrotate.core.rules.gates import Answer, Gate, Scope
 from mailrotate.core.rules.situation import Situation
 from mailrotate.core.values.clock import next_whole_second
 from mailrotate.core.values.hint import AnyHint
@@ -30,6 +30,8 @@ class Decision:
     gates: tuple[Verdict, ...]
     next_at: datetime | None
     binding: Gate | None
+    # The address of the mailbox that sends.
+    mailbox: str | None = None
 
     @property
     def open(self) -> bool:
@@ -46,6 +48,16 @@ class Decision:
         """One sentence: why it waits, or that it may go."""
         return "nothing holds it back" if self.bound is None else self.bound.reason
 
+    @property
+    def summary_of_mailbox(self) -> str:
+        """The summary where several mailboxes may be meant: it names the one that holds the message back."""
+        is_of_mailbox = self.bound is not None and self.bound.gate in _OF_MAILBOX
+        return f"{self.mailbox}: {self.summary}" if self.mailbox and is_of_mailbox else self.summary
+
+
+_OF_MAILBOX = frozenset(gate for gate in Gate if gate.scope is Scope.MAILBOX) - {Gate.WORKSPACE} | {
+    Gate.INBOX
+}
 
 # Windows, days and periods interlock; each round moves at least to the next opening of one of them.
 _MAX_ROUNDS = 500
@@ -81,16 +93,17 @@ def decide(at: Situation, now: datetime) -> Decision:
     gate that waits for one.
     """
     present = verdicts(at, now)
+    mailbox = None if at.mailbox is None else at.mailbox.address
     instant: datetime = now
     closed = [verdict for verdict in present if not verdict.open]
     for _ in range(_MAX_ROUNDS):
         if not closed:
             shut = None if instant == now else first_closed(at, max(now, instant - _SECOND))
-            return Decision(present, instant, None if shut is None else shut.gate)
+            return Decision(present, instant, None if shut is None else shut.gate, mailbox)
         without_end = [verdict for verdict in closed if verdict.until is None]
         if without_end:
-            return Decision(present, None, without_end[0].gate)
+            return Decision(present, None, without_end[0].gate, mailbox)
         instant = max(verdict.until for verdict in closed if verdict.until is not None)
         closed = [verdict for verdict in verdicts(at, instant) if not verdict.open]
     # Windows that are never open at the same time, for instance.
-    return Decision(present, None, closed[-1].gate)
+    return Decision(present, None, closed[-1].gate, mailbox)

@@ -20,7 +20,7 @@ from mailrotate.core.rules.window import next_open
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.hint import AnyHint, Command, Hint
-from mailrotate.core.values.reasons import BY_HAND, CONTENT_ERRORS, REFUSALS, ended, paused, spoken
+from mailrotate.core.values.reasons import BY_HAND, CONTENT_ERRORS, REFUSALS, ended, held, paused, spoken
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -77,7 +77,7 @@ def _campaign(facts: CampaignFacts, now: datetime) -> Answer:
         case CampaignState.PAUSED:
             return Shut("the campaign is paused", remedy=Command("campaign", "resume", facts.name))
         case CampaignState.FINISHED:
-            return Shut("the campaign is finished")
+            return Shut("the campaign was stopped")
 
 
 @_of_campaign
@@ -122,9 +122,10 @@ def _connection(facts: MailboxFacts, now: datetime) -> Answer:
 
 
 def _reconnection(facts: MailboxFacts) -> Command:
-    """The command that brings a mailbox back, and within its hour also its place in rotations (C8)."""
-    within_hour = ("--rejoin", "--resume") if facts.may_rejoin else ()
-    return sign_in(facts.connection, facts.address, *within_hour)
+    """The command that brings a mailbox back, its place in rotations (C8) and its paused campaigns (C6)."""
+    rejoin = ("--rejoin",) if facts.may_rejoin else ()
+    resume = ("--resume",) if facts.may_rejoin or facts.pauses_campaign else ()
+    return sign_in(facts.connection, facts.address, *rejoin, *resume)
 
 
 @_of_mailbox
@@ -144,9 +145,9 @@ def _rest(facts: MailboxFacts, now: datetime) -> Answer:
 
 @_of_mailbox
 def _hold(facts: MailboxFacts, now: datetime) -> Answer:
-    if facts.hold_reason is None or (facts.hold_until is not None and now >= facts.hold_until):
+    if facts.hold_reason is None or not facts.is_on_hold(now):
         return "no hold"
-    said = f"on hold: {facts.hold_reason}"
+    said = held(facts.hold_class, facts.hold_reason)
     releasing = Command("mailbox", "release", facts.address)
     if facts.hold_class == REFUSALS:
         undoing = Command("mailbox", "release", facts.address, "--undo-refusals")
@@ -294,7 +295,7 @@ def _recipient_window(facts: MessageFacts, now: datetime) -> Answer:
 
 @_of_message
 def _retry(facts: MessageFacts, now: datetime) -> Answer:
-    if now >= facts.ready_at:
+    if now >= facts.ready_at or facts.ready_at <= facts.due_at:
         return "no retry pending"
     at = _from(facts.ready_at)
     return Shut(

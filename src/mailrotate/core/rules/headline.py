@@ -5,17 +5,18 @@ headline names the one thing that the operator must act on first. Where nothing 
 when the next message goes, with the first of `_NOTICES`. The facts are in `world.py`.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from mailrotate.core.rules.gates import Gate
+from mailrotate.core.rules.decision import Verdict
+from mailrotate.core.rules.gates import Gate, Scope
+from mailrotate.core.rules.headline_words import ahead, countdown, counted, past
+from mailrotate.core.rules.outages import down, server_down
 from mailrotate.core.rules.sign_in import sign_in
-from mailrotate.core.rules.world import Campaign, Code, Lane, Machine, Outage, Trouble, World
+from mailrotate.core.rules.world import Campaign, Code, Lane, Machine, Trouble, World
 from mailrotate.core.values import reasons
-from mailrotate.core.values.clock import rfc3339
-from mailrotate.core.values.hint import AnyHint, Command
+from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.states import CampaignState, ConnectionState
 
 # Cron passes by every minute; without a pass for longer than this, no runner runs.
@@ -25,8 +26,6 @@ _SOON = timedelta(minutes=10)
 _UP_TO_DATE = "up to date: everything due has been sent"
 # A mailbox that is away may have messages due too.
 _ELSE_UP_TO_DATE = "everything else due has been sent"
-# Up to here people read "in 12 min" faster than an instant.
-_COUNTED_DOWN = timedelta(minutes=90)
 
 
 @dataclass(frozen=True)
@@ -47,37 +46,55 @@ def headline(world: World, now: datetime) -> Headline:
     for ask in _STOPS:
         stop = ask(world, now)
         if stop is not None:
-            return Headline(stop.code, f"not sending: {stop.says}", False, stop.command)
+            says = "; ".join(("not sending: " + stop.says, *_beside(world, stop, now)))
+            return Headline(stop.code, says, False, stop.command)
     return _flow(world, now)
+
+
+def _beside(world: World, stop: Trouble, now: datetime) -> Iterator[str]:
+    """What stays wrong once the stop is over: a server until it was used with success, a failed mailbox."""
+    down_too = server_down(world, now) if stop.code is Code.PAUSED else None
+    if down_too is not None:
+        yield down_too.says
+    failed = sum(lane.state is ConnectionState.FAILED for lane in world.lanes)
+    if failed and stop.code in (Code.SERVER_DOWN, Code.OFFLINE):
+        yield f"{counted(failed, 'mailbox has', 'mailboxes have')} failed"
 
 
 def stops_all(machine: Machine, now: datetime) -> Trouble | None:
     """What keeps every message back although its own gates are open."""
     order = list(Code)
     trouble = min(machine.troubles, key=lambda each: order.index(each.code), default=None)
-    if trouble is not None or machine.runner_works:
+    if trouble is not None or (missing := missing_runner(machine, now)) is None:
         return trouble
-    if machine.last_pass_at is None:
-        since = "no runner has run yet"
-    elif now - machine.last_pass_at > PASS_IS_RECENT:
-        since = f"no runner since {_past(machine.last_pass_at)}"
-    else:
+    if machine.other_work is not None:
+        return missing
+    return replace(
+        missing, says=f"{missing.says}; run it or install the cron line", command=Command("run", "--once")
+    )
+
+
+def missing_runner(machine: Machine, now: datetime) -> Trouble | None:
+    """Since when no runner sends. Only cron's passes have gaps: a loop that is over is missed at once."""
+    last = machine.last_pass_at
+    is_expected = last is not None and not machine.loop_is_over and now - last <= PASS_IS_RECENT
+    if machine.runner_works or is_expected:
         return None
-    return Trouble(Code.NO_RUNNER, f"{since}; run it or install the cron line", Command("run", "--once"))
+    if machine.other_work is not None:
+        does = _OTHER_WORK.get(machine.other_work, machine.other_work)
+        way = Hint("end it, then run without --only:", Command("run"))
+        return Trouble(Code.NO_RUNNER, f"the only runner does nothing but {does}", way)
+    since = "no runner has run yet" if last is None else f"no runner since {past(last)}"
+    return Trouble(Code.NO_RUNNER, since, Command("run"))
 
 
-def down(lane: Lane, all_lanes: Sequence[Lane] = ()) -> Trouble | None:
-    """Trouble with a server of this mailbox; with all lanes, those that miss it are counted."""
-    outage = lane.smtp or lane.imap
-    if outage is None:
-        return None
-    found = [(each, known) for each in all_lanes or (lane,) if (known := _outages(each, outage.host))]
-    lanes = {outage.host: [each for each, _ in found]}
-    return _outage(lanes, [one for _, known in found for one in known], bool(all_lanes))
-
-
-def _outages(lane: Lane, host: str) -> list[Outage]:
-    return [one for one in (lane.smtp, lane.imap) if one is not None and one.host == host]
+# What a runner with `--only` does.
+_OTHER_WORK: Mapping[str, str] = {
+    "sync": "read inboxes",
+    "test": "test connections",
+    "deadlines": "settle deadlines",
+    "notify": "send notices",
+}
 
 
 # --- what stops everything
@@ -105,12 +122,27 @@ def _stuck(world: World, now: datetime) -> Trouble | None:
     if bound is None or (bound.gate is Gate.INBOX and bound.remedy == Command("run", "--once")):
         return _no_runner(world, now)
     if bound.gate is Gate.INBOX and first.imap is not None:
-        found = _server_down(world, now)
+        found = server_down(world, now)
         return found if found is not None and found.code is Code.OFFLINE else down(first, world.lanes)
     if bound.gate is Gate.CONNECTION:
         return _grace(world, now) or _away(world, now)
     code = _STUCK.get(bound.gate, Code.NO_SENDER)
-    return Trouble(code, f"{first.address}: {bound.reason}", Command("why", first.address))
+    alike = [lane for lane in world.waiting if lane.gate is bound.gate]
+    says = f"{first.address}: {bound.reason}{_more(alike)}"
+    return Trouble(code, says, _way_of(bound) or Command("why", first.address))
+
+
+def _way_of(bound: Verdict) -> AnyHint | None:
+    """The command that opens a mailbox's gate, unless only some users may run it; what a hold is about is
+    read before it is released."""
+    gate = bound.gate
+    is_plain = gate.scope is Scope.MAILBOX and gate.deed is None and gate is not Gate.HOLD
+    return bound.remedy if is_plain else None
+
+
+def _more(lanes: Sequence[object]) -> str:
+    """How many there are beside the one that is named."""
+    return f" (and {counted(len(lanes) - 1, 'more mailbox', 'more mailboxes')})" if len(lanes) > 1 else ""
 
 
 _STUCK: Mapping[Gate, Code] = {
@@ -154,6 +186,11 @@ def _no_runner(world: World, now: datetime) -> Trouble | None:
     return stops_all(world.machine, now) if world.waiting else None
 
 
+def _needs_runner(world: World, now: datetime) -> Trouble | None:
+    """Something would go now; a window, a limit or a date that is waited for comes before the runner."""
+    return _no_runner(world, now) if any(lane.goes(now + _SOON) for lane in world.waiting) else None
+
+
 def _all_broken(world: World, now: datetime) -> Trouble | None:
     return _broken(world, now) if all(lane.broke_by for lane in world.waiting) else None
 
@@ -162,7 +199,7 @@ def _all_down(world: World, now: datetime) -> Trouble | None:
     """No mailbox that would send now can reach its server; one at its daily limit would not."""
     due = [lane for lane in world.waiting if lane.is_due(now + _SOON)] or world.waiting
     pressing = [lane for lane in due if lane.goes(now + _SOON)] or due
-    return _server_down(world, now) if pressing and all(lane.smtp for lane in pressing) else None
+    return server_down(world, now) if pressing and all(lane.smtp for lane in pressing) else None
 
 
 def _only_errors(world: World, now: datetime) -> Trouble | None:
@@ -175,7 +212,7 @@ _STOPS: tuple[Asked, ...] = (
     _stuck,
     _paused,
     _without_sender,
-    _no_runner,
+    _needs_runner,
     _all_broken,
     _all_down,
     _only_errors,
@@ -191,7 +228,7 @@ def _grace(world: World, now: datetime) -> Trouble | None:
     if not running:
         return None
     campaign, ends_at, address = min(running, key=lambda one: one[1])
-    says = f"{address} is disconnected; its hour in {campaign} ends at {_past(ends_at)}"
+    says = f"{address} is disconnected; its hour in {campaign} ends at {past(ends_at)}"
     return Trouble(Code.NO_SENDER, says, Command("mailbox", "connect", address, "--rejoin", "--resume"))
 
 
@@ -201,39 +238,6 @@ def _broken(world: World, now: datetime) -> Trouble | None:
         return None
     says = f"{lane.address}: its last pass ended in an unexpected failure ({lane.broke_by})"
     return Trouble(Code.LANE_DOWN, says, Command("run", "--once", "--debug"))
-
-
-def _server_down(world: World, now: datetime) -> Trouble | None:
-    """The servers that cannot be used: of those that send before those that are read."""
-    for outages in ([lane.smtp for lane in world.lanes], [lane.imap for lane in world.lanes]):
-        known = [outage for outage in outages if outage is not None]
-        lanes = defaultdict[str, list[Lane]](list)
-        for lane, outage in zip(world.lanes, outages, strict=True):
-            if outage is not None:
-                lanes[outage.host].append(lane)
-        if known:
-            return _offline(world, known) or _outage(lanes, known)
-    return None
-
-
-def _offline(world: World, known: Sequence[Outage]) -> Trouble | None:
-    """This machine, when several servers are known and no connected mailbox reaches its own (C2)."""
-    connected = [lane for lane in world.lanes if lane.state is ConnectionState.CONNECTED]
-    is_one_server = len({outage.host for outage in known}) == 1
-    if is_one_server or len(known) < len(connected) or any(map(_refuses, known)):
-        return None
-    says = f"no mail server can be reached{_since(known)}; check the network of this machine"
-    return Trouble(Code.OFFLINE, says, Command("mailbox", "test", "--all"))
-
-
-def _outage(lanes: Mapping[str, Sequence[Lane]], outages: Sequence[Outage], counts: bool = True) -> Trouble:
-    """The server that most mailboxes miss, and how many more there are."""
-    host = max(lanes, key=lambda each: len(lanes[each]))
-    of_host = [outage for outage in outages if outage.host == host]
-    others = f" and {_counted(len(lanes) - 1, 'more server')}" if len(lanes) > 1 else ""
-    missed = f" ({_counted(len(lanes[host]), 'mailbox', 'mailboxes')})" if counts else ""
-    says = f"{host} {_words(of_host[0])}{_since(of_host)}{missed}{others}"
-    return Trouble(Code.SERVER_DOWN, says, Command("mailbox", "test", lanes[host][0].address))
 
 
 def _away(world: World, now: datetime) -> Trouble | None:
@@ -255,10 +259,8 @@ def _unable(world: World, states: Sequence[ConnectionState]) -> Trouble | None:
     if not unable:
         return None
     lane, shut = unable[0]
-    by_user = shut.remedy if shut.gate is Gate.USER else None
-    more = f" (and {_counted(len(unable) - 1, 'more mailbox', 'more mailboxes')})" if len(unable) > 1 else ""
-    says = f"{lane.address}: {shut.reason}{more}"
-    return Trouble(Code.NO_SENDER, says, by_user or sign_in(lane.state, lane.address))
+    says = f"{lane.address}: {shut.reason}{_more(unable)}"
+    return Trouble(Code.NO_SENDER, says, shut.remedy or sign_in(lane.state, lane.address))
 
 
 def _content(world: World, now: datetime) -> Trouble | None:
@@ -272,22 +274,36 @@ def _content(world: World, now: datetime) -> Trouble | None:
 def _errors(world: World, now: datetime) -> Trouble | None:
     if not world.errors:
         return None
-    says = f"{_counted(world.errors, 'message')} in error"
+    says = f"{counted(world.errors, 'message')} in error"
     return Trouble(Code.ERRORS, says, Command("outbox", "list", "--state", "error"))
 
 
 def _held(world: World, now: datetime) -> Trouble | None:
     if not world.held:
         return None
-    says = f"{_counted(world.held, 'message')} may or may not have left"
+    says = f"{counted(world.held, 'message')} may or may not have left"
     return Trouble(Code.HELD, says, Command("outbox", "list", "--state", "held"))
+
+
+def _runner(world: World, now: datetime) -> Trouble | None:
+    return missing_runner(world.machine, now) if world.waiting else None
 
 
 def _warned(world: World, now: datetime) -> Trouble | None:
     return next(iter(world.machine.warnings), None)
 
 
-_NOTICES: tuple[Asked, ...] = (_grace, _broken, _server_down, _failed, _content, _errors, _held, _warned)
+_NOTICES: tuple[Asked, ...] = (
+    _grace,
+    _runner,
+    _broken,
+    server_down,
+    _failed,
+    _content,
+    _errors,
+    _held,
+    _warned,
+)
 
 
 # --- while something is sent
@@ -295,7 +311,7 @@ _NOTICES: tuple[Asked, ...] = (_grace, _broken, _server_down, _failed, _content,
 
 def _flow(world: World, now: datetime) -> Headline:
     notice = next((found for ask in _NOTICES if (found := ask(world, now))), None)
-    is_one_away = notice is not None and notice.code is Code.NO_SENDER
+    is_one_away = (_grace(world, now) or _failed(world, now)) is not None
     all_sent = _ELSE_UP_TO_DATE if is_one_away else _UP_TO_DATE
     waiting = world.waiting
     if not waiting:
@@ -304,7 +320,8 @@ def _flow(world: World, now: datetime) -> Headline:
         code, text, command = _ongoing(world, waiting[0], now, all_sent)
     if notice is None:
         return Headline(code, text, bool(waiting), command)
-    return Headline(notice.code, f"{text}; {notice.says}", bool(waiting), notice.command)
+    sends = bool(waiting) and missing_runner(world.machine, now) is None
+    return Headline(notice.code, f"{text}; {notice.says}", sends, notice.command)
 
 
 def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[Code, str, AnyHint]:
@@ -316,13 +333,13 @@ def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[C
         # An inbox that was never read: the runner that works, or the next pass, reads it first.
         return Code.WAITING, f"waiting: {decision.summary}; {counts}", command
     if not first.is_due(now + _SOON):
-        return Code.NOTHING_DUE, f"{all_sent}; next at {_ahead(at)}; {counts}", command
+        return Code.NOTHING_DUE, f"{all_sent}; next at {ahead(at)}; {counts}", command
     if at - now > _SOON and first.gate is not Gate.GAP:
         why = _WAITS.get(first.gate, decision.summary) if first.gate else decision.summary
-        return Code.WAITING, f"waiting: {why}; next at {_ahead(at)}; {counts}", command
+        return Code.WAITING, f"waiting: {why}; next at {ahead(at)}; {counts}", command
     if not world.machine.runner_works and world.machine.last_pass_at is not None:
         return Code.SENDING, f"sending: {counts}, more with the next run", command
-    return Code.SENDING, f"sending: {counts}, next {_next(at, now)}", command
+    return Code.SENDING, f"sending: {counts}, next {countdown(at, now)}", command
 
 
 # The reasons of other gates say it without the instant, which follows.
@@ -342,10 +359,13 @@ def _idle(world: World, all_sent: str) -> tuple[Code, str, AnyHint]:
         command = Command("campaign", "show", active.name)
         return Code.NOTHING_DUE, f"{all_sent}; {_counts(world)}", command
     if draft is not None:
+        if not draft.open:
+            says = f"not sending: {draft.name} is a draft without recipients"
+            return Code.NOTHING_DUE, says, Command("recipient", "import", draft.name, "FILE")
         says = f"not sending: {draft.name} is a draft"
         return Code.NOTHING_DUE, says, Command("campaign", "start", draft.name)
     if world.campaigns:
-        says = f"up to date: every campaign is finished; {_counts(world)}"
+        says = f"not sending: every campaign was stopped; {_counts(world)}"
         return Code.NOTHING_DUE, says, Command("campaign", "create", "FILE")
     return Code.NOTHING_DUE, "not sending: there is no campaign", Command("campaign", "create", "FILE")
 
@@ -354,47 +374,5 @@ def _idle(world: World, all_sent: str) -> tuple[Code, str, AnyHint]:
 
 
 def _counts(world: World) -> str:
-    replies = f", {_counted(world.replies_today, 'reply', 'replies')}" if world.replies_today else ""
+    replies = f", {counted(world.replies_today, 'reply', 'replies')}" if world.replies_today else ""
     return f"{world.sent_today} today{replies}"
-
-
-def _counted(number: int, one: str, several: str | None = None) -> str:
-    return f"{number} {one if number == 1 else several or one + 's'}"
-
-
-def _next(at: datetime, now: datetime) -> str:
-    rest = at - now
-    if rest <= timedelta():
-        return "now"
-    if rest <= timedelta(seconds=90):
-        return f"in {max(1, round(rest.total_seconds()))} s"
-    return f"in {round(rest / timedelta(minutes=1))} min" if rest <= _COUNTED_DOWN else f"at {_ahead(at)}"
-
-
-def _refuses(outage: Outage) -> bool:
-    return "connection refused" in outage.said.lower()
-
-
-def _words(outage: Outage) -> str:
-    said = outage.said.lower()
-    if _refuses(outage):
-        return "refuses connections"
-    if "has no address" in said:
-        return "has no address"
-    return "does not answer" if "timed out" in said else f"cannot be used: {outage.said}"
-
-
-def _since(outages: Iterable[Outage]) -> str:
-    known = [outage.since for outage in outages if outage.since is not None]
-    return f" since {_past(min(known))}" if known else ""
-
-
-def _ahead(at: datetime) -> str:
-    """A future instant, rounded up to the minute that people read: never too early."""
-    start = at.replace(second=0, microsecond=0)
-    return rfc3339(start if start == at else start + timedelta(minutes=1))
-
-
-def _past(at: datetime) -> str:
-    """An instant in the past, or a deadline: never too late."""
-    return rfc3339(at.replace(microsecond=0))

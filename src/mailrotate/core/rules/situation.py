@@ -63,6 +63,11 @@ class MailboxFacts:
     hold_class: str | None = None
     # Disconnected, and its hour runs in a rotation (C8).
     may_rejoin: bool = False
+    # Not connected, and a campaign is paused until it is.
+    pauses_campaign: bool = False
+
+    def is_on_hold(self, now: datetime) -> bool:
+        return self.hold_reason is not None and (self.hold_until is None or now < self.hold_until)
 
 
 @dataclass(frozen=True)

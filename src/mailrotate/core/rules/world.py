@@ -55,6 +55,12 @@ class Outage:
     host: str
     said: str
     since: datetime | None
+    port: int | None = None
+
+    @property
+    def server(self) -> tuple[str, int | None]:
+        """Two ports of a host may be two servers, of which one fails earlier."""
+        return self.host, self.port
 
 
 @dataclass(frozen=True)
@@ -108,13 +114,17 @@ class Campaign:
 class Machine:
     """What all mailboxes share: the troubles of the machine and the workspace, and the runner.
 
-    `warnings` want an act too, but messages leave meanwhile.
+    `warnings` want an act too, but messages leave meanwhile. `runner_works` and `last_pass_at` are about
+    runners that send; `other_work` is what the living ones do if none of them sends.
     """
 
     troubles: tuple[Trouble, ...] = ()
     warnings: tuple[Trouble, ...] = ()
     runner_works: bool = False
     last_pass_at: datetime | None = None
+    # No runner is to come back by itself, as cron's do: the latest one, a loop, was ended or died.
+    loop_is_over: bool = False
+    other_work: str | None = None
 
 
 @dataclass(frozen=True)

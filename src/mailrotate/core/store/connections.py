@@ -1,6 +1,6 @@
 """Insert, replace and seal connections, and find what depends on a mailbox."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 
@@ -123,12 +123,16 @@ def login_of(connection: Connection, mailbox_id: int) -> StoredLogin:
     )
 
 
-def hosts_of(connection: Connection, mailbox_ids: Sequence[int]) -> dict[int, tuple[str, str]]:
-    """The names of each mailbox's SMTP and IMAP server."""
+def servers_of(
+    connection: Connection, mailbox_ids: Sequence[int]
+) -> dict[int, tuple[tuple[str, int], tuple[str, int]]]:
+    """Host and port of each mailbox's SMTP server, and of its IMAP server."""
     c = t.connection.c
-    query = select(c.mailbox_id, c.smtp_host, c.imap_host).where(c.superseded_at.is_(None))
+    query = select(c.mailbox_id, c.smtp_host, c.smtp_port, c.imap_host, c.imap_port).where(
+        c.superseded_at.is_(None)
+    )
     found = rows_with(connection, query, c.mailbox_id, mailbox_ids)
-    return {row.mailbox_id: (row.smtp_host, row.imap_host) for row in found}
+    return {row.mailbox_id: ((row.smtp_host, row.smtp_port), (row.imap_host, row.imap_port)) for row in found}
 
 
 @dataclass(frozen=True)
@@ -345,6 +349,26 @@ def paused_by(connection: Connection, mailbox_id: int, shared_reason: str) -> li
         .order_by(t.campaign.c.id)
     )
     return [(row.id, row.name) for row in connection.execute(query)]
+
+
+def pausing(connection: Connection, slots: Mapping[int, int], shared_reason: str) -> set[int]:
+    """Return the mailboxes, of those with these slots, whose trouble pauses a campaign that they send for, or
+    that send for one without any sender."""
+    p, sender = t.campaign_pause.c, t.campaign_sender.c
+    query = (
+        select(sender.mailbox_id, sender.slot_id, p.mailbox_id, p.reason)
+        .join(t.campaign_pause, p.campaign_id == sender.campaign_id)
+        .where(sender.left_at.is_(None))
+        .distinct()
+    )
+    paused = [tuple(row) for row in connection.execute(query)]
+    return {
+        mailbox_id
+        for mailbox_id, slot_id in slots.items()
+        for sends_from, through, paused_by, reason in paused
+        if (sends_from == mailbox_id or through == slot_id)
+        and (paused_by == mailbox_id or reason == shared_reason)
+    }
 
 
 def lift_pauses_of(connection: Connection, campaign_id: int, mailbox_id: int, shared_reason: str) -> bool:

@@ -72,6 +72,7 @@ def bring_back(connection: Connection, now: datetime) -> None:
         (t.lane, t.lane.c.acted_at),
         (t.lane, t.lane.c.next_send_at),
         (t.workspace, t.workspace.c.last_pass_at),
+        (t.workspace, t.workspace.c.last_sending_pass_at),
         (t.folder, f.next_try_at),
         (t.folder, f.failing_since),
         (t.connection, box.trouble_since),

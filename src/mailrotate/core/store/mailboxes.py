@@ -12,6 +12,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    case,
     column,
     func,
     or_,
@@ -24,7 +25,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions, rows_with
 from mailrotate.core.store.ready import Ready, Record
 from mailrotate.core.values.mail import DEFAULT_GAP
-from mailrotate.core.values.states import ConnectionState, ReplyClass, UserState
+from mailrotate.core.values.states import ConnectionState, MessageKind, ReplyClass, UserState
 
 
 @dataclass(frozen=True)
@@ -162,14 +163,26 @@ def lock_present(connection: Connection, mailbox_id: int) -> bool:
     )
 
 
+def resting(connection: Connection, now: datetime) -> dict[int | None, tuple[datetime | None, str | None]]:
+    """Since when the mailboxes that are paused or on hold are paused, and why they are on hold, by id."""
+    c = t.mailbox.c
+    is_on_hold = and_(c.hold_reason.is_not(None), or_(c.hold_until.is_(None), c.hold_until > now))
+    query = select(c.id, c.paused_at, case((is_on_hold, c.hold_reason))).where(
+        or_(c.paused_at.is_not(None), is_on_hold)
+    )
+    return {mailbox_id: (paused_at, reason) for mailbox_id, paused_at, reason in connection.execute(query)}
+
+
 def sent_since(connection: Connection, mailbox_id: int, start: datetime) -> int:
     """Count the messages that the daily limit counts: sent, being sent, and held (they may have left)."""
     return int(_SENT_SINCE.value(connection, b_mailbox=mailbox_id, b_start=start))
 
 
-def sent_since_each(connection: Connection, starts: Mapping[int, datetime]) -> dict[int, int]:
+def sent_since_each(
+    connection: Connection, starts: Mapping[int, datetime], kind: MessageKind | None = None
+) -> dict[int, int]:
     """Like `sent_since` for many mailboxes, each with the start of its own day; zeros are missing."""
-    found = _counted_since(connection, t.message.c.mailbox_id, list(starts.items()))
+    found = _counted_since(connection, t.message.c.mailbox_id, list(starts.items()), kind)
     return {mailbox_id: count for (mailbox_id, _), count in found.items()}
 
 
@@ -181,8 +194,12 @@ def sent_through_slots_since(
 
 
 def _counted_since(
-    connection: Connection, counted_by: ColumnElement[int], starts: Sequence[tuple[int, datetime]]
+    connection: Connection,
+    counted_by: ColumnElement[int],
+    starts: Sequence[tuple[int, datetime]],
+    kind: MessageKind | None = None,
 ) -> dict[tuple[int, datetime], int]:
+    wanted = t.is_counted if kind is None else and_(t.is_counted, t.message.c.kind == kind)
     m = t.message.c
     days = values(column("id", counted_by.type), column("start", m.claimed_at.type), name="days")
     found: dict[tuple[int, datetime], int] = {}
@@ -192,7 +209,7 @@ def _counted_since(
         query = (
             select(day.c.id, day.c.start, func.count())
             .join(t.message, and_(counted_by == day.c.id, m.claimed_at >= day.c.start))
-            .where(t.is_counted)
+            .where(wanted)
             .group_by(day.c.id, day.c.start)
         )
         found |= {(row[0], row[1]): row[2] for row in connection.execute(query)}

@@ -23,6 +23,7 @@ class StoredWorkspace:
     default_user_id: int | None
     key_check: bytes | None
     last_pass_at: datetime | None
+    last_sending_pass_at: datetime | None
     created_at: datetime
 
 
@@ -65,6 +66,7 @@ def find(connection: Connection) -> StoredWorkspace | None:
         row.default_user_id,
         row.key_check,
         row.last_pass_at,
+        row.last_sending_pass_at,
         row.created_at,
     )
 

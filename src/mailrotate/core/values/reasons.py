@@ -1,6 +1,8 @@
 """Why campaigns pause, recipients end, addresses are suppressed and servers refuse: codes and their words."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+from mailrotate.core.values.states import CampaignState
 
 BY_HAND = "by_hand"
 CONTENT_ERRORS = "content_errors"
@@ -89,6 +91,21 @@ def paused(codes: Iterable[str]) -> str:
     """The state of a paused campaign with every reason, such as `paused by hand`."""
     reasons = " and ".join(_AFTER_PAUSED.get(code) or f"({spoken(code)})" for code in codes)
     return f"paused {reasons}".rstrip()
+
+
+def of_campaign(state: str, pause_reasons: Collection[str]) -> str:
+    """A campaign's state with its reasons; it is finished only by `campaign stop` (D3)."""
+    if pause_reasons:
+        return paused(pause_reasons)
+    return f"{state}: stopped" if state == CampaignState.FINISHED else state
+
+
+def held(hold_class: str | None, said: str) -> str:
+    """Why a mailbox is on hold; the answer alone may be only a step of the connection and an error."""
+    return f"on hold{_AFTER_HOLD.get(hold_class or '', '')}: {said}"
+
+
+_AFTER_HOLD = {"net": " after network trouble", "retry": " after a temporary refusal"}
 
 
 def spoken(code: str) -> str:

@@ -18,13 +18,14 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import assigning, grace_periods, late_release, lifecycle, resuming
 from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.door import acting, looking
+from mailrotate.core.services.sending import runners
 from mailrotate.core.store import campaigns, events, mailboxes, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
 from mailrotate.core.store.people import assignments, recipients
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import MailrotateError, Refused
-from mailrotate.core.values.hint import Command
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.reasons import BY_HAND
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
@@ -47,6 +48,7 @@ class Started:
     first_send_at: datetime | None
     waits_for: str
     misnamed: tuple[tuple[str, str], ...]
+    next_step: AnyHint
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ def start(
     Raises NotFound, BadInput (`campaign.weights`), Refused (`campaign.…`).
     """
     choice = Choice(addresses, rotate, weights or {})
+    runner_works = runners.any_sends(context)
     with acting(context, now) as (connection, now):
         recipients.lock_enrolment(connection)
         campaign = authority.find_campaign(connection, context.actor, name)
@@ -106,17 +109,25 @@ def start(
             senders=[sender.address for sender in senders],
             recipients=count,
         )
-        people = recipients.counts_by_sender(connection, campaign.id)
         first = going_on.first_send(context, connection, campaign.id, now)
         return Started(
             campaign.name,
             campaign.rotation,
-            {str(sender.address): people.get(sender.id, 0) for sender in senders},
+            _shares(connection, campaign.id),
             assigning.first_due_at(connection, campaign, now),
             None if first is None else first.next_at,
-            _no_sender_yet(campaign) if first is None else first.summary,
+            _no_sender_yet(campaign) if first is None else first.summary_of_mailbox,
             sender_choice.misnamed(connection, campaign.id),
+            going_on.next_step(connection, context.actor, first, runner_works, now),
         )
+
+
+def _shares(connection: Connection, campaign_id: int) -> dict[str, int]:
+    """How many recipients each sender has, by address."""
+    people = recipients.counts_by_sender(connection, campaign_id)
+    return {
+        str(sender.address): people.get(sender.id, 0) for sender in current_senders(connection, campaign_id)
+    }
 
 
 def _no_sender_yet(campaign: StoredCampaign) -> str:

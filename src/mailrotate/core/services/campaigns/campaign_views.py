@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from mailrotate.core.rules.decision import Decision
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
+from mailrotate.core.services.effects import obstacles
 from mailrotate.core.services.effects.door import looking
-from mailrotate.core.store import campaigns, deadlines, progress, senders, users, visibility
+from mailrotate.core.store import campaigns, deadlines, mailboxes, progress, senders, users, visibility
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.people import reassignments
 from mailrotate.core.store.progress import Progress
@@ -30,6 +33,8 @@ class SenderShare:
     sent: int
     # Until when it may come back, while it is away (C8, C10).
     grace_until: datetime | None
+    paused_at: datetime | None = None
+    hold_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,12 +68,14 @@ class CampaignView:
     removed_senders: tuple[str, ...]
     steps: tuple[StepProgress, ...]
     next_send_at: datetime | None
+    # Why its next message waits for a user's action.
+    waits_for: str | None
 
 
 def listing(context: Context, now: datetime) -> list[CampaignView]:
     """List campaigns in the order of creation."""
     with looking(context, now) as connection:
-        prospects = Prospects(context, connection, now)
+        prospects = _prospects(context, connection, now)
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else visibility.campaign_ids(connection, viewer)
         known = campaigns.listing(connection)
@@ -79,7 +86,13 @@ def show(context: Context, name: str, now: datetime) -> CampaignView:
     """Show a campaign. Raises NotFound (`campaign.none`)."""
     with looking(context, now) as connection:
         campaign = authority.find_seen_campaign(connection, context.actor, name)
-        return _views(Prospects(context, connection, now), [campaign])[0]
+        return _views(_prospects(context, connection, now), [campaign])[0]
+
+
+def _prospects(context: Context, connection: Connection, now: datetime) -> Prospects:
+    """A look that knows what keeps the whole workspace from sending, except a missing key: no secret is
+    opened to list campaigns."""
+    return obstacles.prospects(context, connection, now, is_working=True)
 
 
 def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[CampaignView]:
@@ -94,6 +107,7 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
     owners = users.emails(connection)
     graces = deadlines.ends_of_each(connection, ids)
     next_sends = _next_sends(prospects, found, all_senders, steps)
+    resting = mailboxes.resting(connection, prospects.now)
     return [
         _view(
             campaign,
@@ -101,6 +115,7 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
             all_senders[campaign.id],
             steps[campaign.id],
             graces,
+            resting,
             done[campaign.id],
             tuple(gone.get(campaign.id, ())),
             next_sends.get(campaign.id),
@@ -115,9 +130,10 @@ def _view(
     campaign_senders: Sequence[StoredSender],
     steps: Sequence[StoredStep],
     graces: Mapping[tuple[int, int | None], datetime],
+    resting: Mapping[int | None, tuple[datetime | None, str | None]],
     done: Progress,
     removed_senders: tuple[str, ...],
-    next_send_at: datetime | None,
+    first: Decision | None,
 ) -> CampaignView:
     return CampaignView(
         id=campaign.id,
@@ -138,6 +154,7 @@ def _view(
                 done.people_by_sender.get(sender.id, 0),
                 done.sent_by_sender.get(sender.id, 0),
                 graces.get((campaign.id, sender.mailbox_id)),
+                *resting.get(sender.mailbox_id, (None, None)),
             )
             for sender in campaign_senders
         ),
@@ -149,7 +166,8 @@ def _view(
             StepProgress(step.position, step.delay, step.subject, done.sent_by_step.get(step.position, 0))
             for step in steps
         ),
-        next_send_at=next_send_at,
+        next_send_at=None if first is None else first.next_at,
+        waits_for=first.summary_of_mailbox if first is not None and first.next_at is None else None,
     )
 
 
@@ -158,9 +176,9 @@ def _next_sends(
     found: Sequence[StoredCampaign],
     all_senders: Mapping[int, Sequence[StoredSender]],
     steps: Mapping[int, Sequence[StoredStep]],
-) -> dict[int, datetime]:
-    """When the first message of each campaign may leave; those are missing of which none waits, or only
-    for a user's action."""
+) -> dict[int, Decision]:
+    """The decision on the message of each campaign that may leave first; those are missing of which none
+    waits."""
     fronts: list[Front] = []
     for campaign in found:
         if campaign.state is CampaignState.ACTIVE:
@@ -172,8 +190,4 @@ def _next_sends(
     for message, decision in zip(messages, prospects.decide_each(messages), strict=True):
         decisions.setdefault(message.campaign_id or 0, []).append(decision)
     first_of_each = {campaign_id: earliest(each) for campaign_id, each in decisions.items()}
-    return {
-        campaign_id: first.next_at
-        for campaign_id, first in first_of_each.items()
-        if first is not None and first.next_at is not None
-    }
+    return {campaign_id: first for campaign_id, first in first_of_each.items() if first is not None}

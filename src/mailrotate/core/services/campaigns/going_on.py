@@ -14,9 +14,10 @@ from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.late_release import Late
 from mailrotate.core.store import campaigns, progress, senders
+from mailrotate.core.store.events import Actor
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending.lane_fronts import Front
-from mailrotate.core.values.hint import AnyHint
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import OPEN_RECIPIENTS
 
 
@@ -58,6 +59,21 @@ def first_send(context: Context, connection: Connection, campaign_id: int, now: 
     return earliest(look.decide_each([message for front in fronts for message in found[front]]))
 
 
+def next_step(
+    connection: Connection, actor: Actor, first: Decision | None, runner_works: bool, now: datetime
+) -> AnyHint:
+    """The command after a start, by the decision on the first message.
+
+    `first` is None where a pass chooses the sender.
+    """
+    if first is not None and first.next_at is None:
+        return advice.remedy(connection, actor, first.bound) or Command("status")
+    if runner_works:
+        return Command("status")
+    is_due = first is None or first.next_at is None or first.next_at <= now
+    return Command("run", "--once") if is_due else Command("run")
+
+
 def of_resumed(
     context: Context, connection: Connection, campaign_id: int, late: Late | None, now: datetime
 ) -> GoingOn:
@@ -69,7 +85,7 @@ def of_resumed(
         campaigns.by_id(connection, campaign_id).name,
         sum(counts.get(state, 0) for state in OPEN_RECIPIENTS) - sum(sender.people for sender in held),
         None if first is None else first.next_at,
-        first.summary if first is not None and first.next_at is None else None,
+        first.summary_of_mailbox if first is not None and first.next_at is None else None,
         held,
         late,
     )

@@ -19,7 +19,7 @@ from mailrotate.core.rules.situation import (
 from mailrotate.core.rules.window import next_open
 from mailrotate.core.services import periods
 from mailrotate.core.services.context import Context
-from mailrotate.core.store import campaigns, deadlines, mailboxes, workspaces
+from mailrotate.core.store import campaigns, connections, deadlines, mailboxes, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import suppressions
 from mailrotate.core.store.people.suppressions import Suppressed
@@ -28,6 +28,7 @@ from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.errors import BadInput
+from mailrotate.core.values.reasons import NO_SENDER
 from mailrotate.core.values.states import (
     ConnectionState,
     DeadlineKind,
@@ -46,13 +47,15 @@ RECIPIENT_ZONE = "recipient"
 class _Sent:
     """What was counted for a mailbox: its day, that of its slot, and each limit of its provider.
 
-    `may_rejoin`: it is disconnected, and its hour in some campaign goes on.
+    `may_rejoin`: it is disconnected, and its hour in some campaign goes on. `pauses_campaign`: it is away, and that
+    pauses one of its campaigns.
     """
 
     today: int
     slot_today: int
     rolling: tuple[RollingUse, ...]
     may_rejoin: bool
+    pauses_campaign: bool
 
 
 def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) -> MailboxFacts:
@@ -73,6 +76,7 @@ def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) ->
         rolling=rolling,
         may_rejoin=box.state is ConnectionState.DISCONNECTED
         and deadlines.is_any(connection, deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)),
+        pauses_campaign=bool(_pausing(connection, [box])),
     )
     return _facts_of(box, sent, now, None)
 
@@ -90,6 +94,7 @@ def facts_of_mailboxes(
     slot_today = mailboxes.sent_through_slots_since(connection, list(dict.fromkeys(slots.values())))
     away = [box.id for box in boxes if box.state is ConnectionState.DISCONNECTED]
     rejoining = deadlines.mailboxes_with(connection, away, DeadlineKind.DISCONNECT)
+    pausing = _pausing(connection, boxes)
     rolling = _rolling_of_each(connection, boxes, now)
     return {
         box.id: _facts_of(
@@ -99,12 +104,18 @@ def facts_of_mailboxes(
                 slot_today=slot_today.get(slots[box.id], 0),
                 rolling=tuple(rolling[box.id]),
                 may_rejoin=box.id in rejoining,
+                pauses_campaign=box.id in pausing,
             ),
             now,
             obstacle,
         )
         for box in boxes
     }
+
+
+def _pausing(connection: Connection, boxes: Sequence[SendingMailbox]) -> set[int]:
+    away = {box.id: box.slot_id for box in boxes if box.state is not ConnectionState.CONNECTED}
+    return connections.pausing(connection, away, NO_SENDER) if away else set()
 
 
 def _rolling_of_each(
@@ -159,6 +170,7 @@ def _facts_of(box: SendingMailbox, sent: _Sent, now: datetime, obstacle: Obstacl
         obstacle=obstacle,
         hold_class=box.health.hold_class,
         may_rejoin=sent.may_rejoin,
+        pauses_campaign=sent.pauses_campaign,
     )
 
 
@@ -221,9 +233,9 @@ def absences_in(connection: Connection) -> Absences:
 
 
 def absence_until(connection: Connection, now: datetime) -> tuple[datetime, datetime] | None:
-    """The time without a pass before `now`, if it is longer than the allowed lateness."""
+    """The time without a pass that sends before `now`, if it is longer than the allowed lateness."""
     workspace = workspaces.find(connection)
-    last = None if workspace is None else workspace.last_pass_at
+    last = None if workspace is None else workspace.last_sending_pass_at
     if last is None or now - last <= periods.period(connection, "lateness"):
         return None
     return last, now

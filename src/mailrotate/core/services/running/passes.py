@@ -54,7 +54,12 @@ class Work(StrEnum):
     NOTIFY = "notify"
 
 
-def begin(context: Context, now: datetime) -> Counter[str]:
+def sends(only: Work | None) -> bool:
+    """Whether a pass with this limit sends campaigns."""
+    return only in (None, Work.SEND)
+
+
+def begin(context: Context, now: datetime, only: Work | None = None) -> Counter[str]:
     """Check clock, key and mark, note an absence, settle what dead runners left and the deadlines
     that have passed; return the counts.
 
@@ -64,24 +69,33 @@ def begin(context: Context, now: datetime) -> Counter[str]:
     clock_guard.check_clock(context, now)
     accounts.prove_key(context)
     marking.begin_pass(context)
-    _note_pass(context, now)
+    _note_pass(context, now, only)
     held = recovery.recover(context, now)
     with context.store.writing_alone() as connection:
         settled = grace_periods.apply_passed(connection, now)
     return Counter(held=held, stopped=settled.stopped, reassigned=settled.reassigned)
 
 
-def _note_pass(context: Context, now: datetime) -> None:
+def _note_pass(context: Context, now: datetime, only: Work | None) -> None:
     """Note what the next pass is compared with, and a gap that is longer than the allowed lateness (H4)."""
     with context.store.writing() as connection:
-        absence = facts.absence_until(connection, now)
+        absence = facts.absence_until(connection, now) if sends(only) else None
         if absence is not None:
             workspaces.note_absence(connection, *absence)
-        workspace = workspaces.find(connection)
-        last = None if workspace is None else workspace.last_pass_at
-        if last is None or now > last:
-            workspaces.change(connection, last_pass_at=now)
+        _note_instant(connection, now, only)
         clock_guard.note_boot(context, connection, now)
+
+
+def _note_instant(connection: Connection, now: datetime, only: Work | None) -> None:
+    workspace = workspaces.find(connection)
+    if workspace is None:
+        return
+    known = {"last_pass_at": workspace.last_pass_at}
+    if sends(only):
+        known["last_sending_pass_at"] = workspace.last_sending_pass_at
+    later = {name: now for name, at in known.items() if at is None or now > at}
+    if later:
+        workspaces.change(connection, **later)
 
 
 def lanes_due(context: Context, now: datetime, only: Work | None = None) -> list[int]:
@@ -189,12 +203,10 @@ def _told(trouble: Exception | None) -> str:
     return str(trouble) if isinstance(trouble, MailrotateError) else type(trouble).__name__
 
 
-def conclude(context: Context, now: datetime) -> None:
+def conclude(context: Context, now: datetime, only: Work | None = None) -> None:
     """Note how far the runners have come."""
     with context.store.writing() as connection:
-        workspace = workspaces.find(connection)
-        if workspace is not None and (workspace.last_pass_at is None or now > workspace.last_pass_at):
-            workspaces.change(connection, last_pass_at=now)
+        _note_instant(connection, now, only)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,23 @@ from mailrotate.core.store.sending import liveness
 
 @dataclass(frozen=True)
 class RunnerEntry:
-    """A registered process that has not ended properly; `alive` tells whether it holds its life lock."""
+    """A registered process that has not ended properly; `alive` tells whether it holds its life lock.
+
+    `only` is the single kind of work that it does; None for all.
+    """
 
     id: int
     kind: str
     host: str
     pid: int
     started_at: datetime
+    only: str | None
     alive: bool
+
+    @property
+    def sends(self) -> bool:
+        """Whether it sends campaigns; a command only sends its own message."""
+        return self.kind != "command" and self.only in (None, "send")
 
 
 def listing(context: Context) -> list[RunnerEntry]:
@@ -24,3 +33,8 @@ def listing(context: Context) -> list[RunnerEntry]:
     with context.store.reading() as connection:
         found = liveness.living_runners(connection)
     return [RunnerEntry(*entry, liveness.is_alive(context.store, entry[0])) for entry in found]
+
+
+def any_sends(context: Context) -> bool:
+    """Whether a living runner sends campaigns."""
+    return any(runner.alive and runner.sends for runner in listing(context))

@@ -1,24 +1,27 @@
 """Why something waits: the gates' own decision, in words, for messages, people, mailboxes, campaigns."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 
 from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict, decide, verdicts
-from mailrotate.core.rules.gates import Cause, Gate
-from mailrotate.core.rules.headline import stops_all
-from mailrotate.core.rules.situation import MessageFacts, Situation
+from mailrotate.core.rules.gates import Cause, Gate, Scope
+from mailrotate.core.rules.headline import missing_runner, stops_all
+from mailrotate.core.rules.situation import MailboxFacts, MessageFacts, Situation
 from mailrotate.core.rules.steps import is_follow_up
+from mailrotate.core.rules.world import Machine
 from mailrotate.core.services.access import advice, authority
 from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import assigning, resuming
+from mailrotate.core.services.effects import assigning, obstacles, resuming
 from mailrotate.core.services.effects.door import looking
-from mailrotate.core.services.views import obstacles, survey
+from mailrotate.core.services.views import survey
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import recipients
@@ -59,6 +62,12 @@ class Explanation:
     # The command that opens the binding gate, where only an act does.
     remedy: AnyHint | None = None
 
+    @property
+    def closed(self) -> list[ExplainedGate]:
+        """The gates that hold it back; once it is over, only the one that says so."""
+        is_over = self.binding is not None and self.binding.cause is Cause.STATE and self.remedy is None
+        return [gate for gate in self.gates if not gate.open and (not is_over or gate.gate is self.binding)]
+
 
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
     """Explain a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
@@ -70,16 +79,33 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
     with looking(context, now) as connection:
         look = obstacles.prospects(context, connection, now, is_working=survey.works(connection, alive, now))
         found = _found(context, look, subject, address)
-        if found.next_at is None or found.next_at > now:
+        if found.remedy == _A_PASS and any(runner.sends for runner in alive):
+            # The runner makes it; a second one is refused on SQLite.
+            found = replace(found, remedy=Command("log", "--follow"))
+        if found.next_at is None:
             return found
-        outside = stops_all(survey.machine(context, connection, alive, look.obstacle), now)
-        troubles = [survey.server_trouble(connection, box) for box in look.boxes]
-    if outside is None and troubles and all(troubles):
-        outside = troubles[0]
+        machine = survey.machine(context, connection, alive, look.obstacle)
+        if found.next_at > now:
+            return _without_runner(found, machine, now)
+        outside = stops_all(machine, now)
+        troubles = [(box.address, survey.server_trouble(connection, box)) for box in look.boxes]
+    down = [(address, trouble) for address, trouble in troubles if trouble is not None]
+    if outside is None and down and len(down) == len(troubles):
+        outside = down[0][1]
     if outside is None:
-        return found
+        says = (f"{address}: {trouble.says}" for address, trouble in down)
+        return replace(found, summary="; ".join((found.summary, *says)))
     # Its own gates are open, and yet it waits.
     return replace(found, summary=f"its gates are open, but {outside.says}", remedy=outside.command)
+
+
+def _without_runner(found: Explanation, machine: Machine, now: datetime) -> Explanation:
+    """Say of what waits for an instant that no runner runs any more, unless none ever did."""
+    missing = missing_runner(machine, now) if machine.last_pass_at is not None else None
+    return found if missing is None else replace(found, summary=f"{found.summary}; {missing.says}")
+
+
+_A_PASS = Command("run", "--once")
 
 
 def _found(context: Context, look: Prospects, subject: str, address: str | None) -> Explanation:
@@ -201,6 +227,9 @@ def _of_open_lane(look: Prospects, mailbox_id: int) -> str:
     """What a mailbox sends next that nothing holds back."""
     first = look.of_lane(mailbox_id)
     if first is None:
+        kept = survey.kept(look, look.box(mailbox_id))
+        if kept:
+            return f"nothing holds the mailbox back, but what it would send waits: {kept}"
         return "nothing holds the mailbox back, and nothing waits to be sent from it"
     if first.open:
         return "nothing holds it back: the next pass of a runner sends its next message"
@@ -213,19 +242,23 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     bound = look.campaign_facts(campaign.id, "UTC" if workspace is None else workspace.timezone)
     own = decide(Situation(bound, None, None), look.now)
     shown = [_shown(verdict) for verdict in own.gates]
-    fronts: list[Front] = []
+    own_gates: dict[Front, MailboxFacts] = {}
+    first: list[Decision] = []
     awaited = recipients.awaited_senders(look.connection, campaign.id)
     for sender in senders.senders_of(look.connection, campaign.id):
         goes_on = sender.left_at is None or sender.id in awaited
         if sender.mailbox_id is None or not goes_on:
             continue
         known = look.mailbox_facts(sender.mailbox_id)
-        shown += [
-            _shown(verdict, known.address) for verdict in verdicts(Situation(None, known, None), look.now)
-        ]
-        fronts.append(Front(sender.mailbox_id, campaign.id))
-    found = look.first_of_campaigns(fronts)
-    decision = earliest(look.decide_each([message for front in fronts for message in found[front]]))
+        own_gates[Front(sender.mailbox_id, campaign.id)] = known
+    found = look.first_of_campaigns(list(own_gates))
+    decisions = iter(look.decide_each([message for front in own_gates for message in found[front]]))
+    for front, known in own_gates.items():
+        here = list(islice(decisions, len(found[front])))
+        gates = (*verdicts(Situation(None, known, None), look.now), *_stuck_at(here))
+        shown += [_shown(verdict, known.address) for verdict in gates]
+        first += here
+    decision = earliest(first)
     if decision is None:
         waits = not own.open and own.next_at is None
         summary = own.summary if waits else "nothing of it waits to be sent"
@@ -234,9 +267,28 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     remedy = _remedy(look, decision, campaign)
     if decision.binding is Gate.OVERDUE:
         remedy = Command("outbox", "release", "--campaign", campaign.name)
-    return Explanation(
-        campaign.name, decision.next_at, decision.binding, tuple(shown), _summary(decision), remedy
-    )
+    summary = _summary(decision) if decision.open else decision.summary_of_mailbox
+    stuck = [one for one in first if one.next_at is None and _is_due(one)]
+    if decision.next_at is not None and stuck:
+        # Its other recipients go on without these.
+        summary = f"{summary}; {stuck[0].summary_of_mailbox}"
+        remedy = _remedy(look, stuck[0], campaign) if decision.open else None
+    return Explanation(campaign.name, decision.next_at, decision.binding, tuple(shown), summary, remedy)
+
+
+def _is_due(decision: Decision) -> bool:
+    return all(verdict.open for verdict in decision.gates if verdict.gate is Gate.DUE)
+
+
+def _stuck_at(decisions: Iterable[Decision]) -> list[Verdict]:
+    """What holds due messages back in a lane beside its own gates, such as an inbox that cannot be read."""
+    found = {
+        verdict.gate: verdict
+        for decision in filter(_is_due, decisions)
+        for verdict in decision.gates
+        if not verdict.open and verdict.gate.scope is Scope.RECIPIENT and verdict.gate.cause is Cause.TROUBLE
+    }
+    return list(found.values())
 
 
 def _with_unfit_step(look: Prospects, campaign: StoredCampaign, found: Explanation) -> Explanation:

@@ -14,10 +14,9 @@ from mailrotate.core.services.access import authority
 from mailrotate.core.services.access.naming import find_campaign, find_mailbox
 from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import connection_errors, lifecycle
+from mailrotate.core.services.effects import connection_errors, lifecycle, obstacles
 from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.sending import settling
-from mailrotate.core.services.views import obstacles
 from mailrotate.core.store import campaigns, events, mailboxes, moves
 from mailrotate.core.store.events import About, LoggedEvent
 from mailrotate.core.store.people import due_recipients

@@ -16,13 +16,14 @@ from mailrotate.core.rules.world import Campaign, Trouble, World
 from mailrotate.core.services.access import advice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
+from mailrotate.core.services.effects import obstacles, resuming
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.mailboxes import grace_extension, slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
 from mailrotate.core.services.sending import webhook_health
 from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.services.sending.webhook_health import Endpoint
-from mailrotate.core.services.views import obstacles, survey
+from mailrotate.core.services.views import survey
 from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import (
     campaigns,
@@ -45,6 +46,7 @@ from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
     ConnectionState,
+    MessageKind,
     MessageState,
 )
 
@@ -60,6 +62,8 @@ class MailboxLine:
 
     address: str
     state: ConnectionState
+    paused_at: datetime | None
+    hold_reason: str | None
     gate: Gate | None
     reason: str | None
     until: datetime | None
@@ -67,6 +71,8 @@ class MailboxLine:
     sent_today: int
     daily_limit: int
     waits: bool
+    # Something waits, but for a user's action alone.
+    waits_for_act: bool
     next_at: datetime | None
     binding: Gate | None
     waits_for: str | None
@@ -118,6 +124,8 @@ class Overview:
     next_send_at: datetime | None
     runners: tuple[RunnerEntry, ...]
     last_pass_at: datetime | None
+    # Of the passes that send, not those with `--only sync`, for example.
+    last_sending_pass_at: datetime | None
     sent_today: int
     replies_today: int
     slots: TeamSlots
@@ -156,7 +164,7 @@ def look(context: Context, now: datetime) -> Overview:
             machine=machine,
             lanes=lanes,
             campaigns=_in_world(connection, context.actor, found, lines),
-            sent_today=sum(box.sent_today for box in boxes),
+            sent_today=sum(box.sent_today for box in boxes) - _notices_today(connection, seen, now),
             replies_today=progress.replied_since(
                 connection, [line.id for line in lines], _today(connection, now)
             ),
@@ -168,8 +176,9 @@ def look(context: Context, now: datetime) -> Overview:
             headline=headline(facts, now),
             next_send_at=None if first is None else first.next_at,
             runners=alive,
-            last_pass_at=machine.last_pass_at,
-            sent_today=facts.sent_today,
+            last_pass_at=_last_pass_at(connection),
+            last_sending_pass_at=machine.last_pass_at,
+            sent_today=sum(box.sent_today for box in boxes),
             replies_today=facts.replies_today,
             slots=slot_pool.team(connection, context.actor, now),
             mailboxes=boxes,
@@ -194,7 +203,6 @@ def _in_world(
     if named is None:
         return tuple(seen)
     # Imported only for a paused campaign, because it brings all that follows from a resumption.
-    from mailrotate.core.services.effects import resuming
 
     return tuple(
         replace(one, way_on=resuming.way(connection, actor, campaign)) if one is named else one
@@ -274,6 +282,20 @@ def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> 
     )
 
 
+def _notices_today(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> int:
+    """Mail to users about failed mailboxes, which counts for the limits and not as what was sent."""
+    starts = {}
+    for box, _, _ in seen:
+        own = box.settings
+        starts[box.id] = quota.day_of(now, own.timezone, own.day_from, own.day_until)[0]
+    return sum(mailboxes.sent_since_each(connection, starts, MessageKind.NOTICE).values())
+
+
+def _last_pass_at(connection: Connection) -> datetime | None:
+    workspace = workspaces.find(connection)
+    return None if workspace is None else workspace.last_pass_at
+
+
 def _today(connection: Connection, now: datetime) -> datetime:
     """The beginning of the day in the workspace's zone."""
     workspace = workspaces.find(connection)
@@ -290,9 +312,16 @@ def _mailbox_line(
     broke_by: str | None,
 ) -> MailboxLine:
     known = prospects.mailbox_facts(box.id)
+    kept = None if decision is not None else survey.kept(prospects, box)
+    # The mailbox's own gate comes before its campaign's.
+    waits_for = (kept if shut is None else None) or (
+        None if decision is None or decision.open else decision.summary
+    )
     return MailboxLine(
         address=known.address,
         state=box.state,
+        paused_at=known.paused_at,
+        hold_reason=known.hold_reason if known.is_on_hold(prospects.now) else None,
         gate=None if shut is None else shut.gate,
         reason=None if shut is None else shut.reason,
         until=None if shut is None else shut.until,
@@ -300,9 +329,10 @@ def _mailbox_line(
         sent_today=known.sent_today,
         daily_limit=known.daily_limit,
         waits=decision is not None,
+        waits_for_act=kept is not None or (decision is not None and decision.next_at is None),
         next_at=None if decision is None else decision.next_at,
         binding=None if decision is None else decision.binding,
-        waits_for=None if decision is None or decision.open else decision.summary,
+        waits_for=waits_for or None,
         unread_mails=unread_mails,
         broke_by=broke_by,
     )

@@ -9,19 +9,22 @@ from sqlalchemy import Connection
 from mailrotate.core.ports import MarkPlace
 from mailrotate.core.rules.decision import Decision, Verdict
 from mailrotate.core.rules.grace import has_passed
-from mailrotate.core.rules.headline import PASS_IS_RECENT, down
+from mailrotate.core.rules.headline import PASS_IS_RECENT
+from mailrotate.core.rules.outages import down
 from mailrotate.core.rules.situation import Obstacle
 from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble
 from mailrotate.core.services.context import Context
+from mailrotate.core.services.deciding.next_send import Prospects
 from mailrotate.core.services.sending import runners
 from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.store import connections, deadlines, workspaces
 from mailrotate.core.store.engine import Store, exposure
+from mailrotate.core.store.sending import kept_lanes, liveness
 from mailrotate.core.store.sending import lanes as stored_lanes
-from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
+from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import Command, Shell
-from mailrotate.core.values.states import ConnectionState, ReplyClass
+from mailrotate.core.values.states import CampaignState, ConnectionState, ReplyClass
 
 # A mailbox with its first closed gate and the decision on what it may send first (None: nothing waits).
 LaneSeen: TypeAlias = tuple[SendingMailbox, Verdict | None, Decision | None]
@@ -45,9 +48,19 @@ def machine(
     return Machine(
         troubles=tuple(troubles),
         warnings=tuple(_exposures(context.store, context.mark)),
-        runner_works=bool(alive),
-        last_pass_at=None if workspace is None else workspace.last_pass_at,
+        runner_works=any(runner.sends for runner in alive),
+        last_pass_at=None if workspace is None else workspace.last_sending_pass_at,
+        loop_is_over=_loop_is_over(connection),
+        other_work=next((runner.only for runner in alive if runner.only), None),
     )
+
+
+def _loop_is_over(connection: Connection) -> bool:
+    """Whether the latest runner was a loop that did not end by itself, as `run --for` under cron does."""
+    last = liveness.latest_sender(connection)
+    if last is None or last.kind != "loop":
+        return False
+    return last.ends_at is None or last.ended_at is None or last.ended_at < last.ends_at
 
 
 def _exposures(store: Store, mark: MarkPlace) -> Iterator[Trouble]:
@@ -78,14 +91,14 @@ def _disk_troubles(context: Context, connection: Connection) -> Iterator[Trouble
 
 def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tuple[Lane, ...]:
     numbers = [box.id for box, _, _ in seen]
-    hosts = connections.hosts_of(connection, numbers)
+    servers = connections.servers_of(connection, numbers)
     broken = stored_lanes.broken(connection)
     running = deadlines.running(connection, numbers)
     found = []
     for box, shut, decision in seen:
         is_away = box.state is ConnectionState.DISCONNECTED
         graces = [each for each in running.get(box.id, ()) if is_away and not has_passed(each.ends_at, now)]
-        smtp, imap = outages(box, *hosts[box.id])
+        smtp, imap = outages(box, *servers[box.id])
         found.append(
             Lane(
                 address=box.address,
@@ -103,11 +116,13 @@ def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tu
 
 def server_trouble(connection: Connection, box: SendingMailbox) -> Trouble | None:
     """The server that keeps this mailbox from sending."""
-    smtp, _ = outages(box, *connections.hosts_of(connection, [box.id])[box.id])
+    smtp, _ = outages(box, *connections.servers_of(connection, [box.id])[box.id])
     return None if smtp is None else down(Lane(box.address, box.state, smtp=smtp))
 
 
-def outages(box: SendingMailbox, smtp_host: str, imap_host: str) -> tuple[Outage | None, Outage | None]:
+def outages(
+    box: SendingMailbox, smtp_server: tuple[str, int], imap_server: tuple[str, int]
+) -> tuple[Outage | None, Outage | None]:
     """The servers of a connected mailbox that were in trouble at the last try."""
     health, inbox = box.health, box.inbox
     if box.state is not ConnectionState.CONNECTED:
@@ -116,7 +131,23 @@ def outages(box: SendingMailbox, smtp_host: str, imap_host: str) -> tuple[Outage
     passing = health.hold_class in (ReplyClass.NET, ReplyClass.RETRY)
     if health.trouble_since is not None or passing:
         said = health.hold_reason if passing else health.last_error
-        smtp = Outage(smtp_host, said or "no answer", health.trouble_since)
+        host, port = smtp_server
+        smtp = Outage(host, said or "no answer", health.trouble_since, port)
     if inbox.failing_since is not None:
-        imap = Outage(imap_host, inbox.error or "no answer", inbox.failing_since)
+        host, port = imap_server
+        imap = Outage(host, inbox.error or "no answer", inbox.failing_since, port)
     return smtp, imap
+
+
+def kept(prospects: Prospects, box: SendingMailbox) -> str | None:
+    """Why everything in this lane waits for a user's action, or '' if only the mailbox can say it.
+
+    None if nothing waits.
+    """
+    campaign_ids = kept_lanes.campaigns_kept(prospects.connection, box.id, box.slot_id)
+    if box.state is ConnectionState.CONNECTED:
+        found = [prospects.campaign(number) for number in campaign_ids]
+        paused = next((one for one in found if one.state is CampaignState.PAUSED), None)
+        # Not by name: a member may not see a campaign for which the mailbox is shared.
+        return None if paused is None else f"its campaign is {reasons.paused(paused.pause_reasons)}"
+    return "" if campaign_ids or kept_lanes.any_cut_off(prospects.connection, box.id) else None

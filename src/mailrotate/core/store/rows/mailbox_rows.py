@@ -199,6 +199,10 @@ class Runner(SQLModel, table=True):
     pid: int
     started_at: datetime
     ended_at: datetime | None = None
+    # The only work of its passes (None: all).
+    only: str | None = None
+    # When it is to end by itself.
+    ends_at: datetime | None = None
 
 
 class Lane(SQLModel, table=True):

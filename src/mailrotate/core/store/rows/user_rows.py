@@ -18,6 +18,8 @@ class Workspace(SQLModel, table=True):
     default_user_id: int | None = Field(default=None)
     key_check: bytes | None = blob()
     last_pass_at: datetime | None = None
+    # Of the passes that send, not those with `--only sync`, for example.
+    last_sending_pass_at: datetime | None = None
     # Of the machine that made the latest pass: its start, and when that was by its wall clock (F6).
     boot_id: str | None = None
     booted_at: datetime | None = None

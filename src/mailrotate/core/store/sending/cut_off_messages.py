@@ -10,7 +10,7 @@ from mailrotate.core.values.reasons import MAILBOX_FAILED, NO_SENDER, NOT_CONNEC
 from mailrotate.core.values.states import CampaignState, Departure, MessageKind, MessageState
 
 _c = t.message.c
-_IS_CUT_OFF = and_(_c.state == MessageState.ERROR, _c.error_class == NOT_CONNECTED)
+is_cut_off = and_(_c.state == MessageState.ERROR, _c.error_class == NOT_CONNECTED)
 
 
 def that_wait_for(mailbox_id: int) -> ColumnElement[bool]:
@@ -24,14 +24,14 @@ def that_may_go_on(mailbox_id: int) -> ColumnElement[bool]:
     away = select(sender.id).where(sender.left_reason == Departure.DISCONNECTED)
     return and_(
         _c.mailbox_id == mailbox_id,
-        _IS_CUT_OFF,
+        is_cut_off,
         or_(_c.campaign_sender_id.is_(None), _c.campaign_sender_id.not_in(away)),
     )
 
 
 def retell(connection: Connection, mailbox_id: int, said: str, hint: str) -> None:
     """Say of those of a mailbox why they wait now, and what to do."""
-    query = update(t.message).where(_c.mailbox_id == mailbox_id, _IS_CUT_OFF)
+    query = update(t.message).where(_c.mailbox_id == mailbox_id, is_cut_off)
     connection.execute(query.values(error_text=said, error_hint=hint))
 
 
@@ -40,7 +40,7 @@ def count(connection: Connection, mailbox_id: int, slot_id: int) -> int:
     recipients in the lanes of steps' own senders (D9)."""
     of_slot = select(t.campaign_sender.c.id).where(t.campaign_sender.c.slot_id == slot_id)
     whose = or_(_c.mailbox_id == mailbox_id, _c.campaign_sender_id.in_(of_slot))
-    return int(connection.execute(select(func.count()).where(_IS_CUT_OFF, whose)).scalar_one())
+    return int(connection.execute(select(func.count()).where(is_cut_off, whose)).scalar_one())
 
 
 def lanes_due(connection: Connection, now: datetime) -> list[int]:
@@ -53,7 +53,7 @@ def lanes_due(connection: Connection, now: datetime) -> list[int]:
         t.campaign.c.id.not_in(paused_else),
     )
     query = select(_c.mailbox_id).where(
-        _IS_CUT_OFF,
+        is_cut_off,
         _c.ready_at <= now,
         or_(_c.campaign_id.is_(None), _c.campaign_id.in_(select(t.campaign.c.id).where(halted))),
     )

@@ -9,11 +9,12 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, or_, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from mailrotate.core.store import tables as t
@@ -92,11 +93,20 @@ class LivingRunner:
         self._lock.release()
 
 
-def register(store: Store, kind: str, now: datetime, host: str) -> LivingRunner:
+def register(
+    store: Store,
+    kind: str,
+    now: datetime,
+    host: str,
+    *,
+    only: str | None = None,
+    ends_at: datetime | None = None,
+) -> LivingRunner:
     """Enter this process among the runners and take its life lock before anyone can see it."""
+    own = {"kind": kind, "host": host, "pid": os.getpid(), "only": only, "ends_at": ends_at}
     with store.writing() as connection:
         (runner_id,) = connection.execute(
-            insert(t.runner).values(kind=kind, host=host, pid=os.getpid(), started_at=now)
+            insert(t.runner).values(started_at=now, **own)
         ).inserted_primary_key or (0,)
         lock = _acquire(store, int(runner_id))
         if lock is None:
@@ -137,12 +147,29 @@ def sole_host(store: Store) -> Iterator[None]:
         os.close(descriptor)
 
 
-def living_runners(connection: Connection) -> list[tuple[int, str, str, int, datetime]]:
-    """Runners that did not say they ended: id, kind, host, pid, start. Some may be dead."""
-    query = select(
-        t.runner.c.id, t.runner.c.kind, t.runner.c.host, t.runner.c.pid, t.runner.c.started_at
-    ).where(t.runner.c.ended_at.is_(None))
-    return [(row[0], row[1], row[2], row[3], row[4]) for row in connection.execute(query)]
+def living_runners(connection: Connection) -> list[tuple[int, str, str, int, datetime, str | None]]:
+    """Runners that did not say they ended: id, kind, host, pid, start, only work. Some may be dead."""
+    r = t.runner.c
+    query = select(r.id, r.kind, r.host, r.pid, r.started_at, r.only).where(r.ended_at.is_(None))
+    return [(row[0], row[1], row[2], row[3], row[4], row[5]) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True)
+class RunnerEnd:
+    """How a runner was to end, and when it did."""
+
+    kind: str
+    ends_at: datetime | None
+    ended_at: datetime | None
+
+
+def latest_sender(connection: Connection) -> RunnerEnd | None:
+    """The runner that was started last of those that send."""
+    r = t.runner.c
+    sends = (r.kind != "command", or_(r.only.is_(None), r.only == "send"))
+    query = select(r.kind, r.ends_at, r.ended_at).where(*sends).order_by(r.id.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else RunnerEnd(*row)
 
 
 def is_alive(store: Store, runner_id: int) -> bool:

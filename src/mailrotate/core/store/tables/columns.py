@@ -195,7 +195,7 @@ recipient = Table(
 runner = Table(
     "runner", METADATA,
     big_number("id", primary_key=True), text("kind"), text("host"), number("pid"), instant("started_at"),
-    instant("ended_at"),
+    instant("ended_at"), text("only"), instant("ends_at"),
 )
 
 seat_address = Table(
@@ -295,6 +295,6 @@ webhook_delivery = Table(
 workspace = Table(
     "workspace", METADATA,
     big_number("id", primary_key=True), text("identity"), text("name"), text("timezone"),
-    number("default_user_id"), blob("key_check"), instant("last_pass_at"), text("boot_id"),
-    instant("booted_at"), instant("created_at"),
+    number("default_user_id"), blob("key_check"), instant("last_pass_at"), instant("last_sending_pass_at"),
+    text("boot_id"), instant("booted_at"), instant("created_at"),
 )
