@@ -47,8 +47,8 @@ RECIPIENT_ZONE = "recipient"
 class _Sent:
     """What was counted for a mailbox: its day, that of its slot, and each limit of its provider.
 
-    `may_rejoin`: it is disconnected, and its hour in some campaign goes on. `pauses_campaign`: it is away, and
-    that pauses a campaign.
+    `may_rejoin`: it is disconnected, and its hour in some campaign goes on.
+    `pauses_campaign`: it is away, and that pauses a campaign.
     """
 
     today: int
