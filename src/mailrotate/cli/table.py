@@ -1,8 +1,9 @@
 """Tables for people: aligned text in a pipe, and what fits of it on a terminal.
 
 On a terminal a row takes one line. Columns that a command can do without are left out until the others have
-room, and a line below the table names them; then prose is cut. An address, a link, an id, a name or an
-instant is never cut: people copy them. If a row still does not fit, its cells stand below each other.
+room, and a line below the table names them; then prose is cut. A link, an id, a name or an instant is never
+cut, because people copy them, and of addresses only a very long one beside the id of its row. If a row still
+does not fit, its cells stand below each other.
 """
 
 import re
@@ -15,8 +16,13 @@ if TYPE_CHECKING:
 CELL_GAP = "  "
 # An address, a link, an instant, an id or a name, and nothing else.
 _COPIED = re.compile(r"\S*(?:@|://)\S*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\S{1,40}")
-# Of longer prose a narrow column shows at least so much.
+_ADDRESS = re.compile(r"[^\s/]+@\S+")
+# Columns are left out until longer prose shows at least this much,
+_READABLE = 40
+# and if that does not help, it is cut to no less than this.
 _SHORT = 18
+# At last an address beside the id of its row is cut to this: one long address must not break up a whole list.
+_LONG_ADDRESS = 40
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -75,11 +81,9 @@ def _widths(
     columns: Sequence[str], rows: Sequence[Sequence[str]], drop: Sequence[str], room: int
 ) -> dict[int, int]:
     """The shown columns with their widths."""
-    narrowest = {
-        index: max(_narrowest(row[index]) for row in (columns, *rows)) for index in range(len(columns))
-    }
+    readable = _narrowest(columns, rows, _READABLE)
+    shown = dict(readable)
     names = list(map(_name, columns))
-    shown = dict(narrowest)
     dropped = []
     for index in map(names.index, drop):
         if _taken(shown) > room:
@@ -87,14 +91,16 @@ def _widths(
             dropped.append(index)
     # Where a wide one had to go, a narrow one may still have room.
     for index in reversed(dropped):
-        if _taken(shown) + len(CELL_GAP) + narrowest[index] <= room:
-            shown[index] = narrowest[index]
+        if _taken(shown) + len(CELL_GAP) + readable[index] <= room:
+            shown[index] = readable[index]
     widths = {index: max(_length(row[index]) for row in (columns, *rows)) for index in sorted(shown)}
-    while _taken(widths) > room:
-        shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
-        if not shrinkable:
-            break
-        widths[max(shrinkable, key=lambda index: widths[index])] -= 1
+    short, cut = _narrowest(columns, rows, _SHORT), _narrowest(columns, rows, _SHORT, cut=True)
+    for narrowest in (readable, short, cut):
+        while _taken(widths) > room:
+            shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
+            if not shrinkable:
+                break
+            widths[max(shrinkable, key=lambda index: widths[index])] -= 1
     return widths
 
 
@@ -102,9 +108,20 @@ def _taken(widths: Mapping[int, int]) -> int:
     return sum(widths.values()) + len(CELL_GAP) * (len(widths) - 1)
 
 
-def _narrowest(text: str) -> int:
-    length = _length(text)
-    return length if _COPIED.fullmatch(text) else min(length, _SHORT)
+def _narrowest(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], prose: int, *, cut: bool = False
+) -> dict[int, int]:
+    """The least width of each column: of prose no less than `prose`; addresses are whole unless `cut`."""
+
+    def least(text: str, index: int) -> int:
+        length = _length(text)
+        if cut and index and _ADDRESS.fullmatch(text):
+            return min(length, _LONG_ADDRESS)
+        return length if _COPIED.fullmatch(text) else min(length, prose)
+
+    # A head may take two lines.
+    heads = {index: min(_length(column), _SHORT) for index, column in enumerate(columns)}
+    return {index: max(head, *(least(row[index], index) for row in rows)) for index, head in heads.items()}
 
 
 def _length(text: str) -> int:
