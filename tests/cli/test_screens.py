@@ -135,8 +135,8 @@ def test_b3_a_change_of_settings_says_what_is_another_now_and_where_it_comes_fro
     said = program.run("mailbox", "set", ANNA, "--daily-limit", "20", "--timezone", "Asia/Tokyo").stdout
     assert said.splitlines() == [
         f"changed {ANNA}:",
-        "  daily_limit: 500 -> 20 (own)",
-        "  timezone: UTC -> Asia/Tokyo (own)",
+        "  daily limit: 500 → 20",
+        "  timezone: UTC → Asia/Tokyo",
     ]
     document = program.run("mailbox", "set", ANNA, "--daily-limit", "plan", "--json").json()
     assert document["settings"]["daily_limit"] == {"value": 500, "from": "plan"}

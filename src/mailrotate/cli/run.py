@@ -9,7 +9,7 @@ import typer
 from mailrotate.cli import completion, standard_output
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import in_words, with_hint
-from mailrotate.cli.logged import line_of
+from mailrotate.cli.logged import stream_line
 from mailrotate.cli.output import counted
 from mailrotate.cli.status import unfit_words
 from mailrotate.core.values.clock import monotonic_seconds
@@ -150,7 +150,7 @@ def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | No
 
     def show_news() -> None:
         for line in follower.news():
-            call.speech.stream(logbook.as_row(line), line_of(line, call.zone))
+            stream_line(call.speech, line, call.zone)
 
     report = host.serve(call.app.host, every, end_after, show_news)
     call.speech.say(f"ended: {_counted_words(report) or 'nothing was sent'}")

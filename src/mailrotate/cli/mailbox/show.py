@@ -9,6 +9,7 @@ from mailrotate.cli.credentials import server_words
 from mailrotate.cli.mailbox.document import document_of, health_of, row_of, trouble_of, unread_words
 from mailrotate.cli.output import localised, zoned
 from mailrotate.cli.params import Address
+from mailrotate.core.values.reasons import spoken
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_views import ShownMailbox
@@ -74,7 +75,9 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
     )
     call.speech.line()
     call.speech.table(
-        ("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings], whole=True
+        ("setting", "value", "from"),
+        [(spoken(s.name), s.value, s.origin) for s in shown.settings],
+        whole=True,
     )
     if shown.campaigns:
         call.speech.line()

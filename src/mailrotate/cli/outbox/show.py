@@ -6,7 +6,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
-from mailrotate.cli.logged import line_of
+from mailrotate.cli.logged import print_line
 from mailrotate.cli.outbox.document import row_of
 from mailrotate.cli.output import zoned
 from mailrotate.cli.params import read_id
@@ -54,7 +54,7 @@ def show(
         call.speech.facts((f"error {name}", value) for name, value in error.items() if value is not None)
     call.speech.line()
     for event in story.history:
-        call.speech.line(line_of(event, zone))
+        print_line(call.speech, event, zone)
     if story.waits_for is not None:
         call.speech.next(Command("why", row["id"]))
 

@@ -50,7 +50,7 @@ _CLASSES = {
     "message": "message refused",
     "unknown": "unclear answer",
     "restore": "restored from a backup",
-    NOT_CONNECTED: "mailbox not connected",
+    NOT_CONNECTED: "mailbox failed or disconnected",
 }
 # Why recipients are stopped: the code of the mailbox's trouble and its address, in one reason.
 _AWAY = {
