@@ -1,5 +1,6 @@
 """`mailrotate run`: send everything that is due, once or continuously."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from mailrotate.cli.status import unfit_words
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
 from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.reasons import heard
 
 if TYPE_CHECKING:
     from mailrotate.runner import Host, Report
@@ -110,6 +112,8 @@ def _finish(call: Call, report: "Report", seconds: float) -> None:
                 Command("mailbox", "test", address),
             )
         )
+    for warning in _refused_tests(call) if counts["tests_failed"] else ():
+        speech.warn(warning)
     for what, command in map(unfit_words, overview.unfit_steps(call.context) if counts["failed"] else ()):
         speech.warn(Hint(f"{what}; to change the text:", command))
     speech.next(Command("status"))
@@ -120,6 +124,16 @@ def _finish(call: Call, report: "Report", seconds: float) -> None:
     if report.outlook.nobody_can_send and not report.tally["sent"]:
         speech.warn(Hint("something is due and no mailbox can send; see:", Command("status")))
         raise typer.Exit(_NOBODY_CAN_SEND)
+
+
+def _refused_tests(call: Call) -> Iterator[Hint]:
+    """The mailboxes whose test failed in this pass, each with the reason."""
+    from mailrotate.core.services.mailboxes import mailbox_views
+
+    for box in mailbox_views.listing(call.context, call.now):
+        if box.last_error and box.last_test_at is not None and box.last_test_at >= call.now:
+            said = f"the test of {box.address} failed: {heard(box.last_error)}; see:"
+            yield Hint(said, Command("mailbox", "test", box.address))
 
 
 def _counted_words(report: "Report") -> str:

@@ -9,7 +9,7 @@ from mailrotate.cli.credentials import server_words
 from mailrotate.cli.mailbox.document import document_of, health_of, row_of, trouble_of, unread_words
 from mailrotate.cli.output import localised, zoned
 from mailrotate.cli.params import Address
-from mailrotate.core.values.reasons import spoken
+from mailrotate.core.values.reasons import heard, spoken
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_views import ShownMailbox
@@ -53,9 +53,9 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
             ),
             ("last test", at(row["last_test_at"])),
             ("inbox read", at(shown.inbox_read_at)),
-            *([("inbox trouble", shown.inbox_error)] if shown.inbox_error else []),
+            *([("inbox trouble", heard(shown.inbox_error))] if shown.inbox_error else []),
             *(
-                (f"folder {each.name}", f"cannot be read: {each.error}")
+                (f"folder {each.name}", f"cannot be read: {heard(each.error)}")
                 for each in shown.folders[1:]
                 if each.error
             ),

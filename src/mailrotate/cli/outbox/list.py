@@ -12,7 +12,7 @@ from mailrotate.cli.output import instant
 from mailrotate.cli.params import After, Limit, read_id
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command, Hint
-from mailrotate.core.values.reasons import answered
+from mailrotate.core.values.reasons import answered, heard
 
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
 _DROP = ("from", "step", "campaign", "error")
@@ -68,7 +68,7 @@ def list_(
             r["to"],
             r["from"],
             instant(r["sent_at"] or r["expected_at"], zone),
-            r["error"] and (r["error"]["message"] or answered(r["error"]["class"])),
+            r["error"] and (heard(r["error"]["message"] or "") or answered(r["error"]["class"])),
         ),
         "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
         drop=_IN_ERROR_DROP if state == MessageState.ERROR else _DROP,

@@ -220,7 +220,7 @@ def _offline(world: World, known: Sequence[Outage]) -> Trouble | None:
     """This machine, when several servers are known and no connected mailbox reaches its own (C2)."""
     connected = [lane for lane in world.lanes if lane.state is ConnectionState.CONNECTED]
     is_one_server = len({outage.host for outage in known}) == 1
-    if is_one_server or len(known) < len(connected) or any(map(_refuses, known)):
+    if is_one_server or len(known) < len(connected) or any(outage.refuses for outage in known):
         return None
     says = f"no mail server can be reached{_since(known)}; check the network of this machine"
     return Trouble(Code.OFFLINE, says, Command("mailbox", "test", "--all"))
@@ -232,7 +232,8 @@ def _outage(lanes: Mapping[str, Sequence[Lane]], outages: Sequence[Outage], coun
     of_host = [outage for outage in outages if outage.host == host]
     others = f" and {_counted(len(lanes) - 1, 'more server')}" if len(lanes) > 1 else ""
     missed = f" ({_counted(len(lanes[host]), 'mailbox', 'mailboxes')})" if counts else ""
-    says = f"{host} {_words(of_host[0])}{_since(of_host)}{missed}{others}"
+    does, said = of_host[0].words
+    says = f"{host} {does}{_since(of_host)}{missed}{others}{said}"
     return Trouble(Code.SERVER_DOWN, says, Command("mailbox", "test", lanes[host][0].address))
 
 
@@ -369,19 +370,6 @@ def _next(at: datetime, now: datetime) -> str:
     if rest <= timedelta(seconds=90):
         return f"in {max(1, round(rest.total_seconds()))} s"
     return f"in {round(rest / timedelta(minutes=1))} min" if rest <= _COUNTED_DOWN else f"at {_ahead(at)}"
-
-
-def _refuses(outage: Outage) -> bool:
-    return "connection refused" in outage.said.lower()
-
-
-def _words(outage: Outage) -> str:
-    said = outage.said.lower()
-    if _refuses(outage):
-        return "refuses connections"
-    if "has no address" in said:
-        return "has no address"
-    return "does not answer" if "timed out" in said else f"cannot be used: {outage.said}"
 
 
 def _since(outages: Iterable[Outage]) -> str:

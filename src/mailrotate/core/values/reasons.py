@@ -1,5 +1,6 @@
 """Why campaigns pause, recipients end, addresses are suppressed and servers refuse: codes and their words."""
 
+import re
 from collections.abc import Iterable
 
 BY_HAND = "by_hand"
@@ -83,6 +84,21 @@ def ending(state: str, code: str | None) -> str | None:
 def answered(reply_class: str) -> str:
     """The class of a server's answer in words."""
     return _CLASSES.get(reply_class) or spoken(reply_class)
+
+
+# How far the conversation with a server had come, as `MailTrouble` writes it, and an IMAP status with its
+# response code (RFC 9051, section 7.1); what follows are words.
+_SAID = re.compile(
+    r"^(inbox: )?(?:(auth)|resolve|connect|tls|ehlo|permission|mail|rcpt|data|dot): "
+    r"(?:(?:NO|BAD) (?:\[[\w-]+\] )?(?=\S))?(login )?"
+)
+
+
+def heard(said: str) -> str:
+    """A server's answer, or what went wrong on the way to it, without the codes of the conversation."""
+    return _SAID.sub(
+        lambda at: "".join((at[1] or "", "login: " if at[2] and not at[3] else "", at[3] or "")), said
+    )
 
 
 def paused(codes: Iterable[str]) -> str:
