@@ -267,6 +267,8 @@ def test_a_pass_whose_tests_fail_says_so(home: Path) -> None:
         assert well.stdout.startswith("2 mailboxes tested in ")
     failed = program.at(later + timedelta(hours=2)).run("run", "--once", "--only", "test")
     assert failed.stdout.startswith("2 mailboxes tested, 2 tests failed in ")
+    for address in ("anna@sandbox.example.org", "ben@sandbox.example.org"):
+        assert f"warning: the test of {address} failed: 127.0.0.1 port " in failed.stderr
 
 
 # --- README's cron lines

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,8 +80,8 @@ def run(
     host = Host(context, call.app.clock, work, lambda trouble: _tell(call, trouble))
     try:
         if once:
-            began = monotonic_seconds()
-            _finish(call, host.once(call.app.host), monotonic_seconds() - began)
+            began, began_at = monotonic_seconds(), call.app.clock()
+            _finish(call, host.once(call.app.host), monotonic_seconds() - began, began_at)
         else:
             _serve(call, host, period, None if end_after is None else parse_duration(end_after))
     except Busy as busy:
@@ -99,7 +99,7 @@ def _tell(call: Call, trouble: Exception) -> None:
         call.speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
 
 
-def _finish(call: Call, report: "Report", seconds: float) -> None:
+def _finish(call: Call, report: "Report", seconds: float, began_at: datetime) -> None:
     from mailrotate.core.services.views import overview
 
     speech = call.speech
@@ -112,7 +112,7 @@ def _finish(call: Call, report: "Report", seconds: float) -> None:
                 Command("mailbox", "test", address),
             )
         )
-    for warning in _refused_tests(call) if counts["tests_failed"] else ():
+    for warning in _refused_tests(call, began_at) if counts["tests_failed"] else ():
         speech.warn(warning)
     for what, command in map(unfit_words, overview.unfit_steps(call.context) if counts["failed"] else ()):
         speech.warn(Hint(f"{what}; to change the text:", command))
@@ -126,12 +126,12 @@ def _finish(call: Call, report: "Report", seconds: float) -> None:
         raise typer.Exit(_NOBODY_CAN_SEND)
 
 
-def _refused_tests(call: Call) -> Iterator[Hint]:
+def _refused_tests(call: Call, began_at: datetime) -> Iterator[Hint]:
     """The mailboxes whose test failed in this pass, each with the reason."""
     from mailrotate.core.services.mailboxes import mailbox_views
 
     for box in mailbox_views.listing(call.context, call.now):
-        if box.last_error and box.last_test_at is not None and box.last_test_at >= call.now:
+        if box.last_error and box.last_test_at is not None and box.last_test_at >= began_at:
             said = f"the test of {box.address} failed: {heard(box.last_error)}; see:"
             yield Hint(said, Command("mailbox", "test", box.address))
 
