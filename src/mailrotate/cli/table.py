@@ -17,7 +17,7 @@ CELL_GAP = "  "
 # An address, a link, an instant, an id or a name, and nothing else.
 _COPIED = re.compile(r"\S*(?:@|://)\S*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\S{1,40}")
 _ADDRESS = re.compile(r"[^\s/]+@\S+")
-# Columns are left out until longer prose shows at least this much,
+# Columns are left out until longer prose shows at least this much, unless it goes on in further lines,
 _READABLE = 40
 # and if that does not help, it is cut to no less than this.
 _SHORT = 18
@@ -58,7 +58,7 @@ def print_on_terminal(
     from rich.rule import Rule
 
     console = Console()
-    widths = _widths(columns, rows, drop, console.width)
+    widths = _widths(columns, rows, drop, console.width, _SHORT if whole else _READABLE)
     if _taken(widths) > console.width:
         told = "\n\n".join("\n".join(stacked(columns, row)) for row in rows)
         console.print(told, markup=False, highlight=False, soft_wrap=True)
@@ -78,10 +78,10 @@ def _name(column: str) -> str:
 
 
 def _widths(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], drop: Sequence[str], room: int
+    columns: Sequence[str], rows: Sequence[Sequence[str]], drop: Sequence[str], room: int, prose: int
 ) -> dict[int, int]:
-    """The shown columns with their widths."""
-    readable = _narrowest(columns, rows, _READABLE)
+    """The shown columns with their widths; columns are left out until prose shows `prose` characters."""
+    readable = _narrowest(columns, rows, prose)
     shown = dict(readable)
     names = list(map(_name, columns))
     dropped = []

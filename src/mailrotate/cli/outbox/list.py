@@ -17,7 +17,7 @@ from mailrotate.core.values.reasons import answered, heard
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
 _DROP = ("from", "step", "campaign", "error")
 # The server's words are what a list of messages in error is read for.
-_IN_ERROR_DROP = ("from", "step", "campaign", "when")
+_IN_ERROR_DROP = ("state", "from", "step", "campaign", "when")
 _NOTHING_PLANNED = Hint(
     "the outbox is empty: a runner plans each message when it is due; see:", Command("status")
 )
@@ -56,7 +56,7 @@ def list_(
         after=None if after is None else read_id(after, "m", "message"),
         limit=limit,
     )
-    zone = call.zone
+    zone, in_error = call.zone, state == MessageState.ERROR
     call.speech.listing(
         ("id", "state", "campaign", "step", "to", "from", f"when ({zone})", "error"),
         (row_of(expected) for expected in found),
@@ -71,5 +71,6 @@ def list_(
             r["error"] and (heard(r["error"]["message"] or "") or answered(r["error"]["class"])),
         ),
         "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
-        drop=_IN_ERROR_DROP if state == MessageState.ERROR else _DROP,
+        drop=_IN_ERROR_DROP if in_error else _DROP,
+        whole=in_error,
     )
