@@ -7,7 +7,7 @@ import typer
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import server_words
 from mailrotate.cli.mailbox.document import document_of, health_of, row_of, trouble_of, unread_words
-from mailrotate.cli.output import localised, zoned
+from mailrotate.cli.output import Speech, localised, zoned
 from mailrotate.cli.params import Address
 from mailrotate.core.values.reasons import heard, spoken
 
@@ -73,14 +73,18 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
             *([("sends as", shown.sends_as)] if shown.sends_as else []),
         ]
     )
-    call.speech.line()
-    call.speech.table(
+    _tell_settings(call.speech, shown)
+
+
+def _tell_settings(speech: Speech, shown: "ShownMailbox") -> None:
+    speech.line()
+    speech.table(
         ("setting", "value", "from"),
         [(spoken(s.name), s.value, s.origin) for s in shown.settings],
         whole=True,
     )
     if shown.campaigns:
-        call.speech.line()
-        call.speech.table(
+        speech.line()
+        speech.table(
             ("campaign", "state", "recipients"), [(c.name, c.state, c.people) for c in shown.campaigns]
         )

@@ -1,6 +1,7 @@
 """`mailrotate outbox list`."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -60,17 +61,22 @@ def list_(
     call.speech.listing(
         ("id", "state", "campaign", "step", "to", "from", f"when ({zone})", "error"),
         (row_of(expected) for expected in found),
-        lambda r: (
-            r["id"],
-            r["state"],
-            r["campaign"] or r["kind"],
-            r["step"],
-            r["to"],
-            r["from"],
-            instant(r["sent_at"] or r["expected_at"], zone),
-            r["error"] and (heard(r["error"]["message"] or "") or answered(r["error"]["class"])),
-        ),
+        lambda row: _cells(row, zone),
         "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
         drop=_IN_ERROR_DROP if in_error else _DROP,
         whole=in_error,
+    )
+
+
+def _cells(row: Mapping[str, Any], zone: str) -> tuple[object, ...]:
+    error = row["error"]
+    return (
+        row["id"],
+        row["state"],
+        row["campaign"] or row["kind"],
+        row["step"],
+        row["to"],
+        row["from"],
+        instant(row["sent_at"] or row["expected_at"], zone),
+        error and (heard(error["message"] or "") or answered(error["class"])),
     )
