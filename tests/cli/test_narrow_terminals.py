@@ -190,6 +190,13 @@ def test_one_very_long_address_does_not_break_up_a_list(
     assert KIM in first
     assert LEE in third
 
+    # Where prose goes on in further lines, it shares the room with a cut address.
+    refused = "login: 535 5.7.8 Authentication credentials invalid"
+    print_on_terminal(("id", "to", "error"), [("m_2", long, refused)], (), whole=True)
+    first, second = capsys.readouterr().out.splitlines()[2:]
+    assert first.split()[:4] == ["m_2", "maximilian.mustermann@vertrieb.beispiel…", "login:", "535"]
+    assert second.split() == ["credentials", "invalid"]
+
     # An address that names its row is what people copy: no id stands before it.
     print_on_terminal(("to", "state", "when"), [(long, "scheduled", at)], (), whole=False)
     assert capsys.readouterr().out.splitlines()[0].split() == ["to", long]

@@ -95,12 +95,12 @@ def _widths(
             shown[index] = readable[index]
     widths = {index: max(_length(row[index]) for row in (columns, *rows)) for index in sorted(shown)}
     short, cut = _narrowest(columns, rows, _SHORT), _narrowest(columns, rows, _SHORT, cut=True)
-    for narrowest in (readable, short, cut):
-        while _taken(widths) > room:
-            shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
-            if not shrinkable:
-                break
-            widths[max(shrinkable, key=lambda index: widths[index])] -= 1
+    narrowest = next((each for each in (readable, short) if _taken({i: each[i] for i in shown}) <= room), cut)
+    while _taken(widths) > room:
+        shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
+        if not shrinkable:
+            break
+        widths[max(shrinkable, key=lambda index: widths[index])] -= 1
     return widths
 
 
@@ -140,5 +140,10 @@ def _table(widths: Mapping[int, int], rows: Iterable[Sequence[str]], *, whole: b
         table.add_column(width=width, overflow="fold" if whole else "ellipsis", no_wrap=not whole)
     for row in rows:
         # Text, not markup: a stranger's square brackets are letters.
-        table.add_row(*(Text(row[index]) for index in widths))
+        cells = [Text(row[index]) for index in widths]
+        for cell, width in zip(cells, widths.values(), strict=True):
+            if _ADDRESS.fullmatch(cell.plain):
+                # Folded, its end would look like another word.
+                cell.truncate(width, overflow="ellipsis")
+        table.add_row(*cells)
     return table
