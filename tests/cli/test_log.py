@@ -90,5 +90,9 @@ def test_codes_of_an_event_are_told_in_words() -> None:
         "was: paused because no sender was able to send"
     )
     assert words("recipient.replied", reason="reply") == ""
+    refused = words(
+        "mailbox.failed", error_class="auth", reply="auth: NO [AUTHENTICATIONFAILED] no such user"
+    )
+    assert refused == "error class: login refused  reply: login: no such user"
     assert words("recipient.fail", reason="mailbox_removed") == "reason: the mailbox was removed"
     assert words("suppression.added", reason="asked_us by phone") == "reason: asked_us by phone"

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mailrotate.cli.output import Speech, counted, instant
-from mailrotate.core.values.reasons import answered, ending, paused, spoken
+from mailrotate.core.values.reasons import answered, ending, heard, paused, spoken
 
 if TYPE_CHECKING:
     from mailrotate.core.store.events import LoggedEvent
@@ -75,6 +75,7 @@ def _notice(nth: object, _zone: str) -> str:
 _WORDS: Mapping[str, Callable[[object, str], str]] = {
     "error_class": lambda value, _zone: answered(str(value)),
     "nth": _notice,
+    "reply": lambda value, _zone: heard(str(value)),
     # The action says already that a recipient replied or has had every step.
     "reason": lambda value, _zone: ending("", str(value)) or "",
     "reasons": lambda value, _zone: paused(value if isinstance(value, list) else [str(value)]),

@@ -11,7 +11,7 @@ from mailrotate.cli.outbox.document import row_of
 from mailrotate.cli.output import zoned
 from mailrotate.cli.params import read_id
 from mailrotate.core.values.hint import Command
-from mailrotate.core.values.reasons import answered, spoken
+from mailrotate.core.values.reasons import answered, heard, spoken
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import MessageStory
@@ -50,7 +50,7 @@ def show(
     )
     if error is not None:
         call.speech.line()
-        error["class"] = answered(error["class"])
+        error |= {"class": answered(error["class"]), "message": heard(error["message"] or "") or None}
         call.speech.facts((f"error {name}", value) for name, value in error.items() if value is not None)
     call.speech.line()
     for event in story.history:
