@@ -97,6 +97,18 @@ def test_f5_what_may_leave_now_is_not_promised_before_those_that_are_due_first(
     assert last.ahead == 1
 
 
+def test_f5_what_is_not_due_yet_is_told_its_own_time_alone(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    (sender,) = workspace.senders(campaign)
+    workspace.add_recipient(campaign, "kim@example.com", sender_id=sender, next_at=NOW)
+    tomorrow = NOW.replace(microsecond=0) + timedelta(days=1)
+    workspace.add_recipient(campaign, "lee@example.com", sender_id=sender, next_at=tomorrow)
+    said = explain(context_of(workspace), "autumn", "lee@example.com", NOW)
+    # Those that are due today have gone by then.
+    assert (said.binding, said.next_at, said.ahead) == ("due", tomorrow, 0)
+
+
 def test_f5_somebody_without_a_mailbox_is_told_so(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
