@@ -51,7 +51,7 @@ def test_comments_empty_lines_and_windows_line_ends_are_for_people() -> None:
 def test_a_damaged_text_is_refused_with_its_line_and_without_the_key(
     text: str, line: int, problem: str
 ) -> None:
-    with pytest.raises(KeyTrouble, match=f"/etc/key, line {line}: .*{problem}") as trouble:
+    with pytest.raises(KeyTrouble, match=f"key is damaged: /etc/key, line {line}: .*{problem}") as trouble:
         KeyRing.parse(text, "/etc/key")
     assert trouble.value.code == "key.damaged"
     assert trouble.value.__cause__ is None

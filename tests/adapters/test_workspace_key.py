@@ -209,8 +209,11 @@ def test_without_any_place_the_first_connect_says_which_variable_makes_one(
 def test_a_missing_key_says_where_it_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(KeyTrouble, match=r"MAILROTATE_KEY_FILE is not set.*keyring holds none") as unset:
         in_keyring(tmp_path).load()
-    with pytest.raises(KeyTrouble, match=f"{tmp_path}/key does not exist.*cannot be used") as gone:
+    # Who names a file is told of that file alone: the headline of `status` is one line.
+    with pytest.raises(KeyTrouble, match=f"key is missing: {tmp_path}/key does not exist$") as gone:
         in_file(tmp_path / "key").load()
+    with pytest.raises(KeyTrouble, match=r"cannot be used: there is none that is safe to use$"):
+        in_keyring(tmp_path, fail.Keyring).load()
     assert {unset.value.code, gone.value.code} == {"key.missing"}
     assert gone.value.hint == f"put the key back at {tmp_path}/key"
     # Where it was stored nobody here can know: a path of ours would be a guess.
@@ -274,7 +277,7 @@ def test_under_cron_the_key_file_is_enough(tmp_path: Path) -> None:
 
 
 def test_under_cron_without_a_key_file_the_real_keyring_neither_hangs_nor_prompts(tmp_path: Path) -> None:
-    assert under_cron(tmp_path, HOME=str(tmp_path)).startswith("key.missing the workspace's key is not here")
+    assert under_cron(tmp_path, HOME=str(tmp_path)).startswith("key.missing the workspace's key is missing")
 
 
 @pytest.mark.proof

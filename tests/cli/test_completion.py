@@ -188,6 +188,13 @@ def test_tab_makes_no_database_and_says_nothing_of_one_that_cannot_be_read(tmp_p
     assert complete(program, "mailrotate outbox list --mailbox ") == []
 
 
+def test_behind_a_command_that_does_not_exist_tab_says_nothing(home: Path) -> None:
+    program = Console(home)
+    # `roles` is meant; the message of a run would end up in the middle of the command line.
+    for line in ("mailrotate user role ", "mailrotate nonsense ", "mailrotate nonsense or "):
+        assert complete(program, line) == []
+
+
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("line", ["mailrotate mailbox sho", "mailrotate mailbox show an"])
 def test_tab_reads_a_file_without_the_slow_imports(workspace: Workspace, tmp_path: Path, line: str) -> None:

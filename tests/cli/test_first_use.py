@@ -22,6 +22,7 @@ from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.sending import inboxes, liveness
 from mailrotate.core.values.mail import FolderCursor
+from mailrotate.core.values.reasons import heard
 from mailrotate.sandbox.server import Sandbox
 from tests.support.console import Console
 from tests.support.inside import inside
@@ -69,7 +70,7 @@ def change(workspace: Workspace, box: Sender, **values: object) -> None:
 def trouble(program: Console) -> str:
     (row,) = program.at(NOW).run("mailbox", "list", "--json").json()
     shown = program.at(NOW).run("mailbox", "list").stdout.splitlines()[1]
-    assert shown.endswith(row["trouble"] or "-")
+    assert shown.endswith(heard(row["trouble"] or "-"))
     return str(row["trouble"])
 
 
@@ -81,7 +82,9 @@ def test_mailbox_list_trouble_is_the_current_one(
     change(workspace, anna, state="failed", last_error="auth: 535 the password was changed")
     assert trouble(program) == "auth: 535 the password was changed"
     line = program.at(NOW).run("status").stdout.splitlines()[0]
-    assert line == "not sending: anna@example.org: the mailbox has failed: auth: 535 the password was changed"
+    assert (
+        line == "not sending: anna@example.org: the mailbox has failed: login: 535 the password was changed"
+    )
 
 
 def test_mailbox_list_trouble_names_a_server_until_a_success(
@@ -376,6 +379,8 @@ def test_a_pass_whose_tests_fail_says_so(home: Path) -> None:
         assert well.stdout.startswith("2 mailboxes tested in ")
     failed = program.at(later + timedelta(hours=2)).run("run", "--once", "--only", "test")
     assert failed.stdout.startswith("2 mailboxes tested, 2 tests failed in ")
+    for address in ("anna@sandbox.example.org", "ben@sandbox.example.org"):
+        assert f"warning: the test of {address} failed: 127.0.0.1 port " in failed.stderr
 
 
 # --- README's cron lines

@@ -201,7 +201,7 @@ def test_it_is_not_up_to_date_while_a_mailbox_with_recipients_has_failed(running
     running.change(running.boxes[0], state="failed", last_error="auth: 535 no")
     assert running.line() == (
         "everything else due has been sent; next at 2026-12-04 09:01; 0 today; "
-        "anna@example.org: the mailbox has failed: auth: 535 no"
+        "anna@example.org: the mailbox has failed: login: 535 no"
     )
 
 
@@ -723,7 +723,7 @@ def test_when_every_mailbox_has_failed_the_first_is_named_with_the_way_back(runn
     for box in running.boxes:
         running.change(box, state="failed", last_error="auth: 535 no")
     assert running.line() == (
-        "not sending: anna@example.org: the mailbox has failed: auth: 535 no (and 1 more mailbox)"
+        "not sending: anna@example.org: the mailbox has failed: login: 535 no (and 1 more mailbox)"
     )
     assert running.code() == ("no_sender", False)
     said = running.program.at(NOW).run("status").stdout
@@ -748,7 +748,7 @@ def test_c6_the_way_back_also_resumes_the_campaigns_that_were_paused_without_it(
 def test_a_failed_mailbox_is_named_while_the_other_sends(running: World) -> None:
     running.change(running.boxes[0], state="failed", last_error="auth: 535 no")
     assert running.line() == (
-        "sending: 0 today, next now; anna@example.org: the mailbox has failed: auth: 535 no"
+        "sending: 0 today, next now; anna@example.org: the mailbox has failed: login: 535 no"
     )
     assert running.code() == ("no_sender", True)
 

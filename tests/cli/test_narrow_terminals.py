@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, update
 
+from mailrotate.cli.table import print_on_terminal
 from mailrotate.core.store import tables as t
 from tests.support.console import Console
 from tests.support.inside import inside
@@ -174,6 +175,44 @@ def test_a_wide_terminal_shows_every_column_and_a_pipe_always_does(program: Cons
 def test_on_a_terminal_that_is_far_too_narrow_an_address_is_still_there_to_copy(program: Console) -> None:
     # The terminal itself wraps it.
     assert f"address   {ANNA}" in program.on_terminal(30, "mailbox", "list")
+
+
+def test_one_very_long_address_does_not_break_up_a_list(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "maximilian.mustermann@vertrieb.beispielfirma.example.com"
+    at = "2026-11-29 17:42:53"
+    rows = [("m_1", "sent", KIM, at), ("m_2", "sent", long, at), ("m_3", "scheduled", LEE, at)]
+    monkeypatch.setenv("COLUMNS", "80")
+    print_on_terminal(("id", "state", "to", "when (Etc/UTC)"), rows, (), whole=False)
+    _, _, first, second, third = capsys.readouterr().out.splitlines()
+    assert second.split() == ["m_2", "sent", "maximilian.mustermann@vertrieb.beispielfir…", *at.split()]
+    assert KIM in first
+    assert LEE in third
+
+    # Where prose goes on in further lines, it shares the room with a cut address.
+    refused = "login: 535 5.7.8 Authentication credentials invalid"
+    print_on_terminal(("id", "to", "error"), [("m_2", long, refused)], (), whole=True)
+    first, second = capsys.readouterr().out.splitlines()[2:]
+    assert first.split()[:4] == ["m_2", "maximilian.mustermann@vertrieb.beispiel…", "login:", "535"]
+    assert second.split() == ["credentials", "invalid"]
+
+    # An address that names its row is what people copy: no id stands before it.
+    print_on_terminal(("to", "state", "when"), [(long, "scheduled", at)], (), whole=False)
+    assert capsys.readouterr().out.splitlines()[0].split() == ["to", long]
+
+
+def test_columns_are_left_out_before_what_is_wrong_is_cut_short(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    columns = ("address", "state", "slot", "default", "trouble")
+    row = ("anna@sandbox.example.org", "failed", "s_1", "yes", "Authentication failed: " * 5)
+    print_on_terminal(columns, [row], ("default", "slot"), whole=False)
+    head, _, listed, left_out = capsys.readouterr().out.splitlines()
+    assert head.split() == ["address", "state", "slot", "trouble"]
+    assert len(listed.partition("Authentication")[2]) > 20
+    assert "default" in left_out
 
 
 def test_a_row_that_cannot_fit_has_its_cells_below_each_other(program: Console) -> None:

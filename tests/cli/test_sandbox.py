@@ -50,7 +50,8 @@ def send(said: dict[str, Any]) -> None:
         server.sendmail(
             said["senders"][0],
             [PIA],
-            f"From: {said['senders'][0]}\r\nTo: {PIA}\r\nSubject: Hello\r\nMessage-ID: <1@example.org>\r\n"
+            f"From: Anna Example <{said['senders'][0]}>\r\nTo: {PIA}\r\nSubject: Hello\r\n"
+            "Message-ID: <1@example.org>\r\n"
             f"List-Unsubscribe: <mailto:{said['senders'][1]}?subject=off>\r\n\r\nAre you there?\r\n",
         )
 
@@ -70,6 +71,9 @@ def test_one_reads_answers_and_unsubscribes_from_another_terminal(program: Conso
             "Hello",
             "Are you there?\n",
         )
+        assert mail["from_name"] == "Anna Example"
+        as_seen = program.run("sandbox", "read", PIA).stdout
+        assert as_seen.splitlines()[0] == f"From:        Anna Example <{said['senders'][0]}>"
         replied = terminal.run("sandbox", "answer", PIA, "Yes, call me.", "--json").json()["message_id"]
         shown = program.run("sandbox", "read", said["senders"][0]).stdout
         assert f"Message-ID:   {replied}" in shown

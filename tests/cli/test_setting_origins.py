@@ -75,8 +75,13 @@ def shown(console: Console) -> dict[str, tuple[object, str]]:
 
 def told(console: Console) -> dict[str, str]:
     """Where people are told that each setting is from."""
-    table = [line.split() for line in console.run("mailbox", "show", ANNA).stdout.splitlines()]
-    return {name: line[-1] for name in DEFAULTS for line in table if line[:1] == [name]}
+    lines = console.run("mailbox", "show", ANNA).stdout.splitlines()
+    return {name: line.split()[-1] for name in DEFAULTS for line in lines if line.startswith(in_table(name))}
+
+
+def in_table(name: str) -> str:
+    """How the row of a setting begins."""
+    return name.replace("_", " ") + "  "
 
 
 def mailbox(console: Console, command: str) -> None:

@@ -9,6 +9,7 @@ from mailrotate.cli.logged import line_of
 from mailrotate.cli.output import Speech, as_json, counted, instant, localised, zoned
 from mailrotate.core.services.access.naming import _alike
 from mailrotate.core.store.events import LoggedEvent
+from mailrotate.core.values.reasons import heard
 
 
 def test_one_is_no_plural() -> None:
@@ -78,3 +79,24 @@ def test_mailboxes_of_one_domain_are_not_alike_for_their_domain() -> None:
     assert alike("ana@example.org", "anna@example.org")
     assert alike("anna@exmaple.org", "anna@example.org")
     assert not alike("ana@example.org", "ben@example.org")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("auth: NO [AUTHENTICATIONFAILED] Authentication failed.", "login: Authentication failed."),
+        ("auth: 535 5.7.8 not accepted", "login: 535 5.7.8 not accepted"),
+        ("auth: login refused: imap takes a password", "login refused: imap takes a password"),
+        (
+            "connect: 127.0.0.1 port 2525: Connection refused",
+            "127.0.0.1 port 2525: Connection refused",
+        ),
+        ("inbox: connect: timed out", "inbox: timed out"),
+        ("permission: NO [NOPERM] not allowed", "not allowed"),
+        ("mail: 550 5.7.1 sender refused", "550 5.7.1 sender refused"),
+        ("auth: NO ", "login: NO "),
+        ("the user is locked: auth: 535", "the user is locked: auth: 535"),
+    ],
+)
+def test_what_a_server_said_is_told_without_the_codes_around_it(said: str, words: str) -> None:
+    assert heard(said) == words

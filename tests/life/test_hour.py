@@ -36,6 +36,12 @@ def test_c8_story_20_a_resume_is_refused_until_it_goes_on_without_the_mailbox(sc
     assert len(sent[BEN]) == 5
 
 
+def test_c8_why_names_one_command_that_loses_nothing(scene: Scene) -> None:
+    scene.disconnect()
+    *_, last = scene.at(SOON, "why", "intro").stdout.splitlines()
+    assert last == f"next: mailrotate mailbox connect {ANNA} --rejoin --resume"
+
+
 def test_c8_story_21_connected_again_it_sends_nothing_until_it_is_added_again(scene: Scene) -> None:
     scene.at(LATER, "mailbox", "set", ANNA, "--gap", "5s")
     scene.disconnect()

@@ -203,18 +203,21 @@ def _run_and_end(death: Death, run: Callable[[], Completed], result: Path) -> No
 def _mortal(death: Death) -> Iterator[None]:
     """Count the transactions of this process, whichever thread has them; it dies at the one that is named."""
     begun, committed = count(1), count(1)
-    usual = Store.writing
 
-    @contextmanager
-    def writing(store: Store, session: Connection | None = None) -> Iterator[Connection]:
-        if next(begun) == death.transaction and not death.after_commit:
-            os._exit(_DIED)
-        with usual(store, session) as connection:
-            yield connection
-        if next(committed) == death.transaction and death.after_commit:
-            os._exit(_DIED)
+    def mortal(usual: Any) -> Any:
+        @contextmanager
+        def writing(*store_and_session: Any) -> Iterator[Connection]:
+            if next(begun) == death.transaction and not death.after_commit:
+                os._exit(_DIED)
+            with usual(*store_and_session) as connection:
+                yield connection
+            if next(committed) == death.transaction and death.after_commit:
+                os._exit(_DIED)
 
-    with patch.object(Store, "writing", writing):
+        return writing
+
+    doors = {name: mortal(getattr(Store, name)) for name in ("writing", "writing_alone")}
+    with patch.multiple(Store, **doors):
         yield
 
 

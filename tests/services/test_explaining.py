@@ -59,6 +59,56 @@ def test_f5_somebody_without_a_planned_message_is_explained_as_if_it_were_planne
     assert next(gate for gate in said.gates if gate.gate == "daily_limit").reason == "1 of 1 sent today"
 
 
+def test_f5_the_last_of_many_is_told_the_earliest_instant_and_how_many_are_due_before(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    use_up_the_day(workspace, anna)
+    (sender,) = workspace.senders(campaign)
+    names = ["kim", "lee", "max", "noor"]
+    people = {
+        name: workspace.add_recipient(campaign, f"{name}@example.com", sender_id=sender, next_at=NOW)
+        for name in names
+    }
+    first, *_, last = [explain(context_of(workspace), "autumn", f"{name}@example.com", NOW) for name in names]
+    assert (first.next_at, first.ahead, first.summary) == (TOMORROW, 0, "1 of 1 sent today")
+    assert (last.next_at, last.ahead) == (TOMORROW, 3)
+    assert last.summary == "1 of 1 sent today, but 3 messages of its mailbox are due before it"
+    # Planned or not, each counts once.
+    workspace.add_message(anna, campaign, people["kim"])
+    planned = workspace.add_message(anna, campaign, people["noor"])
+    with workspace.store.writing() as connection:
+        of_planned = t.recipient.c.id.in_((people["kim"], people["noor"]))
+        connection.execute(update(t.recipient).where(of_planned).values(next_at=None))
+    said = explain(context_of(workspace), f"m_{planned}", None, NOW)
+    assert said.ahead == 3
+
+
+def test_f5_what_may_leave_now_is_not_promised_before_those_that_are_due_first(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    (sender,) = workspace.senders(campaign)
+    for name in ("kim", "lee"):
+        workspace.add_recipient(campaign, f"{name}@example.com", sender_id=sender, next_at=NOW)
+    workspace.add_runner()
+    first, last = (
+        explain(context_of(workspace), "autumn", f"{name}@example.com", NOW) for name in ("kim", "lee")
+    )
+    assert (first.next_at, last.next_at) == (NOW, NOW)
+    assert last.ahead == 1
+
+
+def test_f5_what_is_not_due_yet_is_told_its_own_time_alone(
+    workspace: Workspace, anna: Sender, campaign: StoredCampaign
+) -> None:
+    (sender,) = workspace.senders(campaign)
+    workspace.add_recipient(campaign, "kim@example.com", sender_id=sender, next_at=NOW)
+    tomorrow = NOW.replace(microsecond=0) + timedelta(days=1)
+    workspace.add_recipient(campaign, "lee@example.com", sender_id=sender, next_at=tomorrow)
+    said = explain(context_of(workspace), "autumn", "lee@example.com", NOW)
+    # Those that are due today have gone by then.
+    assert (said.binding, said.next_at, said.ahead) == ("due", tomorrow, 0)
+
+
 def test_f5_somebody_without_a_mailbox_is_told_so(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:

@@ -105,6 +105,6 @@ def _decode(line: str, where: str, number: int) -> bytes:
 def _damaged(where: str, number: int, problem: str) -> KeyTrouble:
     return KeyTrouble(
         "key.damaged",
-        f"{where}, line {number}: {problem}",
+        f"the workspace's key is damaged: {where}, line {number}: {problem}",
         "restore a copy of the workspace's key; even one cut or wrapped line damages it",
     )

@@ -111,7 +111,9 @@ def _usable_backend() -> "KeyringBackend":
     name = f"{type(backend).__module__}.{type(backend).__qualname__}"
     # keyring's own mark for "not recommended" is a priority below 1: fail, null, plain text and its kin.
     if backend.priority < 1 or "plaintext" in name.lower():
-        raise KeyringUnusable(f"there is none that is safe to use (only {name})")
+        # `fail` stands for no plug-in at all.
+        only = "" if name == "keyring.backends.fail.Keyring" else f" (only {name})"
+        raise KeyringUnusable(f"there is none that is safe to use{only}")
     return backend
 
 

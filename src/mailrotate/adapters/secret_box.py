@@ -68,8 +68,7 @@ class RingBox:
         if key is None:
             raise KeyTrouble(
                 "key.wrong",
-                f"the secret of {name} was sealed with the key {key_id.hex()}, which is not the workspace's "
-                "key found here",
+                f"the key found here is the wrong one; the right one has the id {key_id.hex()} ({name})",
                 "export MAILROTATE_KEY_FILE=/path/to/the/right/key",
             )
         return key

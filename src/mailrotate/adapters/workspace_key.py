@@ -45,23 +45,27 @@ class WorkspaceKey:
 
         Raises KeyTrouble: `key.missing`, `key.damaged`, `key.exposed`, `key.unreadable`.
         """
-        looked = [f"{self.key_file} does not exist" if self.key_file else "MAILROTATE_KEY_FILE is not set"]
         if self.key_file and (ring := _read_file(self.key_file)):
             return ring
         if ring := self._read_credential():
             return ring
-        looked.append(f"there is no systemd credential '{CREDENTIAL}'")
         try:
             if ring := self._read_keyring():
                 return ring
-            looked.append("the system keyring holds none")
+            keyring = "the system keyring holds none"
         except KeyringUnusable as trouble:
-            looked.append(f"the system keyring cannot be used: {trouble}")
+            keyring = f"the system keyring cannot be used: {trouble}"
+        # Who names a file means it: the other places would only hide what is wrong.
+        missing = f"{self.key_file} does not exist"
         raise KeyTrouble(
             "key.missing",
-            "the workspace's key is not here: " + "; ".join(looked),
+            f"the workspace's key is missing: {missing if self.key_file else self._unset(keyring)}",
             f"put the key back at {self.key_file}" if self.key_file else _NAME_THE_FILE,
         )
+
+    def _unset(self, keyring: str) -> str:
+        credential = [f"there is no systemd credential '{CREDENTIAL}'"] if self.credentials_directory else []
+        return "; ".join(("MAILROTATE_KEY_FILE is not set", *credential, keyring))
 
     def create(self) -> KeyRing:
         """Make the key of a new workspace and store it where the operator wants it.
@@ -126,7 +130,7 @@ class WorkspaceKey:
 
     def _read_keyring(self) -> KeyRing | None:
         text = read_keyring(self.identity, self.environment)
-        return None if text is None else KeyRing.parse(text, "the key in the system keyring")
+        return None if text is None else KeyRing.parse(text, "in the system keyring")
 
 
 def _read_file(path: Path, *, private: bool = True) -> KeyRing | None:

@@ -77,6 +77,9 @@ class Noun(_GlobalAnywhere, TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            if ctx.resilient_parsing:
+                # For completion: a shell has no place for an error message, and nothing can follow.
+                return args[0], Verb(args[0]), args[1:]
             # The rest of the line is not parsed, but --json in it decides the format of the error.
             _take_global_options(ctx, args, beyond_command=True)
             found = self._commands_meant(ctx, args[0])

@@ -1,7 +1,7 @@
 """`mailrotate log`: everything that happened."""
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.logged import line_of
+from mailrotate.cli.logged import print_line, stream_line
 from mailrotate.cli.output import Speech
 from mailrotate.cli.params import read_instant
 from mailrotate.core.values.duration import parse_duration
@@ -103,17 +103,16 @@ def log(
         if call.speech.as_json:
             call.speech.listing((), map(logbook.as_row, lines), lambda _row: ())
         else:
-            for text in _texts(lines, call.zone, call.speech):
-                call.speech.line(text)
+            _print(lines, call.zone, call.speech)
 
 
-def _texts(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> Iterator[str]:
-    """Build the table; its heading goes to stderr, so that stdout holds only log lines."""
+def _print(lines: "Iterable[LoggedEvent]", zone: str, speech: Speech) -> None:
+    """Print the lines; their heading goes to stderr, so that stdout holds only log lines."""
     number = 0
     for number, line in enumerate(lines, start=1):
         if number == 1:
             speech.say(f"times in {zone}")
-        yield line_of(line, zone)
+        print_line(speech, line, zone)
     if not number:
         speech.say("nothing was logged")
 
@@ -128,7 +127,7 @@ def _follow(call: Call, wanted: "Wanted", after: int | None, limit: int | None) 
 
     def show(lines: "Iterable[LoggedEvent]") -> None:
         for line in lines:
-            call.speech.stream(logbook.as_row(line), line_of(line, call.zone))
+            stream_line(call.speech, line, call.zone)
 
     with logbook.listing(call.context, wanted, after=after, limit=limit) as lines:
         show(line for line in lines if line.id <= follower.began_at)

@@ -24,6 +24,9 @@ from mailrotate.core.values.hint import AnyHint, Ask, Command, Hint
 # C0 and C1 control characters, and those that turn the direction of writing (Unicode TR36, section 3.2).
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _RFC3339 = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
+# What stands between two runs of spaces.
+_PART = re.compile(r"\S+(?: \S+)+")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _MORE_PROBLEMS = 50
 _NOTHING = "-"
 
@@ -109,6 +112,32 @@ class Speech:
 
     def line(self, text: object = "") -> None:
         print(plain(text))
+
+    def wrapped(self, text: object, indent: int) -> None:
+        """One line; on a terminal it goes on in further lines, indented by this many columns.
+
+        They begin where two spaces stand, and between words only where a part is longer than a line.
+        """
+        if not is_terminal(sys.stdout):
+            self.line(text)
+            return
+        from shutil import get_terminal_size
+        from textwrap import wrap
+
+        columns = get_terminal_size().columns
+
+        def kept_together(part: re.Match[str]) -> str:
+            return part[0].replace(" ", _NO_BREAK) if len(part[0]) <= columns - indent else part[0]
+
+        # A word that is longer than a line stays whole, as it is what people copy.
+        for line in wrap(
+            _PART.sub(kept_together, plain(text)),
+            columns,
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        ):
+            print(line.replace(_NO_BREAK, " "))
 
     def document(self, value: object) -> None:
         """The one JSON document."""

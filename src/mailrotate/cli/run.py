@@ -1,7 +1,8 @@
 """`mailrotate run`: send everything that is due, once or continuously."""
 
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,12 +10,13 @@ import typer
 from mailrotate.cli import completion, standard_output
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import in_words, with_hint
-from mailrotate.cli.logged import line_of
+from mailrotate.cli.logged import stream_line
 from mailrotate.cli.output import counted
 from mailrotate.cli.status import unfit_words
 from mailrotate.core.values.clock import monotonic_seconds
 from mailrotate.core.values.errors import BadInput, Busy, MailrotateError
 from mailrotate.core.values.hint import Command, Hint
+from mailrotate.core.values.reasons import heard
 
 if TYPE_CHECKING:
     from mailrotate.runner import Host, Report
@@ -78,8 +80,8 @@ def run(
     host = Host(context, call.app.clock, work, lambda trouble: _tell(call, trouble))
     try:
         if once:
-            began = monotonic_seconds()
-            _finish(call, host.once(call.app.host), monotonic_seconds() - began)
+            began, began_at = monotonic_seconds(), call.app.clock()
+            _finish(call, host.once(call.app.host), monotonic_seconds() - began, began_at)
         else:
             _serve(call, host, period, None if end_after is None else parse_duration(end_after))
     except Busy as busy:
@@ -97,7 +99,7 @@ def _tell(call: Call, trouble: Exception) -> None:
         call.speech.warn(f"unexpected failure ({type(trouble).__name__}) in a lane; the other lanes continue")
 
 
-def _finish(call: Call, report: "Report", seconds: float) -> None:
+def _finish(call: Call, report: "Report", seconds: float, began_at: datetime) -> None:
     from mailrotate.core.services.views import overview
 
     speech = call.speech
@@ -110,6 +112,8 @@ def _finish(call: Call, report: "Report", seconds: float) -> None:
                 Command("mailbox", "test", address),
             )
         )
+    for warning in _refused_tests(call, began_at) if counts["tests_failed"] else ():
+        speech.warn(warning)
     for what, command in map(unfit_words, overview.unfit_steps(call.context) if counts["failed"] else ()):
         speech.warn(Hint(f"{what}; to change the text:", command))
     speech.next(Command("status"))
@@ -120,6 +124,16 @@ def _finish(call: Call, report: "Report", seconds: float) -> None:
     if report.outlook.nobody_can_send and not report.tally["sent"]:
         speech.warn(Hint("something is due and no mailbox can send; see:", Command("status")))
         raise typer.Exit(_NOBODY_CAN_SEND)
+
+
+def _refused_tests(call: Call, began_at: datetime) -> Iterator[Hint]:
+    """The mailboxes whose test failed in this pass, each with the reason."""
+    from mailrotate.core.services.mailboxes import mailbox_views
+
+    for box in mailbox_views.listing(call.context, call.now):
+        if box.last_error and box.last_test_at is not None and box.last_test_at >= began_at:
+            said = f"the test of {box.address} failed: {heard(box.last_error)}; see:"
+            yield Hint(said, Command("mailbox", "test", box.address))
 
 
 def _counted_words(report: "Report") -> str:
@@ -150,7 +164,7 @@ def _serve(call: Call, host: "Host", every: timedelta, end_after: timedelta | No
 
     def show_news() -> None:
         for line in follower.news():
-            call.speech.stream(logbook.as_row(line), line_of(line, call.zone))
+            stream_line(call.speech, line, call.zone)
 
     report = host.serve(call.app.host, every, end_after, show_news)
     call.speech.say(f"ended: {_counted_words(report) or 'nothing was sent'}")

@@ -91,7 +91,7 @@ def read(
         return
     for mail in mails:
         headers = {
-            "From": mail.from_address,
+            "From": f"{mail.from_name} <{mail.from_address}>" if mail.from_name else mail.from_address,
             "To": mail.to_address,
             "Subject": mail.subject,
             "Message-ID": mail.message_id,

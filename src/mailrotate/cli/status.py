@@ -51,7 +51,8 @@ def status(ctx: typer.Context) -> None:
         call.speech.table(
             ("mailbox", "state", "today", f"next ({zone})", "why"),
             (_mailbox_cells(line, call) for line in found.mailboxes),
-            drop=("state", "today"),
+            drop=("today", "state"),
+            whole=True,
         )
     if found.campaigns:
         call.speech.line()
@@ -59,6 +60,7 @@ def status(ctx: typer.Context) -> None:
             ("campaign", "state", "sent", "done", "recipients"),
             map(_campaign_cells, found.campaigns),
             drop=("recipients",),
+            whole=True,
         )
     if found.graces:
         call.speech.line()

@@ -1,8 +1,9 @@
 """Tables for people: aligned text in a pipe, and what fits of it on a terminal.
 
 On a terminal a row takes one line. Columns that a command can do without are left out until the others have
-room, and a line below the table names them; then prose is cut. An address, a link, an id, a name or an
-instant is never cut: people copy them. If a row still does not fit, its cells stand below each other.
+room, and a line below the table names them; then prose is cut. A link, an id, a name or an instant is never
+cut, because people copy them, and of addresses only a very long one beside the id of its row. If a row still
+does not fit, its cells stand below each other.
 
 A long table is printed in pages, so that its memory does not grow with its rows.
 """
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
 CELL_GAP = "  "
 # An address, a link, an instant, an id or a name, and nothing else.
 _COPIED = re.compile(r"\S*(?:@|://)\S*|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\S{1,40}")
-# Of longer prose a narrow column shows at least so much.
+_ADDRESS = re.compile(r"[^\s/]+@\S+")
+# Columns are left out until longer prose shows at least this much, unless it goes on in further lines,
+_READABLE = 40
+# and if that does not help, it is cut to no less than this.
 _SHORT = 18
+# At last an address beside the id of its row is cut to this: one long address must not break up a whole list.
+_LONG_ADDRESS = 40
 # Few lists are longer, so that their columns keep one width.
 _PAGE = 1_000
 
@@ -69,7 +75,7 @@ def print_on_terminal(
     from rich.rule import Rule
 
     console = Console()
-    widths = _widths(columns, rows, drop, console.width)
+    widths = _widths(columns, rows, drop, console.width, _SHORT if whole else _READABLE)
     if _taken(widths) > console.width:
         told = "\n\n".join("\n".join(stacked(columns, row)) for row in rows)
         console.print(told, markup=False, highlight=False, soft_wrap=True)
@@ -89,14 +95,12 @@ def _name(column: str) -> str:
 
 
 def _widths(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], drop: Sequence[str], room: int
+    columns: Sequence[str], rows: Sequence[Sequence[str]], drop: Sequence[str], room: int, prose: int
 ) -> dict[int, int]:
-    """The shown columns with their widths."""
-    narrowest = {
-        index: max(_narrowest(row[index]) for row in (columns, *rows)) for index in range(len(columns))
-    }
+    """The shown columns with their widths; columns are left out until prose shows `prose` characters."""
+    readable = _narrowest(columns, rows, prose)
+    shown = dict(readable)
     names = list(map(_name, columns))
-    shown = dict(narrowest)
     dropped = []
     for index in map(names.index, drop):
         if _taken(shown) > room:
@@ -104,9 +108,11 @@ def _widths(
             dropped.append(index)
     # Where a wide one had to go, a narrow one may still have room.
     for index in reversed(dropped):
-        if _taken(shown) + len(CELL_GAP) + narrowest[index] <= room:
-            shown[index] = narrowest[index]
+        if _taken(shown) + len(CELL_GAP) + readable[index] <= room:
+            shown[index] = readable[index]
     widths = {index: max(_length(row[index]) for row in (columns, *rows)) for index in sorted(shown)}
+    short, cut = _narrowest(columns, rows, _SHORT), _narrowest(columns, rows, _SHORT, cut=True)
+    narrowest = next((each for each in (readable, short) if _taken({i: each[i] for i in shown}) <= room), cut)
     while _taken(widths) > room:
         shrinkable = [index for index, width in widths.items() if width > narrowest[index]]
         if not shrinkable:
@@ -119,9 +125,20 @@ def _taken(widths: Mapping[int, int]) -> int:
     return sum(widths.values()) + len(CELL_GAP) * (len(widths) - 1)
 
 
-def _narrowest(text: str) -> int:
-    length = _length(text)
-    return length if _COPIED.fullmatch(text) else min(length, _SHORT)
+def _narrowest(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], prose: int, *, cut: bool = False
+) -> dict[int, int]:
+    """The least width of each column: of prose no less than `prose`; addresses are whole unless `cut`."""
+
+    def least(text: str, index: int) -> int:
+        length = _length(text)
+        if cut and index and _ADDRESS.fullmatch(text):
+            return min(length, _LONG_ADDRESS)
+        return length if _COPIED.fullmatch(text) else min(length, prose)
+
+    # A head may take two lines.
+    heads = {index: min(_length(column), _SHORT) for index, column in enumerate(columns)}
+    return {index: max(head, *(least(row[index], index) for row in rows)) for index, head in heads.items()}
 
 
 def _length(text: str) -> int:
@@ -140,5 +157,10 @@ def _table(widths: Mapping[int, int], rows: Iterable[Sequence[str]], *, whole: b
         table.add_column(width=width, overflow="fold" if whole else "ellipsis", no_wrap=not whole)
     for row in rows:
         # Text, not markup: a stranger's square brackets are letters.
-        table.add_row(*(Text(row[index]) for index in widths))
+        cells = [Text(row[index]) for index in widths]
+        for cell, width in zip(cells, widths.values(), strict=True):
+            if _ADDRESS.fullmatch(cell.plain):
+                # Folded, its end would look like another word.
+                cell.truncate(width, overflow="ellipsis")
+        table.add_row(*cells)
     return table

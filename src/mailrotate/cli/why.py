@@ -62,7 +62,8 @@ def why(
     if found.remedy is not None:
         call.speech.line(f"next: {in_words(found.remedy)}")
     elif found.next_at is not None and found.next_at > call.now:
-        call.speech.line(f"next: {zoned(found.next_at, call.zone)}")
+        earliest = " at the earliest" if found.ahead else ""
+        call.speech.line(f"next: {zoned(found.next_at, call.zone)}{earliest}")
 
 
 # The gate `pause` is the campaign's.

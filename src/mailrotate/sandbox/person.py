@@ -31,6 +31,7 @@ class ReceivedMail:
     references: tuple[str, ...]
     date: datetime
     text: str
+    from_name: str = ""
 
 
 def read_mailbox(info: SandboxInfo, address: str, folder: str = "INBOX") -> list[ReceivedMail]:
@@ -152,6 +153,7 @@ def _received(mail: "MailMessage") -> ReceivedMail:
         references=tuple(_header(mail, "references").split()),
         date=mail.date,
         text=mail.text.replace("\r\n", "\n"),
+        from_name="" if mail.from_values is None else mail.from_values.name,
     )
 
 

@@ -78,7 +78,13 @@ def test_one_server_of_all_mailboxes_is_down_and_not_the_network() -> None:
 def test_a_server_with_an_answer_of_its_own_is_quoted_without_a_since_that_nobody_knows() -> None:
     busy = Outage("smtp.example.org", "connect: 421 try later", None)
     said = headline(world(lane("anna", smtp=busy)), NOW)
-    assert said.text == "not sending: smtp.example.org cannot be used: connect: 421 try later (1 mailbox)"
+    assert said.text == "not sending: smtp.example.org cannot be used (1 mailbox): 421 try later"
+
+
+@pytest.mark.parametrize("said", ["connect: timed out", "connect: the server did not answer within 30 s"])
+def test_a_server_that_hangs_does_not_answer(said: str) -> None:
+    hung = headline(world(lane("anna", smtp=replace(REFUSED, said=said))), NOW)
+    assert hung.text.startswith("not sending: smtp.example.org does not answer since ")
 
 
 @pytest.mark.parametrize(

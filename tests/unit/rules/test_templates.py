@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mailrotate.core.rules.letter_check import Kind, check_text
 from mailrotate.core.rules.marks import fill_plainly
+from mailrotate.core.rules.template_language import language_problems
 from mailrotate.core.rules.templates import (
     MissingField,
     fields_needed,
@@ -193,3 +194,33 @@ def test_i3_a_subject_is_one_line_whatever_the_value(value: str) -> None:
     assert subject.splitlines() == [subject]
     assert subject.isprintable() or not set(subject) & set("\r\n\0")
     assert subject.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("Hi\n{% if company %}you\n\nBye", 2, "'{% if %}' has no '{% endif %}'"),
+        ("{% if a %}x{% endif %}\n{# {% if #}\n{%- if b %}\n\nBye", 3, "'{% if %}' has no '{% endif %}'"),
+        ("Hi\n{% endif %}", 2, "'{% endif %}' has no '{% if … %}' before it"),
+        ("{% else %}", 1, "'{% else %}' has no '{% if … %}' before it"),
+        ("{% if a %}b{% end %}", 1, "'{% end %}' stands where '{% endif %}' must be"),
+        ("Hi\n{% for a in b %}", 2, "'{% for %}' is not available in a letter; "),
+        (
+            "{% if a %}{% include 'x' %}{% nope %}{% endif %}",
+            1,
+            "'{% nope %}' is not available in a letter; ",
+        ),
+        ("Hi\n{% if a = 1 %}b{% endif %}", 2, "'{% if a = 1 %}' cannot be read; a condition looks like"),
+        ("{% if a %}b{% elif %}c{% endif %}", 1, "'{% elif %}' cannot be read; "),
+        ("{% if a", 1, "'{%' has no '%}'"),
+        ("{# a", 1, "'{#' has no '#}'"),
+        ("{% raw %}a", 1, "'{% raw %}' has no '{% endraw %}'"),
+    ],
+)
+def test_d1_a_mistake_in_a_tag_is_told_in_words_with_the_line_of_the_tag(
+    text: str, line: int, words: str
+) -> None:
+    (problem,) = language_problems(text)
+    assert problem.line == line
+    assert problem.message.startswith(words)
+    assert "Jinja" not in problem.message

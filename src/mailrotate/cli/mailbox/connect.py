@@ -235,7 +235,7 @@ def _tell_connected(
     copies = {
         True: "the provider saves copies of sent mail",
         False: "mailrotate saves copies of sent mail",
-        None: "mailrotate saves copies of sent mail, until the server turns out to do so",
+        None: "mailrotate saves copies of sent mail, unless it finds that the server does",
     }[connected.files_sent_copy]
     lines: list[AnyHint] = [
         f"connected {connected.address} for {connected.user}, slots {document['slots']}"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mailrotate.cli.output import counted
 from mailrotate.core.values.clock import rfc3339
+from mailrotate.core.values.reasons import heard
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_views import ListedMailbox, ShownMailbox
@@ -47,7 +48,7 @@ def row_of(listed: "ListedMailbox") -> dict[str, Any]:
 def trouble_of(row: Mapping[str, Any]) -> str:
     """What is wrong with a mailbox, or since when nothing shows that it still works."""
     if row["trouble"] or not row["unchecked_since"]:
-        return str(row["trouble"] or "")
+        return heard(row["trouble"] or "")
     return f"not checked since {rfc3339(row['unchecked_since'].replace(microsecond=0))}"
 
 

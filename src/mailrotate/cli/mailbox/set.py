@@ -124,11 +124,12 @@ def _document_of(change: Change) -> dict[str, object]:
 def _in_words(change: Change) -> str:
     if change.key == "password":
         return "password: replaced"
-    origin = _ORIGINS.get(change.origin, f"from the {change.origin}")
-    return f"{change.key}: {cell(change.before)} -> {cell(change.after)} ({origin})"
+    origin = _ORIGINS.get(change.origin, f" (from the {change.origin})")
+    name = change.key.replace("_", " ")
+    return f"{name}: {cell(change.before)} → {cell(change.after)}{origin}"
 
 
-_ORIGINS = {"own": "own", "default": "the default"}
+_ORIGINS = {"own": "", "default": " (the default)"}
 
 
 def _ask(call: Call, address: str, given: Given, *, yes: bool) -> None:

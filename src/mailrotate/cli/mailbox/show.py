@@ -7,8 +7,9 @@ import typer
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.credentials import server_words
 from mailrotate.cli.mailbox.document import document_of, health_of, row_of, trouble_of, unread_words
-from mailrotate.cli.output import localised, zoned
+from mailrotate.cli.output import Speech, localised, zoned
 from mailrotate.cli.params import Address
+from mailrotate.core.values.reasons import heard, spoken
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.mailbox_views import ShownMailbox
@@ -52,9 +53,9 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
             ),
             ("last test", at(row["last_test_at"])),
             ("inbox read", at(shown.inbox_read_at)),
-            *([("inbox trouble", shown.inbox_error)] if shown.inbox_error else []),
+            *([("inbox trouble", heard(shown.inbox_error))] if shown.inbox_error else []),
             *(
-                (f"folder {each.name}", f"cannot be read: {each.error}")
+                (f"folder {each.name}", f"cannot be read: {heard(each.error)}")
                 for each in shown.folders[1:]
                 if each.error
             ),
@@ -72,12 +73,18 @@ def _tell(call: Call, shown: "ShownMailbox") -> None:
             *([("sends as", shown.sends_as)] if shown.sends_as else []),
         ]
     )
-    call.speech.line()
-    call.speech.table(
-        ("setting", "value", "from"), [(s.name, s.value, s.origin) for s in shown.settings], whole=True
+    _tell_settings(call.speech, shown)
+
+
+def _tell_settings(speech: Speech, shown: "ShownMailbox") -> None:
+    speech.line()
+    speech.table(
+        ("setting", "value", "from"),
+        [(spoken(s.name), s.value, s.origin) for s in shown.settings],
+        whole=True,
     )
     if shown.campaigns:
-        call.speech.line()
-        call.speech.table(
+        speech.line()
+        speech.table(
             ("campaign", "state", "recipients"), [(c.name, c.state, c.people) for c in shown.campaigns]
         )

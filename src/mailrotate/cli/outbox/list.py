@@ -1,6 +1,7 @@
 """`mailrotate outbox list`."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -12,12 +13,12 @@ from mailrotate.cli.output import instant
 from mailrotate.cli.params import After, Limit, read_id
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command, Hint
-from mailrotate.core.values.reasons import answered
+from mailrotate.core.values.reasons import answered, heard
 
 _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
 _DROP = ("from", "step", "campaign", "error")
 # The server's words are what a list of messages in error is read for.
-_IN_ERROR_DROP = ("from", "step", "campaign", "when")
+_IN_ERROR_DROP = ("state", "from", "step", "campaign", "when")
 _NOTHING_PLANNED = Hint(
     "the outbox is empty: a runner plans each message when it is due; see:", Command("status")
 )
@@ -56,20 +57,26 @@ def list_(
         after=None if after is None else read_id(after, "m", "message"),
         limit=limit,
     )
-    zone = call.zone
+    zone, in_error = call.zone, state == MessageState.ERROR
     call.speech.listing(
         ("id", "state", "campaign", "step", "to", "from", f"when ({zone})", "error"),
         (row_of(expected) for expected in found),
-        lambda r: (
-            r["id"],
-            r["state"],
-            r["campaign"] or r["kind"],
-            r["step"],
-            r["to"],
-            r["from"],
-            instant(r["sent_at"] or r["expected_at"], zone),
-            r["error"] and (r["error"]["message"] or answered(r["error"]["class"])),
-        ),
+        lambda row: _cells(row, zone),
         "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
-        drop=_IN_ERROR_DROP if state == MessageState.ERROR else _DROP,
+        drop=_IN_ERROR_DROP if in_error else _DROP,
+        whole=in_error,
+    )
+
+
+def _cells(row: Mapping[str, Any], zone: str) -> tuple[object, ...]:
+    error = row["error"]
+    return (
+        row["id"],
+        row["state"],
+        row["campaign"] or row["kind"],
+        row["step"],
+        row["to"],
+        row["from"],
+        instant(row["sent_at"] or row["expected_at"], zone),
+        error and (heard(error["message"] or "") or answered(error["class"])),
     )

@@ -6,12 +6,12 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import call_of
-from mailrotate.cli.logged import line_of
+from mailrotate.cli.logged import print_line
 from mailrotate.cli.outbox.document import row_of
 from mailrotate.cli.output import zoned
 from mailrotate.cli.params import read_id
 from mailrotate.core.values.hint import Command
-from mailrotate.core.values.reasons import answered, spoken
+from mailrotate.core.values.reasons import answered, heard, spoken
 
 if TYPE_CHECKING:
     from mailrotate.core.services.views.outbox_actions import MessageStory
@@ -50,11 +50,11 @@ def show(
     )
     if error is not None:
         call.speech.line()
-        error["class"] = answered(error["class"])
+        error |= {"class": answered(error["class"]), "message": heard(error["message"] or "") or None}
         call.speech.facts((f"error {name}", value) for name, value in error.items() if value is not None)
     call.speech.line()
     for event in story.history:
-        call.speech.line(line_of(event, zone))
+        print_line(call.speech, event, zone)
     if story.waits_for is not None:
         call.speech.next(Command("why", row["id"]))
 

@@ -59,15 +59,17 @@ def assign(
     tag: WithTag = None,
     from_sender: FromSender = None,
 ) -> None:
-    """Move recipients to another mailbox: each continues at their step, in their thread.
+    """Move the recipients of a mailbox, also of a removed one, to another mailbox.
 
-    Recipients that cannot be moved are reported with the reason. Stopped recipients stay stopped.
+    Each continues at their step, in their thread. Recipients that cannot be moved are reported with the
+    reason; stopped recipients stay stopped. To move a single open recipient, change the sender of their
+    next message: mailrotate outbox send-from.
 
     Examples:
 
-      mailrotate recipient assign autumn-intro kim@example.com --to-sender ben@example.org
-
       mailrotate recipient assign autumn-intro --from-sender anna@example.org --to-sender ben@example.org
+
+      mailrotate recipient assign autumn-intro --tag left-by-anna --to-sender ben@example.org
     """
     from mailrotate.adapters.problem_spool import ProblemSpool
     from mailrotate.core.services.campaigns import reassigning

@@ -329,12 +329,12 @@ def _body_of_file(step: Table, name: str, files: Files) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as mistake:
         line = content.count(b"\n", 0, mistake.start) + 1
-        step.report.add_elsewhere((*step.path, "body"), f"{name}:{line}", "is not UTF-8")
+        step.report.add_elsewhere((*step.path, "body"), step.report.place_beside(name, line), "is not UTF-8")
         return ""
     if not text.strip():
         step.add("body", f"'{name}' is empty")
     for problem in check_text(text, Kind.BODY):
-        _report(step, "body", f"{name}:{problem.line}", problem)
+        _report(step, "body", step.report.place_beside(name, problem.line), problem)
     return text
 
 

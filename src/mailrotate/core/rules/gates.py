@@ -17,6 +17,7 @@ from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.sign_in import sign_in
 from mailrotate.core.rules.situation import CampaignFacts, MailboxFacts, MessageFacts, Situation
 from mailrotate.core.rules.window import next_open
+from mailrotate.core.values import reasons
 from mailrotate.core.values.clock import next_whole_second, rfc3339
 from mailrotate.core.values.delivery_window import DeliveryWindow
 from mailrotate.core.values.hint import AnyHint, Command, Hint
@@ -116,7 +117,7 @@ def _workspace(facts: MailboxFacts, now: datetime) -> Answer:
 def _connection(facts: MailboxFacts, now: datetime) -> Answer:
     if facts.connection is ConnectionState.CONNECTED:
         return "connected"
-    because = f": {facts.connection_error}" if facts.connection_error else ""
+    because = f": {reasons.heard(facts.connection_error)}" if facts.connection_error else ""
     state = "has failed" if facts.connection is ConnectionState.FAILED else "is disconnected"
     return Shut(f"the mailbox {state}{because}", remedy=_reconnection(facts))
 
@@ -208,7 +209,7 @@ def _gap(facts: MailboxFacts, now: datetime) -> Answer:
 def _message(at: Situation, now: datetime) -> Answer | None:
     if (facts := at.message) is None:
         return None
-    because = f": {facts.last_error}" if facts.last_error else ""
+    because = f": {reasons.heard(facts.last_error)}" if facts.last_error else ""
     name = f"m_{facts.id}"
     match facts.state:
         case MessageState.SCHEDULED:
@@ -297,10 +298,8 @@ def _recipient_window(facts: MessageFacts, now: datetime) -> Answer:
 def _retry(facts: MessageFacts, now: datetime) -> Answer:
     if now >= facts.ready_at or facts.ready_at <= facts.due_at:
         return "no retry pending"
-    at = _from(facts.ready_at)
-    return Shut(
-        f"retry at {at} after: {facts.last_error}" if facts.last_error else f"not before {at}", facts.ready_at
-    )
+    at, said = _from(facts.ready_at), facts.last_error
+    return Shut(f"retry at {at} after: {reasons.heard(said)}" if said else f"not before {at}", facts.ready_at)
 
 
 def inbox_is_read(mailbox: MailboxFacts) -> bool:
@@ -315,7 +314,7 @@ def _inbox(at: Situation, now: datetime) -> Answer | None:
     if not at.message.is_follow_up:
         return "not a follow-up"
     if mailbox.inbox_failing_since is not None:
-        because = f": {mailbox.inbox_error}" if mailbox.inbox_error else ""
+        because = f": {reasons.heard(mailbox.inbox_error)}" if mailbox.inbox_error else ""
         said = f"the inbox cannot be read since {_since(mailbox.inbox_failing_since)}{because}"
         return Shut(said, remedy=Command("mailbox", "test", mailbox.address))
     if mailbox.inbox_read_at is None:

@@ -44,7 +44,7 @@ def _offline(world: World, known: Sequence[Outage]) -> Trouble | None:
     """This machine, when several servers are known and no connected mailbox reaches its own (C2)."""
     connected = [lane for lane in world.lanes if lane.state is ConnectionState.CONNECTED]
     is_one_server = len({outage.host for outage in known}) == 1
-    if is_one_server or len(known) < len(connected) or any(map(_refuses, known)):
+    if is_one_server or len(known) < len(connected) or any(outage.refuses for outage in known):
         return None
     says = f"no mail server can be reached{_since(known)}; check the network of this machine"
     return Trouble(Code.OFFLINE, says, Command("mailbox", "test", "--all"))
@@ -61,21 +61,9 @@ def _outage(
     own = [outage for outage in outages if outage.server == server]
     others = f" and {counted(len(lanes) - 1, 'more server')}" if len(lanes) > 1 else ""
     missed = f" ({counted(len(lanes[server]), 'mailbox', 'mailboxes')})" if counts else ""
-    says = f"{name} {_words(own[0])}{_since(own)}{missed}{others}"
+    does, said = own[0].words
+    says = f"{name} {does}{_since(own)}{missed}{others}{said}"
     return Trouble(Code.SERVER_DOWN, says, Command("mailbox", "test", lanes[server][0].address))
-
-
-def _refuses(outage: Outage) -> bool:
-    return "connection refused" in outage.said.lower()
-
-
-def _words(outage: Outage) -> str:
-    said = outage.said.lower()
-    if _refuses(outage):
-        return "refuses connections"
-    if "has no address" in said:
-        return "has no address"
-    return "does not answer" if "timed out" in said else f"cannot be used: {outage.said}"
 
 
 def _since(outages: Iterable[Outage]) -> str:

@@ -14,6 +14,7 @@ from jinja2.runtime import Context, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mailrotate.core.rules.marks import SIGNATURE, UNSUBSCRIBE, has_mark, mark
+from mailrotate.core.rules.template_mistakes import tag_mistake
 from mailrotate.core.rules.text import clean_value, plain_lines, same_name
 from mailrotate.core.values.letter import LETTER_FIELDS, LONGEST_TEMPLATE
 
@@ -135,8 +136,9 @@ def language_problems(text: str, *, is_subject: bool = False) -> list[TemplatePr
         if not found:
             ENVIRONMENT.from_string(tree)
     except TemplateSyntaxError as mistake:
-        said = TemplateProblem(mistake.lineno, str(mistake.message).rstrip("."))
-        return _unreadable_placeholders(text) or [said]
+        said = str(mistake.message).rstrip(".")
+        meant = tag_mistake(_without_inert(text), mistake.lineno, said, _ALLOWED_HINT, _is_readable_tag)
+        return _unreadable_placeholders(text) or [TemplateProblem(*meant)]
     except (SyntaxError, RecursionError, MemoryError):
         return [TemplateProblem(1, "is nested too deeply")]
     spoken = {problem.line: problem for problem in _unreadable_placeholders(text)} if found else {}
@@ -280,6 +282,12 @@ def _is_readable(expression: str) -> bool:
         return True  # reported as nested too deeply
     allowed = all(isinstance(node, _ALLOWED) for node in tree.find_all(nodes.Node))
     return allowed or _SPOKEN_NAME.fullmatch(expression.partition("|")[0]) is None
+
+
+def _is_readable_tag(tag: str) -> bool:
+    """Whether this tag of a condition is no mistake by itself."""
+    wholes = (f"{tag}{{% endif %}}", f"{{% if x %}}{tag}{{% endif %}}", f"{{% if x %}}{tag}")
+    return any(tree_of(whole) is not None for whole in wholes)
 
 
 def _placeholder_words(inside: str) -> str:

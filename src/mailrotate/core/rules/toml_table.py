@@ -38,6 +38,11 @@ class Report:
         place = f"{self.file_name}:{line_of(path, self.lines)}: {key_of(path)}"
         self.add_elsewhere(path, place, message, is_mistake=is_mistake)
 
+    def place_beside(self, name: str, line: int) -> str:
+        """A line of a file that the campaign's file names: its path, as the campaign's file was typed."""
+        folder = "" if name.startswith("/") else "".join(self.file_name.rpartition("/")[:2])
+        return f"{folder}{name}:{line}"
+
     def add_elsewhere(self, path: Path, place: str, message: str, *, is_mistake: bool = True) -> None:
         found = self.problems if is_mistake else self.warnings
         found.append((line_of(path, self.lines), f"{place}: {message}"))

@@ -12,8 +12,17 @@ from enum import StrEnum
 from mailrotate.core.rules.decision import Decision, Verdict
 from mailrotate.core.rules.gates import Gate
 from mailrotate.core.values.hint import AnyHint
+from mailrotate.core.values.reasons import heard
 from mailrotate.core.values.states import CampaignState, ConnectionState
 
+_REFUSES = "refuses connections"
+# What the network's words of a server mean.
+_SIGNS = {
+    "connection refused": _REFUSES,
+    "has no address": "has no address",
+    "timed out": "does not answer",
+    "did not answer": "does not answer",
+}
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -61,6 +70,16 @@ class Outage:
     def server(self) -> tuple[str, int | None]:
         """Two ports of a host may be two servers, of which one fails earlier."""
         return self.host, self.port
+
+    @property
+    def refuses(self) -> bool:
+        return self.words[0] == _REFUSES
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """What the server does, and after it what it said where that is not enough."""
+        does = next((words for sign, words in _SIGNS.items() if sign in self.said.lower()), None)
+        return (does, "") if does else ("cannot be used", f": {heard(self.said)}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Why campaigns pause, recipients end, addresses are suppressed and servers refuse: codes and their words."""
 
+import re
 from collections.abc import Collection, Iterable
 
 from mailrotate.core.values.states import CampaignState
@@ -52,7 +53,7 @@ _CLASSES = {
     "message": "message refused",
     "unknown": "unclear answer",
     "restore": "restored from a backup",
-    NOT_CONNECTED: "mailbox not connected",
+    NOT_CONNECTED: "mailbox failed or disconnected",
 }
 # Why recipients are stopped: the code of the mailbox's trouble and its address, in one reason.
 _AWAY = {
@@ -87,6 +88,21 @@ def answered(reply_class: str) -> str:
     return _CLASSES.get(reply_class) or spoken(reply_class)
 
 
+# How far the conversation with a server had come, as `MailTrouble` writes it, and an IMAP status with its
+# response code (RFC 9051, section 7.1); what follows are words.
+_SAID = re.compile(
+    r"^(inbox: )?(?:(auth)|resolve|connect|tls|ehlo|permission|mail|rcpt|data|dot): "
+    r"(?:(?:NO|BAD) (?:\[[\w-]+\] )?(?=\S))?(login )?"
+)
+
+
+def heard(said: str) -> str:
+    """A server's answer, or what went wrong on the way to it, without the codes of the conversation."""
+    return _SAID.sub(
+        lambda at: "".join((at[1] or "", "login: " if at[2] and not at[3] else "", at[3] or "")), said
+    )
+
+
 def paused(codes: Iterable[str]) -> str:
     """The state of a paused campaign with every reason, such as `paused by hand`."""
     reasons = " and ".join(_AFTER_PAUSED.get(code) or f"({spoken(code)})" for code in codes)
@@ -102,7 +118,7 @@ def of_campaign(state: str, pause_reasons: Collection[str]) -> str:
 
 def held(hold_class: str | None, said: str) -> str:
     """Why a mailbox is on hold; the answer alone may be only a step of the connection and an error."""
-    return f"on hold{_AFTER_HOLD.get(hold_class or '', '')}: {said}"
+    return f"on hold{_AFTER_HOLD.get(hold_class or '', '')}: {heard(said)}"
 
 
 _AFTER_HOLD = {"net": " after network trouble", "retry": " after a temporary refusal"}

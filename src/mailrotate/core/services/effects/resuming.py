@@ -21,6 +21,8 @@ from mailrotate.core.values.hint import AnyHint, Command, Hint
 from mailrotate.core.values.reasons import CONTENT_ERRORS
 from mailrotate.core.values.states import CampaignState, ConnectionState, DeadlineKind
 
+_GRACE = "campaign.grace"
+
 
 @dataclass(frozen=True)
 class StillPaused:
@@ -49,8 +51,12 @@ def way(connection: Connection, actor: Actor, campaign: StoredCampaign) -> AnyHi
         # While its texts fail, resuming would only fail again.
         return Command("campaign", "edit", campaign.name, "FILE")
     refused = refusal(connection, actor, campaign)
-    resume = Command("campaign", "resume", campaign.name)
-    return resume if refused is None or refused.hint is None else refused.hint
+    if refused is None or refused.hint is None:
+        return Command("campaign", "resume", campaign.name)
+    if refused.code == _GRACE and isinstance(refused.hint, Hint):
+        # A refused resume names every way; here the first one is enough: it loses nothing.
+        return next(part for part in refused.hint.parts if isinstance(part, Command))
+    return refused.hint
 
 
 def refusal(
@@ -83,7 +89,7 @@ def _within_hour(
         go_on = Command("campaign", "resume", campaign.name, *leaving_out)
         again = Hint(*again.parts, "; to go on without it:", go_on)
     return Refused(
-        "campaign.grace",
+        _GRACE,
         f"{named} can still come back to campaign '{campaign.name}' without loss, "
         f"until {rfc3339(awaited[0].ends_at.replace(microsecond=0))}",
         again,

@@ -26,8 +26,9 @@ from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.people.recipients import StoredRecipient
-from mailrotate.core.store.sending import outbox, outbox_lists
+from mailrotate.core.store.sending import due, outbox, outbox_lists
 from mailrotate.core.store.sending.lane_fronts import Front
+from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.values import reasons
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, NotFound
@@ -61,6 +62,8 @@ class Explanation:
     summary: str
     # The command that opens the binding gate, where only an act does.
     remedy: AnyHint | None = None
+    # How many messages of its mailbox are due before it: `next_at` is then the earliest instant.
+    ahead: int = 0
 
     @property
     def closed(self) -> list[ExplainedGate]:
@@ -179,7 +182,7 @@ def _of_message(context: Context, look: Prospects, message_id: int) -> Explanati
     if message is None:
         raise NotFound("message.none", f"there is no message m_{message_id}", Command("outbox", "list"))
     authority.require_sight_of(look.connection, context.actor, message)
-    return _explained(look, f"m_{message_id}", look.situation(message))
+    return _in_its_lane(look, message, _explained(look, f"m_{message_id}", look.situation(message)))
 
 
 def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Explanation:
@@ -188,7 +191,7 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
     if person.state in OPEN_RECIPIENTS:
         planned = outbox.unsent_of(look.connection, person.id)
         if planned is not None:
-            return _explained(look, subject, look.situation(planned))
+            return _in_its_lane(look, planned, _explained(look, subject, look.situation(planned)))
     known = {sender.id: sender for sender in senders.senders_of(look.connection, campaign.id)}
     sender = None if person.campaign_sender_id is None else known.get(person.campaign_sender_id)
     message = look.next_message(campaign, person, sender)
@@ -197,7 +200,27 @@ def _of_person(look: Prospects, campaign: StoredCampaign, person: StoredRecipien
     if person.state is RecipientState.FAILED and person.reason == reasons.MAILBOX_REMOVED:
         again = Command("recipient", "assign", campaign.name, person.email, "--to-sender", "ADDRESS")
         return replace(explained, remedy=again)
-    return explained
+    return explained if message is None else _in_its_lane(look, message, explained)
+
+
+# Beyond this, the number says no more than "many".
+_MOST_COUNTED = 1000
+
+
+def _in_its_lane(look: Prospects, message: Candidate, found: Explanation) -> Explanation:
+    """Also say how many messages of the same mailbox are due before this one: they use up its room."""
+    # Until its own due time comes, the others go.
+    if found.next_at is None or found.binding is Gate.DUE or message.recipient_id is None:
+        return found
+    box = look.box(message.mailbox_id)
+    lane = (box.id, box.slot_id, message.ready_at, message.recipient_id)
+    ahead = due.waiting_before(look.connection, *lane, _MOST_COUNTED)
+    if not ahead:
+        return found
+    many = f"more than {_MOST_COUNTED} messages" if ahead > _MOST_COUNTED else f"{ahead} messages"
+    before = "1 message of its mailbox is" if ahead == 1 else f"{many} of its mailbox are"
+    so_far = "nothing holds it back" if found.next_at <= look.now else found.summary
+    return replace(found, summary=f"{so_far}, but {before} due before it", ahead=ahead)
 
 
 def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipient) -> Situation:

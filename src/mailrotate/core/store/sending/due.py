@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or_, select
 
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.mail import INBOX
@@ -93,12 +93,32 @@ def lanes_ready(connection: Connection, now: datetime, *, follow_ups: bool = Tru
 
 def waiting_count(connection: Connection, mailbox_id: int, slot_id: int, until: datetime, most: int) -> int:
     """Count the messages that wait for a mailbox until an instant, planned or not; each kind up to `most`."""
-    r, sender = t.recipient.c, t.campaign_sender.c
     if most <= 0:
         return 0
-    planned = select(t.message.c.id).where(
-        t.message.c.mailbox_id == mailbox_id, t.is_waiting, t.message.c.ready_at < until
+    planned, unplanned = _waiting(mailbox_id, slot_id)
+    parts = planned.where(t.message.c.ready_at < until), unplanned.where(t.recipient.c.next_at < until)
+    return sum(_counted(connection, part, most) for part in parts)
+
+
+def waiting_before(
+    connection: Connection, mailbox_id: int, slot_id: int, ready_at: datetime, recipient_id: int, most: int
+) -> int:
+    """Count what waits for a mailbox and is due before the message of this recipient that is ready then,
+    planned or not; each kind up to `most`."""
+    m, r = t.message.c, t.recipient.c
+    planned, unplanned = _waiting(mailbox_id, slot_id)
+    # What is due at the same instant goes in the order of enrolment.
+    parts = (
+        planned.where(m.ready_at <= ready_at, or_(m.ready_at < ready_at, m.recipient_id < recipient_id)),
+        unplanned.where(r.next_at <= ready_at, or_(r.next_at < ready_at, r.id < recipient_id)),
     )
+    return sum(_counted(connection, part, most) for part in parts)
+
+
+def _waiting(mailbox_id: int, slot_id: int) -> tuple[Select[int], Select[int]]:
+    """What waits for a mailbox: the planned messages, and the recipients of whom none is planned yet."""
+    r, sender = t.recipient.c, t.campaign_sender.c
+    planned = select(t.message.c.id).where(t.message.c.mailbox_id == mailbox_id, t.is_waiting)
     unplanned = (
         select(r.id)
         .join(t.campaign_sender, sender.id == r.campaign_sender_id)
@@ -107,13 +127,14 @@ def waiting_count(connection: Connection, mailbox_id: int, slot_id: int, until: 
             or_(sender.mailbox_id == mailbox_id, sender.slot_id == slot_id),
             t.campaign.c.state == CampaignState.ACTIVE,
             or_(t.awaits_first, t.awaits_follow_up),
-            r.next_at < until,
         )
     )
-    return sum(
-        int(connection.execute(select(func.count()).select_from(part.limit(most).subquery())).scalar_one())
-        for part in (planned, unplanned)
-    )
+    return planned, unplanned
+
+
+def _counted(connection: Connection, found: Select[int], most: int) -> int:
+    limited = found.limit(most).subquery()
+    return int(connection.execute(select(func.count()).select_from(limited)).scalar_one())
 
 
 def notice_lanes(connection: Connection, now: datetime) -> list[int]:
