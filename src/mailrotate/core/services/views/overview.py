@@ -160,14 +160,13 @@ def look(context: Context, now: datetime) -> Overview:
         found = _campaigns_seen(connection, viewer)
         lines = _campaign_lines(connection, found)
         attention = outbox_lists.attention_counts(connection, viewer)
+        today = _today(connection, now)
         facts = World(
             machine=machine,
             lanes=lanes,
             campaigns=_in_world(connection, context.actor, found, lines),
             sent_today=sum(box.sent_today for box in boxes) - _notices_today(connection, seen, now),
-            replies_today=progress.replied_since(
-                connection, [line.id for line in lines], _today(connection, now)
-            ),
+            replies_today=progress.replied_since(connection, [line.id for line in lines], today),
             errors=attention.get(MessageState.ERROR, 0),
             held=attention.get(MessageState.HELD, 0),
         )
