@@ -214,7 +214,7 @@ def test_why_says_that_a_hold_follows_network_trouble(
     for box in autumn:
         change(workspace, box, hold_class="net", hold_reason=REFUSED, hold_until=NOW + MINUTE)
     said = program.at(NOW).run("why", "autumn").stdout
-    assert f"autumn: {ANNA}: on hold after network trouble: {REFUSED}\n" in said
+    assert f"autumn: {ANNA}: on hold after network trouble: {heard(REFUSED)}\n" in said
 
 
 # --- `campaign start`: the next step

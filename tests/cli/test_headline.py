@@ -825,7 +825,7 @@ def test_messages_that_are_in_error_because_their_mailbox_is_away_wait_for_an_ac
     with world.workspace.store.writing() as connection:
         own = update(t.message).where(t.message.c.id == message)
         connection.execute(own.values(error_class="connection"))
-    assert next_and_why(world) == ("after an action", "the mailbox has failed: auth: 535 no")
+    assert next_and_why(world) == ("after an action", "the mailbox has failed: login: 535 no")
 
 
 @pytest.mark.parametrize(
