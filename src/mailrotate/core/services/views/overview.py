@@ -16,7 +16,7 @@ from mailrotate.core.rules.world import Campaign, Trouble, World
 from mailrotate.core.services.access import advice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import obstacles, resuming
+from mailrotate.core.services.effects import obstacles
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.mailboxes import grace_extension, slot_pool
 from mailrotate.core.services.mailboxes.slot_pool import TeamSlots
@@ -202,6 +202,7 @@ def _in_world(
     if named is None:
         return tuple(seen)
     # Imported only for a paused campaign, because it brings all that follows from a resumption.
+    from mailrotate.core.services.effects import resuming
 
     return tuple(
         replace(one, way_on=resuming.way(connection, actor, campaign)) if one is named else one
