@@ -138,16 +138,17 @@ def test_c4_field_26_a_runner_says_nothing_to_a_mailbox_that_was_disconnected(
         runner = scene.console.process.at(LATER).start("run", "--every", "1s", "--for", "5s")
         assert answer.is_awaited.wait(120)
         process = waiting(scene, *COMMANDS["disconnect"])
-        begun, connections = len(server.commands), server.connection_count
         answer.may_come.set()
         _, err = process.communicate(timeout=120)
         assert process.returncode == 0, err
+        # A pass that begins just then may take the lane once more before the command does.
+        begun, connections, taken = len(server.commands), server.connection_count, len(server.taken)
         # It looks for work again and again, and its session is still open.
         _, err = runner.communicate(timeout=120)
         assert runner.returncode == 0, err
         later = [line.partition(" ")[0].upper() for line in server.commands[begun:]]
-    assert set(later) <= {"QUIT"}, "after the message in flight"
-    assert (len(server.taken), server.connection_count) == (1, connections)
+    assert set(later) <= {"QUIT"}, "after the disconnect"
+    assert (len(server.taken), server.connection_count) == (taken, connections)
 
 
 def test_c1_field_06_a_refusal_of_the_former_password_does_not_fail_a_renewed_login(
