@@ -88,7 +88,7 @@ def free_port() -> int:
 
 
 def program(name: str) -> str | None:
-    """Debian has Postfix's in /usr/sbin, which is not on everybody's path."""
+    """Debian has Postfix's in /usr/sbin, which is missing from the PATH of ordinary users."""
     return shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin")
 
 

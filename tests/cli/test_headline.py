@@ -785,7 +785,7 @@ def test_a_locked_user_s_mailboxes_send_nothing(running: World) -> None:
         connection.execute(update(t.user).values(state="locked"))
     assert running.line() == "not sending: anna@example.org: its user is locked (and 1 more mailbox)"
     said = running.program.at(NOW, standing_still=True).run("status").stdout
-    assert f"next: mailrotate why {ANNA}\n" in said, "not everybody may unlock a user"
+    assert f"next: mailrotate why {ANNA}\n" in said, "only some users may unlock a user"
     assert running.code() == ("no_sender", False)
 
 

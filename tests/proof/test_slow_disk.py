@@ -86,7 +86,7 @@ def test_f3_h1_on_a_slow_disk_nothing_is_lost_and_every_writer_gets_its_turn(
 
 
 def _open_inboxes(sandbox: SandboxInfo) -> list[str]:
-    """The sandbox makes a mailbox for whoever gets mail."""
+    """Send a mail to each sender, because the sandbox makes a mailbox for each recipient."""
     addresses = [f"sender{number}@example.org" for number in range(LANES)]
     with smtplib.SMTP(sandbox.smtp.host, sandbox.smtp.port) as server:
         server.login(sandbox.senders[0], sandbox.password)

@@ -15,7 +15,9 @@ LISTS: dict[str, Callable[[Connection], Iterator[object]]] = {
     "recipients": lambda c: recipients.listing(c, 1, limit=3),
     "recipients of a state": lambda c: recipients.listing(c, 1, state="queued", limit=3),
     "recipients of a sender": lambda c: recipients.listing(c, 1, sender="anna@example.org", limit=3),
-    "recipients of a mailbox that is no sender": lambda c: recipients.listing(c, 1, sender="x@y.z", limit=3),
+    "recipients of a mailbox that is not a sender": lambda c: recipients.listing(
+        c, 1, sender="x@y.z", limit=3
+    ),
     "recipients after one": lambda c: recipients.listing(c, 1, after=20, limit=3),
     "contacts": lambda c: contacts.listing(c, limit=3),
     "events": lambda c: events.listing(c, limit=3),

@@ -219,7 +219,7 @@ class Dovecot:
 
 
 def find_dovecot() -> str | None:
-    """Debian has it in /usr/sbin, which is not on everybody's path."""
+    """Debian has it in /usr/sbin, which is missing from the PATH of ordinary users."""
     return shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin:/usr/local/sbin")
 
 

@@ -55,5 +55,5 @@ class SmtpSink:
 
 
 def find_smtp_sink() -> str | None:
-    """Debian has it in /usr/sbin, which is not on everybody's path."""
+    """Debian has it in /usr/sbin, which is missing from the PATH of ordinary users."""
     return shutil.which("smtp-sink") or shutil.which("smtp-sink", path="/usr/sbin:/usr/local/sbin")

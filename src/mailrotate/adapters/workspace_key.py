@@ -64,7 +64,9 @@ class WorkspaceKey:
         )
 
     def _unset(self, keyring: str) -> str:
-        credential = [f"there is no systemd credential '{CREDENTIAL}'"] if self.credentials_directory else []
+        credential = (
+            [f"the systemd credential '{CREDENTIAL}' is missing"] if self.credentials_directory else []
+        )
         return "; ".join(("MAILROTATE_KEY_FILE is not set", *credential, keyring))
 
     def create(self) -> KeyRing:

@@ -285,7 +285,7 @@ def _is_readable(expression: str) -> bool:
 
 
 def _is_readable_tag(tag: str) -> bool:
-    """Whether this tag of a condition is no mistake by itself."""
+    """Whether this tag of a condition is right when read alone."""
     wholes = (f"{tag}{{% endif %}}", f"{{% if x %}}{tag}{{% endif %}}", f"{{% if x %}}{tag}")
     return any(tree_of(whole) is not None for whole in wholes)
 

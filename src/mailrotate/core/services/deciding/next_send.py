@@ -68,7 +68,7 @@ class Prospects:
         self.know_mailboxes([mailbox_id])
         return self._mailbox_facts[mailbox_id]
 
-    def know_mailboxes(self, mailbox_ids: Iterable[int]) -> None:
+    def know_mailboxes(self, mailbox_ids: Sequence[int]) -> None:
         """Gather the facts of many mailboxes together."""
         self._know_boxes(mailbox_ids)
         boxes = [self._boxes[one] for one in dict.fromkeys(mailbox_ids) if one not in self._mailbox_facts]
@@ -76,17 +76,17 @@ class Prospects:
             found = facts.facts_of_mailboxes(self.connection, boxes, self.now, self.obstacle)
             self._mailbox_facts |= found
 
-    def _know_boxes(self, mailbox_ids: Iterable[int]) -> None:
+    def _know_boxes(self, mailbox_ids: Sequence[int]) -> None:
         new = [one for one in dict.fromkeys(mailbox_ids) if one not in self._boxes]
         if new:
             self._boxes |= {box.id: box for box in sending_mailboxes.by_ids(self.connection, new)}
 
-    def _know_campaigns(self, campaign_ids: Iterable[int]) -> None:
+    def _know_campaigns(self, campaign_ids: Sequence[int]) -> None:
         new = [one for one in dict.fromkeys(campaign_ids) if one not in self._campaigns]
         if new:
             self._campaigns |= {one.id: one for one in campaigns.by_ids(self.connection, new)}
 
-    def _know_steps(self, campaign_ids: Iterable[int]) -> None:
+    def _know_steps(self, campaign_ids: Sequence[int]) -> None:
         new = [one for one in dict.fromkeys(campaign_ids) if one not in self._steps]
         if new:
             self._steps |= campaigns.current_steps(self.connection, new)

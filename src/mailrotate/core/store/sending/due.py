@@ -116,7 +116,7 @@ def waiting_before(
 
 
 def _waiting(mailbox_id: int, slot_id: int) -> tuple[Select[int], Select[int]]:
-    """What waits for a mailbox: the planned messages, and the recipients of whom none is planned yet."""
+    """A mailbox's planned messages, and its recipients without a planned message."""
     r, sender = t.recipient.c, t.campaign_sender.c
     planned = select(t.message.c.id).where(t.message.c.mailbox_id == mailbox_id, t.is_waiting)
     unplanned = (
