@@ -217,6 +217,17 @@ def test_why_says_that_a_hold_follows_network_trouble(
     assert f"autumn: {ANNA}: on hold after network trouble: {heard(REFUSED)}\n" in said
 
 
+def test_why_names_the_import_before_the_start_of_a_draft_without_recipients(
+    program: Console, workspace: Workspace, anna: Sender
+) -> None:
+    draft = workspace.add_campaign("spring", [anna], state="draft", rotates=False)
+    last = program.at(NOW).run("why", "spring").stdout.splitlines()[-1]
+    assert last == "next: mailrotate recipient import spring FILE"
+    workspace.add_recipient(draft, KIM)
+    last = program.at(NOW).run("why", "spring").stdout.splitlines()[-1]
+    assert last == "next: mailrotate campaign start spring"
+
+
 # --- `campaign start`: the next step
 
 

@@ -347,6 +347,9 @@ def _remedy(look: Prospects, decision: Decision, campaign: StoredCampaign | None
         return None
     if campaign is not None and campaign.state is CampaignState.PAUSED and bound.gate in _OF_A_PAUSE:
         return resuming.way(look.connection, look.context.actor, campaign)
+    is_draft = campaign is not None and campaign.state is CampaignState.DRAFT and bound.gate is Gate.CAMPAIGN
+    if campaign is not None and is_draft and recipients.first_of(look.connection, campaign.id) is None:
+        return Command("recipient", "import", campaign.name, "FILE")
     return advice.remedy(look.connection, look.context.actor, bound)
 
 
