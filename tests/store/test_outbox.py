@@ -137,8 +137,8 @@ def test_e4_by_hand_then_follow_ups_then_first_messages(
     with store.reading() as connection:
         ready = [
             outbox.earliest_by_hand(connection, box.id, NOW),
-            outbox.earliest_ready(connection, box.id, campaign.id, Priority.FOLLOW_UP, NOW),
-            outbox.earliest_ready(connection, box.id, campaign.id, Priority.FIRST, NOW),
+            outbox.earliest_ready(connection, box.id, Priority.FOLLOW_UP, NOW, campaign.id),
+            outbox.earliest_ready(connection, box.id, Priority.FIRST, NOW, campaign.id),
         ]
         assert [message and message.id for message in ready] == [by_hand, follow_up, first]
         assert outbox.scheduled_count(connection, box.id, [campaign.id], Priority.FIRST) == 2
@@ -146,7 +146,7 @@ def test_e4_by_hand_then_follow_ups_then_first_messages(
         assert outbox.next_ready_at(connection, box.id) == NOW - timedelta(hours=2)
     with store.writing() as connection:
         outbox.postpone(connection, first, SOON + timedelta(hours=1))
-        after = outbox.earliest_ready(connection, box.id, campaign.id, Priority.FIRST, SOON)
+        after = outbox.earliest_ready(connection, box.id, Priority.FIRST, SOON, campaign.id)
     assert after is not None
     assert after.id == late
 

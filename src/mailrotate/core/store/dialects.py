@@ -3,7 +3,6 @@ except where a database is a file. `docs/decisions/two-databases.md` gives the r
 """
 
 import hashlib
-import json
 import os
 import sqlite3
 import tempfile
@@ -14,22 +13,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     ColumnElement,
     Connection,
     Dialect,
-    Integer,
     MetaData,
     Select,
-    Subquery,
     Text,
     case,
     cast,
-    column,
     func,
-    literal,
-    select,
     text,
 )
 from sqlalchemy.exc import DBAPIError
@@ -227,16 +220,32 @@ _STAGING_PRAGMAS = (
 )
 
 
+def dialect_of(session: Connection) -> Dialect:
+    """What compiles statements for this database, and reads and writes its values."""
+    return session.dialect
+
+
+def driver_error(session: Connection) -> type[Exception]:
+    """What the driver raises, where SQLAlchemy is bypassed."""
+    return session.dialect.loaded_dbapi.Error
+
+
+def as_database_error(session: Connection, problem: Any) -> DBAPIError:
+    """Wrap an error of the driver as SQLAlchemy would."""
+    if session.dialect.is_disconnect(problem, session.connection.driver_connection, None):
+        session.invalidate(problem)
+    found = DBAPIError.instance(None, None, problem, driver_error(session), dialect=session.dialect)
+    assert isinstance(found, DBAPIError)
+    return found
+
+
 @contextmanager
-def driver_errors(session: Connection) -> Iterator[Dialect]:
-    """Wrap the driver's errors as SQLAlchemy would, where we bypass it; yield what compiles statements."""
-    dialect, error = session.dialect, session.dialect.loaded_dbapi.Error
+def driver_errors(session: Connection) -> Iterator[None]:
+    """Wrap the driver's errors inside the block as SQLAlchemy would."""
     try:
-        yield dialect
-    except error as problem:
-        if dialect.is_disconnect(problem, session.connection.driver_connection, None):
-            session.invalidate(problem)
-        raise DBAPIError.instance(None, None, problem, error, dialect=dialect) from problem
+        yield
+    except driver_error(session) as problem:
+        raise as_database_error(session, problem) from problem
 
 
 def open_staging(session: Connection, database: Path | None, tables: MetaData) -> None:
@@ -318,40 +327,6 @@ def reserve_ids(connection: Connection, table: str, count: int) -> int:
         text("SELECT setval(CAST(:name AS regclass), :last)"), {**sequence, "last": found + count}
     )
     return int(found)
-
-
-def text_rows(connection: Connection, rows: Sequence[Sequence[str]], *names: str) -> Subquery:
-    """Return a table of many rows of texts as one parameter: `place` (from 0) and columns of these names.
-
-    A VALUES list of so many rows takes longer to compile than to run.
-    """
-    listed = literal(json.dumps(rows))
-    if is_sqlite(connection):
-        each = func.json_each(listed).table_valued(column("key", Integer), column("value", Text))
-        place: ColumnElement[Any] = each.c.key
-        cells = [func.json_extract(each.c.value, f"$[{n}]", type_=Text()) for n in range(len(names))]
-    else:
-        from sqlalchemy.dialects.postgresql import JSONB
-
-        parts = func.jsonb_array_elements(cast(listed, JSONB))
-        each = parts.table_valued(column("value", JSONB), with_ordinality="ordinality")
-        place = each.c.ordinality - 1
-        cells = [each.c.value[n].astext for n in range(len(names))]
-    labelled = (cell.label(name) for cell, name in zip(cells, names, strict=True))
-    return select(place.label("place"), *labelled).subquery("rows")
-
-
-def texts(connection: Connection, values: Sequence[str]) -> Subquery:
-    """Return a table of many texts, in the column `value`, as one parameter."""
-    return text_rows(connection, [[value] for value in values], "value")
-
-
-def numbered(connection: Connection, values: Sequence[int]) -> Subquery:
-    """Return a table of many whole numbers, in the columns `place` (from 0) and `value`, as one parameter."""
-    listed = texts(connection, list(map(str, values)))
-    rows = select(listed.c.place, cast(listed.c.value, BigInteger).label("value"))
-    # With the limit SQLite keeps the table; without it, it reads the whole list again for every joined row.
-    return rows.limit(len(values)).subquery("numbered")
 
 
 def domain_of(connection: Connection, address: ColumnElement[str]) -> ColumnElement[str]:

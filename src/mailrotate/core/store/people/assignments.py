@@ -16,7 +16,7 @@ from sqlalchemy import (
     update,
 )
 
-from mailrotate.core.store import dialects, visibility
+from mailrotate.core.store import listed, visibility
 from mailrotate.core.store import tables as t
 from mailrotate.core.values.spread import EVERYONE, Assignment
 from mailrotate.core.values.states import CampaignState, RecipientState, Rotation
@@ -157,7 +157,7 @@ def _words_of(how: Assignment, pool: ColumnElement[int]) -> ColumnElement[int]:
 
 def senders_in_order(connection: Connection, how: Assignment) -> Subquery:
     """The senders of an assignment as a table: the places of each pool, one pool behind the other."""
-    return dialects.numbered(connection, [sender for one in how.spreads.values() for sender in one.places])
+    return listed.numbered(connection, [sender for one in how.spreads.values() for sender in one.places])
 
 
 def place_among(how: Assignment, pool: ColumnElement[int], rank: ColumnElement[int]) -> ColumnElement[int]:

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from mailrotate.core.store import dialects, visibility
+from mailrotate.core.store import dialects, listed, visibility
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.index_steps import each_value
 from mailrotate.core.store.people import tags
@@ -158,8 +158,8 @@ def with_canonical(
     """Run a query of contacts for those with one of many canonical addresses."""
     c = t.contact.c
     for some in portions(canonical):
-        listed = dialects.texts(connection, some).c.value
-        same = (c.domain == dialects.domain_of(connection, listed)) & (c.canonical == listed)
+        wanted = listed.texts(connection, some).c.value
+        same = (c.domain == dialects.domain_of(connection, wanted)) & (c.canonical == wanted)
         yield from connection.execute(query.where(same))
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
 )
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.ready import Ready
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ def due_in_lane(
     return [Due(*row) for row in connection.execute(query)]
 
 
+_MARK_PLANNED = Ready(update(t.recipient).where(t.recipient.c.id == bindparam("b_id")).values(next_at=None))
+
+
 def mark_planned(connection: Connection, recipient_ids: Sequence[int]) -> None:
     """Note that the recipients' next step is in the outbox."""
-    if recipient_ids:
-        rows = [{"planned_id": recipient_id} for recipient_id in recipient_ids]
-        by_id = update(t.recipient).where(t.recipient.c.id == bindparam("planned_id"))
-        connection.execute(by_id.values(next_at=None), rows)
+    _MARK_PLANNED.change_each(connection, [{"b_id": recipient_id} for recipient_id in recipient_ids])
 
 
 def plan_again(connection: Connection, recipient_id: int, due_at: datetime) -> None:

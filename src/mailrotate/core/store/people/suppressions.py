@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from mailrotate.core.store import dialects
+from mailrotate.core.store import dialects, listed
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.portions import portions, rows_with
 from mailrotate.core.store.ready import Ready
@@ -166,7 +166,7 @@ def add_many(
     if not rows:
         return 0
     names = ("kind", "value", "canonical", "hash")
-    new = dialects.text_rows(connection, rows, *names)
+    new = listed.text_rows(connection, rows, *names)
     columns = {
         **{name: new.c[name] for name in names},
         "reason": literal(reason, _s.reason.type),

@@ -151,13 +151,15 @@ def _candidate(m: Mapping[Any, Any]) -> Candidate:
     return Candidate(**values)
 
 
+_PLAN = Ready(insert(t.message))
+
+
 def plan(
     connection: Connection, transition: Transition, messages: Sequence[NewMessage], now: datetime
 ) -> None:
     """Add rows to the outbox."""
-    if messages:
-        begun = {**moves.born(transition), "planned_at": now}
-        connection.execute(insert(t.message), [{**vars(new), **begun} for new in messages])
+    begun = {**moves.born(transition), "planned_at": now}
+    _PLAN.change_each(connection, [{**vars(new), **begun} for new in messages])
 
 
 _c = t.message.c
@@ -207,35 +209,57 @@ _EARLIEST_OF_CAMPAIGN = Ready(_IS_EARLIEST.where(_c.campaign_id == bindparam("b_
 
 def earliest_by_hand(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
     """The first ready hand-written message of a lane, tests of a campaign included."""
-    return _earliest(connection, mailbox_id, Priority.BY_HAND, now)
+    return earliest_ready(connection, mailbox_id, Priority.BY_HAND, now)
 
 
 def earliest_notice(connection: Connection, mailbox_id: int, now: datetime) -> Candidate | None:
     """The first ready notice of a lane."""
-    return _earliest(connection, mailbox_id, Priority.NOTICE, now)
-
-
-def _earliest(connection: Connection, mailbox_id: int, priority: Priority, now: datetime) -> Candidate | None:
-    return _one(_EARLIEST.first(connection, b_mailbox=mailbox_id, b_priority=priority, b_now=now))
+    return earliest_ready(connection, mailbox_id, Priority.NOTICE, now)
 
 
 def earliest_ready(
-    connection: Connection, mailbox_id: int, campaign_id: int, priority: Priority, now: datetime
+    connection: Connection,
+    mailbox_id: int,
+    priority: Priority,
+    now: datetime,
+    campaign_id: int | None = None,
 ) -> Candidate | None:
-    """The first ready message of one campaign and priority in a lane."""
-    known = {"b_mailbox": mailbox_id, "b_priority": priority, "b_now": now, "b_campaign": campaign_id}
-    return _one(_EARLIEST_OF_CAMPAIGN.first(connection, **known))
+    """The first ready message of a priority in a lane, of one campaign or of any."""
+    known: dict[str, object] = {"b_mailbox": mailbox_id, "b_priority": priority, "b_now": now}
+    if campaign_id is None:
+        return _one(_EARLIEST.first(connection, **known))
+    return _one(_EARLIEST_OF_CAMPAIGN.first(connection, **known, b_campaign=campaign_id))
 
 
 def _one(row: Record | None) -> Candidate | None:
     return None if row is None else _candidate(row)
 
 
-def next_ready_at(connection: Connection, mailbox_id: int) -> datetime | None:
-    """When the lane's first waiting row may be tried."""
-    query = select(func.min(t.message.c.ready_at)).where(t.message.c.mailbox_id == mailbox_id, t.is_waiting)
-    found = connection.execute(query).scalar_one()
-    return found if isinstance(found, datetime) else None
+_NEXT_READY = select(func.min(_c.ready_at, type_=_c.ready_at.type).label("ready_at")).where(
+    _c.mailbox_id == bindparam("b_mailbox"), t.is_waiting
+)
+_OF_PRIORITY = _NEXT_READY.where(_c.priority == bindparam("b_priority"))
+_NEXT = Ready(_NEXT_READY)
+_NEXT_OF_PRIORITY = Ready(_OF_PRIORITY)
+_NEXT_OF_CAMPAIGN = Ready(_OF_PRIORITY.where(_c.campaign_id == bindparam("b_campaign")))
+
+
+def next_ready_at(
+    connection: Connection,
+    mailbox_id: int,
+    priority: Priority | None = None,
+    campaign_id: int | None = None,
+) -> datetime | None:
+    """When the lane's first waiting row may be tried, of any or one priority, of any or one campaign."""
+    found: datetime | None
+    if priority is None:
+        found = _NEXT.value(connection, b_mailbox=mailbox_id)
+    elif campaign_id is None:
+        found = _NEXT_OF_PRIORITY.value(connection, b_mailbox=mailbox_id, b_priority=priority)
+    else:
+        known = {"b_mailbox": mailbox_id, "b_priority": priority, "b_campaign": campaign_id}
+        found = _NEXT_OF_CAMPAIGN.value(connection, **known)
+    return found
 
 
 def by_id(connection: Connection, message_id: int) -> Candidate | None:
