@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,7 @@ from mailrotate.core.store import engine, group_commit
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.engine import Store
 from mailrotate.core.store.group_commit import GroupWriter
+from mailrotate.core.store.sending import send_mark
 from mailrotate.core.values.errors import Busy, StoreTrouble
 
 Block = Callable[[Connection], object]
@@ -323,3 +325,157 @@ def test_a_file_that_another_process_has_locked_is_busy_for_each_block(threads: 
     with threads.store.writing() as connection:
         keep("next")(connection)
     assert kept(threads.store) == ["next"]
+
+
+class Jobs(Threads):
+    """Threads whose functions the thread that has the turn runs."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.ran_by: list[int] = []
+
+    def write(self, block: Block, alone: bool = False) -> None:
+        def work(opened: group_commit.Block) -> None:
+            self.ran_by.append(threading.get_ident())
+            block(opened.connection)
+
+        self.store.send(work)
+
+    def queue_many(self, *blocks: Block) -> list[Future[None]]:
+        """Let the functions queue behind a block of its own, and run."""
+        with self.behind(keep("first")):
+            return [self.queue(block) for block in blocks]
+
+
+@pytest.fixture
+def jobs(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
+    monkeypatch.setattr(group_commit, "_LONGEST", 60.0)
+    found = Jobs(sqlite_store)
+    yield found
+    found.pool.shutdown()
+
+
+def test_one_thread_runs_the_functions_of_all_that_wait_in_their_order(jobs: Jobs) -> None:
+    order: list[str] = []
+
+    def note(name: str) -> Block:
+        return lambda connection: order.append(name)
+
+    for each in jobs.queue_many(*(note(f"n{n}") for n in range(9))):
+        each.result()
+    assert order == [f"n{n}" for n in range(9)]
+    assert len(set(jobs.ran_by)) == 1
+    assert jobs.commits == 1
+
+
+def test_a_function_that_raises_takes_back_only_its_own_changes_and_raises_in_its_own_thread(
+    jobs: Jobs,
+) -> None:
+    def fail(connection: Connection) -> None:
+        keep("lost")(connection)
+        raise ZeroDivisionError
+
+    before, failing, after = jobs.queue_many(keep("before"), fail, keep("after"))
+    with pytest.raises(ZeroDivisionError):
+        failing.result()
+    before.result()
+    after.result()
+    assert kept(jobs.store) == ["after", "before", "first"]
+
+
+def test_when_the_transaction_is_lost_every_function_of_it_fails(jobs: Jobs) -> None:
+    ran: list[Future[None]] = []
+    with pytest.raises(StoreTrouble, match="is full"), jobs.behind(keep("first")):
+        ran.extend(jobs.queue(block) for block in (keep("second"), lose_transaction, keep("after")))
+    second, losing, after = ran
+    for each in (second, losing):
+        with pytest.raises(StoreTrouble, match="is full"):
+            each.result()
+    after.result()
+    assert kept(jobs.store) == ["after"]
+
+
+def test_a_function_whose_transaction_cannot_begin_raises_and_the_next_one_works(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = engine._begin_writing
+
+    def fail_once(connection: Connection) -> None:
+        monkeypatch.setattr(engine, "_begin_writing", begin)
+        raise Busy("store.busy", "another process writes", "run it again")
+
+    monkeypatch.setattr(engine, "_begin_writing", fail_once)
+    with pytest.raises(Busy):
+        jobs.write(keep("first"))
+    jobs.write(keep("second"))
+    assert kept(jobs.store) == ["second"]
+
+
+def test_f3_the_marks_of_a_group_are_counted_and_taken_out_once_after_its_commit(jobs: Jobs) -> None:
+    with jobs.store.writing() as connection:
+        send_mark.begin_pass(connection, "home", "pass")
+    taken_out: list[tuple[int, int]] = []
+
+    def note(number: int) -> None:
+        with jobs.store.reading() as connection:
+            taken_out.append((number, send_mark.read(connection).number))
+
+    def mark(connection: Connection) -> None:
+        jobs.store.send(lambda block: block.mark(note))
+
+    with jobs.store.writing():
+        ran = [jobs.pool.submit(mark, None) for _ in range(3)]
+        while jobs.queued() < 3:
+            pass
+    for each in ran:
+        each.result()
+    assert taken_out == [(3, 3)], "the file is told before the database knows it, or for each mark"
+
+
+def test_f3_where_the_mark_cannot_be_taken_out_only_those_fail_that_mark(jobs: Jobs) -> None:
+    with jobs.store.writing() as connection:
+        send_mark.begin_pass(connection, "home", "pass")
+
+    def refuse(number: int) -> None:
+        raise StoreTrouble("mark.unwritable", "the mark cannot be written", "ls")
+
+    with jobs.store.writing():
+        marking = jobs.pool.submit(jobs.store.send, lambda block: block.mark(refuse))
+        while jobs.queued() < 1:
+            pass
+        other = jobs.queue(keep("other"))
+    with pytest.raises(StoreTrouble, match="mark cannot be written"):
+        marking.result()
+    other.result()
+    assert kept(jobs.store) == ["other"]
+
+
+def version(store: Store) -> group_commit.Version | None:
+    return store.send(lambda block: block.version)
+
+
+def test_the_version_stays_while_lanes_send_and_changes_with_all_other_writing(sqlite_store: Store) -> None:
+    store, seen = sqlite_store, [version(sqlite_store)]
+
+    def sent(block: group_commit.Block) -> None:
+        keep("sent")(block.connection)
+
+    def sent_and_changed(block: group_commit.Block) -> None:
+        block.change()
+
+    store.send(sent)
+    assert version(store) == seen[0]
+    for door in (store.writing, store.writing_alone):
+        with door() as connection:
+            keep(f"n{len(seen)}")(connection)
+        seen.append(version(store))
+    store.send(sent_and_changed)
+    seen.append(version(store))
+    assert store.path is not None
+    with sqlite3.connect(store.path) as other:
+        other.execute("INSERT INTO setting (key, value) VALUES ('other', 'process')")
+    other.close()
+    seen.append(version(store))
+    assert None not in seen
+    assert len(set(seen)) == 5
+    assert version(store) == seen[-1]

@@ -38,6 +38,7 @@ HAS_DEADLINE = (Departure.DISCONNECTED, Departure.FAILED)
 _IS_RUNNING = _IS[DeadlineState.RUNNING]
 _RUNNING = select(_d.id).where(_IS_RUNNING).limit(1)
 _ANY = Ready(_RUNNING)
+_EARLIEST_END = Ready(select(func.min(_d.ends_at, type_=_d.ends_at.type).label("ends_at")).where(_IS_RUNNING))
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,12 @@ def is_any(connection: Connection, *where: ColumnElement[bool]) -> bool:
     if not where:
         return _ANY.first(connection) is not None
     return connection.execute(_RUNNING.where(*where)).first() is not None
+
+
+def earliest_end(connection: Connection) -> datetime | None:
+    """When the first open deadline ends; None if none is open."""
+    found: datetime | None = _EARLIEST_END.value(connection)
+    return found
 
 
 def mailboxes_with(connection: Connection, mailbox_ids: Sequence[int], kind: DeadlineKind) -> set[int]:

@@ -1,9 +1,9 @@
-"""The two doors to the database, and what its errors mean.
+"""The doors to the database, and what its errors mean.
 
-`reading()` and `writing()` each hand out one transaction. SQLite: WAL, `synchronous=FULL`, foreign keys on,
-and every writing transaction is BEGIN IMMEDIATE, because a deferred one that reads and then writes behind
-another commit fails at once, whatever the timeout. `docs/decisions/two-databases.md` lists what differs on
-PostgreSQL.
+`reading()`, `writing()` and `sending()` each hand out one transaction. SQLite: WAL, `synchronous=FULL`,
+foreign keys on, and every writing transaction is BEGIN IMMEDIATE, because a deferred one that reads and then
+writes behind another commit fails at once, whatever the timeout. `docs/decisions/two-databases.md` lists what
+differs on PostgreSQL.
 """
 
 import logging
@@ -12,10 +12,10 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
@@ -32,10 +32,12 @@ from mailrotate.core.store.dialects import (
     set_foreign_keys,
     shares_backends,
 )
-from mailrotate.core.store.group_commit import LOOK_EVERY, GroupWriter
+from mailrotate.core.store.group_commit import LOOK_EVERY, Block, GroupWriter
+from mailrotate.core.store.sending import send_mark
 from mailrotate.core.values.errors import BadInput, StoreTrouble
 
 _POOL_SIZE = 80
+_Result = TypeVar("_Result")
 # Ctrl-C while a connection goes back to the pool is logged there as an error, and would be printed.
 logging.getLogger("sqlalchemy.pool").addHandler(logging.NullHandler())
 
@@ -48,7 +50,9 @@ class Store:
         self.name = name
         self.path = path
         # SQLite lets one transaction write; PostgreSQL has a connection for each writer.
-        self._writer = GroupWriter(self._transaction) if path else None
+        self._writer = GroupWriter(self._group, send_mark.count) if path else None
+        # The connection of all groups: whether others have written can only be told on the same one.
+        self._session: Connection | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -80,8 +84,29 @@ class Store:
         On SQLite, threads share a transaction and its commit (`group_commit.py`): a block is short, and what
         may take long uses `writing_alone`. Raises StoreTrouble, Busy.
         """
-        with self.telling(), self._writer.shared() if self._writer else self._transaction() as connection:
-            yield connection
+        with self.sending() as block:
+            block.change()
+            yield block.connection
+
+    @contextmanager
+    def sending(self) -> Iterator[Block]:
+        """Open a transaction as `writing` does, for what a lane does to one message.
+
+        It leaves what lanes go by as it is, or says so (`Block.change`). Raises StoreTrouble, Busy.
+        """
+        with self.telling(), self._writer.shared() if self._writer else self._unshared() as block:
+            yield block
+
+    def send(self, work: Callable[[Block], _Result]) -> _Result:
+        """Run a function in a transaction as `sending` opens, in this thread or in another one.
+
+        Raises what the function raises, StoreTrouble, Busy.
+        """
+        if self._writer is None:
+            with self.sending() as block:
+                return work(block)
+        with self.telling():
+            return self._writer.run(work)
 
     @contextmanager
     def writing_alone(self, session: Connection | None = None) -> Iterator[Connection]:
@@ -96,6 +121,30 @@ class Store:
             self._transaction(session) as connection,
         ):
             yield connection
+
+    @contextmanager
+    def _group(self) -> Iterator[Connection]:
+        if self._session is None:
+            self._session = self.engine.connect().execution_options(mailrotate_writes=True)
+        try:
+            with self._session.begin():
+                yield self._session
+        except BaseException:
+            # The transaction may still be open; the pool takes it back.
+            self._session.close()
+            self._session = None
+            raise
+
+    @contextmanager
+    def _unshared(self) -> Iterator[Block]:
+        number = 0
+        with self._transaction() as connection:
+            block = Block(connection)
+            yield block
+            if block.note is not None:
+                number = send_mark.count(connection)
+        if block.note is not None:
+            block.note(number)
 
     @contextmanager
     def _transaction(self, session: Connection | None = None) -> Iterator[Connection]:
@@ -124,6 +173,8 @@ class Store:
                 set_foreign_keys(connection, True)
 
     def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
         self.engine.dispose()
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from mailrotate.core.store import dialects
 from mailrotate.core.store import tables as t
@@ -11,7 +11,7 @@ from mailrotate.core.values.lineage import DatabaseMark
 
 _m = t.send_mark.c
 _READ = select(_m.number, _m.home, _m.pass_id)
-_COUNT = Ready(update(t.send_mark).values(number=_m.number + 1).returning(_m.number))
+_COUNT = Ready(update(t.send_mark).values(number=_m.number + bindparam("b_more")).returning(_m.number))
 
 
 def read(connection: Connection) -> DatabaseMark:
@@ -25,9 +25,10 @@ def begin_pass(connection: Connection, home: str, pass_id: str | None) -> None:
     change(connection, home=home, pass_id=pass_id)
 
 
-def count(connection: Connection) -> int:
-    """Count one more mark; return its number. The last statement of its transaction: others wait for it."""
-    return int(_COUNT.value(connection))
+def count(connection: Connection, more: int = 1) -> int:
+    """Count more marks; return the number of the last. The last statement of its transaction: others wait
+    for it."""
+    return int(_COUNT.value(connection, b_more=more))
 
 
 def hold(connection: Connection, since: datetime) -> None:
