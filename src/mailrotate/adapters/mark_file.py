@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -34,10 +35,14 @@ class MarkFile:
     _threads: threading.Lock = field(default_factory=threading.Lock, init=False)
     _descriptor: int | None = field(default=None, init=False)
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """See MarkPlace."""
         return self.folder / f"{self.workspace}.mark"
+
+    @cached_property
+    def _machine(self) -> str:
+        return machine(self.home_id)
 
     def read(self) -> OutsideMark | None:
         """See MarkPlace. A file that another machine wrote, copied here, counts as missing."""
@@ -101,7 +106,7 @@ class MarkFile:
         fields = (
             _FIRST_LINE,
             self.workspace,
-            machine(self.home_id),
+            self._machine,
             mark.instance,
             " ".join(mark.passes),
             mark.number,
@@ -121,7 +126,7 @@ class MarkFile:
             raise self._damaged() from None
         if (first, workspace) != (_FIRST_LINE, self.workspace):
             raise self._damaged()
-        return mark if written_by == machine(self.home_id) else None
+        return mark if written_by == self._machine else None
 
     def _damaged(self) -> StoreTrouble:
         return StoreTrouble(

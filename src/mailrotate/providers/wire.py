@@ -29,7 +29,9 @@ def trouble(phase: Phase, text: str) -> MailTrouble:
 def printable(text: str) -> str:
     """Make a server's words safe for a terminal: one line, no control characters."""
     joined = " ".join(text.split())
-    return "".join(letter if letter.isprintable() else "?" for letter in joined)[:_LONGEST_TEXT]
+    if not joined.isprintable():
+        joined = "".join(letter if letter.isprintable() else "?" for letter in joined)
+    return joined[:_LONGEST_TEXT]
 
 
 def password_of(account: MailAccount) -> str:
