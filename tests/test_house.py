@@ -34,10 +34,10 @@ LOCKS = ("run.txt", "dev.txt", "mutate.txt")
 # What stands in the store beside its rooms, each a subject of one file.
 STORE_SUBJECTS = {
     "aliases", "backups", "campaign_edits", "campaigns", "column_types", "connections", "database_errors",
-    "deadlines", "dialects", "engine", "events", "group_commit", "index_steps", "instants", "mailboxes",
-    "moves", "names", "notices", "plans", "portions", "progress", "ready", "removals", "requests", "schema",
-    "seat_addresses", "senders",
-    "settings", "shares", "signatures", "slots", "statistics", "step_senders", "triggers", "users",
+    "deadlines", "dialects", "engine", "events", "group_commit", "index_steps", "instants", "listed",
+    "mailboxes", "moves", "names", "notices", "plans", "portions", "progress", "ready", "removals",
+    "requests", "schema", "seat_addresses", "senders",
+    "settings", "shares", "signatures", "slots", "statistics", "step_senders", "triggers", "turns", "users",
     "visibility", "webhooks", "workspaces",
 }  # fmt: skip
 

@@ -80,12 +80,14 @@ PARTS = (
         "claiming",
         (
             "core/services/sending/claiming.py",
+            "core/services/sending/lane_facts.py",
             "core/services/sending/recovery.py",
             "core/store/sending/claims.py",
             "core/store/sending/lanes.py",
         ),
         (
             "tests/services/test_claiming.py",
+            "tests/services/test_lane_facts.py",
             "tests/services/test_recovery.py",
             "tests/store/test_claims.py",
             "tests/store/test_lanes.py",
@@ -101,7 +103,7 @@ PARTS = (
     ),
     Part(
         "turning",
-        ("core/services/sending/turn.py",),
+        ("core/services/sending/lane_inbox.py", "core/services/sending/turn.py"),
         ("tests/services/test_turn.py", "tests/services/test_turns.py", "tests/services/test_notices.py"),
         SQLITE,
     ),

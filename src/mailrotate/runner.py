@@ -23,7 +23,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.running.passes import Outlook, Work
 from mailrotate.core.services.sending import dealing, webhook_posting
-from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.services.sending.pace import Pace
 from mailrotate.core.store.sending import liveness
 from mailrotate.core.store.sending.liveness import LivingRunner
 from mailrotate.core.values.clock import Clock, monotonic_seconds, seconds_since_boot

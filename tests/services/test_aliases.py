@@ -12,8 +12,7 @@ from mailrotate.core.services.mailboxes import alias_choice, mailbox_requests, p
 from mailrotate.core.services.mailboxes.mailbox_views import show
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.sending import inbox_reading
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.store import events, seat_addresses
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import inboxes, outbox, outbox_lists, sending_mailboxes
@@ -53,7 +52,7 @@ def lane(workspace: Workspace, ada: Sender) -> Lane:
 
 
 def claim(context: Context, lane: Lane, message_id: int) -> Claim:
-    found = claim_next(context, lane, StepCache(), NOW, only=message_id)
+    found = Claims(context, lane).next(NOW, only=message_id)
     assert isinstance(found, Claim)
     return found
 

@@ -15,8 +15,7 @@ from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import mailbox_removal
 from mailrotate.core.services.sending import recovery
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.store import mailboxes
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -187,7 +186,7 @@ def test_f3_a_runner_taken_for_dead_cannot_mark_a_message_that_is_being_put_back
     campaign = workspace.add_campaign("autumn", [anna])
     workspace.add_message(anna, campaign, workspace.add_recipient(campaign, "kim@example.com"))
     lane = workspace.own_lane(anna, workspace.add_runner())
-    claimed = claim_next(context, lane, StepCache(), NOW)
+    claimed = Claims(context, lane).next(NOW)
     assert isinstance(claimed, Claim)
     marked: list[bool] = []
 

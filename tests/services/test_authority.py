@@ -55,7 +55,7 @@ from mailrotate.core.services.mailboxes.connecting import NewConnection
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.running import adopting, clock_acceptance
 from mailrotate.core.services.sending import webhook_endpoints
-from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.services.sending.pace import Pace
 from mailrotate.core.services.team import user_admin, user_removal
 from mailrotate.core.services.views import (
     explaining,
@@ -351,7 +351,7 @@ VERBS: dict[str, Verb] = {
 PARTS = {
     "accounts", "affected_campaigns", "claiming", "clock_guard", "comparing",
     "contact_book.note_received", "context", "dealing", "door", "facts", "folder_choice.ends_of",
-    "going_on", "health", "inbox_reading", "lane_holding", "logins", "mark_guard", "marking",
+    "going_on", "health", "inbox_reading", "lane_facts", "lane_holding", "logins", "mark_guard", "marking",
     "notice_planning", "obstacles", "outbox_actions.each", "passes", "planning",
     "reconnecting.login_after", "reconnecting.renew", "recording", "recovery", "secrets.seal",
     "secrets.seal_as", "settling", "survey", "webhook_posting",

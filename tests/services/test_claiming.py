@@ -11,8 +11,7 @@ from sqlalchemy import select, update
 
 from mailrotate.core.services.campaigns import campaign_life
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.sending.claiming import LaneLost, Nothing, claim_next, may_send
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims, LaneLost, Nothing, may_send
 from mailrotate.core.store import campaigns
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -46,7 +45,7 @@ def context(workspace: Workspace) -> Context:
 
 
 def claimed(context: Context, lane: Lane) -> int | None:
-    found = claim_next(context, lane, StepCache(), NOW)
+    found = Claims(context, lane).next(NOW)
     return found.message.id if isinstance(found, Claim) else None
 
 
@@ -172,7 +171,7 @@ def test_f3_a_lane_that_another_runner_has_taken_claims_nothing(
 ) -> None:
     add(workspace, anna, autumn, "kim")
     with pytest.raises(LaneLost):
-        claim_next(context, replace(lane, token=lane.token - 1), StepCache(), NOW)
+        Claims(context, replace(lane, token=lane.token - 1)).next(NOW)
 
 
 @pytest.mark.parametrize("has_message", [True, False])
@@ -189,7 +188,7 @@ def test_b4_a_mailbox_that_may_not_send_claims_nothing_and_says_which_gate_is_cl
         add(workspace, anna, autumn, "kim")
     with workspace.store.writing() as connection:
         connection.execute(update(t.mailbox).values(paused_at=NOW))
-    found = claim_next(context, lane, StepCache(), NOW)
+    found = Claims(context, lane).next(NOW)
     assert isinstance(found, Nothing)
     assert found.closed is not None
     assert found.closed.gate == "rest"
@@ -200,7 +199,7 @@ def test_f3_a_claim_records_who_has_it_and_what_exactly_is_sent(
 ) -> None:
     message_id = add(workspace, anna, autumn, "kim")
     change(workspace, message_id, from_address="old@example.org", marked_at=EARLIER)
-    found = claim_next(context, lane, StepCache(), NOW)
+    found = Claims(context, lane).next(NOW)
     assert isinstance(found, Claim)
     assert (found.message.id, found.claimed_at, found.box.id) == (message_id, NOW, anna.id)
     with workspace.store.reading() as connection:
@@ -329,9 +328,9 @@ def test_e4_a_message_asked_for_by_name_goes_before_all_others_but_only_from_its
     elsewhere = add(workspace, ben, autumn, "mia")
     add(workspace, anna, autumn, "kim", ready_at=EARLIER)
     wanted = add(workspace, anna, autumn, "lee")
-    assert isinstance(claim_next(context, lane, StepCache(), NOW, elsewhere), Nothing)
-    assert isinstance(claim_next(context, lane, StepCache(), NOW, elsewhere + 100), Nothing)
-    found = claim_next(context, lane, StepCache(), NOW, wanted)
+    assert isinstance(Claims(context, lane).next(NOW, elsewhere), Nothing)
+    assert isinstance(Claims(context, lane).next(NOW, elsewhere + 100), Nothing)
+    found = Claims(context, lane).next(NOW, wanted)
     assert isinstance(found, Claim)
     assert found.message.id == wanted
 
@@ -360,7 +359,7 @@ def test_f5_a_message_asked_for_by_name_that_may_not_go_says_why_and_no_other_go
             connection.execute(update(t.mailbox).values(**of_mailbox))
     if of_message:
         change(workspace, wanted, **of_message)
-    found = claim_next(context, lane, StepCache(), NOW, wanted)
+    found = Claims(context, lane).next(NOW, wanted)
     assert isinstance(found, Nothing)
     assert found.closed is not None
     assert found.closed.gate == gate
@@ -372,7 +371,7 @@ def test_f5_a_message_of_a_paused_campaign_asked_for_by_name_names_the_pause(
 ) -> None:
     wanted = add(workspace, anna, autumn, "kim")
     campaign_life.pause(context, "autumn", NOW)
-    found = claim_next(context, lane, StepCache(), NOW, wanted)
+    found = Claims(context, lane).next(NOW, wanted)
     assert isinstance(found, Nothing)
     assert found.closed is not None
     assert found.closed.gate == "campaign"
@@ -394,7 +393,7 @@ def test_c10_only_a_notice_leaves_beyond_the_days_limit(
     workspace: Workspace, anna: Sender, lane: Lane, context: Context, autumn: StoredCampaign
 ) -> None:
     add(workspace, anna, autumn, "kim")
-    closed = claim_next(context, lane, StepCache(), NOW)
+    closed = Claims(context, lane).next(NOW)
     assert isinstance(closed, Nothing)
     assert closed.closed is not None
     assert closed.closed.gate == "daily_limit"
@@ -408,7 +407,7 @@ def test_f5_a_message_of_another_lane_asked_for_by_name_names_what_closes_this_o
     workspace: Workspace, lane: Lane, context: Context, autumn: StoredCampaign
 ) -> None:
     elsewhere = add(workspace, workspace.add_mailbox("ben@example.org"), autumn, "mia")
-    found = claim_next(context, lane, StepCache(), NOW, elsewhere)
+    found = Claims(context, lane).next(NOW, elsewhere)
     assert isinstance(found, Nothing)
     assert found.closed is not None
     assert found.closed.gate == "daily_limit"

@@ -17,9 +17,8 @@ from mailrotate.core.services.context import Context, secret_name
 from mailrotate.core.services.mailboxes import mailbox_views
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.sending import inbox_reading, settling
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
-from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.services.sending.claiming import Claims
+from mailrotate.core.services.sending.pace import Pace
 from mailrotate.core.services.views import outbox_actions
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t
@@ -346,7 +345,7 @@ def test_b9_what_leaves_is_recorded_with_one_statement_more(
         person = workspace.add_recipient(campaign, f"p{n}@example.com", sender_id=sender_id)
         workspace.add_message(anna, campaign, person, to=f"p{n}@example.com")
         contact_book.change(context, anna.address, LinkChange(linked), NOW)
-        claimed = claim_next(context, lane, StepCache(), NOW)
+        claimed = Claims(context, lane).next(NOW)
         assert isinstance(claimed, Claim)
         with statements(workspace.store) as seen:
             settling.settle_sent(context, claimed, claimed.box, TAKEN, NOW)

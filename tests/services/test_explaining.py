@@ -8,8 +8,7 @@ from sqlalchemy import update
 
 from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services import periods
-from mailrotate.core.services.sending.claiming import Nothing, claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims, Nothing
 from mailrotate.core.services.views import limit_settings, logbook, overview, workspace_settings
 from mailrotate.core.services.views.explaining import explain
 from mailrotate.core.store import events, mailboxes, workspaces
@@ -346,7 +345,7 @@ def test_d4_holidays_that_nobody_can_know_any_more_close_their_own_campaign_alon
     lane = workspace.own_lane(anna, workspace.add_runner())
     with workspace.store.writing() as connection:
         inboxes.note_read(connection, anna.id, "INBOX", FolderCursor(1, 0), NOW)
-    claimed = claim_next(context, lane, StepCache(), NOW)
+    claimed = Claims(context, lane).next(NOW)
     assert isinstance(claimed, Claim)
     assert claimed.message.id == free
-    assert isinstance(claim_next(context, lane, StepCache(), NOW + timedelta(hours=1)), Nothing)
+    assert isinstance(Claims(context, lane).next(NOW + timedelta(hours=1)), Nothing)

@@ -23,7 +23,7 @@ from mailrotate.core.services.mailboxes import (
 from mailrotate.core.services.mailboxes.connecting import NewConnection
 from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 from mailrotate.core.services.running import passes
-from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.services.sending.pace import Pace
 from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store import tables as t

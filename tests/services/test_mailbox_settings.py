@@ -20,8 +20,7 @@ from mailrotate.core.services.mailboxes import (
 )
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.mailboxes.reconnecting import disconnect
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.services.views import explaining
 from mailrotate.core.store import events
 from mailrotate.core.store import mailboxes as stored
@@ -106,7 +105,7 @@ def test_b3_a_claim_renders_what_the_mailbox_is_set_to_by_then(
     lane = workspace.own_lane(anna, workspace.add_runner())
 
     def claimed(message: int) -> EmailMessage:
-        found = claim_next(context, lane, StepCache(), NOW, only=message)
+        found = Claims(context, lane).next(NOW, only=message)
         assert isinstance(found, Claim)
         return cast(EmailMessage, message_from_bytes(found.raw, policy=SMTP))
 

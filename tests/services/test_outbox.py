@@ -6,8 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select, update
 
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.services.views import outbox_actions
 from mailrotate.core.services.views.outbox_actions import Which
 from mailrotate.core.store import campaigns, mailboxes, workspaces
@@ -186,7 +185,7 @@ def test_f3_a_held_message_that_was_not_sent_is_queued_and_can_be_claimed_again(
     assert (row.state, row.claimed_at, row.claim_token) == ("scheduled", None, None)
     assert row.message_id == before.message_id
     lane = workspace.own_lane(anna, workspace.add_runner())
-    assert isinstance(claim_next(context, lane, StepCache(), LATER, only=message_id), Claim)
+    assert isinstance(Claims(context, lane).next(LATER, only=message_id), Claim)
 
 
 def test_f3_a_held_message_that_was_not_sent_is_dropped_when_its_recipient_has_ended(
@@ -213,12 +212,12 @@ def test_h4_a_late_message_waits_until_it_is_released_by_id(
     message_id, _ = planned(workspace, anna, campaign, ready_at=NOW - timedelta(days=29))
     context = context_of(workspace)
     lane = workspace.own_lane(anna, workspace.add_runner())
-    refused = claim_next(context, lane, StepCache(), LATER, only=message_id)
+    refused = Claims(context, lane).next(LATER, only=message_id)
     assert not isinstance(refused, Claim)
     assert refused.closed is not None
     assert refused.closed.gate == "overdue"
     assert outbox_actions.release(context, [message_id], LATER).done == [message_id]
-    assert isinstance(claim_next(context, lane, StepCache(), LATER, only=message_id), Claim)
+    assert isinstance(Claims(context, lane).next(LATER, only=message_id), Claim)
 
 
 def test_h4_releasing_a_campaign_also_releases_what_is_planned_only_later(
@@ -232,7 +231,7 @@ def test_h4_releasing_a_campaign_also_releases_what_is_planned_only_later(
     later, _ = planned(workspace, anna, campaign, ready_at=long_ago)
     lane = workspace.own_lane(anna, workspace.add_runner())
     for message_id in (parked, later):
-        assert isinstance(claim_next(context, lane, StepCache(), LATER, only=message_id), Claim)
+        assert isinstance(Claims(context, lane).next(LATER, only=message_id), Claim)
 
 
 def test_h4_a_parked_message_stays_parked_when_its_campaign_is_merely_resumed(
@@ -243,7 +242,7 @@ def test_h4_a_parked_message_stays_parked_when_its_campaign_is_merely_resumed(
     with workspace.store.writing() as connection:
         campaigns.change(connection, campaign.id, resumed_at=LATER)
     lane = workspace.own_lane(anna, workspace.add_runner())
-    refused = claim_next(context_of(workspace), lane, StepCache(), LATER, only=message_id)
+    refused = Claims(context_of(workspace), lane).next(LATER, only=message_id)
     assert not isinstance(refused, Claim)
     assert refused.closed is not None
     assert refused.closed.gate == "overdue"

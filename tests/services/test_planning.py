@@ -11,7 +11,7 @@ from mailrotate.core.services.campaigns import campaign_life as services
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import connection_errors
 from mailrotate.core.services.sending import health, planning
-from mailrotate.core.services.sending.claiming import Nothing, claim_next
+from mailrotate.core.services.sending.claiming import Claims, Nothing
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import mailboxes, workspaces
 from mailrotate.core.store import tables as t
@@ -171,7 +171,7 @@ def test_h4_late_people_are_not_all_planned_and_parked_while_others_go_on(
             workspaces.note_absence(connection, NOW, back)
     for _ in range(4):
         plan(context, lane, back)
-        assert isinstance(claim_next(context, lane, StepCache(), back), Nothing)
+        assert isinstance(Claims(context, lane).next(back), Nothing)
     assert waiting(workspace, campaign) == 2 * LIMIT
     enrol(workspace, campaign, 2, next_at=back)
     assert plan(context, lane, back) == 2

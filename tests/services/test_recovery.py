@@ -4,9 +4,8 @@ import pytest
 from sqlalchemy import select
 
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.sending.claiming import claim_next
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.services.sending.recovery import recover
-from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import lanes, liveness
@@ -34,7 +33,7 @@ def claimed_by(
     """A message that this runner has claimed in this mailbox."""
     address = f"for-{box.id}@example.com"
     workspace.add_message(box, campaign, workspace.add_recipient(campaign, address), to=address)
-    claimed = claim_next(context, workspace.own_lane(box, runner_id), StepCache(), NOW)
+    claimed = Claims(context, workspace.own_lane(box, runner_id)).next(NOW)
     assert isinstance(claimed, Claim)
     return claimed.message.id
 

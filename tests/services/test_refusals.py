@@ -9,8 +9,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import mailbox_views, refusal_undoing
 from mailrotate.core.services.mailboxes.refusal_undoing import Undone
 from mailrotate.core.services.sending import settling
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.store import connections, events
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -67,7 +66,7 @@ def add_person(workspace: Workspace, anna: Sender, campaign: StoredCampaign, add
 
 def meet(context: Context, lane: Lane, reply: ServerReply, now: datetime) -> str | None:
     """Send the next message to a server that answers so; return to whom, or None if the mailbox waits."""
-    claimed = claim_next(context, lane, StepCache(), now)
+    claimed = Claims(context, lane).next(now)
     if not isinstance(claimed, Claim):
         return None
     if reply is ACCEPTED:

@@ -27,7 +27,7 @@ from mailrotate.core.services.mailboxes import (
 from mailrotate.core.services.mailboxes.connecting import NewConnection
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.sending import inbox_reading
-from mailrotate.core.services.sending.rendering import StepCache, letter_for
+from mailrotate.core.services.sending.rendering import StepCache, letter_for, letterhead_of
 from mailrotate.core.services.views import outbox_actions
 from mailrotate.core.services.views.explaining import explain
 from mailrotate.core.store import campaigns as stored_campaigns
@@ -198,7 +198,7 @@ def test_b8_d5_another_mailbox_takes_the_contacted_people_of_a_rotation_in_their
         assert message is not None
         assert (message.step_position, message.due_at) == (2, DUE)
         box = sending_mailboxes.by_id(connection, clara.id)
-        letter = letter_for(connection, StepCache(), message, box, campaign)
+        letter = letter_for(connection, StepCache(), message, letterhead_of(connection, box), campaign)
     assert (letter.in_reply_to, letter.references, letter.from_address) == (first, (first,), CLARA)
     # Whoever comes later is nothing to it either.
     late = workspace.add_recipient(campaign, "late@example.com")
@@ -525,7 +525,7 @@ def test_b8_ten_thousand_people_move_in_one_transaction_and_keep_place_thread_an
         for message_id, recipient_id in planned[:50]:
             message = stored_outbox.by_id(connection, message_id)
             assert message is not None
-            letter = letter_for(connection, StepCache(), message, box, campaign)
+            letter = letter_for(connection, StepCache(), message, letterhead_of(connection, box), campaign)
             follows = message.step_position == 2
             assert letter.in_reply_to == (f"<s{recipient_id}@example.org>" if follows else None)
 

@@ -16,7 +16,7 @@ from mailrotate.core.services.context import Context, account_of, secret_name
 from mailrotate.core.services.mailboxes import mailbox_settings, signature_editing
 from mailrotate.core.services.mailboxes.reconnecting import LoginChange
 from mailrotate.core.services.running import passes
-from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.services.sending.pace import Pace
 from mailrotate.core.store import connections, events
 from mailrotate.core.store import mailboxes as stored
 from mailrotate.core.store.connections import StoredLogin

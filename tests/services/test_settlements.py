@@ -16,8 +16,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import door, grace_periods
 from mailrotate.core.services.effects.grace_periods import Settled
 from mailrotate.core.services.sending import settling
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.store import deadlines, senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -217,7 +216,7 @@ def test_c9_story_32_a_message_that_is_sending_at_the_end_is_recorded_and_its_re
         connection.execute(update(t.message).where(kept, t.is_waiting).values(ready_at=END + HOUR))
         connection.execute(update(t.message).where(~kept).values(state="scheduled", ready_at=NOW))
     lane = rotation.workspace.own_lane(rotation.anna, rotation.workspace.add_runner())
-    claimed = claim_next(context, lane, StepCache(), NOW)
+    claimed = Claims(context, lane).next(NOW)
     assert isinstance(claimed, Claim)
     rotation.away()
     settle(store, END)

@@ -12,8 +12,7 @@ from mailrotate.core.rules.replies import hint_for
 from mailrotate.core.rules.transitions import DEADLINE
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import settling
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.services.sending.settling import Settled
 from mailrotate.core.store import deadlines, events
 from mailrotate.core.store import tables as t
@@ -67,7 +66,7 @@ def claimed(
 
 
 def claim(context: Context, lane: Lane) -> Claim:
-    found = claim_next(context, lane, StepCache(), NOW)
+    found = Claims(context, lane).next(NOW)
     assert isinstance(found, Claim)
     return found
 

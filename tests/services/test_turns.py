@@ -21,9 +21,8 @@ from mailrotate.core.services.mailboxes.connecting import NewConnection
 from mailrotate.core.services.mailboxes.plan_changes import PlanChange
 from mailrotate.core.services.running import passes
 from mailrotate.core.services.sending import settling
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
-from mailrotate.core.services.sending.turn import Pace
+from mailrotate.core.services.sending.claiming import Claims
+from mailrotate.core.services.sending.pace import Pace
 from mailrotate.core.store import senders
 from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
@@ -197,6 +196,7 @@ def test_f3_a_message_whose_mark_the_database_refused_goes_on_although_its_runne
 
     with monkeypatch.context() as patched:
         patched.setattr(claims, "mark", refuse)
+        patched.setattr(settling, "put_back", refuse)
         with pytest.raises(Busy):
             work(context, anna.id, runner_id)
     assert (states(workspace), server.taken) == (["sending"], [])
@@ -326,7 +326,7 @@ def test_f3_a_fate_that_another_runner_has_recorded_is_not_logged_again(
     """Two runners that both believe a message theirs: the log says once that it is held."""
     workspace.add_message(anna, campaign, workspace.add_recipient(campaign, "kim@example.com"))
     lane = workspace.own_lane(anna, workspace.add_runner())
-    claimed = claim_next(context, lane, StepCache(), NOW)
+    claimed = Claims(context, lane).next(NOW)
     assert isinstance(claimed, Claim)
     silence = ServerReply(Phase.DOT, None, None, "timed out")
     first, second = (settling.settle_unknown(context, claimed, silence, NOW) for _ in range(2))
@@ -351,7 +351,7 @@ def test_b3_f3_a_mailbox_keeps_its_gap_after_a_crash_past_the_mark(
         connection.execute(update(t.connection).values(gap_seconds=gap.total_seconds()))
     enrol(workspace, campaign, "kim@example.com", "lee@example.com")
     with monkeypatch.context() as patched:
-        patched.setattr(settling, "settle_sent", lambda *_anything: 1 / 0)
+        patched.setattr(settling, "settle_sent_in", lambda *_anything: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             work(context, anna.id, workspace.add_runner())
     with workspace.store.reading() as connection:

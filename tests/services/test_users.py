@@ -8,8 +8,7 @@ from sqlalchemy import func, insert, select
 from mailrotate.core.services.campaigns import campaign_life, campaign_views
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.mailboxes import grace_extension, mailbox_views, slot_pool
-from mailrotate.core.services.sending.claiming import Nothing, claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims, Nothing
 from mailrotate.core.services.team import user_admin, user_removal
 from mailrotate.core.store import campaigns as stored_campaigns
 from mailrotate.core.store import events, workspaces
@@ -166,7 +165,7 @@ def test_a10_a_lock_lets_nothing_leave_from_the_seat_and_starts_no_deadline(
         workspace.add_message(box, campaign, person)
     user_admin.lock(context, BEN, NOW)
     lanes = [workspace.own_lane(box, workspace.add_runner()) for box in boxes]
-    of_ben, of_admin = (claim_next(context, lane, StepCache(), NOW) for lane in lanes)
+    of_ben, of_admin = (Claims(context, lane).next(NOW) for lane in lanes)
     assert isinstance(of_ben, Nothing)
     assert of_ben.closed is not None
     assert of_ben.closed.gate == "user"

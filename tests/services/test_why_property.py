@@ -16,8 +16,7 @@ from sqlalchemy import update
 
 from mailrotate.core.rules.transitions import USER
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.sending.claiming import claim_next
-from mailrotate.core.services.sending.rendering import StepCache
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.services.views.explaining import Explanation, explain
 from mailrotate.core.store import campaigns, mailboxes, workspaces
 from mailrotate.core.store import tables as t
@@ -330,7 +329,7 @@ def refuse_before_and_send_at(
         closed = {gate.gate for gate in said.gates if not gate.open}
 
         def attempt(at: datetime) -> object:
-            return claim_next(context, lane, StepCache(), at, only=message_id)
+            return Claims(context, lane).next(at, only=message_id)
 
         if said.next_at is None:
             for later in (timedelta(), timedelta(days=1, hours=7), timedelta(days=45)):

@@ -44,7 +44,7 @@ def test(
     from threading import Event
 
     from mailrotate.core.services.campaigns import previewing
-    from mailrotate.core.services.sending.turn import Pace
+    from mailrotate.core.services.sending.pace import Pace
     from mailrotate.core.values.states import MessageState
 
     call = call_of(ctx)

@@ -19,8 +19,9 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import clock_guard, facts
 from mailrotate.core.services.effects.assigning import current_senders, is_connected
 from mailrotate.core.services.sending.lane_holding import holding_lane
-from mailrotate.core.services.sending.rendering import StepCache, letter_for
-from mailrotate.core.services.sending.turn import LaneTurn, Pace
+from mailrotate.core.services.sending.pace import Pace
+from mailrotate.core.services.sending.rendering import StepCache, letter_for, letterhead_of
+from mailrotate.core.services.sending.turn import LaneTurn
 from mailrotate.core.store import campaigns, events
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.events import About, Actor
@@ -33,7 +34,7 @@ from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.address import normalise_address
 from mailrotate.core.values.errors import BadInput, Busy, NotFound, Refused
 from mailrotate.core.values.hint import Command
-from mailrotate.core.values.letter import UnfitLetter
+from mailrotate.core.values.letter import Letter, UnfitLetter
 from mailrotate.core.values.states import MessageKind, MessageState, Priority
 
 _NOBODY = "someone@example.org"
@@ -103,7 +104,7 @@ def preview(
         to_address = _NOBODY if shown.person is None else shown.person.email
         message = _imagined(shown, to_address, now)
         try:
-            letter = letter_for(connection, StepCache(), message, shown.box, shown.campaign)
+            letter = _letter_of(connection, shown, message)
             words, mail = words_of(letter), compose(letter, now)
         except UnfitLetter as unfit:
             raise _unfit(shown, unfit) from None
@@ -151,7 +152,7 @@ def send_test(
         authority.require_pick(connection, context.actor, shown.box)
         message = _imagined(shown, to_address, now)
         try:
-            compose(letter_for(connection, StepCache(), message, shown.box, shown.campaign), now)
+            compose(_letter_of(connection, shown, message), now)
         except UnfitLetter as unfit:
             raise _unfit(shown, unfit) from None
         outbox.plan(connection, MESSAGE["plan"], [_planned(message, shown.step.id)], now)
@@ -291,6 +292,10 @@ def _planned(message: Candidate, step_id: int) -> NewMessage:
         ready_at=message.ready_at,
         fields=message.own_fields,
     )
+
+
+def _letter_of(connection: Connection, shown: _Subject, message: Candidate) -> Letter:
+    return letter_for(connection, StepCache(), message, letterhead_of(connection, shown.box), shown.campaign)
 
 
 def _unfit(shown: _Subject, unfit: UnfitLetter) -> Refused:

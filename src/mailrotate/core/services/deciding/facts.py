@@ -61,8 +61,21 @@ class _Sent:
 def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) -> MailboxFacts:
     """The mailbox's state and its sent messages, counted in this transaction."""
     start, _ = _day_of(box, now)
+    sent = _Sent(
+        today=mailboxes.sent_since(connection, box.id, start),
+        slot_today=mailboxes.sent_through_slot_since(connection, box.slot_id, start),
+        rolling=rolling_of(connection, box, now),
+        may_rejoin=box.state is ConnectionState.DISCONNECTED
+        and deadlines.is_any(connection, deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)),
+        pauses_campaign=bool(_pausing(connection, [box])),
+    )
+    return _facts_of(box, sent, now, None)
+
+
+def rolling_of(connection: Connection, box: SendingMailbox, now: datetime) -> tuple[RollingUse, ...]:
+    """Count what the mailbox's provider limits."""
     overrides = provider_limits.overrides_in(workspaces.settings(connection))
-    rolling = tuple(
+    return tuple(
         RollingUse(
             limit.description,
             limit.period,
@@ -70,15 +83,6 @@ def mailbox_facts(connection: Connection, box: SendingMailbox, now: datetime) ->
         )
         for limit in provider_limits.limits_for(box.provider, overrides, box.address)
     )
-    sent = _Sent(
-        today=mailboxes.sent_since(connection, box.id, start),
-        slot_today=mailboxes.sent_through_slot_since(connection, box.slot_id, start),
-        rolling=rolling,
-        may_rejoin=box.state is ConnectionState.DISCONNECTED
-        and deadlines.is_any(connection, deadlines.of_mailbox(box.id, DeadlineKind.DISCONNECT)),
-        pauses_campaign=bool(_pausing(connection, [box])),
-    )
-    return _facts_of(box, sent, now, None)
 
 
 def facts_of_mailboxes(

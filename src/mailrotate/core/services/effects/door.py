@@ -35,12 +35,19 @@ def acting(context: Context, now: datetime) -> Iterator[Acting]:
 def enter(context: Context, connection: Connection, now: datetime) -> datetime:
     """Do what `acting` does first, in a transaction that is open already; return the instant that decides."""
     now = context.later(now)
-    if deadlines.is_any(connection):
-        from mailrotate.core.services.effects import grace_periods
-
-        clock_guard.require_right(context, connection, now)
-        grace_periods.apply_passed(connection, now)
+    settle_passed(context, connection, now)
     return now
+
+
+def settle_passed(context: Context, connection: Connection, now: datetime) -> bool:
+    """Settle the deadlines that have passed by an instant; return whether any was open."""
+    if not deadlines.is_any(connection):
+        return False
+    from mailrotate.core.services.effects import grace_periods
+
+    clock_guard.require_right(context, connection, now)
+    grace_periods.apply_passed(connection, now)
+    return True
 
 
 def settle(context: Context, now: datetime) -> None:

@@ -28,8 +28,9 @@ from mailrotate.core.services.sending import (
     settling,
     webhook_posting,
 )
+from mailrotate.core.services.sending.pace import Pace
 from mailrotate.core.services.sending.rendering import StepCache
-from mailrotate.core.services.sending.turn import LaneTurn, Pace
+from mailrotate.core.services.sending.turn import LaneTurn
 from mailrotate.core.store import events, mailboxes, workspaces
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.sending import cut_off_messages, due, lanes, sending_mailboxes

@@ -1,8 +1,12 @@
-"""The claim: one transaction that finds the lane's next message, asks every gate again, and renders it."""
+"""The claim: one transaction that finds the lane's next message, asks every gate again, and renders it.
+
+As long as nobody has written what gates see, it asks them about the facts of the claim before
+(`lane_facts.py`).
+"""
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -10,20 +14,20 @@ from sqlalchemy import Connection
 from mailrotate.core.rules.compose import Composed, compose, compose_notice
 from mailrotate.core.rules.decision import Verdict, first_closed
 from mailrotate.core.rules.gates import Gate, Scope, inbox_is_read
-from mailrotate.core.rules.situation import MailboxFacts, Situation
+from mailrotate.core.rules.situation import Situation
 from mailrotate.core.rules.transitions import MESSAGE, RECIPIENT
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
-from mailrotate.core.services.deciding.facts import Absences
 from mailrotate.core.services.effects import lifecycle
-from mailrotate.core.services.effects.door import acting
+from mailrotate.core.services.effects.door import settle_passed
+from mailrotate.core.services.sending import lane_facts
+from mailrotate.core.services.sending.lane_facts import KeptFacts, LaneFacts
 from mailrotate.core.services.sending.rendering import StepCache, letter_for, notice_letter_for
 from mailrotate.core.store import campaigns, moves
-from mailrotate.core.store.campaigns import StoredCampaign
+from mailrotate.core.store.group_commit import Block
 from mailrotate.core.store.sending import claims, lanes, outbox, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Candidate, Claim
-from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values.letter import Letter, UnfitLetter
 from mailrotate.core.values.states import MessageKind, Priority, ReplyClass
 
@@ -44,17 +48,13 @@ class Nothing:
 
 
 @dataclass
-class _Lane:
-    """The facts of one claim, gathered once."""
+class _At:
+    """What one claim goes by, and when."""
 
     context: Context
     connection: Connection
-    box: SendingMailbox
-    facts: MailboxFacts
-    campaigns: dict[int, StoredCampaign]
-    absences: Absences
+    facts: LaneFacts
     now: datetime
-    note_unfit: Callable[[], None]
 
 
 def may_send(context: Context, mailbox_id: int, now: datetime) -> bool:
@@ -70,80 +70,126 @@ def may_send(context: Context, mailbox_id: int, now: datetime) -> bool:
         if first_closed(Situation(None, known, None), now) is not None:
             return False
         by_hand = outbox.earliest_by_hand(connection, box.id, now)
-        return by_hand is not None or bool(_open_campaigns(context, connection, box, now))
+        return by_hand is not None or bool(lane_facts.open_campaigns(context, connection, box, now))
 
 
-def claim_next(
-    context: Context,
-    lane: Lane,
-    cache: StepCache,
-    now: datetime,
-    only: int | None = None,
-    note_unfit: Callable[[], None] = lambda: None,
-) -> Claim | Nothing:
-    """Claim the next message of a lane (`only`: this one or none); none if a command waits for the lane.
+@dataclass
+class Claims:
+    """Claims the messages of a lane, one after another.
 
-    Raises LaneLost.
+    `note_unfit` is called for each message that cannot be written.
     """
-    with acting(context, now) as (connection, now):
-        if not lanes.hold_on(connection, lane, now):
+
+    context: Context
+    lane: Lane
+    cache: StepCache = field(default_factory=StepCache)
+    note_unfit: Callable[[], None] = lambda: None
+    kept: KeptFacts = field(default_factory=KeptFacts)
+
+    def next(self, now: datetime, only: int | None = None) -> Claim | Nothing:
+        """Claim the next message (`only`: this one or none); none if a command waits for the lane.
+
+        Raises LaneLost, and ClockTrouble as `effects.door.acting`.
+        """
+        with self.context.store.sending() as block:
+            return self.next_in(block, now, only)
+
+    def next_in(self, block: Block, now: datetime, only: int | None = None) -> Claim | Nothing:
+        """Do what `next` does, in a block that is open already."""
+        now = self.context.later(now)
+        known = self.kept.find(block.connection, block.version, now) if only is None else None
+        if known is None and settle_passed(self.context, block.connection, now):
+            block.change()
+        if not lanes.hold_on(block.connection, self.lane, now):
             raise LaneLost
-        if only is None and lanes.is_asked_for(connection, lane.mailbox_id):
+        claimed = None if known is None else self._at_once(block, known, now)
+        return claimed or self._after_all_gates(block, now, only)
+
+    def _at_once(self, block: Block, known: LaneFacts, now: datetime) -> Claim | None:
+        """Claim by facts that still hold; None where not just one message is in question."""
+        at = _At(self.context, block.connection, known, now)
+        message = _first(at)
+        if message is None or _closed_for(at, message) is not None:
+            return None
+        return self._claim(block, at, message)
+
+    def _after_all_gates(self, block: Block, now: datetime, only: int | None) -> Claim | Nothing:
+        connection = block.connection
+        if only is None and lanes.is_asked_for(connection, self.lane.mailbox_id):
             return Nothing(None)
-        box = sending_mailboxes.by_id(connection, lane.mailbox_id)
-        known = facts.mailbox_facts(connection, box, now)
-        closed = first_closed(Situation(None, known, None), now)
+        known = lane_facts.gather(self.context, connection, self.lane.mailbox_id, now)
+        at = _At(self.context, connection, known, now)
+        closed = first_closed(Situation(None, known.mailbox, None), now)
         # Only a notice may pass a closed limit of the day.
-        if closed is not None and only is None and outbox.earliest_notice(connection, box.id, now) is None:
+        if closed is not None and only is None and known.earliest(connection, Priority.NOTICE, now) is None:
             return Nothing(closed)
-        running = _open_campaigns(context, connection, box, now)
-        absences = facts.absences_in(connection)
-        at = _Lane(context, connection, box, known, running, absences, now, note_unfit)
         for _ in range(_MOST_CLEARED):
-            message = _first(at, only)
+            message = _first(at) if only is None else _this(at, only)
             if message is None:
                 return Nothing(closed)
             shut = _closed_for(at, message)
             if shut is None:
-                claimed = _claim(at, lane, cache, message)
+                claimed = self._claim(block, at, message)
                 if claimed is not None:
                     return claimed
                 # Its content may have been one error too many: then its campaign is paused from here on.
-                at.campaigns = _open_campaigns(context, connection, box, now)
+                known.campaigns = lane_facts.open_campaigns(self.context, connection, known.box, now)
             elif not _clear(at, message, shut) or only is not None:
                 return Nothing(shut)
+            else:
+                block.change()
         return Nothing(None)
 
+    def _claim(self, block: Block, at: _At, message: Candidate) -> Claim | None:
+        try:
+            letter, mail = _rendered(at, self.cache, message)
+        except UnfitLetter as unfit:
+            block.change()
+            lifecycle.refuse_content(at.connection, message, str(unfit), at.now, ReplyClass.MESSAGE)
+            self.note_unfit()
+            return None
+        claim_token = uuid.uuid4().hex
+        claimed = claims.claim(
+            at.connection,
+            MESSAGE["claim"],
+            message.id,
+            claim_token=claim_token,
+            runner_id=self.lane.runner_id,
+            slot_id=at.facts.box.slot_id,
+            from_address=letter.from_address,
+            subject=mail.subject,
+            in_reply_to=letter.in_reply_to,
+            cited_ids=letter.references,
+            content_hash=mail.sha256,
+            now=at.now,
+        )
+        if not claimed:
+            return None
+        at.facts.count_one()
+        self.kept.keep(block.version, at.facts, at.now)
+        return Claim(message, claim_token, at.now, at.facts.box, mail.raw)
 
-def _open_campaigns(
-    context: Context, connection: Connection, box: SendingMailbox, now: datetime
-) -> dict[int, StoredCampaign]:
-    zone, found = box.settings.workspace_timezone, {}
-    for campaign in campaigns.active_in_lane(connection, box.id, box.slot_id):
-        known = facts.campaign_facts(context, campaign, zone, now)
-        if first_closed(Situation(known, None, None), now) is None:
-            found[campaign.id] = campaign
-    return found
 
-
-def _first(at: _Lane, only: int | None) -> Candidate | None:
+def _first(at: _At) -> Candidate | None:
     """Notices and mail by hand first, then follow-ups, then first messages; campaigns take turns (E4)."""
-    if only is not None:
-        message = outbox.by_id(at.connection, only)
-        return message if message is not None and message.mailbox_id == at.box.id else None
     return min(_candidates(at), key=_order, default=None)
 
 
-def _candidates(at: _Lane) -> Iterator[Candidate]:
-    for find in (outbox.earliest_notice, outbox.earliest_by_hand):
-        found = find(at.connection, at.box.id, at.now)
+def _this(at: _At, message_id: int) -> Candidate | None:
+    message = outbox.by_id(at.connection, message_id)
+    return message if message is not None and message.mailbox_id == at.facts.box.id else None
+
+
+def _candidates(at: _At) -> Iterator[Candidate]:
+    for priority in (Priority.NOTICE, Priority.BY_HAND):
+        found = at.facts.earliest(at.connection, priority, at.now)
         if found is not None:
             yield found
             return
-    follow_ups = inbox_is_read(at.facts)
-    for campaign_id in at.campaigns:
+    follow_ups = inbox_is_read(at.facts.mailbox)
+    for campaign_id in at.facts.campaigns:
         for priority in (Priority.FOLLOW_UP, Priority.FIRST) if follow_ups else (Priority.FIRST,):
-            found = outbox.earliest_ready(at.connection, at.box.id, campaign_id, priority, at.now)
+            found = at.facts.earliest(at.connection, priority, at.now, campaign_id)
             if found is not None:
                 yield found
                 break
@@ -153,16 +199,17 @@ def _order(message: Candidate) -> tuple[str, datetime, datetime, int]:
     return message.priority, message.turn_at or _NEVER, message.due_at, message.id
 
 
-def _closed_for(at: _Lane, message: Candidate) -> Verdict | None:
-    campaign = None if message.campaign_id is None else at.campaigns.get(message.campaign_id)
+def _closed_for(at: _At, message: Candidate) -> Verdict | None:
+    campaign = None if message.campaign_id is None else at.facts.campaigns.get(message.campaign_id)
     if message.kind is MessageKind.CAMPAIGN and campaign is None:
         situation, _ = facts.situation_of(at.context, at.connection, message, at.now)
         return first_closed(situation, at.now)
-    known = facts.message_facts(at.context, at.connection, message, at.box, campaign, at.now, at.absences)
-    return first_closed(Situation(None, at.facts, known), at.now)
+    lane = at.facts
+    known = facts.message_facts(at.context, at.connection, message, lane.box, campaign, at.now, lane.absences)
+    return first_closed(Situation(None, lane.mailbox, known), at.now)
 
 
-def _clear(at: _Lane, message: Candidate, shut: Verdict) -> bool:
+def _clear(at: _At, message: Candidate, shut: Verdict) -> bool:
     """Take a row that may not go out of the others' way; False when there is nothing to do about it."""
     if shut.gate is Gate.SUPPRESSION and message.recipient_id is not None:
         lifecycle.end_recipients(
@@ -184,40 +231,15 @@ def _clear(at: _Lane, message: Candidate, shut: Verdict) -> bool:
     return True
 
 
-def _rendered(at: _Lane, cache: StepCache, message: Candidate) -> tuple[Letter, Composed]:
+def _rendered(at: _At, cache: StepCache, message: Candidate) -> tuple[Letter, Composed]:
     """Render a message. Raises UnfitLetter."""
     if message.kind is MessageKind.NOTICE:
-        letter, text = notice_letter_for(at.connection, message, at.box)
+        letter, text = notice_letter_for(at.connection, message, at.facts.box)
         return letter, compose_notice(letter, text, at.now)
-    campaign = None if message.campaign_id is None else at.campaigns.get(message.campaign_id)
+    campaign = None if message.campaign_id is None else at.facts.campaigns.get(message.campaign_id)
     if campaign is None and message.campaign_id is not None:
         campaign = campaigns.by_id(at.connection, message.campaign_id)
     if campaign is None:
         raise UnfitLetter("its campaign was deleted")
-    letter = letter_for(at.connection, cache, message, at.box, campaign)
+    letter = letter_for(at.connection, cache, message, at.facts.letterhead(at.connection), campaign)
     return letter, compose(letter, at.now)
-
-
-def _claim(at: _Lane, lane: Lane, cache: StepCache, message: Candidate) -> Claim | None:
-    try:
-        letter, mail = _rendered(at, cache, message)
-    except UnfitLetter as unfit:
-        lifecycle.refuse_content(at.connection, message, str(unfit), at.now, ReplyClass.MESSAGE)
-        at.note_unfit()
-        return None
-    claim_token = uuid.uuid4().hex
-    claimed = claims.claim(
-        at.connection,
-        MESSAGE["claim"],
-        message.id,
-        claim_token=claim_token,
-        runner_id=lane.runner_id,
-        slot_id=at.box.slot_id,
-        from_address=letter.from_address,
-        subject=mail.subject,
-        in_reply_to=letter.in_reply_to,
-        cited_ids=letter.references,
-        content_hash=mail.sha256,
-        now=at.now,
-    )
-    return Claim(message, claim_token, at.now, at.box, mail.raw) if claimed else None

@@ -38,11 +38,30 @@ class StepCache:
         return self.attachments[step.version_id]
 
 
+@dataclass(frozen=True)
+class Letterhead:
+    """Who a letter is from: the alias that the mailbox sends as, else its own address (B11).
+
+    `mailbox` is the mailbox's own address.
+    """
+
+    name: str
+    address: str
+    mailbox: str
+    signature: str | None
+
+
+def letterhead_of(connection: Connection, box: SendingMailbox) -> Letterhead:
+    """The sender of a mailbox's letters, as it is set now."""
+    name, address = _from_of(connection, box)
+    return Letterhead(name, address, box.address, mailboxes.main_signature(connection, box.connection_id))
+
+
 def letter_for(
     connection: Connection,
     cache: StepCache,
     message: Candidate,
-    box: SendingMailbox,
+    letterhead: Letterhead,
     campaign: StoredCampaign,
 ) -> Letter:
     """Compose one campaign message from the present texts, sender settings and thread.
@@ -54,26 +73,25 @@ def letter_for(
     if step is None:
         raise UnfitLetter("its step was removed from the campaign")
     thread = _thread_of(connection, message, step)
-    from_name, from_address = _sender_of(connection, box)
     # A test goes to its author, and shows what its recipient will receive.
     own = json.loads(message.own_fields or "{}")
     fields = {
         **(own or json.loads(message.recipient_fields or "{}")),
-        **letter_fields(own.get("email") or message.to_address, from_name, from_address),
+        **letter_fields(own.get("email") or message.to_address, letterhead.name, letterhead.address),
     }
     thread_subject = None if thread is None else thread.subject
     if thread is None and message.kind is MessageKind.TEST:
         # A test or preview of a follow-up shows the message that it would answer.
         thread_subject = _subject_before(steps, step, fields)
     return Letter(
-        from_name=from_name,
-        from_address=from_address,
+        from_name=letterhead.name,
+        from_address=letterhead.address,
         to_address=message.to_address,
         subject_template=step.subject,
         body_template=step.body,
         fields=fields,
-        signature_markdown=mailboxes.main_signature(connection, box.connection_id),
-        unsubscribe=Unsubscribe(box.address, message.unsubscribe_token or message.token),
+        signature_markdown=letterhead.signature,
+        unsubscribe=Unsubscribe(letterhead.mailbox, message.unsubscribe_token or message.token),
         message_id=message.message_id,
         in_reply_to=None if thread is None else thread.message_id,
         references=() if thread is None else (*thread.cited_ids, thread.message_id),
@@ -85,7 +103,7 @@ def letter_for(
 def notice_letter_for(connection: Connection, message: Candidate, box: SendingMailbox) -> tuple[Letter, str]:
     """A notice as it was written when it was due, and its text."""
     written = json.loads(message.own_fields or "{}")
-    from_name, from_address = _sender_of(connection, box)
+    from_name, from_address = _from_of(connection, box)
     letter = Letter(
         from_name=from_name,
         from_address=from_address,
@@ -100,8 +118,7 @@ def notice_letter_for(connection: Connection, message: Candidate, box: SendingMa
     return letter, written["text"]
 
 
-def _sender_of(connection: Connection, box: SendingMailbox) -> tuple[str, str]:
-    """The name and address in From: the alias that the mailbox sends as, else its own (B11)."""
+def _from_of(connection: Connection, box: SendingMailbox) -> tuple[str, str]:
     settings = box.settings
     alias = settings.sends_as
     known = None if alias is None else aliases.find(connection, box.connection_id, alias)

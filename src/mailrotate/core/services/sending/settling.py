@@ -13,8 +13,10 @@ from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending import health
+from mailrotate.core.services.sending.lane_facts import LaneFacts
 from mailrotate.core.store import campaigns, events, mailboxes, moves, senders
 from mailrotate.core.store.events import RUNNER, About
+from mailrotate.core.store.group_commit import Block
 from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import claims, inboxes, lanes
 from mailrotate.core.store.sending.claims import InFlight
@@ -51,48 +53,72 @@ def settle_sent(
     context: Context, claimed: Claim, box: SendingMailbox, reply: ServerReply, now: datetime
 ) -> Settled:
     """Record that the server accepted the message, and move the recipient to the next step."""
-    message = claimed.message
-    with context.store.writing() as connection:
-        recorded = claims.settle(
-            connection,
-            MESSAGE["settle_sent"],
-            message.id,
-            claimed.claim_token,
-            sent_at=now,
-            settled_at=now,
-            attempts=message.attempts + 1,
-            error_class=None,
-            error_code=None,
-            error_enhanced=None,
-            error_text=None,
-            error_hint=None,
-        )
-        if recorded:
-            _rest(connection, box, message.token, now)
-            after_sent(connection, message, now)
-            contact_book.note_sent(connection, box, message, now)
-            if _needs_copy(box):
-                inboxes.keep_copy(connection, message.id, box.id, claimed.raw, _copy_due_at(box, now))
-            _log(connection, message, "message.sent", now, reply=reply.text)
+    with context.store.sending() as block:
+        return settle_sent_in(block, claimed, box, reply, now)
+
+
+def settle_sent_in(
+    block: Block,
+    claimed: Claim,
+    box: SendingMailbox,
+    reply: ServerReply,
+    now: datetime,
+    known: LaneFacts | None = None,
+) -> Settled:
+    """Do what `settle_sent` does, in a block that is open already; `known`: the lane's facts if they hold."""
+    connection, message = block.connection, claimed.message
+    recorded = claims.settle(
+        connection,
+        MESSAGE["settle_sent"],
+        message.id,
+        claimed.claim_token,
+        sent_at=now,
+        settled_at=now,
+        attempts=message.attempts + 1,
+        error_class=None,
+        error_code=None,
+        error_enhanced=None,
+        error_text=None,
+        error_hint=None,
+    )
+    if recorded:
+        if known is None or not known.has_no_gap:
+            _rest(block, box, message.token, now)
+        after_sent(connection, message, now, known)
+        contact_book.note_sent(connection, box, message, now)
+        if _needs_copy(box):
+            inboxes.keep_copy(connection, message.id, box.id, claimed.raw, _copy_due_at(box, now))
+        _log(connection, message, "message.sent", now, reply=reply.text)
     return Settled(MessageState.SENT, None, True)
 
 
-def _rest(connection: Connection, box: SendingMailbox, token: str, now: datetime) -> None:
+def _rest(block: Block, box: SendingMailbox, token: str, now: datetime) -> None:
     """Keep the gap before the next message, as it is set now and not as at the claim (B3)."""
     # Also without a gap: from here on the lane's row is locked, and a change of the gap waits.
-    lanes.rest(connection, box.id, quota.rest_until(now, token, box.settings.gap))
-    gap = mailboxes.gap_of(connection, box.connection_id)
+    lanes.rest(block.connection, box.id, quota.rest_until(now, token, box.settings.gap))
+    gap = mailboxes.gap_of(block.connection, box.connection_id)
     if gap != box.settings.gap:
-        lanes.rest(connection, box.id, quota.rest_until(now, token, gap))
+        lanes.rest(block.connection, box.id, quota.rest_until(now, token, gap))
+    if gap or box.settings.gap:
+        block.change()
 
 
-def after_sent(connection: Connection, message: Candidate, now: datetime) -> None:
-    """Schedule the recipient's next step, counted from the instant of sending; end the campaign's turn."""
+def after_sent(
+    connection: Connection, message: Candidate, now: datetime, known: LaneFacts | None = None
+) -> None:
+    """Schedule the recipient's next step, counted from the instant of sending; end the campaign's turn.
+
+    `known`: the facts of its lane, if they hold.
+    """
     if message.kind is not MessageKind.CAMPAIGN or message.recipient_id is None:
         return
     assert message.campaign_id is not None
     assert message.step_position is not None
-    sequence = campaigns.sequence_of(connection, message.campaign_id)
+    sequence = (
+        campaigns.sequence_of(connection, message.campaign_id)
+        if known is None
+        else known.sequence(connection, message.campaign_id)
+    )
     place = steps.after_sent(sequence, message.step_position, now)
     if place.due_at is not None:
         moves.move(
@@ -106,7 +132,8 @@ def after_sent(connection: Connection, message: Candidate, now: datetime) -> Non
             next_step=place.step,
             **recipients.ending("all_steps_sent", now),
         )
-        lifecycle.end_deadline_if_last(connection, message.campaign_sender_id, now)
+        if known is None or known.deadline_at is not None:
+            lifecycle.end_deadline_if_last(connection, message.campaign_sender_id, now)
     if message.campaign_sender_id is not None:
         senders.note_turn(connection, message.campaign_sender_id, now)
 

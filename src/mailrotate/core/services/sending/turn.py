@@ -8,55 +8,35 @@ a death at each instruction leaves behind.
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mailrotate.core.ports import InboxSession, SendSession
+from mailrotate.core.ports import SendSession
 from mailrotate.core.rules import quota
 from mailrotate.core.rules.gates import Gate
 from mailrotate.core.services.access import logins
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.sending import health, inbox_reading, marking, planning, recording, settling
-from mailrotate.core.services.sending.claiming import LaneLost, Nothing, claim_next, may_send
-from mailrotate.core.services.sending.inbox_reading import InboxTally
+from mailrotate.core.services.sending import health, marking, planning, recording, settling
+from mailrotate.core.services.sending.claiming import Claims, LaneLost, Nothing, may_send
+from mailrotate.core.services.sending.lane_inbox import LaneInbox, is_left_alone
+from mailrotate.core.services.sending.pace import Pace
 from mailrotate.core.services.sending.rendering import StepCache
 from mailrotate.core.services.sending.settling import Settled
 from mailrotate.core.store.events import About
-from mailrotate.core.store.sending import claims, inboxes, lanes, outbox, send_mark, sending_mailboxes
+from mailrotate.core.store.group_commit import Block
+from mailrotate.core.store.sending import claims, inboxes, lanes, outbox, sending_mailboxes
 from mailrotate.core.store.sending.lanes import Lane
 from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
-from mailrotate.core.values.clock import Clock
 from mailrotate.core.values.errors import Busy, StoreTrouble
-from mailrotate.core.values.mail import Envelope, FateUnknown, FetchBroke, MailTrouble, ServerReply
-from mailrotate.core.values.states import ConnectionState, MessageKind, MessageState, Phase
+from mailrotate.core.values.mail import Envelope, FateUnknown, MailTrouble, ServerReply
+from mailrotate.core.values.states import MessageKind, MessageState, Phase
 
 # Servers drop idle connections after minutes; a lane keeps its connection open during shorter gaps.
 KEEP_OPEN_FOR = timedelta(seconds=120)
 # Seconds between two looks, in a gap, at whether a command waits for the lane.
 _LOOK_EVERY = 1.0
-# So many mails that break the connection are passed in one reading.
-_MOST_BREAKS = 3
 # So many notices are sent in one turn for nothing else.
 _MOST_NOTICES = 100
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How a turn waits and stops, decided by its host.
-
-    `wait(seconds)` returns True when the turn should end at once; `stopping()` says so without waiting.
-    `linger`: stay in the lane over a gap between two messages instead of leaving it. `trusted()` is false
-    while the clock cannot be believed (F6): nothing irreversible is done then. `tell` says at once what
-    the turn waits for without an end.
-    """
-
-    clock: Clock
-    wait: Callable[[float], bool]
-    stopping: Callable[[], bool]
-    trusted: Callable[[], bool] = field(default=lambda: True)
-    linger: bool = False
-    tell: Callable[[Exception], None] = field(default=lambda _trouble: None)
 
 
 class LaneTurn:
@@ -68,10 +48,11 @@ class LaneTurn:
         self._lane = lane
         self._pace = pace
         self._cache = StepCache()
+        self._claims = Claims(context, lane, self._cache, self._note_unfit)
+        # What was claimed in the transaction that settled the message before.
+        self._following: Claim | Nothing | None = None
         self._sender: SendSession | None = None
-        self._inbox: InboxSession | None = None
-        self._read_at: datetime | None = None
-        self._sync_every = timedelta()
+        self._inbox = LaneInbox(context, lane, pace, self.tally)
 
     def run(self, only: int | None = None) -> Counter[str]:
         """Work until nothing may go now, the lane is lost, or the host is stopping.
@@ -83,7 +64,7 @@ class LaneTurn:
             if only is None:
                 is_worth_it = self._is_worth_a_login()
                 if is_worth_it:
-                    self._read_inbox()
+                    self._inbox.read()
                 planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
                 if not is_worth_it:
                     return self.tally
@@ -92,7 +73,8 @@ class LaneTurn:
                     self._look_again()
                 if not self._send_one(only) or only is not None:
                     break
-            self._file_copies()
+            # After everything was sent.
+            self._inbox.file_copies()
         except LaneLost:
             # The new owner recovers our claimed messages; none of them was sent without its mark.
             self.tally["lost"] += 1
@@ -113,8 +95,8 @@ class LaneTurn:
     def sync(self) -> Counter[str]:
         """Read the inbox and file the copies that are due; send nothing."""
         try:
-            self._read_inbox()
-            self._file_copies()
+            self._inbox.read()
+            self._inbox.file_copies()
         finally:
             self._close()
         return self.tally
@@ -127,7 +109,7 @@ class LaneTurn:
         """Whether to log in now. Behind a used-up limit or a closed window, messages can be due for hours."""
         box, now = self._box(), self._pace.clock()
         is_old = box.inbox.read_at is None or now - box.inbox.read_at >= box.settings.sync_every
-        if is_old and not _is_left_alone(box, now):
+        if is_old and not is_left_alone(box, now):
             return True
         with self._context.store.reading() as connection:
             has_copies = bool(inboxes.pending_copies(connection, box.id, now, 1))
@@ -135,12 +117,11 @@ class LaneTurn:
 
     def _send_one(self, only: int | None) -> bool:
         """Claim and deliver one message; False when the turn is over."""
-        claimed = claim_next(
-            self._context, self._lane, self._cache, self._pace.clock(), only, self._note_unfit
-        )
+        claimed = self._following or self._claims.next(self._pace.clock(), only)
+        self._following = None
         if isinstance(claimed, Nothing):
             return self._sit_out_gap(claimed)
-        settled = self._deliver(claimed, claimed.box)
+        settled = self._deliver(claimed, claimed.box, is_alone=only is not None)
         self.tally[_counted_as(settled, claimed.message.kind)] += 1
         return settled.lane_goes_on
 
@@ -169,7 +150,7 @@ class LaneTurn:
             ready = outbox.next_ready_at(connection, self._lane.mailbox_id)
         return ready is not None and ready <= until
 
-    def _deliver(self, claimed: Claim, box: SendingMailbox) -> Settled:
+    def _deliver(self, claimed: Claim, box: SendingMailbox, *, is_alone: bool) -> Settled:
         message = claimed.message
         try:
             marking.open_pass(self._context)
@@ -195,7 +176,7 @@ class LaneTurn:
             if not self._put_back(claimed):
                 raise LaneLost
             return Settled(MessageState.CANCELLED, None, True)
-        return self._commit(claimed, box)
+        return self._commit(claimed, box, is_alone=is_alone)
 
     def _stage(self, box: SendingMailbox, envelope: Envelope) -> None:
         """Hand over everything but the dot, over the open connection if the server still keeps it."""
@@ -229,31 +210,27 @@ class LaneTurn:
 
     def _mark(self, claimed: Claim, box: SendingMailbox) -> bool:
         """Mark the message: from here on it may have left. The gap counts from now, even if we die."""
-        now = self._pace.clock()
+
+        def mark(block: Block) -> bool:
+            now = self._pace.clock()
+            if not claims.mark(block.connection, claimed, self._lane, now):
+                return False
+            if gap := box.settings.gap:
+                rest = quota.rest_until(now, claimed.message.token, gap)
+                lanes.rest(block.connection, box.id, rest)
+            block.mark(self._context.mark.note)
+            return True
+
         try:
-            with self._context.store.writing() as connection:
-                if not claims.mark(connection, claimed, self._lane, now):
-                    return False
-                gap = box.settings.gap
-                if gap:
-                    lanes.rest(connection, box.id, quota.rest_until(now, claimed.message.token, gap))
-                number = send_mark.count(connection)
+            return self._context.store.send(mark)
         except (StoreTrouble, Busy):
-            # Not marked, so it must not leave; the next owner of the lane puts it back.
-            if self._sender is not None:
-                self._sender.abandon()
-            raise
-        try:
-            self._context.mark.note(number)
-        except StoreTrouble:
-            # Marked in one place only; the dot has not left, and this lane knows it.
+            # It may be marked, but the dot has not left, and this lane knows it.
             if self._sender is not None:
                 self._sender.abandon()
             self._put_back(claimed)
             raise
-        return True
 
-    def _commit(self, claimed: Claim, box: SendingMailbox) -> Settled:
+    def _commit(self, claimed: Claim, box: SendingMailbox, *, is_alone: bool) -> Settled:
         assert self._sender is not None
         try:
             reply = self._sender.commit()
@@ -273,9 +250,36 @@ class LaneTurn:
             )
             settling.settle_unknown(self._context, claimed, reply, self._pace.clock())
             raise
+        if not is_alone and self._goes_on():
+            settled = self._settle_and_claim(claimed, box, reply)
+            if settled is not None:
+                return settled
         return self._recorded(
             claimed, lambda now: settling.settle_sent(self._context, claimed, box, reply, now)
         )
+
+    def _goes_on(self) -> bool:
+        """Whether the next message follows at once."""
+        return not self._pace.stopping() and self._pace.trusted() and not self._inbox.is_due()
+
+    def _settle_and_claim(self, claimed: Claim, box: SendingMailbox, reply: ServerReply) -> Settled | None:
+        """Settle a message and claim the next one in one transaction; None if that did not work.
+
+        Then what the server answered is settled alone, and the next claim says what is wrong.
+        """
+
+        def settle_and_claim(block: Block) -> tuple[Settled, Claim | Nothing]:
+            now = self._pace.clock()
+            known = self._claims.kept.find(block.connection, block.version, now)
+            settled = settling.settle_sent_in(block, claimed, box, reply, now, known)
+            return settled, self._claims.next_in(block, now)
+
+        try:
+            settled, self._following = self._context.store.send(settle_and_claim)
+        except Exception:  # noqa: BLE001  whatever it is, the answer is recorded first
+            self._claims.kept.forget()
+            return None
+        return settled
 
     def _recorded(self, claimed: Claim, settle: Callable[[datetime], Settled]) -> Settled:
         about = About(self._lane.mailbox_id, message_id=claimed.message.id)
@@ -289,81 +293,18 @@ class LaneTurn:
 
     def _look_again(self) -> None:
         """During a long turn, read the inbox and plan as often as the plan says."""
-        if self._read_at is None or self._pace.clock() - self._read_at < self._sync_every:
-            return
-        self._read_inbox()
-        self._file_copies()
-        planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
-
-    def _read_inbox(self) -> None:
-        box, now = self._box(), self._pace.clock()
-        if box.state is not ConnectionState.CONNECTED:
-            return
-        self._read_at, self._sync_every = now, box.settings.sync_every
-        if _is_left_alone(box, now):
-            return
-        tally = InboxTally()
-        trouble = self._read_over_connections(box, now, tally) or tally.waits_for
-        self.tally["replies"] += tally.replies
-        self.tally["unsubscribes"] += tally.unsubscribes
-        # What was broken off because the host is stopping says nothing about the server.
-        if trouble is not None and not self._pace.stopping():
-            inbox_reading.note_unreadable(self._context, box, trouble, now)
-
-    def _read_over_connections(
-        self, box: SendingMailbox, now: datetime, tally: InboxTally
-    ) -> MailTrouble | None:
-        """Read over the open connection, else over a new one; return why the INBOX cannot be read.
-
-        A server closes idle connections. Where a new one breaks while mail is fetched, a single mail may be
-        the reason: then each is fetched alone, and the one that breaks the connection again is passed.
-        """
-        ways = [inbox_reading.MAILS_AT_ONCE] * (1 if self._inbox is None else 2) + [1] * _MOST_BREAKS
-        trouble: MailTrouble | None = None
-        for at_once in ways:
-            is_new = self._inbox is None
-            try:
-                if self._inbox is None:
-                    self._inbox = self._open_inbox(now)
-                inbox_reading.read_inbox(self._context, self._inbox, box, now, tally, at_once)
-                return None
-            except MailTrouble as broke:
-                trouble = broke
-                self._drop_inbox()
-                if self._pace.stopping() or (is_new and not isinstance(broke, FetchBroke)):
-                    break
-        return trouble
-
-    def _open_inbox(self, now: datetime) -> InboxSession:
-        return logins.log_in(
-            self._context, self._lane.mailbox_id, now, lambda provider, account: provider.open_inbox(account)
-        )
-
-    def _file_copies(self) -> None:
-        """Copies are filed over the connection that read the inbox, after everything was sent."""
-        if self._inbox is None:
-            return
-        box, now = self._box(), self._pace.clock()
-        try:
-            inbox_reading.file_copies(self._context, self._inbox, box, now)
-        except MailTrouble as trouble:
-            self._drop_inbox()
-            inbox_reading.postpone_copies(self._context, box, trouble, now)
-
-    def _drop_inbox(self) -> None:
-        if self._inbox is not None:
-            self._inbox.close()
-            self._inbox = None
+        if self._inbox.is_due():
+            self._inbox.read()
+            self._inbox.file_copies()
+            planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
 
     def _close(self) -> None:
+        if isinstance(self._following, Claim):
+            # The host is stopping, or the turn broke off.
+            self._put_back(self._following)
         if self._sender is not None:
             self._sender.close()
-        self._drop_inbox()
-
-
-def _is_left_alone(box: SendingMailbox, now: datetime) -> bool:
-    """Whether to skip the inbox, because reading it failed a moment ago."""
-    return box.inbox.next_try_at is not None and now < box.inbox.next_try_at
+        self._inbox.close()
 
 
 def _counted_as(settled: Settled, kind: MessageKind) -> str:
