@@ -51,8 +51,8 @@ class Sending:
         """What the next claim would go by, and what stands in the database."""
         with self.store.sending() as block:
             return (
-                self.claims.kept.find(block.connection, block.version, now),
-                lane_facts.gather(self.context, block.connection, self.box.id, now),
+                self.claims.kept.find(block.version, now),
+                lane_facts.gather(self.context, block, self.box.id, now),
             )
 
     def send(self, claimed: Claim, now: datetime = NOW) -> Claim | Nothing:
@@ -60,7 +60,7 @@ class Sending:
         with self.store.sending() as block:
             assert stored_claims.mark(block.connection, claimed, self.lane, now)
         with self.store.sending() as block:
-            known = self.claims.kept.find(block.connection, block.version, now)
+            known = self.claims.kept.find(block.version, now)
             settling.settle_sent_in(block, claimed, claimed.box, ACCEPTED, now, known)
             return self.claims.next_in(block, now)
 
@@ -151,7 +151,7 @@ def test_c11_facts_end_with_the_next_deadline(sending: Sending) -> None:
         connection.execute(insert(t.deadline).values(**values, **instants))
     sending.claim()
     with sending.store.sending() as block:
-        known = lane_facts.gather(sending.context, block.connection, sending.box.id, NOW)
+        known = lane_facts.gather(sending.context, block, sending.box.id, NOW)
         sending.claims.kept.keep(block.version, known, NOW)
     assert sending.kept_and_fresh(NOW + 4 * SECOND)[0] is not None
     assert sending.kept_and_fresh(NOW + 5 * SECOND)[0] is None

@@ -97,7 +97,7 @@ class Claims:
     def next_in(self, block: Block, now: datetime, only: int | None = None) -> Claim | Nothing:
         """Do what `next` does, in a block that is open already."""
         now = self.context.later(now)
-        known = self.kept.find(block.connection, block.version, now) if only is None else None
+        known = self.kept.find(block.version, now) if only is None else None
         if known is None and settle_passed(self.context, block.connection, now):
             block.change()
         if not lanes.hold_on(block.connection, self.lane, now):
@@ -107,6 +107,7 @@ class Claims:
 
     def _at_once(self, block: Block, known: LaneFacts, now: datetime) -> Claim | None:
         """Claim by facts that still hold; None where not just one message is in question."""
+        known.recount(block.connection, now)
         at = _At(self.context, block.connection, known, now)
         message = _first(at)
         if message is None or _closed_for(at, message) is not None:
@@ -117,7 +118,7 @@ class Claims:
         connection = block.connection
         if only is None and lanes.is_asked_for(connection, self.lane.mailbox_id):
             return Nothing(None)
-        known = lane_facts.gather(self.context, connection, self.lane.mailbox_id, now)
+        known = lane_facts.gather(self.context, block, self.lane.mailbox_id, now)
         at = _At(self.context, connection, known, now)
         closed = first_closed(Situation(None, known.mailbox, None), now)
         # Only a notice may pass a closed limit of the day.

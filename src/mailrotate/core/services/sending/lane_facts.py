@@ -19,7 +19,7 @@ from mailrotate.core.services.deciding.facts import Absences
 from mailrotate.core.services.sending.rendering import Letterhead, letterhead_of
 from mailrotate.core.store import campaigns, deadlines
 from mailrotate.core.store.campaigns import Pace, StoredCampaign
-from mailrotate.core.store.group_commit import Version
+from mailrotate.core.store.group_commit import Block, Version
 from mailrotate.core.store.sending import outbox, sending_mailboxes
 from mailrotate.core.store.sending.outbox import Candidate
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
@@ -38,6 +38,7 @@ class LaneFacts:
     absences: Absences
     # When the first open deadline ends; None if none is open.
     deadline_at: datetime | None
+    may_be_kept: bool = field(default=True, compare=False)
     # By priority, of a campaign or of none: the instant before which nothing is ready; None for ever.
     _idle: dict[tuple[Priority, int | None], datetime | None] = field(default_factory=dict, compare=False)
     _letterhead: Letterhead | None = field(default=None, compare=False)
@@ -69,9 +70,15 @@ class LaneFacts:
             if ready_at is None or now < ready_at:
                 return None
         found = outbox.earliest_ready(connection, self.box.id, priority, now, campaign_id)
-        if found is None:
+        if found is None and self.may_be_kept:
             self._idle[key] = outbox.next_ready_at(connection, self.box.id, priority, campaign_id)
         return found
+
+    def recount(self, connection: Connection, now: datetime) -> None:
+        """Count anew what the mailbox's provider limits: places come free at any instant."""
+        if self.mailbox.rolling:
+            rolling = facts.rolling_of(connection, self.box, now)
+            self.mailbox = replace(self.mailbox, rolling=rolling)
 
     def count_one(self) -> None:
         """Count a message that was claimed."""
@@ -82,13 +89,14 @@ class LaneFacts:
         )
 
 
-def gather(context: Context, connection: Connection, mailbox_id: int, now: datetime) -> LaneFacts:
+def gather(context: Context, block: Block, mailbox_id: int, now: datetime) -> LaneFacts:
     """Read the facts of a lane."""
+    connection = block.connection
     box = sending_mailboxes.by_id(connection, mailbox_id)
     known = facts.mailbox_facts(connection, box, now)
     running = open_campaigns(context, connection, box, now)
     absences, deadline_at = facts.absences_in(connection), deadlines.earliest_end(connection)
-    return LaneFacts(box, known, running, absences, deadline_at)
+    return LaneFacts(box, known, running, absences, deadline_at, block.version is not None)
 
 
 def open_campaigns(
@@ -111,21 +119,15 @@ class KeptFacts:
         self._version: Version | None = None
         self._since = self._until = datetime.min.replace(tzinfo=UTC)
 
-    def find(self, connection: Connection, version: Version | None, now: datetime) -> LaneFacts | None:
-        """The facts if they still hold. A provider's limit is counted anew."""
-        if self._facts is None or version is None or version != self._version:
+    def find(self, version: Version | None, now: datetime) -> LaneFacts | None:
+        """The facts if they still hold."""
+        if version is None or version != self._version or not self._since <= now < self._until:
             return None
-        if not self._since <= now < self._until:
-            return None
-        known = self._facts.mailbox
-        if known.rolling:
-            rolling = facts.rolling_of(connection, self._facts.box, now)
-            self._facts.mailbox = replace(known, rolling=rolling)
         return self._facts
 
     def keep(self, version: Version | None, found: LaneFacts, now: datetime) -> None:
         """Keep the facts that a claim in this transaction went by."""
-        if version is None or (found is self._facts and version == self._version):
+        if found is self._facts and version == self._version:
             return
         self._facts, self._version, self._since = found, version, now
         # Days begin and windows open and close with whole minutes.

@@ -270,7 +270,7 @@ class LaneTurn:
 
         def settle_and_claim(block: Block) -> tuple[Settled, Claim | Nothing]:
             now = self._pace.clock()
-            known = self._claims.kept.find(block.connection, block.version, now)
+            known = self._claims.kept.find(block.version, now)
             settled = settling.settle_sent_in(block, claimed, box, reply, now, known)
             return settled, self._claims.next_in(block, now)
 
