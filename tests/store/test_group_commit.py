@@ -411,6 +411,20 @@ def test_a_function_whose_transaction_cannot_begin_raises_and_the_next_one_works
     assert kept(jobs.store) == ["second"]
 
 
+def test_an_interruption_of_the_thread_that_runs_them_leaves_no_other_waiting(jobs: Jobs) -> None:
+    def interrupt(connection: Connection) -> None:
+        keep("interrupted")(connection)
+        raise KeyboardInterrupt
+
+    running, interrupted, after = jobs.queue_many(keep("own"), interrupt, keep("after"))
+    with pytest.raises(KeyboardInterrupt):
+        running.result()
+    with pytest.raises(Busy, match="broken off"):
+        interrupted.result()
+    after.result()
+    assert kept(jobs.store) == ["after", "first", "own"]
+
+
 def test_f3_the_marks_of_a_group_are_counted_and_taken_out_once_after_its_commit(jobs: Jobs) -> None:
     with jobs.store.writing() as connection:
         send_mark.begin_pass(connection, "home", "pass")

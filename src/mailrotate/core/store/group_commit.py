@@ -128,9 +128,11 @@ class GroupWriter:
                 following = found
                 jobs.append(following)
         finally:
-            self._end_group()
-            for done in jobs[1:]:
-                done.waits.release()
+            try:
+                self._end_group()
+            finally:
+                for done in jobs[1:]:
+                    done.waits.release()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
