@@ -150,9 +150,6 @@ def test_c11_facts_end_with_the_next_deadline(sending: Sending) -> None:
         instants = {"started_at": NOW, "ends_at": NOW + 5 * SECOND}
         connection.execute(insert(t.deadline).values(**values, **instants))
     sending.claim()
-    with sending.store.sending() as block:
-        known = lane_facts.gather(sending.context, block, sending.box.id, NOW)
-        sending.claims.kept.keep(block.version, known, NOW)
     assert sending.kept_and_fresh(NOW + 4 * SECOND)[0] is not None
     assert sending.kept_and_fresh(NOW + 5 * SECOND)[0] is None
 

@@ -40,14 +40,18 @@ def enter(context: Context, connection: Connection, now: datetime) -> datetime:
 
 
 def settle_passed(context: Context, connection: Connection, now: datetime) -> bool:
-    """Settle the deadlines that have passed by an instant; return whether any was open."""
-    if not deadlines.is_any(connection):
+    """Settle the deadlines that have passed by an instant; return whether there were any.
+
+    Raises ClockTrouble as `acting`.
+    """
+    ends_at = deadlines.earliest_end(connection)
+    if ends_at is None:
         return False
     from mailrotate.core.services.effects import grace_periods
 
     clock_guard.require_right(context, connection, now)
     grace_periods.apply_passed(connection, now)
-    return True
+    return ends_at <= now
 
 
 def settle(context: Context, now: datetime) -> None:

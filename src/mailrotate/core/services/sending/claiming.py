@@ -135,10 +135,10 @@ class Claims:
                     return claimed
                 # Its content may have been one error too many: then its campaign is paused from here on.
                 known.campaigns = lane_facts.open_campaigns(self.context, connection, known.box, now)
-            elif not _clear(at, message, shut) or only is not None:
+                continue
+            block.change()
+            if not _clear(at, message, shut) or only is not None:
                 return Nothing(shut)
-            else:
-                block.change()
         return Nothing(None)
 
     def _claim(self, block: Block, at: _At, message: Candidate) -> Claim | None:
