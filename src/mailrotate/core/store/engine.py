@@ -58,6 +58,11 @@ class Store:
     def is_sqlite(self) -> bool:
         return self.path is not None
 
+    @property
+    def groups_commits(self) -> bool:
+        """Whether the threads of a process share transactions."""
+        return self._writer is not None
+
     def free_bytes(self) -> int | None:
         """Free space on the disk of a SQLite file; None where it cannot be known."""
         if self.path is None:

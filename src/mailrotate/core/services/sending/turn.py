@@ -250,7 +250,8 @@ class LaneTurn:
             )
             settling.settle_unknown(self._context, claimed, reply, self._pace.clock())
             raise
-        if not is_alone and self._goes_on():
+        # A transaction of its own would only be longer, and the message in doubt for longer.
+        if not is_alone and self._context.store.groups_commits and self._goes_on():
             settled = self._settle_and_claim(claimed, box, reply)
             if settled is not None:
                 return settled
