@@ -1,9 +1,12 @@
 """`mailrotate campaign list`."""
 
+from datetime import datetime
+
 import typer
 
-from mailrotate.cli.call import call_of
+from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.campaign.document import row_of, state_of
+from mailrotate.cli.hints import next_turn
 from mailrotate.cli.output import instant
 
 
@@ -19,9 +22,8 @@ def list_(ctx: typer.Context) -> None:
     from mailrotate.core.services.campaigns import campaign_views
 
     call = call_of(ctx)
-    zone = call.zone
     call.speech.listing(
-        ("name", "state", "senders", "recipients", "open", "replied", "sent", f"next ({zone})"),
+        ("name", "state", "senders", "recipients", "open", "replied", "sent", f"next ({call.zone})"),
         map(row_of, campaign_views.listing(call.context, call.now)),
         lambda r: (
             r["name"],
@@ -31,8 +33,15 @@ def list_(ctx: typer.Context) -> None:
             r["recipients"]["queued"] + r["recipients"]["active"],
             r["recipients"]["replied"],
             sum(step["sent"] for step in r["steps"]),
-            instant(r["next_send_at"], zone),
+            _next(r["next_send_at"], call),
         ),
         "no campaigns yet",
         drop=("senders", "recipients", "open", "replied"),
     )
+
+
+def _next(at: datetime | None, call: Call) -> str:
+    from mailrotate.core.services.sending import runners
+
+    is_due = at is not None and at <= call.now
+    return next_turn(runners.any_sends(call.context)) if is_due else instant(at, call.zone)

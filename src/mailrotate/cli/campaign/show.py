@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mailrotate.cli.call import call_of
+from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.campaign.document import row_of, state_of
 from mailrotate.cli.campaign.options import Name
-from mailrotate.cli.hints import in_words
+from mailrotate.cli.hints import in_words, next_turn
 from mailrotate.cli.mailbox.document import health_of
 from mailrotate.cli.output import counted, localised, zoned
 from mailrotate.core.values.hint import Command
@@ -40,7 +40,7 @@ def show(ctx: typer.Context, name: Name) -> None:
             ("state", state_of(row)),
             ("rotation", view.rotation or "none, one sender"),
             ("recipients", people or "none"),
-            ("next", _next(view, call.zone)),
+            ("next", _next(view, call)),
         )
     )
     if view.waiting and view.started_at is not None:
@@ -72,7 +72,15 @@ def _sender_cells(sender: Mapping[str, Any]) -> tuple[object, ...]:
     return sender["address"] or "(empty slot)", state, sender["assigned"], sender["sent"]
 
 
-def _next(view: "CampaignView", zone: str) -> str:
-    if view.waits_for is None:
-        return zoned(view.next_send_at, zone)
-    return f"after an action: {localised(view.waits_for, zone)}"
+def _next(view: "CampaignView", call: Call) -> str:
+    from mailrotate.core.services.sending import runners
+
+    if view.waits_for is not None:
+        return f"after an action: {localised(view.waits_for, call.zone)}"
+    if view.next_send_at is None:
+        return "nothing waits"
+    runner_works = runners.any_sends(call.context)
+    if view.next_send_at <= call.now:
+        return f"with the {next_turn(runner_works)}"
+    at = zoned(view.next_send_at, call.zone)
+    return at if runner_works else f"at the earliest {at}; no runner works now"

@@ -11,16 +11,15 @@ from datetime import datetime, timedelta
 
 from mailrotate.core.rules.decision import Verdict
 from mailrotate.core.rules.gates import Gate, Scope
-from mailrotate.core.rules.headline_words import ahead, countdown, counted, past
+from mailrotate.core.rules.headline_words import ahead, countdown, counted, more, past
 from mailrotate.core.rules.outages import down, server_down
+from mailrotate.core.rules.runner_watch import missing_runner, stops_all
 from mailrotate.core.rules.sign_in import sign_in
-from mailrotate.core.rules.world import Campaign, Code, Lane, Machine, Trouble, World
+from mailrotate.core.rules.world import Campaign, Code, Lane, Trouble, World
 from mailrotate.core.values import reasons
-from mailrotate.core.values.hint import AnyHint, Command, Hint
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import CampaignState, ConnectionState
 
-# Cron passes by every minute; without a pass for longer than this, no runner runs.
-PASS_IS_RECENT = timedelta(minutes=2)
 # A next message within this belongs to a running series; a later one is waited for.
 _SOON = timedelta(minutes=10)
 _UP_TO_DATE = "up to date: everything due has been sent"
@@ -30,12 +29,18 @@ _ELSE_UP_TO_DATE = "everything else due has been sent"
 
 @dataclass(frozen=True)
 class Headline:
-    """`text` is the whole line, with instants in RFC 3339; `command` is what to run next."""
+    """`line` says the first cause, `beside` what else is wrong, with instants in RFC 3339; `command` is what
+    to run next."""
 
     code: Code
-    text: str
+    line: str
+    beside: tuple[str, ...]
     sending: bool
     command: AnyHint
+
+    @property
+    def text(self) -> str:
+        return "; ".join((self.line, *self.beside))
 
 
 Asked = Callable[[World, datetime], Trouble | None]
@@ -46,8 +51,8 @@ def headline(world: World, now: datetime) -> Headline:
     for ask in _STOPS:
         stop = ask(world, now)
         if stop is not None:
-            says = "; ".join(("not sending: " + stop.says, *_beside(world, stop, now)))
-            return Headline(stop.code, says, False, stop.command)
+            beside = tuple(_beside(world, stop, now))
+            return Headline(stop.code, f"not sending: {stop.says}", beside, False, stop.command)
     return _flow(world, now)
 
 
@@ -59,42 +64,6 @@ def _beside(world: World, stop: Trouble, now: datetime) -> Iterator[str]:
     failed = sum(lane.state is ConnectionState.FAILED for lane in world.lanes)
     if failed and stop.code in (Code.SERVER_DOWN, Code.OFFLINE):
         yield f"{counted(failed, 'mailbox has', 'mailboxes have')} failed"
-
-
-def stops_all(machine: Machine, now: datetime) -> Trouble | None:
-    """What keeps every message back although its own gates are open."""
-    order = list(Code)
-    trouble = min(machine.troubles, key=lambda each: order.index(each.code), default=None)
-    if trouble is not None or (missing := missing_runner(machine, now)) is None:
-        return trouble
-    if machine.other_work is not None:
-        return missing
-    return replace(
-        missing, says=f"{missing.says}; run it or install the cron line", command=Command("run", "--once")
-    )
-
-
-def missing_runner(machine: Machine, now: datetime) -> Trouble | None:
-    """Since when no runner sends. Only cron's passes have gaps: a loop that is over is missed at once."""
-    last = machine.last_pass_at
-    is_expected = last is not None and not machine.loop_is_over and now - last <= PASS_IS_RECENT
-    if machine.runner_works or is_expected:
-        return None
-    if machine.other_work is not None:
-        does = _OTHER_WORK.get(machine.other_work, machine.other_work)
-        way = Hint("end it, then run without --only:", Command("run"))
-        return Trouble(Code.NO_RUNNER, f"the only runner does nothing but {does}", way)
-    since = "no runner has run yet" if last is None else f"no runner since {past(last)}"
-    return Trouble(Code.NO_RUNNER, since, Command("run"))
-
-
-# What a runner with `--only` does.
-_OTHER_WORK: Mapping[str, str] = {
-    "sync": "read inboxes",
-    "test": "test connections",
-    "deadlines": "settle deadlines",
-    "notify": "send notices",
-}
 
 
 # --- what stops everything
@@ -128,7 +97,7 @@ def _stuck(world: World, now: datetime) -> Trouble | None:
         return _grace(world, now) or _away(world, now)
     code = _STUCK.get(bound.gate, Code.NO_SENDER)
     alike = [lane for lane in world.waiting if lane.gate is bound.gate]
-    says = f"{first.address}: {bound.reason}{_more(alike)}"
+    says = f"{first.address}: {bound.reason}{more(alike)}"
     return Trouble(code, says, _way_of(bound) or Command("why", first.address))
 
 
@@ -138,11 +107,6 @@ def _way_of(bound: Verdict) -> AnyHint | None:
     gate = bound.gate
     is_plain = gate.scope is Scope.MAILBOX and gate.deed is None and gate is not Gate.HOLD
     return bound.remedy if is_plain else None
-
-
-def _more(lanes: Sequence[object]) -> str:
-    """How many there are beside the one that is named."""
-    return f" (and {counted(len(lanes) - 1, 'more mailbox', 'more mailboxes')})" if len(lanes) > 1 else ""
 
 
 _STUCK: Mapping[Gate, Code] = {
@@ -155,9 +119,15 @@ _STUCK: Mapping[Gate, Code] = {
 
 
 def busiest_paused(campaigns: Sequence[Campaign]) -> Campaign | None:
-    """The paused campaign with the most open recipients: the one that the headline names."""
+    """The paused campaign that the headline names: one with something due before the others, then the one
+    with the most open recipients."""
     paused = [one for one in campaigns if one.state is CampaignState.PAUSED]
-    return max(paused, key=lambda campaign: campaign.open, default=None)
+    return max(paused, key=lambda campaign: (campaign.is_due, campaign.open), default=None)
+
+
+def _is_paused(one: Campaign, campaigns: Sequence[Campaign]) -> str:
+    alike = [each for each in campaigns if each.state is CampaignState.PAUSED and each.open]
+    return f"{one.name} is {reasons.paused(one.pause_reasons)}{more(alike, 'more campaign')}"
 
 
 def _paused(world: World, now: datetime) -> Trouble | None:
@@ -172,7 +142,7 @@ def _paused(world: World, now: datetime) -> Trouble | None:
     if away and one.way_on != resume and (stop := _grace(world, now) or _away(world, now)):
         return stop
     code = Code.ERRORS if reasons.CONTENT_ERRORS in one.pause_reasons else Code.PAUSED
-    return Trouble(code, f"{one.name} is {reasons.paused(one.pause_reasons)}", one.way_on or resume)
+    return Trouble(code, _is_paused(one, world.campaigns), one.way_on or resume)
 
 
 def _without_sender(world: World, now: datetime) -> Trouble | None:
@@ -228,16 +198,22 @@ def _grace(world: World, now: datetime) -> Trouble | None:
     if not running:
         return None
     campaign, ends_at, address = min(running, key=lambda one: one[1])
-    says = f"{address} is disconnected; its hour in {campaign} ends at {past(ends_at)}"
+    says = f"{address} is disconnected; its hour in {campaign} ends at {past(ends_at)}{more(running)}"
     return Trouble(Code.NO_SENDER, says, Command("mailbox", "connect", address, "--rejoin", "--resume"))
 
 
 def _broken(world: World, now: datetime) -> Trouble | None:
-    lane = next((lane for lane in world.waiting if lane.broke_by), None)
-    if lane is None:
+    broken = [lane for lane in world.waiting if lane.broke_by]
+    if not broken:
         return None
-    says = f"{lane.address}: its last pass ended in an unexpected failure ({lane.broke_by})"
-    return Trouble(Code.LANE_DOWN, says, Command("run", "--once", "--debug"))
+    first = broken[0]
+    says = f"{first.address}: its last pass ended in an unexpected failure ({first.broke_by}){more(broken)}"
+    return Trouble(Code.LANE_DOWN, says, seen_closer(first.address, world.machine.runner_works))
+
+
+def seen_closer(address: str, runner_works: bool) -> Command:
+    """The command that shows more of a failure; beside a runner that works, a second one is refused."""
+    return Command("log", "--mailbox", address) if runner_works else Command("run", "--once", "--debug")
 
 
 def _away(world: World, now: datetime) -> Trouble | None:
@@ -259,7 +235,7 @@ def _unable(world: World, states: Sequence[ConnectionState]) -> Trouble | None:
     if not unable:
         return None
     lane, shut = unable[0]
-    says = f"{lane.address}: {shut.reason}{_more(unable)}"
+    says = f"{lane.address}: {shut.reason}{more(unable)}"
     return Trouble(Code.NO_SENDER, says, shut.remedy or sign_in(lane.state, lane.address))
 
 
@@ -269,6 +245,15 @@ def _content(world: World, now: datetime) -> Trouble | None:
         return None
     edited = Command("campaign", "edit", one.name, "FILE")
     return Trouble(Code.ERRORS, f"{one.name} is {reasons.paused(one.pause_reasons)}", edited)
+
+
+def _paused_beside(world: World, now: datetime) -> Trouble | None:
+    """A paused campaign with something due, while none of the others sends now: they hide it."""
+    one = busiest_paused(world.campaigns)
+    if one is None or not one.is_due or any(lane.goes(now + _SOON) for lane in world.waiting):
+        return None
+    resume = one.way_on or Command("campaign", "resume", one.name)
+    return Trouble(Code.PAUSED, _is_paused(one, world.campaigns), resume)
 
 
 def _errors(world: World, now: datetime) -> Trouble | None:
@@ -300,6 +285,7 @@ _NOTICES: tuple[Asked, ...] = (
     server_down,
     _failed,
     _content,
+    _paused_beside,
     _errors,
     _held,
     _warned,
@@ -311,23 +297,23 @@ _NOTICES: tuple[Asked, ...] = (
 
 def _flow(world: World, now: datetime) -> Headline:
     notice = next((found for ask in _NOTICES if (found := ask(world, now))), None)
-    is_one_away = (_grace(world, now) or _failed(world, now)) is not None
-    all_sent = _ELSE_UP_TO_DATE if is_one_away else _UP_TO_DATE
+    is_kept = any(ask(world, now) for ask in (_grace, _failed, _paused_beside))
+    all_sent = _ELSE_UP_TO_DATE if is_kept else _UP_TO_DATE
     waiting = world.waiting
     if not waiting:
-        code, text, command = _idle(world, all_sent)
+        code, line, command = _idle(world, all_sent)
     else:
-        code, text, command = _ongoing(world, waiting[0], now, all_sent)
+        code, line, command = _ongoing(world, waiting[0], now, all_sent)
     if notice is None:
-        return Headline(code, text, bool(waiting), command)
+        return Headline(code, line, (), bool(waiting), command)
     sends = bool(waiting) and missing_runner(world.machine, now) is None
-    return Headline(notice.code, f"{text}; {notice.says}", sends, notice.command)
+    return Headline(notice.code, line, (notice.says,), sends, notice.command)
 
 
 def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[Code, str, AnyHint]:
-    decision, at = first.decision, first.next_at
+    decision, at, machine = first.decision, first.next_at, world.machine
     assert decision is not None
-    command = Command("log", "--follow") if world.machine.runner_works else Command("run")
+    command = Command("log", "--follow") if machine.runner_works else Command("run")
     counts = _counts(world)
     if at is None:
         # An inbox that was never read: the runner that works, or the next pass, reads it first.
@@ -337,9 +323,16 @@ def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[C
     if at - now > _SOON and first.gate is not Gate.GAP:
         why = _WAITS.get(first.gate, decision.summary) if first.gate else decision.summary
         return Code.WAITING, f"waiting: {why}; next at {ahead(at)}; {counts}", command
-    if not world.machine.runner_works and world.machine.last_pass_at is not None:
-        return Code.SENDING, f"sending: {counts}, more with the next run", command
-    return Code.SENDING, f"sending: {counts}, next {countdown(at, now)}", command
+    if not machine.runner_works and machine.last_pass_at is not None:
+        # Cron makes the next run, or a person must: nothing here tells which.
+        last = past(machine.last_pass_at)
+        return (
+            Code.SENDING,
+            f"between runs: {counts}, more with the next run; the last was at {last}",
+            command,
+        )
+    then = f"next {countdown(at, now)}" if at > now else "more with the next pass"
+    return Code.SENDING, f"sending: {counts}, {then}", command
 
 
 # The reasons of other gates say it without the instant, which follows.
