@@ -14,6 +14,7 @@ from mailrotate.cli.slot.team import team_line, team_row
 from mailrotate.cli.webhook.document import row_of as webhook_row
 from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint, Command
+from mailrotate.core.values.states import ConnectionState
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.grace_extension import Running
@@ -108,7 +109,7 @@ def _mailbox_cells(line: "MailboxLine", runner_works: bool, call: Call) -> tuple
     elif line.next_at is not None and line.next_at <= call.now:
         next_at = next_turn(runner_works)
     elif line.next_at is not None:
-        next_at = instant(line.next_at, call.zone)
+        next_at = instant(line.next_at, call.zone, brief_on=call.now)
     return (
         line.address,
         health_of(vars(line)),
@@ -174,7 +175,10 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     if found.obstacle is not None and found.obstacle.remedy is not None:
         yield _FIRST, found.obstacle.remedy
     for box in found.mailboxes:
-        if box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:
+        # A mailbox that was put to rest is no news while nothing waits for it.
+        is_at_rest = box.gate is Gate.REST or box.state is ConnectionState.DISCONNECTED
+        is_news = box.waits or box.waits_for_act or not is_at_rest
+        if is_news and box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:
             yield box.address, box.remedy
         if box.broke_by is not None:
             what = f"{box.address}: its last pass ended in an unexpected failure ({box.broke_by})"

@@ -153,8 +153,10 @@ class Campaign:
     open: int = 0
     # Of a paused campaign: whether something would be due now.
     is_due: bool = False
-    # What lets it go on while it is paused.
+    # What lets it go on while it is paused, or lets a draft begin.
     way_on: AnyHint | None = None
+    # Why a draft cannot begin yet.
+    lack: str | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import assigning, obstacles, resuming
+from mailrotate.core.services.effects import assigning, obstacles, resuming, starting
 from mailrotate.core.services.effects.door import looking
 from mailrotate.core.services.views import mailbox_explaining, survey
 from mailrotate.core.services.views.explanation import Explanation, shown
@@ -244,6 +244,9 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     if decision is None:
         waits = not own.open and own.next_at is None
         summary = own.summary if waits else "nothing of it waits to be sent"
+        if campaign.state is CampaignState.DRAFT:
+            refused = starting.refusal(look.connection, look.context.actor, campaign)
+            summary = f"{summary}; {refused.message}" if refused is not None else summary
         remedy = _remedy(look, own, campaign)
         return Explanation(campaign.name, None, own.binding if waits else None, tuple(rows), summary, remedy)
     remedy = _remedy(look, decision, campaign)
@@ -320,9 +323,8 @@ def _remedy(look: Prospects, decision: Decision, campaign: StoredCampaign | None
         return None
     if campaign is not None and campaign.state is CampaignState.PAUSED and bound.gate in _OF_A_PAUSE:
         return resuming.way(look.connection, look.context.actor, campaign)
-    is_draft = campaign is not None and campaign.state is CampaignState.DRAFT and bound.gate is Gate.CAMPAIGN
-    if campaign is not None and is_draft and recipients.first_of(look.connection, campaign.id) is None:
-        return Command("recipient", "import", campaign.name, "FILE")
+    if campaign is not None and campaign.state is CampaignState.DRAFT and bound.gate is Gate.CAMPAIGN:
+        return starting.way(look.connection, look.context.actor, campaign)
     return advice.remedy(look.connection, look.context.actor, bound)
 
 

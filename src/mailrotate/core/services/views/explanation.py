@@ -38,8 +38,12 @@ class Explanation:
     @property
     def closed(self) -> list[ExplainedGate]:
         """The gates that hold it back; once it is over, only the one that says so."""
-        is_over = self.binding is not None and self.binding.cause is Cause.STATE and self.remedy is None
-        return [gate for gate in self.gates if not gate.open and (not is_over or gate.gate is self.binding)]
+        closed = [gate for gate in self.gates if not gate.open]
+        if self.binding is not None and self.binding.cause is Cause.STATE and self.remedy is None:
+            return [gate for gate in closed if gate.gate is self.binding]
+        # Where both are closed, both name the reasons of the pause.
+        is_told = any(gate.gate is Gate.CAMPAIGN for gate in closed)
+        return [gate for gate in closed if not is_told or gate.gate is not Gate.PAUSE]
 
 
 def shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:

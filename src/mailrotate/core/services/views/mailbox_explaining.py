@@ -27,7 +27,9 @@ def of_mailbox(look: Prospects, mailbox_id: int) -> Explanation:
         summary = "nothing holds the mailbox back, and nothing waits to be sent from it"
     elif cause.gate.scope is Scope.MAILBOX:
         is_idle = decision is None and lane.kept is None
-        summary = f"{cause.reason}; nothing waits to be sent from it" if is_idle else cause.reason
+        # What passes by itself holds nothing back where nothing waits.
+        said = [cause.reason] * (not is_idle or cause.until is None)
+        summary = "; ".join((*said, *["nothing waits to be sent from it"] * is_idle))
     else:
         summary = f"nothing holds the mailbox back, but what it would send waits: {cause.reason}"
     binding = None if cause is None else cause.gate

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota, roles
 from mailrotate.core.rules.gates import Gate
-from mailrotate.core.rules.headline import Headline, busiest_paused, headline, seen_closer
+from mailrotate.core.rules.headline import Headline, headline
+from mailrotate.core.rules.headline_notices import busiest_paused, first_draft, seen_closer
 from mailrotate.core.rules.roles import Deed
 from mailrotate.core.rules.situation import Obstacle
 from mailrotate.core.rules.world import Campaign, Lane, Trouble, World
@@ -193,7 +194,7 @@ def look(context: Context, now: datetime) -> Overview:
 def _in_world(
     prospects: Prospects, found: Sequence[StoredCampaign], lines: Sequence[CampaignLine]
 ) -> tuple[Campaign, ...]:
-    """The campaigns as the headline sees them; only of the one that it may name, also the way on."""
+    """The campaigns as the headline sees them; only of those that it may name, also the way on."""
     connection = prospects.connection
     paused = [one.id for one in lines if one.state is CampaignState.PAUSED]
     due_now = kept_lanes.campaigns_due(connection, paused, prospects.now)
@@ -201,15 +202,23 @@ def _in_world(
         Campaign(one.name, one.state, one.pause_reasons, one.total - one.ended, one.id in due_now)
         for one in lines
     ]
-    named = busiest_paused(seen)
-    if named is None:
+    named = [one for one in (busiest_paused(seen), first_draft(seen)) if one is not None]
+    if not named:
         return tuple(seen)
-    # Imported only for a paused campaign, because it brings all that follows from a resumption.
-    from mailrotate.core.services.effects import resuming
+    # Imported only for these, because it brings all that follows from a resumption.
+    from mailrotate.core.services.effects import resuming, starting
 
     actor = prospects.context.actor
+
+    def with_way(one: Campaign, campaign: StoredCampaign) -> Campaign:
+        if one.state is CampaignState.PAUSED:
+            return replace(one, way_on=resuming.way(connection, actor, campaign))
+        refused = starting.refusal(connection, actor, campaign)
+        way_on = starting.way(connection, actor, campaign)
+        return replace(one, way_on=way_on, lack=None if refused is None else refused.message)
+
     return tuple(
-        replace(one, way_on=resuming.way(connection, actor, campaign)) if one is named else one
+        with_way(one, campaign) if any(one is each for each in named) else one
         for one, campaign in zip(seen, found, strict=True)
     )
 

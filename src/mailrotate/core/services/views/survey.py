@@ -26,7 +26,7 @@ from mailrotate.core.store.sending.liveness import RunnerEnd
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import Command, Shell
-from mailrotate.core.values.states import CampaignState, ConnectionState, ReplyClass
+from mailrotate.core.values.states import CampaignState, ConnectionState, DeadlineKind, ReplyClass
 
 # A pass of some hundred messages writes less than this.
 _LEAST_FREE_BYTES = 16 * 2**20
@@ -96,16 +96,10 @@ def lanes(prospects: Prospects, mailbox_ids: Sequence[int]) -> tuple[Lane, ...]:
     decisions = prospects.of_lanes(mailbox_ids)
     servers = connections.servers_of(connection, mailbox_ids)
     broken = stored_lanes.broken(connection)
-    running = deadlines.running(connection, mailbox_ids)
+    hours = _hours(prospects)
     found = []
     for number in mailbox_ids:
         box, decision = prospects.box(number), decisions[number]
-        is_away = box.state is ConnectionState.DISCONNECTED
-        graces = [
-            each
-            for each in running.get(number, ())
-            if is_away and not has_passed(each.ends_at, prospects.now)
-        ]
         smtp, imap = outages(box, *servers[number])
         found.append(
             Lane(
@@ -117,10 +111,21 @@ def lanes(prospects: Prospects, mailbox_ids: Sequence[int]) -> tuple[Lane, ...]:
                 smtp=smtp,
                 imap=imap,
                 broke_by=broken.get(number),
-                grace=(graces[0].campaign, graces[0].ends_at) if graces else None,
+                grace=hours.get(number) if box.state is ConnectionState.DISCONNECTED else None,
             )
         )
     return tuple(found)
+
+
+def _hours(prospects: Prospects) -> dict[int, tuple[str, datetime]]:
+    """By mailbox, the campaign and the end of the hour that ends first, of those that somebody waits for."""
+    running = deadlines.running_where(prospects.connection, deadlines.of_kind(DeadlineKind.DISCONNECT))
+    people = deadlines.hanging(prospects.connection, running) if running else {}
+    found: dict[int, tuple[str, datetime]] = {}
+    for each in running:
+        if people.get(each.id) and not has_passed(each.ends_at, prospects.now):
+            found.setdefault(each.mailbox_id, (each.campaign, each.ends_at))
+    return found
 
 
 def _shut(prospects: Prospects, mailbox_id: int) -> Verdict | None:
