@@ -113,7 +113,7 @@ def problems(scene: Scene, built: Built) -> Iterator[str]:
     yield from of_agreement(told)
     commands = {command for text in told.words.values() for command in named_in(text.replace("`", "; "))}
     built.__exit__()
-    yield from of_truth(scene, told)
+    yield from of_truth(scene, state, told)
     for address in state.boxes:
         scene.take_login(address)
     yield from of_commands(scene, state, told, commands)
@@ -164,6 +164,9 @@ def of_agreement(told: Told) -> Iterator[str]:
                 yield f"{address}: {key} is {row[key]} and {listed[key]}"
         if row["state"] == "failed" and listed["trouble"] is None:
             yield f"{address}: mailbox list names no trouble"
+    named = re.match(r"not sending: (\S+@\S+): (.+?)(?: since .*| \(and .*)?$", told.lines[0])
+    if named and not (rows[named[1]]["waits_for"] or rows[named[1]]["reason"] or "").startswith(named[2]):
+        yield f"the headline names '{named[0]}', its row '{rows[named[1]]['waits_for']}'"
     for row in told.status["campaigns"]:
         name = row["name"]
         said, shown = told.campaigns[name], told.shown[name]
@@ -178,16 +181,24 @@ def of_agreement(told: Told) -> Iterator[str]:
 # --- truth
 
 
-def of_truth(scene: Scene, told: Told) -> Iterator[str]:
+def of_truth(scene: Scene, state: State, told: Told) -> Iterator[str]:
     named = told.instants()
     goes = {instant: sent_at(scene, instant) for instant in {NOW, *named}}
     text = told.status["headline"]["text"]
-    if told.code == "sending" and not goes[min(named, default=NOW)]:
+    works, passed = state.runner == "loop", state.runner in ("loop", "once now")
+    if told.code == "sending" and not (passed and goes[min(named, default=NOW)]):
         yield f"nothing is sent: {text}"
-    if text.startswith("not sending") and goes[NOW] and told.code != "no_runner":
+    if text.startswith(("not sending", "up to date")) and goes[NOW] and told.code != "no_runner":
         yield f"a pass sends {goes[NOW]}: {text}"
-    if text.startswith("up to date") and goes[NOW]:
-        yield f"a pass sends {goes[NOW]}: {text}"
+    if goes[NOW] and not works and not re.search("runner|run", text):
+        yield f"no runner sends it: {text}"
+    if passed and "no runner" in text:
+        yield f"a pass was just now: {text}"
+    if text.startswith("up to date") and (kept := sent_at(resumed(scene, state), NOW)):
+        yield f"{kept} would go after a resume: {text}"
+    for name, said in (*told.boxes.items(), *told.campaigns.items()):
+        if said["next_at"] is not None and said["needs_run"] is works:
+            yield f"{name}: why says needs_run {said['needs_run']}"
     for instant, names in named.items():
         for name in names:
             # Two campaigns that share a mailbox share its limit too.
@@ -199,6 +210,14 @@ def of_truth(scene: Scene, told: Told) -> Iterator[str]:
     never = {*told.boxes, *told.campaigns} - waits
     if never and (late := sent_at(scene, MUCH_LATER) & never) and not told.status["graces"]:
         yield f"{late} leave later by themselves, and why names no instant"
+
+
+def resumed(scene: Scene, state: State) -> Scene:
+    """With every paused campaign resumed that can be."""
+    copy = copied(scene)
+    for name in state.campaigns:
+        copy.at(NOW, "campaign", "resume", name, status=None)
+    return copy
 
 
 # --- commands
