@@ -155,6 +155,9 @@ def test_between_two_passes_of_cron_the_next_run_sends_more(world: World) -> Non
     world.passed(MINUTE)
     assert world.line() == "between runs: 0 today, more with the next run; the last was at 08:59"
     assert world.code() == ("sending", True)
+    world.rests(NOW + 5 * MINUTE)
+    assert world.line() == "between runs: 0 today, more with a run from 09:06; the last was at 08:59"
+    world.rests(NOW - SECOND)
     at_now = world.program.at(NOW, standing_still=True)
     assert at_now.run("status").stdout.endswith("next: mailrotate run\n"), "a newcomer has no cron"
     works = "no runner works now, the last pass was at 2026-12-01 08:59:00 UTC\nnext: mailrotate run\n"

@@ -60,6 +60,17 @@ class State:
         return self.runner != "never" or "finished" not in self.campaigns.values()
 
 
+# Mixtures of which something untrue was said once.
+FOUND = (
+    State("in its gap", None, "paused", None, "open", "never"),
+    State("in its gap", None, "stopped", None, "open", "ended"),
+    State("in its gap", None, "due", None, "open", "once now"),
+    State("able", None, "due", None, "open", "once now"),
+    State("able", "able", "paused", "later", "open", "loop"),
+    State("able", "disconnected", "draft", None, "open", "never"),
+    State("on hold", None, "due", None, "closed", "loop"),
+    State("disconnected", "able", "finished", "draft", "open", "killed"),
+)
 _AXES: tuple[Sequence[str | None], ...] = (
     BOXES, (None, *BOXES), (None, *CAMPAIGNS), (None, *CAMPAIGNS), WINDOWS, RUNNERS,
 )  # fmt: skip

@@ -59,7 +59,7 @@ def why(
         _show_gates(call, gates, with_open=every)
         call.speech.line()
     # The answer comes last, where it stays on the screen.
-    call.speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
+    call.speech.wrapped(f"{found.subject}: {localised(found.summary, call.zone)}", _INDENT)
     if found.remedy is not None:
         call.speech.line(f"next: {in_words(found.remedy)}")
     elif found.next_at is not None and found.next_at > call.now:
@@ -68,6 +68,8 @@ def why(
         call.speech.line(f"next: {earliest}{zoned(found.next_at, call.zone)}{run}")
 
 
+# Of the further lines of an answer that is wider than the terminal.
+_INDENT = 2
 # The gate `pause` is the campaign's.
 _NAMES = {"rest": "mailbox pause"}
 

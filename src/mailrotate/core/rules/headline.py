@@ -101,12 +101,9 @@ def _ongoing(world: World, first: Lane, now: datetime, all_sent: str) -> tuple[C
         return Code.WAITING, f"waiting: {why}; next at {ahead(at)}; {counts}", command
     if not machine.runner_works and machine.last_pass_at is not None:
         # Cron makes the next run, or a person must: nothing here tells which.
-        last = past(machine.last_pass_at)
-        return (
-            Code.SENDING,
-            f"between runs: {counts}, more with the next run; the last was at {last}",
-            command,
-        )
+        run = "the next run" if at <= now else f"a run from {ahead(at)}"
+        says = f"between runs: {counts}, more with {run}; the last was at {past(machine.last_pass_at)}"
+        return Code.SENDING, says, command
     then = f"next {countdown(at, now)}" if at > now else "more with the next pass"
     return Code.SENDING, f"sending: {counts}, {then}", command
 
