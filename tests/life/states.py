@@ -65,6 +65,7 @@ FOUND = (
     State("in its gap", None, "paused", None, "open", "never"),
     State("in its gap", None, "stopped", None, "open", "ended"),
     State("in its gap", None, "due", None, "open", "once now"),
+    State("in its gap", None, "due", None, "open", "killed"),
     State("able", None, "due", None, "open", "once now"),
     State("able", "able", "paused", "later", "open", "loop"),
     State("able", "disconnected", "draft", None, "open", "never"),

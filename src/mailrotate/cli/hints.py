@@ -22,11 +22,6 @@ def in_words(hint: AnyHint) -> str:
     return _joined(map(in_words, hint.parts)) if isinstance(hint, Hint) else hint
 
 
-def next_turn(runner_works: bool) -> str:
-    """When something leaves that nothing holds back: a runner looks for it, or is to be run."""
-    return "next pass" if runner_works else "next run"
-
-
 def with_hint(error: MailrotateError) -> str:
     """The error on one line."""
     return error.message + (f" (hint: {in_words(error.hint)})" if error.hint else "")

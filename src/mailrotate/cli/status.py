@@ -7,10 +7,11 @@ import typer
 
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.grace.document import left, row_of
-from mailrotate.cli.hints import in_words, next_turn
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.mailbox.document import health_of
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot.team import team_line, team_row
+from mailrotate.cli.turns import next_turn
 from mailrotate.cli.webhook.document import row_of as webhook_row
 from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint, Command
@@ -122,9 +123,10 @@ def _mailbox_cells(line: "MailboxLine", runner_works: bool, call: Call) -> tuple
 def _why(line: "MailboxLine", call: Call) -> str:
     if line.waits_for is not None:
         brief = None if line.next_at is None or line.binding is None else _PASSING.get(line.binding)
-        return brief or localised(line.waits_for, call.zone)
+        return brief or localised(line.waits_for, call.zone, brief_on=call.now)
     # What passes by itself holds nothing back where nothing waits.
-    return localised(line.reason, call.zone) if line.reason and line.until is None else ""
+    is_told = line.reason is not None and line.until is None
+    return localised(line.reason or "", call.zone, brief_on=call.now) if is_told else ""
 
 
 # Gates whose reason names the instant of the column before.

@@ -1,13 +1,10 @@
 """`mailrotate campaign list`."""
 
-from datetime import datetime
-
 import typer
 
-from mailrotate.cli.call import Call, call_of
+from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.document import row_of, state_of
-from mailrotate.cli.hints import next_turn
-from mailrotate.cli.output import instant
+from mailrotate.cli.turns import cell_of
 
 
 def list_(ctx: typer.Context) -> None:
@@ -33,15 +30,8 @@ def list_(ctx: typer.Context) -> None:
             r["recipients"]["queued"] + r["recipients"]["active"],
             r["recipients"]["replied"],
             sum(step["sent"] for step in r["steps"]),
-            _next(r["next_send_at"], call),
+            cell_of(r["next_send_at"], call),
         ),
         "no campaigns yet",
         drop=("senders", "recipients", "open", "replied"),
     )
-
-
-def _next(at: datetime | None, call: Call) -> str:
-    from mailrotate.core.services.sending import runners
-
-    is_due = at is not None and at <= call.now
-    return next_turn(runners.any_sends(call.context)) if is_due else instant(at, call.zone)

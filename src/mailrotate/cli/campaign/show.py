@@ -8,9 +8,10 @@ import typer
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.campaign.document import row_of, state_of
 from mailrotate.cli.campaign.options import Name
-from mailrotate.cli.hints import in_words, next_turn
+from mailrotate.cli.hints import in_words
 from mailrotate.cli.mailbox.document import health_of
-from mailrotate.cli.output import counted, localised, zoned
+from mailrotate.cli.output import counted, localised
+from mailrotate.cli.turns import words_of
 from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
@@ -73,14 +74,6 @@ def _sender_cells(sender: Mapping[str, Any]) -> tuple[object, ...]:
 
 
 def _next(view: "CampaignView", call: Call) -> str:
-    from mailrotate.core.services.sending import runners
-
     if view.waits_for is not None:
         return f"after an action: {localised(view.waits_for, call.zone)}"
-    if view.next_send_at is None:
-        return "nothing waits"
-    runner_works = runners.any_sends(call.context)
-    if view.next_send_at <= call.now:
-        return f"with the {next_turn(runner_works)}"
-    at = zoned(view.next_send_at, call.zone)
-    return at if runner_works else f"at the earliest {at}; no runner works now"
+    return "nothing waits" if view.next_send_at is None else words_of(view.next_send_at, call)

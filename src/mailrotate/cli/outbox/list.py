@@ -7,11 +7,11 @@ import typer
 
 from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
-from mailrotate.cli.hints import next_turn
 from mailrotate.cli.outbox.document import row_of
 from mailrotate.cli.outbox.several import OfCampaign, OfMailbox
 from mailrotate.cli.output import counted, instant
 from mailrotate.cli.params import After, Limit, read_id
+from mailrotate.cli.turns import cell_of
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.reasons import answered, heard
@@ -86,8 +86,6 @@ def _cells(row: Mapping[str, Any], call: Call) -> tuple[object, ...]:
 
 def _when(row: Mapping[str, Any], call: Call) -> str:
     """When it left or goes; of those that may go at one instant, the first alone goes then."""
-    from mailrotate.core.services.sending import runners
-
     expected_at = row["expected_at"]
     if row["state"] != "scheduled":
         return instant(row["sent_at"], call.zone)
@@ -95,8 +93,4 @@ def _when(row: Mapping[str, Any], call: Call) -> str:
         return "after an action"
     if row["ahead"]:
         return f"after {counted(row['ahead'], 'other')}"
-    return (
-        next_turn(runners.any_sends(call.context))
-        if expected_at <= call.now
-        else instant(expected_at, call.zone)
-    )
+    return cell_of(expected_at, call)
