@@ -936,6 +936,23 @@ def test_a_paused_campaign_with_something_due_is_told_beside_another_with_nothin
     assert running.line().startswith("up to date: "), "nothing of it would be due"
 
 
+def test_a_paused_mailbox_with_something_due_is_told_beside_another_with_nothing_due(running: World) -> None:
+    anna = running.boxes[0]
+    of_ben = t.recipient.c.campaign_sender_id == running.workspace.senders(running.campaign)[1]
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).where(of_ben).values(next_at=NOW + 3 * DAY))
+    running.change(anna, paused_at=NOW - MINUTE)
+    assert running.line() == (
+        "everything else due has been sent; next at 2026-12-04 09:01; 0 today; "
+        "anna@example.org: the mailbox is paused since 08:59"
+    )
+    shown = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert shown.endswith(f"next: mailrotate mailbox resume {ANNA}\n")
+    running.change(anna, daily_limit=1)
+    running.workspace.add_sent(anna, NOW - MINUTE)
+    assert running.line().startswith("up to date: "), "the limit of the day holds it back too"
+
+
 def test_a_paused_mailbox_of_a_paused_campaign_names_its_own_pause(running: World) -> None:
     running.change(running.boxes[0], paused_at=NOW - MINUTE)
     running.change_campaign("by_hand", state="paused")

@@ -224,8 +224,10 @@ def of_truth(scene: Scene, state: State, told: Told) -> Iterator[str]:
 
 
 def resumed(scene: Scene, state: State) -> Scene:
-    """With every paused campaign resumed that can be."""
+    """With every paused mailbox and campaign resumed that can be."""
     copy = copied(scene)
+    for address in state.boxes:
+        copy.at(NOW, "mailbox", "resume", address, status=None)
     for name in state.campaigns:
         copy.at(NOW, "campaign", "resume", name, status=None)
     return copy

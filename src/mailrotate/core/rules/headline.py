@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mailrotate.core.rules.gates import Gate
-from mailrotate.core.rules.headline_notices import NOTICES, SOON, failed, first_draft, grace, paused_beside
+from mailrotate.core.rules.headline_notices import (
+    NOTICES,
+    SOON,
+    failed,
+    first_draft,
+    grace,
+    kept_beside,
+    paused_beside,
+)
 from mailrotate.core.rules.headline_stops import STARTED, STOPS
 from mailrotate.core.rules.headline_words import ahead, countdown, counted, past
 from mailrotate.core.rules.outages import server_down
@@ -73,7 +81,7 @@ def _notice(world: World, now: datetime) -> Trouble | None:
 
 def _flow(world: World, now: datetime) -> Headline:
     notice = _notice(world, now)
-    is_kept = any(ask(world, now) for ask in (grace, failed, paused_beside))
+    is_kept = any(ask(world, now) for ask in (grace, failed, paused_beside, kept_beside))
     all_sent = _ELSE_UP_TO_DATE if is_kept else _UP_TO_DATE
     waiting = world.waiting
     if not waiting:

@@ -100,6 +100,18 @@ def paused_beside(world: World, now: datetime) -> Trouble | None:
     return Trouble(Code.PAUSED, is_paused(one, world.campaigns), resume)
 
 
+def kept_beside(world: World, now: datetime) -> Trouble | None:
+    """A mailbox that a person put to rest or a hold stopped, while no other sends now: they hide it."""
+    kept = [lane for lane in world.waiting if lane.is_kept and lane.state is ConnectionState.CONNECTED]
+    if not kept or any(lane.goes(now + SOON) for lane in world.waiting):
+        return None
+    first, cause = kept[0], kept[0].cause
+    assert cause is not None
+    way = cause.remedy if cause.gate is Gate.REST else None
+    says = f"{first.address}: {cause.reason}{more(kept)}"
+    return Trouble(Code.PAUSED, says, way or Command("why", first.address))
+
+
 def errors(world: World, now: datetime) -> Trouble | None:
     if not world.errors:
         return None
@@ -130,6 +142,7 @@ NOTICES: tuple[Asked, ...] = (
     failed,
     _content,
     paused_beside,
+    kept_beside,
     errors,
     held,
     _warned,

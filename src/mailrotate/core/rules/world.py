@@ -129,6 +129,14 @@ class Lane:
         return self.shut if needs_act or self.kept is None else self.kept.pause
 
     @property
+    def is_kept(self) -> bool:
+        """Whether its first message would go now or after its gap, if a person ended what keeps it."""
+        if self.decision is None or self.next_at is not None or self.gate is Gate.INBOX:
+            return False
+        closed = (verdict for verdict in self.decision.gates if not verdict.open)
+        return all(verdict.until is None or verdict.gate is Gate.GAP for verdict in closed)
+
+    @property
     def gate(self) -> Gate | None:
         """The gate that holds its first message back."""
         bound = None if self.decision is None else self.decision.bound
