@@ -188,6 +188,23 @@ def test_why_campaign_names_an_inbox_that_keeps_some_of_its_follow_ups_back(
     ]
 
 
+def test_why_campaign_names_a_failed_mailbox_that_its_recipients_wait_for(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    """A failed mailbox plans nothing, and what it planned is in error."""
+    change(workspace, autumn[1], state="failed", last_error="auth: 535 no")
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=NOW + timedelta(days=3)))
+    said = program.at(NOW).run("why", "autumn").stdout.splitlines()
+    assert said[-2].endswith(f"; {BEN}: the mailbox has failed: login: 535 no")
+    with workspace.store.writing() as connection:
+        of_ben = select(t.campaign_sender.c.id).where(t.campaign_sender.c.mailbox_id == autumn[1].id)
+        own = t.recipient.c.campaign_sender_id.in_(of_ben)
+        connection.execute(update(t.recipient).where(own).values(next_at=None))
+    said = program.at(NOW).run("why", "autumn").stdout.splitlines()
+    assert said[-2].endswith(f"; {BEN}: the mailbox has failed: login: 535 no")
+
+
 def test_why_campaign_names_no_inbox_that_nothing_due_waits_for(
     program: Console, workspace: Workspace, autumn: list[Sender]
 ) -> None:

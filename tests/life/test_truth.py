@@ -171,7 +171,7 @@ def of_agreement(told: Told) -> Iterator[str]:
     if named and not (rows[named[1]]["waits_for"] or rows[named[1]]["reason"] or "").startswith(named[2]):
         yield f"the headline names '{named[0]}', its row '{rows[named[1]]['waits_for']}'"
     bound = {row["binding"] for row in rows.values()}
-    is_down = told.code == "server_down" and told.lines[0].startswith("not sending")
+    is_down = told.lines[0].startswith("not sending") and "refuses connections" in told.lines[0]
     if is_down and not bound & {"hold", "gap", "inbox"}:
         yield f"the headline names a server, and the rows {bound}"
     for row in told.status["campaigns"]:
@@ -183,6 +183,10 @@ def of_agreement(told: Told) -> Iterator[str]:
             yield f"{name}: show names '{shown['waits_for']}', why '{said['summary']}'"
         if row["state"] == "paused" and row["ended"] < row["total"] and not shown["waits_for"]:
             yield f"{name}: show does not say that it waits for an act"
+        for sender in shown["senders"] if row["state"] == "active" and row["ended"] < row["total"] else ():
+            failed = sender["state"] == "failed" and sender["assigned"]
+            if failed and sender["address"] not in said["summary"]:
+                yield f"{name}: why does not name {sender['address']}, which has failed: {said['summary']}"
         if (row["state"], row["pause_reasons"]) != (shown["state"], shown["pause_reasons"]):
             yield f"{name}: {row['state']} and {shown['state']}"
 

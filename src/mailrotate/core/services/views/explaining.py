@@ -226,6 +226,8 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     rows = [shown(verdict) for verdict in own.gates]
     own_gates: dict[Front, MailboxFacts] = {}
     first: list[Decision] = []
+    # Those of the mailboxes that recipients wait for.
+    kept: list[Decision] = []
     awaited = recipients.awaited_senders(look.connection, campaign.id)
     for sender in senders.senders_of(look.connection, campaign.id):
         goes_on = sender.left_at is None or sender.id in awaited
@@ -233,6 +235,7 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
             continue
         known = look.mailbox_facts(sender.mailbox_id)
         own_gates[Front(sender.mailbox_id, campaign.id)] = known
+        kept += [decide(Situation(None, known, None), look.now)] if sender.id in awaited else []
     found = look.first_of_campaigns(list(own_gates))
     decisions = iter(look.decide_each([message for front in own_gates for message in found[front]]))
     for front, known in own_gates.items():
@@ -240,25 +243,29 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
         gates = (*verdicts(Situation(None, known, None), look.now), *_stuck_at(here))
         rows += [shown(verdict, known.address) for verdict in gates]
         first += here
-    decision = earliest(first)
+    is_shut = not own.open and own.next_at is None
+    kept = [one for one in kept if one.next_at is None and not is_shut]
+    decision = earliest(first or kept)
     if decision is None:
-        waits = not own.open and own.next_at is None
-        summary = own.summary if waits else "nothing of it waits to be sent"
+        summary = own.summary if is_shut else "nothing of it waits to be sent"
         if campaign.state is CampaignState.DRAFT:
             refused = starting.refusal(look.connection, look.context.actor, campaign)
             summary = f"{summary}; {refused.message}" if refused is not None else summary
         remedy = _remedy(look, own, campaign)
-        return Explanation(campaign.name, None, own.binding if waits else None, tuple(rows), summary, remedy)
+        return Explanation(
+            campaign.name, None, own.binding if is_shut else None, tuple(rows), summary, remedy
+        )
     remedy = _remedy(look, decision, campaign)
     if decision.binding is Gate.OVERDUE:
         remedy = Command("outbox", "release", "--campaign", campaign.name)
     summary = (
         _summary(decision) if decision.open else f"{decision.summary_of_mailbox}{_more(decision, first)}"
     )
-    stuck = [one for one in first if one.next_at is None and _is_due(one)]
+    # A failed mailbox plans nothing, or what it planned is in error.
+    stuck = [*(one for one in first if one.next_at is None and _is_due(one)), *kept]
     if decision.next_at is not None and stuck:
         # Its other recipients go on without these.
-        summary = f"{summary}; {stuck[0].summary_of_mailbox}"
+        summary = f"{summary}; {stuck[0].summary_of_mailbox}{_more(stuck[0], stuck)}"
         remedy = _remedy(look, stuck[0], campaign) if decision.open else None
     return Explanation(campaign.name, decision.next_at, decision.binding, tuple(rows), summary, remedy)
 
