@@ -2,7 +2,7 @@
 
 A new fact about the machine or the workspace (its key, its clock, its disk) is a `Trouble` in
 `Machine.troubles`, at the place of its code in `Code`, or in `Machine.warnings` if it stops nothing. A new
-fact about one mailbox is a field of `Lane` and a function in `headline.py`.
+fact about one mailbox is a field of `Lane` and a function in `headline_stops.py` or `headline_notices.py`.
 """
 
 from dataclasses import dataclass
