@@ -895,6 +895,21 @@ def test_recipients_of_a_paused_campaign_wait_for_an_action(running: World) -> N
     assert next_and_why(running)[0] == "nothing waits"
 
 
+def test_a_disconnect_ends_the_trouble_of_before(running: World) -> None:
+    running.change(running.boxes[0], state="disconnected", last_error="auth: 535 no")
+    assert next_and_why(running) == ("after an action", "the mailbox is disconnected")
+    at_now = running.program.at(NOW, standing_still=True)
+    listed = at_now.run("mailbox", "list", "--json").json()
+    assert [row["trouble"] for row in listed] == ["disconnected", None]
+    assert "535" not in at_now.run("why", ANNA).stdout
+
+
+def test_why_shows_the_reasons_of_a_pause_once(running: World) -> None:
+    running.change_campaign("by_hand", state="paused")
+    said = running.program.at(NOW, standing_still=True).run("why", "autumn").stdout
+    assert said.count("paused by hand") == 2, "in the table and in the answer"
+
+
 def test_what_passes_by_itself_is_no_reason_while_only_an_act_helps(running: World) -> None:
     running.change_campaign("by_hand", state="paused")
     running.rests(NOW + 40 * MINUTE)
