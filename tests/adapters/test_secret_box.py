@@ -69,7 +69,7 @@ def test_the_newest_key_seals_and_every_key_of_the_ring_opens() -> None:
     assert RingBox(lambda: both).open("a", 1, old) == RingBox(lambda: both).open("a", 1, new) == b"x"
 
 
-def test_the_wrong_key_is_told_from_damage_and_names_the_record_and_the_key_it_needs() -> None:
+def test_the_wrong_key_is_told_from_damage_and_names_the_key_it_needs() -> None:
     blob = BOX.seal("anna@example.org", 1, b"canary")
     with pytest.raises(KeyTrouble) as wrong:
         RingBox(KeyRing.fresh).open("anna@example.org", 1, blob)
@@ -77,8 +77,8 @@ def test_the_wrong_key_is_told_from_damage_and_names_the_record_and_the_key_it_n
         BOX.open("anna@example.org", 1, blob[:-1] + bytes([blob[-1] ^ 1]))
     assert (wrong.value.code, damaged.value.code) == ("key.wrong", "secret.damaged")
     assert RING.newest.id.hex() in wrong.value.message
+    assert "anna@example.org" in damaged.value.message
     for trouble in (wrong.value, damaged.value):
-        assert "anna@example.org" in trouble.message
         assert "canary" not in repr(vars(trouble)) + repr(trouble)
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ class World:
         self.campaign: StoredCampaign
 
     def line(self, at: datetime = NOW) -> str:
-        return self.program.at(at, standing_still=True).run("status").stdout.splitlines()[0]
+        """The headline, with what is told in lines of its own below the first."""
+        said = self.program.at(at, standing_still=True).run("status").stdout.splitlines()
+        return "; ".join(takewhile(lambda line: not line.startswith("runner: "), said))
 
     def said(self) -> dict[str, object]:
         document = self.program.at(NOW, standing_still=True).run("status", "--json").json()
@@ -125,7 +128,7 @@ def test_in_a_healthy_loop_the_headline_counts_today_and_counts_down(running: Wo
 
 
 def test_a_message_that_is_due_goes_now(running: World) -> None:
-    assert running.line() == "sending: 0 today, next now"
+    assert running.line() == "sending: 0 today, more with the next pass"
 
 
 def test_the_headline_counts_the_replies_of_today(running: World) -> None:
@@ -134,7 +137,7 @@ def test_the_headline_counts_the_replies_of_today(running: World) -> None:
         with running.workspace.store.writing() as connection:
             own = update(t.recipient).where(t.recipient.c.id == person)
             connection.execute(own.values(ended_at=ended_at))
-    assert running.line() == "sending: 0 today, 2 replies, next now"
+    assert running.line() == "sending: 0 today, 2 replies, more with the next pass"
 
 
 def test_the_headline_counts_no_notice_to_a_user_as_sent(running: World) -> None:
@@ -142,7 +145,7 @@ def test_the_headline_counts_no_notice_to_a_user_as_sent(running: World) -> None
     notice = update(t.message).where(t.message.c.id == select(func.max(t.message.c.id)).scalar_subquery())
     with running.workspace.store.writing() as connection:
         connection.execute(notice.values(kind="notice"))
-    assert running.line() == "sending: 2 today, next now"
+    assert running.line() == "sending: 2 today, more with the next pass"
     document = running.program.at(NOW).run("status", "--json").json()
     assert document["sent_today"] == 3, "the limits count it"
 
@@ -150,8 +153,16 @@ def test_the_headline_counts_no_notice_to_a_user_as_sent(running: World) -> None
 def test_between_two_passes_of_cron_the_next_run_sends_more(world: World) -> None:
     world.is_set_up()
     world.passed(MINUTE)
-    assert world.line() == "sending: 0 today, more with the next run"
+    assert world.line() == "between runs: 0 today, more with the next run; the last was at 08:59"
     assert world.code() == ("sending", True)
+    world.rests(NOW + 5 * MINUTE)
+    assert world.line() == "between runs: 0 today, more with a run from 09:06; the last was at 08:59"
+    world.rests(NOW - SECOND)
+    at_now = world.program.at(NOW, standing_still=True)
+    assert at_now.run("status").stdout.endswith("next: mailrotate run\n"), "a newcomer has no cron"
+    works = "no runner works now, the last pass was at 2026-12-01 08:59:00 UTC\nnext: mailrotate run\n"
+    for subject in ("autumn", ANNA):
+        assert at_now.run("why", subject).stdout.endswith(f"; {works}")
 
 
 def test_a_long_gap_is_a_running_series(running: World) -> None:
@@ -298,7 +309,7 @@ def test_a_first_message_waits_for_no_inbox_that_was_never_read(unread: World) -
     unread.workspace.add_recipient(unread.campaign, "lee@example.com", sender_id=sender_id, next_at=NOW)
     unread.passed()
     runner = liveness.register(unread.workspace.store, "loop", NOW, "here")
-    assert unread.line() == "sending: 0 today, next now"
+    assert unread.line() == "sending: 0 today, more with the next pass"
     runner.end(NOW)
 
 
@@ -401,12 +412,14 @@ def test_a_lane_that_died_is_named_while_the_others_send(running: World) -> None
     with running.workspace.store.writing() as connection:
         connection.execute(dead.where(t.lane.c.mailbox_id == running.boxes[0].id))
     failure = "anna@example.org: its last pass ended in an unexpected failure (ValueError)"
-    assert running.line() == f"sending: 0 today, next now; {failure}"
+    assert running.line() == f"sending: 0 today, more with the next pass; {failure}"
     assert running.code() == ("lane_down", True)
     with running.workspace.store.writing() as connection:
         connection.execute(dead)
-    assert running.line() == f"not sending: {failure}"
+    assert running.line() == f"not sending: {failure} (and 1 more mailbox)"
     assert running.code() == ("lane_down", False)
+    shown = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert f"next: mailrotate log --mailbox {ANNA}\n" in shown, "beside the loop a second runner is refused"
 
 
 # --- no runner
@@ -448,6 +461,19 @@ def test_a_loop_that_was_ended_or_died_is_missed_at_once(world: World) -> None:
     assert world.code() == ("sending", True), "cron sends now"
 
 
+def test_a_runner_is_missed_since_the_end_of_its_loop_where_that_is_known(world: World) -> None:
+    world.is_set_up()
+    world.passed(3 * MINUTE)
+    loop = liveness.register(world.workspace.store, "loop", NOW - 9 * MINUTE, "here")
+    loop.end(NOW - MINUTE)
+    assert world.line().startswith("not sending: no runner since 08:59; ")
+    with world.workspace.store.writing() as connection:
+        connection.execute(update(t.runner).values(ended_at=None))
+    assert world.line().startswith("not sending: no runner since 08:57; "), "it was killed"
+    world.program.at(NOW).run("run", "--once", "--only", "deadlines")
+    assert world.line().startswith("not sending: no runner since 08:57; "), "found dead later"
+
+
 def test_after_a_loop_that_ended_by_itself_cron_starts_the_next(world: World) -> None:
     world.is_set_up()
     world.passed(MINUTE)
@@ -457,7 +483,7 @@ def test_after_a_loop_that_ended_by_itself_cron_starts_the_next(world: World) ->
     assert world.code() == ("no_runner", False), "it was ended before its time"
     with world.workspace.store.writing() as connection:
         connection.execute(update(t.runner).values(ended_at=ends_at))
-    assert world.line() == "sending: 0 today, more with the next run"
+    assert world.line() == "between runs: 0 today, more with the next run; the last was at 08:59"
 
 
 @pytest.mark.parametrize(
@@ -537,7 +563,7 @@ def test_why_tells_a_missing_runner_beside_what_is_waited_for(without_runner: Wo
     waits = f"autumn: {ANNA}: 1 of 1 sent today"
     assert at_now.run("why", "autumn").stdout.splitlines()[-2:] == [
         f"{waits}; no runner since 2026-12-01 08:57:00 UTC",
-        "next: 2026-12-02 00:00:00 UTC",
+        "next: at the earliest 2026-12-02 00:00:00 UTC, once `mailrotate run` works",
     ]
     without_runner.passed(MINUTE)
     assert f"{waits}\n" in at_now.run("why", "autumn").stdout
@@ -611,7 +637,7 @@ def test_a_server_that_refuses_connections_is_named_with_its_mailboxes(running: 
 def test_while_others_send_the_failing_server_is_still_named(running: World) -> None:
     running.goes_down(running.boxes[1], host="smtp.example.net", said="connect: smtp.example.net: timed out")
     assert running.line() == (
-        "sending: 0 today, next now; smtp.example.net does not answer since 08:48 (1 mailbox)"
+        "sending: 0 today, more with the next pass; smtp.example.net does not answer since 08:48 (1 mailbox)"
     )
     assert running.code() == ("server_down", True)
 
@@ -695,7 +721,7 @@ def test_an_inbox_that_cannot_be_read_is_named_while_first_messages_leave(runnin
             connection, running.boxes[0].id, "INBOX", "connect: timed out", NOW - 5 * MINUTE, NOW
         )
     assert running.line() == (
-        "sending: 0 today, next now; imap.example.org does not answer since 08:55 (1 mailbox)"
+        "sending: 0 today, more with the next pass; imap.example.org does not answer since 08:55 (1 mailbox)"
     )
 
 
@@ -748,14 +774,14 @@ def test_c6_the_way_back_also_resumes_the_campaigns_that_were_paused_without_it(
 def test_a_failed_mailbox_is_named_while_the_other_sends(running: World) -> None:
     running.change(running.boxes[0], state="failed", last_error="auth: 535 no")
     assert running.line() == (
-        "sending: 0 today, next now; anna@example.org: the mailbox has failed: login: 535 no"
+        "sending: 0 today, more with the next pass; anna@example.org: the mailbox has failed: login: 535 no"
     )
     assert running.code() == ("no_sender", True)
 
 
 def test_a_mailbox_that_was_disconnected_on_purpose_is_no_news(running: World) -> None:
     running.change(running.boxes[1], state="disconnected")
-    assert running.line() == "sending: 0 today, next now"
+    assert running.line() == "sending: 0 today, more with the next pass"
 
 
 def test_while_the_hour_of_a_disconnect_runs_its_end_is_told(running: World) -> None:
@@ -766,7 +792,7 @@ def test_while_the_hour_of_a_disconnect_runs_its_end_is_told(running: World) -> 
             insert(t.deadline).values(**hour, started_at=NOW - MINUTE, ends_at=NOW + 59 * MINUTE)
         )
     told = "ben@example.org is disconnected; its hour in autumn ends at 09:59"
-    assert running.line().startswith(f"sending: 0 today, next now; {told[:-2]}")
+    assert running.line().startswith(f"sending: 0 today, more with the next pass; {told[:-2]}")
     running.change_campaign("mailbox_disconnected", state="paused")
     assert running.line().startswith(f"not sending: {told[:-2]}")
     assert f"next: mailrotate mailbox connect {BEN}" in running.program.at(NOW).run("status").stdout
@@ -805,7 +831,7 @@ def test_mailboxes_that_are_paused_send_nothing(running: World) -> None:
 def next_and_why(world: World, address: str = ANNA) -> tuple[str, str]:
     """The last two cells of a mailbox's row."""
     said = world.program.at(NOW, standing_still=True).run("status").stdout
-    row = next(line for line in said.splitlines() if line.startswith(address))
+    row = next(line for line in said.splitlines() if line.startswith(f"{address}  "))
     _, _, _, next_at, why = (cell.strip() for cell in row.split("  ") if cell.strip())
     return next_at, why
 
@@ -869,12 +895,85 @@ def test_recipients_of_a_paused_campaign_wait_for_an_action(running: World) -> N
     assert next_and_why(running)[0] == "nothing waits"
 
 
+def test_a_disconnect_ends_the_trouble_of_before(running: World) -> None:
+    running.change(running.boxes[0], state="disconnected", last_error="auth: 535 no")
+    assert next_and_why(running) == ("after an action", "the mailbox is disconnected")
+    at_now = running.program.at(NOW, standing_still=True)
+    listed = at_now.run("mailbox", "list", "--json").json()
+    assert [row["trouble"] for row in listed] == ["disconnected", None]
+    assert "535" not in at_now.run("why", ANNA).stdout
+
+
+def test_why_shows_the_reasons_of_a_pause_once(running: World) -> None:
+    running.change_campaign("by_hand", state="paused")
+    said = running.program.at(NOW, standing_still=True).run("why", "autumn").stdout
+    assert said.count("paused by hand") == 2, "in the table and in the answer"
+
+
+def test_what_passes_by_itself_is_no_reason_while_only_an_act_helps(running: World) -> None:
+    running.change_campaign("by_hand", state="paused")
+    running.rests(NOW + 40 * MINUTE)
+    assert next_and_why(running) == ("after an action", "its campaign is paused by hand")
+    said = running.program.at(NOW, standing_still=True).run("why", ANNA).stdout.splitlines()
+    assert said[-2:] == [
+        f"{ANNA}: nothing holds the mailbox back, but what it would send waits: "
+        "its campaign is paused by hand",
+        "next: mailrotate campaign resume autumn",
+    ]
+
+
+def test_nothing_goes_from_a_mailbox_whose_campaigns_are_paused_or_stopped_whatever_the_runner_does(
+    without_runner: World,
+) -> None:
+    world = without_runner
+    world.rests(NOW + 40 * MINUTE)
+    world.change_campaign("by_hand", state="paused")
+    at_now = world.program.at(NOW, standing_still=True)
+    assert "runner" not in at_now.run("why", ANNA).stdout
+    at_now.run("campaign", "stop", "autumn", "--yes")
+    said = at_now.run("why", ANNA).stdout.splitlines()
+    assert said[-1] == f"{ANNA}: nothing waits to be sent from it", "and no instant is named"
+    assert at_now.run("why", ANNA, "--json").json()["next_at"] is None
+
+
+def test_a_paused_campaign_with_something_due_is_told_beside_another_with_nothing_due(running: World) -> None:
+    winter = running.workspace.add_campaign("winter", running.boxes)
+    sender = running.workspace.senders(winter)[0]
+    running.workspace.add_recipient(winter, "kim@example.com", sender_id=sender, next_at=NOW + 3 * DAY)
+    running.change_campaign("by_hand", state="paused")
+    line = "everything else due has been sent; next at 2026-12-04 09:01; 0 today; autumn is paused by hand"
+    assert running.line() == line
+    shown = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert shown.endswith("next: mailrotate campaign resume autumn\n")
+    with running.workspace.store.writing() as connection:
+        of_autumn = t.recipient.c.campaign_id == running.campaign.id
+        connection.execute(update(t.recipient).where(of_autumn).values(next_at=NOW + DAY))
+    assert running.line().startswith("up to date: "), "nothing of it would be due"
+
+
+def test_a_paused_mailbox_with_something_due_is_told_beside_another_with_nothing_due(running: World) -> None:
+    anna = running.boxes[0]
+    of_ben = t.recipient.c.campaign_sender_id == running.workspace.senders(running.campaign)[1]
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).where(of_ben).values(next_at=NOW + 3 * DAY))
+    running.change(anna, paused_at=NOW - MINUTE)
+    assert running.line() == (
+        "everything else due has been sent; next at 2026-12-04 09:01; 0 today; "
+        "anna@example.org: the mailbox is paused since 08:59"
+    )
+    shown = running.program.at(NOW, standing_still=True).run("status").stdout
+    assert shown.endswith(f"next: mailrotate mailbox resume {ANNA}\n")
+    running.change(anna, daily_limit=1)
+    running.workspace.add_sent(anna, NOW - MINUTE)
+    assert running.line().startswith("up to date: "), "the limit of the day holds it back too"
+
+
 def test_a_paused_mailbox_of_a_paused_campaign_names_its_own_pause(running: World) -> None:
     running.change(running.boxes[0], paused_at=NOW - MINUTE)
     running.change_campaign("by_hand", state="paused")
     assert next_and_why(running) == (
         "after an action",
-        "the mailbox is paused since 2026-12-01 08:59:00 UTC",
+        "the mailbox is paused since 08:59",
     )
 
 
@@ -900,12 +999,12 @@ def test_a_campaign_that_was_paused_by_hand_is_told_as_such(running: World) -> N
 
 def test_a_message_of_no_campaign_does_not_hide_that_every_campaign_is_paused(running: World) -> None:
     running.workspace.add_message(running.boxes[0])
-    assert running.line() == "sending: 0 today, next now"
+    assert running.line() == "sending: 0 today, more with the next pass"
     running.change_campaign("by_hand", state="paused")
     assert running.line() == "not sending: autumn is paused by hand"
     with running.workspace.store.writing() as connection:
         connection.execute(update(t.recipient).values(state="finished"))
-    assert running.line() == "sending: 0 today, next now", "nobody waits for the campaign"
+    assert running.line() == "sending: 0 today, more with the next pass", "nobody waits for the campaign"
 
 
 @pytest.mark.parametrize("reason", ["mailbox_failed", "no_sender"])
@@ -929,7 +1028,9 @@ def test_content_errors_come_before_what_else_is_sent(running: World) -> None:
     sender = running.workspace.senders(winter)[0]
     running.workspace.add_recipient(winter, "kim@example.com", sender_id=sender, next_at=NOW)
     running.change_campaign("content_errors", state="paused")
-    assert running.line() == ("sending: 0 today, next now; autumn is paused after repeated content errors")
+    assert running.line() == (
+        "sending: 0 today, more with the next pass; autumn is paused after repeated content errors"
+    )
     assert running.code() == ("errors", True)
     with running.workspace.store.writing() as connection:
         connection.execute(update(t.campaign).where(t.campaign.c.id == winter.id).values(state="finished"))
@@ -976,9 +1077,9 @@ def test_the_command_that_is_next_is_not_said_twice(running: World) -> None:
 def test_what_wants_a_person_is_told_although_its_command_is_next(running: World) -> None:
     running.workspace.add_message(running.boxes[0], running.campaign, state="error")
     said = running.program.at(NOW, standing_still=True).run("status").stdout.splitlines()
-    assert said[0].endswith("; 1 message in error")
+    assert said[1] == "1 message in error"
     assert said[-1] == "next: mailrotate outbox list --state error"
-    assert "1 message in error" not in said[1:], "the headline has said it"
+    assert sum("1 message in error" in line for line in said) == 1, "the headline has said it"
     running.workspace.add_message(running.boxes[0], running.campaign, state="held")
     said = running.program.at(NOW, standing_still=True).run("status").stdout.splitlines()
     assert "1 message of unknown fate: mailrotate outbox list --state held" in said

@@ -182,11 +182,12 @@ def test_one_very_long_address_does_not_break_up_a_list(
 ) -> None:
     long = "maximilian.mustermann@vertrieb.beispielfirma.example.com"
     at = "2026-11-29 17:42:53"
+    # Its end tells it from others of the same name.
     rows = [("m_1", "sent", KIM, at), ("m_2", "sent", long, at), ("m_3", "scheduled", LEE, at)]
     monkeypatch.setenv("COLUMNS", "80")
     print_on_terminal(("id", "state", "to", "when (Etc/UTC)"), rows, (), whole=False)
     _, _, first, second, third = capsys.readouterr().out.splitlines()
-    assert second.split() == ["m_2", "sent", "maximilian.mustermann@vertrieb.beispielfir…", *at.split()]
+    assert second.split() == ["m_2", "sent", "maximilian.mustermann…pielfirma.example.com", *at.split()]
     assert KIM in first
     assert LEE in third
 
@@ -194,7 +195,7 @@ def test_one_very_long_address_does_not_break_up_a_list(
     refused = "login: 535 5.7.8 Authentication credentials invalid"
     print_on_terminal(("id", "to", "error"), [("m_2", long, refused)], (), whole=True)
     first, second = capsys.readouterr().out.splitlines()[2:]
-    assert first.split()[:4] == ["m_2", "maximilian.mustermann@vertrieb.beispiel…", "login:", "535"]
+    assert first.split()[:4] == ["m_2", "maximilian.musterman…elfirma.example.com", "login:", "535"]
     assert second.split() == ["credentials", "invalid"]
 
     # An address that names its row is what people copy: no id stands before it.

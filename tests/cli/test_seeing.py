@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from mailrotate.core.store import mailboxes
+from mailrotate.core.store.sending import lanes
 from mailrotate.core.values.clock import next_whole_second
 from mailrotate.core.values.hint import Command, Hint
 from tests.support.console import Console
@@ -18,7 +20,7 @@ from tests.support.rows import Workspace
 NOW = datetime.now(UTC)
 OUTBOX_KEYS = [
     "id", "state", "kind", "campaign", "step", "to", "from", "subject", "message_id", "due_at",
-    "expected_at", "sent_at", "attempts", "error",
+    "expected_at", "ahead", "sent_at", "attempts", "error",
 ]  # fmt: skip
 REFUSED = {
     "state": "error",
@@ -193,3 +195,28 @@ def test_f3_what_is_no_database_is_said_and_left_as_it_is(tmp_path: Path) -> Non
     assert program.run("--db", str(tmp_path), "db", "check", "--json", check_status=1).error()["code"]
     assert stranger.read_text() == "nothing but words, " * 50
     assert program.run("db", "check", "--json", check_status=3).error()["code"] == "workspace.none"
+
+
+def test_of_messages_that_wait_for_one_instant_the_first_alone_is_told_it(
+    program: Program, workspace: Workspace
+) -> None:
+    anna, later = workspace.add_mailbox("anna@example.org"), NOW + timedelta(hours=1)
+    for number in range(3):
+        workspace.add_message(anna, ready_at=later - timedelta(seconds=number), to=f"p{number}@example.com")
+    with workspace.store.writing() as connection:
+        lanes.rest(connection, anna.id, later)
+    first, second, third = program.run("outbox", "list").stdout.splitlines()[1:]
+    assert "  after 2 others" in first
+    assert "  after 1 other " in second
+    assert f"  {next_whole_second(later):%Y-%m-%d %H:%M:%S}" in third, "it is due before the others"
+    with workspace.store.writing() as connection:
+        mailboxes.change(connection, anna.id, paused_at=NOW)
+    assert program.run("outbox", "list").stdout.count("after an action") == 3
+
+
+@pytest.mark.parametrize(
+    ("command", "following"),
+    [("outbox list --state error", "outbox list"), ("webhook list", "webhook add URL")],
+)
+def test_an_empty_list_says_what_to_run(program: Program, command: str, following: str) -> None:
+    assert program.run(*command.split()).stderr.endswith(f": mailrotate {following}\n")

@@ -37,7 +37,7 @@ def test_c3_story_04_after_a_reconnect_everybody_goes_on(scene: Scene) -> None:
     scene.fail(ANNA)
     scene.take_login(ANNA)
     told = scene.reconnect(LATER + 2 * DAY, ANNA)
-    assert "5 people go on (3 follow-ups, 2 first messages), the first at 2031-03-07 12:01" in told.stdout
+    assert "5 people go on (3 follow-ups, 2 first messages), the first with the next run" in told.stdout
     report, sent = scene.passes(LATER + 2 * DAY + MINUTE)
     assert sorted(sent[ANNA]) == sorted(people), "the follow-ups go before first messages"
     assert report["stopped"] == 0
@@ -104,9 +104,7 @@ def test_c6_a_resume_tells_who_goes_on_from_when_and_who_still_waits_for_what(sc
     scene.take_login(ANNA)
     scene.reconnect(LATER, ANNA)
     told = scene.at(LATER, "campaign", "resume", "intro", standing=True).stdout.splitlines()
-    assert told[0].startswith(
-        "resumed campaign 'intro': 5 people go on, the next message at 2031-03-05 12:01:00"
-    )
+    assert told[0] == "resumed campaign 'intro': 5 people go on, the next message with the next run"
     assert told[1].startswith(f"  5 people still wait for {BEN}: the mailbox has failed: ")
     assert told[1].endswith(f"; to end that: mailrotate mailbox reconnect {BEN}")
     scene.at(LATER, "campaign", "pause", "intro")

@@ -290,6 +290,8 @@ def test_b4_a_limit_that_the_operator_sets_binds_at_once(
     workspace: Workspace, anna: Sender, campaign: StoredCampaign
 ) -> None:
     context = context_of(workspace)
+    (sender,) = workspace.senders(campaign)
+    workspace.add_recipient(campaign, "kim@example.com", sender_id=sender, next_at=NOW)
     limit_settings.change(context, ["imap.hour=1"], ("imap",), NOW)
     workspace.add_sent(anna, NOW)
     said = explain(context, "anna@example.org", None, NOW)

@@ -1,6 +1,6 @@
 """The lanes in which something waits for a user's action alone (F5)."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import insert, update
@@ -76,3 +76,20 @@ def test_c6_a_campaign_is_paused_until_its_mailbox_is_back(
         assert connections.pausing(connection, slots, NO_SENDER) == ({anna.id} if counts else set())
         connection.execute(update(t.campaign_sender).values(left_at=NOW))
         assert not connections.pausing(connection, slots, NO_SENDER)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_campaign_is_due_with_its_first_recipient_or_planned_message_and_not_before(
+    store: Store, workspace: Workspace, anna: Sender, step: int
+) -> None:
+    people, planned, other = (
+        workspace.add_campaign(name, [anna], state="paused") for name in ("people", "planned", "other")
+    )
+    sender = workspace.senders(people)[0]
+    workspace.add_recipient(people, "kim@example.com", sender_id=sender, next_at=NOW, next_step=step)
+    workspace.add_message(anna, planned)
+    ids = [people.id, planned.id, other.id]
+    with store.reading() as connection:
+        assert kept_lanes.campaigns_due(connection, ids, NOW) == {people.id, planned.id}
+        assert kept_lanes.campaigns_due(connection, ids, NOW - timedelta(seconds=1)) == set()
+        assert kept_lanes.campaigns_due(connection, [other.id], NOW) == set()

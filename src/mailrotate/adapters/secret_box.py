@@ -54,7 +54,7 @@ class RingBox:
 
         if sealed[:1] != _VERSION or len(sealed) < _CONTENT_AT + _TAG_BYTES:
             raise _damaged(name)
-        key = self._key_for(name, key_id_of(sealed))
+        key = self._key_for(key_id_of(sealed))
         try:
             return ChaCha20Poly1305(key.secret).decrypt(
                 sealed[_NONCE_AT:_CONTENT_AT], sealed[_CONTENT_AT:], _bound_to(name, generation)
@@ -62,13 +62,13 @@ class RingBox:
         except InvalidTag:
             raise _damaged(name) from None
 
-    def _key_for(self, name: str, key_id: bytes) -> Key:
+    def _key_for(self, key_id: bytes) -> Key:
         ring = self._ring
         key = (ring and ring.find(key_id)) or self._load_instead_of(ring).find(key_id)
         if key is None:
             raise KeyTrouble(
                 "key.wrong",
-                f"the key found here is the wrong one; the right one has the id {key_id.hex()} ({name})",
+                f"the key found here is not this workspace's; the right one has the id {key_id.hex()}",
                 "export MAILROTATE_KEY_FILE=/path/to/the/right/key",
             )
         return key

@@ -37,15 +37,17 @@ def plain(text: object) -> str:
     return _CONTROL.sub("\ufffd", words).replace("\t", " ")
 
 
-def instant(at: datetime | None, zone: str, *, ahead: bool = False) -> str:
+def instant(at: datetime | None, zone: str, *, ahead: bool = False, brief_on: datetime | None = None) -> str:
     """For people: in the workspace's zone, whole seconds. What stands around it names the zone.
 
-    `ahead` is for future instants: rounded up, so that the shown time is never too early.
+    `ahead` is for future instants: rounded up, so that the shown time is never too early. `brief_on` is now,
+    for a column that leaves out today's date.
     """
     if at is None:
         return "-"
-    shown = next_whole_second(at) if ahead else at
-    return shown.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
+    shown = (next_whole_second(at) if ahead else at).astimezone(ZoneInfo(zone))
+    is_today = brief_on is not None and shown.date() == brief_on.astimezone(ZoneInfo(zone)).date()
+    return shown.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 
 
 def zoned(at: datetime | None, zone: str, *, ahead: bool = False) -> str:

@@ -11,9 +11,11 @@ from mailrotate.cli.hints import in_words
 from mailrotate.cli.mailbox.document import health_of
 from mailrotate.cli.output import Speech, counted, instant, localised, zoned
 from mailrotate.cli.slot.team import team_line, team_row
+from mailrotate.cli.turns import next_turn
 from mailrotate.cli.webhook.document import row_of as webhook_row
 from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import AnyHint, Command
+from mailrotate.core.values.states import ConnectionState
 
 if TYPE_CHECKING:
     from mailrotate.core.services.mailboxes.grace_extension import Running
@@ -40,17 +42,18 @@ def status(ctx: typer.Context) -> None:
         call.speech.document(_document(found, call))
         return
     zone = call.zone
-    call.speech.line(_headline(found, call))
+    for line in (found.headline.line, *found.headline.beside):
+        call.speech.wrapped(localised(line, zone, brief_on=call.now), _INDENT)
     # A command that holds a lane sends only its own message.
     runners = ", ".join(_runner(one) for one in found.runners if one.kind != "command")
     last_pass = "none yet" if found.last_pass_at is None else zoned(found.last_pass_at, zone)
-    call.speech.line(f"runner: {runners or 'none now'}; last pass: {last_pass}")
+    call.speech.wrapped(f"runner: {runners or 'none now'}; last pass: {last_pass}", _INDENT)
     _slots(call.speech, found)
     if found.mailboxes:
         call.speech.line()
         call.speech.table(
             ("mailbox", "state", "today", f"next ({zone})", "why"),
-            (_mailbox_cells(line, call) for line in found.mailboxes),
+            (_mailbox_cells(line, found.runner_works, call) for line in found.mailboxes),
             drop=("today", "state"),
             whole=True,
         )
@@ -71,11 +74,11 @@ def status(ctx: typer.Context) -> None:
         )
     call.speech.line()
     for line in _advice(found):
-        call.speech.line(line)
+        call.speech.wrapped(line, _INDENT)
 
 
-def _headline(found: "Overview", call: Call) -> str:
-    return localised(found.headline.text, call.zone, brief_on=call.now)
+# Of the second line of what is wider than the terminal.
+_INDENT = 2
 
 
 def _runner(one: "RunnerEntry") -> str:
@@ -98,18 +101,42 @@ def _slots(speech: Speech, found: "Overview") -> None:
         speech.line(f"  {user.user}: {counts}")
 
 
-def _mailbox_cells(line: "MailboxLine", call: Call) -> tuple[object, ...]:
+def _mailbox_cells(line: "MailboxLine", runner_works: bool, call: Call) -> tuple[object, ...]:
     from mailrotate.core.rules.gates import Gate
 
-    next_at = instant(line.next_at, call.zone) if line.waits else "nothing waits"
-    if line.next_at is not None and line.next_at <= call.now:
-        next_at = "now"
+    next_at = "nothing waits"
     if line.waits_for_act:
         next_at = "when its inbox is read" if line.binding is Gate.INBOX else "after an action"
-    # The instant is in the column before.
-    is_due_later = line.binding is Gate.DUE
-    why = "not due yet" if is_due_later else localised(line.waits_for or line.reason or "", call.zone)
-    return line.address, health_of(vars(line)), f"{line.sent_today}/{line.daily_limit}", next_at, why
+    elif line.next_at is not None and line.next_at <= call.now:
+        next_at = next_turn(runner_works)
+    elif line.next_at is not None:
+        next_at = instant(line.next_at, call.zone, brief_on=call.now)
+    return (
+        line.address,
+        health_of(vars(line)),
+        f"{line.sent_today}/{line.daily_limit}",
+        next_at,
+        _why(line, call),
+    )
+
+
+def _why(line: "MailboxLine", call: Call) -> str:
+    if line.waits_for is not None:
+        brief = None if line.next_at is None or line.binding is None else _PASSING.get(line.binding)
+        return brief or localised(line.waits_for, call.zone, brief_on=call.now)
+    # What passes by itself holds nothing back where nothing waits.
+    is_told = line.reason is not None and line.until is None
+    return localised(line.reason or "", call.zone, brief_on=call.now) if is_told else ""
+
+
+# Gates whose reason names the instant of the column before.
+_PASSING = {
+    "due": "not due yet",
+    "gap": "gap after a message",
+    "window": "delivery window closed",
+    "recipient_window": "recipient's window closed",
+    "retry": "retry after a refusal",
+}
 
 
 def _campaign_cells(line: "CampaignLine") -> tuple[object, ...]:
@@ -150,11 +177,14 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     if found.obstacle is not None and found.obstacle.remedy is not None:
         yield _FIRST, found.obstacle.remedy
     for box in found.mailboxes:
-        if box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:
+        # A mailbox that was put to rest is no news while nothing waits for it.
+        is_at_rest = box.gate is Gate.REST or box.state is ConnectionState.DISCONNECTED
+        is_news = box.waits or box.waits_for_act or not is_at_rest
+        if is_news and box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:
             yield box.address, box.remedy
         if box.broke_by is not None:
             what = f"{box.address}: its last pass ended in an unexpected failure ({box.broke_by})"
-            yield what, Command("run", "--once", "--debug")
+            yield what, found.closer(box.address)
         if box.unread_mails:
             mails = counted(box.unread_mails, "mail")
             yield f"{box.address}: {mails} could not be read", Command("mailbox", "show", box.address)
@@ -168,7 +198,7 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
         yield asked, Command("mailbox", "requests")
     ways = {box.address: box.remedy for box in found.mailboxes}
     for address in found.telling.untold:
-        nobody = f"{address}: nobody could be told by mail that it failed, because no other mailbox works"
+        nobody = f"{address}: nobody could be told by mail that it failed, because no other mailbox worked"
         yield nobody, ways.get(address) or Command("mailbox", "reconnect", address)
     for refused in found.telling.refused:
         said = f": {refused.said}" if refused.said else ""
@@ -199,9 +229,10 @@ def unfit_words(step: "UnfitStep") -> tuple[str, Command]:
 
 
 def _document(found: "Overview", call: Call) -> dict[str, object]:
-    headline, text, obstacle = found.headline, _headline(found, call), found.obstacle
+    headline, obstacle = found.headline, found.obstacle
+    text = localised(headline.text, call.zone, brief_on=call.now)
     return {
-        **{name: value for name, value in vars(found).items() if name != "telling"},
+        **{name: value for name, value in vars(found).items() if name not in ("telling", "runner_works")},
         "headline": {"code": headline.code, "text": text, "sending": headline.sending},
         "sending": headline.sending,
         "summary": text,

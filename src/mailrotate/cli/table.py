@@ -141,6 +141,14 @@ def _narrowest(
     return {index: max(head, *(least(row[index], index) for row in rows)) for index, head in heads.items()}
 
 
+def shortened(address: str, width: int) -> str:
+    """Cut an address in the middle: both the name and the domain tell it from others."""
+    if len(address) <= width:
+        return address
+    end = (width - 1) // 2
+    return f"{address[: width - 1 - end]}…{address[len(address) - end :]}"
+
+
 def _length(text: str) -> int:
     from rich.cells import cell_len
 
@@ -161,6 +169,6 @@ def _table(widths: Mapping[int, int], rows: Iterable[Sequence[str]], *, whole: b
         for cell, width in zip(cells, widths.values(), strict=True):
             if _ADDRESS.fullmatch(cell.plain):
                 # Folded, its end would look like another word.
-                cell.truncate(width, overflow="ellipsis")
+                cell.plain = shortened(cell.plain, width)
         table.add_row(*cells)
     return table

@@ -9,10 +9,11 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.output import instant, localised, zoned
+from mailrotate.core.values.hint import Command
 from mailrotate.core.values.reasons import spoken
 
 if TYPE_CHECKING:
-    from mailrotate.core.services.views.explaining import ExplainedGate
+    from mailrotate.core.services.views.explanation import ExplainedGate
 
 Subject = Annotated[
     str,
@@ -58,14 +59,17 @@ def why(
         _show_gates(call, gates, with_open=every)
         call.speech.line()
     # The answer comes last, where it stays on the screen.
-    call.speech.line(f"{found.subject}: {localised(found.summary, call.zone)}")
+    call.speech.wrapped(f"{found.subject}: {localised(found.summary, call.zone)}", _INDENT)
     if found.remedy is not None:
         call.speech.line(f"next: {in_words(found.remedy)}")
     elif found.next_at is not None and found.next_at > call.now:
-        earliest = " at the earliest" if found.ahead else ""
-        call.speech.line(f"next: {zoned(found.next_at, call.zone)}{earliest}")
+        earliest = "at the earliest " if found.ahead or found.needs_run else ""
+        run = f", once `{in_words(Command('run'))}` works" if found.needs_run else ""
+        call.speech.line(f"next: {earliest}{zoned(found.next_at, call.zone)}{run}")
 
 
+# Of the further lines of an answer that is wider than the terminal.
+_INDENT = 2
 # The gate `pause` is the campaign's.
 _NAMES = {"rest": "mailbox pause"}
 

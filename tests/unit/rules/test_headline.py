@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mailrotate.core.rules.decision import Decision
-from mailrotate.core.rules.headline import headline, stops_all
+from mailrotate.core.rules.headline import headline
+from mailrotate.core.rules.runner_watch import stops_all
 from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble, World
 from mailrotate.core.values.hint import Command
 from mailrotate.core.values.states import ConnectionState
@@ -56,7 +57,7 @@ def test_a_lane_that_died_is_named_while_the_others_send_and_when_none_is_left()
     some = headline(world(died, lane("ben")), NOW)
     assert (some.code, some.sending) == (Code.LANE_DOWN, True)
     failure = "anna@example.org: its last pass ended in an unexpected failure (ValueError)"
-    assert some.text == f"sending: 0 today, next now; {failure}"
+    assert some.text == f"sending: 0 today, more with the next pass; {failure}"
     none = headline(world(died), NOW)
     assert (none.code, none.sending) == (Code.LANE_DOWN, False)
 
@@ -90,22 +91,22 @@ def test_a_server_that_hangs_does_not_answer(said: str) -> None:
 @pytest.mark.parametrize(
     ("rest", "words"),
     [
-        (timedelta(), "now"),
-        (timedelta(milliseconds=300), "in 1 s"),
-        (timedelta(seconds=4), "in 4 s"),
-        (timedelta(seconds=90), "in 90 s"),
-        (timedelta(minutes=9), "in 9 min"),
+        (timedelta(), "more with the next pass"),
+        (timedelta(milliseconds=300), "next in 1 s"),
+        (timedelta(seconds=4), "next in 4 s"),
+        (timedelta(seconds=90), "next in 90 s"),
+        (timedelta(minutes=9), "next in 9 min"),
     ],
 )
 def test_the_next_message_is_counted_down(rest: timedelta, words: str) -> None:
     said = headline(world(lane("anna", decision=Decision((), NOW + rest, None))), NOW)
-    assert said.text == f"sending: 0 today, next {words}"
+    assert said.text == f"sending: 0 today, {words}"
 
 
 def test_of_several_mailboxes_the_one_that_may_send_first_counts() -> None:
     late = lane("anna", decision=Decision((), NOW + timedelta(hours=3), None))
     never = lane("carl", decision=Decision((), None, None))
-    assert headline(world(late, never, lane("ben")), NOW).text == "sending: 0 today, next now"
+    assert headline(world(late, never, lane("ben")), NOW).text == "sending: 0 today, more with the next pass"
 
 
 def test_two_minutes_after_the_last_pass_there_is_no_runner_any_more() -> None:

@@ -208,7 +208,7 @@ def test_c10_field_12_a_notice_says_the_servers_words_who_is_stopped_when_and_ho
     assert told.subject == "anna@example.org has failed: last notice before recipients are stopped"
     assert told.lines == (
         "anna@example.org has failed since 2026-12-01 10:00:00 Europe/Berlin.",
-        "Its server said: auth: 535 bad day",
+        "Its server said: login: 535 bad day",
         "In intro, 3 recipients will be stopped at 2026-12-10 10:00:00 Europe/Berlin; "
         "2 recipients not contacted yet will go to other senders.",
         "In winter, 1 recipient will be stopped at 2026-12-11 10:00:00 Europe/Berlin.",

@@ -4,7 +4,7 @@ import typer
 
 from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.document import row_of, state_of
-from mailrotate.cli.output import instant
+from mailrotate.cli.turns import cell_of
 
 
 def list_(ctx: typer.Context) -> None:
@@ -19,9 +19,8 @@ def list_(ctx: typer.Context) -> None:
     from mailrotate.core.services.campaigns import campaign_views
 
     call = call_of(ctx)
-    zone = call.zone
     call.speech.listing(
-        ("name", "state", "senders", "recipients", "open", "replied", "sent", f"next ({zone})"),
+        ("name", "state", "senders", "recipients", "open", "replied", "sent", f"next ({call.zone})"),
         map(row_of, campaign_views.listing(call.context, call.now)),
         lambda r: (
             r["name"],
@@ -31,7 +30,7 @@ def list_(ctx: typer.Context) -> None:
             r["recipients"]["queued"] + r["recipients"]["active"],
             r["recipients"]["replied"],
             sum(step["sent"] for step in r["steps"]),
-            instant(r["next_send_at"], zone),
+            cell_of(r["next_send_at"], call),
         ),
         "no campaigns yet",
         drop=("senders", "recipients", "open", "replied"),

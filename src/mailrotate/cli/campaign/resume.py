@@ -9,8 +9,9 @@ from mailrotate.cli import completion
 from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.consequences import late_rows, told_of_late
 from mailrotate.cli.hints import in_words, with_hint
-from mailrotate.cli.output import counted, localised, zoned
+from mailrotate.cli.output import counted, localised
 from mailrotate.cli.params import ParkLate
+from mailrotate.cli.turns import words_of
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import AnyHint, Command
 
@@ -85,7 +86,7 @@ def _tell(call: Call, done: "Resumed") -> None:
                 for refused, why in done.refused.items()
             ],
         },
-        *(line for resumed in done.campaigns for line in _told(resumed, call.zone)),
+        *(line for resumed in done.campaigns for line in _told(resumed, call)),
         *(() if done.names or done.refused else ("no campaign is paused",)),
     )
     for why in done.refused.values():
@@ -95,11 +96,12 @@ def _tell(call: Call, done: "Resumed") -> None:
     speech.next(Command("status"))
 
 
-def _told(resumed: "GoingOn", zone: str) -> Iterator[AnyHint]:
+def _told(resumed: "GoingOn", call: Call) -> Iterator[AnyHint]:
     """What goes on and from when, what is late, then what is still held and by what."""
+    zone = call.zone
     going_on = counted(resumed.people, "person goes on", "people go on")
     if resumed.next_at is not None:
-        begins = f", the next message at {zoned(resumed.next_at, zone, ahead=True)}"
+        begins = f", the next message {words_of(resumed.next_at, call)}"
     elif resumed.waits_for is not None:
         begins = f", but nothing leaves yet: {localised(resumed.waits_for, zone)}"
     else:

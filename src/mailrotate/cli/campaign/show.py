@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mailrotate.cli.call import call_of
+from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.campaign.document import row_of, state_of
 from mailrotate.cli.campaign.options import Name
 from mailrotate.cli.hints import in_words
 from mailrotate.cli.mailbox.document import health_of
-from mailrotate.cli.output import counted, localised, zoned
+from mailrotate.cli.output import counted, localised
+from mailrotate.cli.turns import words_of
 from mailrotate.core.values.hint import Command
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def show(ctx: typer.Context, name: Name) -> None:
             ("state", state_of(row)),
             ("rotation", view.rotation or "none, one sender"),
             ("recipients", people or "none"),
-            ("next", _next(view, call.zone)),
+            ("next", _next(view, call)),
         )
     )
     if view.waiting and view.started_at is not None:
@@ -72,7 +73,7 @@ def _sender_cells(sender: Mapping[str, Any]) -> tuple[object, ...]:
     return sender["address"] or "(empty slot)", state, sender["assigned"], sender["sent"]
 
 
-def _next(view: "CampaignView", zone: str) -> str:
-    if view.waits_for is None:
-        return zoned(view.next_send_at, zone)
-    return f"after an action: {localised(view.waits_for, zone)}"
+def _next(view: "CampaignView", call: Call) -> str:
+    if view.waits_for is not None:
+        return f"after an action: {localised(view.waits_for, call.zone)}"
+    return "nothing waits" if view.next_send_at is None else words_of(view.next_send_at, call)

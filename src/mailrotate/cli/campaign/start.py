@@ -6,6 +6,7 @@ from mailrotate.cli.call import call_of
 from mailrotate.cli.campaign.drafted import warn_misnamed
 from mailrotate.cli.campaign.options import From, Name, Rotate, Team, Weight, read_rotation, read_weights
 from mailrotate.cli.output import localised, zoned
+from mailrotate.cli.turns import words_of
 
 
 def start(
@@ -39,6 +40,8 @@ def start(
     shares = ", ".join(f"{address} {count}" for address, count in started.assigned.items())
     if started.first_send_at is None:
         begins = f"nothing leaves yet: {localised(started.waits_for, call.zone)}"
+    elif started.first_send_at <= call.app.clock():
+        begins = f"first messages go out {words_of(started.first_send_at, call)}"
     else:
         begins = f"first messages go out from {zoned(started.first_send_at, call.zone, ahead=True)}"
     call.speech.result(

@@ -26,8 +26,9 @@ from mailrotate.cli.credentials import (
     needed_password,
     show_step,
 )
-from mailrotate.cli.output import counted, zoned
+from mailrotate.cli.output import counted
 from mailrotate.cli.params import Address, ParkLate, Yes
+from mailrotate.cli.turns import words_of
 from mailrotate.core.values.hint import AnyHint, Command, Hint
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def reconnect(
 def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     waiting = renewed.waiting
     first_messages = waiting.going_on - waiting.follow_ups
-    lines: list[AnyHint] = [f"reconnected {renewed.address}; {_going_on(renewed, call.zone)}"]
+    lines: list[AnyHint] = [f"reconnected {renewed.address}; {_going_on(renewed, call)}"]
     if waiting.going_on and waiting.next_at is None:
         lines.append(Hint("none of them gets a message yet; to see why:", Command("why", renewed.address)))
     lines += [f"resumed campaign '{name}'" for name in renewed.resumed]
@@ -112,7 +113,7 @@ def _tell_renewed(call: Call, renewed: "Renewed") -> None:
     call.speech.next(Command("status"))
 
 
-def _going_on(renewed: "Renewed", zone: str) -> str:
+def _going_on(renewed: "Renewed", call: Call) -> str:
     """How many recipients go on and from when; those of paused campaigns are told below."""
     waiting = renewed.waiting
     if not waiting.going_on:
@@ -122,5 +123,5 @@ def _going_on(renewed: "Renewed", zone: str) -> str:
     people = counted(waiting.going_on, "person goes on", "people go on")
     follow_ups = counted(waiting.follow_ups, "follow-up")
     first_messages = counted(waiting.going_on - waiting.follow_ups, "first message")
-    when = "" if waiting.next_at is None else f", the first at {zoned(waiting.next_at, zone, ahead=True)}"
+    when = "" if waiting.next_at is None else f", the first {words_of(waiting.next_at, call)}"
     return f"{people} ({follow_ups}, {first_messages}){when}"

@@ -49,7 +49,7 @@ def resume(ctx: typer.Context, address: Address) -> None:
     """
     from mailrotate.core.services.mailboxes import mailbox_views
 
-    _do(ctx, address, mailbox_views.resume, ("sends again", "did not rest"))
+    _do(ctx, address, mailbox_views.resume, ("is no longer paused", "was not paused"))
 
 
 def release(

@@ -27,6 +27,7 @@ def row_of(expected: "Expected") -> dict[str, Any]:
         "message_id": message.message_id,
         "due_at": message.due_at,
         "expected_at": expected.expected_at,
+        "ahead": expected.ahead,
         "sent_at": message.sent_at,
         "attempts": message.attempts,
         "error": None if message.error_class is None else error,

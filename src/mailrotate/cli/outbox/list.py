@@ -6,11 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from mailrotate.cli import completion
-from mailrotate.cli.call import call_of
+from mailrotate.cli.call import Call, call_of
 from mailrotate.cli.outbox.document import row_of
 from mailrotate.cli.outbox.several import OfCampaign, OfMailbox
-from mailrotate.cli.output import instant
+from mailrotate.cli.output import counted, instant
 from mailrotate.cli.params import After, Limit, read_id
+from mailrotate.cli.turns import cell_of
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.reasons import answered, heard
@@ -19,6 +20,7 @@ _STATES = "draft|scheduled|sending|sent|error|held|cancelled"
 _DROP = ("from", "step", "campaign", "error")
 # The server's words are what a list of messages in error is read for.
 _IN_ERROR_DROP = ("state", "from", "step", "campaign", "when")
+_NONE_SUCH = Hint("no such messages; to see every message:", Command("outbox", "list"))
 _NOTHING_PLANNED = Hint(
     "the outbox is empty: a runner plans each message when it is due; see:", Command("status")
 )
@@ -61,14 +63,14 @@ def list_(
     call.speech.listing(
         ("id", "state", "campaign", "step", "to", "from", f"when ({zone})", "error"),
         (row_of(expected) for expected in found),
-        lambda row: _cells(row, zone),
-        "no such messages" if state or mailbox or campaign or after else _NOTHING_PLANNED,
+        lambda row: _cells(row, call),
+        _NONE_SUCH if state or mailbox or campaign or after else _NOTHING_PLANNED,
         drop=_IN_ERROR_DROP if in_error else _DROP,
         whole=in_error,
     )
 
 
-def _cells(row: Mapping[str, Any], zone: str) -> tuple[object, ...]:
+def _cells(row: Mapping[str, Any], call: Call) -> tuple[object, ...]:
     error = row["error"]
     return (
         row["id"],
@@ -77,6 +79,18 @@ def _cells(row: Mapping[str, Any], zone: str) -> tuple[object, ...]:
         row["step"],
         row["to"],
         row["from"],
-        instant(row["sent_at"] or row["expected_at"], zone),
+        _when(row, call),
         error and (heard(error["message"] or "") or answered(error["class"])),
     )
+
+
+def _when(row: Mapping[str, Any], call: Call) -> str:
+    """When it left or goes; of those that may go at one instant, the first alone goes then."""
+    expected_at = row["expected_at"]
+    if row["state"] != "scheduled":
+        return instant(row["sent_at"], call.zone)
+    if expected_at is None:
+        return "after an action"
+    if row["ahead"]:
+        return f"after {counted(row['ahead'], 'other')}"
+    return cell_of(expected_at, call)

@@ -5,6 +5,7 @@ import typer
 from mailrotate.cli.call import call_of
 from mailrotate.cli.output import instant
 from mailrotate.cli.webhook.document import row_of
+from mailrotate.core.values.hint import Command, Hint
 
 
 def list_(ctx: typer.Context) -> None:
@@ -28,5 +29,6 @@ def list_(ctx: typer.Context) -> None:
             instant(row["off_at"] or row["failing_since"], zone),
             row["waiting"], row["given_up"], ", ".join(row["events"]), row["last_error"],
         ),
+        Hint("no webhooks; to add one:", Command("webhook", "add", "URL")),
         drop=("events", "since", "given up", "waiting", "last error"),
     )  # fmt: skip

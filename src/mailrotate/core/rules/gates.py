@@ -76,7 +76,8 @@ def _campaign(facts: CampaignFacts, now: datetime) -> Answer:
         case CampaignState.DRAFT:
             return Shut("the campaign is a draft", remedy=Command("campaign", "start", facts.name))
         case CampaignState.PAUSED:
-            return Shut("the campaign is paused", remedy=Command("campaign", "resume", facts.name))
+            said = f"the campaign is {paused(facts.pause_reasons)}"
+            return Shut(said, remedy=Command("campaign", "resume", facts.name))
         case CampaignState.FINISHED:
             return Shut("the campaign was stopped")
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from mailrotate.core.rules.text import one_line
 from mailrotate.core.values.clock import next_whole_second
 from mailrotate.core.values.hint import AnyHint, Command
+from mailrotate.core.values.reasons import heard
 
 # How a command is written for people.
 Spell = Callable[[AnyHint], str]
@@ -49,7 +50,7 @@ def of_failure(
     """Say what failed, in the server's words, how to reconnect it, and what is lost when."""
     lines = [f"{address} has failed since {_at(failed_at, zone)}."]
     if said:
-        lines.append(f"Its server said: {one_line(said)}")
+        lines.append(f"Its server said: {heard(one_line(said))}")
     lines += [_loss(loss, zone) for loss in losses]
     if is_last:
         lines.append("This is the last notice before that. It is irreversible: they stay stopped for good.")
@@ -89,7 +90,7 @@ def of_bounce(address: str, addressee: str, said: str | None) -> Told:
     """Say that a notice could not be delivered."""
     lines = [f"The notice to {addressee} about {address} was refused."]
     if said:
-        lines.append(f"The server said: {one_line(said)}")
+        lines.append(f"The server said: {heard(one_line(said))}")
     return Told(f"the notice about {address} was refused", tuple(lines))
 
 

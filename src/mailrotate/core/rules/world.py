@@ -2,7 +2,7 @@
 
 A new fact about the machine or the workspace (its key, its clock, its disk) is a `Trouble` in
 `Machine.troubles`, at the place of its code in `Code`, or in `Machine.warnings` if it stops nothing. A new
-fact about one mailbox is a field of `Lane` and a function in `headline.py`.
+fact about one mailbox is a field of `Lane` and a function in `headline_stops.py` or `headline_notices.py`.
 """
 
 from dataclasses import dataclass
@@ -83,14 +83,24 @@ class Outage:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What a lane keeps for recipients whom only an act lets go on: their campaigns are paused, or their
+    mailbox is away, and then `pause` is None."""
+
+    pause: Verdict | None = None
+    campaign_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Lane:
-    """One mailbox: its first closed gate, the decision on what may leave first (None: nothing waits), and
-    what is wrong with it. An outage lasts until the server was used with success."""
+    """One mailbox: its closed gate, the decision on what may leave first (None: no pass looks for anything),
+    and what is wrong with it. An outage lasts until the server was used with success."""
 
     address: str
     state: ConnectionState
     shut: Verdict | None = None
     decision: Decision | None = None
+    kept: Kept | None = None
     smtp: Outage | None = None
     imap: Outage | None = None
     # The campaign and the end of a disconnected mailbox's hour there.
@@ -101,6 +111,30 @@ class Lane:
     @property
     def next_at(self) -> datetime | None:
         return None if self.decision is None else self.decision.next_at
+
+    @property
+    def waits_for_act(self) -> bool:
+        """Whether something waits here, and time alone lets none of it go."""
+        return self.next_at is None and (self.decision is not None or self.kept is not None)
+
+    @property
+    def cause(self) -> Verdict | None:
+        """What holds back what waits here: the one answer of `status` and `why`.
+
+        Where only a person lets it go on, it is what the person must end: a gap or a limit passes by itself.
+        """
+        if self.decision is not None:
+            return self.decision.bound
+        needs_act = self.shut is not None and self.shut.until is None
+        return self.shut if needs_act or self.kept is None else self.kept.pause
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its first message would go now or after its gap, if a person ended what keeps it."""
+        if self.decision is None or self.next_at is not None or self.gate is Gate.INBOX:
+            return False
+        closed = (verdict for verdict in self.decision.gates if not verdict.open)
+        return all(verdict.until is None or verdict.gate is Gate.GAP for verdict in closed)
 
     @property
     def gate(self) -> Gate | None:
@@ -125,22 +159,28 @@ class Campaign:
     pause_reasons: tuple[str, ...] = ()
     # Recipients that have not ended.
     open: int = 0
-    # What lets it go on while it is paused.
+    # Of a paused campaign: whether something would be due now.
+    is_due: bool = False
+    # What lets it go on while it is paused, or lets a draft begin.
     way_on: AnyHint | None = None
+    # Why a draft cannot begin yet.
+    lack: str | None = None
 
 
 @dataclass(frozen=True)
 class Machine:
     """What all mailboxes share: the troubles of the machine and the workspace, and the runner.
 
-    `warnings` want an act too, but messages leave meanwhile. `runner_works` and `last_pass_at` are about
-    runners that send; `other_work` is what the living ones do if none of them sends.
+    `warnings` want an act too, but messages leave meanwhile. `runner_works`, `last_pass_at` and `ended_at`,
+    the end of the latest runner where that is known, are about runners that send; `other_work` is what the
+    living ones do if none of them sends.
     """
 
     troubles: tuple[Trouble, ...] = ()
     warnings: tuple[Trouble, ...] = ()
     runner_works: bool = False
     last_pass_at: datetime | None = None
+    ended_at: datetime | None = None
     # No runner is to come back by itself, as cron's do: the latest one, a loop, was ended or died.
     loop_is_over: bool = False
     other_work: str | None = None

@@ -149,6 +149,11 @@ def of_campaign(campaign_id: int, *kinds: DeadlineKind) -> ColumnElement[bool]:
     return and_(_d.campaign_id == campaign_id, *([_d.kind.in_(kinds)] if kinds else ()))
 
 
+def of_kind(kind: DeadlineKind) -> ColumnElement[bool]:
+    """A condition: the deadlines of a kind."""
+    return _d.kind == kind
+
+
 def of_sender(campaign_sender_id: int) -> ColumnElement[bool]:
     """A condition: the deadlines of a sender's mailbox in the sender's campaign."""
     c = t.campaign_sender.c

@@ -15,14 +15,21 @@ from mailrotate.core.services.campaigns import going_on, sender_choice
 from mailrotate.core.services.campaigns.going_on import GoingOn
 from mailrotate.core.services.campaigns.sender_choice import Choice
 from mailrotate.core.services.context import Context
-from mailrotate.core.services.effects import assigning, grace_periods, late_release, lifecycle, resuming
+from mailrotate.core.services.effects import (
+    assigning,
+    grace_periods,
+    late_release,
+    lifecycle,
+    resuming,
+    starting,
+)
 from mailrotate.core.services.effects.assigning import current_senders
 from mailrotate.core.services.effects.door import acting, looking
 from mailrotate.core.services.sending import runners
-from mailrotate.core.store import campaigns, events, mailboxes, moves, progress
+from mailrotate.core.store import campaigns, events, moves, progress
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.events import About, Actor
-from mailrotate.core.store.people import assignments, recipients
+from mailrotate.core.store.people import recipients
 from mailrotate.core.store.sending import outbox
 from mailrotate.core.values.errors import MailrotateError, Refused
 from mailrotate.core.values.hint import AnyHint, Command
@@ -30,7 +37,6 @@ from mailrotate.core.values.reasons import BY_HAND
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
-    ConnectionState,
     Rotation,
 )
 from mailrotate.core.values.transition import Transition
@@ -92,9 +98,8 @@ def start(
         campaign = authority.find_campaign(connection, context.actor, name)
         _require(campaign, CAMPAIGN["start"])
         campaign = _chosen_again(connection, context.actor, campaign, choice, team, now)
-        resuming.require_able_sender(connection, context.actor, campaign)
-        _refuse_disconnected(connection, campaign)
-        count = _require_people(connection, campaign)
+        starting.require_senders(connection, context.actor, campaign)
+        count = starting.require_people(connection, campaign)
         moves.move(connection, CAMPAIGN["start"], campaign.id, started_at=now)
         grace_periods.begin_for_failed_senders(connection, campaign.id, now)
         assigning.assign_waiting(connection, campaign.id, now)
@@ -173,41 +178,6 @@ def _require(campaign: StoredCampaign, transition: Transition) -> None:
 
 # The event's campaigns, and its effect on them.
 _ONLY = {"start": ("a draft", "started"), "resume": ("a paused one", "resumed")}
-
-
-def _require_people(connection: Connection, campaign: StoredCampaign) -> int:
-    """Return how many recipients wait for a sender; refuse if the campaign has none at all."""
-    count = assignments.unassigned_count(connection, campaign.id)
-    # After a restore a draft may have recipients who had their first message, and wait for the next.
-    if count == 0 and not recipients.awaited_senders(connection, campaign.id):
-        raise Refused(
-            "campaign.no_recipients",
-            f"campaign '{campaign.name}' has no recipients",
-            Command("recipient", "import", campaign.name, "FILE"),
-        )
-    return count
-
-
-def _refuse_disconnected(connection: Connection, campaign: StoredCampaign) -> None:
-    """Refuse a rotation with a disconnected sender (E3), and steps that name a disconnected mailbox (D9).
-
-    A failed sender of a rotation is accepted if another one can send.
-    """
-    used = [
-        (sender.mailbox_id, "is a sender")
-        for sender in (current_senders(connection, campaign.id) if campaign.rotation is not None else ())
-    ] + [
-        (step.sender_mailbox_id, f"sends step {step.position}")
-        for step in campaigns.steps_of(connection, campaign.id, campaign.version)
-    ]
-    for mailbox_id, part in used:
-        box = None if mailbox_id is None else mailboxes.by_id(connection, mailbox_id)
-        if box is not None and box.state is ConnectionState.DISCONNECTED:
-            raise Refused(
-                "campaign.sender_disconnected",
-                f"{box.address} {part} of campaign '{campaign.name}' and is disconnected",
-                Command("mailbox", "connect", box.address),
-            )
 
 
 def pause(context: Context, name: str, now: datetime) -> str:

@@ -181,7 +181,7 @@ def _next_sends(
     waits."""
     fronts: list[Front] = []
     for campaign in found:
-        if campaign.state is CampaignState.ACTIVE:
+        if campaign.state in (CampaignState.ACTIVE, CampaignState.PAUSED):
             lanes = {sender.mailbox_id for sender in all_senders[campaign.id] if sender.left_at is None}
             lanes |= {step.sender_mailbox_id for step in steps[campaign.id]}
             fronts += [Front(lane, campaign.id) for lane in lanes if lane is not None]

@@ -155,7 +155,8 @@ def _facts_of(box: SendingMailbox, sent: _Sent, now: datetime, obstacle: Obstacl
     return MailboxFacts(
         address=box.address,
         connection=box.state,
-        connection_error=box.health.last_error,
+        # A disconnect ends the trouble of before.
+        connection_error=None if box.state is ConnectionState.DISCONNECTED else box.health.last_error,
         locked_user=box.user_email if box.user_state is UserState.LOCKED else None,
         paused_at=box.health.paused_at,
         hold_reason=box.health.hold_reason,

@@ -135,6 +135,7 @@ def _reconnection(senders: Collection[StoredSender]) -> Command | None:
 
 
 def _new_sender(connection: Connection, campaign: StoredCampaign) -> Command:
-    if campaign.rotation is not None:
+    boxes = mailboxes.listing(connection)
+    if campaign.rotation is not None and any(box.state is ConnectionState.CONNECTED for box in boxes):
         return Command("campaign", "sender", "add", campaign.name, "ADDRESS")
     return affected_campaigns.way_on(connection, campaign) or Command("mailbox", "connect", "ADDRESS")

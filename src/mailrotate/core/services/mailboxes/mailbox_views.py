@@ -183,10 +183,12 @@ def _trouble(box: SendingMailbox, *, on_hold: bool) -> str | None:
     """What keeps the mailbox from sending or being read, in the order of the gates.
 
     A connection that has failed comes before the hold of an earlier trouble; a hold for a server that could
-    not be used lasts until it was used with success.
+    not be used lasts until it was used with success. A disconnect ends every earlier trouble.
     """
     health = box.health
-    if box.state is not ConnectionState.CONNECTED and health.last_error:
+    if box.state is ConnectionState.DISCONNECTED:
+        return "disconnected"
+    if box.state is ConnectionState.FAILED and health.last_error:
         return health.last_error
     if on_hold or health.hold_class in (ReplyClass.NET, ReplyClass.RETRY):
         return health.hold_reason

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from mailrotate.core.rules.decision import Decision, Verdict, decide, verdicts
 from mailrotate.core.rules.gates import Cause, Gate, Scope
-from mailrotate.core.rules.headline import missing_runner, stops_all
+from mailrotate.core.rules.headline_words import more, past
+from mailrotate.core.rules.runner_watch import missing_runner, stops_all
 from mailrotate.core.rules.situation import MailboxFacts, MessageFacts, Situation
 from mailrotate.core.rules.steps import is_follow_up
 from mailrotate.core.rules.world import Machine
@@ -19,9 +20,10 @@ from mailrotate.core.services.access.naming import find_mailbox
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import facts
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
-from mailrotate.core.services.effects import assigning, obstacles, resuming
+from mailrotate.core.services.effects import assigning, obstacles, resuming, starting
 from mailrotate.core.services.effects.door import looking
-from mailrotate.core.services.views import survey
+from mailrotate.core.services.views import mailbox_explaining, survey
+from mailrotate.core.services.views.explanation import Explanation, shown
 from mailrotate.core.store import campaigns, mailboxes, senders, workspaces
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.people import recipients
@@ -40,38 +42,6 @@ from mailrotate.core.values.states import (
 )
 
 
-@dataclass(frozen=True)
-class ExplainedGate:
-    """One gate's answer; `mailbox` where a campaign's senders are told apart."""
-
-    gate: Gate
-    open: bool
-    reason: str
-    until: datetime | None
-    mailbox: str | None = None
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What holds `subject` back; `summary` is the answer in a sentence."""
-
-    subject: str
-    next_at: datetime | None
-    binding: Gate | None
-    gates: tuple[ExplainedGate, ...]
-    summary: str
-    # The command that opens the binding gate, where only an act does.
-    remedy: AnyHint | None = None
-    # How many messages of its mailbox are due before it: `next_at` is then the earliest instant.
-    ahead: int = 0
-
-    @property
-    def closed(self) -> list[ExplainedGate]:
-        """The gates that hold it back; once it is over, only the one that says so."""
-        is_over = self.binding is not None and self.binding.cause is Cause.STATE and self.remedy is None
-        return [gate for gate in self.gates if not gate.open and (not is_over or gate.gate is self.binding)]
-
-
 def explain(context: Context, subject: str, address: str | None, now: datetime) -> Explanation:
     """Explain a message (`m_17`), a recipient (`r_17`, or campaign and address), a mailbox or a campaign.
 
@@ -88,7 +58,9 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
         if found.next_at is None:
             return found
         machine = survey.machine(context, connection, alive, look.obstacle)
-        if found.next_at > now:
+        starts_later = found.next_at > now
+        found = replace(found, needs_run=not machine.runner_works)
+        if starts_later:
             return _without_runner(found, machine, now)
         outside = stops_all(machine, now)
         troubles = [(box.address, survey.server_trouble(connection, box)) for box in look.boxes]
@@ -96,7 +68,11 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
     if outside is None and down and len(down) == len(troubles):
         outside = down[0][1]
     if outside is None:
-        says = (f"{address}: {trouble.says}" for address, trouble in down)
+        says = [f"{address}: {trouble.says}" for address, trouble in down]
+        if found.needs_run and machine.last_pass_at is not None and found.remedy is None:
+            # Cron makes it, or a person must: nothing here tells which.
+            says.append(f"no runner works now, the last pass was at {past(machine.last_pass_at)}")
+            found = replace(found, remedy=Command("run"))
         return replace(found, summary="; ".join((found.summary, *says)))
     # Its own gates are open, and yet it waits.
     return replace(found, summary=f"its gates are open, but {outside.says}", remedy=outside.command)
@@ -130,7 +106,9 @@ def _found(context: Context, look: Prospects, subject: str, address: str | None)
         return _of_person(look, campaign, found)
     if kind == "b":
         box = find_mailbox(connection, subject)
-        return _of_mailbox(look, authority.find_seen_mailbox(connection, context.actor, box.address).id)
+        return mailbox_explaining.of_mailbox(
+            look, authority.find_seen_mailbox(connection, context.actor, box.address).id
+        )
     campaign = authority.find_seen_campaign(connection, context.actor, subject)
     return _with_unfit_step(look, campaign, _of_campaign(look, campaign))
 
@@ -240,33 +218,16 @@ def _unassigned(look: Prospects, campaign: StoredCampaign, person: StoredRecipie
     return Situation(look.campaign_facts(campaign.id, zone), None, known)
 
 
-def _of_mailbox(look: Prospects, mailbox_id: int) -> Explanation:
-    known = look.mailbox_facts(mailbox_id)
-    found = _explained(look, known.address, Situation(None, known, None))
-    return found if found.binding is not None else replace(found, summary=_of_open_lane(look, mailbox_id))
-
-
-def _of_open_lane(look: Prospects, mailbox_id: int) -> str:
-    """What a mailbox sends next that nothing holds back."""
-    first = look.of_lane(mailbox_id)
-    if first is None:
-        kept = survey.kept(look, look.box(mailbox_id))
-        if kept:
-            return f"nothing holds the mailbox back, but what it would send waits: {kept}"
-        return "nothing holds the mailbox back, and nothing waits to be sent from it"
-    if first.open:
-        return "nothing holds it back: the next pass of a runner sends its next message"
-    return f"nothing holds the mailbox back, but what it sends next waits: {first.summary}"
-
-
 def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
     """The campaign's own gates, those of each sender, and when the first message of any may leave."""
     workspace = workspaces.find(look.connection)
     bound = look.campaign_facts(campaign.id, "UTC" if workspace is None else workspace.timezone)
     own = decide(Situation(bound, None, None), look.now)
-    shown = [_shown(verdict) for verdict in own.gates]
+    rows = [shown(verdict) for verdict in own.gates]
     own_gates: dict[Front, MailboxFacts] = {}
     first: list[Decision] = []
+    # Those of the mailboxes that recipients wait for.
+    kept: list[Decision] = []
     awaited = recipients.awaited_senders(look.connection, campaign.id)
     for sender in senders.senders_of(look.connection, campaign.id):
         goes_on = sender.left_at is None or sender.id in awaited
@@ -274,29 +235,51 @@ def _of_campaign(look: Prospects, campaign: StoredCampaign) -> Explanation:
             continue
         known = look.mailbox_facts(sender.mailbox_id)
         own_gates[Front(sender.mailbox_id, campaign.id)] = known
+        kept += [decide(Situation(None, known, None), look.now)] if sender.id in awaited else []
     found = look.first_of_campaigns(list(own_gates))
     decisions = iter(look.decide_each([message for front in own_gates for message in found[front]]))
     for front, known in own_gates.items():
         here = list(islice(decisions, len(found[front])))
         gates = (*verdicts(Situation(None, known, None), look.now), *_stuck_at(here))
-        shown += [_shown(verdict, known.address) for verdict in gates]
+        rows += [shown(verdict, known.address) for verdict in gates]
         first += here
-    decision = earliest(first)
+    is_shut = not own.open and own.next_at is None
+    kept = [one for one in kept if one.next_at is None and not is_shut]
+    decision = earliest(first or kept)
     if decision is None:
-        waits = not own.open and own.next_at is None
-        summary = own.summary if waits else "nothing of it waits to be sent"
+        summary = own.summary if is_shut else "nothing of it waits to be sent"
+        if campaign.state is CampaignState.DRAFT:
+            refused = starting.refusal(look.connection, look.context.actor, campaign)
+            summary = f"{summary}; {refused.message}" if refused is not None else summary
         remedy = _remedy(look, own, campaign)
-        return Explanation(campaign.name, None, own.binding if waits else None, tuple(shown), summary, remedy)
+        return Explanation(
+            campaign.name, None, own.binding if is_shut else None, tuple(rows), summary, remedy
+        )
     remedy = _remedy(look, decision, campaign)
     if decision.binding is Gate.OVERDUE:
         remedy = Command("outbox", "release", "--campaign", campaign.name)
-    summary = _summary(decision) if decision.open else decision.summary_of_mailbox
-    stuck = [one for one in first if one.next_at is None and _is_due(one)]
+    summary = (
+        _summary(decision) if decision.open else f"{decision.summary_of_mailbox}{_more(decision, first)}"
+    )
+    # A failed mailbox plans nothing, or what it planned is in error.
+    stuck = [*(one for one in first if one.next_at is None and _is_due(one)), *kept]
     if decision.next_at is not None and stuck:
         # Its other recipients go on without these.
-        summary = f"{summary}; {stuck[0].summary_of_mailbox}"
+        summary = f"{summary}; {stuck[0].summary_of_mailbox}{_more(stuck[0], stuck)}"
         remedy = _remedy(look, stuck[0], campaign) if decision.open else None
-    return Explanation(campaign.name, decision.next_at, decision.binding, tuple(shown), summary, remedy)
+    return Explanation(campaign.name, decision.next_at, decision.binding, tuple(rows), summary, remedy)
+
+
+def _more(decision: Decision, others: Iterable[Decision]) -> str:
+    """How many mailboxes wait for the same act beside the one that is named."""
+    if (
+        decision.next_at is not None
+        or decision.bound is None
+        or decision.bound.gate.scope is not Scope.MAILBOX
+    ):
+        return ""
+    alike = {one.mailbox for one in others if one.next_at is None and one.binding is decision.binding}
+    return "" if decision.binding is Gate.WORKSPACE else more(list(alike))
 
 
 def _is_due(decision: Decision) -> bool:
@@ -333,12 +316,12 @@ def _explained(look: Prospects, subject: str, situation: Situation) -> Explanati
     own = next((verdict for verdict in closed if verdict.gate.cause is Cause.STATE), None)
     if own is not None:
         decision = replace(decision, next_at=None, binding=own.gate)
-    shown = tuple(_shown(verdict) for verdict in decision.gates)
+    rows = tuple(shown(verdict) for verdict in decision.gates)
     campaign = (
         None if situation.campaign is None else campaigns.find(look.connection, situation.campaign.name)
     )
     remedy = _remedy(look, decision, campaign)
-    return Explanation(subject, decision.next_at, decision.binding, shown, _summary(decision), remedy)
+    return Explanation(subject, decision.next_at, decision.binding, rows, _summary(decision), remedy)
 
 
 def _remedy(look: Prospects, decision: Decision, campaign: StoredCampaign | None) -> AnyHint | None:
@@ -347,17 +330,12 @@ def _remedy(look: Prospects, decision: Decision, campaign: StoredCampaign | None
         return None
     if campaign is not None and campaign.state is CampaignState.PAUSED and bound.gate in _OF_A_PAUSE:
         return resuming.way(look.connection, look.context.actor, campaign)
-    is_draft = campaign is not None and campaign.state is CampaignState.DRAFT and bound.gate is Gate.CAMPAIGN
-    if campaign is not None and is_draft and recipients.first_of(look.connection, campaign.id) is None:
-        return Command("recipient", "import", campaign.name, "FILE")
+    if campaign is not None and campaign.state is CampaignState.DRAFT and bound.gate is Gate.CAMPAIGN:
+        return starting.way(look.connection, look.context.actor, campaign)
     return advice.remedy(look.connection, look.context.actor, bound)
 
 
 _OF_A_PAUSE = (Gate.CAMPAIGN, Gate.PAUSE)
-
-
-def _shown(verdict: Verdict, mailbox: str | None = None) -> ExplainedGate:
-    return ExplainedGate(verdict.gate, verdict.open, verdict.reason, verdict.until, mailbox)
 
 
 def _summary(decision: Decision) -> str:

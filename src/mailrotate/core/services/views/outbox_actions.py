@@ -1,5 +1,6 @@
 """List, show, retry, cancel, release and resolve messages (F1–F3, H4)."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,11 +46,15 @@ _NO_CLAIM = dict.fromkeys(("claimed_at", "marked_at", "claim_token", "runner_id"
 
 @dataclass(frozen=True)
 class Expected:
-    """A message with the instant at which its gates open; None if time alone does not open them."""
+    """A message with the instant at which its gates open; None if time alone does not open them.
+
+    `ahead` are the listed messages of its mailbox that may go at that instant before it.
+    """
 
     message: ListedMessage
     expected_at: datetime | None
     hint: Hint | None
+    ahead: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,12 +105,19 @@ def listing(
             after=after,
             limit=limit,
         )
+        before = Counter[tuple[int, datetime | None]]()
         while some := list(islice(rows, _AT_A_TIME)):
             waiting = [row.id for row in some if row.state is MessageState.SCHEDULED]
             planned = outbox.by_ids(connection, waiting)
+            next_at = {one.id: look.decide(one).next_at for one in planned.values()}
+            ahead = {}
+            # In the order in which a lane sends them.
+            for one in sorted(planned.values(), key=lambda one: (one.priority, one.ready_at, one.id)):
+                place = (one.mailbox_id, next_at[one.id])
+                ahead[one.id] = before[place]
+                before[place] += 1
             for row in some:
-                found = planned.get(row.id)
-                yield Expected(row, None if found is None else look.decide(found).next_at, _hint(row))
+                yield Expected(row, next_at.get(row.id), _hint(row), ahead.get(row.id, 0))
 
 
 def show(context: Context, message_id: int, now: datetime) -> MessageStory:

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from mailrotate.core.rules import quota, roles
-from mailrotate.core.rules.decision import Decision, Verdict, first_closed
 from mailrotate.core.rules.gates import Gate
-from mailrotate.core.rules.headline import Headline, busiest_paused, headline
+from mailrotate.core.rules.headline import Headline, headline
+from mailrotate.core.rules.headline_notices import busiest_paused, first_draft, seen_closer
 from mailrotate.core.rules.roles import Deed
-from mailrotate.core.rules.situation import Obstacle, Situation
-from mailrotate.core.rules.world import Campaign, Trouble, World
+from mailrotate.core.rules.situation import Obstacle
+from mailrotate.core.rules.world import Campaign, Lane, Trouble, World
 from mailrotate.core.services.access import advice
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
@@ -24,7 +24,6 @@ from mailrotate.core.services.sending import webhook_health
 from mailrotate.core.services.sending.runners import RunnerEntry
 from mailrotate.core.services.sending.webhook_health import Endpoint
 from mailrotate.core.services.views import survey
-from mailrotate.core.services.views.survey import LaneSeen
 from mailrotate.core.store import (
     campaigns,
     mailboxes,
@@ -35,13 +34,11 @@ from mailrotate.core.store import (
     workspaces,
 )
 from mailrotate.core.store.campaigns import StoredCampaign
-from mailrotate.core.store.events import Actor
 from mailrotate.core.store.notices import Refused
-from mailrotate.core.store.sending import outbox_lists, unread_mail
+from mailrotate.core.store.sending import kept_lanes, outbox_lists, unread_mail
 from mailrotate.core.store.sending.outbox_lists import UnfitStep
-from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.store.workspaces import StoredUser
-from mailrotate.core.values.hint import AnyHint
+from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
@@ -121,6 +118,7 @@ class Overview:
     """
 
     headline: Headline
+    runner_works: bool
     next_send_at: datetime | None
     runners: tuple[RunnerEntry, ...]
     last_pass_at: datetime | None
@@ -140,6 +138,10 @@ class Overview:
     warnings: tuple[Trouble, ...]
     telling: Telling
 
+    def closer(self, address: str) -> Command:
+        """The command that shows more of a failure in this mailbox's lane."""
+        return seen_closer(address, self.runner_works)
+
 
 def look(context: Context, now: datetime) -> Overview:
     alive = survey.living_runners(context)
@@ -149,14 +151,9 @@ def look(context: Context, now: datetime) -> Overview:
             context, connection, now, is_working=survey.works(connection, alive, now)
         )
         machine = survey.machine(context, connection, alive, prospects.obstacle)
-        seen = _lanes_seen(prospects, viewer)
-        lanes = survey.lanes(connection, seen, now)
-        unread = unread_mail.counts(connection, now - _UNREAD_IS_RECENT)
-        remedies = advice.remedies(connection, context.actor, [shut for _, shut, _ in seen])
-        boxes = tuple(
-            _mailbox_line(prospects, *each, remedy, unread.get(each[0].id, 0), lane.broke_by)
-            for each, remedy, lane in zip(seen, remedies, lanes, strict=True)
-        )
+        numbers = _mailboxes_seen(connection, viewer)
+        lanes = survey.lanes(prospects, numbers)
+        boxes = _mailbox_lines(prospects, numbers, lanes)
         found = _campaigns_seen(connection, viewer)
         lines = _campaign_lines(connection, found)
         attention = outbox_lists.attention_counts(connection, viewer)
@@ -164,15 +161,16 @@ def look(context: Context, now: datetime) -> Overview:
         facts = World(
             machine=machine,
             lanes=lanes,
-            campaigns=_in_world(connection, context.actor, found, lines),
-            sent_today=sum(box.sent_today for box in boxes) - _notices_today(connection, seen, now),
+            campaigns=_in_world(prospects, found, lines),
+            sent_today=sum(box.sent_today for box in boxes) - _notices_today(prospects, numbers),
             replies_today=progress.replied_since(connection, [line.id for line in lines], today),
             errors=attention.get(MessageState.ERROR, 0),
             held=attention.get(MessageState.HELD, 0),
         )
-        first = earliest([decision for _, _, decision in seen if decision is not None])
+        first = earliest([lane.decision for lane in lanes if lane.decision is not None])
         return Overview(
             headline=headline(facts, now),
+            runner_works=machine.runner_works,
             next_send_at=None if first is None else first.next_at,
             runners=alive,
             last_pass_at=_last_pass_at(connection),
@@ -194,34 +192,40 @@ def look(context: Context, now: datetime) -> Overview:
 
 
 def _in_world(
-    connection: Connection, actor: Actor, found: Sequence[StoredCampaign], lines: Sequence[CampaignLine]
+    prospects: Prospects, found: Sequence[StoredCampaign], lines: Sequence[CampaignLine]
 ) -> tuple[Campaign, ...]:
-    """The campaigns as the headline sees them; only of the one that it may name, also the way on."""
-    seen = [Campaign(one.name, one.state, one.pause_reasons, one.total - one.ended) for one in lines]
-    named = busiest_paused(seen)
-    if named is None:
+    """The campaigns as the headline sees them; only of those that it may name, also the way on."""
+    connection = prospects.connection
+    paused = [one.id for one in lines if one.state is CampaignState.PAUSED]
+    due_now = kept_lanes.campaigns_due(connection, paused, prospects.now)
+    seen = [
+        Campaign(one.name, one.state, one.pause_reasons, one.total - one.ended, one.id in due_now)
+        for one in lines
+    ]
+    named = [one for one in (busiest_paused(seen), first_draft(seen)) if one is not None]
+    if not named:
         return tuple(seen)
-    # Imported only for a paused campaign, because it brings all that follows from a resumption.
-    from mailrotate.core.services.effects import resuming
+    # Imported only for these, because it brings all that follows from a resumption.
+    from mailrotate.core.services.effects import resuming, starting
+
+    actor = prospects.context.actor
+
+    def with_way(one: Campaign, campaign: StoredCampaign) -> Campaign:
+        if one.state is CampaignState.PAUSED:
+            return replace(one, way_on=resuming.way(connection, actor, campaign))
+        refused = starting.refusal(connection, actor, campaign)
+        way_on = starting.way(connection, actor, campaign)
+        return replace(one, way_on=way_on, lack=None if refused is None else refused.message)
 
     return tuple(
-        replace(one, way_on=resuming.way(connection, actor, campaign)) if one is named else one
+        with_way(one, campaign) if any(one is each for each in named) else one
         for one, campaign in zip(seen, found, strict=True)
     )
 
 
-def _lanes_seen(prospects: Prospects, viewer: int | None) -> list[LaneSeen]:
-    """Each mailbox with its first closed gate and the decision on what it may send first."""
-    connection = prospects.connection
+def _mailboxes_seen(connection: Connection, viewer: int | None) -> list[int]:
     numbers = None if viewer is None else visibility.mailbox_ids(connection, viewer)
-    boxes = [box.id for box in mailboxes.listing(connection) if numbers is None or box.id in numbers]
-    prospects.know_mailboxes(boxes)
-    decisions = prospects.of_lanes(boxes)
-    found = []
-    for mailbox_id in boxes:
-        shut = first_closed(Situation(None, prospects.mailbox_facts(mailbox_id), None), prospects.now)
-        found.append((prospects.box(mailbox_id), shut, decisions[mailbox_id]))
-    return found
+    return [box.id for box in mailboxes.listing(connection) if numbers is None or box.id in numbers]
 
 
 def _campaigns_seen(connection: Connection, viewer: int | None) -> list[StoredCampaign]:
@@ -282,13 +286,13 @@ def _campaign_lines(connection: Connection, found: Sequence[StoredCampaign]) -> 
     )
 
 
-def _notices_today(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> int:
+def _notices_today(prospects: Prospects, mailbox_ids: Sequence[int]) -> int:
     """Mail to users about failed mailboxes, which counts for the limits and not as what was sent."""
     starts = {}
-    for box, _, _ in seen:
-        own = box.settings
-        starts[box.id] = quota.day_of(now, own.timezone, own.day_from, own.day_until)[0]
-    return sum(mailboxes.sent_since_each(connection, starts, MessageKind.NOTICE).values())
+    for number in mailbox_ids:
+        own = prospects.box(number).settings
+        starts[number] = quota.day_of(prospects.now, own.timezone, own.day_from, own.day_until)[0]
+    return sum(mailboxes.sent_since_each(prospects.connection, starts, MessageKind.NOTICE).values())
 
 
 def _last_pass_at(connection: Connection) -> datetime | None:
@@ -302,24 +306,26 @@ def _today(connection: Connection, now: datetime) -> datetime:
     return quota.day_of(now, "UTC" if workspace is None else workspace.timezone, None, None)[0]
 
 
-def _mailbox_line(
-    prospects: Prospects,
-    box: SendingMailbox,
-    shut: Verdict | None,
-    decision: Decision | None,
-    remedy: AnyHint | None,
-    unread_mails: int,
-    broke_by: str | None,
-) -> MailboxLine:
-    known = prospects.mailbox_facts(box.id)
-    kept = None if decision is not None else survey.kept(prospects, box)
-    # The mailbox's own gate comes before its campaign's.
-    waits_for = (kept if shut is None else None) or (
-        None if decision is None or decision.open else decision.summary
+def _mailbox_lines(
+    prospects: Prospects, numbers: Sequence[int], lanes: Sequence[Lane]
+) -> tuple[MailboxLine, ...]:
+    connection = prospects.connection
+    unread = unread_mail.counts(connection, prospects.now - _UNREAD_IS_RECENT)
+    remedies = advice.remedies(connection, prospects.context.actor, [lane.shut for lane in lanes])
+    return tuple(
+        _mailbox_line(prospects, number, lane, remedy, unread.get(number, 0))
+        for number, lane, remedy in zip(numbers, lanes, remedies, strict=True)
     )
+
+
+def _mailbox_line(
+    prospects: Prospects, mailbox_id: int, lane: Lane, remedy: AnyHint | None, unread_mails: int
+) -> MailboxLine:
+    known, shut, decision, cause = prospects.mailbox_facts(mailbox_id), lane.shut, lane.decision, lane.cause
+    waits = decision is not None or lane.kept is not None
     return MailboxLine(
         address=known.address,
-        state=box.state,
+        state=lane.state,
         paused_at=known.paused_at,
         hold_reason=known.hold_reason if known.is_on_hold(prospects.now) else None,
         gate=None if shut is None else shut.gate,
@@ -329,10 +335,10 @@ def _mailbox_line(
         sent_today=known.sent_today,
         daily_limit=known.daily_limit,
         waits=decision is not None,
-        waits_for_act=kept is not None or (decision is not None and decision.next_at is None),
-        next_at=None if decision is None else decision.next_at,
+        waits_for_act=lane.waits_for_act,
+        next_at=lane.next_at,
         binding=None if decision is None else decision.binding,
-        waits_for=waits_for or None,
+        waits_for=cause.reason if waits and cause is not None else None,
         unread_mails=unread_mails,
-        broke_by=broke_by,
+        broke_by=lane.broke_by,
     )

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import TypeAlias
 
 from sqlalchemy import Connection
 
 from mailrotate.core.ports import MarkPlace
-from mailrotate.core.rules.decision import Decision, Verdict
+from mailrotate.core.rules.decision import Verdict, verdicts
+from mailrotate.core.rules.gates import Gate
 from mailrotate.core.rules.grace import has_passed
-from mailrotate.core.rules.headline import PASS_IS_RECENT
+from mailrotate.core.rules.headline_words import more
 from mailrotate.core.rules.outages import down
-from mailrotate.core.rules.situation import Obstacle
-from mailrotate.core.rules.world import Code, Lane, Machine, Outage, Trouble
+from mailrotate.core.rules.runner_watch import PASS_IS_RECENT
+from mailrotate.core.rules.situation import Obstacle, Situation
+from mailrotate.core.rules.world import Code, Kept, Lane, Machine, Outage, Trouble
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects
 from mailrotate.core.services.sending import runners
@@ -21,13 +22,12 @@ from mailrotate.core.store import connections, deadlines, workspaces
 from mailrotate.core.store.engine import Store, exposure
 from mailrotate.core.store.sending import kept_lanes, liveness
 from mailrotate.core.store.sending import lanes as stored_lanes
+from mailrotate.core.store.sending.liveness import RunnerEnd
 from mailrotate.core.store.sending.sending_mailboxes import SendingMailbox
 from mailrotate.core.values import reasons
 from mailrotate.core.values.hint import Command, Shell
-from mailrotate.core.values.states import CampaignState, ConnectionState, ReplyClass
+from mailrotate.core.values.states import CampaignState, ConnectionState, DeadlineKind, ReplyClass
 
-# A mailbox with its first closed gate and the decision on what it may send first (None: nothing waits).
-LaneSeen: TypeAlias = tuple[SendingMailbox, Verdict | None, Decision | None]
 # A pass of some hundred messages writes less than this.
 _LEAST_FREE_BYTES = 16 * 2**20
 
@@ -40,7 +40,7 @@ def machine(
     context: Context, connection: Connection, alive: Sequence[RunnerEntry], obstacle: Obstacle | None
 ) -> Machine:
     """What all mailboxes share."""
-    workspace = workspaces.find(connection)
+    workspace, last = workspaces.find(connection), liveness.latest_sender(connection)
     troubles = list(_disk_troubles(context, connection))
     if obstacle is not None:
         says = obstacle.reason.removesuffix("; nothing is sent")
@@ -50,15 +50,15 @@ def machine(
         warnings=tuple(_exposures(context.store, context.mark)),
         runner_works=any(runner.sends for runner in alive),
         last_pass_at=None if workspace is None else workspace.last_sending_pass_at,
-        loop_is_over=_loop_is_over(connection),
+        ended_at=None if last is None else last.ended_at,
+        loop_is_over=last is not None and _is_over(last),
         other_work=next((runner.only for runner in alive if runner.only), None),
     )
 
 
-def _loop_is_over(connection: Connection) -> bool:
-    """Whether the latest runner was a loop that did not end by itself, as `run --for` under cron does."""
-    last = liveness.latest_sender(connection)
-    if last is None or last.kind != "loop":
+def _is_over(last: RunnerEnd) -> bool:
+    """Whether it was a loop that did not end by itself, as `run --for` under cron does."""
+    if last.kind != "loop":
         return False
     return last.ends_at is None or last.ended_at is None or last.ended_at < last.ends_at
 
@@ -89,29 +89,50 @@ def _disk_troubles(context: Context, connection: Connection) -> Iterator[Trouble
         yield Trouble(Code.UNRECORDED, says, Command("runner", "list"))
 
 
-def lanes(connection: Connection, seen: Sequence[LaneSeen], now: datetime) -> tuple[Lane, ...]:
-    numbers = [box.id for box, _, _ in seen]
-    servers = connections.servers_of(connection, numbers)
+def lanes(prospects: Prospects, mailbox_ids: Sequence[int]) -> tuple[Lane, ...]:
+    """What waits in each of these lanes, and what is wrong with it."""
+    connection = prospects.connection
+    prospects.know_mailboxes(mailbox_ids)
+    decisions = prospects.of_lanes(mailbox_ids)
+    servers = connections.servers_of(connection, mailbox_ids)
     broken = stored_lanes.broken(connection)
-    running = deadlines.running(connection, numbers)
+    hours = _hours(prospects)
     found = []
-    for box, shut, decision in seen:
-        is_away = box.state is ConnectionState.DISCONNECTED
-        graces = [each for each in running.get(box.id, ()) if is_away and not has_passed(each.ends_at, now)]
-        smtp, imap = outages(box, *servers[box.id])
+    for number in mailbox_ids:
+        box, decision = prospects.box(number), decisions[number]
+        smtp, imap = outages(box, *servers[number])
         found.append(
             Lane(
                 address=box.address,
                 state=box.state,
-                shut=shut,
+                shut=_shut(prospects, number),
                 decision=decision,
+                kept=_kept(prospects, box) if decision is None else None,
                 smtp=smtp,
                 imap=imap,
-                broke_by=broken.get(box.id),
-                grace=(graces[0].campaign, graces[0].ends_at) if graces else None,
+                broke_by=broken.get(number),
+                grace=hours.get(number) if box.state is ConnectionState.DISCONNECTED else None,
             )
         )
     return tuple(found)
+
+
+def _hours(prospects: Prospects) -> dict[int, tuple[str, datetime]]:
+    """By mailbox, the campaign and the end of the hour that ends first, of those that somebody waits for."""
+    running = deadlines.running_where(prospects.connection, deadlines.of_kind(DeadlineKind.DISCONNECT))
+    people = deadlines.hanging(prospects.connection, running) if running else {}
+    found: dict[int, tuple[str, datetime]] = {}
+    for each in running:
+        if people.get(each.id) and not has_passed(each.ends_at, prospects.now):
+            found.setdefault(each.mailbox_id, (each.campaign, each.ends_at))
+    return found
+
+
+def _shut(prospects: Prospects, mailbox_id: int) -> Verdict | None:
+    """The closed gate of the mailbox: the first that an act opens, or that time opens."""
+    every = verdicts(Situation(None, prospects.mailbox_facts(mailbox_id), None), prospects.now)
+    closed = [verdict for verdict in every if not verdict.open]
+    return next((one for one in closed if one.until is None), next(iter(closed), None))
 
 
 def server_trouble(connection: Connection, box: SendingMailbox) -> Trouble | None:
@@ -139,15 +160,16 @@ def outages(
     return smtp, imap
 
 
-def kept(prospects: Prospects, box: SendingMailbox) -> str | None:
-    """Why everything in this lane waits for a user's action, or '' if only the mailbox can say it.
-
-    None if nothing waits.
-    """
+def _kept(prospects: Prospects, box: SendingMailbox) -> Kept | None:
+    """What this lane keeps until a user acts; None if nothing waits in it."""
     campaign_ids = kept_lanes.campaigns_kept(prospects.connection, box.id, box.slot_id)
-    if box.state is ConnectionState.CONNECTED:
-        found = [prospects.campaign(number) for number in campaign_ids]
-        paused = next((one for one in found if one.state is CampaignState.PAUSED), None)
-        # Not by name: a member may not see a campaign for which the mailbox is shared.
-        return None if paused is None else f"its campaign is {reasons.paused(paused.pause_reasons)}"
-    return "" if campaign_ids or kept_lanes.any_cut_off(prospects.connection, box.id) else None
+    if box.state is not ConnectionState.CONNECTED:
+        is_cut_off = kept_lanes.any_cut_off(prospects.connection, box.id)
+        return Kept(None, tuple(campaign_ids)) if campaign_ids or is_cut_off else None
+    found = [prospects.campaign(number) for number in campaign_ids]
+    paused = [one for one in found if one.state is CampaignState.PAUSED]
+    if not paused:
+        return None
+    # Not by name: a member may not see a campaign for which the mailbox is shared.
+    says = f"its campaign is {reasons.paused(paused[0].pause_reasons)}{more(paused, 'more campaign')}"
+    return Kept(Verdict(Gate.PAUSE, False, says), tuple(one.id for one in paused))

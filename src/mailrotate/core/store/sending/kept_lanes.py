@@ -1,8 +1,12 @@
 """Lanes in which something waits that no time releases: for a paused campaign, or for the mailbox itself."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from sqlalchemy import Connection, exists, or_, select
 
 from mailrotate.core.store import tables as t
+from mailrotate.core.store.portions import rows_with
 from mailrotate.core.store.sending.cut_off_messages import is_cut_off
 from mailrotate.core.values.states import CampaignState
 
@@ -38,3 +42,18 @@ def campaigns_kept(connection: Connection, mailbox_id: int, slot_id: int) -> lis
         .order_by(c.id)
     )
     return list(connection.execute(query).scalars())
+
+
+def campaigns_due(connection: Connection, campaign_ids: Sequence[int], now: datetime) -> set[int]:
+    """Those of the campaigns in which something would be due now, whatever keeps them."""
+    c, sender, r, m = t.campaign.c, t.campaign_sender.c, t.recipient.c, t.message.c
+    # By sender and kind, for the same two indexes.
+    people = or_(
+        *(
+            exists().where(r.campaign_sender_id == sender.id, awaited, r.next_at <= now)
+            for awaited in (t.awaits_first, t.awaits_follow_up)
+        )
+    )
+    planned = exists().where(m.campaign_id == c.id, t.is_scheduled, m.ready_at <= now)
+    query = select(c.id).where(or_(exists().where(sender.campaign_id == c.id, people), planned))
+    return {row.id for row in rows_with(connection, query, c.id, campaign_ids)}

@@ -125,11 +125,10 @@ def dead_runners(store: Store, candidates: list[int]) -> Iterator[int]:
                 lock.release()
 
 
-def note_end(connection: Connection, runner_id: int, now: datetime) -> None:
-    """Record that a runner died."""
-    connection.execute(
-        update(t.runner).where(t.runner.c.id == runner_id, t.runner.c.ended_at.is_(None)).values(ended_at=now)
-    )
+def note_end(connection: Connection, runner_id: int, last_seen_at: datetime) -> None:
+    """Record that a runner died, at the latest instant at which it is known to have worked."""
+    dead = update(t.runner).where(t.runner.c.id == runner_id, t.runner.c.ended_at.is_(None))
+    connection.execute(dead.values(ended_at=last_seen_at))
 
 
 @contextmanager
