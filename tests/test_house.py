@@ -37,7 +37,7 @@ STORE_SUBJECTS = {
     "deadlines", "dialects", "engine", "events", "group_commit", "index_steps", "instants", "listed",
     "mailboxes", "moves", "names", "notices", "plans", "portions", "progress", "ready", "removals",
     "requests", "schema", "seat_addresses", "senders",
-    "settings", "shares", "signatures", "slots", "statistics", "step_senders", "triggers", "turns", "users",
+    "settings", "shares", "signatures", "slots", "statistics", "step_senders", "triggers", "users",
     "visibility", "webhooks", "workspaces",
 }  # fmt: skip
 

@@ -180,6 +180,7 @@ class Store:
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
+            self._session = None
         self.engine.dispose()
 
     @contextmanager

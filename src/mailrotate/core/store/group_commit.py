@@ -11,6 +11,7 @@ that wait behind it, because waking a thread for each would take longer than the
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,6 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from mailrotate.core.store.turns import Place, Turns
 from mailrotate.core.values.errors import Busy, StoreTrouble
 
 # Other processes wait while a group is open: it ends after so many blocks, or so many seconds.
@@ -37,6 +37,7 @@ Note: TypeAlias = Callable[[int], None]
 # Equal while nothing was written but what lanes do to single messages.
 Version: TypeAlias = tuple[object, ...]
 _Result = TypeVar("_Result")
+_Kind = TypeVar("_Kind", bound="_Place")
 
 
 @dataclass
@@ -71,7 +72,7 @@ class GroupWriter:
     def __init__(self, transaction: Transaction, count: Count) -> None:
         self._transaction = transaction
         self._count = count
-        self._turns = Turns()
+        self._turns = _Turns()
         self._group: _Group | None = None
         self._changes = 0
         self._left_at = self._crowded_since = time.monotonic()
@@ -158,6 +159,80 @@ class GroupWriter:
             self._left_at = time.monotonic()
 
 
+class _Place:
+    """A place in the line of threads that wait for their turn."""
+
+    def __init__(self) -> None:
+        self.waits = threading.Lock()
+        self.waits.acquire()
+        # Whether the turn has come; without it, another thread has done what was to be done.
+        self.has_turn = False
+
+
+class _Turns:
+    """A lock that threads get in the order in which they ask for it; a plain one may let a thread starve."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._is_taken = False
+        self._line: deque[_Place] = deque()
+
+    @property
+    def queued(self) -> int:
+        """How many threads wait."""
+        return len(self._line)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Wait for a turn, and keep it during the block."""
+        self.take(_Place())
+        try:
+            yield
+        finally:
+            self.pass_on()
+
+    def take(self, place: _Place) -> bool:
+        """Wait for the turn; False if another thread took the place out of the line (`next_of`)."""
+        with self._guard:
+            if not self._is_taken:
+                self._is_taken = place.has_turn = True
+                return True
+            self._line.append(place)
+        try:
+            place.waits.acquire()
+        except BaseException:
+            # Ctrl-C reaches the main thread also while it waits.
+            with self._guard:
+                if place in self._line:
+                    self._line.remove(place)
+            if place.has_turn:
+                self.pass_on()
+            raise
+        return place.has_turn
+
+    def next_of(self, kind: type[_Kind]) -> _Kind | None:
+        """Take the next place out of the line if it is of this kind.
+
+        The thread that has the turn does what was to be done there, then releases `waits`.
+        """
+        with self._guard:
+            if not self._line or not isinstance(self._line[0], kind):
+                return None
+            place = self._line.popleft()
+        assert isinstance(place, kind)
+        return place
+
+    def pass_on(self) -> None:
+        """Give the turn to the next in the line."""
+        with self._guard:
+            if self._line:
+                place = self._line.popleft()
+                place.has_turn = True
+                place.waits.release()
+            else:
+                self._is_taken = False
+
+
 class _Group:
     """One shared transaction, and whether it was committed. Only the thread that has the turn may use it."""
 
@@ -233,7 +308,7 @@ class _Group:
             raise failure
 
 
-class _Job(Place, Generic[_Result]):
+class _Job(_Place, Generic[_Result]):
     """A function that is run as a block, by its own thread or by another one."""
 
     def __init__(self, work: Callable[[Block], _Result]) -> None:

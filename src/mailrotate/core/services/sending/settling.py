@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
@@ -13,7 +14,6 @@ from mailrotate.core.services.contacts import contact_book
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.effects import lifecycle
 from mailrotate.core.services.sending import health
-from mailrotate.core.services.sending.lane_facts import LaneFacts
 from mailrotate.core.store import campaigns, events, mailboxes, moves, senders
 from mailrotate.core.store.events import RUNNER, About
 from mailrotate.core.store.group_commit import Block
@@ -33,6 +33,10 @@ from mailrotate.core.values.states import (
     SuppressionKind,
 )
 from mailrotate.core.values.transition import Transition
+
+if TYPE_CHECKING:
+    # It renders letters, which takes long to import; only a runner does.
+    from mailrotate.core.services.sending.lane_facts import LaneFacts
 
 _RETRY = RetryPolicy()
 _ABOUT_A_MESSAGE = (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT)
@@ -63,7 +67,7 @@ def settle_sent_in(
     box: SendingMailbox,
     reply: ServerReply,
     now: datetime,
-    known: LaneFacts | None = None,
+    known: "LaneFacts | None" = None,
 ) -> Settled:
     """Do what `settle_sent` does, in a block that is open already; `known`: the lane's facts if they hold."""
     connection, message = block.connection, claimed.message
@@ -104,7 +108,7 @@ def _rest(block: Block, box: SendingMailbox, token: str, now: datetime) -> None:
 
 
 def after_sent(
-    connection: Connection, message: Candidate, now: datetime, known: LaneFacts | None = None
+    connection: Connection, message: Candidate, now: datetime, known: "LaneFacts | None" = None
 ) -> None:
     """Schedule the recipient's next step, counted from the instant of sending; end the campaign's turn.
 
