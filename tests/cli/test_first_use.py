@@ -205,6 +205,19 @@ def test_why_campaign_names_a_failed_mailbox_that_its_recipients_wait_for(
     assert said[-2].endswith(f"; {BEN}: the mailbox has failed: login: 535 no")
 
 
+def test_a_campaign_of_which_no_message_waits_names_the_failed_mailbox_that_its_recipients_wait_for(
+    program: Console, workspace: Workspace, autumn: list[Sender]
+) -> None:
+    for box in autumn:
+        change(workspace, box, state="failed", last_error="auth: 535 no")
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.recipient).values(next_at=None))
+        connection.execute(update(t.message).values(state="error", error_class="connection"))
+    show = program.at(NOW).run("campaign", "show", "autumn")
+    assert "after an action: anna@example.org: the mailbox has failed: login: 535 no" in show.stdout
+    assert program.at(NOW).run("campaign", "list").stdout.rstrip().endswith("after an action")
+
+
 def test_why_campaign_names_no_inbox_that_nothing_due_waits_for(
     program: Console, workspace: Workspace, autumn: list[Sender]
 ) -> None:
@@ -352,6 +365,9 @@ def test_connect_looks_for_the_servers_before_it_needs_a_password(program: Conso
 def test_why_names_a_missing_key(program: Console, autumn: list[Sender]) -> None:
     Path(program.env["MAILROTATE_KEY_FILE"]).unlink()
     assert "key" in program.at(NOW).run("why", "autumn", "--json").json()["summary"]
+    show = program.at(NOW).run("campaign", "show", "autumn").stdout
+    assert re.search(r"next +after an action: .*key", show), show
+    assert program.at(NOW).run("campaign", "list").stdout.rstrip().endswith("after an action")
 
 
 # --- `log`

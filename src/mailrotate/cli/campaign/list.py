@@ -30,7 +30,7 @@ def list_(ctx: typer.Context) -> None:
             r["recipients"]["queued"] + r["recipients"]["active"],
             r["recipients"]["replied"],
             sum(step["sent"] for step in r["steps"]),
-            cell_of(r["next_send_at"], call),
+            "after an action" if r["waits_for"] else cell_of(r["next_send_at"], call),
         ),
         "no campaigns yet",
         drop=("senders", "recipients", "open", "replied"),

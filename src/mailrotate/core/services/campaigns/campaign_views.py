@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
-
-from mailrotate.core.rules.decision import Decision
+from mailrotate.core.rules.decision import Decision, decide
+from mailrotate.core.rules.situation import Situation
 from mailrotate.core.services.access import authority
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding.next_send import Prospects, earliest
 from mailrotate.core.services.effects import obstacles
 from mailrotate.core.services.effects.door import looking
+from mailrotate.core.services.sending import runners
 from mailrotate.core.store import campaigns, deadlines, mailboxes, progress, senders, users, visibility
 from mailrotate.core.store.campaigns import StoredCampaign, StoredStep
 from mailrotate.core.store.people import reassignments
@@ -19,7 +19,13 @@ from mailrotate.core.store.progress import Progress
 from mailrotate.core.store.senders import StoredSender
 from mailrotate.core.store.sending.lane_fronts import Front
 from mailrotate.core.values import reasons
-from mailrotate.core.values.states import REMOVED_MAILBOX, CampaignState, RecipientState
+from mailrotate.core.values.states import (
+    OPEN_RECIPIENTS,
+    REMOVED_MAILBOX,
+    CampaignState,
+    ConnectionState,
+    RecipientState,
+)
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,9 @@ class CampaignView:
 
 def listing(context: Context, now: datetime) -> list[CampaignView]:
     """List campaigns in the order of creation."""
+    is_working = runners.any_sends(context)
     with looking(context, now) as connection:
-        prospects = _prospects(context, connection, now)
+        prospects = obstacles.prospects(context, connection, now, is_working=is_working)
         viewer = authority.viewer_of(connection, context.actor)
         seen = None if viewer is None else visibility.campaign_ids(connection, viewer)
         known = campaigns.listing(connection)
@@ -84,15 +91,11 @@ def listing(context: Context, now: datetime) -> list[CampaignView]:
 
 def show(context: Context, name: str, now: datetime) -> CampaignView:
     """Show a campaign. Raises NotFound (`campaign.none`)."""
+    is_working = runners.any_sends(context)
     with looking(context, now) as connection:
         campaign = authority.find_seen_campaign(connection, context.actor, name)
-        return _views(_prospects(context, connection, now), [campaign])[0]
-
-
-def _prospects(context: Context, connection: Connection, now: datetime) -> Prospects:
-    """A look that knows what keeps the whole workspace from sending, except a missing key: no secret is
-    opened to list campaigns."""
-    return obstacles.prospects(context, connection, now, is_working=True)
+        prospects = obstacles.prospects(context, connection, now, is_working=is_working)
+        return _views(prospects, [campaign])[0]
 
 
 def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[CampaignView]:
@@ -107,6 +110,14 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
     owners = users.emails(connection)
     graces = deadlines.ends_of_each(connection, ids)
     next_sends = _next_sends(prospects, found, all_senders, steps)
+    idle = [
+        campaign
+        for campaign in found
+        if campaign.state is CampaignState.ACTIVE
+        and campaign.id not in next_sends
+        and any(done[campaign.id].people[state] for state in OPEN_RECIPIENTS)
+    ]
+    next_sends |= _awaited(prospects, idle, all_senders)
     resting = mailboxes.resting(connection, prospects.now)
     return [
         _view(
@@ -169,6 +180,33 @@ def _view(
         next_send_at=None if first is None else first.next_at,
         waits_for=first.summary_of_mailbox if first is not None and first.next_at is None else None,
     )
+
+
+def _awaited(
+    prospects: Prospects,
+    found: Sequence[StoredCampaign],
+    all_senders: Mapping[int, Sequence[StoredSender]],
+) -> dict[int, Decision]:
+    """What keeps recipients of whom no message waits: theirs are in error until a mailbox is back (C15)."""
+    away = {
+        campaign.id: [
+            sender.mailbox_id
+            for sender in all_senders[campaign.id]
+            if sender.mailbox_id is not None and sender.state != ConnectionState.CONNECTED
+        ]
+        for campaign in found
+    }
+    prospects.know_mailboxes([mailbox_id for each in away.values() for mailbox_id in each])
+    decisions = {
+        campaign_id: earliest(
+            [
+                decide(Situation(None, prospects.mailbox_facts(mailbox_id), None), prospects.now)
+                for mailbox_id in mailbox_ids
+            ]
+        )
+        for campaign_id, mailbox_ids in away.items()
+    }
+    return {campaign_id: one for campaign_id, one in decisions.items() if one is not None}
 
 
 def _next_sends(
