@@ -430,6 +430,23 @@ def test_a_pass_whose_tests_fail_says_so(home: Path) -> None:
         assert f"warning: the test of {address} failed: 127.0.0.1 port " in failed.stderr
 
 
+def test_a_pass_in_which_a_mailbox_fails_names_it_and_the_way_back(home: Path) -> None:
+    program = Console(home, {"MAILROTATE_PASSWORD": "try-me"})
+    with Sandbox(password="try-me") as sandbox:
+        servers = (sandbox.info.smtp, sandbox.info.imap)
+        smtp, imap = (f"{server.host}:{server.port}" for server in servers)
+        sender = "anna@sandbox.example.org"
+        program.run("mailbox", "connect", sender, "--smtp", smtp, "--imap", imap, "--security", "none")
+    changed = Sandbox(smtp_port=servers[0].port, imap_port=servers[1].port, password="changed")
+    later = datetime.now(UTC) + timedelta(hours=2)
+    with changed:
+        said = program.at(later).run("run", "--once", "--only", "test").stderr.splitlines()
+        again = program.at(later + timedelta(minutes=1)).run("run", "--once", "--only", "test").stderr
+    assert said[0].startswith(f"warning: {sender} has failed: ")
+    assert said[0].endswith(f"; to sign in again: mailrotate mailbox reconnect {sender}")
+    assert "has failed" not in again, "this was told by the pass before"
+
+
 # --- README's cron lines
 
 

@@ -112,7 +112,7 @@ def _finish(call: Call, report: "Report", seconds: float, began_at: datetime) ->
                 Command("mailbox", "test", address),
             )
         )
-    for warning in _refused_tests(call, began_at) if counts["tests_failed"] else ():
+    for warning in _failures(call, began_at) if counts["tests_failed"] or report.outlook.failed_count else ():
         speech.warn(warning)
     for what, command in map(unfit_words, overview.unfit_steps(call.context) if counts["failed"] else ()):
         speech.warn(Hint(f"{what}; to change the text:", command))
@@ -126,12 +126,16 @@ def _finish(call: Call, report: "Report", seconds: float, began_at: datetime) ->
         raise typer.Exit(_NOBODY_CAN_SEND)
 
 
-def _refused_tests(call: Call, began_at: datetime) -> Iterator[Hint]:
-    """The mailboxes whose test failed in this pass, each with the reason."""
+def _failures(call: Call, began_at: datetime) -> Iterator[Hint]:
+    """The mailboxes that failed in this pass, or whose test did, each with the reason."""
     from mailrotate.core.services.mailboxes import mailbox_views
 
     for box in mailbox_views.listing(call.context, call.now):
-        if box.last_error and box.last_test_at is not None and box.last_test_at >= began_at:
+        if box.failed_at is not None and box.failed_at >= began_at:
+            why = f": {heard(box.last_error)}" if box.last_error else ""
+            again = Command("mailbox", "reconnect", box.address)
+            yield Hint(f"{box.address} has failed{why}; to sign in again:", again)
+        elif box.last_error and box.last_test_at is not None and box.last_test_at >= began_at:
             said = f"the test of {box.address} failed: {heard(box.last_error)}; see:"
             yield Hint(said, Command("mailbox", "test", box.address))
 
