@@ -183,7 +183,8 @@ def test_why_campaign_names_an_inbox_that_keeps_some_of_its_follow_ups_back(
     lines = program.at(NOW).run("why", "autumn").stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:2]] == [[BEN, "inbox"]]
     assert lines[-2:] == [
-        f"autumn: nothing holds it back: the next pass of a runner sends it; {BEN}: {stuck}",
+        f"autumn: nothing holds it back: the next pass of a runner sends it; {BEN}: {stuck}"
+        "; no runner works now, the last pass was at 2026-12-01 08:59:00 UTC",
         f"next: mailrotate mailbox test {BEN}",
     ]
 

@@ -129,6 +129,38 @@ def test_c2_a_passing_hold_gives_way_and_ends_with_a_login(workspace: Workspace,
     assert note(workspace, anna, GONE, NOW + timedelta(days=2)).health.hold_class == "net"
 
 
+def test_f4_a_server_that_is_back_for_one_mailbox_is_back_for_the_others(
+    workspace: Workspace, anna: Sender
+) -> None:
+    ben = workspace.add_mailbox("ben@example.org")
+    elsewhere = workspace.add_mailbox("clara@example.org")
+    with workspace.store.writing() as connection:
+        mailboxes.change_connection(connection, elsewhere.connection_id, smtp_port=2525)
+    limited = workspace.add_mailbox("dora@example.org")
+    note(workspace, limited, QUOTA, NOW)
+    for box in (anna, ben, elsewhere, limited):
+        note(workspace, box, GONE, NOW)
+    with workspace.store.writing() as connection:
+        health.recover(connection, sending_mailboxes.by_id(connection, anna.id), SOON)
+    with workspace.store.reading() as connection:
+        found = sending_mailboxes.by_ids(connection, [ben.id, elsewhere.id, limited.id])
+    assert {box.address: (box.health.trouble_since, box.health.hold_class) for box in found} == {
+        "ben@example.org": (None, None),
+        "clara@example.org": (NOW, "net"),
+        "dora@example.org": (None, "limit"),
+    }
+
+
+def test_f4_a_login_that_proves_nothing_new_ends_no_trouble_of_others(
+    workspace: Workspace, anna: Sender
+) -> None:
+    ben = workspace.add_mailbox("ben@example.org")
+    note(workspace, ben, GONE, NOW)
+    with workspace.store.writing() as connection:
+        health.recover(connection, sending_mailboxes.by_id(connection, anna.id), SOON)
+        assert sending_mailboxes.by_id(connection, ben.id).health.trouble_since == NOW
+
+
 def test_f4_nobody_tests_a_login_while_a_limit_holds_the_mailbox(workspace: Workspace, anna: Sender) -> None:
     """It may be the limit of logins: one more try begins its hour anew."""
     too_many = ServerReply(Phase.AUTH, 454, "4.7.0", "Too many login attempts, please try again later.")

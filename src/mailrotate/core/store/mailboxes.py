@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    tuple_,
     update,
     values,
 )
@@ -283,6 +284,22 @@ def others_reached_since(connection: Connection, smtp_host: str, since: datetime
         .limit(1)
     )
     return connection.execute(query).first() is not None
+
+
+def missing_the_server_of(connection: Connection, mailbox_id: int) -> list[StoredMailbox]:
+    """The other connected mailboxes that did not reach the SMTP server of this one at their last try."""
+    c, own = t.connection.c, t.connection.alias().c
+    same = select(own.smtp_host, own.smtp_port).where(
+        own.mailbox_id == mailbox_id, own.superseded_at.is_(None)
+    )
+    query = select(c.mailbox_id).where(
+        c.mailbox_id != mailbox_id,
+        c.superseded_at.is_(None),
+        c.state == ConnectionState.CONNECTED,
+        c.trouble_since.is_not(None),
+        tuple_(c.smtp_host, c.smtp_port).in_(same),
+    )
+    return [by_id(connection, number) for number in connection.execute(query).scalars()]
 
 
 def not_tested_since(connection: Connection, instant: datetime, now: datetime) -> list[int]:

@@ -109,8 +109,12 @@ def fail(
 
 
 def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
-    """End all recorded trouble of a mailbox's connection, because a login worked."""
-    failed_at = connections.health_of(connection, box.id).failed_at
+    """End all recorded trouble of a mailbox's connection, because a login worked.
+
+    Where its server was away, that is over for the others of the same server too: they are tried at once.
+    """
+    before = connections.health_of(connection, box.id)
+    failed_at = before.failed_at
     moves.move(
         connection,
         CONNECTION["recover"],
@@ -126,7 +130,17 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
         told = {} if failed_at is None else {"failed_at": rfc3339(failed_at)}
         events.record(connection, RUNNER, "mailbox.recovered", now, About(box.id), **told)
         affected_campaigns.regain(connection, box, now)
-    if connections.health_of(connection, box.id).hold_class in _PASSING:
+    if before.hold_class in _PASSING:
+        mailboxes.end_hold(connection, box.id)
+    if before.trouble_since is not None:
+        for other in mailboxes.missing_the_server_of(connection, box.id):
+            _forget_outage(connection, other)
+
+
+def _forget_outage(connection: Connection, box: StoredMailbox) -> None:
+    known = {"trouble_since": None, "last_error_class": None, "last_error": None}
+    mailboxes.change_connection(connection, box.connection_id, **known)
+    if connections.health_of(connection, box.id).hold_class == ReplyClass.NET:
         mailboxes.end_hold(connection, box.id)
 
 

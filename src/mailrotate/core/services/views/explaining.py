@@ -69,10 +69,10 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
         outside = down[0][1]
     if outside is None:
         says = [f"{address}: {trouble.says}" for address, trouble in down]
-        if found.needs_run and machine.last_pass_at is not None and found.remedy is None:
+        if found.needs_run and machine.last_pass_at is not None:
             # Cron makes it, or a person must: nothing here tells which.
             says.append(f"no runner works now, the last pass was at {past(machine.last_pass_at)}")
-            found = replace(found, remedy=Command("run"))
+            found = replace(found, remedy=found.remedy or Command("run"))
         return replace(found, summary="; ".join((found.summary, *says)))
     # Its own gates are open, and yet it waits.
     return replace(found, summary=f"its gates are open, but {outside.says}", remedy=outside.command)
