@@ -66,7 +66,8 @@ class Sending:
 
 
 @pytest.fixture
-def workspace_on_sqlite(sqlite_store: Store) -> Workspace:
+def workspace(sqlite_store: Store) -> Workspace:
+    """On SQLite alone: on PostgreSQL no facts are kept."""
     return make_workspace(sqlite_store)
 
 
@@ -79,27 +80,29 @@ def fill(workspace: Workspace, campaign: StoredCampaign, box: Sender, count: int
 
 
 @pytest.fixture
-def sending(workspace_on_sqlite: Workspace) -> Sending:
-    box = workspace_on_sqlite.add_mailbox("anna@example.org")
-    with workspace_on_sqlite.store.writing() as connection:
+def sending(workspace: Workspace) -> Sending:
+    box = workspace.add_mailbox("anna@example.org")
+    with workspace.store.writing() as connection:
         connection.execute(update(t.connection).values(gap_seconds=0))
-    fill(workspace_on_sqlite, workspace_on_sqlite.add_campaign("autumn", [box]), box)
-    return Sending(workspace_on_sqlite, context_of(workspace_on_sqlite), box)
+    fill(workspace, workspace.add_campaign("autumn", [box]), box)
+    return Sending(workspace, context_of(workspace), box)
 
 
-@pytest.mark.parametrize("email", [BEN, ADA])
 @pytest.mark.parametrize("verb", VERBS)
-def test_c11_after_any_service_a_claim_decides_on_what_is_stored(team: Team, verb: str, email: str) -> None:
+def test_c11_after_any_service_a_claim_decides_on_what_is_stored(team: Team, verb: str) -> None:
     box = team.boxes[BOX]
     with team.workspace.store.reading() as connection:
         autumn = campaigns.by_id(connection, 1)
     fill(team.workspace, autumn, box)
     sending = Sending(team.workspace, team.acting(BEN), box)
-    # However far a verb gets here, and whatever is missing to it.
-    with suppress(Exception):
-        code_of(VERBS[verb], team.acting(email))
-    kept, fresh = sending.kept_and_fresh()
-    assert kept is None or kept == fresh
+    for email in (BEN, ADA):
+        # However far a verb gets here, and whatever is missing to it.
+        with suppress(Exception):
+            code_of(VERBS[verb], team.acting(email))
+        kept, fresh = sending.kept_and_fresh()
+        assert kept is None or kept == fresh, email
+        with suppress(LaneLost):
+            sending.claims.next(NOW)
 
 
 def test_f1_facts_are_kept_over_messages_that_are_sent_and_count_them(sending: Sending) -> None:
