@@ -112,6 +112,27 @@ def test_tables_and_html_are_mistakes_with_their_line(text: str, line: int, word
     assert word in problem.message
 
 
+def test_tables_and_html_are_named_also_beside_a_placeholder_that_cannot_be_read() -> None:
+    text = "Hi {{ first name }},\n\n| a | b |\n|---|---|\n\n{{ city\n}} and <b>you</b>\n"
+    assert _told(text) == [(1, "write"), (3, "table"), (7, "HTML")]
+
+
+def _told(text: str) -> list[tuple[int, str]]:
+    kinds = ("table", "HTML", "write")
+    return [
+        (problem.line, next(kind for kind in kinds if kind in problem.message))
+        for problem in check_text(text, Kind.BODY)
+    ]
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("tag", ["{% ", "{%" + " " * 9_999])
+def test_f4_tags_without_end_are_refused_however_many_there_are(tag: str) -> None:
+    """A search that begins anew at each of them would take minutes."""
+    text = (tag * LONGEST_TEMPLATE)[:LONGEST_TEMPLATE]
+    assert "'{% %}' is empty" in words(text, Kind.BODY)
+
+
 @pytest.mark.parametrize(
     ("text", "fix"),
     [

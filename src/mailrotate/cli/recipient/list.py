@@ -59,7 +59,7 @@ def list_(
     zone = call.zone
     with recipient_list.listing(call.context, campaign, wanted, call.now) as found:
         call.speech.listing(
-            ("id", "email", "state", "sender", "step", "sent", f"next ({zone})"),
+            ("id", "email", "state", "sender", "step", "sent", f"due ({zone})"),
             map(row_of, found),
             lambda r: (
                 r["id"],
@@ -71,5 +71,5 @@ def list_(
                 instant(r["next_at"], zone, ahead=True),
             ),
             "no such recipients",
-            drop=("sent", "step", "sender", "next"),
+            drop=("sent", "step", "sender", "due"),
         )

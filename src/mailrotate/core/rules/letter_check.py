@@ -1,13 +1,13 @@
 """What is wrong with a text that somebody wrote for letters, by line: its template and its Markdown (D1)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 
 from jinja2 import nodes
 
 from mailrotate.core.rules import markdown_check
-from mailrotate.core.rules.marks import mark
+from mailrotate.core.rules.marks import has_mark, mark
 from mailrotate.core.rules.template_language import (
     ENVIRONMENT,
     PIECES,
@@ -18,7 +18,7 @@ from mailrotate.core.rules.template_language import (
 )
 from mailrotate.core.rules.templates import fields_needed
 from mailrotate.core.rules.text import same_name, template_lines
-from mailrotate.core.values.letter import LETTER_FIELDS
+from mailrotate.core.values.letter import LETTER_FIELDS, LONGEST_TEMPLATE
 
 _NAME = r"[^\W\d]\w{0,40}"
 # How other programs write a placeholder: `{name}`, `{!name}`, `${name}`, `*|NAME|*`, `%NAME%` or `<<name>>`.
@@ -49,6 +49,8 @@ def check_text(text: str, kind: Kind) -> list[TemplateProblem]:
     tree = tree_of(clean)
     if tree is not None:
         found += _contents(tree, kind)
+    elif len(clean) <= LONGEST_TEMPLATE and not has_mark(clean):
+        found += _markdown(*_as_words(clean), kind)
     numbers = [number for number, _ in lines]
     told = [
         TemplateProblem(numbers[min(problem.line, len(numbers)) - 1], problem.message, problem.is_mistake)
@@ -68,9 +70,24 @@ def _contents(tree: nodes.Template, kind: Kind) -> Iterator[TemplateProblem]:
         own = placeholder_name(name) or name
         said = f"'{found[0]}' is not a field and appears as it is; write {{{{ {own} }}}}"
         yield TemplateProblem(line, said, is_mistake=False)
+    yield from _markdown(source, lines, kind)
+
+
+def _markdown(source: str, lines: Sequence[int], kind: Kind) -> Iterator[TemplateProblem]:
+    """What to change in the Markdown of a text; `lines` are the lines of the file, by those of the source."""
     if kind is not Kind.SUBJECT:
         for finding in markdown_check.findings(source):
             yield TemplateProblem(lines[finding.line], finding.message, finding.is_mistake)
+
+
+# Without what another one may begin in: a file may hold many that never end.
+_TAG = re.compile(r"\{\{[^{}]*\}\}|\{%[^%]*%\}|\{#[^#]*#\}")
+
+
+def _as_words(text: str) -> tuple[str, list[int]]:
+    """A text whose tags cannot be read: the words around them, and the line of each line."""
+    words = _TAG.sub(lambda tag: mark(0) + "\n" * tag[0].count("\n"), text)
+    return words, list(range(1, words.count("\n") + 2))
 
 
 def _doubtful_names(tree: nodes.Template) -> Iterator[TemplateProblem]:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Iterator
 
-_TAG = re.compile(r"\{%[-+]?\s*(\w*)[^\n]*?%\}")
+# In time that grows with the text alone: what was taken is not given back, and a tag ends before the next.
+_TAG = re.compile(r"\{%[-+]?+\s*+(\w*+)(?:(?!\{%)[^\n])*?%\}")
 _TO_CLOSE = re.compile(r"The innermost block that needs to be closed is '(\w+)'")
 _UNKNOWN = re.compile(r"Encountered unknown tag '(\w+)'")
 _WORDS = {
