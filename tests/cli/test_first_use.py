@@ -217,6 +217,11 @@ def test_a_campaign_of_which_no_message_waits_names_the_failed_mailbox_that_its_
     show = program.at(NOW).run("campaign", "show", "autumn")
     assert "after an action: anna@example.org: the mailbox has failed: login: 535 no" in show.stdout
     assert program.at(NOW).run("campaign", "list").stdout.rstrip().endswith("after an action")
+    with workspace.store.writing() as connection:
+        connection.execute(update(t.campaign).values(state="paused"))
+        connection.execute(insert(t.campaign_pause).values(campaign_id=1, reason="no_sender", paused_at=NOW))
+    show = program.at(NOW).run("campaign", "show", "autumn").stdout
+    assert "after an action: the campaign is paused because no sender was able to send" in show
 
 
 def test_why_campaign_names_no_inbox_that_nothing_due_waits_for(

@@ -113,7 +113,7 @@ def _views(prospects: Prospects, found: Sequence[StoredCampaign]) -> list[Campai
     idle = [
         campaign
         for campaign in found
-        if campaign.state is CampaignState.ACTIVE
+        if campaign.state in (CampaignState.ACTIVE, CampaignState.PAUSED)
         and campaign.id not in next_sends
         and any(done[campaign.id].people[state] for state in OPEN_RECIPIENTS)
     ]
@@ -182,6 +182,10 @@ def _view(
     )
 
 
+# The window of a campaign decides nothing here: its mailbox is away.
+_ANY_ZONE = "UTC"
+
+
 def _awaited(
     prospects: Prospects,
     found: Sequence[StoredCampaign],
@@ -200,7 +204,8 @@ def _awaited(
     decisions = {
         campaign_id: earliest(
             [
-                decide(Situation(None, prospects.mailbox_facts(mailbox_id), None), prospects.now)
+                decide(Situation(own, prospects.mailbox_facts(mailbox_id), None), prospects.now)
+                for own in (prospects.campaign_facts(campaign_id, _ANY_ZONE),)
                 for mailbox_id in mailbox_ids
             ]
         )

@@ -38,6 +38,7 @@ from mailrotate.core.values.hint import AnyHint, Command
 from mailrotate.core.values.states import (
     OPEN_RECIPIENTS,
     CampaignState,
+    ConnectionState,
     RecipientState,
 )
 
@@ -63,7 +64,9 @@ def explain(context: Context, subject: str, address: str | None, now: datetime) 
         if starts_later:
             return _without_runner(found, machine, now)
         outside = stops_all(machine, now)
-        troubles = [(box.address, survey.server_trouble(connection, box)) for box in look.boxes]
+        # One that is not connected sends nothing, whatever its server does.
+        able = [box for box in look.boxes if box.state is ConnectionState.CONNECTED]
+        troubles = [(box.address, survey.server_trouble(connection, box)) for box in able]
     down = [(address, trouble) for address, trouble in troubles if trouble is not None]
     if outside is None and down and len(down) == len(troubles):
         outside = down[0][1]
