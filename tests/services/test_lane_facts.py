@@ -60,9 +60,8 @@ class Sending:
         with self.store.sending() as block:
             assert stored_claims.mark(block.connection, claimed, self.lane, now)
         with self.store.sending() as block:
-            known = self.claims.kept.find(block.version, now)
-            settling.settle_sent_in(block, claimed, claimed.box, ACCEPTED, now, known)
-            return self.claims.next_in(block, now)
+            settling.settle_sent_in(block, claimed, claimed.box, ACCEPTED, now, self.claims.kept)
+            return self.claims.follow_in(block, now) or self.claims.next_in(block, now)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from sqlalchemy import select, update
 from mailrotate.core.ports import MailProvider
 from mailrotate.core.services.context import secret_name
 from mailrotate.core.services.sending import recording, settling
+from mailrotate.core.services.sending.claiming import Claims
 from mailrotate.core.services.sending.inbox_reading import MAILS_AT_ONCE
 from mailrotate.core.services.sending.pace import Pace
 from mailrotate.core.services.sending.turn import KEEP_OPEN_FOR, LaneTurn
@@ -21,6 +22,7 @@ from mailrotate.core.store import tables as t
 from mailrotate.core.store.campaigns import StoredCampaign
 from mailrotate.core.store.sending import inboxes, lanes, liveness
 from mailrotate.core.store.sending.lanes import Lane
+from mailrotate.core.store.sending.outbox import Claim
 from mailrotate.core.values.errors import Busy, StoreTrouble
 from mailrotate.core.values.mail import (
     INBOX,
@@ -566,6 +568,30 @@ def test_h5_a_long_turn_reads_its_inbox_again_as_often_as_the_plan_says(scene: S
         "close sender", "close inbox",
     ]  # fmt: skip
     assert scene.server.envelopes[-1].recipients == ("nia@example.com",)
+
+
+def test_h5_what_was_claimed_goes_back_before_the_inbox_is_read_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next message is claimed with the settling of the one before; what is read may stop it."""
+    scene.add("kim", "lee")
+    follow = Claims.follow_in
+
+    def and_time_passes(self: Claims, *about: Any) -> Claim | None:
+        claimed = follow(self, *about)
+        scene.time.now += timedelta(hours=1)
+        return claimed
+
+    def pause() -> None:
+        if scene.server.seen.count("read inbox") == 2:
+            with scene.workspace.store.writing() as connection:
+                connection.execute(update(t.mailbox).values(paused_at=scene.time.now))
+
+    monkeypatch.setattr(Claims, "follow_in", and_time_passes)
+    scene.server.reading = pause
+    assert scene.turn().run()["sent"] == 1
+    assert scene.server.seen.count("read inbox") == 2
+    assert scene.states() == ["sent", "scheduled"]
 
 
 def test_h5_an_inbox_connection_that_was_dropped_meanwhile_is_opened_again(scene: Scene) -> None:

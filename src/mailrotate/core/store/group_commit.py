@@ -4,8 +4,9 @@ A commit on SQLite waits for the disk, and only one transaction may write. Threa
 one after the other inside the next transaction, each in a savepoint of its own, and wait together for its
 commit. No block returns before what it wrote is durable.
 
-What lanes do for each message is a function instead of a block: the thread that has the turn also runs those
-that wait behind it, because waking a thread for each would take longer than the function does.
+A lane's mark, and the settling of its message with the next claim, are functions instead of blocks: the
+thread that has the turn also runs those that wait behind it, because waking a thread for each would take
+longer than the function does.
 """
 
 import sqlite3
@@ -20,7 +21,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from mailrotate.core.values.errors import Busy, StoreTrouble
+from mailrotate.core.values.errors import Busy
 
 # Other processes wait while a group is open: it ends after so many blocks, or so many seconds.
 _MOST_BLOCKS = 64
@@ -32,9 +33,9 @@ LOOK_EVERY, _CROWDED, _ROOM = 0.002, 0.2, 0.008
 Transaction: TypeAlias = Callable[[], AbstractContextManager[Connection]]
 # Counts so many marks in a transaction, and returns the number of the last (F3).
 Count: TypeAlias = Callable[[Connection, int], int]
-# Takes the number of the latest mark out of the database.
+# Writes the number of the latest mark to the mark file.
 Note: TypeAlias = Callable[[int], None]
-# Equal while nothing was written but what lanes do to single messages.
+# Stays the same while nothing but claims, marks and settled messages is written.
 Version: TypeAlias = tuple[object, ...]
 _Result = TypeVar("_Result")
 _Kind = TypeVar("_Kind", bound="_Place")
@@ -53,12 +54,14 @@ class Block:
     note: Note | None = field(default=None, init=False)
 
     def change(self) -> None:
-        """Say that it writes what lanes go by: what they know from before is void then."""
+        """Say that it writes facts on which claims depend: what lanes keep of them holds no more."""
         self.has_changed, self.version = True, None
 
     def mark(self, note: Note) -> None:
-        """Count one more mark in this transaction, and let `note` take the number out of it once it is
-        committed. Where that fails, the block raises its StoreTrouble."""
+        """Count one more mark in this transaction, and tell `note` its number once that is committed.
+
+        Where `note` fails, the block raises what it raised.
+        """
         self.note = note
 
 
@@ -66,7 +69,7 @@ class GroupWriter:
     """Hands out the writing transaction of a process, to one thread at a time.
 
     A block must not open another one inside itself. `transaction` begins one on the same connection each
-    time.
+    time, or after a failure on another one.
     """
 
     def __init__(self, transaction: Transaction, count: Count) -> None:
@@ -165,7 +168,7 @@ class _Place:
     def __init__(self) -> None:
         self.waits = threading.Lock()
         self.waits.acquire()
-        # Whether the turn has come; without it, another thread has done what was to be done.
+        # Whether the turn has come. Another thread may have done what was to be done instead.
         self.has_turn = False
 
 
@@ -250,7 +253,7 @@ class _Group:
         self._full_at = time.monotonic() + _LONGEST
         self._blocks = 0
         self._failure: Exception | None = None
-        self._unnoted: StoreTrouble | None = None
+        self._unnoted: Exception | None = None
 
     @property
     def is_over(self) -> bool:
@@ -286,20 +289,24 @@ class _Group:
                 # What SQLite has rolled back leaves nothing to count, and nothing to commit.
                 notes = [] if self.is_lost else self._notes
                 number = self._count(self.connection, len(notes)) if notes else 0
-            self._take_out(number)
         except BaseException as failure:
             self._failure = _shared(failure)
             if not isinstance(failure, Exception):
                 raise
+        else:
+            self._note(number)
         finally:
             self.has_ended.set()
 
-    def _take_out(self, number: int) -> None:
-        for note in dict.fromkeys(self._notes):
-            try:
+    def _note(self, number: int) -> None:
+        try:
+            for note in dict.fromkeys(self._notes):
                 note(number)
-            except StoreTrouble as trouble:
-                self._unnoted = trouble
+        except Exception as trouble:  # noqa: BLE001  raised by the blocks that mark
+            self._unnoted = trouble
+        except BaseException as interruption:
+            self._unnoted = _shared(interruption)
+            raise
 
     def raise_failure(self, block: Block) -> None:
         """Raise what made the commit of a block fail, or its mark."""

@@ -287,17 +287,24 @@ def others_reached_since(connection: Connection, smtp_host: str, since: datetime
 
 
 def missing_the_server_of(connection: Connection, mailbox_id: int) -> list[StoredMailbox]:
-    """The other connected mailboxes that did not reach the SMTP server of this one at their last try."""
+    """The other connected mailboxes that did not reach the SMTP server of this one at their last try.
+
+    Those that another process is just changing are left out; the rows are locked until the transaction ends.
+    """
     c, own = t.connection.c, t.connection.alias().c
     same = select(own.smtp_host, own.smtp_port).where(
         own.mailbox_id == mailbox_id, own.superseded_at.is_(None)
     )
-    query = select(c.mailbox_id).where(
-        c.mailbox_id != mailbox_id,
-        c.superseded_at.is_(None),
-        c.state == ConnectionState.CONNECTED,
-        c.trouble_since.is_not(None),
-        tuple_(c.smtp_host, c.smtp_port).in_(same),
+    query = (
+        select(c.mailbox_id)
+        .where(
+            c.mailbox_id != mailbox_id,
+            c.superseded_at.is_(None),
+            c.state == ConnectionState.CONNECTED,
+            c.trouble_since.is_not(None),
+            tuple_(c.smtp_host, c.smtp_port).in_(same),
+        )
+        .with_for_update(skip_locked=True)
     )
     return [by_id(connection, number) for number in connection.execute(query).scalars()]
 

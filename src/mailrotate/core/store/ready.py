@@ -127,6 +127,8 @@ class _Form:
             name: _processor(bind.type, dialect, "bind_processor")
             for bind, name in compiled.bind_names.items()
         }
+        assert set(known) <= set(stored), f"no parameter has one of these names: {known}"
+        assert all(name in known for bind, name in compiled.bind_names.items() if bind.required)
         defaults = {column.key: column.default.arg for column in compiled.insert_prefetch}
         assert not any(map(callable, defaults.values()))
         constants = {

@@ -8,7 +8,7 @@ from mailrotate.core.services.context import Context
 from mailrotate.core.store import dialects
 from mailrotate.core.store.sending import send_mark
 from mailrotate.core.values.clock import rfc3339
-from mailrotate.core.values.errors import Refused
+from mailrotate.core.values.errors import Refused, StoreTrouble
 from mailrotate.core.values.hint import Command
 
 ADOPT = Command("db", "adopt")
@@ -21,12 +21,33 @@ def suspect(context: Context, connection: Connection) -> Suspicion | None:
     )
 
 
-def check_mark(context: Context, connection: Connection) -> None:
-    """Raises Refused: `workspace.restored`, `workspace.behind`, `workspace.elsewhere`."""
+def _suspect_again(context: Context, first: Suspicion) -> Suspicion | None:
+    """Look while nobody can write the mark: what was sent while one looked is no suspicion."""
+    try:
+        if context.mark.read() is None:
+            return first
+        with context.mark.alone():
+            # The mark before the database, which knows every number that the mark holds.
+            outside = context.mark.read()
+            with context.store.reading() as connection:
+                server = dialects.server_identity(connection)
+                return suspicion.judge(send_mark.read(connection), outside, server)
+    except StoreTrouble:
+        # Whoever may not write the mark is told what was seen first.
+        return first
+
+
+def check_mark(context: Context, connection: Connection, *, is_alone: bool = False) -> None:
+    """Raises Refused: `workspace.restored`, `workspace.behind`, `workspace.elsewhere`.
+
+    `is_alone`: the caller keeps others from writing both halves; without it they may be sending meanwhile.
+    """
     since = send_mark.held_since(connection)
     if since is not None:
         at = rfc3339(since.replace(microsecond=0))
         raise Refused("workspace.restored", f"what was sent since {at} is to be compared first", ADOPT)
     found = suspect(context, connection)
+    if found is not None and not is_alone:
+        found = _suspect_again(context, found)
     if found is not None:
         raise Refused(f"workspace.{found.strangeness}", f"{found.reason}; nothing is sent", ADOPT)

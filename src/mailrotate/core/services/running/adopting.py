@@ -13,7 +13,7 @@ from mailrotate.core.rules.roles import Deed
 from mailrotate.core.services.access import seats
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.deciding import mark_guard
-from mailrotate.core.services.sending import comparing, recovery
+from mailrotate.core.services.sending import comparing, marking, recovery
 from mailrotate.core.services.sending.comparing import Comparison
 from mailrotate.core.store import backups, deadlines, dialects, events, instants, mailboxes, workspaces
 from mailrotate.core.store.events import About
@@ -116,33 +116,33 @@ def _outside(context: Context) -> OutsideMark:
 def _release(context: Context, found: Comparison, missing: int, now: datetime) -> None:
     """Make both halves of the mark agree, then let the workspace send."""
     pass_id = secrets.token_hex(16)
-    with context.mark.alone():
-        with context.store.writing() as connection:
-            database = send_mark.read(connection)
-            server = dialects.server_identity(connection)
-            outside = _outside(context)
-            number = max(database.number, outside.number)
-            both = OutsideMark(outside.instance, (database.pass_id or NO_PASS, pass_id), number)
-            context.mark.write(both)
-            send_mark.change(
-                connection,
-                number=number,
-                home=server or outside.instance,
-                pass_id=None if server else pass_id,
-                compare_since=None,
-            )
-            # None was settled while the workspace waited; each mailbox gets an hour to come back (F3).
-            soonest = now + _AFTER_RELEASE
-            deadlines.put_off(connection, soonest, soonest)
-            events.record(
-                connection,
-                context.actor,
-                "database.adopted",
-                now,
-                About(),
-                settled=len(found.settled),
-                held=len(found.doubtful),
-                missing=missing,
-                unread=len(found.unread),
-            )
-        context.mark.write(OutsideMark(outside.instance, (pass_id,), number))
+    # In the order of `marking.open_pass`.
+    with context.store.writing_alone() as connection, context.mark.alone():
+        database = send_mark.read(connection)
+        server = dialects.server_identity(connection)
+        outside = _outside(context)
+        number = max(database.number, outside.number)
+        passes = (database.pass_id or NO_PASS, pass_id)
+        context.mark.write(OutsideMark(outside.instance, passes, number))
+        send_mark.change(
+            connection,
+            number=number,
+            home=server or outside.instance,
+            pass_id=None if server else pass_id,
+            compare_since=None,
+        )
+        # None was settled while the workspace waited; each mailbox gets an hour to come back (F3).
+        soonest = now + _AFTER_RELEASE
+        deadlines.put_off(connection, soonest, soonest)
+        events.record(
+            connection,
+            context.actor,
+            "database.adopted",
+            now,
+            About(),
+            settled=len(found.settled),
+            held=len(found.doubtful),
+            missing=missing,
+            unread=len(found.unread),
+        )
+    marking.forget_before(context, passes)

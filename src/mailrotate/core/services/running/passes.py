@@ -70,8 +70,9 @@ def begin(context: Context, now: datetime, only: Work | None = None) -> Counter[
     clock_guard.check_clock(context, now)
     accounts.prove_key(context)
     marking.begin_pass(context)
-    _note_pass(context, now, only)
+    # First, because a dead runner worked until the pass that is noted now at the latest.
     held = recovery.recover(context, now)
+    _note_pass(context, now, only)
     with context.store.writing_alone() as connection:
         settled = grace_periods.apply_passed(connection, now)
     return Counter(held=held, stopped=settled.stopped, reassigned=settled.reassigned)

@@ -97,16 +97,25 @@ class Claims:
     def next_in(self, block: Block, now: datetime, only: int | None = None) -> Claim | Nothing:
         """Do what `next` does, in a block that is open already."""
         now = self.context.later(now)
-        known = self.kept.find(block.version, now) if only is None else None
-        if known is None and settle_passed(self.context, block.connection, now):
+        claimed = None if only is not None else self.follow_in(block, now)
+        if claimed is not None:
+            return claimed
+        if settle_passed(self.context, block.connection, now):
             block.change()
         if not lanes.hold_on(block.connection, self.lane, now):
             raise LaneLost
-        claimed = None if known is None else self._at_once(block, known, now)
-        return claimed or self._after_all_gates(block, now, only)
+        return self._after_all_gates(block, now, only)
 
-    def _at_once(self, block: Block, known: LaneFacts, now: datetime) -> Claim | None:
-        """Claim by facts that still hold; None where not just one message is in question."""
+    def follow_in(self, block: Block, now: datetime) -> Claim | None:
+        """Claim the first message by facts that still hold; None where everything is to be read anew.
+
+        Raises LaneLost.
+        """
+        known = self.kept.find(block.version, now)
+        if known is None:
+            return None
+        if not lanes.hold_on(block.connection, self.lane, now):
+            raise LaneLost
         known.recount(block.connection, now)
         at = _At(self.context, block.connection, known, now)
         message = _first(at)

@@ -30,26 +30,36 @@ def open_pass(context: Context) -> None:
 
     Killed anywhere, the outside half knows the number that the database has.
     """
-    if not context.mark.pass_is_open:
-        with context.mark.alone():
-            _open(context)
-
-
-def _open(context: Context) -> None:
     if context.mark.pass_is_open:
-        # By another lane, while this one waited.
         return
-    with context.store.writing() as connection:
-        mark_guard.check_mark(context, connection)
+    # Whoever writes both halves has the database first: a group notes its marks while it has the turn.
+    with context.store.writing_alone() as connection, context.mark.alone():
+        if _is_open(context):
+            # Opened by another lane, while this one waited.
+            return
+        mark_guard.check_mark(context, connection, is_alone=True)
         database = send_mark.read(connection)
         server = dialects.server_identity(connection)
         outside = context.mark.read() or OutsideMark(_new_id(), (), 0)
         pass_id = _new_id()
-        both = replace(outside, passes=(database.pass_id or NO_PASS, pass_id), number=database.number)
-        context.mark.write(both)
+        passes = (database.pass_id or NO_PASS, pass_id)
+        context.mark.write(replace(outside, passes=passes, number=database.number))
         send_mark.begin_pass(connection, server or outside.instance, None if server else pass_id)
-    context.mark.write(replace(both, passes=(pass_id,)))
+    forget_before(context, passes)
     context.mark.pass_is_open = True
+
+
+def _is_open(context: Context) -> bool:
+    return context.mark.pass_is_open
+
+
+def forget_before(context: Context, passes: tuple[str, str]) -> None:
+    """Leave only the new one of two passes in the outside half, once the database knows it."""
+    with context.mark.alone():
+        outside = context.mark.read()
+        # Another process may have begun the next pass meanwhile.
+        if outside is not None and outside.passes == passes:
+            context.mark.write(replace(outside, passes=passes[1:]))
 
 
 def _new_id() -> str:

@@ -36,7 +36,7 @@ from mailrotate.core.values.transition import Transition
 
 if TYPE_CHECKING:
     # It renders letters, which takes long to import; only a runner does.
-    from mailrotate.core.services.sending.lane_facts import LaneFacts
+    from mailrotate.core.services.sending.lane_facts import KeptFacts, LaneFacts
 
 _RETRY = RetryPolicy()
 _ABOUT_A_MESSAGE = (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT)
@@ -54,11 +54,16 @@ class Settled:
 
 
 def settle_sent(
-    context: Context, claimed: Claim, box: SendingMailbox, reply: ServerReply, now: datetime
+    context: Context,
+    claimed: Claim,
+    box: SendingMailbox,
+    reply: ServerReply,
+    now: datetime,
+    kept: "KeptFacts | None" = None,
 ) -> Settled:
     """Record that the server accepted the message, and move the recipient to the next step."""
     with context.store.sending() as block:
-        return settle_sent_in(block, claimed, box, reply, now)
+        return settle_sent_in(block, claimed, box, reply, now, kept)
 
 
 def settle_sent_in(
@@ -67,10 +72,11 @@ def settle_sent_in(
     box: SendingMailbox,
     reply: ServerReply,
     now: datetime,
-    known: "LaneFacts | None" = None,
+    kept: "KeptFacts | None" = None,
 ) -> Settled:
-    """Do what `settle_sent` does, in a block that is open already; `known`: the lane's facts if they hold."""
+    """Do what `settle_sent` does, in a block that is open already; `kept`: the facts of its lane."""
     connection, message = block.connection, claimed.message
+    known = None if kept is None else kept.find(block.version, now)
     recorded = claims.settle(
         connection,
         MESSAGE["settle_sent"],
@@ -87,7 +93,9 @@ def settle_sent_in(
     )
     if recorded:
         if known is None or not known.has_no_gap:
-            _rest(block, box, message.token, now)
+            _rest(connection, box, message.token, now)
+            if kept is not None:
+                kept.forget()
         after_sent(connection, message, now, known)
         contact_book.note_sent(connection, box, message, now)
         if _needs_copy(box):
@@ -96,15 +104,13 @@ def settle_sent_in(
     return Settled(MessageState.SENT, None, True)
 
 
-def _rest(block: Block, box: SendingMailbox, token: str, now: datetime) -> None:
+def _rest(connection: Connection, box: SendingMailbox, token: str, now: datetime) -> None:
     """Keep the gap before the next message, as it is set now and not as at the claim (B3)."""
-    # Also without a gap: from here on the lane's row is locked, and a change of the gap waits.
-    lanes.rest(block.connection, box.id, quota.rest_until(now, token, box.settings.gap))
-    gap = mailboxes.gap_of(block.connection, box.connection_id)
+    # On PostgreSQL also without a gap: from here on the lane's row is locked, and a change of the gap waits.
+    lanes.rest(connection, box.id, quota.rest_until(now, token, box.settings.gap))
+    gap = mailboxes.gap_of(connection, box.connection_id)
     if gap != box.settings.gap:
-        lanes.rest(block.connection, box.id, quota.rest_until(now, token, gap))
-    if gap or box.settings.gap:
-        block.change()
+        lanes.rest(connection, box.id, quota.rest_until(now, token, gap))
 
 
 def after_sent(

@@ -50,7 +50,7 @@ class LaneTurn:
         self._cache = StepCache()
         self._claims = Claims(context, lane, self._cache, self._note_unfit)
         # What was claimed in the transaction that settled the message before.
-        self._following: Claim | Nothing | None = None
+        self._following: Claim | None = None
         self._sender: SendSession | None = None
         self._inbox = LaneInbox(context, lane, pace, self.tally)
 
@@ -250,13 +250,14 @@ class LaneTurn:
             )
             settling.settle_unknown(self._context, claimed, reply, self._pace.clock())
             raise
-        # A transaction of its own would only be longer, and the message in doubt for longer.
+        # In a transaction of its own, the claim would only keep the message in doubt for longer.
         if not is_alone and self._context.store.groups_commits and self._goes_on():
             settled = self._settle_and_claim(claimed, box, reply)
             if settled is not None:
                 return settled
         return self._recorded(
-            claimed, lambda now: settling.settle_sent(self._context, claimed, box, reply, now)
+            claimed,
+            lambda now: settling.settle_sent(self._context, claimed, box, reply, now, self._claims.kept),
         )
 
     def _goes_on(self) -> bool:
@@ -264,16 +265,15 @@ class LaneTurn:
         return not self._pace.stopping() and self._pace.trusted() and not self._inbox.is_due()
 
     def _settle_and_claim(self, claimed: Claim, box: SendingMailbox, reply: ServerReply) -> Settled | None:
-        """Settle a message and claim the next one in one transaction; None if that did not work.
+        """Settle a message, and with it claim the next one if that takes no look around; None if it failed.
 
         Then what the server answered is settled alone, and the next claim says what is wrong.
         """
 
-        def settle_and_claim(block: Block) -> tuple[Settled, Claim | Nothing]:
+        def settle_and_claim(block: Block) -> tuple[Settled, Claim | None]:
             now = self._pace.clock()
-            known = self._claims.kept.find(block.version, now)
-            settled = settling.settle_sent_in(block, claimed, box, reply, now, known)
-            return settled, self._claims.next_in(block, now)
+            settled = settling.settle_sent_in(block, claimed, box, reply, now, self._claims.kept)
+            return settled, self._claims.follow_in(block, now)
 
         try:
             settled, self._following = self._context.store.send(settle_and_claim)
@@ -295,17 +295,25 @@ class LaneTurn:
     def _look_again(self) -> None:
         """During a long turn, read the inbox and plan as often as the plan says."""
         if self._inbox.is_due():
+            # What is read may close a gate.
+            self._drop_following()
             self._inbox.read()
             self._inbox.file_copies()
             planning.plan_lane(self._context, self._lane, self._cache, self._pace.clock())
 
+    def _drop_following(self) -> None:
+        following, self._following = self._following, None
+        if following is not None:
+            self._put_back(following)
+
     def _close(self) -> None:
-        if isinstance(self._following, Claim):
+        try:
             # The host is stopping, or the turn broke off.
-            self._put_back(self._following)
-        if self._sender is not None:
-            self._sender.close()
-        self._inbox.close()
+            self._drop_following()
+        finally:
+            if self._sender is not None:
+                self._sender.close()
+            self._inbox.close()
 
 
 def _counted_as(settled: Settled, kind: MessageKind) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection, insert, or_, select, text, update
+from sqlalchemy import Connection, case, insert, or_, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from mailrotate.core.store import tables as t
@@ -127,8 +127,10 @@ def dead_runners(store: Store, candidates: list[int]) -> Iterator[int]:
 
 def note_end(connection: Connection, runner_id: int, last_seen_at: datetime) -> None:
     """Record that a runner died, at the latest instant at which it is known to have worked."""
+    started_at = t.runner.c.started_at
+    ended_at = case((started_at > last_seen_at, started_at), else_=last_seen_at)
     dead = update(t.runner).where(t.runner.c.id == runner_id, t.runner.c.ended_at.is_(None))
-    connection.execute(dead.values(ended_at=last_seen_at))
+    connection.execute(dead.values(ended_at=ended_at))
 
 
 @contextmanager
