@@ -13,7 +13,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import FrameType
@@ -35,6 +35,8 @@ _MOST_LANES_AT_ONCE = 64
 _MOST_ENDPOINTS_AT_ONCE = 16
 _MOST_TROUBLES = 100
 KILLED_BY_SECOND_SIGNAL = 130
+# Seconds between two looks for news to show.
+_NEWS_EVERY = 1
 
 
 @dataclass
@@ -77,6 +79,8 @@ class Host:
         self._runner: LivingRunner
         self._ends_at: datetime | None = None
         self._guard = threading.Lock()
+        # One thread shows the news at a time.
+        self._news = threading.Lock()
 
     def once(self, machine: str) -> Report:
         """Run one pass over everything due. Raises Busy, KeyTrouble, ClockTrouble, StoreTrouble."""
@@ -114,6 +118,7 @@ class Host:
                 seconds=every.total_seconds(),
                 next_run_time=self._clock(),
             )
+            scheduler.add_job(self._look, "interval", (after_tick,), seconds=_NEWS_EVERY)
             scheduler.start()
             self._stop.wait(None if end_after is None else end_after.total_seconds())
             self._stop.set()
@@ -135,7 +140,8 @@ class Host:
             self._start_lanes(passes.lanes_due(self._context, now, self._only), True)
             self._start_posts(now)
             passes.conclude(self._context, now, self._only)
-            after_tick()
+            with self._news:
+                after_tick()
             if self._lasting is not None:
                 passes.note_recovery(self._context, self._lasting, now)
                 self._lasting = None
@@ -143,6 +149,11 @@ class Host:
             if _kind_of(trouble) != _kind_of(self._lasting):
                 self._note(trouble)
             self._lasting = trouble
+
+    def _look(self, after_tick: Callable[[], None]) -> None:
+        """Show between two ticks what the lanes did; what breaks is reported by the next tick."""
+        with suppress(Exception), self._news:
+            after_tick()
 
     def _begin(self, now: datetime) -> None:
         self._count(passes.begin(self._context, now, self._only))

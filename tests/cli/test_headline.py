@@ -185,6 +185,20 @@ def test_at_the_daily_limit_it_waits_for_tomorrow(running: World) -> None:
     assert running.line() == "waiting: the daily limit is reached; next at 2026-12-02 00:00; 2 today"
 
 
+def test_a_row_names_the_gate_that_is_closed_and_not_the_one_that_will_open_last(running: World) -> None:
+    """The day's limit ends at midnight, and the window opens after it."""
+    window = '{"blocks": [{"days": "mon-fri", "hours": "08:00-17:00"}]}'
+    with running.workspace.store.writing() as connection:
+        connection.execute(update(t.campaign_version).values(window=window))
+    running.sent(2)
+    for box in running.boxes:
+        running.change(box, daily_limit=1)
+    assert running.line() == "waiting: the daily limit is reached; next at 2026-12-02 08:00; 2 today"
+    said = running.program.at(NOW).run("status").stdout
+    whys = [each.split("  ")[-1].strip() for each in said.splitlines() if each.startswith((ANNA, BEN))]
+    assert whys == ["1 of 1 sent today", "1 of 1 sent today"]
+
+
 def test_at_the_provider_s_quota_it_waits_for_room(running: World) -> None:
     running.program.run("limits", "set", "imap.hour=1")
     running.sent(2)

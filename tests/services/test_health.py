@@ -151,6 +151,17 @@ def test_f4_a_server_that_is_back_for_one_mailbox_is_back_for_the_others(
     }
 
 
+def test_f4_a_server_that_refuses_a_login_after_an_outage_is_back_for_the_others(
+    workspace: Workspace, anna: Sender
+) -> None:
+    ben = workspace.add_mailbox("ben@example.org")
+    for box in (anna, ben):
+        note(workspace, box, GONE, NOW)
+    note(workspace, anna, ServerReply(Phase.AUTH, 535, "5.7.8", "wrong password"), SOON)
+    with workspace.store.reading() as connection:
+        assert sending_mailboxes.by_id(connection, ben.id).health.trouble_since is None
+
+
 def test_f4_a_login_that_proves_nothing_new_ends_no_trouble_of_others(
     workspace: Workspace, anna: Sender
 ) -> None:

@@ -122,7 +122,9 @@ def _mailbox_cells(line: "MailboxLine", runner_works: bool, call: Call) -> tuple
 
 def _why(line: "MailboxLine", call: Call) -> str:
     if line.waits_for is not None:
-        brief = None if line.next_at is None or line.binding is None else _PASSING.get(line.binding)
+        # Only of the gate that opens last is the instant in the column before.
+        is_last = line.next_at is not None and line.cause is not None and line.cause is line.binding
+        brief = _PASSING.get(line.cause) if is_last and line.cause is not None else None
         return brief or localised(line.waits_for, call.zone, brief_on=call.now)
     # What passes by itself holds nothing back where nothing waits.
     is_told = line.reason is not None and line.until is None

@@ -60,7 +60,7 @@ def headline(world: World, now: datetime) -> Headline:
 
 def _beside(world: World, stop: Trouble, now: datetime) -> Iterator[str]:
     """What stays wrong once the stop is over: a server until it was used with success, a failed mailbox."""
-    down_too = server_down(world, now) if stop.code is Code.PAUSED else None
+    down_too = server_down(world, now) if stop.code in (Code.PAUSED, Code.NO_RUNNER) else None
     if down_too is not None:
         yield down_too.says
     draft = first_draft(world.campaigns)

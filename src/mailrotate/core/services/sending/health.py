@@ -54,6 +54,9 @@ def note_trouble(
 ) -> None:
     """Record a trouble of the mailbox: hold it or fail it, in the caller's transaction."""
     said = _words(reply)
+    if verdict.reply_class not in _PASSING and box.health.trouble_since is not None:
+        # A server that refuses is there again.
+        _end_outage(connection, box.id)
     if verdict.reply_class is ReplyClass.AUTH:
         fail_by_verdict(connection, box, verdict.reply_class, said, now)
     elif verdict.reply_class is ReplyClass.NET:
@@ -111,7 +114,7 @@ def fail(
 def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
     """End all recorded trouble of a mailbox's connection, because a login worked.
 
-    Where its server was away, that is over for the others of the same server too: they are tried at once.
+    Where its server was away, that is over for the others of the same server too.
     """
     before = connections.health_of(connection, box.id)
     failed_at = before.failed_at
@@ -133,15 +136,16 @@ def recover(connection: Connection, box: StoredMailbox, now: datetime) -> None:
     if before.hold_class in _PASSING:
         mailboxes.end_hold(connection, box.id)
     if before.trouble_since is not None:
-        for other in mailboxes.missing_the_server_of(connection, box.id):
-            _forget_outage(connection, other)
+        _end_outage(connection, box.id)
 
 
-def _forget_outage(connection: Connection, box: StoredMailbox) -> None:
-    known = {"trouble_since": None, "last_error_class": None, "last_error": None}
-    mailboxes.change_connection(connection, box.connection_id, **known)
-    if connections.health_of(connection, box.id).hold_class == ReplyClass.NET:
-        mailboxes.end_hold(connection, box.id)
+def _end_outage(connection: Connection, mailbox_id: int) -> None:
+    """End the outage of a mailbox's server for the others: the next pass tries them."""
+    for other in mailboxes.missing_the_server_of(connection, mailbox_id):
+        known = {"trouble_since": None, "last_error_class": None, "last_error": None}
+        mailboxes.change_connection(connection, other.connection_id, **known)
+        if connections.health_of(connection, other.id).hold_class == ReplyClass.NET:
+            mailboxes.end_hold(connection, other.id)
 
 
 def is_in_doubt(box: SendingMailbox) -> bool:

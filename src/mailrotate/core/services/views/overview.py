@@ -72,6 +72,8 @@ class MailboxLine:
     waits_for_act: bool
     next_at: datetime | None
     binding: Gate | None
+    # The closed gate of what waits, and its reason.
+    cause: Gate | None
     waits_for: str | None
     unread_mails: int
     broke_by: str | None
@@ -338,6 +340,7 @@ def _mailbox_line(
         waits_for_act=lane.waits_for_act,
         next_at=lane.next_at,
         binding=None if decision is None else decision.binding,
+        cause=cause.gate if waits and cause is not None else None,
         waits_for=cause.reason if waits and cause is not None else None,
         unread_mails=unread_mails,
         broke_by=lane.broke_by,
