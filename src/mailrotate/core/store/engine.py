@@ -51,7 +51,7 @@ class Store:
         self.path = path
         # SQLite lets one transaction write; PostgreSQL has a connection for each writer.
         self._writer = GroupWriter(self._group, send_mark.count) if path else None
-        # The connection of all groups: whether others have written can only be told on the same one.
+        # All groups use this connection: SQLite counts the commits of the others for each connection.
         self._session: Connection | None = None
 
     @property
@@ -97,7 +97,7 @@ class Store:
     def sending(self) -> Iterator[Block]:
         """Open a transaction as `writing` does, for what a lane does to one message.
 
-        It leaves what lanes go by as it is, or says so (`Block.change`). Raises StoreTrouble, Busy.
+        It changes no facts that claims use, or says so (`Block.change`). Raises StoreTrouble, Busy.
         """
         with self.telling(), self._writer.shared() if self._writer else self._unshared() as block:
             yield block

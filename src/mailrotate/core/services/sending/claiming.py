@@ -49,7 +49,7 @@ class Nothing:
 
 @dataclass
 class _At:
-    """What one claim goes by, and when."""
+    """The facts and the instant of one claim."""
 
     context: Context
     connection: Connection

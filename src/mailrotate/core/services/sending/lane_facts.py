@@ -1,4 +1,4 @@
-"""What the claims of a lane go by, kept from one claim to the next while nothing has changed it.
+"""Facts for the claims of a lane, kept from one claim to the next until something changes them.
 
 The facts are read inside the transaction of a claim, and belong to the version of the database that it sees.
 While the version stays, nobody has written but lanes to single messages; what time alone changes is asked
@@ -39,14 +39,14 @@ class LaneFacts:
     # When the first open deadline ends; None if none is open.
     deadline_at: datetime | None
     may_be_kept: bool = field(default=True, compare=False)
-    # By priority, of a campaign or of none: the instant before which nothing is ready; None for ever.
+    # By priority and campaign: no message is ready before this instant; None: none is planned.
     _idle: dict[tuple[Priority, int | None], datetime | None] = field(default_factory=dict, compare=False)
     _letterhead: Letterhead | None = field(default=None, compare=False)
     _sequences: dict[int, Sequence[Pace]] = field(default_factory=dict, compare=False)
 
     @property
     def has_no_gap(self) -> bool:
-        """Whether the mailbox has no gap, and rests from no other."""
+        """Whether the mailbox has no gap set and none running."""
         return not self.box.settings.gap and self.mailbox.next_send_at is None
 
     def letterhead(self, connection: Connection) -> Letterhead:
@@ -75,7 +75,7 @@ class LaneFacts:
         return found
 
     def recount(self, connection: Connection, now: datetime) -> None:
-        """Count anew what the mailbox's provider limits: places come free at any instant."""
+        """Count the messages within the provider's limits again: room becomes free at any instant."""
         if self.mailbox.rolling:
             rolling = facts.rolling_of(connection, self.box, now)
             self.mailbox = replace(self.mailbox, rolling=rolling)
@@ -136,5 +136,5 @@ class KeptFacts:
             self._until = min(self._until, found.deadline_at)
 
     def forget(self) -> None:
-        """Drop the facts: their transaction may be lost."""
+        """Drop the facts: they changed, or the transaction that read them may be lost."""
         self._facts = None

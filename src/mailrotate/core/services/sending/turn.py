@@ -121,7 +121,7 @@ class LaneTurn:
         self._following = None
         if isinstance(claimed, Nothing):
             return self._sit_out_gap(claimed)
-        settled = self._deliver(claimed, claimed.box, is_alone=only is not None)
+        settled = self._deliver(claimed, claimed.box, is_single=only is not None)
         self.tally[_counted_as(settled, claimed.message.kind)] += 1
         return settled.lane_goes_on
 
@@ -150,7 +150,7 @@ class LaneTurn:
             ready = outbox.next_ready_at(connection, self._lane.mailbox_id)
         return ready is not None and ready <= until
 
-    def _deliver(self, claimed: Claim, box: SendingMailbox, *, is_alone: bool) -> Settled:
+    def _deliver(self, claimed: Claim, box: SendingMailbox, *, is_single: bool) -> Settled:
         message = claimed.message
         try:
             marking.open_pass(self._context)
@@ -176,7 +176,7 @@ class LaneTurn:
             if not self._put_back(claimed):
                 raise LaneLost
             return Settled(MessageState.CANCELLED, None, True)
-        return self._commit(claimed, box, is_alone=is_alone)
+        return self._commit(claimed, box, is_single=is_single)
 
     def _stage(self, box: SendingMailbox, envelope: Envelope) -> None:
         """Hand over everything but the dot, over the open connection if the server still keeps it."""
@@ -230,7 +230,7 @@ class LaneTurn:
             self._put_back(claimed)
             raise
 
-    def _commit(self, claimed: Claim, box: SendingMailbox, *, is_alone: bool) -> Settled:
+    def _commit(self, claimed: Claim, box: SendingMailbox, *, is_single: bool) -> Settled:
         assert self._sender is not None
         try:
             reply = self._sender.commit()
@@ -251,7 +251,7 @@ class LaneTurn:
             settling.settle_unknown(self._context, claimed, reply, self._pace.clock())
             raise
         # In a transaction of its own, the claim would only keep the message in doubt for longer.
-        if not is_alone and self._context.store.groups_commits and self._goes_on():
+        if not is_single and self._context.store.groups_commits and self._goes_on():
             settled = self._settle_and_claim(claimed, box, reply)
             if settled is not None:
                 return settled
