@@ -7,6 +7,7 @@ After the first SIGTERM or SIGINT every message in flight is finished and record
 process at once, which the outbox survives: a message past its final dot is then `held`.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -29,6 +30,8 @@ from mailrotate.core.store.sending.liveness import LivingRunner
 from mailrotate.core.values.clock import Clock, monotonic_seconds, seconds_since_boot
 from mailrotate.core.values.errors import ClockTrouble
 
+# A tick or a look for news that takes longer than its interval would be told on the screen.
+logging.getLogger("apscheduler").addHandler(logging.NullHandler())
 # Lanes wait for servers nearly all the time, so threads cost little.
 _MOST_LANES_AT_ONCE = 64
 # Apart from the lanes: an endpoint that does not answer must not take a lane's thread.
