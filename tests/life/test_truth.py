@@ -278,14 +278,17 @@ def typed(scene: Scene, state: State, command: tuple[str, ...]) -> tuple[str, ..
     return words
 
 
+def check(scene: Scene, state: State) -> None:
+    with Built(scene, state) as built:
+        found = list(problems(scene, built))
+    assert not found, "\n".join(found)
+
+
 @pytest.mark.parametrize("state", [*FOUND, *STATES[:_FEW]], ids=str)
 def test_f5_what_is_said_of_a_state_is_what_a_pass_then_does(
     grounds: Callable[[State], Scene], state: State
 ) -> None:
-    scene = grounds(state)
-    with Built(scene, state) as built:
-        found = list(problems(scene, built))
-    assert not found, "\n".join(found)
+    check(grounds(state), state)
 
 
 @pytest.mark.proof
@@ -293,7 +296,4 @@ def test_f5_what_is_said_of_a_state_is_what_a_pass_then_does(
 def test_f5_it_holds_of_every_pair_of_what_a_state_is_made_of(
     grounds: Callable[[State], Scene], state: State
 ) -> None:
-    scene = grounds(state)
-    with Built(scene, state) as built:
-        found = list(problems(scene, built))
-    assert not found, "\n".join(found)
+    check(grounds(state), state)

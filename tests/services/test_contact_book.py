@@ -347,8 +347,8 @@ def test_b9_what_leaves_is_recorded_with_one_statement_more(
         contact_book.change(context, anna.address, LinkChange(linked), NOW)
         claimed = Claims(context, lane).next(NOW)
         assert isinstance(claimed, Claim)
-        with statements(workspace.store) as seen:
-            settling.settle_sent(context, claimed, claimed.box, TAKEN, NOW)
+        with statements(workspace.store) as seen, workspace.store.sending() as block:
+            settling.settle_sent(block, claimed, claimed.box, TAKEN, NOW)
         counts.append(len(seen))
     assert timeline(workspace) == [(f"p{n}@example.com", "outgoing", "Hello") for n in (1, 3)]
     assert counts == [counts[0], counts[0] + 1] * 2

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import insert, text, update
 
 import mailrotate
+from mailrotate.core.rules.decision import Verdict
 from mailrotate.core.services.context import Context
 from mailrotate.core.services.sending import lane_facts, settling
 from mailrotate.core.services.sending.claiming import Claims, LaneLost, Nothing
@@ -60,8 +61,15 @@ class Sending:
         with self.store.sending() as block:
             assert stored_claims.mark(block.connection, claimed, self.lane, now)
         with self.store.sending() as block:
-            settling.settle_sent_in(block, claimed, claimed.box, ACCEPTED, now, self.claims.kept)
+            settling.settle_sent(block, claimed, claimed.box, ACCEPTED, now, self.claims.kept)
             return self.claims.follow_in(block, now) or self.claims.next_in(block, now)
+
+
+def closed(found: Claim | Nothing) -> Verdict:
+    """The closed gate of a lane of which no message may go."""
+    assert isinstance(found, Nothing)
+    assert found.closed is not None
+    return found.closed
 
 
 @pytest.fixture
@@ -176,10 +184,7 @@ def test_b4_the_daily_limit_counts_what_was_claimed_since_the_facts_were_read(se
         assert isinstance(found, Claim)
         found = sending.send(found)
     assert isinstance(found, Claim)
-    found = sending.send(found)
-    assert isinstance(found, Nothing)
-    assert found.closed is not None
-    assert found.closed.reason == "4 of 4 sent today"
+    assert closed(sending.send(found)).reason == "4 of 4 sent today"
 
 
 def test_b4_a_providers_rolling_limit_is_counted_at_each_claim(sending: Sending) -> None:
@@ -188,19 +193,13 @@ def test_b4_a_providers_rolling_limit_is_counted_at_each_claim(sending: Sending)
         connection.execute(insert(t.setting).values(key="limit.google.day", value="3"))
     found = sending.send(sending.claim())
     assert isinstance(found, Claim)
-    found = sending.send(found)
-    assert isinstance(found, Nothing)
-    assert found.closed is not None
-    assert found.closed.gate == "provider_limit"
+    assert closed(sending.send(found)).gate == "provider_limit"
 
 
 def test_b3_with_a_gap_the_lane_rests_after_each_message(sending: Sending) -> None:
     with sending.store.writing() as connection:
         connection.execute(update(t.connection).values(gap_seconds=60))
-    found = sending.send(sending.claim())
-    assert isinstance(found, Nothing)
-    assert found.closed is not None
-    assert found.closed.gate == "gap"
+    assert closed(sending.send(sending.claim())).gate == "gap"
 
 
 def test_f3_a_lost_lane_is_noticed_although_the_facts_hold(sending: Sending) -> None:
@@ -213,4 +212,4 @@ def test_c11_only_claim_mark_and_settle_write_without_ending_the_facts() -> None
     """Every other service opens `writing`, which does."""
     opens = re.compile(r"store\.(send|sending)\(")
     found = {path.name for path in _SENDING.rglob("*.py") if opens.search(path.read_text())}
-    assert found == {"claiming.py", "settling.py", "turn.py"}
+    assert found == {"claiming.py", "turn.py"}

@@ -70,7 +70,8 @@ def meet(context: Context, lane: Lane, reply: ServerReply, now: datetime) -> str
     if not isinstance(claimed, Claim):
         return None
     if reply is ACCEPTED:
-        settling.settle_sent(context, claimed, claimed.box, reply, now)
+        with context.store.sending() as block:
+            settling.settle_sent(block, claimed, claimed.box, reply, now)
     else:
         settling.settle_refused(context, claimed, claimed.box, reply, now)
     return claimed.message.to_address

@@ -222,7 +222,8 @@ def test_c9_story_32_a_message_that_is_sending_at_the_end_is_recorded_and_its_re
     settle(store, END)
     assert rotation.states()["sending"] == "stopped"
     reply = ServerReply(Phase.DOT, 250, "2.0.0", "2.0.0 taken")
-    settling.settle_sent(context, claimed, claimed.box, reply, END + SECOND)
+    with context.store.sending() as block:
+        settling.settle_sent(block, claimed, claimed.box, reply, END + SECOND)
     assert rotation.messages()["sending"] == "sent"
     assert rotation.states()["sending"] == "stopped"
 

@@ -265,7 +265,7 @@ TAKEN = ServerReply(Phase.DOT, 250, None, "250 taken as 17")
 
 def settle_sent(context: Context, claimed: Claim, **of_box: object) -> Settled:
     box = replace(claimed.box, **of_box)  # type: ignore[arg-type]  # fields by name
-    return settling.settle_sent(context, claimed, box, TAKEN, LATER)
+    return context.store.send(lambda block: settling.settle_sent(block, claimed, box, TAKEN, LATER))
 
 
 def lane_rests_until(workspace: Workspace, mailbox_id: int) -> datetime | None:

@@ -403,7 +403,7 @@ def test_f3_an_answer_is_recorded_however_long_the_database_refuses_it(
     """It is said once when the waiting begins, seen by other processes meanwhile, and logged when it ends."""
     (message,) = scene.add("kim")
     store = scene.workspace.store
-    settle, pauses, told, seen = settling.settle_sent_in, list[float](), list[Exception](), set[bool]()
+    settle, pauses, told, seen = settling.settle_sent, list[float](), list[Exception](), set[bool]()
 
     def refuse_eight_times(*anything: Any) -> Any:
         if len(pauses) < 8:
@@ -416,7 +416,7 @@ def test_f3_an_answer_is_recorded_however_long_the_database_refuses_it(
         with store.reading() as connection:
             seen.add(liveness.is_stuck(store, connection))
 
-    monkeypatch.setattr(settling, "settle_sent_in", refuse_eight_times)
+    monkeypatch.setattr(settling, "settle_sent", refuse_eight_times)
     monkeypatch.setattr(recording.time, "sleep", pause)
     assert scene.turn(tell=told.append).run()["sent"] == 1
     assert scene.states() == ["sent"]
@@ -461,7 +461,7 @@ def test_f3_a_log_that_cannot_say_that_an_answer_was_recorded_late_harms_nothing
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.add("kim")
-    settle, record, told = settling.settle_sent_in, events.record, list[Exception]()
+    settle, record, told = settling.settle_sent, events.record, list[Exception]()
 
     def record_all_but_that(connection: Any, actor: Any, action: str, *about: Any, **data: Any) -> None:
         if action == "message.recorded":
@@ -473,7 +473,7 @@ def test_f3_a_log_that_cannot_say_that_an_answer_was_recorded_late_harms_nothing
             raise Busy("store.locked", "another process holds it")
         return settle(*anything)
 
-    monkeypatch.setattr(settling, "settle_sent_in", refuse_once)
+    monkeypatch.setattr(settling, "settle_sent", refuse_once)
     monkeypatch.setattr(recording.time, "sleep", lambda _seconds: None)
     monkeypatch.setattr(events, "record", record_all_but_that)
     assert scene.turn(tell=told.append).run()["sent"] == 1

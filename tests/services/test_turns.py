@@ -351,7 +351,7 @@ def test_b3_f3_a_mailbox_keeps_its_gap_after_a_crash_past_the_mark(
         connection.execute(update(t.connection).values(gap_seconds=gap.total_seconds()))
     enrol(workspace, campaign, "kim@example.com", "lee@example.com")
     with monkeypatch.context() as patched:
-        patched.setattr(settling, "settle_sent_in", lambda *_anything: 1 / 0)
+        patched.setattr(settling, "settle_sent", lambda *_anything: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             work(context, anna.id, workspace.add_runner())
     with workspace.store.reading() as connection:

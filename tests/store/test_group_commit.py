@@ -69,9 +69,13 @@ class Threads:
 
 
 @pytest.fixture
-def threads(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Threads]:
-    # However slow this machine is.
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No group ends because this machine is slow."""
     monkeypatch.setattr(group_commit, "_LONGEST", 60.0)
+
+
+@pytest.fixture
+def threads(sqlite_store: Store, patience: None) -> Iterator[Threads]:
     found = Threads(sqlite_store)
     yield found
     found.pool.shutdown()
@@ -348,11 +352,10 @@ class Jobs(Threads):
 
 
 @pytest.fixture
-def jobs(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
-    monkeypatch.setattr(group_commit, "_LONGEST", 60.0)
+def jobs(sqlite_store: Store, patience: None) -> Iterator[Jobs]:
     found = Jobs(sqlite_store)
-    yield found
-    found.pool.shutdown()
+    with found.pool:
+        yield found
 
 
 def test_one_thread_runs_the_functions_of_all_that_wait_in_their_order(jobs: Jobs) -> None:

@@ -179,7 +179,7 @@ def _attention(found: "Overview") -> Iterator[tuple[str, AnyHint]]:
     if found.obstacle is not None and found.obstacle.remedy is not None:
         yield _FIRST, found.obstacle.remedy
     for box in found.mailboxes:
-        # A mailbox that was put to rest is no news while nothing waits for it.
+        # A paused or disconnected mailbox needs a line only while something waits for it.
         is_at_rest = box.gate is Gate.REST or box.state is ConnectionState.DISCONNECTED
         is_news = box.waits or box.waits_for_act or not is_at_rest
         if is_news and box.remedy is not None and box.until is None and box.gate is not Gate.WORKSPACE:

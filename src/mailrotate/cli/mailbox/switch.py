@@ -49,7 +49,7 @@ def resume(ctx: typer.Context, address: Address) -> None:
     """
     from mailrotate.core.services.mailboxes import mailbox_views
 
-    _do(ctx, address, mailbox_views.resume, ("is no longer paused", "was not paused"))
+    _do(ctx, address, mailbox_views.resume, ("has been resumed", "was not paused"))
 
 
 def release(

@@ -66,7 +66,7 @@ def away(world: World, now: datetime) -> Trouble | None:
 
 
 def failed(world: World, now: datetime) -> Trouble | None:
-    """As `away`, but a mailbox that was disconnected on purpose is no news while others send."""
+    """As `away`, without disconnected mailboxes: while others send, the headline leaves them out."""
     return _unable(world, (ConnectionState.FAILED,))
 
 
@@ -101,7 +101,7 @@ def paused_beside(world: World, now: datetime) -> Trouble | None:
 
 
 def kept_beside(world: World, now: datetime) -> Trouble | None:
-    """A mailbox that a person put to rest or a hold stopped, while no other sends now: they hide it."""
+    """A mailbox that is paused or on hold, unless another one sends now."""
     kept = [lane for lane in world.waiting if lane.is_kept and lane.state is ConnectionState.CONNECTED]
     if not kept or any(lane.goes(now + SOON) for lane in world.waiting):
         return None

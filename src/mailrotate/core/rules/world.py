@@ -84,8 +84,10 @@ class Outage:
 
 @dataclass(frozen=True)
 class Kept:
-    """What a lane keeps for recipients whom only an act lets go on: their campaigns are paused, or their
-    mailbox is away, and then `pause` is None."""
+    """Why recipients of a lane wait for a user: their campaigns are paused, or their mailbox is away.
+
+    `pause` is None if the mailbox is away.
+    """
 
     pause: Verdict | None = None
     campaign_ids: tuple[int, ...] = ()

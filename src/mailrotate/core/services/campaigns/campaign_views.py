@@ -191,7 +191,7 @@ def _awaited(
     found: Sequence[StoredCampaign],
     all_senders: Mapping[int, Sequence[StoredSender]],
 ) -> dict[int, Decision]:
-    """What keeps recipients of whom no message waits: theirs are in error until a mailbox is back (C15)."""
+    """Decide for campaigns without a waiting message: theirs are in error until a mailbox is back (C15)."""
     away = {
         campaign.id: [
             sender.mailbox_id

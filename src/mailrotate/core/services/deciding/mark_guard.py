@@ -22,7 +22,7 @@ def suspect(context: Context, connection: Connection) -> Suspicion | None:
 
 
 def _suspect_again(context: Context, first: Suspicion) -> Suspicion | None:
-    """Look while nobody can write the mark: what was sent while one looked is no suspicion."""
+    """Compare again while nobody can write the mark: a message may have been sent during the first look."""
     try:
         if context.mark.read() is None:
             return first
@@ -33,7 +33,7 @@ def _suspect_again(context: Context, first: Suspicion) -> Suspicion | None:
                 server = dialects.server_identity(connection)
                 return suspicion.judge(send_mark.read(connection), outside, server)
     except StoreTrouble:
-        # Whoever may not write the mark is told what was seen first.
+        # A user who may not write the mark gets the first answer.
         return first
 
 

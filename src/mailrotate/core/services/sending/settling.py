@@ -54,19 +54,6 @@ class Settled:
 
 
 def settle_sent(
-    context: Context,
-    claimed: Claim,
-    box: SendingMailbox,
-    reply: ServerReply,
-    now: datetime,
-    kept: "KeptFacts | None" = None,
-) -> Settled:
-    """Record that the server accepted the message, and move the recipient to the next step."""
-    with context.store.sending() as block:
-        return settle_sent_in(block, claimed, box, reply, now, kept)
-
-
-def settle_sent_in(
     block: Block,
     claimed: Claim,
     box: SendingMailbox,
@@ -74,7 +61,10 @@ def settle_sent_in(
     now: datetime,
     kept: "KeptFacts | None" = None,
 ) -> Settled:
-    """Do what `settle_sent` does, in a block that is open already; `kept`: the facts of its lane."""
+    """Record that the server accepted the message, and move the recipient to the next step.
+
+    `kept`: the facts of its lane.
+    """
     connection, message = block.connection, claimed.message
     known = None if kept is None else kept.find(block.version, now)
     recorded = claims.settle(

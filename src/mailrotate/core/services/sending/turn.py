@@ -257,7 +257,9 @@ class LaneTurn:
                 return settled
         return self._recorded(
             claimed,
-            lambda now: settling.settle_sent(self._context, claimed, box, reply, now, self._claims.kept),
+            lambda now: self._context.store.send(
+                lambda block: settling.settle_sent(block, claimed, box, reply, now, self._claims.kept)
+            ),
         )
 
     def _goes_on(self) -> bool:
@@ -272,7 +274,7 @@ class LaneTurn:
 
         def settle_and_claim(block: Block) -> tuple[Settled, Claim | None]:
             now = self._pace.clock()
-            settled = settling.settle_sent_in(block, claimed, box, reply, now, self._claims.kept)
+            settled = settling.settle_sent(block, claimed, box, reply, now, self._claims.kept)
             return settled, self._claims.follow_in(block, now)
 
         try:
