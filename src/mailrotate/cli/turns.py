@@ -11,14 +11,14 @@ def next_turn(runner_works: bool) -> str:
     return "next pass" if runner_works else "next run"
 
 
-def cell_of(at: datetime | None, call: Call) -> str:
-    """For a column whose head names the zone."""
-    return next_turn(_runner_works(call)) if _is_due(at, call) else instant(at, call.zone)
+def cell_of(at: datetime | None, call: Call, works: bool) -> str:
+    """For a column whose head names the zone; `works`: whether a runner does."""
+    return next_turn(works) if _is_due(at, call) else instant(at, call.zone)
 
 
 def words_of(at: datetime, call: Call) -> str:
     """For a sentence: `at` an instant, or `from` it while no runner works that would keep it."""
-    works = _runner_works(call)
+    works = runner_works(call)
     if _is_due(at, call):
         return f"with the {next_turn(works)}"
     return f"{'at' if works else 'from'} {zoned(at, call.zone, ahead=True)}"
@@ -29,7 +29,8 @@ def _is_due(at: datetime | None, call: Call) -> bool:
     return at is not None and at <= call.app.clock()
 
 
-def _runner_works(call: Call) -> bool:
+def runner_works(call: Call) -> bool:
+    """Whether a runner that sends works now; a list asks this once."""
     from mailrotate.core.services.sending import runners
 
     return runners.any_sends(call.context)

@@ -11,7 +11,7 @@ from mailrotate.cli.outbox.document import row_of
 from mailrotate.cli.outbox.several import OfCampaign, OfMailbox
 from mailrotate.cli.output import counted, instant
 from mailrotate.cli.params import After, Limit, read_id
-from mailrotate.cli.turns import cell_of
+from mailrotate.cli.turns import cell_of, runner_works
 from mailrotate.core.values.errors import BadInput
 from mailrotate.core.values.hint import Command, Hint
 from mailrotate.core.values.reasons import answered, heard
@@ -59,18 +59,18 @@ def list_(
         after=None if after is None else read_id(after, "m", "message"),
         limit=limit,
     )
-    zone, in_error = call.zone, state == MessageState.ERROR
+    zone, in_error, works = call.zone, state == MessageState.ERROR, runner_works(call)
     call.speech.listing(
         ("id", "state", "campaign", "step", "to", "from", f"when ({zone})", "error"),
         (row_of(expected) for expected in found),
-        lambda row: _cells(row, call),
+        lambda row: _cells(row, call, works),
         _NONE_SUCH if state or mailbox or campaign or after else _NOTHING_PLANNED,
         drop=_IN_ERROR_DROP if in_error else _DROP,
         whole=in_error,
     )
 
 
-def _cells(row: Mapping[str, Any], call: Call) -> tuple[object, ...]:
+def _cells(row: Mapping[str, Any], call: Call, works: bool) -> tuple[object, ...]:
     error = row["error"]
     return (
         row["id"],
@@ -79,12 +79,12 @@ def _cells(row: Mapping[str, Any], call: Call) -> tuple[object, ...]:
         row["step"],
         row["to"],
         row["from"],
-        _when(row, call),
+        _when(row, call, works),
         error and (heard(error["message"] or "") or answered(error["class"])),
     )
 
 
-def _when(row: Mapping[str, Any], call: Call) -> str:
+def _when(row: Mapping[str, Any], call: Call, works: bool) -> str:
     """When it left or goes; of those that may go at one instant, the first alone goes then."""
     expected_at = row["expected_at"]
     if row["state"] != "scheduled":
@@ -93,4 +93,4 @@ def _when(row: Mapping[str, Any], call: Call) -> str:
         return "after an action"
     if row["ahead"]:
         return f"after {counted(row['ahead'], 'other')}"
-    return cell_of(expected_at, call)
+    return cell_of(expected_at, call, works)
